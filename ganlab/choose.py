@@ -1,0 +1,93 @@
+"""One line for every wrong setting: where it stands, what is wrong, what would be right. No TensorFlow here."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; its text is the one line that people read."""
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The end of an error line: the likeliest word, then all of them."""
+    words = sorted(words)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return (f"did you mean {close[0]}? " if close else "") + "choose one of: " + ", ".join(words)
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "literal_error": "",
+}
+
+
+def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
+    """Turn the first of pydantic's findings into one line in the words that people type."""
+    first = error.errors()[0]
+    kind, context = first["type"], first.get("ctx", {})
+    if kind == "value_error":  # written by one of our own validators: already whole
+        return ConfigError(str(context["error"]))
+    path, node = _typed(first["loc"], tree)
+    where = ".".join(path)
+    owner = _name_at(path[:-1], tree)
+    if kind == "extra_forbidden":
+        return ConfigError(f"{where} is not a setting of {owner}")
+    if kind == "missing":
+        return ConfigError(f"{where} is missing; {owner} needs it")
+    shown = f"{where}={_shown(node)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = [tag.strip(" '") for tag in context.get("expected_tags", "").split(",")] if context else []
+        name = node.get("name") if isinstance(node, dict) else node
+        if not tags:
+            return ConfigError(f"{where}.name is missing; every {path[-1]} has one")
+        return ConfigError(f"{where}.name={name!r} is unknown; {nearest(str(name), tags)}")
+    if kind == "literal_error":
+        options = [option.strip(" '") for option in context["expected"].replace(" or ", ", ").split(",")]
+        return ConfigError(f"{shown} is unknown; {nearest(str(node), options)}")
+    bounds = {"greater_than": ("above", "gt"), "greater_than_equal": ("at least", "ge"),
+              "less_than": ("below", "lt"), "less_than_equal": ("at most", "le")}  # fmt: skip
+    if kind in bounds:
+        word, key = bounds[kind]
+        return ConfigError(f"{shown} is out of range; use a number {word} {context[key]}")
+    if kind in ("too_short", "tuple_too_short"):
+        return ConfigError(f"{shown} is too short; it needs at least {context.get('min_length', 1)} entries")
+    return ConfigError(f"{shown} is not {_EXPECTED.get(kind) or 'usable: ' + first['msg'].lower()}")
+
+
+def _typed(location: tuple[int | str, ...], tree: Any) -> tuple[list[str], Any]:
+    """The location without the names of types that pydantic puts between, and what stands there."""
+    path, node = [], tree
+    for part in location:
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        elif isinstance(node, dict) and part == location[-1] and part != node.get("name"):
+            node = None  # missing
+        else:
+            continue
+        path.append(str(part))
+    return path or ["settings"], node
+
+
+def _name_at(path: list[str], tree: Any) -> str:
+    node = tree
+    for part in path:
+        node = node[int(part)] if isinstance(node, list) else node.get(part, {})
+    if isinstance(node, dict) and "name" in node:
+        return str(node["name"])
+    return ".".join(path) or "a run"
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,174 @@
+"""From a command line to settings: Hydra composes, and every cell of a sweep has a name of its own.
+
+All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ganlab.choose import ConfigError, nearest
+from ganlab.config import RunConfig, parse
+from ganlab.library import CONF, groups
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to be made: its settings and its folder."""
+
+    config: RunConfig
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: one run, or the cells of a sweep."""
+
+    cells: list[Cell]
+    sweep: Path | None
+    resume: Path | None
+
+
+# --- names of folders -----------------------------------------------------------------------------------------------
+
+
+def cell_name(overrides: Iterable[str]) -> str:
+    """A folder's name from every overridden setting but the seed: a choice by its option, a setting by name=value."""
+    last = {}
+    for override in OverridesParser.create().parse_overrides([str(text) for text in overrides]):
+        key = override.get_key_element()
+        if key not in ("seed", "study", "experiment", "resume"):
+            last[key] = override.get_value_element_as_str()
+    parts = [value if (CONF / key).is_dir() else f"{key}={value}" for key, value in sorted(last.items())]
+    return re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
+
+
+_NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder
+
+
+def _cell(seed: int, overrides: list[str]) -> str:
+    return f"{cell_name(overrides)}-seed{seed}"
+
+
+def _run_directory(study: str | None, seed: int, overrides: list[str]) -> str:
+    return f"outputs/{study}/{_cell(seed, overrides)}" if study else f"outputs/runs/{_NOW}"
+
+
+def _sweep_directory(study: str | None) -> str:
+    return f"outputs/{study}" if study else f"outputs/sweeps/{_NOW}"
+
+
+for _name, _resolver in {
+    "ganlab_cell": _cell,
+    "ganlab_run_directory": _run_directory,
+    "ganlab_sweep_directory": _sweep_directory,
+}.items():
+    OmegaConf.register_new_resolver(_name, _resolver, replace=True)
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def settings(tree: DictConfig) -> RunConfig:
+    """The validated settings in a composed tree; raises ConfigError."""
+    values: Any = OmegaConf.to_container(tree, resolve=True)
+    for key in ("hydra", "resume"):
+        values.pop(key, None)
+    return parse(values)
+
+
+def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
+    """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
+    extra = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF.absolute())):
+            plain, sweeps = _split(overrides) if multirun else (overrides, [])
+            first = compose("config", extra + plain, return_hydra_config=True)
+            if first.resume is not None:
+                given = [text for text in overrides if not text.startswith("resume=")]
+                if given:
+                    raise ConfigError(f"resume={first.resume} takes its settings from that run; leave out {given[0]}")
+                return Plan([], None, Path(first.resume))
+            if not multirun and str(first.hydra.mode) == "RunMode.MULTIRUN":
+                multirun = True
+                plain, sweeps = _split(overrides)
+            if not multirun:
+                return Plan([Cell(settings(first), Path(first.hydra.run.dir))], None, None)
+            params = [f"{key}={value}" for key, value in (first.hydra.sweeper.params or {}).items()]
+            _, more = _split(params)
+            fixed, _ = _split(params)
+            cells = []
+            for choice in itertools.product(*(more + sweeps)):
+                tree = compose("config", extra + fixed + plain + list(choice), return_hydra_config=True)
+                directory = Path(tree.hydra.sweep.dir) / tree.hydra.sweep.subdir
+                cells.append(Cell(settings(tree), directory))
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain_hydra(error, overrides) from None
+    seen: dict[Path, Cell] = {}
+    for cell in cells:
+        if cell.directory in seen:
+            raise ConfigError(
+                f"hydra.sweep.subdir gives two cells the folder {cell.directory}; "
+                "let it name every setting that varies, or leave out the repeated value"
+            )
+        seen[cell.directory] = cell
+    return Plan(cells, Path(first.hydra.sweep.dir), None)
+
+
+def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Overrides with one value, and for each that sweeps, the overrides of its values."""
+    plain, sweeps = [], []
+    for text, override in zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True):
+        if override.is_sweep_override():
+            sweeps.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+        else:
+            plain.append(text)
+    return plain, sweeps
+
+
+def explain_hydra(error: Exception, overrides: Iterable[str] = ()) -> ConfigError:
+    """One line for what Hydra says in several; `overrides` are what was asked for."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        if error.options:
+            return ConfigError(f"{group}={option} is unknown; {nearest(option, error.options)}")
+        return ConfigError(f"{error.missing_cfg_file} is not a group of options; {nearest(group, groups())}")
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{error.override!r} cannot be read; write name=value, quoted where it holds spaces or commas"
+        )
+    if found := re.search(r"Ambiguous value for argument '(.+?)'", text):
+        return ConfigError(f"{found[1]} has several values; add -m to run them all, or write a list as [a,b]")
+    if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
+        return _unknown(found[1].split("=")[0].lstrip("+~"), overrides)
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        text = f"{text}: {error.__cause__}"
+    return ConfigError(" ".join(text.split()))
+
+
+def _unknown(key: str, overrides: Iterable[str]) -> ConfigError:
+    choices = [text for text in overrides if text.partition("=")[0] in groups() and "," not in text]
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF.absolute())):
+        tree: Any = OmegaConf.to_container(compose("config", choices), resolve=False)
+    parent, names = tree, key.split(".")
+    for name in names[:-1]:
+        parent = parent.get(name) if isinstance(parent, dict) else None
+    if isinstance(parent, dict) and len(names) > 1:
+        owner = parent.get("name") or ".".join(names[:-1])
+        return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}")
+    if len(names) > 1 and names[0] not in tree:
+        return ConfigError(f"{key} is not a setting; {nearest(names[0], tree)}")
+    return ConfigError(f"{key} is not a setting; {nearest(key, tree)}")

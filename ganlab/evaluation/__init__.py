@@ -1,0 +1,1 @@
+"""What generated images are worth: features, distances to real images, protocols."""

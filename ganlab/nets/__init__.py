@@ -1,0 +1,1 @@
+"""The networks: the upsampling operators under study, a generator that takes any of them, discriminators."""

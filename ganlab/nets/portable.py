@@ -1,0 +1,70 @@
+"""A generator as one file of stock Keras layers, which opens where ganlab is not installed."""
+
+import inspect
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ganlab.nets.upsampling import stock
+
+
+def portable(generator: keras.Model) -> keras.Model:
+    """The same function in stock Keras layers and float32, with the weights copied: [B,Z] -> [B,H,W,C]."""
+    inputs = maps = keras.Input(generator.input_shape[1:], name="latents")
+    for layer in generator.layers[1:]:
+        twin = stock(layer)
+        if twin is layer:
+            settings = layer.get_config() | {"dtype": "float32"}
+            twin = type(layer).from_config(settings)
+            maps = twin(maps)
+            twin.set_weights(layer.get_weights())
+        else:
+            maps = twin(maps)
+    return keras.Model(inputs, maps, name="generator")
+
+
+def save_portable(path: Path, generator: keras.Model) -> None:
+    """Write a `.keras` file that Keras 3.10 and later open, whole or not at all.
+
+    Keras refuses files of a newer version because their layers have settings that it does not know; a setting that
+    equals its default says nothing, and is left out.
+    """
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    portable(generator).save(beside)
+    with zipfile.ZipFile(beside) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    parts["config.json"] = json.dumps(_without_defaults(json.loads(parts["config.json"]))).encode()
+    with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    beside.replace(path)
+
+
+def _without_defaults(node: Any) -> Any:
+    """A serialised Keras object without the settings that its class would take anyway."""
+    if isinstance(node, list):
+        return [_without_defaults(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _without_defaults(value) for key, value in node.items()}
+    known = _class_of(node)
+    if known is not None and isinstance(node.get("config"), dict):
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(known.__init__).parameters.items()
+            if parameter.default is not inspect.Parameter.empty
+        }
+        node["config"] = {
+            key: value for key, value in node["config"].items() if key not in defaults or value != defaults[key]
+        }
+    return node
+
+
+def _class_of(node: dict[str, Any]) -> type | None:
+    """The stock layer or initialiser that a node describes."""
+    module = {"keras.layers": keras.layers, "keras.initializers": keras.initializers}.get(node.get("module", ""))
+    return getattr(module, node.get("class_name", ""), None) if module else None

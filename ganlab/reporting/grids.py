@@ -1,0 +1,82 @@
+"""Many small images as one picture that people can look at, and pictures as files."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+_WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for a screen beside another
+_BACKGROUND = 128  # between black and white, so that images of either kind have an edge
+
+
+def grid(pixels: np.ndarray, columns: int = 8, border: int = 1, enlarge: int | None = None) -> np.ndarray:
+    """Lay images out in rows: uint8 [N,H,W,C], C = 1 or 3, -> uint8 [rows,across,C].
+
+    columns: images in a row, at least 1; fewer images than that make a narrower picture.
+    border: grey pixels between and around the images, at least 0.
+    enlarge: whole factor, at least 1; every pixel becomes a square, nothing is interpolated. None chooses
+    the factor that brings the picture closest to 512 pixels across.
+
+    Raises ValueError for anything else.
+    """
+    _check(pixels, "[N,H,W,C]", 4)
+    if columns < 1 or border < 0 or (enlarge is not None and enlarge < 1):
+        raise ValueError(f"columns={columns}, border={border}, enlarge={enlarge} is no layout; use at least 1, 0 and 1")
+    columns = min(columns, len(pixels))
+    rows = -(-len(pixels) // columns)
+    enlarge = enlarge or max(1, round(_WIDTH / (columns * pixels.shape[2])))
+    tiles = pixels.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
+    _, height, width, channels = tiles.shape
+    down, right = height + border, width + border
+    picture = np.full((rows * down + border, columns * right + border, channels), _BACKGROUND, np.uint8)
+    for place, tile in enumerate(tiles):
+        row, column = divmod(place, columns)
+        top, left = row * down + border, column * right + border
+        picture[top : top + height, left : left + width] = tile
+    return picture
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The PNG file of one picture, uint8 [H,W,C] with C = 1 or 3; ValueError for anything else."""
+    file = io.BytesIO()
+    _picture(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def save_png(path: Path, pixels: np.ndarray) -> None:
+    """Write one picture, uint8 [H,W,C] with C = 1 or 3; `path` is missing, old or whole, never half written."""
+    _replace(path, png(pixels))
+
+
+def save_gif(path: Path, frames: Iterable[np.ndarray], seconds_per_frame: float) -> None:
+    """Write pictures of one size, each uint8 [H,W,C] with C = 1 or 3, as an animation that repeats for ever.
+
+    seconds_per_frame: GIF counts hundredths, and browsers slow down below 0.02. Colours are reduced to 256
+    a frame, as GIF demands. As with `save_png`, `path` is never half written; no frame is a ValueError.
+    """
+    pictures = [_picture(frame) for frame in frames]
+    if not pictures or len({picture.size for picture in pictures}) > 1:
+        raise ValueError(f"{path} needs at least one frame, and all of one size; got {[p.size for p in pictures]}")
+    file = io.BytesIO()
+    milliseconds = max(1, round(100 * seconds_per_frame)) * 10
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    _replace(path, file.getvalue())
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:
+    _check(pixels, "[H,W,C]", 3)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _check(pixels: np.ndarray, axes: str, rank: int) -> None:
+    if pixels.dtype != np.uint8 or pixels.ndim != rank or pixels.shape[-1] not in (1, 3) or 0 in pixels.shape:
+        raise ValueError(f"pixels are {pixels.dtype} {list(pixels.shape)}; they must be uint8 {axes} with C = 1 or 3")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

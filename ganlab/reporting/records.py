@@ -1,0 +1,194 @@
+"""A run's numbers and pictures as they come: `metrics.jsonl` for programs, event files for TensorBoard.
+
+Every (tag, step) must stand once, in whichever way TensorBoard reads, also when a run was killed and goes on
+from an older checkpoint. That takes three things: what was written after the checkpoint is cut off, file
+names sort in the order of writing whatever the clock did, and each session's file opens with a
+`SessionLog.START`, which tells a TensorBoard that is already looking to forget the steps that come again.
+TensorFlow is not imported: the messages and the record format are TensorBoard's own.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (protobuf makes the classes of its messages when it is imported)
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from ganlab.reporting import grids
+
+METRICS = "metrics.jsonl"
+_EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
+
+Position = Mapping[str, int]
+"""How far a run's records had come: the length in bytes of `metrics.jsonl` and of every event file, by name."""
+
+
+class RecordsError(OSError):
+    """Records that are not as they should be; the text names the file."""
+
+
+class Records:
+    """The one writer of a run's `metrics.jsonl` and event files, from here to the end of this session.
+
+    directory: the run's; made if missing. Files in it that others wrote are left alone.
+    step: the last step whose records stand, so the one that `resume` was taken at; 0 for a new run.
+    resume: None for a new run; a `position` to go on from: all that was written later is cut off. An empty
+    position cuts off everything: it starts a run again that was stopped before its first checkpoint.
+
+    Raises RecordsError, before anything is touched, where a file of `resume` is missing or shorter than it
+    was, and where a new run would be mixed with the records of another.
+    """
+
+    def __init__(self, directory: Path, *, step: int = 0, resume: Position | None = None) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        found = {path.name: path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)}
+        if (directory / METRICS).exists():
+            found[METRICS] = directory / METRICS
+        if resume is None and found:
+            raise RecordsError(f"{found[min(found)]} exists already; go on with that run, or use another directory")
+        kept = dict(resume or {})
+        _check(directory, found, kept)
+
+        for name, length in kept.items():
+            _cut(found[name], length)
+        # A number is never used twice, and so the new file is made before others go: a TensorBoard that is
+        # looking remembers files by name, and would go on in the middle of one that came back.
+        sessions = (int(match[1]) for match in map(_EVENTS.fullmatch, found) if match)
+        name = f"events.out.tfevents.{1 + max(sessions, default=0):010}.ganlab"
+        self._file = (directory / name).open("xb")
+        for other in found.keys() - kept.keys():
+            found[other].unlink()
+        self._metrics = (directory / METRICS).open("ab")
+
+        self._directory, self._name, self._kept = directory, name, kept
+        self._events = RecordWriter(self._file)
+        self._write(0, file_version="brain.Event:2")
+        # TensorBoard drops what stands at this step and later: not the step that is done.
+        self._write(step + 1 if resume else 0, session_log=SessionLog(status=SessionLog.START))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._metrics.close()
+
+    def position(self) -> dict[str, int]:
+        """How far the records have come, for a checkpoint's manifest; what it counts is on the disk.
+
+        Take it when the records of the checkpoint's step are written, and give it back as `resume` together
+        with that step: `{file name: bytes}`, fit for JSON.
+        """
+        for file in (self._metrics, self._file):
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self._directory)
+        return {**self._kept, METRICS: self._metrics.tell(), self._name: self._file.tell()}
+
+    def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, float]) -> None:
+        """Record numbers by tag: one line in `metrics.jsonl`, one point for each tag in TensorBoard.
+
+        images: real images seen so far. seconds: of training so far. The line is one flat object, `step`,
+        `images`, `seconds`, then the tags. What is not finite stands in it as Python's `json` reads and
+        writes it, NaN, Infinity and -Infinity, which stricter readers refuse: an honest NaN is worth more
+        than a null that may mean anything. TensorBoard holds float32.
+        """
+        values = {tag: float(value) for tag, value in values.items()}
+        line = {"step": int(step), "images": int(images), "seconds": float(seconds)} | values
+        self._metrics.write(json.dumps(line).encode() + b"\n")
+        self._metrics.flush()
+        summary = Summary()
+        with np.errstate(over="ignore"):  # what is beyond float32 is infinite there
+            for tag, value in values.items():
+                summary.MergeFrom(scalar_pb(tag, value))
+        self._write(step, summary=summary)
+
+    def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        """Record one picture for TensorBoard: uint8 [H,W,C], C = 1 or 3; ValueError for anything else.
+
+        Its checksum is taken in Python, 0.1 s for every 100 kB of PNG: a grid now and then, not every step.
+        """
+        content = grids.png(pixels)
+        height, width, _ = pixels.shape
+        summary = Summary()
+        summary.value.add(
+            tag=tag,
+            tensor=make_tensor_proto(np.array([str(width).encode(), str(height).encode(), content], dtype=object)),
+            metadata=image_metadata.create_summary_metadata(display_name=None, description=None),
+        )
+        self._write(step, summary=summary)
+
+    def text(self, step: int, tag: str, markdown: str) -> None:
+        """Record a text for TensorBoard: tables and fenced code are shown, HTML and inline images are not."""
+        self._write(step, summary=text_pb(tag, markdown))
+
+    def hyperparameters(self, flat: Mapping[str, float | str | bool | None], trial: str) -> None:
+        """Record the settings for TensorBoard's HParams table, once a run and before its first `position`.
+
+        flat: `{dotted name: value}`, without the seed, of which a group would show one at random. None becomes
+        the text "null"; TypeError for a list or any other type.
+        trial: the arm's name: runs with the same one are a row, which shows their mean.
+
+        Which metrics have a column is said once for a study, in a run of its own; said in every run, one run's
+        `hparams_config` is taken for all, and hides the other arms.
+        """
+        values: dict[str, Any] = {name: "null" if value is None else value for name, value in flat.items()}
+        self._write(0, summary=hparams_pb(values, trial_id=trial))
+
+    def finished(self, ok: bool) -> None:
+        """Record for the HParams table that the run has ended, well or not; call it at most once, at the end."""
+        end = SessionEndInfo(status=STATUS_SUCCESS if ok else STATUS_FAILURE, end_time_secs=time.time())
+        summary = Summary()
+        summary.value.add(
+            tag=hparams_metadata.SESSION_END_INFO_TAG,
+            tensor=hparams_metadata.NULL_TENSOR,
+            metadata=hparams_metadata.create_summary_metadata(HParamsPluginData(session_end_info=end)),
+        )
+        self._write(0, summary=summary)
+
+    def _write(self, step: int, **content: Any) -> None:
+        self._events.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
+        self._events.flush()  # so that a TensorBoard that is looking sees it
+
+
+def _check(directory: Path, found: Mapping[str, Path], kept: Position) -> None:
+    for name, length in kept.items():
+        if name != METRICS and not _EVENTS.fullmatch(name):
+            raise RecordsError(
+                f"{directory / name} is no file of a run's records; the checkpoint's manifest is damaged"
+            )
+        size = found[name].stat().st_size if name in found else None
+        if size is None or size < length:
+            was = "missing" if size is None else f"{size} bytes long"
+            raise RecordsError(f"{directory / name} is {was}; the checkpoint needs its first {length} bytes")
+
+
+def _cut(path: Path, length: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(length)
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,378 @@
+"""The life of one run, top to bottom: the only wiring. The folders that it joins do not know of each other."""
+
+import contextlib
+import fcntl
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlab import __version__, device
+from ganlab.choose import ConfigError
+from ganlab.config import RunConfig, differences, flatten, parse
+from ganlab.reporting.results import RunResult, read_result, write_json
+
+CONFIG, RESULT, CHECKPOINTS = "config.json", "result.json", "checkpoints"
+
+
+# --- the folder of a run --------------------------------------------------------------------------------------------
+
+
+def read_config(directory: Path) -> RunConfig:
+    """The settings of the run in a folder; raises ConfigError with one line."""
+    path = directory / CONFIG
+    if not directory.is_dir():
+        raise ConfigError(f"resume={directory} is no folder; give that of a run, which holds {CONFIG}")
+    try:
+        return parse(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ConfigError(f"{directory} holds no {CONFIG}; give the folder of a run") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+
+
+def finished(config: RunConfig, directory: Path) -> RunResult | None:
+    """The result of this very run if it has ended, well or by diverging, which it would do again.
+
+    Raises ConfigError where another run's settings stand in the folder.
+    """
+    if not (directory / CONFIG).exists():
+        return None
+    there = read_config(directory)
+    if odd := differences(there, config):
+        found = ", ".join(f"{key}={json.dumps(old)}, now {json.dumps(new)}" for key, (old, new) in odd.items())
+        raise ConfigError(f"{directory} has {found}; use another folder or study name")
+    if not (directory / RESULT).exists():
+        return None
+    result = read_result(directory / RESULT)
+    return result if result.status in ("finished", "diverged") else None
+
+
+@contextlib.contextmanager
+def _claimed(directory: Path) -> Iterator[None]:
+    """The folder, made if need be, for this process alone; freed by the system however the process ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it") from None
+        yield
+
+
+# --- networks -------------------------------------------------------------------------------------------------------
+
+
+def build_gan(config: RunConfig):
+    """Both networks, the average and the optimizers, as they are before the first step. Needs TensorFlow started."""
+    import keras
+
+    from ganlab.nets.discriminator import DISCRIMINATORS
+    from ganlab.nets.generator import build_generator
+    from ganlab.training.randomness import stream_key
+    from ganlab.training.state import Gan, make_optimizer
+    from ganlab.training.step import LOGS
+
+    shape = image_shape(config)
+
+    def seed_of(name: str) -> int:
+        return stream_key(config.seed, f"init/{name}")
+
+    def optimizer(rate: float) -> keras.optimizers.Optimizer:
+        scaled = keras.config.dtype_policy().compute_dtype == "float16"
+        return make_optimizer(config.optimizer, rate, config.training.steps, loss_scaled=scaled)
+
+    return Gan(
+        build_generator(config.generator, shape, seed_of),
+        DISCRIMINATORS[config.discriminator.name](config.discriminator, shape, seed_of),
+        build_generator(config.generator, shape, seed_of),
+        optimizer(config.optimizer.g_learning_rate),
+        optimizer(config.optimizer.d_learning_rate),
+        logs=len(LOGS),
+    )
+
+
+def image_shape(config: RunConfig) -> tuple[int, int, int]:
+    """Height, width and channels of the images of a run."""
+    from ganlab.config import pair
+
+    return (*pair(config.dataset.size), config.dataset.channels)
+
+
+class Painter:
+    """A generator and the latents of its run: `paint(latents)` gives pixels uint8 [B,H,W,C]."""
+
+    def __init__(self, generator, config: RunConfig):
+        import tensorflow as tf
+
+        self._generate = tf.function(lambda z: generator(z, training=False), reduce_retracing=True)
+        self._config = config
+
+    def latents(self, stream: str, count: int):
+        """Standard normal latents [count, Z], float32: the same for every arm of equal seed."""
+        from ganlab.training.randomness import latents
+
+        return latents(self._config.seed, stream, 0, (count, self._config.generator.latent_size)).numpy()
+
+    def paint(self, z, portion: int = 500):
+        """Pixels uint8 [B,H,W,C] from latents [B,Z], in portions that bound the memory."""
+        import numpy as np
+
+        from ganlab.data.batches import to_pixels
+
+        return np.concatenate(
+            [to_pixels(self._generate(z[at : at + portion]).numpy()) for at in range(0, len(z), portion)]
+        )
+
+    def invent(self, stream: str, count: int):
+        """Pixels uint8 [count,H,W,C] of a stream's latents."""
+        return self.paint(self.latents(stream, count))
+
+
+def open_average(directory: Path) -> tuple[Painter, int]:
+    """The averaged generator of a run's newest good checkpoint, and its step.
+
+    Networks are built from config.json and tensors read by name and shape; no model file is loaded. Raises
+    ConfigError where there is no run or no checkpoint, CheckpointError where none is good.
+    """
+    config = read_config(directory)
+    device.start("float32")
+    from ganlab.training import checkpoints
+
+    gan = build_gan(config)
+    restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors())
+    if restored is None:
+        raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
+    return Painter(gan.average, config), restored.step
+
+
+# --- one run --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Seconds of training over all sessions of a run."""
+
+    before: float
+    started: float
+
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.started
+
+
+def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult:
+    """Train to the end, or to a stop that can be gone on from; returns what result.json says.
+
+    A run that is there already, finished with these settings, is returned at once. Raises ConfigError for settings
+    that cannot be used here, CheckpointError where checkpoints exist and none is good.
+    """
+    done = finished(config, directory)
+    if done is not None:
+        return done
+    with _claimed(directory), _asked_to_stop() as stopping:
+        if not (directory / CONFIG).exists():
+            write_json(directory / CONFIG, config.model_dump(mode="json"))
+        machine = device.start(
+            config.precision, threads=config.training.threads, deterministic=config.training.deterministic
+        )
+        try:
+            return _train(config, directory, machine, stopping, quiet)
+        except (ConfigError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            _write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
+            raise
+
+
+def _train(
+    config: RunConfig, directory: Path, machine: device.Device, stopping: Callable[[], bool], quiet: bool
+) -> RunResult:
+    import tensorflow as tf
+
+    from ganlab.data.batches import order, to_images
+    from ganlab.data.sources import SOURCES
+    from ganlab.evaluation.evaluate import Measures, describe
+    from ganlab.nets.cost import multiplications
+    from ganlab.nets.portable import save_portable
+    from ganlab.reporting import grids
+    from ganlab.reporting.progress import Progress
+    from ganlab.reporting.records import Records
+    from ganlab.training import checkpoints
+    from ganlab.training.loop import Diverged, Event, fit, take_means
+    from ganlab.training.objectives import OBJECTIVES
+    from ganlab.training.penalties import PENALTIES
+    from ganlab.training.randomness import latents, stream_key
+    from ganlab.training.step import make_steps
+
+    training = config.training
+    split = SOURCES[config.dataset.name](config.dataset)
+    images = len(split.train.pixels)
+    if training.batch_size > images:
+        raise ConfigError(
+            f"training.batch_size={training.batch_size} is more than the {images} training images there are"
+        )
+    if len(split.held_out.pixels) <= config.metrics.neighbours or config.metrics.images <= config.metrics.neighbours:
+        raise ConfigError(
+            f"metrics.neighbours={config.metrics.neighbours} needs more images than that; "
+            f"there are {min(len(split.held_out.pixels), config.metrics.images)} to measure with"
+        )
+    gan = build_gan(config)
+    tensors = gan.tensors()
+    restored = checkpoints.restore(directory / CHECKPOINTS, tensors)
+    start = restored.step if restored else 0
+    record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}}
+
+    pixels = tf.constant(split.train.pixels)
+    shuffle = stream_key(config.seed, "order")
+    penalty_settings = config.penalty.model_dump()
+    penalty = PENALTIES[penalty_settings.pop("name")]
+    steps = make_steps(
+        gan,
+        OBJECTIVES[config.objective.name](),
+        lambda judge, real, fake: penalty(judge, real, fake, **penalty_settings),
+        batch=lambda step: to_images(tf.gather(pixels, order(shuffle, step, training.batch_size, images))),
+        noise=lambda stream, step: latents(
+            config.seed, stream, step, (training.batch_size, config.generator.latent_size)
+        ),
+        half_life_images=training.half_life_images,
+    )
+    painter = Painter(gan.average, config)
+    measures = Measures(config.metrics, split.held_out.pixels)
+    clock = _Clock(record["seconds"], time.perf_counter())
+    measured: dict[str, float] = record["measured"]
+    last_record = [start, time.perf_counter()]
+
+    with (
+        Records(directory, step=start, resume=record["records"]) as records,
+        Progress(training.steps, start, unit_images=training.batch_size, quiet=quiet) as progress,
+    ):
+
+        def log(step: int) -> None:
+            count = step - (step - 1) // training.log_every_steps * training.log_every_steps
+            means = take_means(gan, count)
+            now = time.perf_counter()
+            rate = (step - last_record[0]) * training.batch_size / (now - last_record[1])
+            last_record[:] = step, now
+            means["speed/images_per_second"] = rate
+            records.scalars(step, step * training.batch_size, clock.seconds(), means)
+            progress.update(step, means)
+
+        def sample(step: int) -> None:
+            picture = grids.grid(painter.invent("latents/samples", 64))
+            grids.save_png(directory / "samples" / f"step-{step:08d}.png", picture)
+            records.image(step, "samples", picture)
+
+        def evaluate(step: int) -> None:
+            measured.update(measures(painter.invent("latents/evaluation", measures.protocol.n_fake)))
+            tags = {f"metric/{name}": value for name, value in measured.items()}
+            records.scalars(step, step * training.batch_size, clock.seconds(), tags)
+
+        def save(step: int) -> None:
+            if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
+                raise Diverged(f"a weight is no longer finite at step {step}")
+            kept = {"seconds": clock.seconds(), "records": records.position(), "measured": measured}
+            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
+
+        for line in restored.damaged if restored else []:
+            progress.say(f"passed over a damaged checkpoint, {line}")
+        if restored:
+            progress.say(f"going on from step {start}")
+        else:
+            records.text(0, "settings", _as_markdown(config))
+            records.hyperparameters(_hyperparameters(config), trial=config.generator.name)
+            sample(0)
+        events = [
+            Event(training.log_every_steps, log),
+            Event(training.sample_every_steps, sample),
+            Event(config.metrics.every_steps, evaluate),
+            Event(training.save_every_steps, save),
+        ]
+        status, error = "finished", None
+        try:
+            if not fit(gan, steps, training.steps, training.steps_per_call, events, stopping):
+                status = "interrupted"
+                save(int(gan.step))
+        except Diverged as problem:
+            good = checkpoints.newest(directory / CHECKPOINTS)
+            status = "diverged"
+            error = f"{problem}; " + ("no checkpoint yet" if good is None else f"last good checkpoint: step {good}")
+        if status == "finished":
+            save_portable(directory / "generator.keras", gan.average)
+        if status != "interrupted":
+            records.finished(status == "finished")
+
+    seen = int(gan.step) * training.batch_size
+    return _write_result(
+        config,
+        directory,
+        machine,
+        status,
+        metrics=measured if status == "finished" else {},
+        nulls=measures.nulls,
+        protocol=describe(measures.protocol),
+        parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
+        macs={"generator": multiplications(gan.generator), "discriminator": multiplications(gan.discriminator)},
+        images_seen=seen,
+        seconds=clock.seconds(),
+        images_per_second=seen / clock.seconds(),
+        source=split.train.source,
+        **({"error": error} if error else {}),
+    )
+
+
+def _write_result(config: RunConfig, directory: Path, machine: device.Device, status: str, **facts: Any) -> RunResult:
+    from importlib.metadata import version
+
+    libraries = ("tensorflow", "keras", "numpy")
+    result = {
+        "status": status,
+        "variant": config.generator.name,
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),
+        **facts,
+        "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
+        "device": f"{machine.kind}: {machine.name}, {machine.precision}",
+    }
+    write_json(directory / RESULT, result)
+    return read_result(directory / RESULT)
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """While inside, SIGINT and SIGTERM are only noted; a second one stops at once."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _as_markdown(config: RunConfig) -> str:
+    import yaml
+
+    return f"```yaml\n{yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)}```"
+
+
+def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool | None]:
+    """Plain settings by dotted name, lists as text, without the seed: runs of one arm share a row."""
+    flat = flatten(config.model_dump(mode="json"))
+    return {
+        key: json.dumps(value) if isinstance(value, list) else value
+        for key, value in flat.items()
+        if key not in ("seed", "study")
+    }

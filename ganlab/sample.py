@@ -1,0 +1,65 @@
+"""Draw images from a run: `python -m ganlab.sample RUN [--folder N | --walk]`; a grid by default."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ganlab.choose import ConfigError
+
+_WALKERS = 16  # images that walk side by side
+
+
+def main() -> None:
+    """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
+    parser = argparse.ArgumentParser("ganlab.sample", description="Draw images from a finished or a running run.")
+    parser.add_argument("run", type=Path, help="the folder of a run")
+    parser.add_argument("--count", type=int, default=64, help="images in the grid or the folder (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="other latents for another seed (default: 0)")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--folder", action="store_true", help="one PNG for each image, at its true size")
+    kinds.add_argument("--walk", action="store_true", help="a GIF that walks between latents")
+    parser.add_argument("--frames", type=int, default=60, help="frames of the walk (default: 60)")
+    parser.add_argument("--out", type=Path, help="where to (default: inside the run's folder)")
+    options = parser.parse_args()
+    try:
+        for name in ("count", "frames"):
+            if not 1 <= getattr(options, name) <= 100_000:
+                raise ConfigError(f"--{name}={getattr(options, name)} is out of range; use a number from 1 to 100000")
+        print(draw(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except (OSError, RuntimeError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(1)
+
+
+def draw(options: argparse.Namespace) -> str:
+    """Write what the options ask for; returns a line that says where it is."""
+    import numpy as np
+
+    from ganlab.reporting import grids
+    from ganlab.run import open_average
+
+    painter, step = open_average(options.run)
+    stream = f"latents/drawn/{options.seed}"
+    if options.walk:
+        out = options.out or options.run / f"walk-step-{step:08d}.gif"
+        one, other = painter.latents(stream, 2 * _WALKERS).reshape(2, _WALKERS, -1)
+        angles = np.linspace(0, 2 * np.pi, options.frames, endpoint=False, dtype=np.float32)
+        frames = (np.cos(angle) * one + np.sin(angle) * other for angle in angles)  # stays normal, ends where it began
+        grids.save_gif(out, [grids.grid(painter.paint(frame), columns=4) for frame in frames], 0.08)
+        return f"a walk of {options.frames} frames at step {step}: {out}"
+    pixels = painter.invent(stream, options.count)
+    if options.folder:
+        out = options.out or options.run / f"images-step-{step:08d}"
+        for number, image in enumerate(pixels):
+            grids.save_png(out / f"{number:06d}.png", image)
+        return f"{options.count} images at step {step}: {out}"
+    out = options.out or options.run / f"grid-step-{step:08d}.png"
+    grids.save_png(out, grids.grid(pixels))
+    return f"a grid of {options.count} images at step {step}: {out}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The only loop over steps. What happens between steps is passed in."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from ganlab.training.state import Gan
+from ganlab.training.step import LOGS
+
+
+class Diverged(ArithmeticError):
+    """A loss or score is no longer finite; the text says which one, and between which steps."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """`act(step)` whenever the step is a multiple of `every`, and at the end; an `every` of None: at the end only."""
+
+    every: int | None
+    act: Callable[[int], None]
+
+    def due(self, step: int, last: int) -> bool:
+        """Whether it is time at this step."""
+        return step == last or (self.every is not None and step % self.every == 0)
+
+
+def fit(
+    gan: Gan,
+    steps: Callable[[tf.Tensor], None],
+    last: int,
+    portion: int,
+    events: Iterable[Event],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Train until step `last`, in calls of at most `portion` steps; True when it got there, False when stopped.
+
+    Events run in the order given, exactly at their steps. `stopping()` is asked after every call. Raises Diverged.
+    """
+    events = list(events)
+    now = int(gan.step)
+    while now < last:
+        target = min([last, now + portion] + [(now // e.every + 1) * e.every for e in events if e.every])
+        steps(tf.constant(target - now, tf.int64))
+        _check_finite(gan, now, target)
+        now = target
+        for event in events:
+            if event.due(now, last):
+                event.act(now)
+        if stopping() and now < last:
+            return False
+    return True
+
+
+def take_means(gan: Gan, count: int) -> dict[str, float]:
+    """Means over the `count` steps since the last record, by tag; starts the next sums."""
+    sums = gan.sums.numpy()
+    gan.sums.assign(tf.zeros_like(gan.sums))
+    return {tag: float(value) / count for tag, value in zip(LOGS, sums, strict=True)}
+
+
+def _check_finite(gan: Gan, before: int, after: int) -> None:
+    sums = gan.sums.numpy()
+    if not np.isfinite(sums).all():
+        tag = LOGS[int(np.flatnonzero(~np.isfinite(sums))[0])]
+        raise Diverged(
+            f"{tag} became {'nan' if np.isnan(sums).any() else 'infinite'} between steps {before} and {after}"
+        )

@@ -1,0 +1,274 @@
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganlab.reporting.records import Records, RecordsError
+
+TAGS = ("loss/generator", "metric/frechet_distance")
+
+
+def picture(step, channels=1):
+    return np.full((4, 6, channels), step, np.uint8)
+
+
+def write(records, steps):
+    for step in steps:
+        records.scalars(step, 64 * step, step / 10, {TAGS[0]: step / 4, TAGS[1]: -step})
+        if step % 10 == 0:
+            records.image(step, "samples", picture(step))
+
+
+def stopped_and_resumed(directory, at, kept, again):
+    """Write 0..100, with a position once the steps `kept` stand; go on from `at` and write `again`."""
+    with Records(directory) as records:
+        records.hyperparameters({"generator.name": "transpose"}, trial="transpose")
+        write(records, kept)
+        position = json.loads(json.dumps(records.position()))
+        write(records, range(kept.stop, 101))
+        records.finished(ok=False)
+    with Records(directory, step=at, resume=position) as records:
+        write(records, again)
+        records.finished(ok=True)
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def accumulated(directory):
+    """All that TensorBoard's own reader finds: {tag: [(step, tensor), ...]}."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    read = EventAccumulator(str(directory), size_guidance={"tensors": 0}).Reload()
+    return {
+        tag: [(event.step, make_ndarray(event.tensor_proto)) for event in read.Tensors(tag)]
+        for tag in read.Tags()["tensors"]
+    }
+
+
+def test_every_tag_and_step_is_read_back(tmp_path):
+    with Records(tmp_path) as records:
+        records.text(0, "settings", "```yaml\nseed: 0\n```")
+        records.scalars(3, 192, 1.5, {"loss/generator": 0.1, "score/real": np.float32(2.5)})
+        records.scalars(4, 256, 2.0, {"loss/generator": 0.2})
+        records.image(4, "samples", picture(9, channels=3))
+    read = accumulated(tmp_path)
+    assert read.keys() == {"settings", "loss/generator", "score/real", "samples"}
+    assert read["settings"][0][1] == b"```yaml\nseed: 0\n```"
+    assert read["loss/generator"] == [(3, np.float32(0.1)), (4, np.float32(0.2))]
+    assert read["loss/generator"][0][1].dtype == np.float32
+    assert read["score/real"] == [(3, 2.5)]
+    ((step, (width, height, content)),) = read["samples"]
+    assert (step, width, height) == (4, b"6", b"4")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), picture(9, channels=3))
+    assert lines(tmp_path) == [
+        {"step": 3, "images": 192, "seconds": 1.5, "loss/generator": 0.1, "score/real": 2.5},
+        {"step": 4, "images": 256, "seconds": 2.0, "loss/generator": 0.2},
+    ]
+
+
+def test_what_is_not_finite_stays_so(tmp_path):
+    values = {"a/nan": np.nan, "a/inf": np.inf, "a/minus": -np.inf, "a/large": 1e300}
+    with Records(tmp_path) as records:
+        records.scalars(1, 64, 0.1, values)
+    assert (
+        '"a/nan": NaN, "a/inf": Infinity, "a/minus": -Infinity, "a/large": 1e+300}'
+        in (tmp_path / "metrics.jsonl").read_text()
+    )
+    read = {tag: events[0][1] for tag, events in accumulated(tmp_path).items()}
+    np.testing.assert_equal(read, values | {"a/large": np.inf})
+
+
+@pytest.mark.parametrize(
+    ("at", "kept", "again"),
+    [(50, range(51), range(51, 101)), (49, range(50), range(50, 101))],
+    ids=["after the records of its step", "before the records of the next"],
+)
+def test_each_tag_and_step_stands_once_after_a_resume(tmp_path, at, kept, again):
+    stopped_and_resumed(tmp_path, at, kept, again)
+    assert [line["step"] for line in lines(tmp_path)] == list(range(101))
+    read = accumulated(tmp_path)
+    assert read[TAGS[0]] == [(step, step / 4) for step in range(101)]
+    assert read[TAGS[1]] == [(step, -step) for step in range(101)]
+    assert [step for step, _ in read["samples"]] == list(range(0, 101, 10))
+    assert len(read["_hparams_/session_start_info"]) == len(read["_hparams_/session_end_info"]) == 1
+
+
+def test_a_resumed_run_writes_the_same_metrics_as_one_left_alone(tmp_path):
+    stopped_and_resumed(tmp_path / "stopped", 50, range(51), range(51, 101))
+    with Records(tmp_path / "alone") as records:
+        write(records, range(101))
+    assert (tmp_path / "stopped" / "metrics.jsonl").read_bytes() == (tmp_path / "alone" / "metrics.jsonl").read_bytes()
+
+
+def test_a_run_stopped_again_and_again_goes_on_each_time(tmp_path):
+    resume = None
+    for session in range(12):  # ten and more: their names must not sort as text of one and two digits
+        with Records(tmp_path, step=10 * session, resume=resume) as records:
+            write(records, range(10 * session + 1, 10 * session + 11))
+            resume = records.position()
+            write(records, range(10 * session + 11, 10 * session + 15))
+    with Records(tmp_path, step=120, resume=resume) as records:
+        resume = records.position()
+    assert [step for step, _ in accumulated(tmp_path)[TAGS[0]]] == list(range(1, 121))
+    assert [line["step"] for line in lines(tmp_path)] == list(range(1, 121))
+    assert resume == {name: len(content) for name, content in contents(tmp_path).items()}
+
+
+def test_a_session_that_was_killed_leaves_no_trace_and_its_name_is_not_used_again(tmp_path):
+    with Records(tmp_path) as records:
+        write(records, range(5))
+        position = records.position()
+    names = []
+    for _ in range(3):  # killed each time before the next checkpoint
+        with Records(tmp_path, step=4, resume=position) as records:
+            write(records, range(5, 9))
+        (name,) = {name for name in contents(tmp_path) if name.startswith("events")} - position.keys()
+        names.append(name)
+    assert len(set(names)) == 3
+    assert names == sorted(names)
+
+
+def test_a_clock_that_steps_back_keeps_the_order(tmp_path, monkeypatch):
+    now = iter(range(2_000_000_000, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    stopped_and_resumed(tmp_path, 50, range(51), range(51, 101))
+    assert accumulated(tmp_path)[TAGS[0]] == [(step, step / 4) for step in range(101)]
+
+
+def test_an_empty_position_starts_again_and_none_refuses_to(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with Records(tmp_path) as records:
+        write(records, range(5))
+    before = contents(tmp_path)
+    with pytest.raises(RecordsError, match=re.escape(f"{tmp_path / 'events.out.tfevents.'}")):
+        Records(tmp_path)
+    assert contents(tmp_path) == before
+    with Records(tmp_path, resume={}) as records:
+        write(records, range(2))
+    assert [line["step"] for line in lines(tmp_path)] == [0, 1]
+    assert [step for step, _ in accumulated(tmp_path)[TAGS[0]]] == [0, 1]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("damage", ["missing", "shorter"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "events.out.tfevents.0000000001.ganlab"])
+def test_records_that_are_missing_or_too_short_are_named_and_left_alone(tmp_path, name, damage):
+    with Records(tmp_path) as records:
+        write(records, range(5))
+        position = records.position()
+        write(records, range(5, 7))
+    path = tmp_path / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        os.truncate(path, position[name] - 1)
+    before = contents(tmp_path)
+    with pytest.raises(RecordsError, match=re.escape(str(path)) + f".*{position[name]} bytes"):
+        Records(tmp_path, step=4, resume=position)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["../other.jsonl", "config.json"])
+def test_only_records_are_ever_cut(tmp_path, name):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).write_text("keep me")
+    with pytest.raises(RecordsError, match="manifest is damaged"):
+        Records(run, resume={name: 0})
+    assert (run / name).read_text() == "keep me"
+
+
+def test_a_setting_that_hparams_cannot_hold_is_refused(tmp_path):
+    with Records(tmp_path) as records, pytest.raises(TypeError, match="stages"):
+        records.hyperparameters({"stages": [1, 2]}, trial="transpose")
+
+
+def test_tensorflow_stays_out(tmp_path):
+    program = f"""
+import sys, numpy as np
+from pathlib import Path
+from ganlab.reporting.records import Records
+with Records(Path({str(tmp_path)!r})) as records:
+    records.hyperparameters({{"seed": 1, "penalty": None}}, trial="transpose")
+    records.text(0, "settings", "text")
+    records.scalars(1, 64, 0.5, {{"loss/generator": 1.0}})
+    records.image(1, "samples", np.zeros((8, 8, 3), np.uint8))
+    records.position()
+    records.finished(ok=True)
+assert "tensorflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=60)
+
+
+def test_a_tensorboard_server_shows_each_step_once(tmp_path):
+    stopped_and_resumed(tmp_path / "transpose-seed0", 50, range(51), range(51, 101))
+    with Records(tmp_path / "upsample-seed0") as records:
+        flat = {"generator.name": "upsample", "training.steps": 100, "training.xla": True, "penalty.weight": None}
+        records.hyperparameters(flat, trial="upsample")
+        write(records, range(2))
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--host", "127.0.0.1"]
+    command += ["--port", "0", "--samples_per_plugin", "images=9999"]
+    output = tmp_path / "server.txt"
+    deadline = time.monotonic() + 30
+
+    def until(look):
+        while not (seen := look()):
+            assert server.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        return seen
+
+    with (
+        output.open("w") as sink,
+        subprocess.Popen(command, stdout=sink, stderr=sink, env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"}) as server,
+    ):
+        try:
+            url = until(lambda: re.search(r"http://127\.0\.0\.1:\d+/", output.read_text()))[0]
+
+            def ask(path, **query):
+                with urlopen(f"{url}data/plugin/{path}?{urlencode(query)}", timeout=10) as answer:
+                    return answer.read()
+
+            def points(run):
+                return json.loads(ask("scalars/scalars", run=run, tag=TAGS[0]))
+
+            until(lambda: len(json.loads(ask("scalars/tags"))) == 2)
+            until(lambda: points("transpose-seed0")[-1][1] == 100)
+            tags = json.loads(ask("scalars/tags"))
+            assert {run: set(found) for run, found in tags.items()} == {
+                "transpose-seed0": set(TAGS),
+                "upsample-seed0": set(TAGS),
+            }
+            assert [point[1:] for point in points("transpose-seed0")] == [[step, step / 4] for step in range(101)]
+
+            shown = json.loads(ask("images/images", run="transpose-seed0", tag="samples", sample=0))
+            assert [entry["step"] for entry in shown] == list(range(0, 101, 10))
+            with urlopen(f"{url}data/plugin/images/individualImage?{shown[-1]['query']}", timeout=10) as answer:
+                np.testing.assert_array_equal(np.asarray(Image.open(answer)), picture(100)[..., 0])
+
+            wanted = {"startIndex": 0, "sliceSize": 9, "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS"]}
+            table = json.loads(ask("hparams/session_groups", request=json.dumps(wanted)))["sessionGroups"]
+            rows = {row["name"]: (row["hparams"], row["sessions"][0]["status"]) for row in table}
+            assert rows == {
+                "transpose": ({"generator.name": "transpose"}, "STATUS_SUCCESS"),
+                "upsample": (flat | {"penalty.weight": "null"}, "STATUS_UNKNOWN"),
+            }
+        finally:
+            server.terminate()
+            server.wait(timeout=10)

@@ -1,0 +1,329 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import scipy.stats
+
+from ganlab.compare import main
+
+PROTOCOL = {"n_real": 360, "n_fake": 360, "features": "pixels", "split": "held_out", "hash": "abc"}
+
+
+def settings(generator="transpose", kernel_size=4, **changes):
+    """A plain tree in the form of a run's settings; `changes` by dotted name with __ for the dot."""
+    tree = {
+        "seed": 0,
+        "study": None,
+        "generator": {"name": generator, "upsampling": {"name": generator, "kernel_size": kernel_size}},
+        "penalty": {"name": "r1_r2", "weight": 0.1},
+        "optimizer": {"beta_1": 0.0, "beta_2": 0.99},
+        "training": {"steps": 20, "batch_size": 64},
+    }
+    for name, value in changes.items():
+        group, key = name.split("__")
+        tree[group] = tree[group] | {key: value}
+    return tree
+
+
+class Study:
+    """Writes result.json files into folders whose names say nothing."""
+
+    def __init__(self, directory: Path):
+        self.directory, self.runs = directory, 0
+
+    def add(self, tree, seed, status="finished", protocol=PROTOCOL, **metrics):
+        folder = self.directory / f"{self.runs:03d}"
+        folder.mkdir(parents=True)
+        self.runs += 1
+        result = {
+            "status": status,
+            "variant": tree["generator"]["name"],
+            "seed": seed,
+            "config": tree | {"seed": seed, "study": f"study{self.runs}"},
+            "metrics": metrics,
+            "protocol": protocol,
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+        return folder
+
+    def arm(self, tree, values, **metrics):
+        for seed, value in enumerate(values):
+            self.add(tree, seed, frechet_distance=value, **{name: column[seed] for name, column in metrics.items()})
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path / "study")
+
+
+@pytest.fixture
+def compare(study, monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["compare", str(study.directory), *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def refused(outcome):
+    """The one line of a refusal."""
+    code, out, err = outcome
+    assert code == 2
+    assert out == ""
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    return err
+
+
+def sentence(out, *words):
+    """The one line of a report that holds all the words."""
+    (line,) = [line for line in out.splitlines() if all(word in line for word in words)]
+    return line.strip()
+
+
+UPSAMPLE = settings("upsample", 3)
+TRANSPOSE = settings("transpose", 4)
+LOW = [1.0, 1.1, 1.2, 1.0, 0.9, 1.3]
+RATIOS = [1.5, 1.4, 1.6, 1.5, 1.45, 1.55]
+HIGH = [low * ratio for low, ratio in zip(LOW, RATIOS, strict=True)]
+
+
+def test_a_difference_is_found_and_printed_in_per_cent(study, compare):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+    code, out, err = compare()
+    assert (code, err) == (0, "")
+    logs = [math.log(ratio) for ratio in RATIOS]
+    mean = sum(logs) / 6
+    interval = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    mean, low, high = (100 * (math.exp(value) - 1) for value in (mean, interval.low, interval.high))
+    assert sentence(out, "upsample is") == (
+        f"upsample is worse than transpose: +{mean:.1f} %, 95 % interval +{low:.1f} % to +{high:.1f} %, "
+        "p = 0.0312, 6 pairs."
+    )
+    assert "frechet_distance: smaller is better; primary" in out
+    assert "protocol: n_real 360, n_fake 360, features pixels, split held_out, hash abc" in out
+
+
+def test_the_reference_can_be_chosen(study, compare):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+    _, out, _ = compare("--reference", "upsample")
+    assert "transpose is better than upsample: -33.3 %" in out
+    assert "--reference='upsampel' is no arm of" in refused(compare("--reference", "upsampel"))
+
+
+def test_pairs_are_made_by_seed_not_by_order(study, compare):
+    for seed in range(6):
+        study.add(UPSAMPLE, seed, frechet_distance=2.0**seed * 1.5)
+    for seed in reversed(range(6)):
+        study.add(TRANSPOSE, seed, frechet_distance=2.0**seed)
+    _, out, _ = compare()
+    assert "upsample is worse than transpose: +50.0 %, 95 % interval +50.0 % to +50.0 %" in out
+
+
+def test_metrics_that_are_better_when_larger_and_raw_differences(study, compare):
+    more, less = [0.8, 0.82, 0.84, 0.8, 0.81, 0.83], [0.7, 0.71, 0.75, 0.7, 0.7, 0.73]
+    study.arm(UPSAMPLE, LOW, coverage=more, kernel_distance=[value - 1 for value in more], odd=LOW)
+    study.arm(TRANSPOSE, LOW, coverage=less, kernel_distance=[value - 1 for value in less], odd=LOW)
+    _, out, _ = compare()
+    raw = [a - b for a, b in zip(more, less, strict=True)]
+    interval = scipy.stats.ttest_1samp(raw, 0).confidence_interval(0.95)
+    numbers = f"{sum(raw) / 6:+.4g}, 95 % interval {interval.low:+.4g} to {interval.high:+.4g}, p = 0.0312, 6 pairs."
+    assert f"upsample is better than transpose: {numbers}" in out  # coverage
+    assert f"upsample is worse than transpose: {numbers}" in out  # the kernel distance, negative values and all
+    assert "upsample is equivalent to transpose within 5 %: +0.0 %" in out
+    assert "coverage: larger is better; exploratory" in out
+    assert "not compared, since neither direction is better: odd" in out
+
+
+def test_the_table_counts_runs_and_gives_mean_and_sd(study, compare):
+    study.arm(UPSAMPLE, [1.0, 2.0, 6.0])
+    study.arm(TRANSPOSE, [2.0, 2.0, 5.0])
+    study.add(UPSAMPLE, 3, "diverged", protocol={})
+    study.add(UPSAMPLE, 4, "interrupted", protocol={})
+    study.add(TRANSPOSE, 3, "failed", protocol={})
+    _, out, _ = compare()
+    rows = [line.split() for line in out.splitlines()]
+    assert ["arm", "runs", "finished", "diverged", "failed", "interrupted"] in rows
+    assert ["upsample", "5", "3", "1", "0", "1"] in rows
+    assert ["transpose", "4", "3", "0", "1", "0"] in rows
+    assert ["frechet_distance", "transpose", "3", "1.7", "3"] in rows  # mean, sd, runs
+    assert ["upsample", "3", "2.6", "3"] in rows
+
+
+def test_what_is_missing_is_named(study, compare):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW[:4])
+    study.add(TRANSPOSE, 4, "diverged", protocol={}, frechet_distance=1e9)
+    study.add(TRANSPOSE, 6, coverage=0.5)
+    _, out, _ = compare()
+    gaps = [line for line in out.splitlines() if line.startswith("not in any pair")]
+    assert gaps == [
+        "not in any pair: transpose, seed 4: diverged",
+        "not in any pair: transpose, seed 5: no result",
+        "not in any pair: upsample, seed 6: no result",
+    ]
+    assert "  not in any pair: transpose has no frechet_distance in seed 6\n" in out
+    line = sentence(out, "against transpose is inconclusive")
+    assert line.endswith("p = 0.125, 4 pairs where p <= 0.05 takes 6; 3 of 7 seeds left out.")
+
+
+def test_fewer_than_two_pairs_are_no_comparison(study, compare):
+    study.add(UPSAMPLE, 0, frechet_distance=1.0)
+    study.add(UPSAMPLE, 1, frechet_distance=1.0)
+    study.add(TRANSPOSE, 0, frechet_distance=2.0)
+    study.add(TRANSPOSE, 2, frechet_distance=2.0, coverage=0.5)
+    code, out, _ = compare()
+    assert code == 0
+    assert "upsample and transpose have 1 pair of finished runs with equal seed; a comparison needs at least 2." in out
+    assert "upsample and transpose have no pair of finished runs" in out  # of the coverage
+    assert "nan" not in out
+
+
+def test_several_arms_are_adjusted_by_holm(study, compare):
+    study.arm(TRANSPOSE, LOW)
+    study.arm(UPSAMPLE, HIGH, coverage=[0.5] * 6)
+    study.arm(settings("pixel_shuffle", 3), HIGH[:1] + [value * 1.01 for value in LOW[1:]])
+    _, out, _ = compare()
+    line = sentence(out, "upsample against transpose is inconclusive")  # 2/64 alone would be `worse`
+    assert line.endswith("p = 0.0312, 6 pairs; adjusted for 2 arms p = 0.0625.")
+    assert "pixel_shuffle against transpose is inconclusive" in out
+
+
+def test_arms_that_share_a_name_carry_what_differs(study, compare):
+    for steps in (100, 20, 20000):
+        study.arm(settings(training__steps=steps), LOW)
+    _, out, _ = compare()
+    arms = [line.split()[1] for line in out.splitlines() if line.strip().startswith("transpose training")]
+    assert arms[:3] == ["training.steps=20", "training.steps=100", "training.steps=20000"]
+    assert "transpose training.steps=100 is equivalent to transpose training.steps=20 within 5 %" in out
+    assert "transpose training.steps=20 is better" not in compare("--reference", "transpose training.steps=100")[1]
+
+
+def test_several_settings_of_the_generator_may_differ(study, compare):
+    study.arm(settings("upsample", 3), LOW)
+    study.arm(settings("upsample", 5), LOW)
+    study.arm(settings("transpose", 4), LOW)
+    code, out, _ = compare()
+    assert code == 0
+    assert "upsample generator.upsampling.kernel_size=5 is equivalent to transpose" in out
+
+
+def test_another_choice_brings_its_own_settings(study, compare):
+    bare = settings()
+    bare["penalty"] = {"name": "none"}
+    study.arm(settings(), LOW)
+    study.arm(settings(penalty__weight=1.0), LOW)
+    study.arm(bare, LOW)
+    code, out, _ = compare()
+    assert code == 0
+    assert "transpose penalty.name=r1_r2 penalty.weight=0.1" in out
+    assert "transpose penalty.name=none " in out
+
+
+def test_the_generator_and_something_else_is_refused(study, compare):
+    study.arm(UPSAMPLE, LOW)
+    study.arm(settings("transpose", training__steps=40), LOW)
+    assert refused(compare()) == (
+        f"{study.directory} has runs that differ not only in the generator but also in training.steps: 20 and 40; "
+        "compare a folder of runs in which one thing differs\n"
+    )
+
+
+def test_two_settings_outside_the_generator_are_refused(study, compare):
+    study.arm(settings(), LOW)
+    study.arm(settings(optimizer__beta_1=0.5, training__steps=40), LOW)
+    assert "in more than one setting: optimizer.beta_1: 0.0 and 0.5, training.steps: 20 and 40;" in refused(compare())
+
+
+def test_other_protocols_are_refused(study, compare):
+    study.arm(UPSAMPLE, LOW)
+    for seed in range(6):
+        study.add(TRANSPOSE, seed, protocol=PROTOCOL | {"n_fake": 1000}, frechet_distance=1.0)
+    assert "protocol.n_fake: 360 and 1000; " in refused(compare())
+
+
+def test_two_runs_of_one_seed_are_refused(study, compare):
+    study.arm(UPSAMPLE, LOW)
+    study.arm(TRANSPOSE, LOW)
+    folder = study.add(TRANSPOSE, 3, "failed", protocol={})
+    line = refused(compare())
+    assert "two runs of transpose with seed 3" in line
+    assert str(folder / "result.json") in line
+
+
+def test_nothing_to_compare(study, compare):
+    assert refused(compare()) == f"{study.directory} does not exist; give a folder of runs\n"
+    study.directory.mkdir()
+    assert refused(compare()).startswith(f"{study.directory} has no result.json; ")
+    study.arm(UPSAMPLE, LOW)
+    assert refused(compare()) == f"{study.directory} has one arm only, upsample; a comparison needs two\n"
+    folder = study.add(TRANSPOSE, 0)
+    (folder / "result.json").write_text("{")
+    assert refused(compare()).startswith(f"{folder / 'result.json'} is damaged")
+
+
+def test_runs_without_metrics_are_only_counted(study, compare):
+    study.add(UPSAMPLE, 0)
+    study.add(TRANSPOSE, 0, "diverged", protocol={}, frechet_distance=3.0)
+    code, out, _ = compare()
+    assert code == 0
+    assert "No finished run has metrics." in out
+    assert "no metric of" in refused(compare("--metric", "coverage"))
+
+
+def test_the_primary_metric_comes_first(study, compare):
+    study.arm(UPSAMPLE, HIGH, coverage=[0.5] * 6)
+    study.arm(TRANSPOSE, LOW, coverage=[0.5] * 6)
+    _, out, _ = compare("--metric", "coverage")
+    assert out.index("coverage: larger is better; primary") < out.index("frechet_distance: smaller is better; explor")
+    assert "did you mean coverage?" in refused(compare("--metric", "covrage"))
+
+
+def test_a_ratio_of_nothing_is_an_error_that_names_the_file(study, compare):
+    study.arm(UPSAMPLE, LOW)
+    study.arm(TRANSPOSE, [*LOW[:5], 0.0])
+    line = refused_after_table(compare())
+    assert "011/result.json has metrics.frechet_distance=0.0" in line
+
+
+def refused_after_table(outcome):
+    code, _, err = outcome
+    assert code == 2
+    assert err.count("\n") == 1
+    return err
+
+
+def test_labels_are_printed_as_they_are(study, compare):
+    study.arm(settings(training__batch_size=[8, 16]), LOW)
+    study.arm(settings(training__batch_size=[8, 32]), LOW)
+    _, out, _ = compare()
+    assert "transpose training.batch_size=[8,32] is equivalent to transpose training.batch_size=[8,16]" in out
+
+
+def test_a_wrong_command_line_is_one_line(study, compare):
+    assert "--what" in refused(compare("--what"))
+
+
+def test_tensorflow_is_not_imported(study):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+    code = (
+        "import sys, runpy; sys.argv = ['compare', sys.argv[1]]; runpy.run_module('ganlab.compare', run_name='__main__')\n"
+        "print(sorted({'tensorflow', 'keras', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(study.directory)], capture_output=True, text=True, check=True
+    )
+    assert "upsample is worse than transpose" in done.stdout
+    assert done.stdout.endswith("[]\n")
