@@ -31,8 +31,8 @@ _EXPECTED = {
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
-    """Turn the first of pydantic's findings into one line in the words that people type."""
-    first = error.errors()[0]
+    """Turn the deepest of pydantic's findings into one line in the words that people type."""
+    first = max(error.errors(), key=lambda found: len(found["loc"]))
     kind, context = first["type"], first.get("ctx", {})
     if kind == "value_error":  # written by one of our own validators: already whole
         return ConfigError(str(context["error"]))

@@ -91,7 +91,7 @@ def gather_arms(directory: str) -> list[Arm]:
         runs[run.seed] = run
     trees = [settings for settings, _ in groups]
     arms = [Arm(_label(tree, trees, runs), tree, dict(sorted(runs.items()))) for tree, runs in groups]
-    arms.sort(key=lambda arm: [(part.isdigit(), part.zfill(20)) for part in re.split(r"(\d+)", arm.label)])
+    arms.sort(key=lambda arm: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", arm.label)])
     if len(arms) == 1:
         raise ResultError(f"{directory} has one arm only, {arms[0].label}; a comparison needs two")
     _refuse_confounded(directory, trees)
@@ -265,6 +265,8 @@ def print_report(directory: str, metric: str | None, reference: str | None) -> N
     primary = metric or PRIMARY
     comparable.sort(key=lambda name: name != primary)
 
+    sentences = {name: compare_arms(name, arms, against, primary=name == primary) for name in comparable}
+
     console = Console(
         width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
     )
@@ -277,11 +279,11 @@ def print_report(directory: str, metric: str | None, reference: str | None) -> N
     console.print(_metrics_table(arms, sorted(found, key=lambda name: name != primary)))
     protocol = next((run.protocol for arm in arms for run in arm.runs.values() if run.protocol), {})
     console.print("protocol: " + (", ".join(f"{k} {_yaml(v)}" for k, v in flatten(protocol).items()) or "not recorded"))
-    for name in comparable:
+    for name, lines in sentences.items():
         direction = "larger" if MEASURES[name].larger_is_better else "smaller"
         console.print(f"\n{name}: {direction} is better; {'primary' if name == primary else 'exploratory'}")
-        for sentence in compare_arms(name, arms, against, primary=name == primary):
-            console.print(f"  {sentence}")
+        for line in lines:
+            console.print(f"  {line}")
         for arm in arms:
             finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
             missing = [str(seed) for seed in finished if seed not in arm.values(name)]

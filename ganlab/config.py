@@ -18,6 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Pair = tuple[Count, Count]
+Kernel = Annotated[int, Field(ge=1, le=31)]
 Init = Literal["matched", "keras", "dcgan"]
 
 
@@ -35,23 +36,61 @@ class Settings(BaseModel):
 # --- generator ------------------------------------------------------------------------------------------------------
 
 
-class Nearest(Settings):
-    """Double rows and columns, then convolve."""
+class _Operator(Settings):
+    """What every upsampling operator takes."""
+
+    kernel_size: Kernel | tuple[Kernel, Kernel]
+    init: Init
+
+
+class Nearest(_Operator):
+    """Repeat rows and columns, then convolve; `fused` is the same function as one transposed convolution."""
 
     name: Literal["nearest"]
-    kernel_size: Annotated[int, Field(ge=1, le=31)] = 3
-    init: Init = "matched"
+    implementation: Literal["fused", "plain"]
+
+
+class Bilinear(_Operator):
+    """Interpolate linearly, then convolve."""
+
+    name: Literal["bilinear"]
 
 
 class Transpose(Settings):
-    """One transposed convolution with the stage's scale as its stride."""
+    """One transposed convolution with the stage's scale as its stride; `resize` starts it as what `nearest` computes."""
 
     name: Literal["transpose"]
-    kernel_size: Annotated[int, Field(ge=1, le=31)] = 4
-    init: Init = "matched"
+    kernel_size: Kernel | tuple[Kernel, Kernel]
+    init: Literal["matched", "keras", "dcgan", "resize"]
 
 
-Upsampling = Annotated[Nearest | Transpose, Field(discriminator="name")]
+class PixelShuffle(_Operator):
+    """Convolve to s*s times the channels, then lay them out as pixels."""
+
+    name: Literal["pixel_shuffle"]
+    icnr: bool
+    phase_bias: bool
+
+
+class Fir(_Operator):
+    """Insert zeros, smooth with a binomial filter, convolve."""
+
+    name: Literal["fir"]
+    implementation: Literal["fused", "plain"]
+
+
+class Carafe(_Operator):
+    """Each pixel a weighted mean of its source's neighbourhood, then convolve."""
+
+    name: Literal["carafe"]
+    channels: Count
+    encoder_size: Kernel
+    neighbourhood: Kernel
+
+
+Upsampling = Annotated[
+    Nearest | Bilinear | Transpose | PixelShuffle | Fir | Carafe, Field(discriminator="name")
+]
 
 
 class Stage(NamedTuple):
@@ -230,6 +269,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _together(self) -> "RunConfig":
         _check_reach(self.generator, pair(self.dataset.size))
+        _check_kernel(self.generator)
         last = self.generator.stages[-1].filters
         if last not in (None, self.dataset.channels):
             raise ValueError(
@@ -261,8 +301,9 @@ def _check_reach(generator: Generator, size: Pair) -> None:
     if generator.base_size is None:
         if all(n % s == 0 for n, s in zip(size, scale, strict=True)):
             return
-        near = [sorted({max(n // s, 1) * s, -(-n // s) * s}) for n, s in zip(size, scale, strict=True)]
-        options = [f"{near[0][i]}x{near[1][min(i, len(near[1]) - 1)]}" for i in range(len(near[0]))]
+        smaller = tuple(max(n // s, 1) * s for n, s in zip(size, scale, strict=True))
+        larger = tuple(-(-n // s) * s for n, s in zip(size, scale, strict=True))
+        options = [_size(each) for each in sorted({smaller, larger})]
         raise ValueError(
             f"dataset.size={_size(size)} cannot be reached by the generator's stages, which enlarge {_size(scale)} "
             f"times; use {' or '.join(options)}, or other generator.stages"
@@ -278,7 +319,29 @@ def _check_reach(generator: Generator, size: Pair) -> None:
         )
 
 
-def _size(size: Pair) -> str:
+def _check_kernel(generator: Generator) -> None:
+    """Refuse kernels that an operator cannot have, with the ones it can."""
+    operator = generator.upsampling
+    sizes = pair(operator.kernel_size)
+    even = any(k % 2 == 0 for k in sizes)
+    where = f"generator.upsampling.kernel_size={_size(sizes)}"
+    if operator.name == "pixel_shuffle" and even:
+        raise ValueError(f"{where} shifts the image of pixel_shuffle by half a pixel; use an odd one")
+    if operator.name in ("nearest", "fir") and even and operator.implementation == "fused":
+        raise ValueError(f"{where} cannot be fused; use an odd one, or generator.upsampling.implementation=plain")
+    if operator.name == "carafe" and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
+        raise ValueError("generator.upsampling.neighbourhood and encoder_size must be odd; use 5 and 3")
+    if operator.name == "transpose" and operator.init == "resize":
+        for stage in generator.stages:
+            if any((k - s + 1) < 1 or (k - s + 1) % 2 == 0 for k, s in zip(sizes, pair(stage.scale), strict=True)):
+                fits = _size(tuple(s + 2 for s in pair(stage.scale)))
+                raise ValueError(
+                    f"{where} with scale {_size(pair(stage.scale))} leaves init=resize no odd kernel; "
+                    f"use generator.upsampling.kernel_size={fits}"
+                )
+
+
+def _size(size: tuple[int, ...]) -> str:
     return str(size[0]) if size[0] == size[1] else f"[{size[0]},{size[1]}]"
 
 

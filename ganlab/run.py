@@ -309,6 +309,7 @@ def _train(
             records.finished(status == "finished")
 
     seen = int(gan.step) * training.batch_size
+    written, judged = multiplications(gan.generator), multiplications(gan.discriminator)
     return _write_result(
         config,
         directory,
@@ -318,7 +319,7 @@ def _train(
         nulls=measures.nulls,
         protocol=describe(measures.protocol),
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
-        macs={"generator": multiplications(gan.generator), "discriminator": multiplications(gan.discriminator)},
+        macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
         images_seen=seen,
         seconds=clock.seconds(),
         images_per_second=seen / clock.seconds(),

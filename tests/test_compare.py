@@ -293,22 +293,15 @@ def test_the_primary_metric_comes_first(study, compare):
 def test_a_ratio_of_nothing_is_an_error_that_names_the_file(study, compare):
     study.arm(UPSAMPLE, LOW)
     study.arm(TRANSPOSE, [*LOW[:5], 0.0])
-    line = refused_after_table(compare())
+    line = refused(compare())
     assert "011/result.json has metrics.frechet_distance=0.0" in line
 
 
-def refused_after_table(outcome):
-    code, _, err = outcome
-    assert code == 2
-    assert err.count("\n") == 1
-    return err
-
-
-def test_labels_are_printed_as_they_are(study, compare):
-    study.arm(settings(training__batch_size=[8, 16]), LOW)
-    study.arm(settings(training__batch_size=[8, 32]), LOW)
+def test_labels_are_printed_as_they_are(study, compare):  # rich would take [null,32] for a style
+    study.arm(settings(training__batch_size=[None, 16]), LOW)
+    study.arm(settings(training__batch_size=[None, 32]), LOW)
     _, out, _ = compare()
-    assert "transpose training.batch_size=[8,32] is equivalent to transpose training.batch_size=[8,16]" in out
+    assert "transpose training.batch_size=[null,32] is equivalent to transpose training.batch_size=[null,16]" in out
 
 
 def test_a_wrong_command_line_is_one_line(study, compare):
@@ -319,7 +312,8 @@ def test_tensorflow_is_not_imported(study):
     study.arm(UPSAMPLE, HIGH)
     study.arm(TRANSPOSE, LOW)
     code = (
-        "import sys, runpy; sys.argv = ['compare', sys.argv[1]]; runpy.run_module('ganlab.compare', run_name='__main__')\n"
+        "import sys, runpy\n"
+        "runpy.run_module('ganlab.compare', run_name='__main__', alter_sys=True)\n"
         "print(sorted({'tensorflow', 'keras', 'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     )
     done = subprocess.run(

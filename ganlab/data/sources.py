@@ -86,9 +86,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         raise ConfigError(f"{where} does not exist; give an .npz with x_train and x_test")
     try:
+        if not zipfile.is_zipfile(path):
+            raise ConfigError(f"{where} is no .npz; give one with x_train and x_test")
         with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ConfigError(f"{where} is no .npz; give one with x_train and x_test")
             missing = {"x_train", "x_test"} - set(file.files)
             if missing:
                 have = ", ".join(file.files) or "nothing"

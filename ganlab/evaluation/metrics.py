@@ -208,7 +208,7 @@ class _Pairs:
             limits = np.broadcast_to(radii, unsure.shape)
             for row in np.flatnonzero(unsure.any(axis=1)):
                 columns = np.flatnonzero(unsure[row])
-                surely[row, columns] = self.direct(row, columns) < limits[row, columns]
+                surely[row, columns] = self.direct(int(row), columns) < limits[row, columns]
         return surely
 
 

@@ -1,24 +1,24 @@
-"""What a network costs to run."""
+"""What a network costs: multiply-accumulates for one image; biases, activations and borders are left out."""
 
 import math
 
 import keras
 
-
-def multiplications(model: keras.Model) -> int:
-    """Multiply-accumulates for one image, as the layers are executed; biases, activations and borders left out."""
-    return sum(_of_layer(layer) for layer in model.layers)
+from ganlab.nets.upsampling import Macs, macs
 
 
-def _of_layer(layer: keras.Layer) -> int:
-    if hasattr(layer, "multiplications"):  # the operators that are not one stock layer say it themselves
-        return layer.multiplications
-    if isinstance(layer, keras.Model | keras.Sequential):
-        return multiplications(layer)
+def multiplications(model: keras.Model) -> Macs:
+    """A whole network: as its layers are usually written, and as they are executed here."""
+    costs = [_of_layer(layer) for layer in model.layers]
+    return Macs(sum(cost.written for cost in costs), sum(cost.executed for cost in costs))
+
+
+def _of_layer(layer: keras.Layer) -> Macs:
+    if layer.name.startswith("stage"):
+        return macs(layer)
+    alone = 0
     if isinstance(layer, keras.layers.Dense):
-        return math.prod(layer.kernel.shape)
-    if isinstance(layer, keras.layers.Conv2DTranspose):
-        return math.prod(layer.kernel.shape) * math.prod(layer.input.shape[1:3])
-    if isinstance(layer, keras.layers.Conv2D):
-        return math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
-    return 0
+        alone = math.prod(layer.kernel.shape)
+    elif isinstance(layer, keras.layers.Conv2D):
+        alone = math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+    return Macs(alone, alone)

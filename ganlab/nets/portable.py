@@ -16,14 +16,12 @@ def portable(generator: keras.Model) -> keras.Model:
     """The same function in stock Keras layers and float32, with the weights copied: [B,Z] -> [B,H,W,C]."""
     inputs = maps = keras.Input(generator.input_shape[1:], name="latents")
     for layer in generator.layers[1:]:
-        twin = stock(layer)
-        if twin is layer:
-            settings = layer.get_config() | {"dtype": "float32"}
-            twin = type(layer).from_config(settings)
+        if layer.name.startswith("stage"):
+            maps = stock(layer)(maps)
+        else:
+            twin = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
             maps = twin(maps)
             twin.set_weights(layer.get_weights())
-        else:
-            maps = twin(maps)
     return keras.Model(inputs, maps, name="generator")
 
 

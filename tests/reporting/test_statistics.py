@@ -1,7 +1,5 @@
 import itertools
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -77,6 +75,7 @@ def test_verdicts():
     assert paired_comparison(worse).verdict == "worse"
     assert paired_comparison(-worse).verdict == "better"
     assert paired_comparison(worse[:5]).verdict == "inconclusive"  # p = .0625, however far the interval is from 0
+    assert paired_comparison(-worse[:5]).verdict == "inconclusive"
     assert paired_comparison(worse[:5], level=0.9).verdict == "worse"
     assert paired_comparison(worse - worse.mean()).verdict == "inconclusive"  # no margin: no proof of equality
     assert paired_comparison(worse, margin=2.0).verdict == "equivalent"  # surely not 0, yet negligible
@@ -182,8 +181,3 @@ def test_power_reaches_the_planned_value():
     rng = np.random.default_rng(1)
     found = np.mean([paired_comparison(rng.normal(-1.2, 1, 8)).verdict == "better" for _ in range(500)])
     assert found == pytest.approx(0.8, abs=0.06)
-
-
-def test_imports_neither_scipy_stats_nor_tensorflow():
-    code = "import sys, ganlab.reporting.statistics; print({'scipy.stats', 'tensorflow', 'keras'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check format clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "ganlab needs Python 3.11 to 3.13; make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch .venv/ready
+
+run: .venv/ready  ## set up once, then train on real digits (about two minutes)
+	$(BIN)/python -m ganlab.train
+
+test: .venv/ready  ## set up once, then the tests that take minutes (no network, no GPU)
+	$(BIN)/python -m pytest
+
+test-all: .venv/ready  ## the slow tests too: whole trainings, kills, an installed wheel
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+check: .venv/ready  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+format: .venv/ready  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment and caches; outputs/ stays
+	rm -rf .venv .pytest_cache .ruff_cache build dist

@@ -1,0 +1,125 @@
+"""One kernel for two steps: every linear operator is a transposed convolution, and this is its kernel.
+
+Enlarging by a filter h and convolving with W is the transposed convolution of stride s whose kernel is the product of
+the two: `K = flip(W) * h` along each axis, or `K = A W A'` with a small matrix A. A transposed convolution with 'same'
+padding then gives the same image at every pixel, borders too, when W has odd size and h is not cut off at the border.
+
+NumPy arrays give NumPy arrays, anything else gives tensors of the Keras backend, so that gradients reach W.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+Pair = tuple[int, int]
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+def as_pair(where: str, value: Any) -> Pair:
+    """A size or scale as (vertical, horizontal); raises ValueError unless it is one or two whole numbers from 1."""
+    two = (value, value) if isinstance(value, int | np.integer) else tuple(value) if np.iterable(value) else ()
+    if len(two) != 2 or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in two):
+        raise ValueError(f"{where}={value!r} is not a size; use a whole number from 1, or a pair of them")
+    return int(two[0]), int(two[1])
+
+
+def require_odd(where: str, value: Any, why: str, instead: str = "") -> None:
+    """Refuse an even size in one line."""
+    if any(n % 2 == 0 for n in as_pair(where, value)):
+        raise ValueError(f"{where}={value!r} is even, {why}; use an odd {where}{instead}")
+
+
+def nearest_taps(scale: int) -> np.ndarray:
+    """What one pixel becomes when it is repeated: `scale` ones."""
+    return np.ones(scale)
+
+
+def bilinear_taps(scale: int) -> np.ndarray:
+    """What one pixel becomes under linear interpolation with half-pixel centres: a triangle; [1,3,3,1]/4 for 2."""
+    length = 2 * scale - scale % 2
+    return 1 - np.abs(np.arange(length) - (length - 1) / 2) / scale
+
+
+def fir_taps(scale: int) -> np.ndarray:
+    """StyleGAN2's [1,3,3,1]/4 for 2, and for any scale s the filter of the same kind: three boxes of length s.
+
+    Its 3s-2 taps add up to s, and its response has a triple zero at each frequency onto which zero insertion copies
+    the mean of an image, so no scale leaves a checkerboard.
+    """
+    box = np.ones(scale)
+    return np.convolve(np.convolve(box, box), box) / scale**2
+
+
+def fold_nearest(kernel: Any, scale: int | Pair) -> Any:
+    """The transposed-convolution kernel of nearest enlargement and convolution: [k,k,Ci,Co] -> [k+s-1,k+s-1,Co,Ci].
+
+    Exact at every pixel with stride `scale` and 'same' padding. Raises ValueError for even k, where 'same' pads one
+    pixel less before than after and the two would differ by a shift. SCIENCE, identity I1.
+    """
+    return _fold(kernel, scale, nearest_taps)
+
+
+def fold_bilinear(kernel: Any, scale: int | Pair) -> Any:
+    """The same for bilinear enlargement: [k,k,Ci,Co] -> [k+L-1,k+L-1,Co,Ci] with L = 2s (even s) or 2s-1 taps.
+
+    Exact except near the border, where interpolation repeats the outermost pixels and a transposed convolution
+    continues with zeros: for s=2, k=3 the outer two rows and columns. SCIENCE, identity I2.
+    """
+    return _fold(kernel, scale, bilinear_taps)
+
+
+def fold_fir(kernel: Any, scale: int | Pair) -> Any:
+    """The same for zero insertion and `fir_taps`: [k,k,Ci,Co] -> [k+3s-3,k+3s-3,Co,Ci].
+
+    Exact at every pixel of ganlab's `fir`, whose filtered image is not cut off before it is convolved.
+    """
+    return _fold(kernel, scale, fir_taps)
+
+
+def fold_pixel_shuffle(kernel: Any, scale: int | Pair) -> Any:
+    """The transposed-convolution kernel of a sub-pixel convolution: [k,k,Ci,s*s*Co] -> [k*s,k*s,Co,Ci].
+
+    Exact at every pixel for odd k; the numbers only move. Channels are phase-major, as in TensorFlow: channel
+    (ry*s+rx)*Co+o becomes pixel (ry,rx) of output channel o. Shi et al. 2016, arXiv:1609.07009; SCIENCE, identity I3.
+    """
+    kernel, on = _array(kernel)
+    (sy, sx), (ky, kx, ci, channels) = as_pair("scale", scale), kernel.shape
+    require_odd("kernel_size", (ky, kx), "which a transposed convolution reproduces only with a shift")
+    if channels % (sy * sx):
+        raise ValueError(f"kernel has {channels} output channels, not a multiple of {sy * sx}; use scale^2 times Co")
+    phases = on.reshape(on.flip(kernel, (0, 1)), (ky, kx, ci, sy, sx, channels // (sy * sx)))
+    return on.reshape(on.transpose(phases, (0, 3, 1, 4, 5, 2)), (ky * sy, kx * sx, channels // (sy * sx), ci))
+
+
+def _fold(kernel: Any, scale: int | Pair, taps: Any) -> Any:
+    kernel, on = _array(kernel)
+    size = tuple(kernel.shape[:2])
+    require_odd("kernel_size", size, "which a transposed convolution reproduces only with a shift")
+    dtype = keras.backend.standardize_dtype(kernel.dtype)
+    down, across = (_spread(k, taps(s)) for k, s in zip(size, as_pair("scale", scale), strict=True))
+    # One matrix for both axes: a single product over [k*k, Ci*Co], which is cheap beside any convolution.
+    both = on.array(np.kron(down, across), dtype)
+    ci, co = kernel.shape[2:]
+    flat = on.reshape(on.transpose(kernel, (0, 1, 3, 2)), (size[0] * size[1], co * ci))
+    return on.reshape(on.matmul(both, flat), (down.shape[0], across.shape[0], co, ci))
+
+
+def _spread(size: int, taps: np.ndarray) -> np.ndarray:
+    """A [size+L-1, size] with A[r+size-1-t, t] = taps[r]: weight t, reversed, spread over the filter."""
+    matrix = np.zeros((size + len(taps) - 1, size))
+    for t in range(size):
+        matrix[size - 1 - t : size - 1 - t + len(taps), t] = taps
+    return matrix
+
+
+def _array(kernel: Any) -> tuple[Any, Any]:
+    """The kernel, and the module that calculates with it."""
+    if isinstance(kernel, np.ndarray | list | tuple):
+        kernel, on = np.asarray(kernel), np
+        kernel = kernel if np.issubdtype(kernel.dtype, np.floating) else kernel.astype(np.float64)
+    else:
+        kernel, on = ops.convert_to_tensor(kernel), ops
+    if len(kernel.shape) != 4:
+        raise ValueError(f"kernel of shape {tuple(kernel.shape)} has no four axes; use [k,k,Ci,Co]")
+    return kernel, on

@@ -1,0 +1,285 @@
+"""The operators as Keras layers: [B,H,W,Ci] -> [B,sH,sW,Co]. `ganlab.nets.upsampling` is the way in."""
+
+import zlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from ganlab.nets.upsampling.folds import Pair, as_pair, fir_taps, fold_fir, fold_nearest, require_odd
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+IMPLEMENTATIONS = ("fused", "plain")
+
+
+class UpConv2D(keras.Layer):
+    """What the operators share: kernel [k,k,Ci,Co], bias [Co], scale. A subclass says how they make an image.
+
+    Kernels stay float32 until they are used, so that folding adds no rounding under mixed precision.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        scale: int | Pair = 2,
+        kernel_initializer: Any = "glorot_uniform",
+        use_bias: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = as_pair("kernel_size", kernel_size)
+        self.scale = as_pair("scale", scale)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.use_bias = use_bias
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    @property
+    def phases(self) -> int:
+        """How many output pixels stand for one input pixel."""
+        return self.scale[0] * self.scale[1]
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the kernel for the channels that come in."""
+        self.kernel = self.add_kernel("kernel", (*self.kernel_size, input_shape[-1], self.filters))
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+
+    def add_kernel(self, name: str, shape: tuple[int, ...], initializer: Any = None) -> Any:
+        """A float32 weight."""
+        initializer = self.kernel_initializer if initializer is None else initializer
+        return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
+
+    def call(self, inputs: Any) -> Any:
+        """Enlarge and convolve."""
+        outputs = self.enlarge(inputs)
+        return outputs if self.bias is None else ops.add(outputs, self.bias)
+
+    def enlarge(self, inputs: Any) -> Any:
+        """The operator without its bias."""
+        raise NotImplementedError
+
+    def convolve(self, inputs: Any, kernel: Any, padding: str = "same") -> Any:
+        """A convolution of stride 1 in the layer's precision."""
+        return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), 1, padding, "channels_last")
+
+    def convolve_transposed(self, inputs: Any, kernel: Any) -> Any:
+        """A transposed convolution with the layer's scale as its stride."""
+        kernel = ops.cast(kernel, self.compute_dtype)
+        return ops.conv_transpose(inputs, kernel, self.scale, "same", data_format="channels_last")
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """[B,H,W,Ci] -> [B,sH,sW,Co]; unknown sizes stay unknown."""
+        height, width = (None if n is None else n * s for n, s in zip(input_shape[1:3], self.scale, strict=True))
+        return input_shape[0], height, width, self.filters
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "scale": self.scale,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
+        }
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class NearestConv2D(UpConv2D):
+    """Repeat rows and columns, then convolve: as written (plain), or as one transposed convolution (fused)."""
+
+    def __init__(self, filters: int, kernel_size: int | Pair, *, implementation: str = "fused", **kwargs: Any):
+        super().__init__(filters, kernel_size, **kwargs)
+        self.implementation = _check_implementation(implementation, kernel_size)
+
+    def enlarge(self, inputs: Any) -> Any:
+        """The two forms give the same image and the same gradients."""
+        if self.implementation == "fused":
+            return self.convolve_transposed(inputs, fold_nearest(self.kernel, self.scale))
+        rows = ops.repeat(inputs, self.scale[0], axis=1)
+        return self.convolve(ops.repeat(rows, self.scale[1], axis=2), self.kernel)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"implementation": self.implementation}
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class BilinearConv2D(UpConv2D):
+    """Interpolate linearly (half-pixel centres, edges repeated), then convolve."""
+
+    def enlarge(self, inputs: Any) -> Any:
+        """Interpolate in float32, TensorFlow's result for every type, and convolve in the layer's precision."""
+        height, width = ops.shape(inputs)[1:3]
+        size = (height * self.scale[0], width * self.scale[1])
+        larger = ops.image.resize(ops.cast(inputs, "float32"), size, "bilinear", data_format="channels_last")
+        return self.convolve(ops.cast(larger, self.compute_dtype), self.kernel)
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class FirConv2D(UpConv2D):
+    """Insert zeros, smooth with `fir_taps`, convolve: as written (plain), or as one transposed convolution (fused).
+
+    Both keep the `k//2` pixels of the smoothed image that lie outside the frame until the convolution has seen them.
+    """
+
+    def __init__(self, filters: int, kernel_size: int | Pair, *, implementation: str = "fused", **kwargs: Any):
+        super().__init__(filters, kernel_size, **kwargs)
+        self.implementation = _check_implementation(implementation, kernel_size)
+
+    def enlarge(self, inputs: Any) -> Any:
+        """The two forms give the same image and the same gradients."""
+        if self.implementation == "fused":
+            return self.convolve_transposed(inputs, fold_fir(self.kernel, self.scale))
+        smooth = inputs
+        for axis, (size, scale) in enumerate(zip(self.kernel_size, self.scale, strict=True), start=1):
+            smooth = _insert_and_smooth(smooth, axis, scale, (size - 1) // 2, size // 2)
+        return self.convolve(smooth, self.kernel, "valid")
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"implementation": self.implementation}
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class PixelShuffle2D(UpConv2D):
+    """Convolve to s*s*Co channels at the small size, then lay them out as s x s pixels. Kernel [k,k,Ci,s*s*Co]."""
+
+    def __init__(self, filters: int, kernel_size: int | Pair, *, phase_bias: bool = True, **kwargs: Any):
+        super().__init__(filters, kernel_size, **kwargs)
+        require_odd("kernel_size", kernel_size, "so the image would be shifted by half an input pixel")
+        self.phase_bias = phase_bias
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the kernel for the channels that come in."""
+        channels = self.phases * self.filters
+        self.kernel = self.add_kernel("kernel", (*self.kernel_size, input_shape[-1], channels))
+        biases = channels if self.phase_bias else self.filters
+        self.bias = self.add_weight(name="bias", shape=(biases,), initializer="zeros") if self.use_bias else None
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve and shuffle, with the bias before or after."""
+        channels = self.convolve(inputs, self.kernel)
+        if self.bias is None:
+            return shuffle(channels, self.scale)
+        if self.phase_bias:
+            return shuffle(ops.add(channels, self.bias), self.scale)
+        return ops.add(shuffle(channels, self.scale), self.bias)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"phase_bias": self.phase_bias}
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class Carafe2D(UpConv2D):
+    """Reassemble each pixel from the neighbourhood of its source with weights read off the features, then convolve."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Pair,
+        *,
+        channels: int = 64,
+        encoder_size: int = 3,
+        neighbourhood: int = 5,
+        compressor_initializer: Any = "glorot_uniform",
+        encoder_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ):
+        super().__init__(filters, kernel_size, **kwargs)
+        require_odd("encoder_size", encoder_size, "so the weights would be read beside their pixel")
+        require_odd("neighbourhood", neighbourhood, "so it has no pixel in its middle")
+        self.channels, self.encoder_size, self.neighbourhood = channels, encoder_size, neighbourhood
+        self.compressor_initializer = keras.initializers.get(compressor_initializer)
+        self.encoder_initializer = keras.initializers.get(encoder_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the three kernels for the channels that come in."""
+        super().build(input_shape)
+        size, weights = self.encoder_size, self.phases * self.neighbourhood**2
+        shape = (1, 1, input_shape[-1], self.channels)
+        self.compressor = self.add_kernel("compressor", shape, self.compressor_initializer)
+        self.compressor_bias = self.add_weight(name="compressor_bias", shape=(self.channels,), initializer="zeros")
+        shape = (size, size, self.channels, weights)
+        self.encoder = self.add_kernel("encoder", shape, self.encoder_initializer)
+        self.encoder_bias = self.add_weight(name="encoder_bias", shape=(weights,), initializer="zeros")
+
+    def enlarge(self, inputs: Any) -> Any:
+        """Reassemble, then convolve."""
+        return self.convolve(self.reassemble(inputs), self.kernel)
+
+    def reassemble(self, inputs: Any) -> Any:
+        """The content-aware enlargement alone: [B,H,W,C] -> [B,sH,sW,C]."""
+        _, height, width, channels = ops.shape(inputs)
+        near = self.neighbourhood**2
+        logits = ops.add(self.convolve(inputs, self.compressor), self.compressor_bias)
+        logits = ops.add(self.convolve(logits, self.encoder), self.encoder_bias)
+        logits = ops.reshape(logits, (-1, height * width, self.phases, near))
+        weights = ops.cast(ops.softmax(ops.cast(logits, "float32"), axis=-1), self.compute_dtype)
+        places = neighbours(height, width, self.neighbourhood)
+        around = ops.take(ops.reshape(inputs, (-1, height * width, channels)), places, axis=1)
+        around = ops.reshape(around, (-1, height * width, near, channels))
+        pixels = ops.reshape(ops.matmul(weights, around), (-1, height, width, self.phases * channels))
+        return shuffle(pixels, self.scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {
+            "channels": self.channels,
+            "encoder_size": self.encoder_size,
+            "neighbourhood": self.neighbourhood,
+            "compressor_initializer": keras.initializers.serialize(self.compressor_initializer),
+            "encoder_initializer": keras.initializers.serialize(self.encoder_initializer),
+        }
+
+
+def shuffle(channels: Any, scale: Pair) -> Any:
+    """Channels to pixels, phase-major: [B,H,W,sy*sx*C] -> [B,sy*H,sx*W,C], pixel (ry,rx) from block ry*sx+rx."""
+    (sy, sx), (_, height, width, depth) = scale, ops.shape(channels)
+    depth //= sy * sx
+    blocks = ops.transpose(ops.reshape(channels, (-1, height, width, sy, sx, depth)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(blocks, (-1, height * sy, width * sx, depth))
+
+
+def neighbours(height: Any, width: Any, size: int) -> Any:
+    """Where the `size` x `size` pixels around each pixel stand in a flattened image, edges repeated: [H*W*size^2]."""
+    on: Any = np if isinstance(height, int) and isinstance(width, int) else ops
+    reach = on.arange(size) - size // 2
+    rows = on.clip(on.reshape(on.arange(height), (-1, 1)) + reach, 0, height - 1)
+    columns = on.clip(on.reshape(on.arange(width), (-1, 1)) + reach, 0, width - 1)
+    places = rows[:, None, :, None] * width + columns[None, :, None, :]
+    return on.reshape(places, (-1,))
+
+
+def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: int) -> Any:
+    """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, nothing cut off inside."""
+    taps = fir_taps(scale)
+    shape = list(ops.shape(image))
+    shape[0] = -1
+    apart = ops.pad(ops.expand_dims(image, axis + 1), [(0, scale - 1) if a == axis + 1 else (0, 0) for a in range(5)])
+    length = shape[axis] * scale
+    shape[axis] = length
+    apart = ops.reshape(apart, shape)
+    edges = [(before + 2 * scale - 2, after + scale - 1) if a == axis else (0, 0) for a in range(4)]
+    apart = ops.pad(apart, edges)
+
+    def cut(first: int) -> Any:
+        last = first + before + length + after
+        return apart[tuple(slice(first, last) if a == axis else slice(None) for a in range(4))]
+
+    return sum(ops.multiply(cut(first), float(tap)) for first, tap in enumerate(taps))
+
+
+def other_seed(seed: int | None, part: str) -> int | None:
+    """A seed for another kernel of the same layer; the layer's own seed stays with its last kernel."""
+    return None if seed is None else zlib.crc32(f"{seed}/{part}".encode()) & 0x7FFFFFFF
+
+
+def _check_implementation(implementation: str, kernel_size: int | Pair) -> str:
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(f"implementation={implementation!r} is unknown; choose one of: {', '.join(IMPLEMENTATIONS)}")
+    if implementation == "fused":
+        why = "which a transposed convolution reproduces only with a shift"
+        require_odd("kernel_size", kernel_size, why, ", or implementation=plain")
+    return implementation

@@ -1,0 +1,38 @@
+"""Shared by all tests: TensorFlow is started the way a run starts it, and settings come from the committed YAML."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _started():
+    from ganlab import device
+
+    device.start("float32")
+
+
+@pytest.fixture
+def settings():
+    """`settings("generator=upsample", "seed=3")`: validated settings, as the command line gives them."""
+    from ganlab.compose import plan
+
+    return lambda *overrides: plan(list(overrides), multirun=False).cells[0].config
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`command("train", "seed=3")`: run a ganlab command in an empty folder; the finished process."""
+
+    def run(name, *arguments, cwd=tmp_path, timeout=300, **more):
+        line = [sys.executable, "-m", f"ganlab.{name}", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | more.pop("env", {})
+        return subprocess.run(line, cwd=cwd, timeout=timeout, capture_output=True, text=True, env=environment, **more)
+
+    return run

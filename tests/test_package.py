@@ -1,0 +1,54 @@
+"""The package as people get it: completion, a wheel in an empty environment, a model file that opens anywhere."""
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+SCRIPT = Path(sys.executable).parent / "ganlab-train"
+
+
+def complete(line):
+    environment = os.environ | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
+    done = subprocess.run(
+        [sys.executable, "-m", "ganlab.train", "-sc", "query=bash"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    return done.stdout.split()
+
+
+def test_tab_completion_offers_groups_and_options():
+    assert {"generator=", "generator."} <= set(complete("ganlab-train gen"))
+    offered = complete("ganlab-train generator=")
+    assert {"generator=upsample", "generator=transpose"} <= set(offered)
+    assert "training.steps=" in complete("ganlab-train training.st")
+
+
+def test_hydra_flags_do_what_hydra_users_expect(command):
+    shown = command("train", "--cfg", "job", "seed=7")
+    assert shown.returncode == 0
+    assert "seed: 7" in shown.stdout
+    assert "generator" in command("train", "--info", "defaults").stdout
+
+
+@pytest.mark.slow
+def test_a_wheel_works_in_an_empty_environment_from_another_folder(tmp_path):
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", ROOT], check=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "ganlab/conf/config.yaml" in names
+    home = tmp_path / "env"
+    venv.create(home, with_pip=True)
+    subprocess.run([home / "bin/pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel], check=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for line in (["ganlab-train"], ["python", "-m", "ganlab.train"]):
+        done = subprocess.run([home / "bin" / line[0], *line[1:], "experiment=debug"], cwd=elsewhere, env=environment)
+        assert done.returncode == 0
+    assert len(list(elsewhere.glob("outputs/runs/*/*/result.json"))) == 2

@@ -1,0 +1,325 @@
+"""The whole life of a run: train, kill, go on, and leave the same bits behind."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from conftest import ROOT
+from ganlab.run import build_gan, finished, read_config, run
+
+SMALL = (
+    "training.steps=60",
+    "training.steps_per_call=7",
+    "training.log_every_steps=10",
+    "training.sample_every_steps=30",
+    "training.save_every_steps=20",
+    "metrics.every_steps=30",
+    "training.batch_size=16",
+    "generator.base_filters=8",
+    "generator.stages=[[8,2],[null,2]]",
+    "discriminator.filters=[8,8]",
+)
+
+
+def weights(directory):
+    """Every tensor of the newest checkpoint, by name."""
+    newest = max((directory / "checkpoints").glob("step-*"))
+    reader = tf.train.load_checkpoint(str(newest / "tensors"))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name}
+
+
+def records(directory):
+    """metrics.jsonl without what depends on the clock."""
+    lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    timed = ("seconds", "speed/images_per_second")
+    return [{key: value for key, value in line.items() if key not in timed} for line in lines]
+
+
+def assert_same_run(one, other):
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert records(one) == records(other)
+    for picture in (one / "samples").iterdir():
+        assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
+    results = [json.loads((path / "result.json").read_text()) for path in (one, other)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert {result["status"] for result in results} == {"finished"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One small run that nobody disturbed."""
+    from ganlab.compose import plan
+
+    directory = tmp_path_factory.mktemp("whole")
+    config = plan(list(SMALL), multirun=False).cells[0].config
+    run(config, directory, quiet=True)
+    return directory
+
+
+def test_a_run_leaves_the_files_it_promises(whole):
+    result = json.loads((whole / "result.json").read_text())
+    assert result["status"] == "finished"
+    for key in ("variant", "seed", "config", "metrics", "protocol", "parameters", "macs", "images_seen", "seconds",
+                "images_per_second", "versions", "device"):  # fmt: skip
+        assert key in result, key
+    for key in ("n_real", "n_fake", "features", "split", "hash"):
+        assert key in result["protocol"], key
+    assert result["images_seen"] == 60 * 16
+    assert set(result["metrics"]) >= {"frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"}
+    assert result["config"] == json.loads((whole / "config.json").read_text())
+    assert sorted(path.name for path in (whole / "samples").iterdir()) == [
+        "step-00000000.png",
+        "step-00000030.png",
+        "step-00000060.png",
+    ]
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == [
+        "step-00000020",
+        "step-00000040",
+        "step-00000060",
+    ]
+    assert (whole / "generator.keras").exists()
+    tags = {key for line in records(whole) for key in line}
+    assert tags >= {"step", "images", "loss/discriminator", "loss/generator", "loss/penalty", "score/real", "score/fake",
+                    "metric/frechet_distance"}  # fmt: skip
+    assert [line["step"] for line in records(whole) if "loss/generator" in line] == [10, 20, 30, 40, 50, 60]
+
+
+def test_the_same_run_is_not_made_twice(whole):
+    before = (whole / "result.json").stat().st_mtime_ns
+    run(read_config(whole), whole, quiet=True)
+    assert (whole / "result.json").stat().st_mtime_ns == before
+
+
+def test_the_same_seed_gives_the_same_bits_and_portions_change_nothing(whole, settings, tmp_path):
+    """steps_per_call differs: how steps are portioned into calls must not show."""
+    config = settings(*SMALL)
+    other = config.model_copy(update={"training": config.training.model_copy(update={"steps_per_call": 60})})
+    run(other, tmp_path / "b", quiet=True)
+    assert_same_run(whole, tmp_path / "b")
+
+
+def test_another_seed_gives_another_run(whole, settings, tmp_path):
+    run(settings(*SMALL, "seed=1"), tmp_path / "c", quiet=True)
+    assert records(whole) != records(tmp_path / "c")
+
+
+def test_both_arms_start_with_the_same_discriminator_and_see_the_same(settings):
+    from ganlab.training.randomness import latents
+
+    up, transpose = (build_gan(settings(f"generator={arm}", "seed=5")) for arm in ("upsample", "transpose"))
+    for a, b in zip(up.discriminator.get_weights(), transpose.discriminator.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(up.generator.get_layer("base").kernel, transpose.generator.get_layer("base").kernel)
+    other = build_gan(settings("generator=upsample", "seed=6"))
+    assert not np.array_equal(other.discriminator.get_weights()[0], up.discriminator.get_weights()[0])
+    one, two = (latents(5, "latents/discriminator", step, (4, 8)).numpy() for step in (0, 1))
+    assert not np.array_equal(one, two)
+    np.testing.assert_array_equal(one, latents(5, "latents/discriminator", 0, (4, 8)))
+    assert not np.array_equal(one, latents(5, "latents/generator", 0, (4, 8)))
+
+
+def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypatch):
+    """Recorded inside the step itself, not recomputed."""
+    from ganlab.data import batches
+    from ganlab.training import randomness
+
+    seen: dict[str, list] = {}
+    order, draw = batches.order, randomness.latents
+
+    def spy_order(*arguments):
+        places = order(*arguments)
+        tf.py_function(lambda value: seen[arm].append(value.numpy().tolist()), [places], [])
+        return places
+
+    def spy_latents(seed, stream, step, shape):
+        z = draw(seed, stream, step, shape)
+        tf.py_function(lambda value: seen[arm].append((stream, float(value.numpy().sum()))), [z], [])
+        return z
+
+    monkeypatch.setattr(batches, "order", spy_order)
+    monkeypatch.setattr(randomness, "latents", spy_latents)
+    for arm in ("upsample", "transpose"):
+        seen[arm] = []
+        run(settings(*SMALL, "training.steps=5", f"generator={arm}"), tmp_path / arm, quiet=True)
+    assert len(seen["upsample"]) >= 15
+    assert sorted(map(str, seen["upsample"])) == sorted(map(str, seen["transpose"]))
+
+
+def test_a_folder_that_holds_another_run_is_refused_and_left_alone(whole, settings, command):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    done = command("train", *SMALL, "training.steps=70", f"hydra.run.dir={whole}")
+    assert done.returncode == 2
+    assert "has training.steps=60, now 70; use another folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(whole, command, tmp_path):
+    """SIGINT: save, say how to go on; then `resume=`."""
+    directory = tmp_path / "run"
+    process = start(directory)
+    wait_for(directory, 12)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode in (130, 0), errors  # 0: it was at its last step already
+    if process.returncode == 130:
+        assert f"python -m ganlab.train resume={directory}" in output
+        assert json.loads((directory / "result.json").read_text())["status"] == "interrupted"
+    done = command("train", f"resume={directory}")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(whole, directory)
+
+
+def start(directory):
+    line = [sys.executable, "-m", "ganlab.train", *SMALL, f"hydra.run.dir={directory}"]
+    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(directory, seconds):
+    """Until training has begun, then a moment more; or until it is over."""
+    deadline = time.time() + 90
+    while time.time() < deadline and not (directory / "metrics.jsonl").exists():
+        time.sleep(0.05)
+    deadline = time.time() + seconds
+    while time.time() < deadline and not list(directory.glob("checkpoints/step-*")):
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_ten_random_moments_ends_in_the_same_bits(whole, command, tmp_path):
+    """kill -9, and the same command again each time."""
+    directory, moments = tmp_path / "run", random.Random(int.from_bytes(os.urandom(4)))
+    kills = 0
+    for _ in range(10):
+        process = start(directory)
+        deadline = time.time() + moments.uniform(0.5, 14)
+        while time.time() < deadline and process.poll() is None:
+            time.sleep(0.01)
+        kills += process.poll() is None
+        process.kill()
+        process.communicate()
+    assert kills >= 3
+    done = command("train", *SMALL, f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr
+    assert_same_run(whole, directory)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(whole, settings, command, tmp_path):
+    directory = tmp_path / "run"
+    run(settings(*SMALL), directory, quiet=True)
+    (directory / "result.json").unlink()  # as if it had been killed before the end
+    data = directory / "checkpoints" / "step-00000060" / "tensors.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[100] ^= 1
+    data.write_bytes(content)
+    done = command("train", f"resume={directory}")
+    assert done.returncode == 0, done.stderr
+    assert "step-00000060: tensors.data-00000-of-00001 is damaged" in done.stdout
+    assert "going on from step 40" in done.stdout
+    assert_same_run(whole, directory)
+
+
+def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(settings, command, tmp_path):
+    directory = tmp_path / "run"
+    run(settings(*SMALL), directory, quiet=True)
+    (directory / "result.json").unlink()
+    for path in directory.glob("checkpoints/*/manifest.json"):
+        path.write_text("{}")
+    lines = (directory / "metrics.jsonl").read_text()
+    done = command("train", f"resume={directory}")
+    assert done.returncode == 1
+    assert "no checkpoint that can be used" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (directory / "metrics.jsonl").read_text() == lines
+
+
+def test_a_run_that_diverges_says_where(settings, tmp_path):
+    config = settings(*SMALL, "optimizer.d_learning_rate=1e30", "penalty=none", "generator.output=linear")
+    result = run(config, tmp_path, quiet=True)
+    assert result.status == "diverged"
+    assert "between steps" in result.model_extra["error"]
+    assert "checkpoint" in result.model_extra["error"]
+    assert finished(config, tmp_path).status == "diverged"  # it would do so again
+
+
+def test_two_processes_never_write_one_run(settings, tmp_path):
+    import fcntl
+
+    from ganlab.choose import ConfigError
+
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="is being written by another process"):
+            run(settings(*SMALL), tmp_path / "run", quiet=True)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = command("train", *SMALL, f"hydra.run.dir={tmp_path}/file/run")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        ("generator.stages=[[null,2]]", "generator.base_size=5", "dataset.size=10"),
+        ("dataset.size=28",),
+        ("dataset.size=32", "generator.stages=[[16,2],[8,2],[null,2]]", "dataset.channels=3"),
+        ("dataset.size=[12,8]", "generator.stages=[[8,[3,2]],[null,[2,2]]]"),
+        ("dataset.size=64", "generator.stages=[[16,4],[8,2],[null,2]]"),
+    ],
+)
+@pytest.mark.parametrize("arm", ["upsample", "transpose"])
+def test_any_size_is_reached_by_both_arms(settings, size, arm):
+    from ganlab.config import pair
+
+    config = settings(f"generator={arm}", "generator.base_filters=8", *size)
+    gan = build_gan(config)
+    shape = (*pair(config.dataset.size), config.dataset.channels)
+    images = gan.generator(tf.zeros([2, config.generator.latent_size]))
+    assert images.shape == (2, *shape)
+    assert gan.discriminator(images).shape == (2, 1)
+
+
+@pytest.mark.parametrize("arm", ["upsample", "transpose"])
+def test_the_worked_example_has_its_parameters(settings, arm):
+    """100 -> 5x5x128 -> 10x10: 100 x 3200 + 3200 for the dense map, 128 x 9 + 1 for the kernel of either operator."""
+    config = settings(
+        f"generator={arm}", "generator.latent_size=100", "generator.base_filters=128", "generator.stages=[[null,2]]",
+        "generator.upsampling.kernel_size=3", "dataset.size=10",
+    )  # fmt: skip
+    assert config.base_size == (5, 5)
+    assert build_gan(config).generator.count_params() == 324_353
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16"])
+@pytest.mark.parametrize("penalty", ["none", "r1", "r1_r2"])
+def test_half_precision_trains_and_gives_float32_images(settings, tmp_path, precision, penalty):
+    import keras
+
+    try:
+        result = run(settings(*SMALL, f"precision={precision}", f"penalty={penalty}"), tmp_path, quiet=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert result.status == "finished"
+    assert precision in result.device
+
+
+def test_float16_is_refused_on_a_cpu(command, tmp_path):
+    done = command("train", *SMALL, "precision=mixed_float16", f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 2
+    assert "precision=mixed_float16 needs a GPU" in done.stderr

@@ -1,0 +1,170 @@
+"""Settings: what is refused, in one line, and that the committed YAML means what it says."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganlab.choose import ConfigError
+from ganlab.compose import cell_name, plan
+from ganlab.config import differences, parse
+from ganlab.library import CONF, groups, options
+
+ROOT = Path(__file__).parent.parent
+EXTRA = {"dataset=mnist": ["generator.stages=[[32,2],[null,2]]"]}
+
+
+def every_choice():
+    return [f"{group}={option}" for group in groups() for option in options(group)]
+
+
+@pytest.mark.parametrize("choice", every_choice())
+def test_every_committed_yaml_composes_and_validates(choice):
+    wanted = plan([choice], multirun=False)
+    assert wanted.cells
+
+
+def test_every_setting_in_yaml_has_a_comment():
+    for path in CONF.rglob("*.yaml"):
+        if "experiment" in path.parts:
+            continue
+        text = path.read_text().partition("\nhydra:")[0]
+        assert text.startswith("#"), path
+        for line in text.splitlines():
+            bare = line.strip()
+            plain = bare and not bare.startswith(("#", "-", "name:")) and not bare.endswith(":")
+            assert not plain or "#" in bare or "none" in path.stem, f"{path}: {line}"
+
+
+WRONG = {
+    "generator=transposed": "generator=transposed is unknown; did you mean transpose?",
+    "generatr=transpose": "generatr is not a setting; did you mean generator?",
+    "training.stepz=3": "training.stepz is not a setting of training; did you mean steps?",
+    "+training.foo=3": "training.foo is not a setting of training",
+    "training.steps=abc": "training.steps='abc' is not a whole number",
+    "training.steps=0": "training.steps=0 is out of range; use a number at least 1",
+    "training.batch_size=-4": "training.batch_size=-4 is out of range; use a number at least 1",
+    "seed=1.5": "seed=1.5 is not a whole number",
+    "seed=-1": "seed=-1 is out of range; use a number at least 0",
+    "seed=1,2": "seed=1,2 has several values; add -m",
+    "foo": "'foo' cannot be read; write name=value",
+    "generator.upsampling.name=transposed": "generator.upsampling.name='transposed' is unknown; did you mean transpose?",
+    "generator.upsampling.kernel_size=0": "generator.upsampling.kernel_size=0 is out of range",
+    "generator.stages=[[0,2],[null,2]]": "generator.stages.0.0=0 is out of range",
+    "generator.stages=[]": "generator.stages=[] is too short",
+    "generator.stages=[[null,2],[4,2]]": "generator.stages.0 has no filters",
+    "generator.stages=[[64,2],[3,2]]": "generator.stages ends in 3 filters; the images have dataset.channels=1",
+    "dataset.size=9": "dataset.size=9 cannot be reached by the generator's stages, which enlarge 4 times; use 8 or 12",
+    "dataset.size=[8,0]": "dataset.size.1=0 is out of range",
+    "generator.base_size=5": "use dataset.size=20, or generator.base_size=2",
+    "dataset.channels=2": "dataset.channels=2 is unknown; choose one of: 1, 3",
+    "precision=float16": "precision='float16' is unknown; did you mean",
+    "discriminator.normalization=batch": "penalty=r1_r2 needs a gradient for each image",
+    "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
+    "study=a/b": "study='a/b' cannot name a folder",
+    "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
+    "~generator": "generator.name is missing",
+}
+
+
+@pytest.mark.parametrize("override", WRONG)
+def test_a_wrong_setting_is_one_line_that_says_where_and_what(override):
+    with pytest.raises(ConfigError) as caught:
+        plan([override], multirun=False)
+    assert str(caught.value).startswith(WRONG[override]) or WRONG[override] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_names_the_settings_of_the_choice_that_was_made():
+    with pytest.raises(ConfigError, match=r"penalty.weight is not a setting of none"):
+        plan(["penalty=none", "penalty.weight=3"], multirun=False)
+
+
+def test_a_wrong_setting_answers_without_tensorflow(command):
+    done = command("train", "training.stepz=3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    code = (
+        "import sys; sys.argv=['x','training.stepz=3']\nimport ganlab.train as t\n"
+        "try: t.main()\nexcept SystemExit as e: assert e.code==2\nassert 'tensorflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+def test_help_is_one_page_that_has_every_choice_and_setting(command):
+    done = command("train", "--help")
+    assert done.returncode == 0
+    for choice in every_choice():
+        assert f"{choice} " in done.stdout
+    for name in ("training.batch_size=64", "optimizer.beta_2=0.99", "generator.latent_size=64", "penalty.weight="):
+        assert name in done.stdout
+    assert "-m generator=upsample,transpose" in done.stdout
+
+
+def test_an_experiment_wins_over_the_plain_settings():
+    """`_self_` stands first in the defaults list; behind `experiment` it would silently undo it."""
+    assert plan(["experiment=debug"], multirun=False).cells[0].config.training.steps == 10
+    assert plan(["experiment=debug", "training.steps=7"], multirun=False).cells[0].config.training.steps == 7
+
+
+def test_settings_survive_json_and_differences_are_named(settings):
+    one = settings("generator=upsample")
+    assert parse(one.model_dump(mode="json")) == one
+    assert differences(one, settings("generator=upsample", "seed=2")) == {"seed": (0, 2)}
+
+
+def test_cells_are_named_from_every_override_but_the_seed():
+    assert cell_name(["generator=transpose", "seed=3"]) == "transpose"
+    assert cell_name(["seed=3"]) == "default"
+    assert cell_name(["training.steps=20", "generator=upsample", "study=x"]) == "upsample-training.steps=20"
+    assert "/" not in cell_name(["dataset=mnist", "dataset.path=/a/b.npz"])
+
+
+def test_a_sweep_is_checked_whole_before_it_starts():
+    wanted = plan(["training.steps=20,40", "seed=0,1", "study=s"], multirun=True)
+    assert sorted(cell.directory.name for cell in wanted.cells) == [
+        "training.steps=20-seed0",
+        "training.steps=20-seed1",
+        "training.steps=40-seed0",
+        "training.steps=40-seed1",
+    ]
+    assert {cell.config.training.steps for cell in wanted.cells} == {20, 40}
+    with pytest.raises(ConfigError, match="two cells"):
+        plan(["seed=0,0"], multirun=True)
+    with pytest.raises(ConfigError, match="two cells"):
+        plan(["training.steps=20,40", "hydra.sweep.subdir=run${seed}"], multirun=True)
+    with pytest.raises(ConfigError, match=r"training.steps=-1"):
+        plan(["training.steps=20,-1"], multirun=True)
+
+
+ALLOWED = {  # the picture of who may import whom; the wiring is run.py alone
+    "nets": {"config", "nets"},
+    "data": {"config", "choose", "data"},
+    "training": {"config", "training"},
+    "evaluation": {"config", "evaluation"},
+    "reporting": {"config", "choose", "reporting"},
+}
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_folders_do_not_import_one_another(folder):
+    for path in (ROOT / "ganlab" / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                if name.startswith("ganlab."):
+                    assert name.split(".")[1] in ALLOWED[folder], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("module", ["choose", "config", "library", "compose", "sweep", "isolate", "manual", "compare",
+                                    "reporting.results", "reporting.statistics", "reporting.records",
+                                    "evaluation.metrics"])  # fmt: skip
+def test_these_modules_do_not_import_tensorflow(module):
+    code = f"import sys, ganlab.{module}; assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
