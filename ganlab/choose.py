@@ -67,9 +67,8 @@ def _typed(location: tuple[int | str, ...], tree: Any) -> tuple[list[str], Any]:
     """The location without the names of types that pydantic puts between, and what stands there."""
     path, node = [], tree
     for part in location:
-        if isinstance(node, dict) and part in node:
-            node = node[part]
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+        place = isinstance(node, list) and isinstance(part, int) and part < len(node)
+        if place or (isinstance(node, dict) and part in node):
             node = node[part]
         elif isinstance(node, dict) and part == location[-1] and part != node.get("name"):
             node = None  # missing

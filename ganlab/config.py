@@ -57,7 +57,7 @@ class Bilinear(_Operator):
 
 
 class Transpose(Settings):
-    """One transposed convolution with the stage's scale as its stride; `resize` starts it as what `nearest` computes."""
+    """One transposed convolution with the stage's scale as its stride; `resize` starts it as what `nearest` is."""
 
     name: Literal["transpose"]
     kernel_size: Kernel | tuple[Kernel, Kernel]
@@ -88,9 +88,7 @@ class Carafe(_Operator):
     neighbourhood: Kernel
 
 
-Upsampling = Annotated[
-    Nearest | Bilinear | Transpose | PixelShuffle | Fir | Carafe, Field(discriminator="name")
-]
+Upsampling = Annotated[Nearest | Bilinear | Transpose | PixelShuffle | Fir | Carafe, Field(discriminator="name")]
 
 
 class Stage(NamedTuple):
@@ -209,7 +207,7 @@ class Mnist(Settings):
 
 
 class Adam(Settings):
-    """Kingma and Ba 2015, one for each network; the learning rates fall along a cosine to `final_rate` of their start."""
+    """Kingma and Ba 2015, one for each network; rates fall along a cosine to `final_rate` of their start."""
 
     g_learning_rate: Positive
     d_learning_rate: Positive
@@ -327,7 +325,7 @@ def _check_kernel(generator: Generator) -> None:
     where = f"generator.upsampling.kernel_size={_size(sizes)}"
     if operator.name == "pixel_shuffle" and even:
         raise ValueError(f"{where} shifts the image of pixel_shuffle by half a pixel; use an odd one")
-    if operator.name in ("nearest", "fir") and even and operator.implementation == "fused":
+    if isinstance(operator, Nearest | Fir) and even and operator.implementation == "fused":
         raise ValueError(f"{where} cannot be fused; use an odd one, or generator.upsampling.implementation=plain")
     if operator.name == "carafe" and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
         raise ValueError("generator.upsampling.neighbourhood and encoder_size must be odd; use 5 and 3")

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 from ganlab.library import CONF, groups, options
@@ -75,10 +74,10 @@ def ending(result: "RunResult", directory: Path) -> str:
         return f"interrupted; go on with: python -m ganlab.train resume={directory}"
     if result.status == "diverged":
         return f"{directory} diverged: {result.model_extra and result.model_extra.get('error')}"
-    nulls = (result.model_extra or {}).get("nulls", {})
+    floors = (result.model_extra or {}).get("real_against_real", {})
     lines = [f"finished in {result.seconds:.0f} s, {result.images_per_second:.0f} images/s"]
     for name, value in result.metrics.items():
-        floor = f"   (equal distributions: {nulls[name]:.3g})" if name in nulls else ""
+        floor = f"   (real images: {floors[name]:.4f})" if name in floors else ""
         lines.append(f"  {name:<20} {value:8.4f}{floor}")
     count = result.protocol.get("n_real")
     lines.append(f"  {count} held-out and {count} generated images, {result.protocol.get('features')} features")

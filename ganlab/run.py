@@ -205,7 +205,7 @@ def _train(
     from ganlab.reporting.progress import Progress
     from ganlab.reporting.records import Records
     from ganlab.training import checkpoints
-    from ganlab.training.loop import Diverged, Event, fit, take_means
+    from ganlab.training.loop import DivergedError, Event, fit, take_means
     from ganlab.training.objectives import OBJECTIVES
     from ganlab.training.penalties import PENALTIES
     from ganlab.training.randomness import latents, stream_key
@@ -244,7 +244,7 @@ def _train(
         half_life_images=training.half_life_images,
     )
     painter = Painter(gan.average, config)
-    measures = Measures(config.metrics, split.held_out.pixels)
+    measures = Measures(config.metrics, split.held_out.pixels, split.train.pixels)
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
     last_record = [start, time.perf_counter()]
@@ -276,7 +276,7 @@ def _train(
 
         def save(step: int) -> None:
             if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
-                raise Diverged(f"a weight is no longer finite at step {step}")
+                raise DivergedError(f"a weight is no longer finite at step {step}")
             kept = {"seconds": clock.seconds(), "records": records.position(), "measured": measured}
             checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
 
@@ -299,7 +299,7 @@ def _train(
             if not fit(gan, steps, training.steps, training.steps_per_call, events, stopping):
                 status = "interrupted"
                 save(int(gan.step))
-        except Diverged as problem:
+        except DivergedError as problem:
             good = checkpoints.newest(directory / CHECKPOINTS)
             status = "diverged"
             error = f"{problem}; " + ("no checkpoint yet" if good is None else f"last good checkpoint: step {good}")
@@ -316,6 +316,7 @@ def _train(
         machine,
         status,
         metrics=measured if status == "finished" else {},
+        real_against_real=measures.real_against_real,
         nulls=measures.nulls,
         protocol=describe(measures.protocol),
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},

@@ -1,5 +1,6 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
+import contextlib
 import os
 import sys
 import traceback
@@ -45,10 +46,8 @@ def _command(arguments: list[str]) -> int:
 
     check(wanted.cells)
     print(f"{len(wanted.cells)} runs in {wanted.sweep}", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         _hydra()
-    except KeyboardInterrupt:
-        pass
     return report(wanted.cells)
 
 

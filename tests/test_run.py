@@ -76,7 +76,14 @@ def test_a_run_leaves_the_files_it_promises(whole):
     for key in ("n_real", "n_fake", "features", "split", "hash"):
         assert key in result["protocol"], key
     assert result["images_seen"] == 60 * 16
-    assert set(result["metrics"]) >= {"frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"}
+    assert set(result["metrics"]) >= {
+        "frechet_distance",
+        "kernel_distance",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+    }
     assert result["config"] == json.loads((whole / "config.json").read_text())
     assert sorted(path.name for path in (whole / "samples").iterdir()) == [
         "step-00000000.png",

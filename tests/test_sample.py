@@ -60,9 +60,7 @@ def test_the_model_file_opens_without_ganlab_and_paints_the_same(small_run, tmp_
         "assert not [name for name in sys.modules if name.startswith('ganlab')]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
-    np.testing.assert_allclose(
-        np.load(tmp_path / "images.npy"), painter._generate(z).numpy(), atol=1e-5
-    )
+    np.testing.assert_allclose(np.load(tmp_path / "images.npy"), painter._generate(z).numpy(), atol=1e-5)
 
 
 def test_the_model_file_says_only_what_differs_from_defaults(small_run):

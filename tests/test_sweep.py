@@ -59,7 +59,11 @@ def test_a_cell_that_diverges_stops_only_itself(command, tmp_path):
 
 
 def test_a_sweep_that_cannot_work_starts_nothing(command, tmp_path):
-    for arguments in (("seed=0,0",), ("training.steps=4,-1",), ("training.steps=20,40", "hydra.sweep.subdir=run${seed}")):
+    for arguments in (
+        ("seed=0,0",),
+        ("training.steps=4,-1",),
+        ("training.steps=20,40", "hydra.sweep.subdir=run${seed}"),
+    ):
         done = command("train", "-m", *TINY[1:], *arguments)
         assert done.returncode == 2, arguments
         assert len(done.stderr.splitlines()) == 1

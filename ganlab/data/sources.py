@@ -1,4 +1,4 @@
-"""Real images: where they come from, under which licence, and which are kept for measuring. No TensorFlow until needed."""
+"""Real images: where they come from, under which licence, and which are kept for measuring."""
 
 import zipfile
 from collections.abc import Callable
@@ -38,26 +38,23 @@ def digits(settings: Digits) -> Split:
     """
     from sklearn.datasets import load_digits
 
-    raw = load_digits()
-    pixels = np.rint(raw.images * (255 / 16)).astype(np.uint8)
+    values, labels = load_digits(return_X_y=True)
+    pixels = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     random = np.random.default_rng(0)
     held = np.zeros(len(pixels), bool)
     for digit in range(10):
-        places = random.permutation(np.flatnonzero(raw.target == digit))
+        places = random.permutation(np.flatnonzero(labels == digit))
         held[places[: round(settings.held_out * len(places))]] = True
     if held.all() or not held.any():
         raise ConfigError(f"dataset.held_out={settings.held_out} leaves one side empty; use a share such as 0.2")
     source = "scikit-learn's load_digits: UCI optical recognition of handwritten digits, CC BY 4.0"
-    return _split("digits", pixels, raw.target, held, source, pair(settings.size), settings.channels)
+    return _split("digits", pixels, labels, held, source, pair(settings.size), settings.channels)
 
 
 def mnist(settings: Mnist) -> Split:
     """MNIST (LeCun, Cortes and Burges): 60,000 images to train on, the 10,000 of the test set held out."""
     source = "MNIST of LeCun, Cortes and Burges, CC BY-SA 3.0"
-    if settings.path is None:
-        arrays = _download_mnist()
-    else:
-        arrays = _read_npz(Path(settings.path))
+    arrays = _download_mnist() if settings.path is None else _read_npz(Path(settings.path))
     pixels = np.concatenate([arrays["x_train"], arrays["x_test"]])
     labels = np.concatenate([arrays["y_train"], arrays["y_test"]]) if "y_train" in arrays else None
     held = np.arange(len(pixels)) >= len(arrays["x_train"])

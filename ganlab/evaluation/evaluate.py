@@ -29,14 +29,15 @@ class Protocol(NamedTuple):
 class Measures:
     """Compares generated with held-out pixels; the real side is prepared once.
 
-    real: held-out pixels uint8 [N,H,W,C]; the first `settings.images` of them are used, and as many generated ones
-    are asked for (precision, recall, density and coverage want equal counts).
+    real: held-out pixels uint8 [N,H,W,C]; at most `settings.images` of them are used, and as many generated ones are
+    asked for (precision, recall, density and coverage want equal counts).
+    train: pixels of training images, of which as many are measured in the place of generated ones.
     """
 
-    def __init__(self, settings: Metrics, real: np.ndarray):
-        self._real = pixel_features(real[: settings.images])
+    def __init__(self, settings: Metrics, real: np.ndarray, train: np.ndarray):
+        count = min(settings.images, len(real), len(train))
+        self._real = pixel_features(_some(real, count))
         self._neighbours = settings.neighbours
-        count = len(self._real)
         digest = hashlib.sha256(self._real.tobytes() + repr((settings.features, self._neighbours)).encode())
         self.protocol = Protocol(
             count, count, settings.features, "held_out", settings.neighbours, digest.hexdigest()[:12]
@@ -47,7 +48,9 @@ class Measures:
             "density": 1.0,
             "coverage": coverage_null(count, count, settings.neighbours),
         }
-        """What generated images of the same distribution would score; precision and recall have no such value."""
+        """What equal distributions score by formula (the Frechet distance's is for normal ones); two have none."""
+        self.real_against_real = self(_some(train, count))
+        """What as many real training images score: the floor under this very protocol."""
 
     def __call__(self, fake: np.ndarray) -> dict[str, float]:
         """Pixels uint8 [n_fake,H,W,C] -> {name: value}."""
@@ -63,6 +66,11 @@ class Measures:
 def pixel_features(pixels: np.ndarray) -> np.ndarray:
     """Pixels uint8 [N,H,W,C] as vectors in [-1, 1], float64 [N, H*W*C]."""
     return pixels.reshape(len(pixels), -1) / 127.5 - 1.0
+
+
+def _some(pixels: np.ndarray, count: int) -> np.ndarray:
+    """So many of the images, the same ones every time, from all over the set (files are seldom shuffled)."""
+    return pixels[np.sort(np.random.default_rng(0).permutation(len(pixels))[:count])]
 
 
 def describe(protocol: Protocol) -> dict[str, Any]:

@@ -11,7 +11,7 @@ def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float
     A flat image comes out as stride x stride values, one for each phase, the sums of the kernel's taps in that phase.
     The lattice fraction is the share of their energy that is not their mean's, averaged over pairs of channels.
     Independent weights give 1 - 1/stride^2 on average, whatever k; kernels whose phases have equal sums give 0, and so
-    does a pair of channels without any energy. SCIENCE 1.4.
+    does a pair of channels without any energy.
     """
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 4:

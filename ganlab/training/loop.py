@@ -10,7 +10,7 @@ from ganlab.training.state import Gan
 from ganlab.training.step import LOGS
 
 
-class Diverged(ArithmeticError):
+class DivergedError(ArithmeticError):
     """A loss or score is no longer finite; the text says which one, and between which steps."""
 
 
@@ -36,7 +36,7 @@ def fit(
 ) -> bool:
     """Train until step `last`, in calls of at most `portion` steps; True when it got there, False when stopped.
 
-    Events run in the order given, exactly at their steps. `stopping()` is asked after every call. Raises Diverged.
+    Events run in the order given, exactly at their steps. `stopping()` is asked after every call. Raises DivergedError.
     """
     events = list(events)
     now = int(gan.step)
@@ -64,6 +64,6 @@ def _check_finite(gan: Gan, before: int, after: int) -> None:
     sums = gan.sums.numpy()
     if not np.isfinite(sums).all():
         tag = LOGS[int(np.flatnonzero(~np.isfinite(sums))[0])]
-        raise Diverged(
+        raise DivergedError(
             f"{tag} became {'nan' if np.isnan(sums).any() else 'infinite'} between steps {before} and {after}"
         )

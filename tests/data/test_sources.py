@@ -75,7 +75,9 @@ BAD = {
     "does not exist": lambda p: None,
     "is no .npz": lambda p: p.write_bytes(b"not a zip"),
     "is no .npz; give": lambda p: p.write_bytes(write(p.with_suffix(".whole.npz"), x_train=IMAGES).read_bytes()[:900]),
-    "is no readable .npz": lambda p: p.write_bytes(flipped(write(p.with_suffix(".whole.npz"), x_train=IMAGES, x_test=IMAGES))),
+    "is no readable .npz": lambda p: p.write_bytes(
+        flipped(write(p.with_suffix(".whole.npz"), x_train=IMAGES, x_test=IMAGES))
+    ),
     "lacks x_test; it has x_train": lambda p: write(p, x_train=IMAGES),
     "lacks x_test and x_train; it has images": lambda p: write(p, images=IMAGES),
     "has x_train of type float32; it must be uint8": lambda p: write(p, x_train=IMAGES / np.float32(9), x_test=IMAGES),
@@ -103,7 +105,7 @@ def test_a_file_that_is_not_right_is_named_with_what_is_wrong(what, tmp_path):
 
 def test_pickles_are_not_read(tmp_path):
     path = write(tmp_path / "p.npz", x_train=np.array([{"a": 1}], object), x_test=IMAGES)
-    with pytest.raises(ConfigError, match="is no readable .npz"):
+    with pytest.raises(ConfigError, match=r"is no readable \.npz"):
         mnist(mnist_settings(path))
 
 

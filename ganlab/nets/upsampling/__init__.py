@@ -72,7 +72,8 @@ def bilinear(
 ) -> keras.Layer:
     """Interpolate linearly (half-pixel centres, edges repeated), then convolve: smoother, with duller fine detail.
 
-    Not fused: the kernel would grow to k+3, which costs as much, and the repeated edges would be lost.
+    Not fused: the kernel would grow to k+3, which costs as much, and the repeated edges would be lost. Height and
+    width must be known when the layer is traced, as Keras' resize asks.
     """
     draw = start(init, gain=gain, seed=seed)
     return BilinearConv2D(
@@ -135,7 +136,7 @@ def pixel_shuffle(
 ) -> keras.Layer:
     """Convolve to s*s times the channels at the small size, then lay them out as pixels (sub-pixel convolution).
 
-    The same functions as a transposed convolution with kernel k*s (SCIENCE, identity I3), for odd kernels; even ones
+    The same functions as a transposed convolution with kernel k*s, for odd kernels; even ones
     are refused, since they would shift the image by half an input pixel. Shi et al. 2016, arXiv:1609.05158.
 
     icnr: all phases start with the one kernel that `nearest` draws with the same seed, so that the layer starts

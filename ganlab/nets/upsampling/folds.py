@@ -55,7 +55,7 @@ def fold_nearest(kernel: Any, scale: int | Pair) -> Any:
     """The transposed-convolution kernel of nearest enlargement and convolution: [k,k,Ci,Co] -> [k+s-1,k+s-1,Co,Ci].
 
     Exact at every pixel with stride `scale` and 'same' padding. Raises ValueError for even k, where 'same' pads one
-    pixel less before than after and the two would differ by a shift. SCIENCE, identity I1.
+    pixel less before than after and the two would differ by a shift.
     """
     return _fold(kernel, scale, nearest_taps)
 
@@ -64,7 +64,7 @@ def fold_bilinear(kernel: Any, scale: int | Pair) -> Any:
     """The same for bilinear enlargement: [k,k,Ci,Co] -> [k+L-1,k+L-1,Co,Ci] with L = 2s (even s) or 2s-1 taps.
 
     Exact except near the border, where interpolation repeats the outermost pixels and a transposed convolution
-    continues with zeros: for s=2, k=3 the outer two rows and columns. SCIENCE, identity I2.
+    continues with zeros: for s=2, k=3 the outer two rows and columns.
     """
     return _fold(kernel, scale, bilinear_taps)
 
@@ -81,7 +81,7 @@ def fold_pixel_shuffle(kernel: Any, scale: int | Pair) -> Any:
     """The transposed-convolution kernel of a sub-pixel convolution: [k,k,Ci,s*s*Co] -> [k*s,k*s,Co,Ci].
 
     Exact at every pixel for odd k; the numbers only move. Channels are phase-major, as in TensorFlow: channel
-    (ry*s+rx)*Co+o becomes pixel (ry,rx) of output channel o. Shi et al. 2016, arXiv:1609.07009; SCIENCE, identity I3.
+    (ry*s+rx)*Co+o becomes pixel (ry,rx) of output channel o. Shi et al. 2016, arXiv:1609.07009;
     """
     kernel, on = _array(kernel)
     (sy, sx), (ky, kx, ci, channels) = as_pair("scale", scale), kernel.shape

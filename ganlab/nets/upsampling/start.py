@@ -19,7 +19,7 @@ def start(init: str, *, gain: float, seed: int | None, stride: Pair = (1, 1), tr
     keras: Glorot uniform as Keras computes it, which gives a transposed kernel s*s times less variance at its output.
     dcgan: normal with deviation 0.02 (Radford et al. 2016). Both leave `gain` aside.
 
-    Equal seeds and shapes give equal numbers, and across operators numbers in equal proportion. SCIENCE 1.7.
+    Equal seeds and shapes give equal numbers, and across operators numbers in equal proportion.
     """
     if init == "keras":
         return keras.initializers.GlorotUniform(seed=seed)
@@ -55,7 +55,7 @@ class Icnr(keras.initializers.Initializer):
     """A sub-pixel kernel whose phases start equal, so that the layer starts as convolution and nearest enlargement.
 
     `draw` fills one phase [k,k,Ci,Co], which is repeated phase after phase in TensorFlow's channel order.
-    Aitken et al. 2017, arXiv:1707.02937; SCIENCE, identity I4.
+    Aitken et al. 2017, arXiv:1707.02937;
     """
 
     def __init__(self, draw: Any, phases: int):

@@ -87,7 +87,7 @@ def macs(layer: Any) -> Macs:
     """What one image costs in a built operator whose height and width are known; borders and biases are left out.
 
     Interpolation and smoothing count one for each tap and input channel. Folding a kernel costs once a step, not once
-    an image, and is left out. SCIENCE 1.2.
+    an image, and is left out.
     """
     _, height, width, ci = _built(layer)
     area = height * width
