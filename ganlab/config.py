@@ -47,7 +47,7 @@ class Nearest(_Operator):
     """Repeat rows and columns, then convolve; `fused` is the same function as one transposed convolution."""
 
     name: Literal["nearest"]
-    implementation: Literal["fused", "plain"]
+    implementation: Literal["fused", "plain"] = "fused"
 
 
 class Bilinear(_Operator):
@@ -68,24 +68,24 @@ class PixelShuffle(_Operator):
     """Convolve to s*s times the channels, then lay them out as pixels."""
 
     name: Literal["pixel_shuffle"]
-    icnr: bool
-    phase_bias: bool
+    icnr: bool = False
+    phase_bias: bool = True
 
 
 class Fir(_Operator):
     """Insert zeros, smooth with a binomial filter, convolve."""
 
     name: Literal["fir"]
-    implementation: Literal["fused", "plain"]
+    implementation: Literal["fused", "plain"] = "fused"
 
 
 class Carafe(_Operator):
     """Each pixel a weighted mean of its source's neighbourhood, then convolve."""
 
     name: Literal["carafe"]
-    channels: Count
-    encoder_size: Kernel
-    neighbourhood: Kernel
+    channels: Count = 64
+    encoder_size: Kernel = 3
+    neighbourhood: Kernel = 5
 
 
 Upsampling = Annotated[Nearest | Bilinear | Transpose | PixelShuffle | Fir | Carafe, Field(discriminator="name")]
@@ -110,6 +110,10 @@ class Generator(Settings):
     activation: Literal["relu", "leaky_relu"]
     output: Literal["tanh", "linear"]
     upsampling: Upsampling
+    placement: Literal["all", "last", "all_but_last"]
+    elsewhere: Upsampling
+    parity: Literal["none", "parameters", "macs"]
+    reference: Upsampling
 
     @field_validator("name")
     @classmethod
@@ -127,6 +131,13 @@ class Generator(Settings):
                     f"generator.stages.{place} has no filters; only the last stage may leave them to the image"
                 )
         return stages
+
+    @property
+    def operators(self) -> tuple[Upsampling, ...]:
+        """The operator of each stage: `upsampling` where `placement` says so, `elsewhere` in the others."""
+        last = len(self.stages) - 1
+        under_study = {"all": range(last + 1), "last": [last], "all_but_last": range(last)}[self.placement]
+        return tuple(self.upsampling if stage in under_study else self.elsewhere for stage in range(last + 1))
 
     @property
     def scale(self) -> Pair:
@@ -267,7 +278,9 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _together(self) -> "RunConfig":
         _check_reach(self.generator, pair(self.dataset.size))
-        _check_kernel(self.generator)
+        for number, (stage, operator) in enumerate(zip(self.generator.stages, self.generator.operators, strict=True)):
+            key = "upsampling" if operator is self.generator.upsampling else "elsewhere"
+            _check_kernel(f"generator.{key}", operator, pair(stage.scale), number)
         last = self.generator.stages[-1].filters
         if last not in (None, self.dataset.channels):
             raise ValueError(
@@ -317,26 +330,25 @@ def _check_reach(generator: Generator, size: Pair) -> None:
         )
 
 
-def _check_kernel(generator: Generator) -> None:
-    """Refuse kernels that an operator cannot have, with the ones it can."""
-    operator = generator.upsampling
+def _check_kernel(where: str, operator: Upsampling, scale: Pair, stage: int) -> None:
+    """Refuse a kernel that an operator cannot have at a scale, with the ones it can."""
     sizes = pair(operator.kernel_size)
     even = any(k % 2 == 0 for k in sizes)
-    where = f"generator.upsampling.kernel_size={_size(sizes)}"
-    if operator.name == "pixel_shuffle" and even:
-        raise ValueError(f"{where} shifts the image of pixel_shuffle by half a pixel; use an odd one")
+    shown = f"{where}.kernel_size={_size(sizes)}"
+    if isinstance(operator, PixelShuffle) and even:
+        raise ValueError(f"{shown} shifts the image of pixel_shuffle by half a pixel; use an odd one")
     if isinstance(operator, Nearest | Fir) and even and operator.implementation == "fused":
-        raise ValueError(f"{where} cannot be fused; use an odd one, or generator.upsampling.implementation=plain")
-    if operator.name == "carafe" and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
-        raise ValueError("generator.upsampling.neighbourhood and encoder_size must be odd; use 5 and 3")
-    if operator.name == "transpose" and operator.init == "resize":
-        for stage in generator.stages:
-            if any((k - s + 1) < 1 or (k - s + 1) % 2 == 0 for k, s in zip(sizes, pair(stage.scale), strict=True)):
-                fits = _size(tuple(s + 2 for s in pair(stage.scale)))
-                raise ValueError(
-                    f"{where} with scale {_size(pair(stage.scale))} leaves init=resize no odd kernel; "
-                    f"use generator.upsampling.kernel_size={fits}"
-                )
+        raise ValueError(f"{shown} cannot be fused; use an odd one, or {where}.implementation=plain")
+    if isinstance(operator, Carafe) and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
+        raise ValueError(f"{where}.neighbourhood and encoder_size must be odd; use 5 and 3")
+    if isinstance(operator, Transpose) and operator.init == "resize":
+        drawn = [k - s + 1 for k, s in zip(sizes, scale, strict=True)]
+        if any(k < 1 or k % 2 == 0 for k in drawn):
+            fits = _size(tuple(s + 2 for s in scale))
+            raise ValueError(
+                f"{shown} leaves init=resize no odd kernel at scale {_size(scale)} of stage {stage}; "
+                f"use {where}.kernel_size={fits}"
+            )
 
 
 def _size(size: tuple[int, ...]) -> str:

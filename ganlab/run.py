@@ -76,6 +76,7 @@ def build_gan(config: RunConfig):
 
     from ganlab.nets.discriminator import DISCRIMINATORS
     from ganlab.nets.generator import build_generator
+    from ganlab.nets.parity import at_parity
     from ganlab.training.randomness import stream_key
     from ganlab.training.state import Gan, make_optimizer
     from ganlab.training.step import LOGS
@@ -89,10 +90,11 @@ def build_gan(config: RunConfig):
         scaled = keras.config.dtype_policy().compute_dtype == "float16"
         return make_optimizer(config.optimizer, rate, config.training.steps, loss_scaled=scaled)
 
+    generator = at_parity(config.generator, shape)
     return Gan(
-        build_generator(config.generator, shape, seed_of),
+        build_generator(generator, shape, seed_of),
         DISCRIMINATORS[config.discriminator.name](config.discriminator, shape, seed_of),
-        build_generator(config.generator, shape, seed_of),
+        build_generator(generator, shape, seed_of),
         optimizer(config.optimizer.g_learning_rate),
         optimizer(config.optimizer.d_learning_rate),
         logs=len(LOGS),
@@ -244,6 +246,7 @@ def _train(
         half_life_images=training.half_life_images,
     )
     painter = Painter(gan.average, config)
+    traces = _make_traces(gan.generator, painter.latents("latents/samples", 64))
     measures = Measures(config.metrics, split.held_out.pixels, split.train.pixels)
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
@@ -260,7 +263,7 @@ def _train(
             now = time.perf_counter()
             rate = (step - last_record[0]) * training.batch_size / (now - last_record[1])
             last_record[:] = step, now
-            means["speed/images_per_second"] = rate
+            means |= {"speed/images_per_second": rate, **traces()}
             records.scalars(step, step * training.batch_size, clock.seconds(), means)
             progress.update(step, means)
 
@@ -327,6 +330,33 @@ def _train(
         source=split.train.source,
         **({"error": error} if error else {}),
     )
+
+
+def _make_traces(generator, z) -> Callable[[], dict[str, float]]:
+    """What the operators of a generator in training leave behind, by tag and stage."""
+    import keras
+    import tensorflow as tf
+
+    from ganlab.evaluation.artifacts import phase_variance
+    from ganlab.evaluation.spectrum import lattice_fraction
+    from ganlab.nets.upsampling import transposed_kernel
+
+    stages = [layer for layer in generator.layers if layer.name.startswith("stage")]
+    scales = [
+        tuple(int(o) // int(i) for o, i in zip(s.output.shape[1:3], s.input.shape[1:3], strict=True)) for s in stages
+    ]
+    inside = keras.Model(generator.input, [stage.output for stage in stages])
+    maps_of = tf.function(lambda: inside(z, training=False))
+
+    def traces() -> dict[str, float]:
+        values = {}
+        for stage, scale, maps in zip(stages, scales, maps_of(), strict=True):
+            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps.numpy(), scale)
+            with contextlib.suppress(ValueError):  # an operator whose weights follow the image has no kernel of its own
+                values[f"artifact/lattice_fraction/{stage.name}"] = lattice_fraction(transposed_kernel(stage), scale)
+        return values
+
+    return traces
 
 
 def _write_result(config: RunConfig, directory: Path, machine: device.Device, status: str, **facts: Any) -> RunResult:

@@ -8,14 +8,11 @@ from pathlib import Path
 import pytest
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+from ganlab import device  # noqa: E402 - before any test imports TensorFlow, as in a run
+
+device.start("float32")
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _started():
-    from ganlab import device
-
-    device.start("float32")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def kernel_distance(real: ArrayLike, fake: ArrayLike) -> float:
     """How far two sets differ in their first three moments: the squared MMD of the kernel (x'y/D + 1)^3.
 
     The unbiased estimate over all pairs of different images, without subsets: equal distributions give 0 on
-    average and so often less than 0; a set against itself gives less than 0. Lower is better. It grows as the
+    average and so often less than 0; a set against itself never gives more. Lower is better. It grows as the
     sixth power of the features' scale, so it compares only values of one feature extractor.
 
     real, fake: features [N, D] and [M, D], N and M at least 2.
@@ -80,7 +80,7 @@ def kernel_distance(real: ArrayLike, fake: ArrayLike) -> float:
 
 
 class PrecisionRecallDensityCoverage(NamedTuple):
-    """Four overlaps of two sets; higher is better, and equal sets give 1 only for density.
+    """Four overlaps of two sets; higher is better, and equal distributions give 1 only for density.
 
     precision: share of fake images inside the ball of some real image, in [0, 1].
     recall: share of real images inside the ball of some fake image, in [0, 1]; one stray fake inflates it.
@@ -102,7 +102,7 @@ def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int =
     no known value for equal distributions and fall with D: give them real against real as a floor. Use equal
     counts. Ties are decided by differences taken coordinate by coordinate, never by rounding.
 
-    real, fake: features [N, D] and [M, D], N and M above k. Memory: both sets twice, and some ten megabytes.
+    real, fake: features [N, D] and [M, D], N and M above k. Memory: both sets twice, and about 100 MB.
     k: neighbours, at least 1.
     Raises ValueError, naming the argument, for sets that cannot be measured.
 
@@ -115,7 +115,7 @@ def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int =
         if len(images) <= k:
             raise ValueError(f"{name} has {len(images)} images, too few for k={k} neighbours; give at least {k + 1}")
 
-    centre = real.mean(axis=0)  # far from the origin the products below would cancel
+    centre = real.mean(axis=0)  # far from the origin products cancel, and too many pairs need the slow path
     real_product, fake_product = _right_factor(real - centre), _right_factor(fake - centre)
     real_radius, fake_radius = _radii(real, real_product, k), _radii(fake, fake_product, k)
     inside = 0  # pairs of a fake and a real ball that holds it

@@ -20,8 +20,6 @@ def build_generator(
     """
     height, width, channels = image_shape
     gain = RELU if settings.activation == "relu" else LEAKY
-    operator = settings.upsampling.model_dump()
-    enlarge = UPSAMPLERS[operator.pop("name")]
     base: Pair = height // settings.scale[0], width // settings.scale[1]
     inputs = keras.Input((settings.latent_size,), name="latents")
     dense = keras.layers.Dense(
@@ -37,7 +35,8 @@ def build_generator(
         if settings.normalization == "batch":
             maps = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")(maps)
         maps = _activation(settings.activation, f"activation{number}")(maps)
-        maps = enlarge(
+        operator = settings.operators[number - 1].model_dump()
+        maps = UPSAMPLERS[operator.pop("name")](
             stage.filters or channels,
             scale=pair(stage.scale),
             gain=1.0 if last else gain,

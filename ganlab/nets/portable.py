@@ -1,5 +1,6 @@
 """A generator as one file of stock Keras layers, which opens where ganlab is not installed."""
 
+import contextlib
 import inspect
 import json
 import os
@@ -12,12 +13,15 @@ import keras
 from ganlab.nets.upsampling import stock
 
 
-def portable(generator: keras.Model) -> keras.Model:
-    """The same function in stock Keras layers and float32, with the weights copied: [B,Z] -> [B,H,W,C]."""
+def portable(generator: keras.Model, *, folded: bool = False) -> keras.Model:
+    """The same function in stock Keras layers and float32, with the weights copied: [B,Z] -> [B,H,W,C].
+
+    With `folded`, every operator that one transposed convolution can stand for becomes one.
+    """
     inputs = maps = keras.Input(generator.input_shape[1:], name="latents")
     for layer in generator.layers[1:]:
         if layer.name.startswith("stage"):
-            maps = stock(layer)(maps)
+            maps = _stock(layer, folded)(maps)
         else:
             twin = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
             maps = twin(maps)
@@ -40,6 +44,13 @@ def save_portable(path: Path, generator: keras.Model) -> None:
         for name, content in parts.items():
             file.writestr(name, content)
     beside.replace(path)
+
+
+def _stock(layer: Any, folded: bool) -> Any:
+    if folded:
+        with contextlib.suppress(ValueError):  # it has no exact transposed convolution
+            return stock(layer, folded=True)
+    return stock(layer)
 
 
 def _without_defaults(node: Any) -> Any:

@@ -66,5 +66,5 @@ def make_optimizer(settings: Adam, rate: float, steps: int, *, loss_scaled: bool
     schedule = rate
     if settings.final_rate < 1:
         schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=settings.final_rate)
-    adam = keras.optimizers.Adam(schedule, settings.beta_1, settings.beta_2, settings.epsilon)
-    return keras.optimizers.LossScaleOptimizer(adam) if loss_scaled else adam
+    adam = keras.optimizers.Adam(schedule, settings.beta_1, settings.beta_2, settings.epsilon, name="adam")
+    return keras.optimizers.LossScaleOptimizer(adam, name="scaled") if loss_scaled else adam

@@ -143,6 +143,16 @@ def test_overlaps_agree_with_loops_between_far_clusters():
     assert precision_recall_density_coverage(real, fake, 3) == slow_overlaps(real, fake, 3)
 
 
+def test_far_from_the_origin_a_fast_path_still_decides(monkeypatch):
+    """Centring changes the cost alone: only each image's own k neighbours are measured coordinate by coordinate."""
+    measured = []
+    cdist = metrics.cdist
+    monkeypatch.setattr(metrics, "cdist", lambda x, y, metric: measured.append(len(y)) or cdist(x, y, metric))
+    images = np.random.default_rng(4).normal(size=(120, 4)) + 1e7
+    precision_recall_density_coverage(images[:60], images[60:], k=5)
+    assert sum(measured) < 1.05 * 120 * 5
+
+
 def test_a_perfect_copy_has_density_one_and_is_covered():
     """Each fake neighbour lies exactly on a border, where only strict membership gives k per ball."""
     real = np.random.default_rng(2).normal(size=(80, 5))

@@ -224,7 +224,7 @@ def test_fused_equals_plain_everywhere(operator, kernel_size, scale):
 sizes = st.integers(1, 4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.tuples(sizes, sizes, sizes, sizes),
     st.tuples(st.sampled_from([1, 3, 5]), st.sampled_from([1, 3, 5])),
@@ -535,10 +535,10 @@ def test_what_the_mathematics_does_not_allow_is_refused_in_one_line(operator, ch
 
 @pytest.mark.parametrize("operator", UPSAMPLERS)
 @pytest.mark.parametrize("where", ["kernel_size", "scale"])
-@pytest.mark.parametrize("value", [0, -2, 1.5, True, (2,), (2, 0), "2", None])
-def test_sizes_are_whole_numbers_or_pairs(operator, where, value):
-    with pytest.raises(ValueError, match=rf"^{where}=.*; use a whole number from 1, or a pair of them$"):
-        UPSAMPLERS[operator](2, **{where: value})
+def test_sizes_are_whole_numbers_or_pairs(operator, where):
+    for value in (0, -2, 1.5, True, (2,), (2, 0), "2", None):
+        with pytest.raises(ValueError, match=rf"^{where}=.*; use a whole number from 1, or a pair of them$"):
+            UPSAMPLERS[operator](2, **{where: value})
 
 
 def test_folds_refuse_what_they_cannot_reproduce():

@@ -64,14 +64,14 @@ def stock(layer: Any, *, folded: bool = False) -> Any:
 
 
 def transposed_kernel(layer: Any) -> np.ndarray:
-    """The layer's transposed-convolution kernel as NumPy sees it: [K,K,Co,Ci], with the layer's scale as stride.
+    """The layer's transposed-convolution kernel, float64: [K,K,Co,Ci], with the layer's scale as stride.
 
     The kernel that `lattice_fraction` takes. For bilinear it is the operator away from the border. Raises ValueError
     for carafe, whose weights follow the image, and for even kernels of the operators that convolve after enlarging.
     """
     if isinstance(layer, Carafe2D):
         raise ValueError(f"{layer.name} has no kernel of its own: its weights follow the image")
-    kernel = ops.convert_to_numpy(layer.kernel)
+    kernel = np.asarray(ops.convert_to_numpy(layer.kernel), np.float64)  # so that a fold adds no rounding of its own
     if isinstance(layer, layers.Conv2DTranspose):
         return kernel
     folds = {
@@ -89,7 +89,7 @@ def macs(layer: Any) -> Macs:
     Interpolation and smoothing count one for each tap and input channel. Folding a kernel costs once a step, not once
     an image, and is left out.
     """
-    _, height, width, ci = _built(layer)
+    _, height, width, ci = _known(layer)
     area = height * width
     if isinstance(layer, layers.Conv2DTranspose):
         alone = area * _taps(layer.kernel_size) * ci * layer.filters

@@ -1,0 +1,93 @@
+"""Write a run's generator for others: `python -m ganlab.export RUN [--format FORMAT] [--out PATH]`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganlab.choose import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from ganlab.config import RunConfig
+
+_LATENTS = 16  # images by which a file is compared with the original
+
+
+def main() -> None:
+    """The command line; exit status 2 for a wrong setting, 1 where the export fails or is not the same function."""
+    parser = argparse.ArgumentParser(
+        "ganlab.export",
+        description="Write the averaged generator of a run's newest good checkpoint for others to use. Whatever is "
+        "written is opened again without ganlab and compared with the original on 16 latents.",
+    )
+    parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
+    parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")
+    parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
+    options = parser.parse_args()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
+    try:
+        print(export(options.run, options.format, options.out))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except (OSError, RuntimeError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def export(run: Path, name: str, out: Path | None) -> str:
+    """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
+    from ganlab.nets import exports
+    from ganlab.run import read_config
+
+    if name not in exports.FORMATS:
+        raise ConfigError(f"--format={name} is unknown; {nearest(name, exports.FORMATS)}")
+    suffix = exports.FORMATS[name].suffix
+    if out is not None:
+        if name != "saved_model" and out.suffix != suffix:
+            raise ConfigError(f"--out={out} does not end as {name} files do; use {out.with_suffix(suffix)}")
+        _refuse_existing(out)
+    config = read_config(run)
+    if why := exports.refusal(name, config.generator):
+        raise ConfigError(f"--format={name} cannot hold generator={config.generator.name}: it lacks {why}; "
+                          "use --format=keras or --format=saved_model")  # fmt: skip
+    if modules := exports.missing(name):
+        raise ConfigError(f"--format={name} needs {', '.join(modules)}; pip install 'ganlab-keras[export]'")
+    generator, latents, step = _open(run, config)
+    if out is None:
+        out = run / f"generator-step-{step:08d}{suffix}"
+        _refuse_existing(out)
+    difference = exports.export(name, generator, latents, out)
+    return (
+        f"the generator of step {step}: {out}\n"
+        f"opened without ganlab, {_LATENTS} images differ from the original by at most {difference:.1e}\n"
+        f"to use it: {exports.FORMATS[name].opens.format(path=str(out))}"
+    )
+
+
+def _refuse_existing(out: Path) -> None:
+    if os.path.lexists(out):
+        raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
+
+
+def _open(run: Path, config: "RunConfig"):
+    """The averaged generator of a run's newest good checkpoint, latents [16,Z] of that run, and the step."""
+    from ganlab import device
+    from ganlab.run import CHECKPOINTS, Painter, build_gan
+
+    device.start("float32")
+    from ganlab.training import checkpoints
+
+    gan = build_gan(config)
+    restored = checkpoints.restore(run / CHECKPOINTS, gan.tensors())
+    if restored is None:
+        raise ConfigError(f"{run} has no checkpoint yet; wait for step {config.training.save_every_steps}")
+    return gan.average, Painter(gan.average, config).latents("latents/export", _LATENTS), restored.step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Arms that cost the same: filters times a factor, so that the operator is compared and not the size."""
+
+import keras
+
+from ganlab.config import ConfigError, Generator
+from ganlab.nets.cost import multiplications
+from ganlab.nets.generator import build_generator
+
+TOLERANCE = 0.05
+"""How far costs may stay apart because filters are whole; ConfigError beyond."""
+
+
+def at_parity(settings: Generator, image_shape: tuple[int, int, int]) -> Generator:
+    """The settings with their filters scaled until the generator costs what it would with `settings.reference`.
+
+    Cost: trainable weights, or multiply-accumulates as executed, of the whole generator. Every count of filters but
+    the image's is multiplied by one factor and rounded, then the base map's alone is moved until the cost is nearest;
+    what remains is the rounding of whole filters. With parity `none` the settings are returned as they are.
+    """
+    if settings.parity == "none":
+        return settings
+    cost = _parameters if settings.parity == "parameters" else _macs
+    reference = settings.model_copy(update={"upsampling": settings.reference, "elsewhere": settings.reference})
+
+    def measure(candidate: Generator) -> int:
+        return cost(build_generator(candidate, image_shape, seed_of=lambda name: 0))
+
+    target = measure(reference)
+    low, high = 1 / 16, 16.0
+    for _ in range(10):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if measure(_widened(settings, middle)) < target else (low, middle)
+    near = _widened(settings, (low * high) ** 0.5)
+    bases = range(max(1, near.base_filters - 3), near.base_filters + 4)
+    costs = {base: measure(near.model_copy(update={"base_filters": base})) for base in bases}
+    best = min(costs, key=lambda base: abs(costs[base] - target))
+    if abs(costs[best] / target - 1) > TOLERANCE:
+        raise ConfigError(
+            f"generator.parity={settings.parity} cannot be reached by {settings.name}: {costs[best]} against {target}; "
+            "use wider generator.stages, or parity=none"
+        )
+    return near.model_copy(update={"base_filters": best})
+
+
+def _widened(settings: Generator, factor: float) -> Generator:
+    def times(filters: int) -> int:
+        return max(1, round(filters * factor))
+
+    stages = tuple(
+        stage._replace(filters=None if last or stage.filters is None else times(stage.filters))
+        for stage, last in _with_last(settings.stages)
+    )
+    return settings.model_copy(update={"base_filters": times(settings.base_filters), "stages": stages})
+
+
+def _with_last(stages: tuple) -> list[tuple]:
+    return [(stage, number == len(stages)) for number, stage in enumerate(stages, start=1)]
+
+
+def _parameters(model: keras.Model) -> int:
+    return sum(int(weight.shape.num_elements() or 1) for weight in model.trainable_weights)
+
+
+def _macs(model: keras.Model) -> int:
+    return multiplications(model).executed

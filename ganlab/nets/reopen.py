@@ -1,0 +1,53 @@
+"""Open a model file as people without ganlab do, and run it: `python -P reopen.py FORMAT MODEL LATENTS IMAGES`.
+
+A script for a process of its own, never imported: it takes latents [B,Z] from one `.npy` file, writes images [B,H,W,C]
+to another, and knows neither ganlab nor, for ONNX and LiteRT, TensorFlow.
+"""
+
+import sys
+
+import numpy as np
+
+
+def _keras(path, latents):
+    import keras
+
+    return keras.ops.convert_to_numpy(keras.saving.load_model(path, compile=False)(latents, training=False))
+
+
+def _saved_model(path, latents):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(path)  # by a name of its own: without one, its weights are gone before it runs
+    return loaded.serve(latents).numpy()
+
+
+def _onnx(path, latents):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {"latents": latents})[0]
+
+
+def _litert(path, latents):
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ModuleNotFoundError:  # the older interpreter, which TensorFlow still brings along
+        import tensorflow as tf
+
+        Interpreter = tf.lite.Interpreter
+    interpreter = Interpreter(path)
+    taken, given = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    interpreter.resize_tensor_input(taken, latents.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(taken, latents)
+    interpreter.invoke()
+    return interpreter.get_tensor(given)
+
+
+READERS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "litert": _litert}
+
+if __name__ == "__main__":
+    sys.modules["ganlab"] = None  # pyright: ignore[reportArgumentType] - importing it would now be an error
+    form, model, source, target = sys.argv[1:]
+    np.save(target, READERS[form](model, np.load(source)))

@@ -1,0 +1,394 @@
+"""What `ganlab.inspect` shows: views of generators in the terminal and as one picture. No TensorFlow, no networks."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ganlab.reporting import grids
+
+_ABREAST = 6  # arms beside each other in a picture, so that numbers stay readable
+_WIDE = 13.0  # inches
+_BARS = "▁▂▃▄▅▆▇█"
+_NUMBERS = 100  # in one panel; larger maps have them in their middle only
+_INPUT = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+
+@dataclass(frozen=True)
+class View:
+    """One generator, ready to be shown.
+
+    moment: "before training" or after how many steps. about: seed and sizes in a few words. layers: the layer table,
+    header first. notes: what its columns mean. facts: what arms are compared by, name -> text. single, ones: what
+    the operator does to [[1,2],[3,4]]. overlap: taps by output pixel of a larger image, of which `scale` pixels stand
+    for one input pixel. variance: by phase, with its deviation over draws or None. lattice: the fraction in words.
+    pixels: uint8 [N,H,W,C]. power and profile: of the images, None where they have no spectrum, `odd` then says why.
+    """
+
+    arm: str
+    moment: str
+    about: str
+    layers: list[list[str]]
+    notes: list[str]
+    facts: dict[str, str]
+    scale: tuple[int, int]
+    single: np.ndarray
+    ones: np.ndarray
+    overlap: np.ndarray
+    variance: np.ndarray
+    spread: np.ndarray | None
+    lattice: str
+    pixels: np.ndarray
+    power: np.ndarray | None
+    profile: np.ndarray | None
+    odd: str = ""
+
+
+# --- terminal -------------------------------------------------------------------------------------------------------
+
+
+def show(views: Sequence[View], console: Console | None = None) -> None:
+    """Print one view in full, or several side by side, as many as the terminal is wide."""
+    console = console or Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 140)  # a file has no width; numbers should not be folded
+    if len(views) == 1:
+        _show_one(views[0], console)
+    else:
+        _show_many(views, console)
+
+
+def _show_one(view: View, console: Console) -> None:
+    console.print(Text.assemble((view.arm, "bold"), f"  {view.moment}; {view.about}"))
+    table = _grid(view.layers[0], left=2)
+    for row in view.layers[1:]:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for note in view.notes:
+        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
+    console.print()
+    console.print(Text.assemble("The operator, ", (f"scale {_times(view.scale)}", "bold")))
+    panels = _grid(["in", "through a single 1", "through all ones", "taps that reach a pixel", "variance by phase"], 5)
+    panels.add_row(
+        *(Text(_matrix(values)) for values in (_INPUT, view.single, view.ones, view.overlap)),
+        Text(_matrix(view.variance, view.spread)),
+    )
+    console.print(panels)
+    console.print(Text(f" {view.lattice}"))
+    console.print(Text(f" {_spectrum(view)}"))
+
+
+def _show_many(views: Sequence[View], console: Console) -> None:
+    one = views[0]
+    console.print(Text(f"{one.moment}; {one.about}; scale {_times(one.scale)}"))
+    bars = _bars([view.profile for view in views])
+    rows = [_rows(view, line) for view, line in zip(views, bars, strict=True)]
+    widths = [
+        max(len(view.arm), *(len(line) for _, text in row for line in text.splitlines()))
+        for view, row in zip(views, rows, strict=True)
+    ]
+    label = max(len(name) for name, _ in rows[0])
+    abreast = max(1, (console.width - label - 4) // (max(widths) + 2))
+    for first in range(0, len(views), abreast):
+        block = views[first : first + abreast]
+        table = _grid(["", *(view.arm for view in block)], left=len(block) + 1)
+        for cells in zip(*rows[first : first + abreast], strict=True):
+            table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
+        console.print(table)
+    for odd in sorted({view.odd for view in views if view.odd}):
+        console.print(Text(f" {odd}"))
+
+
+def _rows(view: View, bars: str) -> list[tuple[str, str]]:
+    return [
+        *view.facts.items(),
+        ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),
+        ("[[1,2],[3,4]] through all ones", _matrix(view.ones)),
+        ("taps that reach a pixel, inside", _matrix(_inside(view))),
+        ("variance by phase", _matrix(view.variance, view.spread)),
+        ("spectrum of the images, low to high", bars or "none: see below"),
+    ]
+
+
+def _grid(header: Sequence[str], left: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for place, name in enumerate(header):
+        table.add_column(Text(name), justify="left" if place < left else "right")
+    return table
+
+
+def _inside(view: View) -> np.ndarray:
+    top, left = (n // s // 2 * s for n, s in zip(view.overlap.shape, view.scale, strict=True))
+    return view.overlap[top : top + view.scale[0], left : left + view.scale[1]]
+
+
+def _matrix(values: np.ndarray, spread: np.ndarray | None = None) -> str:
+    """Numbers in columns, one row a line."""
+    texts = [[_short(value) if spread is None else _even(value) for value in row] for row in values]
+    if spread is not None:
+        texts = [
+            [f"{t} ±{_even(s, t)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, spread, strict=True)
+        ]
+    width = max(len(text) for row in texts for text in row)
+    return "\n".join(" ".join(text.rjust(width) for text in row) for row in texts)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _even(value: float, beside: str = "") -> str:
+    """Three decimals, so that numbers stand below each other; tiny ones, or a tiny number's deviation, otherwise."""
+    return f"{value:.2g}" if "e" in beside or abs(value) < 5e-4 and value else f"{value:.3f}"
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return "×".join(map(str, size))
+
+
+def _spectrum(view: View) -> str:
+    if view.profile is None:
+        return view.odd
+    last = len(view.profile) - 1
+    return (
+        f"spectrum of {len(view.pixels)} images, ring 1 to {last}: {_bars([view.profile])[0]}  "
+        f"log10 power {_log(view.profile)[1]:.2f} to {_log(view.profile)[-1]:.2f}"
+    )
+
+
+def _bars(profiles: Sequence[np.ndarray | None]) -> list[str]:
+    """The logarithms of rings 1, 2, ... as bars that share one range; nothing where there is no profile."""
+    logs = [_log(profile)[1:] if profile is not None else np.zeros(0) for profile in profiles]
+    known = np.concatenate([line[np.isfinite(line)] for line in logs])
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    places = [np.nan_to_num((line - low) / ((high - low) or 1) * 7.999, nan=-1) for line in logs]
+    return ["".join(_BARS[int(place)] if place >= 0 else " " for place in line) for line in places]
+
+
+def _log(power: np.ndarray) -> np.ndarray:
+    """log10, with nan where there is no power at all."""
+    return np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
+
+
+def markdown(views: Sequence[View]) -> str:
+    """The layer tables, for TensorBoard."""
+    texts = []
+    for view in views:
+        head, *rows = view.layers
+        lines = [head, ["---"] * len(head), *rows]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        texts.append(f"**{view.arm}**, {view.moment}; {view.about}\n\n{table}\n\n{view.lattice}")
+    return "\n\n".join([*texts, *views[0].notes])
+
+
+# --- picture --------------------------------------------------------------------------------------------------------
+
+
+def picture(views: Sequence[View]) -> np.ndarray:
+    """One view in full, or several side by side: uint8 [H,W,3], at most about 14 inches at 100 dots wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained", dpi=100)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.06)
+    canvas = FigureCanvasAgg(figure)
+    if len(views) == 1:
+        _draw_one(figure, views[0])
+    else:
+        _draw_many(figure, views)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw_one(figure: Any, view: View) -> None:
+    notes = [line for note in view.notes for line in textwrap.wrap(note, 150)]
+    lines = _lines(view.layers, left=2) + ["", *notes]
+    heights = [0.21 * len(lines), 3.3, 3.3]
+    figure.set_size_inches(_WIDE, sum(heights) + 0.7)
+    figure.suptitle(f"{view.arm}, {view.moment}; {view.about}", fontsize=13, fontweight="bold")
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
+    _write(top, lines, _WIDE)
+    axes = middle.subplots(1, 4)
+    _heat(axes[0], _INPUT, "the image", vmax=4)
+    _heat(axes[1], view.single, "through a kernel with a single 1", vmax=4)
+    _heat(axes[2], view.ones, "through all ones")
+    _heat(axes[3], view.overlap, "taps that reach each output pixel", cell=view.scale)
+    axes = bottom.subplots(1, 4)
+    _heat(axes[0], view.variance, f"output variance by phase\n{textwrap.fill(view.lattice, 32)}", spread=view.spread)
+    _images(axes[1], view, f"16 of {len(view.pixels)} images\n{view.moment}")
+    shown = _power(axes[2], view, _limits([view]), "log10 power by frequency\nmean at the centre, left out")
+    if shown is not None:
+        _bar(bottom, shown, axes[2], shrink=0.8)
+    if view.profile is None:
+        axes[3].set_axis_off()
+        return
+    _profiles(axes[3], [view])
+    axes[3].set_title("log10 power by ring\n", fontsize=10)
+    axes[3].set_box_aspect(1)
+
+
+def _draw_many(figure: Any, views: Sequence[View]) -> None:
+    blocks = [views[at : at + _ABREAST] for at in range(0, len(views), _ABREAST)]
+    columns = len(blocks[0])
+    width = max(9.0, min(_WIDE, 1.6 + 2.3 * columns))
+    side = (width - 1.6) / columns
+    lines = [_lines([["", *(v.arm for v in block)], *_facts(block)], left=len(block) + 1) for block in blocks]
+    heights = [h for text in lines for h in (0.21 * len(text), 6.2 * side + 0.4)] + [3.6]
+    figure.set_size_inches(width, sum(heights) + 0.6)
+    one = views[0]
+    figure.suptitle(f"{one.moment}; {one.about}; scale {_times(one.scale)}", fontsize=13, fontweight="bold")
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    limits = _limits(views)
+    for place, (block, text) in enumerate(zip(blocks, lines, strict=True)):
+        _write(parts[2 * place], text, width)
+        axes = parts[2 * place + 1].subplots(6, columns, squeeze=False)
+        for unused in axes[:, len(block) :].ravel():
+            unused.set_axis_off()
+        shown = None
+        for column, view in zip(axes.T, block, strict=False):
+            _heat(column[0], view.single, view.arm, vmax=4)
+            column[0].title.set_fontweight("bold")
+            _heat(column[1], view.ones, "")
+            _heat(column[2], view.overlap, "", cell=view.scale)
+            _heat(column[3], view.variance, "", spread=view.spread)
+            _images(column[4], view, "")
+            shown = _power(column[5], view, limits, "") or shown
+        if shown is not None:
+            _bar(parts[2 * place + 1], shown, axes, shrink=0.15, anchor=(0.0, 0.0))
+        names = ("through a\nsingle 1", "through\nall ones", "taps that reach\neach pixel", "output variance\nby phase",
+                 f"images\n{one.moment}", "log10 power\nof the images")  # fmt: skip
+        for axis, name in zip(axes[:, 0], names, strict=True):
+            axis.set_ylabel(name, fontsize=10)
+    axis = parts[-1].subplots()
+    _profiles(axis, views)
+    axis.set_title("log10 power of the images by ring", fontsize=10)
+
+
+def _facts(views: Sequence[View]) -> list[list[str]]:
+    return [[name, *(view.facts[name] for view in views)] for name in views[0].facts]
+
+
+def _lines(table: list[list[str]], left: int) -> list[str]:
+    """A table as lines of a typewriter: the first `left` columns start together, the others end together."""
+    widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
+    rows = [
+        "   ".join(
+            text.ljust(width) if place < left else text.rjust(width)
+            for place, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+    return [rows[0], "─" * len(rows[0]), *rows[1:]]
+
+
+def _write(part: Any, lines: list[str], inches: float) -> None:
+    longest = max(map(len, lines))
+    size = min(9.5, 72 * inches * 0.96 / (0.602 * longest))  # DejaVu Sans Mono is .602 as wide as its size
+    part.text(0.5, 0.5, "\n".join(line.ljust(longest) for line in lines), ha="center", va="center",
+              family="DejaVu Sans Mono", fontsize=size, linespacing=1.35)  # fmt: skip
+
+
+def _heat(
+    axis: Any,
+    values: np.ndarray,
+    title: str,
+    *,
+    vmax: float | None = None,
+    spread: np.ndarray | None = None,
+    cell: tuple[int, int] | None = None,
+) -> None:
+    """Numbers as shades from 0, written into them while they are few; lines around each input pixel's `cell`."""
+    top = vmax or max(float(np.max(values)), 1e-30)
+    axis.imshow(values, cmap="Blues", vmin=0, vmax=top * 1.25, interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_title(title, fontsize=10)
+    rows, columns = values.shape
+    inches = axis.figure.get_figure(root=True).get_size_inches()[0] / axis.get_gridspec().ncols
+    texts = [
+        _short(value) if spread is None else f"{_even(value)}\n±{_even(spread[place], _even(value))}"
+        for place, value in np.ndenumerate(values)
+    ]
+    longest = max(len(line) for text in texts for line in text.splitlines())
+    size = min(12.0, 72 * 0.8 * inches / columns / (0.65 * longest + 0.6))  # points in which they fit a cell
+    if cell is not None:
+        for line in range(cell[0], rows, cell[0]):
+            axis.axhline(line - 0.5, color="white", linewidth=1.2)
+        for line in range(cell[1], columns, cell[1]):
+            axis.axvline(line - 0.5, color="white", linewidth=1.2)
+    if size < 4.5:
+        return
+    middle = {
+        (rows // cell[0] // 2 * cell[0] + y, columns // cell[1] // 2 * cell[1] + x) for y, x in np.ndindex(*cell)
+    } if cell is not None and values.size > _NUMBERS else None  # fmt: skip
+    for (place, value), text in zip(np.ndenumerate(values), texts, strict=True):
+        if middle is not None and place not in middle:
+            continue
+        color = "white" if value > 0.75 * top else "black"
+        number = axis.text(place[1], place[0], text, ha="center", va="center", fontsize=size, color=color)
+        number.set_in_layout(False)  # it lies inside its axes: measuring hundreds of them would take seconds
+
+
+def _images(axis: Any, view: View, title: str) -> None:
+    enlarge = max(1, round(512 / (4 * view.pixels.shape[2])))
+    sheet = grids.grid(view.pixels[:16], columns=4, border=10, enlarge=enlarge)
+    axis.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_title(title, fontsize=10)
+
+
+def _limits(views: Sequence[View]) -> tuple[float, float]:
+    """One range of shades for all arms, six powers of ten at most."""
+    powers = [view.power[view.power > 0] for view in views if view.power is not None]
+    logs = np.log10(np.concatenate(powers)) if powers else np.zeros(0)
+    if not logs.size:
+        return 0.0, 1.0
+    return max(float(logs.min()), float(logs.max()) - 6), float(logs.max()) + 1e-9
+
+
+def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> Any:
+    """Returns what a bar of shades is made from, or None."""
+    axis.set_title(title, fontsize=10)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    if view.power is None:
+        axis.text(0.5, 0.5, textwrap.fill(view.odd, 24), ha="center", va="center", transform=axis.transAxes, fontsize=9)
+        axis.set_box_aspect(1)
+        return None
+    logs = np.nan_to_num(_log(view.power), nan=limits[0])  # no power at all is the darkest shade
+    logs[0, 0] = np.nan
+    return axis.imshow(np.fft.fftshift(logs), cmap="magma", vmin=limits[0], vmax=limits[1])
+
+
+def _bar(part: Any, shown: Any, axes: Any, **where: Any) -> None:
+    part.colorbar(shown, ax=axes, pad=0.02, **where).ax.tick_params(labelsize=8)
+
+
+def _profiles(axis: Any, views: Sequence[View]) -> None:
+    styles = ("-", "--", ":")
+    drawn = [view for view in views if view.profile is not None]
+    if not drawn:
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, textwrap.fill(views[0].odd, 28), ha="center", va="center", transform=axis.transAxes)
+        return
+    for number, view in enumerate(drawn):
+        assert view.profile is not None
+        rings = np.arange(1, len(view.profile))
+        style = styles[number // 10 % 3]
+        axis.plot(
+            rings, _log(view.profile)[1:], style, marker="o", markersize=3, color=f"C{number % 10}", label=view.arm
+        )
+    axis.set_xlabel("ring: waves across the image", fontsize=9)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+    if len(drawn) > 1:
+        axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))

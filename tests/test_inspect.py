@@ -1,0 +1,356 @@
+"""ganlab.inspect: its numbers against values found by hand or by another way, its picture, its refusals."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from ganlab import inspect as command_line
+from ganlab.choose import ConfigError
+from ganlab.evaluation.spectrum import lattice_fraction
+from ganlab.library import options
+from ganlab.nets import anatomy
+from ganlab.nets.cost import multiplications
+from ganlab.nets.upsampling import UPSAMPLERS
+from ganlab.reporting import inspection
+from ganlab.run import build_gan, run
+from test_sweep import TINY
+
+ROOT = Path(__file__).parent.parent
+SMALL = ("generator.base_filters=4", "generator.stages=[[4,2],[null,2]]")
+
+
+@pytest.fixture
+def generator_of(settings):
+    return lambda *overrides: settings(*overrides).generator
+
+
+# --- the operator ---------------------------------------------------------------------------------------------------
+
+ALL_ONES = {  # SCIENCE, acceptance checks 2 and 3; pixel shuffle's 3x3 covers the whole image at every place
+    "transpose_k3": [[1, 1, 3, 2], [1, 1, 3, 2], [4, 4, 10, 6], [3, 3, 7, 4]],
+    "transpose": [[1, 3, 3, 2], [4, 10, 10, 6], [4, 10, 10, 6], [3, 7, 7, 4]],
+    "upsample": [[4, 8, 10, 8], [10, 18, 21, 16], [14, 24, 27, 20], [12, 20, 22, 16]],
+    "pixel_shuffle": [[10] * 4] * 4,
+}
+REPEATED = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+APART = [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
+SINGLE_ONE = {
+    "upsample": REPEATED,
+    "pixel_shuffle": REPEATED,
+    "pixel_shuffle_icnr": REPEATED,
+    "carafe": REPEATED,
+    "transpose": APART,
+    "transpose_k3": APART,
+    "transpose_k5": APART,
+    "transpose_k6": APART,
+    "transpose_resize_init": APART,
+    "upsample_bilinear": [[1, 1.25, 1.75, 2], [1.5, 1.75, 2.25, 2.5], [2.5, 2.75, 3.25, 3.5], [3, 3.25, 3.75, 4]],
+    "fir": np.outer([3, 3, 1, 0], [3, 3, 1, 0]) / 16 + 2 * np.outer([3, 3, 1, 0], [0, 1, 3, 3]) / 16
+    + 3 * np.outer([0, 1, 3, 3], [3, 3, 1, 0]) / 16 + 4 * np.outer([0, 1, 3, 3], [0, 1, 3, 3]) / 16,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", ALL_ONES)
+def test_all_ones_on_two_by_two(arm, generator_of):
+    layer = anatomy.with_all_ones(generator_of(f"generator={arm}"), (2, 2))
+    np.testing.assert_allclose(anatomy.enlarge(layer, anatomy.TWO_BY_TWO), ALL_ONES[arm], rtol=1e-6)
+
+
+@pytest.mark.parametrize("arm", options("generator"))
+def test_a_single_one_shows_how_an_operator_enlarges(arm, generator_of):
+    layer = anatomy.with_a_single_one(generator_of(f"generator={arm}"), (2, 2))
+    np.testing.assert_allclose(anatomy.enlarge(layer, anatomy.TWO_BY_TWO), SINGLE_ONE[arm], rtol=1e-6)
+
+
+def test_a_single_one_of_an_even_kernel_still_changes_nothing(generator_of):
+    even = generator_of("generator.upsampling.kernel_size=4", "generator=upsample",
+                        "generator.upsampling.implementation=plain")  # fmt: skip
+    np.testing.assert_array_equal(
+        anatomy.enlarge(anatomy.with_a_single_one(even, (2, 2)), anatomy.TWO_BY_TWO), REPEATED
+    )
+
+
+INSIDE = {  # SCIENCE 1.3: n_r = (2,1), (2,2), (2,3), (3,3) along each axis
+    "transpose_k3": [[4, 2], [2, 1]],
+    "transpose": [[4, 4], [4, 4]],
+    "transpose_k5": [[4, 6], [6, 9]],
+    "transpose_k6": [[9, 9], [9, 9]],
+    "upsample": [[9, 9], [9, 9]],
+    "fir": [[9, 9], [9, 9]],
+    "carafe": [[9, 9], [9, 9]],
+    "pixel_shuffle": [[9, 9], [9, 9]],
+}
+
+
+@pytest.mark.parametrize("arm", INSIDE)
+def test_overlap_inside(arm, generator_of):
+    reached = anatomy.overlap(generator_of(f"generator={arm}"), (2, 2), 7)
+    assert reached.shape == (14, 14)
+    assert anatomy.inside(reached, (2, 2)).tolist() == INSIDE[arm]
+
+
+def test_overlap_of_transpose_3_whole_and_with_gaps(generator_of):
+    # Input i reaches outputs 2i, 2i+1, 2i+2; the last of them is cut off at the right border.
+    along = np.array([1, 1, 2, 1, 2, 1])
+    np.testing.assert_array_equal(
+        anatomy.overlap(generator_of("generator=transpose_k3"), (2, 2), 3), np.outer(along, along)
+    )
+    narrow = generator_of("generator=transpose", "generator.upsampling.kernel_size=2")
+    np.testing.assert_array_equal(anatomy.overlap(narrow, (3, 2), 2), np.outer([1, 1, 0, 1, 1, 0], [1] * 4))
+
+
+VARIANCE = {  # SCIENCE, acceptance checks 5 and 6: phases beside the largest; matched initialisation, mean 1
+    "transpose_k3": np.array([[4, 2], [2, 1]]) / 2.25,
+    "transpose_k5": np.array([[4, 6], [6, 9]]) / 6.25,
+    "transpose": np.ones((2, 2)),
+    "pixel_shuffle": np.ones((2, 2)),
+    "upsample": np.ones((2, 2)),
+    "upsample_bilinear": np.full((2, 2), 0.625**2),
+}
+
+
+@pytest.mark.parametrize("arm", VARIANCE)
+def test_variance_by_phase_and_lattice_fraction_at_the_start(arm, generator_of):
+    drawn = anatomy.draws(generator_of(f"generator={arm}"), (2, 2), 6)
+    np.testing.assert_allclose(np.mean([draw.variance for draw in drawn], axis=0), VARIANCE[arm], rtol=0.06)
+    fractions = [lattice_fraction(draw.sums, 2) for draw in drawn]
+    if arm in ("upsample", "upsample_bilinear"):
+        assert max(fractions) < 1e-8
+    else:
+        assert np.mean(fractions) == pytest.approx(0.75, abs=0.02)
+        assert np.std(fractions) > 1e-4  # the draws are different ones
+
+
+@pytest.mark.parametrize(("name", "size", "scale"), [("transpose", 5, (2, 2)), ("transpose", 3, (2, 3)), ("transpose", 2, (3, 3)),
+                                                     ("nearest", 3, (2, 3)), ("bilinear", 3, (2, 2)), ("fir", 3, (3, 2)),
+                                                     ("pixel_shuffle", 3, (2, 3))])  # fmt: skip
+def test_phases_from_the_kernel_are_those_that_are_measured(name, size, scale):
+    layer = UPSAMPLERS[name](6, kernel_size=size, scale=scale, seed=1)
+    layer.build((None, None, None, 4))
+    layer.bias.assign(np.arange(layer.bias.shape[0], dtype=np.float32))  # must not matter
+    exact, measured = anatomy.phases(layer), anatomy.measured_phases(layer, images=200)
+    np.testing.assert_allclose(exact.sums, measured.sums, atol=1e-5)
+    np.testing.assert_allclose(exact.variance, measured.variance, rtol=0.12)
+
+
+def test_carafe_has_no_lattice_and_is_measured(generator_of):
+    drawn = anatomy.draws(generator_of("generator=carafe"), (2, 2), 2, 8)
+    assert all(lattice_fraction(draw.sums, 2) < 1e-6 and draw.variance.min() > 0 for draw in drawn)
+
+
+# --- the network ----------------------------------------------------------------------------------------------------
+
+
+def seen_by_gradients(stages, side):
+    """The widest extent, over the middle's phases, of the input pixels on which an output pixel depends."""
+    widest = [0, 0]
+    image = tf.Variable(np.random.default_rng(0).normal(size=(1, side, side, 2)).astype(np.float32))
+    with tf.GradientTape(persistent=True) as tape:
+        outputs = image
+        for stage in stages:
+            outputs = stage(outputs)
+        period = [n // side for n in outputs.shape[1:3]]
+        pixels = [outputs[0, side // 2 * period[0] + y, side // 2 * period[1] + x, 0] for y, x in np.ndindex(*period)]
+    for pixel in pixels:
+        slope = np.abs(tape.gradient(pixel, image, unconnected_gradients="zero").numpy())[0].sum(axis=-1)
+        for axis in (0, 1):
+            seen = np.flatnonzero(slope.sum(axis=1 - axis))
+            widest[axis] = max(widest[axis], int(seen[-1] - seen[0] + 1) if seen.size else 0)
+    return tuple(widest)
+
+
+FIELDS = [
+    [("nearest", 3, 2, {}), ("nearest", 3, 2, {})],
+    [("nearest", 4, (2, 3), {"implementation": "plain"})],
+    [("transpose", 4, 2, {}), ("transpose", 4, 2, {})],
+    [("transpose", 3, 2, {}), ("transpose", 5, (3, 2), {})],
+    [("transpose", 2, 3, {})],
+    [("bilinear", 3, 2, {}), ("bilinear", 1, 3, {})],
+    [("bilinear", 4, (1, 2), {})],
+    [("pixel_shuffle", 3, 2, {}), ("pixel_shuffle", 5, (1, 2), {})],
+    [("fir", 3, 2, {}), ("fir", 3, (3, 1), {"implementation": "plain"})],
+    [("carafe", 3, 2, {"channels": 4, "init": "keras"})],
+    [("carafe", 4, 2, {"channels": 4, "neighbourhood": 3, "encoder_size": 5, "init": "keras"})],
+]
+
+
+@pytest.mark.parametrize("operators", FIELDS, ids=lambda operators: "-".join(f"{o[0]}{o[1]}" for o in operators))
+def test_receptive_field_is_what_gradients_say(operators):
+    stages = [
+        UPSAMPLERS[name](2, kernel_size=size, scale=scale, seed=place, **more)
+        for place, (name, size, scale, more) in enumerate(operators)
+    ]
+    seen = seen_by_gradients(stages, 13)
+    assert anatomy.receptive_field(stages) == seen
+
+
+def test_receptive_field_by_hand(settings):
+    assert anatomy.receptive_field([]) == (1, 1)
+    fields = {arm: anatomy.receptive_field(anatomy.stages_of(build_gan(settings(f"generator={arm}", *SMALL)).generator))
+              for arm in ("transpose", "transpose_k3", "upsample")}  # fmt: skip
+    # Output o of 4x4 reads inputs (o-2)/2 ... (o+1)/2: two of them; two such outputs in a row read up to three.
+    assert fields == {"transpose": (3, 3), "transpose_k3": (2, 2), "upsample": (3, 3)}
+
+
+def test_parts_add_up_to_the_network(settings):
+    generator = build_gan(settings("generator=upsample")).generator
+    z = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
+    parts = anatomy.parts(generator, z)
+    cost = multiplications(generator)
+    assert (sum(part.written for part in parts), sum(part.executed for part in parts)) == cost
+    assert sum(part.parameters for part in parts) == generator.count_params() == 16640 + 18464 + 289
+    by_name = {part.name: part for part in parts}
+    assert by_name["stage1"].written == 9 * 64 * 32 * 16 and by_name["stage1"].executed == 16 * 64 * 32 * 4
+    assert by_name["stage1"].kernel == "3×3 as 4×4" and by_name["stage2"].shape == (8, 8, 1)
+    images = keras.ops.convert_to_numpy(generator(z))
+    assert by_name["images"].deviation == pytest.approx(float(images.std()), rel=1e-4)
+    assert [part.sees for part in parts][:2] == [None, (1, 1)]
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inspect(monkeypatch, tmp_path, capsys):
+    """`inspect("generator=fir")`: the command in this process and an empty folder; what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "_DRAWS", 2)
+    monkeypatch.setattr(command_line, "_IMAGES", 32)
+
+    def run_it(*arguments):
+        monkeypatch.setattr(sys, "argv", ["inspect", *arguments])
+        command_line.main()
+        return capsys.readouterr().out
+
+    return run_it
+
+
+def drawn(path):
+    """The picture's size, if there is something in it."""
+    pixels = np.asarray(Image.open(path))
+    assert pixels.dtype == np.uint8 and pixels.shape[2] == 3
+    ink = np.mean(np.any(pixels < 250, axis=2))
+    assert ink > 0.2, f"{path} is nearly blank"
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+    return pixels.shape
+
+
+def test_every_arm_at_once(inspect, tmp_path):
+    arms = options("generator")
+    said = inspect("--compare", ",".join(arms), *SMALL, "out=all.png")
+    height, width, _ = drawn(tmp_path / "all.png")
+    assert width <= 1400 and height > 2000
+    for arm in arms:
+        assert arm in said
+    assert "picture: all.png" in said
+
+
+def test_one_arm_and_tensorboard(inspect, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for _ in range(2):  # a second look replaces the first
+        said = inspect("generator=transpose_k3", *SMALL, "log=true", "seed=3")
+    height, width, _ = drawn(tmp_path / "outputs/inspect/transpose_k3.png")
+    assert width <= 1400 and height > 800
+    for line in ("Conv2DTranspose", "seed 3", "4  4 10  6", "lattice fraction 0.7", "1.8", "picture: outputs/inspect/"):
+        assert line in said
+    assert "to train it: python -m ganlab.train generator=transpose_k3" in said
+    events = EventAccumulator(str(tmp_path / "outputs/inspect/transpose_k3.events"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]} == {
+        "inspect/picture": 1,
+        "inspect/layers": 1,
+    }
+
+
+def test_images_without_a_spectrum(inspect, tmp_path):
+    said = inspect(
+        "generator.stages=[[4,[2,3]],[null,2]]", "generator.base_filters=4", "dataset.size=[8,12]", "out=a/b.png"
+    )
+    assert "no spectrum: images of size 8x12 have no rings" in said
+    drawn(tmp_path / "a/b.png")
+
+
+def test_a_trained_run(inspect, settings, tmp_path):
+    directory = tmp_path / "run"
+    run(settings(*TINY, "generator=transpose"), directory, quiet=True)
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    said = inspect(f"run={directory}", "log=true")
+    drawn(directory / "inspect-step-00000004.png")
+    assert "averaged generator after 4 steps" in said
+    trained = anatomy.stages_of(command_line._trained(directory)[0] and restored_average(directory))[-1]
+    assert f"lattice fraction of the last stage {lattice_fraction(np.asarray(trained.kernel), 2):.3f}" in said
+    assert all(path.read_bytes() == content for path, content in before.items())  # the run is left as it was
+
+
+def restored_average(directory):
+    from ganlab.run import CHECKPOINTS, read_config
+    from ganlab.training import checkpoints
+
+    gan = build_gan(read_config(directory))
+    checkpoints.restore(directory / CHECKPOINTS, gan.tensors())
+    return gan.average
+
+
+WRONG = {
+    ("generator=transposed",): "generator=transposed is unknown; did you mean transpose?",
+    ("--compare", "upsample,transposed"): "--compare=transposed is unknown; did you mean transpose?",
+    ("--compare",): "--compare= is unknown; choose one of",
+    ("--compare=upsample,upsample",): "names upsample twice",
+    ("--compare=upsample,fir", "generator=carafe"): "both choose the generator",
+    ("generator=upsample,fir",): "use --compare upsample,fir",
+    ("seed=1,2",): "seed=1,2 has several values",
+    ("training.stepz=3",): "training.stepz is not a setting of training",
+    ("run=nowhere",): "run=nowhere is no folder",
+    ("run=.",): ". holds no config.json",
+    ("run=.", "seed=3"): "leave out seed=3",
+    ("run=.", "--compare=fir"): "leave out --compare",
+    ("resume=there",): "use run=there",
+    ("log=yes",): "log=yes is not true or false",
+    ("out=picture.jpg",): "out=picture.jpg is no name of a picture",
+    ("out=",): "out= says nothing",
+    ("--what",): "--what is not a flag",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_a_wrong_question_is_one_line(arguments, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["inspect", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    said = capsys.readouterr()
+    assert caught.value.code == 2 and said.out == ""
+    assert WRONG[arguments] in said.err and len(said.err.splitlines()) == 1
+
+
+def test_a_wrong_setting_and_help_need_no_tensorflow():
+    code = (
+        "import sys; import ganlab.inspect as t, ganlab.reporting.inspection\n"
+        "sys.argv = ['x', '--help']; t.main()\n"
+        "sys.argv = ['x', '--compare', 'fir', 'training.stepz=3']\n"
+        "try: t.main()\nexcept SystemExit as e: assert e.code == 2\n"
+        "import inspect; assert inspect.signature(t.main)  # the standard library's own is not hidden\n"
+        "assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--compare ARMS" in done.stdout and "pixel_shuffle_icnr" in done.stdout
+
+
+def test_bars_share_one_range_and_leave_out_what_is_nothing():
+    assert inspection._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
+
+
+def test_config_error_where_a_run_has_no_checkpoint(settings, tmp_path):
+    from ganlab.reporting.results import write_json
+
+    write_json(tmp_path / "config.json", settings(*TINY).model_dump(mode="json"))
+    with pytest.raises(ConfigError, match="no checkpoint yet"):
+        command_line._trained(tmp_path)
