@@ -3,6 +3,7 @@
 All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
 """
 
+import hashlib
 import itertools
 import re
 from collections.abc import Iterable
@@ -20,6 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, groups
+
+
+LONGEST_NAME = 120  # characters of a cell's name; file systems allow 255 bytes
 
 
 @dataclass(frozen=True)
@@ -43,14 +47,22 @@ class Plan:
 
 
 def cell_name(overrides: Iterable[str]) -> str:
-    """A folder's name from every overridden setting but the seed: a choice by its option, a setting by name=value."""
+    """A folder's name from every overridden setting but the seed: the generator by its option, others by name=value.
+
+    A name too long for a file system ends in a digest of the whole.
+    """
     last = {}
     for override in OverridesParser.create().parse_overrides([str(text) for text in overrides]):
         key = override.get_key_element()
         if key not in ("seed", "study", "experiment", "resume"):
             last[key] = override.get_value_element_as_str()
-    parts = [value if (CONF / key).is_dir() else f"{key}={value}" for key, value in sorted(last.items())]
-    return re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
+    arm = [last.pop("generator")] if "generator" in last else []
+    parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
+    name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: LONGEST_NAME - 11]}-{digest}"
 
 
 _NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder

@@ -314,8 +314,8 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
         sums = anatomy.phases(stage).sums
         fractions[stage.name] = _fraction(lattice_fraction(sums, (sums.shape[0], sums.shape[1])))
     total = max(1, sum(part.executed for part in parts))
-    rows = [["layer", "what", "output", "kernel", "parameters", "MACs written", "executed", "share", "sees", "deviation",
-             "lattice"]]  # fmt: skip
+    header = "layer what output kernel parameters MACs_written executed share sees deviation lattice"
+    rows = [[name.replace("_", " ") for name in header.split()]]
     for part in parts:
         rows.append(
             [
@@ -332,21 +332,8 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
                 fractions.get(part.name, ""),
             ]
         )
-    rows.append(
-        [
-            "all",
-            "",
-            "",
-            "",
-            f"{sum(part.parameters for part in parts):,}",
-            f"{sum(part.written for part in parts):,}",
-            f"{sum(part.executed for part in parts):,}",
-            "100.0%",
-            "",
-            "",
-            "",
-        ]  # fmt: skip
-    )
+    sums = (sum(getattr(part, name) for part in parts) for name in ("parameters", "written", "executed"))
+    rows.append(["all", "", "", "", *(f"{each:,}" for each in sums), "100.0%", "", "", ""])
     return rows
 
 

@@ -83,6 +83,8 @@ def _hydra() -> None:
         hydra.main(version_base="1.3", config_path=str(CONF.absolute()), config_name="config")(run_cell)()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, sys.argv[1:]) from None
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
 def finish(directory: Path, config=None) -> int:

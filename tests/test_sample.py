@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ganlab.run import open_average, run
+from ganlab.sample import main as sampling
 from test_sweep import TINY
 
 
@@ -22,16 +23,24 @@ def small_run(tmp_path_factory):
     return directory
 
 
-def test_a_grid_a_folder_and_a_walk(small_run, command, tmp_path):
-    done = command("sample", str(small_run))
-    assert done.returncode == 0, done.stderr
-    assert Image.open(small_run / "grid-step-00000004.png").size[0] > 300
-    done = command("sample", str(small_run), "--folder", "--count", "5", "--out", str(tmp_path / "five"))
-    assert done.returncode == 0, done.stderr
-    assert [Image.open(path).size for path in sorted((tmp_path / "five").iterdir())] == [(8, 8)] * 5
-    done = command("sample", str(small_run), "--walk", "--frames", "6", "--out", str(tmp_path / "walk.gif"))
-    assert done.returncode == 0, done.stderr
-    assert Image.open(tmp_path / "walk.gif").n_frames == 6
+def picture(path):
+    """Size and number of frames."""
+    with Image.open(path) as image:
+        return image.size, getattr(image, "n_frames", 1)
+
+
+def sample(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["sample", *map(str, arguments)])
+    sampling()
+
+
+def test_a_grid_a_folder_and_a_walk(small_run, monkeypatch, tmp_path):
+    sample(monkeypatch, small_run)
+    assert picture(small_run / "grid-step-00000004.png")[0][0] > 300
+    sample(monkeypatch, small_run, "--folder", "--count", 5, "--out", tmp_path / "five")
+    assert [picture(path) for path in (tmp_path / "five").iterdir()] == [((8, 8), 1)] * 5
+    sample(monkeypatch, small_run, "--walk", "--frames", 6, "--out", tmp_path / "walk.gif")
+    assert picture(tmp_path / "walk.gif")[1] == 6
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,12 @@ def test_cells_are_named_from_every_override_but_the_seed():
     assert cell_name(["generator=transpose", "seed=3"]) == "transpose"
     assert cell_name(["seed=3"]) == "default"
     assert cell_name(["training.steps=20", "generator=upsample", "study=x"]) == "upsample-training.steps=20"
+    assert cell_name(["penalty=none", "generator=upsample"]) == "upsample-penalty=none"
     assert "/" not in cell_name(["dataset=mnist", "dataset.path=/a/b.npz"])
+    assert "-seed" not in cell_name(["generator.name=x-seed3"])
+    long = [[f"training.log_every_steps={'1' * n}", *["optimizer.g_learning_rate=1e-3"] * 3] for n in (200, 201)]
+    assert all(len(cell_name(overrides)) <= 120 for overrides in long)
+    assert cell_name(long[0]) != cell_name(long[1])
 
 
 def test_a_sweep_is_checked_whole_before_it_starts():

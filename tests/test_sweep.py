@@ -21,6 +21,7 @@ def statuses(folder):
     return {path.parent.name: json.loads(path.read_text())["status"] for path in folder.glob("*/result.json")}
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     folder = tmp_path / "outputs" / "two"
     line = ("train", "-m", *TINY, "study=two", "generator=upsample,transpose", "seed=0,1")

@@ -10,8 +10,9 @@ import numpy as np
 from ganlab.config import Generator, Pair, pair
 from ganlab.nets.cost import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS, transposed_kernel
-from ganlab.nets.upsampling.layers import BilinearConv2D, Carafe2D, FirConv2D, NearestConv2D, PixelShuffle2D
+from ganlab.nets.upsampling.layers import BilinearConv2D, Carafe2D, FirConv2D, PixelShuffle2D
 
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
 _LOUD = 100.0  # a bias that makes a softmax choose: exp(-100) is nothing beside 1
 
@@ -56,7 +57,7 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
     outputs = keras.Model(generator.inputs[0], [layer.output for layer in layers])(latents, training=False)
     found, stages = [], []
     for layer, output in zip(layers, outputs, strict=True):
-        values = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), np.float64)
+        values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
         if layer.name.startswith("stage"):
             stages.append(layer)
         cost = multiplications(SimpleNamespace(layers=[layer]))  # type: ignore[arg-type] - it reads nothing else
@@ -188,7 +189,7 @@ def with_all_ones(settings: Generator, scale: Pair) -> Any:
 
 def enlarge(layer: Any, image: np.ndarray) -> np.ndarray:
     """One image through an operator of one channel: [H,W] -> [sH,sW]."""
-    return keras.ops.convert_to_numpy(layer(np.asarray(image, np.float32)[None, :, :, None]))[0, :, :, 0]
+    return ops.convert_to_numpy(layer(np.asarray(image, np.float32)[None, :, :, None]))[0, :, :, 0]
 
 
 def overlap(settings: Generator, scale: Pair, side: int) -> np.ndarray:
@@ -206,7 +207,7 @@ def overlap(settings: Generator, scale: Pair, side: int) -> np.ndarray:
     elif isinstance(layer, PixelShuffle2D):
         single = np.tile(single, (1, 1, 1, layer.phases))  # phase-major: every phase has each tap once
     layer.kernel.assign(single)
-    reached = keras.ops.convert_to_numpy(layer(np.ones((1, side, side, 1), np.float32)))[0]
+    reached = ops.convert_to_numpy(layer(np.ones((1, side, side, 1), np.float32)))[0]
     return np.count_nonzero(np.abs(reached) > 1e-6, axis=-1)
 
 
@@ -249,7 +250,7 @@ def measured_phases(layer: Any, images: int = 8) -> Phases:
 
     def respond(inputs: np.ndarray) -> np.ndarray:
         unmoved = layer(np.zeros_like(inputs[:1]))
-        outputs = keras.ops.convert_to_numpy(layer(inputs)) - keras.ops.convert_to_numpy(unmoved)
+        outputs = ops.convert_to_numpy(layer(inputs)) - ops.convert_to_numpy(unmoved)
         return outputs.astype(np.float64)
 
     side = 2 * border + 1

@@ -102,8 +102,8 @@ def _show_many(views: Sequence[View], console: Console) -> None:
         for cells in zip(*rows[first : first + abreast], strict=True):
             table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
         console.print(table)
-    for odd in sorted({view.odd for view in views if view.odd}):
-        console.print(Text(f" {odd}"))
+    for note in dict.fromkeys(note for view in views for note in [view.odd, *view.notes] if note):
+        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
 
 
 def _rows(view: View, bars: str) -> list[tuple[str, str]]:
@@ -133,9 +133,7 @@ def _matrix(values: np.ndarray, spread: np.ndarray | None = None) -> str:
     """Numbers in columns, one row a line."""
     texts = [[_short(value) if spread is None else _even(value) for value in row] for row in values]
     if spread is not None:
-        texts = [
-            [f"{t} ±{_even(s, t)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, spread, strict=True)
-        ]
+        texts = [[f"{t} ±{_even(s)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, spread, strict=True)]
     width = max(len(text) for row in texts for text in row)
     return "\n".join(" ".join(text.rjust(width) for text in row) for row in texts)
 
@@ -144,9 +142,9 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def _even(value: float, beside: str = "") -> str:
-    """Three decimals, so that numbers stand below each other; tiny ones, or a tiny number's deviation, otherwise."""
-    return f"{value:.2g}" if "e" in beside or abs(value) < 5e-4 and value else f"{value:.3f}"
+def _even(value: float) -> str:
+    """Three decimals, so that numbers stand below each other, unless they are too small for it."""
+    return f"{value:.2g}" if 0 < abs(value) < 5e-4 else f"{value:.3f}"
 
 
 def _times(size: tuple[int, ...]) -> str:
@@ -195,9 +193,9 @@ def picture(views: Sequence[View]) -> np.ndarray:
     """One view in full, or several side by side: uint8 [H,W,3], at most about 14 inches at 100 dots wide."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(layout="constrained", dpi=100)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.06)
+    figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06), dpi=100)
     canvas = FigureCanvasAgg(figure)
     if len(views) == 1:
         _draw_one(figure, views[0])
@@ -209,7 +207,7 @@ def picture(views: Sequence[View]) -> np.ndarray:
 
 def _draw_one(figure: Any, view: View) -> None:
     notes = [line for note in view.notes for line in textwrap.wrap(note, 150)]
-    lines = _lines(view.layers, left=2) + ["", *notes]
+    lines = [*_lines(view.layers, left=2), "", *notes]
     heights = [0.21 * len(lines), 3.3, 3.3]
     figure.set_size_inches(_WIDE, sum(heights) + 0.7)
     figure.suptitle(f"{view.arm}, {view.moment}; {view.about}", fontsize=13, fontweight="bold")
@@ -235,7 +233,8 @@ def _draw_one(figure: Any, view: View) -> None:
 
 
 def _draw_many(figure: Any, views: Sequence[View]) -> None:
-    blocks = [views[at : at + _ABREAST] for at in range(0, len(views), _ABREAST)]
+    abreast = -(-len(views) // -(-len(views) // _ABREAST))  # 7 as 4 and 3, not as 6 and 1
+    blocks = [views[at : at + abreast] for at in range(0, len(views), abreast)]
     columns = len(blocks[0])
     width = max(9.0, min(_WIDE, 1.6 + 2.3 * columns))
     side = (width - 1.6) / columns
@@ -313,7 +312,7 @@ def _heat(
     rows, columns = values.shape
     inches = axis.figure.get_figure(root=True).get_size_inches()[0] / axis.get_gridspec().ncols
     texts = [
-        _short(value) if spread is None else f"{_even(value)}\n±{_even(spread[place], _even(value))}"
+        _short(value) if spread is None else f"{_even(value)}\n±{_even(spread[place])}"
         for place, value in np.ndenumerate(values)
     ]
     longest = max(len(line) for text in texts for line in text.splitlines())
