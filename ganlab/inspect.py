@@ -170,15 +170,23 @@ def _side(configs: "list[RunConfig]") -> int:
     """Input pixels across the overlap map: odd, the same for all arms, enough to have an inside."""
     from ganlab.nets import anatomy
 
-    operators = [anatomy.operator(config.generator, 1, 1, scale=_last(config)) for config in configs]
+    operators = [anatomy.operator(config.generator, 1, 1, scale=_scale(config)) for config in configs]
     return max(5, *(2 * anatomy.reach(layer) + 1 for layer in operators))
 
 
-def _last(config: "RunConfig") -> tuple[int, int]:
-    """The scale of the last stage, whose traces no other one covers."""
+def _place(config: "RunConfig") -> int:
+    """The last stage that has the operator under study: what it leaves, fewer others can cover."""
+    operators = config.generator.operators
+    return max(
+        (n for n, each in enumerate(operators) if each is config.generator.upsampling), default=len(operators) - 1
+    )
+
+
+def _scale(config: "RunConfig") -> tuple[int, int]:
+    """The scale of that stage."""
     from ganlab.config import pair
 
-    return pair(config.generator.stages[-1].scale)
+    return pair(config.generator.stages[_place(config)].scale)
 
 
 def _before_training(config: "RunConfig", side: int) -> "View":
@@ -188,7 +196,7 @@ def _before_training(config: "RunConfig", side: int) -> "View":
     from ganlab.nets import anatomy
     from ganlab.run import build_gan
 
-    scale = _last(config)
+    scale = _scale(config)
     drawn = anatomy.draws(config.generator, scale, _DRAWS, _CHANNELS)
     fractions = [lattice_fraction(draw.sums, scale) for draw in drawn]
     variances = np.stack([draw.variance for draw in drawn])
@@ -221,16 +229,16 @@ def _trained(directory: Path) -> "tuple[View, int]":
     restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors())
     if restored is None:
         raise ConfigError(f"run={directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
-    last = anatomy.phases(anatomy.stages_of(gan.average)[-1])
-    fraction = _fraction(lattice_fraction(last.sums, _last(config)))
+    trained = anatomy.phases(anatomy.stages_of(gan.average)[_place(config)])
+    fraction = _fraction(lattice_fraction(trained.sums, _scale(config)))
     view = _view(
         config,
         gan.average,
         f"averaged generator after {restored.step} steps",
         _side([config]),
-        last.variance,
+        trained.variance,
         None,
-        f"lattice fraction of the last stage {fraction}",
+        f"lattice fraction of stage{_place(config) + 1} {fraction}",
         fraction,
     )
     return view, restored.step
@@ -256,7 +264,7 @@ def _view(
     from ganlab.reporting.inspection import View
     from ganlab.training.randomness import latents
 
-    settings, scale = config.generator, _last(config)
+    settings, scale = config.generator, _scale(config)
     z = latents(config.seed, "latents/inspect", 0, (_IMAGES, settings.latent_size)).numpy()
     images = generator(z, training=False).numpy()
     power = profile = None
@@ -274,7 +282,7 @@ def _view(
         "parameters": f"{generator.count_params():,}",
         "MACs as written": f"{written:,}",
         "MACs as executed": f"{executed:,}",
-        "kernel of the last stage": [part.kernel for part in parts if part.kernel][-1],
+        "its kernel": next(part.kernel for part in parts if part.name == f"stage{_place(config) + 1}"),
         "base map pixels an image pixel sees": _times(parts[-1].sees),
         "taps that reach a pixel, inside": _range(within),
         "variance, largest / smallest phase": f"{_ratio(variance)}",

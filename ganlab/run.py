@@ -201,6 +201,7 @@ def _train(
     from ganlab.data.batches import order, to_images
     from ganlab.data.sources import SOURCES
     from ganlab.evaluation.evaluate import Measures, describe
+    from ganlab.nets.anatomy import receptive_field, stages_of
     from ganlab.nets.cost import multiplications
     from ganlab.nets.portable import save_portable
     from ganlab.reporting import grids
@@ -324,6 +325,7 @@ def _train(
         protocol=describe(measures.protocol),
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
+        receptive_field=list(receptive_field(stages_of(gan.generator))),
         images_seen=seen,
         seconds=clock.seconds(),
         images_per_second=seen / clock.seconds(),
@@ -339,9 +341,10 @@ def _make_traces(generator, z) -> Callable[[], dict[str, float]]:
 
     from ganlab.evaluation.artifacts import phase_variance
     from ganlab.evaluation.spectrum import lattice_fraction
+    from ganlab.nets.anatomy import stages_of
     from ganlab.nets.upsampling import transposed_kernel
 
-    stages = [layer for layer in generator.layers if layer.name.startswith("stage")]
+    stages = stages_of(generator)
     scales = [
         tuple(int(o) // int(i) for o, i in zip(s.output.shape[1:3], s.input.shape[1:3], strict=True)) for s in stages
     ]

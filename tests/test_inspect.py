@@ -256,6 +256,16 @@ def test_every_arm_has_a_view(arm, settings, monkeypatch):
     )  # fmt: skip
 
 
+def test_the_operator_is_shown_at_the_stage_that_has_it(settings, monkeypatch):
+    monkeypatch.setattr(command_line, "_DRAWS", 2)
+    config = settings("generator=transpose_k3", "generator.placement=all_but_last", "generator.base_filters=4",
+                      "generator.stages=[[4,[2,3]],[null,2]]", "dataset.size=[8,12]")  # fmt: skip
+    view = command_line._before_training(config, command_line._side([config]))
+    assert view.scale == (2, 3) and view.ones.shape == (4, 6)
+    assert [row[1] for row in view.layers if row[0].startswith("stage")] == ["Conv2DTranspose", "NearestConv2D, fused"]
+    assert view.facts["its kernel"] == "3×3"
+
+
 def compared(inspect, tmp_path, arms):
     said = inspect("--compare", ",".join(arms), *SMALL, "out=some.png")
     for arm in arms:
@@ -315,7 +325,7 @@ def test_a_trained_run(inspect, settings, tmp_path):
     said = inspect(f"run={directory}", "log=true")
     drawn(directory / "inspect-step-00000004.png")
     assert "averaged generator after 4 steps" in said
-    assert "lattice fraction of the last stage 0.750" in said  # exactly, and not of the generator, which was drawn
+    assert "lattice fraction of stage2 0.750" in said  # exactly, and not of the generator, which was drawn
     lines = said.splitlines()  # variance: 4 channels of ones, and tap 0 lies in phase (1,1)
     at = next(number for number, line in enumerate(lines) if line.startswith(" 1 2 "))
     assert [line.split()[-2:] for line in lines[at : at + 2]] == [["0", "0"], ["0", "4"]]

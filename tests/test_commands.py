@@ -1,0 +1,54 @@
+"""Every command in the README does what it says, or at least is understood: a page that lies is worse than none."""
+
+import re
+import shlex
+
+import pytest
+
+from conftest import ROOT
+from ganlab.compose import plan
+
+README = (ROOT / "README.md").read_text()
+
+
+def commands(name):
+    """Argument lists of `python -m ganlab.<name>` in the README, and in the YAML files of experiments."""
+    texts = [README] + [path.read_text() for path in (ROOT / "conf" / "experiment").glob("*.yaml")]
+    found = re.findall(rf"(?:python -m ganlab\.|ganlab-){name}\b([^\n`]*)", "\n".join(texts))
+    return sorted({line.split("   ")[0].split("#")[0].strip() for line in found})
+
+
+@pytest.mark.parametrize("line", commands("train"))
+def test_every_training_command_is_understood(line):
+    arguments = shlex.split(line.replace('"', ""))
+    if {"--help", "--cfg"} & set(arguments) or "install=bash" in line or "training.stepz=3" in arguments or "resume=RUN" in arguments:
+        return  # their own tests run them
+    flags = {"-m"} & set(arguments)
+    wanted = plan([word for word in arguments if word not in flags and "<TAB>" not in word and word != "generator="],
+                  multirun=bool(flags))  # fmt: skip
+    assert wanted.cells
+
+
+@pytest.mark.parametrize("name", ["train", "compare", "sample", "inspect", "export"])
+def test_every_command_of_the_readme_has_help(name, command):
+    assert commands(name), f"the README does not mention ganlab.{name}"
+    done = command(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert name in done.stdout
+
+
+def test_the_table_of_arms_is_complete():
+    for path in (ROOT / "conf" / "generator").glob("*.yaml"):
+        assert f"| `{path.stem}` |" in README, path.stem
+
+
+def test_every_picture_and_link_of_the_pages_is_there():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "experiments").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_no_page_or_source_names_a_path_of_one_machine():
+    for path in [*ROOT.glob("*.md"), *(ROOT / "ganlab").rglob("*.py"), *(ROOT / "conf").rglob("*.yaml")]:
+        assert not re.search(r"/(work|root|home)/[A-Za-z]", path.read_text()), path

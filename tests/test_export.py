@@ -1,0 +1,174 @@
+"""Exports: every file is the generator that it was made from, opens without ganlab, and is whole or not there."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from ganlab.choose import ConfigError
+from ganlab.export import export
+from ganlab.library import options
+from ganlab.nets import exports
+from ganlab.run import build_gan, run
+from test_sweep import TINY
+
+STAGES = "generator.stages=[[4,2],[4,2],[null,2]]"  # three: LiteRT holds two of nearest even unfolded
+ALWAYS = list(itertools.product(("upsample", "transpose"), ("keras", "saved_model")))
+EVERY = [
+    pytest.param(arm, name, marks=() if (arm, name) in ALWAYS else pytest.mark.slow)
+    for arm, name in itertools.product(options("generator"), exports.FORMATS)
+]
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """`small_run(arm)`: the folder of a short run, trained once."""
+    from ganlab.compose import plan
+
+    made = {}
+
+    def of(arm):
+        if arm not in made:
+            made[arm] = tmp_path_factory.mktemp(arm) / "run"
+            line = [f"generator={arm}", "metrics=none", STAGES, *TINY[1:-2], "training.steps=2", TINY[-1]]
+            run(plan(line, multirun=False).cells[0].config, made[arm], quiet=True)
+        return made[arm]
+
+    return of
+
+
+@pytest.fixture
+def network(settings):
+    """`network("generator=upsample")`: an untrained generator and 16 latents."""
+
+    def of(*overrides):
+        config = settings(*TINY[:-2], STAGES, TINY[-1], *overrides)
+        latents = np.random.default_rng(0).normal(size=(16, config.generator.latent_size)).astype(np.float32)
+        return build_gan(config).generator, latents
+
+    return of
+
+
+def needs(name):
+    if absent := exports.missing(name):
+        pytest.skip(f"{', '.join(absent)} not installed; pip install 'ganlab-keras[export]'")
+
+
+@pytest.mark.parametrize(("arm", "name"), EVERY)
+def test_an_export_opens_without_ganlab_and_is_the_same_function(small_run, arm, name, tmp_path):
+    needs(name)
+    out = tmp_path / ("new" + exports.FORMATS[name].suffix)
+    said = export(small_run(arm), name, out)
+    assert out.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]  # nothing half made beside it
+    assert str(out) in said
+    assert float(said.splitlines()[1].split()[-1]) <= exports.TOLERANCE
+
+
+def test_the_command_says_where_it_is_and_nothing_else(small_run, command):
+    done = command("export", str(small_run("upsample")))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 3
+    assert (small_run("upsample") / "generator-step-00000002.keras").exists()
+
+
+def test_a_file_that_is_another_function_is_an_error_and_is_removed(network, tmp_path, monkeypatch):
+    generator, latents = network("generator=upsample")
+    honest = exports.FORMATS["keras"]
+
+    def crooked(path, generator):
+        weights = generator.get_weights()
+        generator.set_weights([weight + np.float32(1e-4) for weight in weights])
+        honest.write(path, generator)
+
+    monkeypatch.setitem(exports.FORMATS, "keras", honest._replace(write=crooked))
+    with pytest.raises(exports.ExportError, match="gives other images than the generator: they differ by"):
+        exports.export("keras", generator, latents, tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_does_not_run_is_an_error_and_is_removed(network, tmp_path, monkeypatch):
+    generator, latents = network("generator=transpose")
+    broken = exports.FORMATS["onnx"]._replace(write=lambda path, generator: path.write_bytes(b"no model"))
+    monkeypatch.setitem(exports.FORMATS, "onnx", broken)
+    with pytest.raises(exports.ExportError, match="was written and does not run"):
+        exports.export("onnx", generator, latents, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_converter_that_fails_is_one_line(network, tmp_path, monkeypatch, capfd):
+    def fail(path, generator):
+        print("chatter")
+        path.mkdir()
+        raise ValueError("first line\nsecond line")
+
+    generator, latents = network("generator=transpose")
+    monkeypatch.setitem(exports.FORMATS, "saved_model", exports.FORMATS["saved_model"]._replace(write=fail))
+    with pytest.raises(exports.ExportError, match=r"^saved_model could not be written \(first line\)$"):
+        exports.export("saved_model", generator, latents, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere is no folder"),
+        (["."], "holds no config.json"),
+        ([".", "--format", "tflite"], "--format=tflite is unknown; did you mean litert?"),
+        ([".", "--out", "there.keras"], "--out=there.keras exists and is not overwritten"),
+        ([".", "--out", "model.h5"], "--out=model.h5 does not end as keras files do; use model.keras"),
+    ],
+)
+def test_wrong_questions_get_one_line(command, tmp_path, arguments, message):
+    (tmp_path / "there.keras").write_text("mine")
+    done = command("export", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "there.keras").read_text() == "mine"
+
+
+def test_a_run_without_a_checkpoint_is_named(settings, tmp_path):
+    (tmp_path / "config.json").write_text(settings(*TINY).model_dump_json())
+    with pytest.raises(ConfigError, match="has no checkpoint yet; wait for step 2"):
+        export(tmp_path, "keras", None)
+
+
+def test_an_extra_that_is_absent_is_named(settings, tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text(settings(*TINY).model_dump_json())
+    monkeypatch.setattr(exports.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs onnx, tf2onnx, onnxruntime; pip install 'ganlab-keras\[export\]'"):
+        export(tmp_path, "onnx", None)
+
+
+EVEN_NEAREST = ("generator=upsample", "generator.upsampling.kernel_size=2", "generator.upsampling.implementation=plain")
+SMALL_TRANSPOSE = ("generator=transpose", "generator.upsampling.kernel_size=1")
+
+
+@pytest.mark.parametrize(("name", "overrides"), [("litert", EVEN_NEAREST), ("onnx", SMALL_TRANSPOSE)])
+def test_what_a_format_cannot_hold_is_refused_before_any_work(settings, tmp_path, name, overrides):
+    config = settings(*TINY, *overrides)
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    with pytest.raises(ConfigError, match=f"--format={name} cannot hold generator=.*use --format=keras"):
+        export(tmp_path, name, None)
+    for other in exports.FORMATS.keys() - {name}:
+        assert exports.refusal(other, config.generator) is None
+    assert not any(exports.refusal(name, settings(f"generator={arm}").generator) for arm in options("generator"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "overrides"), [("litert", EVEN_NEAREST), ("onnx", SMALL_TRANSPOSE)])
+def test_what_is_refused_cannot_be_done(network, tmp_path, name, overrides):
+    """When this fails, the tools have learned it: take the refusal out."""
+    needs(name)
+    with pytest.raises(exports.ExportError):
+        exports.export(name, *network(*overrides), tmp_path / ("a" + exports.FORMATS[name].suffix))
+
+
+def test_nearest_is_folded_for_those_who_need_it(network):
+    generator, latents = network("generator=upsample")
+    model = exports._folded(generator)
+    assert {type(layer).__name__ for layer in model.layers if layer.weights} == {"Dense", "Conv2DTranspose"}
+    np.testing.assert_allclose(model(latents), generator(latents, training=False), atol=1e-5)
