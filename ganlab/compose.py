@@ -22,7 +22,6 @@ from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, groups
 
-
 LONGEST_NAME = 120  # characters of a cell's name; file systems allow 255 bytes
 
 

@@ -79,8 +79,11 @@ def ending(result: "RunResult", directory: Path) -> str:
     for name, value in result.metrics.items():
         floor = f"   (real images: {floors[name]:.4f})" if name in floors else ""
         lines.append(f"  {name:<20} {value:8.4f}{floor}")
-    count = result.protocol.get("n_real")
-    lines.append(f"  {count} held-out and {count} generated images, {result.protocol.get('features')} features")
+    protocol = result.protocol
+    lines.append(
+        f"  distances: {protocol['n_real']} held-out and {protocol['n_fake']} generated images, "
+        f"the rest: {protocol['n_equal']} of each; {protocol['features']} features"
+    )
     lines += [
         f"everything is in {directory}",
         f"  images:      {directory}/samples",

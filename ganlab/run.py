@@ -266,7 +266,7 @@ def _train(
             last_record[:] = step, now
             means |= {"speed/images_per_second": rate, **traces()}
             records.scalars(step, step * training.batch_size, clock.seconds(), means)
-            progress.update(step, means)
+            progress.update(step, {tag: value for tag, value in means.items() if tag.startswith("loss/")})
 
         def sample(step: int) -> None:
             picture = grids.grid(painter.invent("latents/samples", 64))

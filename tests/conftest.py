@@ -9,7 +9,7 @@ import pytest
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-from ganlab import device  # noqa: E402 - before any test imports TensorFlow, as in a run
+from ganlab import device
 
 device.start("float32")
 ROOT = Path(__file__).parent.parent

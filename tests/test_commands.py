@@ -21,7 +21,12 @@ def commands(name):
 @pytest.mark.parametrize("line", commands("train"))
 def test_every_training_command_is_understood(line):
     arguments = shlex.split(line.replace('"', ""))
-    if {"--help", "--cfg"} & set(arguments) or "install=bash" in line or "training.stepz=3" in arguments or "resume=RUN" in arguments:
+    if (
+        {"--help", "--cfg"} & set(arguments)
+        or "install=bash" in line
+        or "training.stepz=3" in arguments
+        or "resume=RUN" in arguments
+    ):
         return  # their own tests run them
     flags = {"-m"} & set(arguments)
     wanted = plan([word for word in arguments if word not in flags and "<TAB>" not in word and word != "generator="],

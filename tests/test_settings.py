@@ -168,7 +168,8 @@ def test_folders_do_not_import_one_another(folder):
 
 
 @pytest.mark.parametrize("module", ["choose", "config", "library", "compose", "sweep", "isolate", "manual", "compare",
-                                    "inspect", "export", "reporting.inspection", "reporting.results", "reporting.statistics", "reporting.records",
+                                    "inspect", "export", "reporting.inspection", "reporting.results",
+                                    "reporting.statistics", "reporting.records",
                                     "evaluation.metrics"])  # fmt: skip
 def test_these_modules_do_not_import_tensorflow(module):
     code = f"import sys, ganlab.{module}; assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"

@@ -79,7 +79,9 @@ def main() -> None:
                 for backend, python in backends.items()
             ]
             worst = max(worst, *apart)
-            print(f"| {arm} | {np.abs(wanted).max():.1f} | {' | '.join(f'{value:.1e}' for value in apart)} |", flush=True)
+            print(
+                f"| {arm} | {np.abs(wanted).max():.1f} | {' | '.join(f'{value:.1e}' for value in apart)} |", flush=True
+            )
     sys.exit(0 if worst <= TOLERANCE else 1)
 
 

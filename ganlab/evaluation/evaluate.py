@@ -20,6 +20,7 @@ class Protocol(NamedTuple):
 
     n_real: int
     n_fake: int
+    n_equal: int
     features: str
     split: str
     neighbours: int
@@ -29,33 +30,36 @@ class Protocol(NamedTuple):
 class Measures:
     """Compares generated with held-out pixels; the real side is prepared once.
 
-    real: held-out pixels uint8 [N,H,W,C]; at most `settings.images` of them are used, and as many generated ones are
-    asked for (precision, recall, density and coverage want equal counts).
-    train: pixels of training images, of which as many are measured in the place of generated ones.
+    real: held-out pixels uint8 [N,H,W,C], of which at most `settings.images` are used. train: pixels of training
+    images, of which `n_fake` are measured in the place of generated ones: the floor. Distances see all `n_fake`
+    generated images, at most `settings.images` and as many as there are training images; precision, recall, density
+    and coverage want equal counts, and see the first `n_equal` of each side.
     """
 
     def __init__(self, settings: Metrics, real: np.ndarray, train: np.ndarray):
-        count = min(settings.images, len(real), len(train))
-        self._real = pixel_features(_some(real, count))
-        self._neighbours = settings.neighbours
-        digest = hashlib.sha256(self._real.tobytes() + repr((settings.features, self._neighbours)).encode())
+        n_real, n_fake = min(settings.images, len(real)), min(settings.images, len(train))
+        self._real = pixel_features(_some(real, n_real))
+        self._neighbours, self._equal = settings.neighbours, min(n_real, n_fake)
+        digest = hashlib.sha256(self._real.tobytes() + repr((settings.features, n_fake, self._neighbours)).encode())
         self.protocol = Protocol(
-            count, count, settings.features, "held_out", settings.neighbours, digest.hexdigest()[:12]
+            n_real, n_fake, self._equal, settings.features, "held_out", settings.neighbours, digest.hexdigest()[:12]
         )
         self.nulls = {
-            "frechet_distance": frechet_distance_null(pixel_features(real), count, count),
+            "frechet_distance": frechet_distance_null(pixel_features(real), n_real, n_fake),
             "kernel_distance": 0.0,
             "density": 1.0,
-            "coverage": coverage_null(count, count, settings.neighbours),
+            "coverage": coverage_null(self._equal, self._equal, settings.neighbours),
         }
         """What equal distributions score by formula (the Frechet distance's is for normal ones); two have none."""
-        self.real_against_real = self(_some(train, count))
+        self.real_against_real = self(_some(train, n_fake))
         """What as many real training images score: the floor under this very protocol."""
 
     def __call__(self, fake: np.ndarray) -> dict[str, float]:
         """Pixels uint8 [n_fake,H,W,C] -> {name: value}."""
         features = pixel_features(fake)
-        quartet = precision_recall_density_coverage(self._real, features, self._neighbours)
+        quartet = precision_recall_density_coverage(
+            self._real[: self._equal], features[: self._equal], self._neighbours
+        )
         return {
             "frechet_distance": frechet_distance(self._real, features),
             "kernel_distance": kernel_distance(self._real, features),
@@ -69,8 +73,8 @@ def pixel_features(pixels: np.ndarray) -> np.ndarray:
 
 
 def _some(pixels: np.ndarray, count: int) -> np.ndarray:
-    """So many of the images, the same ones every time, from all over the set (files are seldom shuffled)."""
-    return pixels[np.sort(np.random.default_rng(0).permutation(len(pixels))[:count])]
+    """So many of the images in a fixed random order (files are seldom shuffled)."""
+    return pixels[np.random.default_rng(0).permutation(len(pixels))[:count]]
 
 
 def describe(protocol: Protocol) -> dict[str, Any]:

@@ -89,7 +89,9 @@ def _not_in_litert(name: str, kernel: Pair, scale: Pair) -> str | None:
 
 FORMATS = {
     "keras": Format(".keras", _write_keras, "keras.saving.load_model({path!r})(latents)"),
-    "saved_model": Format(".saved_model", _write_saved_model, "model = tf.saved_model.load({path!r}); model.serve(latents)"),
+    "saved_model": Format(
+        ".saved_model", _write_saved_model, "model = tf.saved_model.load({path!r}); model.serve(latents)"
+    ),
     "onnx": Format(
         ".onnx",
         _write_onnx,
@@ -177,18 +179,16 @@ def _hushed() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, old in zip((1, 2), saved, strict=True):
-            os.dup2(old, number)
-            os.close(old)
-        os.close(nowhere)
+    with Path(os.devnull).open("w") as nowhere:
+        try:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                yield
+        finally:
+            for number, old in zip((1, 2), saved, strict=True):
+                os.dup2(old, number)
+                os.close(old)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,10 +1,11 @@
 """Open a model file as people without ganlab do, and run it: `python -P reopen.py FORMAT MODEL LATENTS IMAGES`.
 
-A script for a process of its own, never imported: it takes latents [B,Z] from one `.npy` file, writes images [B,H,W,C]
-to another, and knows neither ganlab nor, for ONNX and LiteRT, TensorFlow.
+A script for a process of its own, in any environment that can open the file: it takes latents [B,Z] from one `.npy`
+file, writes images [B,H,W,C] to another, and knows neither ganlab nor, for ONNX and LiteRT, TensorFlow.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,8 @@ import numpy as np
 def _keras(path, latents):
     import keras
 
-    return keras.ops.convert_to_numpy(keras.saving.load_model(path, compile=False)(latents, training=False))
+    model: Any = keras.saving.load_model(path, compile=False)
+    return keras.ops.convert_to_numpy(model(latents, training=False))
 
 
 def _saved_model(path, latents):
@@ -23,7 +25,7 @@ def _saved_model(path, latents):
 
 
 def _onnx(path, latents):
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports] - of an extra
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(None, {"latents": latents})[0]
@@ -31,7 +33,7 @@ def _onnx(path, latents):
 
 def _litert(path, latents):
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter  # pyright: ignore[reportMissingImports] - of an extra
     except ModuleNotFoundError:  # the older interpreter, which TensorFlow still brings along
         import tensorflow as tf
 

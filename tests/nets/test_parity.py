@@ -28,7 +28,7 @@ def test_parameters_and_macs_match_the_reference(settings, arm):
 
 def test_a_cost_that_cannot_be_reached_is_refused(settings):
     """CARAFE's encoder alone has more weights than the whole reference."""
-    with pytest.raises(ConfigError, match="generator.parity=parameters cannot be reached by carafe"):
+    with pytest.raises(ConfigError, match=r"generator\.parity=parameters cannot be reached by carafe"):
         generator(settings, "generator=carafe", "generator.parity=parameters")
 
 
