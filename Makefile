@@ -24,7 +24,7 @@ test-all: .venv/ready  ## the slow tests too: whole trainings, kills, an install
 check: .venv/ready  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: .venv/ready  ## format and mend what can be mended
 	$(BIN)/ruff format .

@@ -16,7 +16,8 @@ from pathlib import Path
 def run_apart(directory: Path) -> int:
     """Run or go on with the run in a folder, which holds its config.json; its lines go to `log.txt` there.
 
-    Returns the process's exit status, negative where a signal ended it.
+    Returns the process's exit status, negative where a signal ended it. KeyboardInterrupt passes on once the child
+    has saved.
     """
     with (directory / "log.txt").open("a") as log:
         child = subprocess.Popen(
@@ -28,7 +29,8 @@ def run_apart(directory: Path) -> int:
         try:
             return child.wait()
         except KeyboardInterrupt:  # the terminal told the child too: let it save
-            return child.wait()
+            child.wait()
+            raise
         finally:
             if child.stdin:
                 child.stdin.close()

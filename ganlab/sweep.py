@@ -32,8 +32,6 @@ def run_cell(tree: DictConfig) -> None:
         write_json(directory / CONFIG, config.model_dump(mode="json"))
     status = run_apart(directory)
     print(f"{shown}: {outcome(directory, status)}", flush=True)
-    if status in (130, -2, -15):
-        raise KeyboardInterrupt
 
 
 def outcome(directory: Path, status: int | None = None) -> str:

@@ -1,6 +1,5 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
-import contextlib
 import os
 import sys
 import traceback
@@ -46,8 +45,11 @@ def _command(arguments: list[str]) -> int:
 
     check(wanted.cells)
     print(f"{len(wanted.cells)} runs in {wanted.sweep}", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         _hydra()
+    except KeyboardInterrupt:
+        report(wanted.cells)
+        return 130
     return report(wanted.cells)
 
 
