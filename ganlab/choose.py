@@ -65,7 +65,8 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
 
 def _typed(location: tuple[int | str, ...], tree: Any) -> tuple[list[str], Any]:
     """The location without the names of types that pydantic puts between, and what stands there."""
-    path, node = [], tree
+    path: list[str] = []
+    node: Any = tree
     for part in location:
         place = isinstance(node, list) and isinstance(part, int) and part < len(node)
         if place or (isinstance(node, dict) and part in node):

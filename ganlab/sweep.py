@@ -49,20 +49,21 @@ def outcome(directory: Path, status: int | None = None) -> str:
 
 def report(cells: list[Cell]) -> int:
     """Say what is there and what is not, by name; 0 where every cell has finished, else 1."""
-    open_cells = []
+    unfinished = {}
     for cell in cells:
         try:
             done = finished(cell.config, cell.directory)
-        except ConfigError:
-            done = None
+        except ConfigError as error:
+            unfinished[cell.directory.name] = str(error)
+            continue
         if done is None or done.status != "finished":
-            open_cells.append(cell)
+            unfinished[cell.directory.name] = outcome(cell.directory)
     folder = cells[0].directory.parent
-    print(f"{len(cells) - len(open_cells)} of {len(cells)} runs finished in {folder}")
-    for cell in open_cells:
-        print(f"  {cell.directory.name}: {outcome(cell.directory)}")
-    if open_cells:
+    print(f"{len(cells) - len(unfinished)} of {len(cells)} runs finished in {folder}")
+    for name, why in unfinished.items():
+        print(f"  {name}: {why}")
+    if unfinished:
         print(f"the same command goes on with them (add hydra.sweep.dir={folder} where no study is named)")
     print(f"compare them: python -m ganlab.compare {folder}")
     print(f"watch them:   tensorboard --logdir {folder}")
-    return 1 if open_cells else 0
+    return 1 if unfinished else 0

@@ -17,7 +17,7 @@ SCRIPT = Path(sys.executable).parent / "ganlab-train"
 def complete(line):
     environment = os.environ | {"COMP_LINE": line, "COMP_POINT": str(len(line))}
     done = subprocess.run(
-        [sys.executable, "-m", "ganlab.train", "-sc", "query=bash"],
+        [SCRIPT, "-sc", "query=bash"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

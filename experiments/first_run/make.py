@@ -16,17 +16,22 @@ import yaml
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
 from ganlab.config import Digits
 from ganlab.data.sources import digits
 from ganlab.library import CONF, options
 from ganlab.reporting.grids import grid
 from ganlab.reporting.results import find_results
+from ganlab.run import open_average
 
 HERE = Path(__file__).parent
 README = HERE.parent.parent / "README.md"
 NAMES = {"frechet_distance": 2, "precision": 2, "recall": 2, "density": 2, "coverage": 2}
+
+
+def picture_of(pixels: np.ndarray) -> np.ndarray:
+    """Images in a grid, [rows,across]."""
+    return grid(pixels)[..., 0]
 
 
 def picture(study: Path) -> None:
@@ -34,13 +39,14 @@ def picture(study: Path) -> None:
     results = {result.variant: result for result in find_results(study) if result.seed == 0}
     panels = {}
     for arm, words in (("upsample", "UpSampling2D + Conv2D"), ("transpose", "Conv2DTranspose")):
-        last = max((results[arm].path.parent / "samples").glob("*.png"))
-        with Image.open(last) as image:
-            panels[f"{words}\n{results[arm].seconds:.0f} s of training, 2 CPU cores"] = np.asarray(image)
+        painter, _ = open_average(results[arm].path.parent)
+        panels[f"{words}\n{results[arm].seconds:.0f} s of training, 2 CPU cores"] = picture_of(
+            painter.invent("latents/samples", 48)
+        )
     real = digits(Digits(name="digits", size=8, channels=1, held_out=0.2)).held_out.pixels
-    chosen = np.random.default_rng(0).permutation(len(real))[:64]
-    panels["real digits, never shown\n8 x 8 pixels, scikit-learn"] = grid(real[chosen])[..., 0]
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3.9), layout="constrained")
+    chosen = np.random.default_rng(0).permutation(len(real))[:48]
+    panels["real digits, never shown\n8 x 8 pixels, scikit-learn"] = picture_of(real[chosen])
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
     for axis, (title, pixels) in zip(axes, panels.items(), strict=True):
         axis.imshow(pixels, cmap="gray", interpolation="nearest")
         axis.set_title(title, fontsize=11)
@@ -81,7 +87,8 @@ def comparison(study: Path) -> str:
     with contextlib.redirect_stdout(out):
         main()
     sys.argv = arguments
-    return f"```\n{out.getvalue().strip()}\n```"
+    lines = [line.rstrip() for line in out.getvalue().strip("\n").splitlines()]
+    return "\n".join(["```", *lines, "```"])
 
 
 def main() -> None:

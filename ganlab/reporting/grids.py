@@ -11,7 +11,7 @@ _WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough fo
 _BACKGROUND = 128  # between black and white, so that images of either kind have an edge
 
 
-def grid(pixels: np.ndarray, columns: int = 8, border: int = 1, enlarge: int | None = None) -> np.ndarray:
+def grid(pixels: np.ndarray, columns: int = 8, border: int = 6, enlarge: int | None = None) -> np.ndarray:
     """Lay images out in rows: uint8 [N,H,W,C], C = 1 or 3, -> uint8 [rows,across,C].
 
     columns: images in a row, at least 1; fewer images than that make a narrower picture.
