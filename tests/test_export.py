@@ -66,10 +66,16 @@ def test_an_export_is_the_same_function(network, nearby, arm, name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]  # nothing half made beside it
 
 
+KINDS = ("upsample", "transpose_k3", "pixel_shuffle", "carafe")  # one of each way that an operator is written
+
+
 @pytest.mark.slow
 @tools_of_others
-@pytest.mark.parametrize("name", exports.FORMATS)
-@pytest.mark.parametrize("arm", options("generator"))
+@pytest.mark.parametrize(
+    ("arm", "name"),
+    [(arm, "keras") for arm in options("generator")]
+    + [(arm, name) for arm in KINDS for name in exports.FORMATS if name != "keras"],
+)
 def test_every_arm_of_every_format_opens_without_ganlab(small_run, arm, name, tmp_path):
     needs(name)
     out = tmp_path / ("new" + exports.FORMATS[name].suffix)
