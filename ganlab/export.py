@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ganlab.choose import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from ganlab.config import RunConfig
+    pass
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -57,7 +57,7 @@ def export(run: Path, name: str, out: Path | None) -> str:
                           "use --format=keras or --format=saved_model")  # fmt: skip
     if modules := exports.missing(name):
         raise ConfigError(f"--format={name} needs {', '.join(modules)}; pip install 'ganlab-keras[export]'")
-    generator, latents, step = _open(run, config)
+    generator, latents, step = _open(run)
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
@@ -74,19 +74,12 @@ def _refuse_existing(out: Path) -> None:
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
 
 
-def _open(run: Path, config: "RunConfig"):
+def _open(run: Path):
     """The averaged generator of a run's newest good checkpoint, latents [16,Z] of that run, and the step."""
-    from ganlab import device
-    from ganlab.run import CHECKPOINTS, Painter, build_gan
+    from ganlab.run import open_average
 
-    device.start("float32")
-    from ganlab.training import checkpoints
-
-    gan = build_gan(config)
-    restored = checkpoints.restore(run / CHECKPOINTS, gan.tensors())
-    if restored is None:
-        raise ConfigError(f"{run} has no checkpoint yet; wait for step {config.training.save_every_steps}")
-    return gan.average, Painter(gan.average, config).latents("latents/export", _LATENTS), restored.step
+    painter, step = open_average(run)
+    return painter.generator, painter.latents("latents/export", _LATENTS), step
 
 
 if __name__ == "__main__":

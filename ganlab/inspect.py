@@ -216,32 +216,26 @@ def _before_training(config: "RunConfig", side: int) -> "View":
 
 def _trained(directory: Path) -> "tuple[View, int]":
     """A view of the averaged generator of a run's newest good checkpoint, and its step."""
-    from ganlab import device
     from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.nets import anatomy
-    from ganlab.run import CHECKPOINTS, build_gan, read_config
+    from ganlab.run import open_average, read_config
 
     config = read_config(directory)
-    device.start("float32")
-    from ganlab.training import checkpoints
+    painter, step = open_average(directory)
+    from ganlab.nets import anatomy
 
-    gan = build_gan(config)
-    restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors())
-    if restored is None:
-        raise ConfigError(f"run={directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
-    trained = anatomy.phases(anatomy.stages_of(gan.average)[_place(config)])
+    trained = anatomy.phases(anatomy.stages_of(painter.generator)[_place(config)])
     fraction = _fraction(lattice_fraction(trained.sums, _scale(config)))
     view = _view(
         config,
-        gan.average,
-        f"averaged generator after {restored.step} steps",
+        painter.generator,
+        f"averaged generator after {step} steps",
         _side([config]),
         trained.variance,
         None,
         f"lattice fraction of stage{_place(config) + 1} {fraction}",
         fraction,
     )
-    return view, restored.step
+    return view, step
 
 
 def _view(

@@ -114,6 +114,7 @@ class Painter:
     def __init__(self, generator, config: RunConfig):
         import tensorflow as tf
 
+        self.generator = generator
         self._generate = tf.function(lambda z: generator(z, training=False), reduce_retracing=True)
         self._config = config
 
