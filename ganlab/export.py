@@ -4,12 +4,8 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ganlab.choose import ConfigError, nearest
-
-if TYPE_CHECKING:
-    pass
 
 _LATENTS = 16  # images by which a file is compared with the original
 
