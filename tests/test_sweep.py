@@ -1,9 +1,17 @@
 """Sweeps: each cell apart, none twice, none lost, and every failure named."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
+
+from conftest import ROOT
 
 TINY = (
     "training.steps=4",
@@ -76,3 +84,55 @@ def test_joblib_runs_the_same_sweep_in_parallel(command, tmp_path):
     done = command("train", "-m", *TINY, "study=par", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(statuses(tmp_path / "outputs" / "par")) == 3
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A sweep of two cells, as a shell starts it, with its first cell in training; nothing of it is left after."""
+    line = [sys.executable, "-m", "ganlab.train", "-m", *TINY[1:], "training.steps=100000", "study=two", "seed=0,1"]
+    process = subprocess.Popen(
+        line, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while process.poll() is None and not list(tmp_path.glob("outputs/two/*/checkpoints/step-*")):
+        time.sleep(0.05)
+    yield process
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def is_free(directory):
+    """Whether no process writes the run in a folder: a writer holds its lock."""
+    import fcntl
+
+    with (directory / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_interrupted_saves_its_cell_and_names_what_is_left(sweep, tmp_path):
+    os.killpg(sweep.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches parent and child
+    output, errors = sweep.communicate(timeout=120)
+    assert sweep.returncode == 130, errors
+    assert "0 of 2 runs finished" in output
+    assert "interrupted; see" in output
+    assert "not started" in output
+    assert "Traceback" not in errors
+    assert list(statuses(tmp_path / "outputs" / "two").values()) == ["interrupted"]
+
+
+@pytest.mark.slow
+def test_a_cell_does_not_outlive_its_sweep(sweep, tmp_path):
+    (cell,) = (tmp_path / "outputs" / "two").glob("*/checkpoints")
+    assert not is_free(cell.parent)
+    sweep.kill()
+    sweep.communicate()
+    deadline = time.time() + 30
+    while time.time() < deadline and not is_free(cell.parent):
+        time.sleep(0.1)
+    assert is_free(cell.parent)
+    assert statuses(tmp_path / "outputs" / "two") == {cell.parent.name: "interrupted"}  # it saved before it went
