@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format clean
+.PHONY: help run test test-slow test-all check format clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -18,8 +18,11 @@ run: .venv/ready  ## set up once, then train on real digits (about two minutes)
 test: .venv/ready  ## set up once, then the tests that take minutes (no network, no GPU)
 	$(BIN)/python -m pytest
 
-test-all: .venv/ready  ## the slow tests too: whole trainings, kills, an installed wheel
-	$(BIN)/python -m pytest -m 'slow or not slow'
+test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,export]'
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow  ## all of them
 
 check: .venv/ready  ## format, lint and types
 	$(BIN)/ruff format --check .

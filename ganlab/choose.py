@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used; its text is the one line that people read."""
+    """A setting, or what it names, that cannot be used; its text is the one line that people read."""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -1,18 +1,17 @@
 """Write a run's generator for others: `python -m ganlab.export RUN [--format FORMAT] [--out PATH]`."""
 
-import argparse
 import os
-import sys
 from pathlib import Path
 
 from ganlab.choose import ConfigError, nearest
+from ganlab.command import Parser, one_line
 
 _LATENTS = 16  # images by which a file is compared with the original
 
 
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the export fails or is not the same function."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "ganlab.export",
         description="Write the averaged generator of a run's newest good checkpoint for others to use. Whatever is "
         "written is opened again without ganlab and compared with the original on 16 latents.",
@@ -22,17 +21,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
-    try:
+    with one_line():
         print(export(options.run, options.format, options.out))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except (OSError, RuntimeError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def export(run: Path, name: str, out: Path | None) -> str:

@@ -1,17 +1,17 @@
-"""Draw images from a run: `python -m ganlab.sample RUN [--folder N | --walk]`; a grid by default."""
+"""Draw images from a run: `python -m ganlab.sample RUN [--folder | --walk]`; a grid by default."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from ganlab.choose import ConfigError
+from ganlab.command import Parser, one_line
 
 _WALKERS = 16  # images that walk side by side
 
 
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
-    parser = argparse.ArgumentParser("ganlab.sample", description="Draw images from a finished or a running run.")
+    parser = Parser("ganlab.sample", description="Draw images from a finished or a running run.")
     parser.add_argument("run", type=Path, help="the folder of a run")
     parser.add_argument("--count", type=int, default=64, help="images in the grid or the folder (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="other latents for another seed (default: 0)")
@@ -21,17 +21,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60, help="frames of the walk (default: 60)")
     parser.add_argument("--out", type=Path, help="where to (default: inside the run's folder)")
     options = parser.parse_args()
-    try:
+    with one_line():
         for name in ("count", "frames"):
             if not 1 <= getattr(options, name) <= 100_000:
                 raise ConfigError(f"--{name}={getattr(options, name)} is out of range; use a number from 1 to 100000")
         print(draw(options))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except (OSError, RuntimeError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        sys.exit(1)
 
 
 def draw(options: argparse.Namespace) -> str:

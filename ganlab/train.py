@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 from ganlab.choose import ConfigError
+from ganlab.command import one_line
 
 _ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help", "--version")
 
@@ -19,14 +20,8 @@ def main() -> None:
         print(page())
         sys.exit(0)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here whole, and leave as one line
-    try:
+    with one_line():
         sys.exit(_command(arguments))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def _command(arguments: list[str]) -> int:
@@ -93,7 +88,7 @@ def finish(directory: Path, config=None) -> int:
     """Run to the end in a folder (settings from its config.json unless given), say how it went, return the status."""
     from ganlab.run import read_config, run
 
-    config = config or read_config(directory)
+    config = config or read_config(directory, "resume=")
     try:
         result = run(config, directory)
     except (ConfigError, KeyboardInterrupt):

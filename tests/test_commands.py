@@ -57,3 +57,24 @@ def test_every_picture_and_link_of_the_pages_is_there():
 def test_no_page_or_source_names_a_path_of_one_machine():
     for path in [*ROOT.glob("*.md"), *(ROOT / "ganlab").rglob("*.py"), *(ROOT / "conf").rglob("*.yaml")]:
         assert not re.search(r"/(work|root|home)/[A-Za-z]", path.read_text()), path
+
+
+WRONG = {
+    ("train", "resume=nowhere"): "resume=nowhere is no folder",
+    ("sample", "nowhere", "--count", "many"): "argument --count: invalid int value: 'many'",
+    ("sample", "nowhere"): "nowhere is no folder",
+    ("export", "nowhere", "--fromat", "onnx"): "unrecognized arguments: --fromat onnx",
+    ("export", "nowhere"): "nowhere is no folder",
+    ("inspect", "run=nowhere"): "run=nowhere is no folder",
+    ("compare", "nowhere"): "nowhere does not exist",
+    ("compare",): "required: DIR",
+}
+
+
+@pytest.mark.parametrize("line", WRONG, ids=" ".join)
+def test_a_wrong_command_line_is_one_line(line, command):
+    done = command(*line)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(WRONG[line]) or "argument" in done.stderr
+    assert WRONG[line] in done.stderr
+    assert len(done.stderr.splitlines()) == 1

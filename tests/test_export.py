@@ -47,11 +47,6 @@ def network(settings):
 tools_of_others = pytest.mark.filterwarnings("ignore::FutureWarning")  # Keras asks for np.object on behalf of tf2onnx
 
 
-def needs(name):
-    if absent := exports.missing(name):
-        pytest.skip(f"{', '.join(absent)} not installed; pip install 'ganlab-keras[export]'")
-
-
 @pytest.fixture
 def nearby(monkeypatch):
     """Files are opened in this process, by the same readers: a fresh one starts TensorFlow again."""
@@ -77,7 +72,6 @@ KINDS = ("upsample", "transpose_k3", "pixel_shuffle", "carafe")  # one of each w
     + [(arm, name) for arm in KINDS for name in exports.FORMATS if name != "keras"],
 )
 def test_every_arm_of_every_format_opens_without_ganlab(small_run, arm, name, tmp_path):
-    needs(name)
     out = tmp_path / ("new" + exports.FORMATS[name].suffix)
     said = export(small_run(arm), name, out)
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
@@ -189,7 +183,6 @@ def test_what_a_format_cannot_hold_is_refused_before_any_work(settings, tmp_path
 )
 def test_what_is_refused_cannot_be_done(network, tmp_path, name, overrides, message):
     """When this fails, the tools have learned it: take the refusal out."""
-    needs(name)
     with pytest.raises(exports.ExportError, match=message):
         exports.export(name, *network(*overrides), tmp_path / ("a" + exports.FORMATS[name].suffix))
     assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ganlab import inspect as command_line
+from ganlab import views
 from ganlab.choose import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.library import options
@@ -18,6 +19,7 @@ from ganlab.nets import anatomy
 from ganlab.nets.cost import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.reporting import inspection
+from ganlab.reporting.inspection import terminal
 from ganlab.reporting.results import write_json
 from ganlab.run import build_gan
 from ganlab.training import checkpoints
@@ -222,8 +224,8 @@ def test_parts_add_up_to_the_network(settings):
 def inspect(monkeypatch, tmp_path, capsys):
     """`inspect("generator=fir")`: the command in this process and an empty folder; what it printed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command_line, "_DRAWS", 2)
-    monkeypatch.setattr(command_line, "_IMAGES", 32)
+    monkeypatch.setattr(views, "DRAWS", 2)
+    monkeypatch.setattr(views, "IMAGES", 32)
 
     def run_it(*arguments):
         monkeypatch.setattr(sys, "argv", ["inspect", *arguments])
@@ -245,10 +247,10 @@ def drawn(path):
 
 @pytest.mark.parametrize("arm", options("generator"))
 def test_every_arm_has_a_view(arm, settings, monkeypatch):
-    monkeypatch.setattr(command_line, "_DRAWS", 2)
-    monkeypatch.setattr(command_line, "_IMAGES", 8)
+    monkeypatch.setattr(views, "DRAWS", 2)
+    monkeypatch.setattr(views, "IMAGES", 8)
     config = settings(f"generator={arm}", *SMALL)
-    view = command_line._before_training(config, command_line._side([config]))
+    view = views.before_training(config, views.side([config]))
     assert view.arm == arm and len(view.layers) == 9 and view.power is not None
     assert {row[-1] for row in view.layers if row[0].startswith("stage")} & {"0"} == (
         {"0"} if arm in ("carafe", "fir", "pixel_shuffle_icnr", "transpose_resize_init", "upsample", "upsample_bilinear")
@@ -257,10 +259,10 @@ def test_every_arm_has_a_view(arm, settings, monkeypatch):
 
 
 def test_the_operator_is_shown_at_the_stage_that_has_it(settings, monkeypatch):
-    monkeypatch.setattr(command_line, "_DRAWS", 2)
+    monkeypatch.setattr(views, "DRAWS", 2)
     config = settings("generator=transpose_k3", "generator.placement=all_but_last", "generator.base_filters=4",
                       "generator.stages=[[4,[2,3]],[null,2]]", "dataset.size=[8,12]")  # fmt: skip
-    view = command_line._before_training(config, command_line._side([config]))
+    view = views.before_training(config, views.side([config]))
     assert view.scale == (2, 3) and view.ones.shape == (4, 6)
     assert [row[1] for row in view.layers if row[0].startswith("stage")] == ["Conv2DTranspose", "NearestConv2D, fused"]
     assert view.facts["its kernel"] == "3×3"
@@ -306,7 +308,7 @@ def test_one_arm_and_tensorboard(inspect, tmp_path):
 
 def test_images_without_a_spectrum(settings):
     config = settings("generator.stages=[[4,[2,3]],[null,2]]", "generator.base_filters=4", "dataset.size=[8,12]")
-    view = command_line._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
     assert view.power is view.profile is None
     assert "images of size 8x12 have no rings" in view.odd
     assert inspection.picture([view, view]).std() > 10
@@ -379,10 +381,10 @@ def test_a_wrong_setting_and_help_need_no_tensorflow():
 
 
 def test_bars_share_one_range_and_leave_out_what_is_nothing():
-    assert inspection._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
+    assert terminal._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
 
 
 def test_a_run_without_a_checkpoint(settings, tmp_path):
     write_json(tmp_path / "config.json", settings(*TINY).model_dump(mode="json"))
     with pytest.raises(ConfigError, match="no checkpoint yet"):
-        command_line._trained(tmp_path)
+        views.trained(tmp_path)

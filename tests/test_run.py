@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -316,8 +317,9 @@ def test_the_worked_example_has_its_parameters(settings, arm):
         f"generator={arm}", "generator.latent_size=100", "generator.base_filters=128", "generator.stages=[[null,2]]",
         "generator.upsampling.kernel_size=3", "dataset.size=10",
     )  # fmt: skip
-    assert config.base_size == (5, 5)
-    assert build_gan(config).generator.count_params() == 324_353
+    generator = build_gan(config).generator
+    assert generator.get_layer("base_map").output.shape == (None, 5, 5, 128)
+    assert generator.count_params() == 324_353
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16"])
@@ -337,3 +339,14 @@ def test_float16_is_refused_on_a_cpu(command, tmp_path):
     done = command("train", *SMALL, "precision=mixed_float16", f"hydra.run.dir={tmp_path}/run")
     assert done.returncode == 2
     assert "precision=mixed_float16 needs a GPU" in done.stderr
+
+
+def test_a_damaged_result_is_one_line_and_is_left_alone(whole, command, tmp_path):
+    directory = shutil.copytree(whole, tmp_path / "run")
+    (directory / "result.json").write_text('{"status": "fin')
+    before = sorted(directory.rglob("*"))
+    done = command("train", *SMALL, f"hydra.run.dir={directory}")
+    assert done.returncode == 2
+    assert "result.json is damaged" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(directory.rglob("*")) == before

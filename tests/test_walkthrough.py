@@ -172,7 +172,7 @@ def test_a_picture_can_be_drawn_with_nothing_cut_off(walk, numbers_of, name):
 def test_its_last_command_is_a_run_of_this_generator(walk, settings):
     (line,) = re.findall(r"^python -m ganlab.train (.*?)^```", walk.EPILOGUE, re.MULTILINE | re.DOTALL)
     config = settings(*shlex.split(line.replace("\\\n", " ")))
-    assert (config.generator.name, config.dataset.size, config.base_size) == ("upsample", 10, (5, 5))
+    assert (config.generator.name, config.dataset.size, config.generator.scale) == ("upsample", 10, (2, 2))
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ganlab.choose import ConfigError
+
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
 
-class ResultError(ValueError):
-    """Results that cannot be read or compared; its text is the one line that people read."""
+class ResultError(ConfigError):
+    """Results that cannot be read or compared: the folder that was named is the wrong one, or damaged."""
 
 
 class RunResult(BaseModel):

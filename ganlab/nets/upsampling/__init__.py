@@ -1,9 +1,10 @@
 """The operators under study: functions that make an upsampling layer, [B,H,W,Ci] -> [B,sH,sW,filters].
 
 Settings they share: `kernel_size` and `scale`, an int or a pair (vertical, horizontal); `init` and `gain`, how the
-kernel is drawn (see `start`); `seed` of that draw, equal seeds and shapes giving equal numbers; `use_bias`; `name`;
-`dtype`, a precision in place of Keras' global policy. A setting that the mathematics does not allow raises ValueError
-in one line that names it. Layers run on every Keras backend, under XLA, with deterministic ops and in half precision.
+kernel is drawn (see `start`); `seed` of that draw, equal seeds and shapes giving equal numbers. `layer` is what Keras
+gives every such layer: `use_bias`, `name`, and `dtype`, a precision in place of the global policy. A setting that the
+mathematics does not allow raises ValueError in one line that names it. Layers run on every Keras backend, under XLA,
+with deterministic ops and in half precision.
 """
 
 from collections.abc import Callable
@@ -39,10 +40,8 @@ def nearest(
     init: str = "matched",
     gain: float = 1.0,
     seed: int | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-    dtype: Any = None,
     implementation: str = "fused",
+    **layer: Any,
 ) -> keras.Layer:
     """Repeat rows and columns, then convolve: no output pixel is covered by more taps than another.
 
@@ -53,9 +52,13 @@ def nearest(
     """
     draw = start(init, gain=gain, seed=seed)
     return NearestConv2D(
-        filters, kernel_size, implementation=implementation, scale=scale, kernel_initializer=draw,
-        use_bias=use_bias, name=name, dtype=dtype,
-    )  # fmt: skip
+        filters,
+        kernel_size,
+        implementation=implementation,
+        scale=scale,
+        kernel_initializer=draw,
+        **layer,
+    )
 
 
 def bilinear(
@@ -66,9 +69,7 @@ def bilinear(
     init: str = "matched",
     gain: float = 1.0,
     seed: int | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-    dtype: Any = None,
+    **layer: Any,
 ) -> keras.Layer:
     """Interpolate linearly (half-pixel centres, edges repeated), then convolve: smoother, with duller fine detail.
 
@@ -76,9 +77,7 @@ def bilinear(
     width must be known when the layer is traced, as Keras' resize asks.
     """
     draw = start(init, gain=gain, seed=seed)
-    return BilinearConv2D(
-        filters, kernel_size, scale=scale, kernel_initializer=draw, use_bias=use_bias, name=name, dtype=dtype
-    )
+    return BilinearConv2D(filters, kernel_size, scale=scale, kernel_initializer=draw, **layer)
 
 
 def transpose(
@@ -89,9 +88,7 @@ def transpose(
     init: str = "matched",
     gain: float = 1.0,
     seed: int | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-    dtype: Any = None,
+    **layer: Any,
 ) -> keras.Layer:
     """One transposed convolution with stride `scale` and 'same' padding: Keras' own layer, any kernel.
 
@@ -115,9 +112,14 @@ def transpose(
     else:
         draw = start(init, gain=gain, seed=seed, stride=stride, transposed=True)
     return keras.layers.Conv2DTranspose(
-        filters, size, stride, "same", data_format="channels_last", kernel_initializer=draw,
-        use_bias=use_bias, name=name, dtype=dtype,
-    )  # fmt: skip
+        filters,
+        size,
+        stride,
+        "same",
+        data_format="channels_last",
+        kernel_initializer=draw,
+        **layer,
+    )
 
 
 def pixel_shuffle(
@@ -128,11 +130,9 @@ def pixel_shuffle(
     init: str = "matched",
     gain: float = 1.0,
     seed: int | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-    dtype: Any = None,
     icnr: bool = False,
     phase_bias: bool = True,
+    **layer: Any,
 ) -> keras.Layer:
     """Convolve to s*s times the channels at the small size, then lay them out as pixels (sub-pixel convolution).
 
@@ -148,9 +148,13 @@ def pixel_shuffle(
     if icnr:
         draw = Icnr(draw, stride[0] * stride[1])
     return PixelShuffle2D(
-        filters, kernel_size, phase_bias=phase_bias, scale=stride, kernel_initializer=draw,
-        use_bias=use_bias, name=name, dtype=dtype,
-    )  # fmt: skip
+        filters,
+        kernel_size,
+        phase_bias=phase_bias,
+        scale=stride,
+        kernel_initializer=draw,
+        **layer,
+    )
 
 
 def fir(
@@ -161,10 +165,8 @@ def fir(
     init: str = "matched",
     gain: float = 1.0,
     seed: int | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-    dtype: Any = None,
     implementation: str = "fused",
+    **layer: Any,
 ) -> keras.Layer:
     """Insert zeros, smooth with [1,3,3,1] (times 1/4; see `fir_taps` for other scales), convolve: StyleGAN2's way.
 
@@ -177,9 +179,13 @@ def fir(
     """
     draw = start(init, gain=gain, seed=seed)
     return FirConv2D(
-        filters, kernel_size, implementation=implementation, scale=scale, kernel_initializer=draw,
-        use_bias=use_bias, name=name, dtype=dtype,
-    )  # fmt: skip
+        filters,
+        kernel_size,
+        implementation=implementation,
+        scale=scale,
+        kernel_initializer=draw,
+        **layer,
+    )
 
 
 def carafe(
@@ -190,12 +196,10 @@ def carafe(
     init: str = "matched",
     gain: float = 1.0,
     seed: int | None = None,
-    use_bias: bool = True,
-    name: str | None = None,
-    dtype: Any = None,
     channels: int = 64,
     encoder_size: int = 3,
     neighbourhood: int = 5,
+    **layer: Any,
 ) -> keras.Layer:
     """Make each pixel a weighted mean of its source's neighbourhood, with weights read off the features; convolve.
 
@@ -209,10 +213,17 @@ def carafe(
     if init == "matched":
         encoder = keras.initializers.RandomNormal(0.0, 0.001, seed=other_seed(seed, "encoder"))
     return Carafe2D(
-        filters, kernel_size, channels=channels, encoder_size=encoder_size, neighbourhood=neighbourhood,
-        compressor_initializer=start(init, gain=1.0, seed=other_seed(seed, "compressor")), encoder_initializer=encoder,
-        scale=scale, kernel_initializer=start(init, gain=gain, seed=seed), use_bias=use_bias, name=name, dtype=dtype,
-    )  # fmt: skip
+        filters,
+        kernel_size,
+        channels=channels,
+        encoder_size=encoder_size,
+        neighbourhood=neighbourhood,
+        compressor_initializer=start(init, gain=1.0, seed=other_seed(seed, "compressor")),
+        encoder_initializer=encoder,
+        scale=scale,
+        kernel_initializer=start(init, gain=gain, seed=seed),
+        **layer,
+    )
 
 
 UPSAMPLERS: dict[str, Callable[..., keras.Layer]] = {

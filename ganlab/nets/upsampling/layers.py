@@ -1,6 +1,7 @@
 """The operators as Keras layers: [B,H,W,Ci] -> [B,sH,sW,Co]. `ganlab.nets.upsampling` is the way in."""
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ IMPLEMENTATIONS = ("fused", "plain")
 
 
 class UpConv2D(keras.Layer):
-    """What the operators share: kernel [k,k,Ci,Co], bias [Co], scale. A subclass says how they make an image.
+    """What the operators share: kernel [k,k,Ci,Co], bias [Co], scale. A subclass's `call` says how they make an image.
 
     Kernels stay float32 until they are used, so that folding adds no rounding under mixed precision.
     """
@@ -50,14 +51,9 @@ class UpConv2D(keras.Layer):
         initializer = self.kernel_initializer if initializer is None else initializer
         return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
-    def call(self, inputs: Any) -> Any:
-        """Enlarge and convolve."""
-        outputs = self.enlarge(inputs)
+    def shift(self, outputs: Any) -> Any:
+        """Add the bias, if there is one."""
         return outputs if self.bias is None else ops.add(outputs, self.bias)
-
-    def enlarge(self, inputs: Any) -> Any:
-        """The operator without its bias."""
-        raise NotImplementedError
 
     def convolve(self, inputs: Any, kernel: Any, padding: str = "same") -> Any:
         """A convolution of stride 1 in the layer's precision."""
@@ -84,61 +80,76 @@ class UpConv2D(keras.Layer):
         }
 
 
-@keras.saving.register_keras_serializable("ganlab")
-class NearestConv2D(UpConv2D):
-    """Repeat rows and columns, then convolve: as written (plain), or as one transposed convolution (fused)."""
+class _FoldedConv2D(UpConv2D):
+    """An enlargement and a convolution, taken as written (plain) or folded into one transposed convolution (fused).
+
+    Both give the same image and the same gradients. A subclass says what each of them is.
+    """
+
+    fold: Callable[[Any, Pair], Any]
+    as_written: Callable[[Any], Any]
 
     def __init__(self, filters: int, kernel_size: int | Pair, *, implementation: str = "fused", **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
-        self.implementation = _check_implementation(implementation, kernel_size)
+        if implementation not in IMPLEMENTATIONS:
+            options = ", ".join(IMPLEMENTATIONS)
+            raise ValueError(f"implementation={implementation!r} is unknown; choose one of: {options}")
+        if implementation == "fused":
+            why = "which a transposed convolution reproduces only with a shift"
+            require_odd("kernel_size", kernel_size, why, ", or implementation=plain")
+        self.implementation = implementation
 
-    def enlarge(self, inputs: Any) -> Any:
-        """The two forms give the same image and the same gradients."""
+    def call(self, inputs: Any) -> Any:
+        """Enlarge and convolve."""
         if self.implementation == "fused":
-            return self.convolve_transposed(inputs, fold_nearest(self.kernel, self.scale))
-        rows = ops.repeat(inputs, self.scale[0], axis=1)
-        return self.convolve(ops.repeat(rows, self.scale[1], axis=2), self.kernel)
+            return self.shift(self.convolve_transposed(inputs, self.fold(self.kernel, self.scale)))
+        return self.shift(self.as_written(inputs))
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
         return super().get_config() | {"implementation": self.implementation}
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class NearestConv2D(_FoldedConv2D):
+    """Repeat rows and columns, then convolve."""
+
+    fold = staticmethod(fold_nearest)
+
+    def as_written(self, inputs: Any) -> Any:
+        """Two repeats and a convolution."""
+        rows = ops.repeat(inputs, self.scale[0], axis=1)
+        return self.convolve(ops.repeat(rows, self.scale[1], axis=2), self.kernel)
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class FirConv2D(_FoldedConv2D):
+    """Insert zeros, smooth with `fir_taps`, convolve.
+
+    Both forms keep the `k//2` pixels of the smoothed image that lie outside the frame until the convolution has seen
+    them.
+    """
+
+    fold = staticmethod(fold_fir)
+
+    def as_written(self, inputs: Any) -> Any:
+        """Zeros and taps along each axis, and a convolution."""
+        smooth = inputs
+        for axis, (size, scale) in enumerate(zip(self.kernel_size, self.scale, strict=True), start=1):
+            smooth = _insert_and_smooth(smooth, axis, scale, (size - 1) // 2, size // 2)
+        return self.convolve(smooth, self.kernel, "valid")
 
 
 @keras.saving.register_keras_serializable("ganlab")
 class BilinearConv2D(UpConv2D):
     """Interpolate linearly (half-pixel centres, edges repeated), then convolve."""
 
-    def enlarge(self, inputs: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         """Interpolate in float32, TensorFlow's result for every type, and convolve in the layer's precision."""
         height, width = ops.shape(inputs)[1:3]
         size = (height * self.scale[0], width * self.scale[1])
         larger = ops.image.resize(ops.cast(inputs, "float32"), size, "bilinear", data_format="channels_last")
-        return self.convolve(ops.cast(larger, self.compute_dtype), self.kernel)
-
-
-@keras.saving.register_keras_serializable("ganlab")
-class FirConv2D(UpConv2D):
-    """Insert zeros, smooth with `fir_taps`, convolve: as written (plain), or as one transposed convolution (fused).
-
-    Both keep the `k//2` pixels of the smoothed image that lie outside the frame until the convolution has seen them.
-    """
-
-    def __init__(self, filters: int, kernel_size: int | Pair, *, implementation: str = "fused", **kwargs: Any):
-        super().__init__(filters, kernel_size, **kwargs)
-        self.implementation = _check_implementation(implementation, kernel_size)
-
-    def enlarge(self, inputs: Any) -> Any:
-        """The two forms give the same image and the same gradients."""
-        if self.implementation == "fused":
-            return self.convolve_transposed(inputs, fold_fir(self.kernel, self.scale))
-        smooth = inputs
-        for axis, (size, scale) in enumerate(zip(self.kernel_size, self.scale, strict=True), start=1):
-            smooth = _insert_and_smooth(smooth, axis, scale, (size - 1) // 2, size // 2)
-        return self.convolve(smooth, self.kernel, "valid")
-
-    def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
-        return super().get_config() | {"implementation": self.implementation}
+        return self.shift(self.convolve(ops.cast(larger, self.compute_dtype), self.kernel))
 
 
 @keras.saving.register_keras_serializable("ganlab")
@@ -160,11 +171,9 @@ class PixelShuffle2D(UpConv2D):
     def call(self, inputs: Any) -> Any:
         """Convolve and shuffle, with the bias before or after."""
         channels = self.convolve(inputs, self.kernel)
-        if self.bias is None:
-            return shuffle(channels, self.scale)
         if self.phase_bias:
-            return shuffle(ops.add(channels, self.bias), self.scale)
-        return ops.add(shuffle(channels, self.scale), self.bias)
+            return shuffle(self.shift(channels), self.scale)
+        return self.shift(shuffle(channels, self.scale))
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
@@ -205,9 +214,9 @@ class Carafe2D(UpConv2D):
         self.encoder = self.add_kernel("encoder", shape, self.encoder_initializer)
         self.encoder_bias = self.add_weight(name="encoder_bias", shape=(weights,), initializer="zeros")
 
-    def enlarge(self, inputs: Any) -> Any:
+    def call(self, inputs: Any) -> Any:
         """Reassemble, then convolve."""
-        return self.convolve(self.reassemble(inputs), self.kernel)
+        return self.shift(self.convolve(self.reassemble(inputs), self.kernel))
 
     def reassemble(self, inputs: Any) -> Any:
         """The content-aware enlargement alone: [B,H,W,C] -> [B,sH,sW,C]."""
@@ -275,12 +284,3 @@ def _along(axis: int, edges: tuple[int, int], rank: int) -> list[tuple[int, int]
 def other_seed(seed: int | None, part: str) -> int | None:
     """A seed for another kernel of the same layer; the layer's own seed stays with its last kernel."""
     return None if seed is None else zlib.crc32(f"{seed}/{part}".encode()) & 0x7FFFFFFF
-
-
-def _check_implementation(implementation: str, kernel_size: int | Pair) -> str:
-    if implementation not in IMPLEMENTATIONS:
-        raise ValueError(f"implementation={implementation!r} is unknown; choose one of: {', '.join(IMPLEMENTATIONS)}")
-    if implementation == "fused":
-        why = "which a transposed convolution reproduces only with a shift"
-        require_odd("kernel_size", kernel_size, why, ", or implementation=plain")
-    return implementation

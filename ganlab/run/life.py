@@ -1,162 +1,19 @@
 """The life of one run, top to bottom: the only wiring. The folders that it joins do not know of each other."""
 
 import contextlib
-import fcntl
 import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ganlab import __version__, device
+from ganlab import device
 from ganlab.choose import ConfigError
-from ganlab.config import RunConfig, differences, flatten, parse
-from ganlab.reporting.results import RunResult, read_result, write_json
-
-CONFIG, RESULT, CHECKPOINTS = "config.json", "result.json", "checkpoints"
-
-
-# --- the folder of a run --------------------------------------------------------------------------------------------
-
-
-def read_config(directory: Path) -> RunConfig:
-    """The settings of the run in a folder; raises ConfigError with one line."""
-    path = directory / CONFIG
-    if not directory.is_dir():
-        raise ConfigError(f"resume={directory} is no folder; give that of a run, which holds {CONFIG}")
-    try:
-        return parse(json.loads(path.read_text()))
-    except FileNotFoundError:
-        raise ConfigError(f"{directory} holds no {CONFIG}; give the folder of a run") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
-
-
-def finished(config: RunConfig, directory: Path) -> RunResult | None:
-    """The result of this very run if it has ended, well or by diverging, which it would do again.
-
-    Raises ConfigError where another run's settings stand in the folder.
-    """
-    if not (directory / CONFIG).exists():
-        return None
-    there = read_config(directory)
-    if odd := differences(there, config):
-        found = ", ".join(f"{key}={json.dumps(old)}, now {json.dumps(new)}" for key, (old, new) in odd.items())
-        raise ConfigError(f"{directory} has {found}; use another folder or study name")
-    if not (directory / RESULT).exists():
-        return None
-    result = read_result(directory / RESULT)
-    return result if result.status in ("finished", "diverged") else None
-
-
-@contextlib.contextmanager
-def _claimed(directory: Path) -> Iterator[None]:
-    """The folder, made if need be, for this process alone; freed by the system however the process ends."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / ".lock").open("w")
-    except OSError as error:
-        raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it") from None
-        yield
-
-
-# --- networks -------------------------------------------------------------------------------------------------------
-
-
-def build_gan(config: RunConfig):
-    """Both networks, the average and the optimizers, as they are before the first step. Needs TensorFlow started."""
-    import keras
-
-    from ganlab.nets.discriminator import DISCRIMINATORS
-    from ganlab.nets.generator import build_generator
-    from ganlab.nets.parity import at_parity
-    from ganlab.training.randomness import stream_key
-    from ganlab.training.state import Gan, make_optimizer
-    from ganlab.training.step import LOGS
-
-    shape = image_shape(config)
-
-    def seed_of(name: str) -> int:
-        return stream_key(config.seed, f"init/{name}")
-
-    def optimizer(rate: float) -> keras.optimizers.Optimizer:
-        scaled = keras.config.dtype_policy().compute_dtype == "float16"
-        return make_optimizer(config.optimizer, rate, config.training.steps, loss_scaled=scaled)
-
-    generator = at_parity(config.generator, shape)
-    return Gan(
-        build_generator(generator, shape, seed_of),
-        DISCRIMINATORS[config.discriminator.name](config.discriminator, shape, seed_of),
-        build_generator(generator, shape, seed_of),
-        optimizer(config.optimizer.g_learning_rate),
-        optimizer(config.optimizer.d_learning_rate),
-        logs=len(LOGS),
-    )
-
-
-def image_shape(config: RunConfig) -> tuple[int, int, int]:
-    """Height, width and channels of the images of a run."""
-    from ganlab.config import pair
-
-    return (*pair(config.dataset.size), config.dataset.channels)
-
-
-class Painter:
-    """A generator and the latents of its run: `paint(latents)` gives pixels uint8 [B,H,W,C]."""
-
-    def __init__(self, generator, config: RunConfig):
-        import tensorflow as tf
-
-        self.generator = generator
-        self._generate = tf.function(lambda z: generator(z, training=False), reduce_retracing=True)
-        self._config = config
-
-    def latents(self, stream: str, count: int):
-        """Standard normal latents [count, Z], float32: the same for every arm of equal seed."""
-        from ganlab.training.randomness import latents
-
-        return latents(self._config.seed, stream, 0, (count, self._config.generator.latent_size)).numpy()
-
-    def paint(self, z, portion: int = 500):
-        """Pixels uint8 [B,H,W,C] from latents [B,Z], in portions that bound the memory."""
-        import numpy as np
-
-        from ganlab.data.batches import to_pixels
-
-        return np.concatenate(
-            [to_pixels(self._generate(z[at : at + portion]).numpy()) for at in range(0, len(z), portion)]
-        )
-
-    def invent(self, stream: str, count: int):
-        """Pixels uint8 [count,H,W,C] of a stream's latents."""
-        return self.paint(self.latents(stream, count))
-
-
-def open_average(directory: Path) -> tuple[Painter, int]:
-    """The averaged generator of a run's newest good checkpoint, and its step.
-
-    Networks are built from config.json and tensors read by name and shape; no model file is loaded. Raises
-    ConfigError where there is no run or no checkpoint, CheckpointError where none is good.
-    """
-    config = read_config(directory)
-    device.start("float32")
-    from ganlab.training import checkpoints
-
-    gan = build_gan(config)
-    restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors())
-    if restored is None:
-        raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
-    return Painter(gan.average, config), restored.step
-
-
-# --- one run --------------------------------------------------------------------------------------------------------
+from ganlab.config import RunConfig, flatten
+from ganlab.reporting.results import RunResult, write_json
+from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
+from ganlab.run.networks import Painter, build_gan, make_traces
 
 
 @dataclass(frozen=True)
@@ -179,7 +36,7 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult
     done = finished(config, directory)
     if done is not None:
         return done
-    with _claimed(directory), _asked_to_stop() as stopping:
+    with claimed(directory), _asked_to_stop() as stopping:
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
         machine = device.start(
@@ -190,7 +47,7 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult
         except (ConfigError, KeyboardInterrupt):
             raise
         except Exception as error:
-            _write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
+            write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
             raise
 
 
@@ -248,7 +105,7 @@ def _train(
         half_life_images=training.half_life_images,
     )
     painter = Painter(gan.average, config)
-    traces = _make_traces(gan.generator, painter.latents("latents/samples", 64))
+    traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
     measures = Measures(config.metrics, split.held_out.pixels, split.train.pixels)
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
@@ -315,7 +172,7 @@ def _train(
 
     seen = int(gan.step) * training.batch_size
     written, judged = multiplications(gan.generator), multiplications(gan.discriminator)
-    return _write_result(
+    return write_result(
         config,
         directory,
         machine,
@@ -333,51 +190,6 @@ def _train(
         source=split.train.source,
         **({"error": error} if error else {}),
     )
-
-
-def _make_traces(generator, z) -> Callable[[], dict[str, float]]:
-    """What the operators of a generator in training leave behind, by tag and stage."""
-    import keras
-    import tensorflow as tf
-
-    from ganlab.evaluation.artifacts import phase_variance
-    from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.nets.anatomy import stages_of
-    from ganlab.nets.upsampling import transposed_kernel
-
-    stages = stages_of(generator)
-    scales = [
-        tuple(int(o) // int(i) for o, i in zip(s.output.shape[1:3], s.input.shape[1:3], strict=True)) for s in stages
-    ]
-    inside = keras.Model(generator.input, [stage.output for stage in stages])
-    maps_of = tf.function(lambda: inside(z, training=False))
-
-    def traces() -> dict[str, float]:
-        values = {}
-        for stage, scale, maps in zip(stages, scales, maps_of(), strict=True):
-            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps.numpy(), scale)
-            with contextlib.suppress(ValueError):  # an operator whose weights follow the image has no kernel of its own
-                values[f"artifact/lattice_fraction/{stage.name}"] = lattice_fraction(transposed_kernel(stage), scale)
-        return values
-
-    return traces
-
-
-def _write_result(config: RunConfig, directory: Path, machine: device.Device, status: str, **facts: Any) -> RunResult:
-    from importlib.metadata import version
-
-    libraries = ("tensorflow", "keras", "numpy")
-    result = {
-        "status": status,
-        "variant": config.generator.name,
-        "seed": config.seed,
-        "config": config.model_dump(mode="json"),
-        **facts,
-        "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
-        "device": f"{machine.kind}: {machine.name}, {machine.precision}",
-    }
-    write_json(directory / RESULT, result)
-    return read_result(directory / RESULT)
 
 
 @contextlib.contextmanager

@@ -1,192 +1,17 @@
-"""What `ganlab.inspect` shows: views of generators in the terminal and as one picture. No TensorFlow, no networks."""
+"""Views as one picture."""
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from ganlab.reporting import grids
+from ganlab.reporting.inspection.view import INPUT, View, even, log10, short, times
 
-_ABREAST = 6  # arms beside each other in a picture, so that numbers stay readable
+_ABREAST = 6  # arms beside each other, so that numbers stay readable
 _WIDE = 13.0  # inches
-_BARS = "▁▂▃▄▅▆▇█"
 _NUMBERS = 100  # in one panel; larger maps have them in their middle only
-_INPUT = np.array([[1.0, 2.0], [3.0, 4.0]])
-
-
-@dataclass(frozen=True)
-class View:
-    """One generator, ready to be shown.
-
-    moment: "before training" or after how many steps. about: seed and sizes in a few words. layers: the layer table,
-    header first. notes: what its columns mean. facts: what arms are compared by, name -> text. single, ones: what
-    the operator does to [[1,2],[3,4]]. overlap: taps by output pixel of a larger image, of which `scale` pixels stand
-    for one input pixel. variance: by phase, with its deviation over draws or None. lattice: the fraction in words.
-    pixels: uint8 [N,H,W,C]. power and profile: of the images, None where they have no spectrum, `odd` then says why.
-    """
-
-    arm: str
-    moment: str
-    about: str
-    layers: list[list[str]]
-    notes: list[str]
-    facts: dict[str, str]
-    scale: tuple[int, int]
-    single: np.ndarray
-    ones: np.ndarray
-    overlap: np.ndarray
-    variance: np.ndarray
-    spread: np.ndarray | None
-    lattice: str
-    pixels: np.ndarray
-    power: np.ndarray | None
-    profile: np.ndarray | None
-    odd: str = ""
-
-
-# --- terminal -------------------------------------------------------------------------------------------------------
-
-
-def show(views: Sequence[View], console: Console | None = None) -> None:
-    """Print one view in full, or several side by side, as many as the terminal is wide."""
-    console = console or Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 140)  # a file has no width; numbers should not be folded
-    if len(views) == 1:
-        _show_one(views[0], console)
-    else:
-        _show_many(views, console)
-
-
-def _show_one(view: View, console: Console) -> None:
-    console.print(Text.assemble((view.arm, "bold"), f"  {view.moment}; {view.about}"))
-    table = _grid(view.layers[0], left=2)
-    for row in view.layers[1:]:
-        table.add_row(*map(Text, row))
-    console.print(table)
-    for note in view.notes:
-        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
-    console.print()
-    console.print(Text.assemble("The operator, ", (f"scale {_times(view.scale)}", "bold")))
-    panels = _grid(["in", "through a single 1", "through all ones", "taps that reach a pixel", "variance by phase"], 5)
-    panels.add_row(
-        *(Text(_matrix(values)) for values in (_INPUT, view.single, view.ones, view.overlap)),
-        Text(_matrix(view.variance, view.spread)),
-    )
-    console.print(panels)
-    console.print(Text(f" {view.lattice}"))
-    console.print(Text(f" {_spectrum(view)}"))
-
-
-def _show_many(views: Sequence[View], console: Console) -> None:
-    one = views[0]
-    console.print(Text(f"{one.moment}; {one.about}; scale {_times(one.scale)}"))
-    bars = _bars([view.profile for view in views])
-    rows = [_rows(view, line) for view, line in zip(views, bars, strict=True)]
-    widths = [
-        max(len(view.arm), *(len(line) for _, text in row for line in text.splitlines()))
-        for view, row in zip(views, rows, strict=True)
-    ]
-    label = max(len(name) for name, _ in rows[0])
-    abreast = max(1, (console.width - label - 4) // (max(widths) + 2))
-    for first in range(0, len(views), abreast):
-        block = views[first : first + abreast]
-        table = _grid(["", *(view.arm for view in block)], left=len(block) + 1)
-        for cells in zip(*rows[first : first + abreast], strict=True):
-            table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
-        console.print(table)
-    for note in dict.fromkeys(note for view in views for note in [view.odd, *view.notes] if note):
-        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
-
-
-def _rows(view: View, bars: str) -> list[tuple[str, str]]:
-    return [
-        *view.facts.items(),
-        ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),
-        ("[[1,2],[3,4]] through all ones", _matrix(view.ones)),
-        ("taps that reach a pixel, inside", _matrix(_inside(view))),
-        ("variance by phase", _matrix(view.variance, view.spread)),
-        ("spectrum of the images, low to high", bars or "none: see below"),
-    ]
-
-
-def _grid(header: Sequence[str], left: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for place, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if place < left else "right")
-    return table
-
-
-def _inside(view: View) -> np.ndarray:
-    top, left = (n // s // 2 * s for n, s in zip(view.overlap.shape, view.scale, strict=True))
-    return view.overlap[top : top + view.scale[0], left : left + view.scale[1]]
-
-
-def _matrix(values: np.ndarray, spread: np.ndarray | None = None) -> str:
-    """Numbers in columns, one row a line."""
-    texts = [[_short(value) if spread is None else _even(value) for value in row] for row in values]
-    if spread is not None:
-        texts = [[f"{t} ±{_even(s)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, spread, strict=True)]
-    width = max(len(text) for row in texts for text in row)
-    return "\n".join(" ".join(text.rjust(width) for text in row) for row in texts)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def _even(value: float) -> str:
-    """Three decimals, so that numbers stand below each other, unless they are too small for it."""
-    return f"{value:.2g}" if 0 < abs(value) < 5e-4 else f"{value:.3f}"
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return "×".join(map(str, size))
-
-
-def _spectrum(view: View) -> str:
-    if view.profile is None:
-        return view.odd
-    last = len(view.profile) - 1
-    return (
-        f"spectrum of {len(view.pixels)} images, ring 1 to {last}: {_bars([view.profile])[0]}  "
-        f"log10 power {_log(view.profile)[1]:.2f} to {_log(view.profile)[-1]:.2f}"
-    )
-
-
-def _bars(profiles: Sequence[np.ndarray | None]) -> list[str]:
-    """The logarithms of rings 1, 2, ... as bars that share one range; nothing where there is no profile."""
-    logs = [_log(profile)[1:] if profile is not None else np.zeros(0) for profile in profiles]
-    known = np.concatenate([line[np.isfinite(line)] for line in logs])
-    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
-    places = [np.nan_to_num((line - low) / ((high - low) or 1) * 7.999, nan=-1) for line in logs]
-    return ["".join(_BARS[int(place)] if place >= 0 else " " for place in line) for line in places]
-
-
-def _log(power: np.ndarray) -> np.ndarray:
-    """log10, with nan where there is no power at all."""
-    return np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
-
-
-def markdown(views: Sequence[View]) -> str:
-    """The layer tables, for TensorBoard."""
-    texts = []
-    for view in views:
-        head, *rows = view.layers
-        lines = [head, ["---"] * len(head), *rows]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        texts.append(f"**{view.arm}**, {view.moment}; {view.about}\n\n{table}\n\n{view.lattice}")
-    return "\n\n".join([*texts, *views[0].notes])
-
-
-# --- picture --------------------------------------------------------------------------------------------------------
 
 
 def picture(views: Sequence[View]) -> np.ndarray:
@@ -214,7 +39,7 @@ def _draw_one(figure: Any, view: View) -> None:
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
     _write(top, lines, _WIDE)
     axes = middle.subplots(1, 4)
-    _heat(axes[0], _INPUT, "the image", vmax=4)
+    _heat(axes[0], INPUT, "the image", vmax=4)
     _heat(axes[1], view.single, "through a kernel with a single 1", vmax=4)
     _heat(axes[2], view.ones, "through all ones")
     _heat(axes[3], view.overlap, "taps that reach each output pixel", cell=view.scale)
@@ -242,7 +67,7 @@ def _draw_many(figure: Any, views: Sequence[View]) -> None:
     heights = [h for text in lines for h in (0.21 * len(text), 6.2 * side + 0.4)] + [3.6]
     figure.set_size_inches(width, sum(heights) + 0.6)
     one = views[0]
-    figure.suptitle(f"{one.moment}; {one.about}; scale {_times(one.scale)}", fontsize=13, fontweight="bold")
+    figure.suptitle(f"{one.moment}; {one.about}; scale {times(one.scale)}", fontsize=13, fontweight="bold")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights)
     limits = _limits(views)
     for place, (block, text) in enumerate(zip(blocks, lines, strict=True)):
@@ -312,7 +137,7 @@ def _heat(
     rows, columns = values.shape
     inches = axis.figure.get_figure(root=True).get_size_inches()[0] / axis.get_gridspec().ncols
     texts = [
-        _short(value) if spread is None else f"{_even(value)}\n±{_even(spread[place])}"
+        short(value) if spread is None else f"{even(value)}\n±{even(spread[place])}"
         for place, value in np.ndenumerate(values)
     ]
     longest = max(len(line) for text in texts for line in text.splitlines())
@@ -362,7 +187,7 @@ def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> An
         axis.text(0.5, 0.5, textwrap.fill(view.odd, 24), ha="center", va="center", transform=axis.transAxes, fontsize=9)
         axis.set_box_aspect(1)
         return None
-    logs = np.nan_to_num(_log(view.power), nan=limits[0])  # no power at all is the darkest shade
+    logs = np.nan_to_num(log10(view.power), nan=limits[0])  # no power at all is the darkest shade
     logs[0, 0] = np.nan
     return axis.imshow(np.fft.fftshift(logs), cmap="magma", vmin=limits[0], vmax=limits[1])
 
@@ -383,7 +208,7 @@ def _profiles(axis: Any, views: Sequence[View]) -> None:
         rings = np.arange(1, len(view.profile))
         style = styles[number // 10 % 3]
         axis.plot(
-            rings, _log(view.profile)[1:], style, marker="o", markersize=3, color=f"C{number % 10}", label=view.arm
+            rings, log10(view.profile)[1:], style, marker="o", markersize=3, color=f"C{number % 10}", label=view.arm
         )
     axis.set_xlabel("ring: waves across the image", fontsize=9)
     axis.xaxis.get_major_locator().set_params(integer=True)

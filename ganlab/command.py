@@ -1,0 +1,35 @@
+"""How every command ends when it cannot go on: one line on stderr, and a status that says whose turn it is."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+from ganlab.choose import ConfigError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one line for a wrong command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit status 2."""
+        self.exit(2, f"{message}; see python -m {self.prog} --help\n")
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C."""
+    try:
+        yield
+    except ConfigError as error:
+        _leave(error, 2)
+    except (OSError, RuntimeError) as error:
+        _leave(error, 1)
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
+
+
+def _leave(why: object, status: int) -> NoReturn:
+    print(" ".join(str(why).split()), file=sys.stderr)
+    sys.exit(status)

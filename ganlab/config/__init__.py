@@ -1,0 +1,99 @@
+"""The settings of a run, frozen and validated. Everything here is checked before TensorFlow is imported.
+
+A group of settings with a `name` is a choice: the name picks the function in the table of that name elsewhere
+(`UPSAMPLERS`, `OBJECTIVES`, ...), and the other fields are its keyword arguments.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from ganlab.choose import ConfigError, explain
+from ganlab.config.base import Pair, Settings, pair
+from ganlab.config.choices import (
+    R1,
+    R1R2,
+    Adam,
+    Conv,
+    Digits,
+    Metrics,
+    Mnist,
+    NonSaturating,
+    NoPenalty,
+    Relativistic,
+    Training,
+)
+from ganlab.config.generator import Generator
+
+
+class RunConfig(Settings):
+    """Everything that decides a run's result; equal settings give equal bits on a CPU."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    study: str | None
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+    generator: Generator
+    discriminator: Annotated[Conv, Field()]
+    dataset: Annotated[Digits | Mnist, Field(discriminator="name")]
+    objective: Annotated[NonSaturating | Relativistic, Field(discriminator="name")]
+    penalty: Annotated[NoPenalty | R1 | R1R2, Field(discriminator="name")]
+    optimizer: Adam
+    training: Training
+    metrics: Metrics
+
+    @field_validator("study")
+    @classmethod
+    def _folder(cls, study: str | None) -> str | None:
+        if study is not None and (not study.strip("./") or "/" in study or "\\" in study):
+            raise ValueError(f"study={study!r} cannot name a folder of outputs/; use a word such as upsampling_digits")
+        return study
+
+    @model_validator(mode="after")
+    def _together(self) -> "RunConfig":
+        self.generator.check(pair(self.dataset.size), self.dataset.channels)
+        if self.discriminator.normalization == "batch" and self.penalty.name != "none":
+            raise ValueError(
+                f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
+                "use penalty=none or discriminator.normalization=none"
+            )
+        return self
+
+
+def parse(tree: dict[str, Any]) -> RunConfig:
+    """Settings from plain values, as YAML or JSON give them; raises ConfigError with one line."""
+    try:
+        return RunConfig.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        raise explain(error, tree) from None
+
+
+def differences(one: RunConfig, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+    """Which settings differ, by dotted name: {name: (value in one, value in other)}."""
+    a, b = flatten(one.model_dump(mode="json")), flatten(other.model_dump(mode="json"))
+    return {key: (a.get(key), b.get(key)) for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)}
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as {dotted name: value}; lists stay whole."""
+    flat = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+__all__ = [
+    "Adam",
+    "ConfigError",
+    "Conv",
+    "Digits",
+    "Generator",
+    "Metrics",
+    "Mnist",
+    "Pair",
+    "RunConfig",
+    "differences",
+    "flatten",
+    "pair",
+    "parse",
+]

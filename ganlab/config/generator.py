@@ -1,0 +1,182 @@
+"""The settings of a generator: its stages, the operator under study, and what fits together."""
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, field_validator
+
+from ganlab.config.base import Count, Kernel, Pair, Settings, pair
+
+Init = Literal["matched", "keras", "dcgan"]
+
+
+class _Operator(Settings):
+    """What every upsampling operator takes."""
+
+    kernel_size: Kernel | tuple[Kernel, Kernel]
+    init: Init
+
+
+class Nearest(_Operator):
+    """Repeat rows and columns, then convolve; `fused` is the same function as one transposed convolution."""
+
+    name: Literal["nearest"]
+    implementation: Literal["fused", "plain"] = "fused"
+
+
+class Bilinear(_Operator):
+    """Interpolate linearly, then convolve."""
+
+    name: Literal["bilinear"]
+
+
+class Transpose(Settings):
+    """One transposed convolution with the stage's scale as its stride; `resize` starts it as what `nearest` is."""
+
+    name: Literal["transpose"]
+    kernel_size: Kernel | tuple[Kernel, Kernel]
+    init: Literal["matched", "keras", "dcgan", "resize"]
+
+
+class PixelShuffle(_Operator):
+    """Convolve to s*s times the channels, then lay them out as pixels."""
+
+    name: Literal["pixel_shuffle"]
+    icnr: bool = False
+    phase_bias: bool = True
+
+
+class Fir(_Operator):
+    """Insert zeros, smooth with a binomial filter, convolve."""
+
+    name: Literal["fir"]
+    implementation: Literal["fused", "plain"] = "fused"
+
+
+class Carafe(_Operator):
+    """Each pixel a weighted mean of its source's neighbourhood, then convolve."""
+
+    name: Literal["carafe"]
+    channels: Count = 64
+    encoder_size: Kernel = 3
+    neighbourhood: Kernel = 5
+
+
+Upsampling = Annotated[Nearest | Bilinear | Transpose | PixelShuffle | Fir | Carafe, Field(discriminator="name")]
+
+
+class Stage(NamedTuple):
+    """One enlargement: channels that come out (null: the image's channels, in the last stage only), and by how much."""
+
+    filters: Count | None
+    scale: Count | Pair
+
+
+class Generator(Settings):
+    """Latents -> dense -> base map -> stages of (activation, enlarge) -> tanh."""
+
+    name: str
+    latent_size: Count
+    base_filters: Count
+    base_size: Count | Pair | None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    normalization: Literal["none", "batch"]
+    activation: Literal["relu", "leaky_relu"]
+    output: Literal["tanh", "linear"]
+    upsampling: Upsampling
+    placement: Literal["all", "last", "all_but_last"]
+    elsewhere: Upsampling
+    parity: Literal["none", "parameters", "macs"]
+    reference: Upsampling
+
+    @field_validator("name")
+    @classmethod
+    def _arm(cls, name: str) -> str:
+        if "-seed" in name or "/" in name or not name:
+            raise ValueError(f"generator.name={name!r} cannot name an arm; use a word without '/' or '-seed'")
+        return name
+
+    @field_validator("stages")
+    @classmethod
+    def _only_last(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        for place, stage in enumerate(stages[:-1]):
+            if stage.filters is None:
+                raise ValueError(
+                    f"generator.stages.{place} has no filters; only the last stage may leave them to the image"
+                )
+        return stages
+
+    @property
+    def operators(self) -> tuple[Upsampling, ...]:
+        """The operator of each stage: `upsampling` where `placement` says so, `elsewhere` in the others."""
+        last = len(self.stages) - 1
+        under_study = {"all": range(last + 1), "last": [last], "all_but_last": range(last)}[self.placement]
+        return tuple(self.upsampling if stage in under_study else self.elsewhere for stage in range(last + 1))
+
+    @property
+    def scale(self) -> Pair:
+        """By how much the stages enlarge the base map together."""
+        scales = [pair(stage.scale) for stage in self.stages]
+        return math.prod(s[0] for s in scales), math.prod(s[1] for s in scales)
+
+    def check(self, size: Pair, channels: int) -> None:
+        """Raise ValueError where images of this size and these channels cannot be made, or not by these kernels."""
+        _check_reach(self, size)
+        for number, (stage, operator) in enumerate(zip(self.stages, self.operators, strict=True)):
+            key = "upsampling" if operator is self.upsampling else "elsewhere"
+            _check_kernel(f"generator.{key}", operator, pair(stage.scale), number)
+        last = self.stages[-1].filters
+        if last not in (None, channels):
+            raise ValueError(
+                f"generator.stages ends in {last} filters; the images have dataset.channels={channels}: "
+                "use that, or null"
+            )
+
+
+def _check_reach(generator: Generator, size: Pair) -> None:
+    """Refuse an image size that the stages cannot make, and say which ones they can."""
+    scale = generator.scale
+    if generator.base_size is None:
+        if all(n % s == 0 for n, s in zip(size, scale, strict=True)):
+            return
+        smaller = tuple(max(n // s, 1) * s for n, s in zip(size, scale, strict=True))
+        larger = tuple(-(-n // s) * s for n, s in zip(size, scale, strict=True))
+        options = [_size(each) for each in sorted({smaller, larger})]
+        raise ValueError(
+            f"dataset.size={_size(size)} cannot be reached by the generator's stages, which enlarge {_size(scale)} "
+            f"times; use {' or '.join(options)}, or other generator.stages"
+        )
+    base = pair(generator.base_size)
+    made = base[0] * scale[0], base[1] * scale[1]
+    if made != size:
+        fits = all(n % s == 0 for n, s in zip(size, scale, strict=True))
+        wanted = f", or generator.base_size={_size((size[0] // scale[0], size[1] // scale[1]))}" if fits else ""
+        raise ValueError(
+            f"dataset.size={_size(size)} cannot be reached from generator.base_size={_size(base)} by the generator's "
+            f"stages, which enlarge {_size(scale)} times; use dataset.size={_size(made)}{wanted}"
+        )
+
+
+def _check_kernel(where: str, operator: Upsampling, scale: Pair, stage: int) -> None:
+    """Refuse a kernel that an operator cannot have at a scale, with the ones it can."""
+    sizes = pair(operator.kernel_size)
+    even = any(k % 2 == 0 for k in sizes)
+    shown = f"{where}.kernel_size={_size(sizes)}"
+    if isinstance(operator, PixelShuffle) and even:
+        raise ValueError(f"{shown} shifts the image of pixel_shuffle by half a pixel; use an odd one")
+    if isinstance(operator, Nearest | Fir) and even and operator.implementation == "fused":
+        raise ValueError(f"{shown} cannot be fused; use an odd one, or {where}.implementation=plain")
+    if isinstance(operator, Carafe) and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
+        raise ValueError(f"{where}.neighbourhood and encoder_size must be odd; use 5 and 3")
+    if isinstance(operator, Transpose) and operator.init == "resize":
+        drawn = [k - s + 1 for k, s in zip(sizes, scale, strict=True)]
+        if any(k < 1 or k % 2 == 0 for k in drawn):
+            fits = _size(tuple(s + 2 for s in scale))
+            raise ValueError(
+                f"{shown} leaves init=resize no odd kernel at scale {_size(scale)} of stage {stage}; "
+                f"use {where}.kernel_size={fits}"
+            )
+
+
+def _size(size: tuple[int, ...]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"[{size[0]},{size[1]}]"

@@ -1,0 +1,82 @@
+"""The folder of a run: whose it is, what stands in it, and who may write there. No TensorFlow."""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ganlab import __version__, device
+from ganlab.choose import ConfigError
+from ganlab.config import RunConfig, differences, parse
+from ganlab.reporting.results import RunResult, read_result, write_json
+
+CONFIG, RESULT, CHECKPOINTS = "config.json", "result.json", "checkpoints"
+
+
+def read_config(directory: Path, setting: str = "") -> RunConfig:
+    """The settings of the run in a folder; raises ConfigError with one line.
+
+    setting: what named the folder, such as `resume=`.
+    """
+    path = directory / CONFIG
+    if not directory.is_dir():
+        raise ConfigError(f"{setting}{directory} is no folder; give that of a run, which holds {CONFIG}")
+    try:
+        return parse(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+
+
+def finished(config: RunConfig, directory: Path) -> RunResult | None:
+    """The result of this very run if it has ended, well or by diverging, which it would do again.
+
+    Raises ConfigError where another run's settings stand in the folder.
+    """
+    if not (directory / CONFIG).exists():
+        return None
+    there = read_config(directory)
+    if odd := differences(there, config):
+        found = ", ".join(f"{key}={json.dumps(old)}, now {json.dumps(new)}" for key, (old, new) in odd.items())
+        raise ConfigError(f"{directory} has {found}; use another folder or study name")
+    if not (directory / RESULT).exists():
+        return None
+    result = read_result(directory / RESULT)
+    return result if result.status in ("finished", "diverged") else None
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """The folder, made if need be, for this process alone; freed by the system however the process ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / ".lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it") from None
+        yield
+
+
+def write_result(config: RunConfig, directory: Path, machine: device.Device, status: str, **facts: Any) -> RunResult:
+    """What is known of a run at its end, or at a stop, as its `result.json`."""
+    from importlib.metadata import version
+
+    libraries = ("tensorflow", "keras", "numpy")
+    result = {
+        "status": status,
+        "variant": config.generator.name,
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),
+        **facts,
+        "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
+        "device": f"{machine.kind}: {machine.name}, {machine.precision}",
+    }
+    write_json(directory / RESULT, result)
+    return read_result(directory / RESULT)
