@@ -242,6 +242,8 @@ def drawn(path):
     ink = np.mean(np.any(pixels < 250, axis=2))
     assert ink > 0.2, f"{path} is nearly blank"
     assert pixels.std() > 20
+    for edge in (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:]):
+        assert (edge == 255).all(), f"{path}: something is cut off at an edge"
     return pixels.shape
 
 

@@ -33,7 +33,7 @@ def picture(views: Sequence[View]) -> np.ndarray:
 def _draw_one(figure: Any, view: View) -> None:
     notes = [line for note in view.notes for line in textwrap.wrap(note, 150)]
     lines = [*_lines(view.layers, left=2), "", *notes]
-    heights = [0.21 * len(lines), 3.3, 3.3]
+    heights = [0.21 * len(lines), 3.3, 4.0]
     figure.set_size_inches(_WIDE, sum(heights) + 0.7)
     figure.suptitle(f"{view.arm}, {view.moment}; {view.about}", fontsize=13, fontweight="bold")
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
