@@ -1,23 +1,48 @@
 """TensorFlow, started once and quietly, with the threads, precision and determinism that a run asks for."""
 
 import contextlib
+import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ganlab.choose import ConfigError
 
 
 @dataclass(frozen=True)
 class Device:
-    """What a run computes on: `cpu` or `gpu`, its name, and the precision that was chosen."""
+    """What a run computes on: `cpu` or `gpu`, its name, the precision that was chosen, and TensorFlow's strategy.
+
+    replicas: devices that share a batch, over all workers.
+    """
 
     kind: str
     name: str
     precision: str
+    strategy: Any
+    replicas: int
+
+
+def worker() -> int:
+    """Which of several worker processes this is, 0 the first: TF_CONFIG says it, TensorFlow's own variable."""
+    task = _cluster().get("task", {})
+    return int(task.get("index", 0)) + (1 if task.get("type") == "worker" and "chief" in _workers() else 0)
+
+
+def _cluster() -> dict[str, Any]:
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        return json.loads(text) if text else {}
+    except json.JSONDecodeError:
+        raise ConfigError("TF_CONFIG is no JSON; see TensorFlow's guide to training with several workers") from None
+
+
+def _workers() -> dict[str, list[str]]:
+    return _cluster().get("cluster", {})
 
 
 @contextlib.contextmanager
@@ -39,11 +64,12 @@ def _silence() -> Iterator[None]:
             os.close(saved)
 
 
-def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = False) -> Device:
+def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = False, replicas: int = 1) -> Device:
     """Import TensorFlow and prepare the process; precision and threads are global to it.
 
     oneDNN's kernels are asked for on every CPU: TensorFlow leaves them off on those without AVX-512, where they make
-    a training step three times faster. Raises ConfigError for a precision that the device lacks.
+    a training step three times faster. replicas: GPUs of this process that share each batch, or equal parts of its CPU
+    where there is none. Raises ConfigError for a precision or a number of GPUs that the machine lacks.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -56,10 +82,18 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(min(threads, 2))
+        if gpus and replicas > len(gpus):
+            raise ConfigError(f"training.replicas={replicas} needs as many GPUs; this machine has {len(gpus)}")
+        gpus = gpus[:replicas]
+        if gpus:
+            tf.config.set_visible_devices(gpus, "GPU")
+        elif replicas > 1:
+            _divide_cpu(replicas)
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         if deterministic:
             tf.config.experimental.enable_op_determinism()
+        strategy = _strategy(replicas, bool(gpus))
         tf.zeros(1)  # devices are set up, and talk, at the first operation
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
     if precision == "auto":
@@ -68,9 +102,30 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     if precision == "mixed_float16" and not gpus:
         raise ConfigError("precision=mixed_float16 needs a GPU; use float32 or mixed_bfloat16 on this CPU")
     keras.config.set_dtype_policy(precision)
-    if gpus:
-        return Device("gpu", details.get("device_name", "GPU"), precision)
-    return Device("cpu", _processor(), precision)
+    name = details.get("device_name", "GPU") if gpus else _processor()
+    return Device("gpu" if gpus else "cpu", name, precision, strategy, strategy.num_replicas_in_sync)
+
+
+def _divide_cpu(replicas: int) -> None:
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * replicas
+    if tf.config.get_logical_device_configuration(cpu) != parts:
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def _strategy(replicas: int, gpu: bool) -> Any:
+    """How TensorFlow spreads the work: not at all, over the devices of this process, or over several workers."""
+    import tensorflow as tf
+
+    if sum(len(places) for kind, places in _workers().items() if kind in ("chief", "worker")) > 1:
+        if replicas > 1 and not gpu:
+            raise ConfigError(f"training.replicas={replicas} parts of a CPU and TF_CONFIG's workers exclude each other")
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([f"{'GPU' if gpu else 'CPU'}:{n}" for n in range(replicas)])
 
 
 def _processor() -> str:

@@ -40,8 +40,8 @@ def draw(options: argparse.Namespace) -> str:
     if options.walk:
         out = options.out or options.run / f"walk-step-{step:08d}.gif"
         one, other = painter.latents(stream, 2 * _WALKERS).reshape(2, _WALKERS, -1)
-        angles = np.linspace(0, 2 * np.pi, options.frames, endpoint=False, dtype=np.float32)
-        frames = (np.cos(angle) * one + np.sin(angle) * other for angle in angles)  # stays normal, ends where it began
+        angles = np.linspace(0, 2 * np.pi, options.frames, endpoint=False)
+        frames = (painter.between(one, other, angle) for angle in angles)  # ends where it began
         grids.save_gif(out, [grids.grid(painter.paint(frame), columns=4) for frame in frames], 0.08)
         return f"a walk of {options.frames} frames at step {step}: {out}"
     pixels = painter.invent(stream, options.count)

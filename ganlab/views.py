@@ -94,10 +94,10 @@ def _view(
     from ganlab.data.batches import to_pixels
     from ganlab.evaluation.spectrum import power_spectrum, radial_profile
     from ganlab.nets import anatomy
-    from ganlab.training.randomness import latents
+    from ganlab.run import Painter
 
     settings, scale = config.generator, _scale(config)
-    z = latents(config.seed, "latents/inspect", 0, (IMAGES, settings.latent_size)).numpy()
+    z = Painter(generator, config).latents("latents/inspect", IMAGES)
     images = generator(z, training=False).numpy()
     power = profile = None
     odd = ""

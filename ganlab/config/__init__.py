@@ -11,20 +11,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.choose import ConfigError, explain
 from ganlab.config.base import Pair, Settings, pair
-from ganlab.config.choices import (
-    R1,
-    R1R2,
-    Adam,
-    Conv,
-    Digits,
-    Metrics,
-    Mnist,
-    NonSaturating,
-    NoPenalty,
-    Relativistic,
-    Training,
-)
+from ganlab.config.choices import Conv, Digits, Metrics, Mnist, Objective, Penalty
 from ganlab.config.generator import Generator
+from ganlab.config.training import Adam, Augment, Training, profiled
 
 
 class RunConfig(Settings):
@@ -36,9 +25,11 @@ class RunConfig(Settings):
     generator: Generator
     discriminator: Annotated[Conv, Field()]
     dataset: Annotated[Digits | Mnist, Field(discriminator="name")]
-    objective: Annotated[NonSaturating | Relativistic, Field(discriminator="name")]
-    penalty: Annotated[NoPenalty | R1 | R1R2, Field(discriminator="name")]
+    conditional: bool
+    objective: Objective
+    penalty: Penalty
     optimizer: Adam
+    augment: Augment
     training: Training
     metrics: Metrics
 
@@ -57,7 +48,20 @@ class RunConfig(Settings):
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
                 "use penalty=none or discriminator.normalization=none"
             )
+        training = self.training
+        if training.batch_size % training.replicas:
+            raise ValueError(
+                f"training.batch_size={training.batch_size} cannot be shared by training.replicas={training.replicas}; "
+                "use a multiple"
+            )
+        if training.compile == "xla" and training.replicas > 1:
+            raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
         return self
+
+    @property
+    def classes(self) -> int:
+        """How many classes both networks are told; 0: none."""
+        return self.dataset.classes if self.conditional else 0
 
 
 def parse(tree: dict[str, Any]) -> RunConfig:
@@ -84,6 +88,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 __all__ = [
     "Adam",
+    "Augment",
     "ConfigError",
     "Conv",
     "Digits",
@@ -96,4 +101,5 @@ __all__ = [
     "flatten",
     "pair",
     "parse",
+    "profiled",
 ]

@@ -1,6 +1,6 @@
 """The settings of everything beside the generator."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,26 @@ class NonSaturating(Settings):
     """Goodfellow's objective with the generator's -log D."""
 
     name: Literal["non_saturating"]
+    label_smoothing: Fraction = 0.0
+
+
+class Hinge(Settings):
+    """Scores beyond 1 on the right side cost nothing."""
+
+    name: Literal["hinge"]
+
+
+class LeastSquares(Settings):
+    """Scores towards 1 and 0."""
+
+    name: Literal["least_squares"]
+    label_smoothing: Fraction = 0.0
+
+
+class Wasserstein(Settings):
+    """The difference of the mean scores."""
+
+    name: Literal["wasserstein"]
 
 
 class Relativistic(Settings):
@@ -32,30 +52,45 @@ class Relativistic(Settings):
     name: Literal["relativistic"]
 
 
+class RelativisticAverage(Settings):
+    """Each score against the mean of the other side."""
+
+    name: Literal["relativistic_average"]
+
+
+Objective = Annotated[
+    NonSaturating | Hinge | LeastSquares | Wasserstein | Relativistic | RelativisticAverage,
+    Field(discriminator="name"),
+]
+
+
 class NoPenalty(Settings):
     """The discriminator is left alone."""
 
     name: Literal["none"]
 
+    @property
+    def every_steps(self) -> int:
+        """As if it were taken in each update."""
+        return 1
 
-class R1(Settings):
-    """Squared gradient at real images."""
 
-    name: Literal["r1"]
+class GradientPenalty(Settings):
+    """What steep scores cost: at real images, at generated ones, at both, or between them."""
+
+    name: Literal["r1", "r2", "r1_r2", "interpolation", "zero_centred"]
     weight: Positive
+    every_steps: Count = 1
 
 
-class R1R2(Settings):
-    """Squared gradient at real and at generated images."""
-
-    name: Literal["r1_r2"]
-    weight: Positive
+Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 
 
 class Digits(Settings):
     """scikit-learn's 1797 handwritten digits, 8x8."""
 
     name: Literal["digits"]
+    classes: ClassVar[int] = 10
     size: Count | Pair
     channels: Literal[1, 3]
     held_out: Annotated[float, Field(gt=0, lt=1)]
@@ -65,35 +100,10 @@ class Mnist(Settings):
     """The 70,000 digits of LeCun, Cortes and Burges, 28x28."""
 
     name: Literal["mnist"]
+    classes: ClassVar[int] = 10
     size: Count | Pair
     channels: Literal[1, 3]
     path: str | None
-
-
-class Adam(Settings):
-    """Kingma and Ba 2015, one for each network; rates fall along a cosine to `final_rate` of their start."""
-
-    g_learning_rate: Positive
-    d_learning_rate: Positive
-    final_rate: Annotated[float, Field(gt=0, le=1)]
-    beta_1: Fraction
-    beta_2: Fraction
-    epsilon: Positive
-
-
-class Training(Settings):
-    """How long, in what portions, and how often something is written."""
-
-    steps: Count
-    batch_size: Count
-    steps_per_call: Count
-    half_life_images: NotNegative
-    log_every_steps: Count
-    sample_every_steps: Count
-    save_every_steps: Count
-    keep_checkpoints: Count
-    threads: Annotated[int, Field(ge=0)]
-    deterministic: bool
 
 
 class Metrics(Settings):

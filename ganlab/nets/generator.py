@@ -10,7 +10,7 @@ from ganlab.nets.upsampling import UPSAMPLERS
 
 
 def build_generator(
-    settings: Generator, image_shape: tuple[int, int, int], seed_of: Callable[[str], int]
+    settings: Generator, image_shape: tuple[int, int, int], seed_of: Callable[[str], int], classes: int = 0
 ) -> keras.Model:
     """Latents [B, latent_size] -> images [B,H,W,C], float32 under every precision; in [-1, 1] with a tanh output.
 

@@ -3,9 +3,11 @@
 import contextlib
 import json
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 from ganlab import device
@@ -36,14 +38,24 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult
     done = finished(config, directory)
     if done is not None:
         return done
-    with claimed(directory), _asked_to_stop() as stopping:
+    origin = directory / CHECKPOINTS
+    with contextlib.ExitStack() as stack:
+        if device.worker():  # the first worker's files are the run's; the others write what nobody needs
+            directory, quiet = Path(stack.enter_context(tempfile.TemporaryDirectory())), True
+        stack.enter_context(claimed(directory))
+        stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
+        training = config.training
         machine = device.start(
-            config.precision, threads=config.training.threads, deterministic=config.training.deterministic
+            config.precision,
+            threads=training.threads,
+            deterministic=training.deterministic,
+            replicas=training.replicas,
         )
         try:
-            return _train(config, directory, machine, stopping, quiet)
+            with machine.strategy.scope():
+                return _train(config, directory, origin, machine, stopping, quiet)
         except (ConfigError, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -52,58 +64,45 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult
 
 
 def _train(
-    config: RunConfig, directory: Path, machine: device.Device, stopping: Callable[[], bool], quiet: bool
+    config: RunConfig,
+    directory: Path,
+    origin: Path,
+    machine: device.Device,
+    stopping: Callable[[], bool],
+    quiet: bool,
 ) -> RunResult:
+    """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     import tensorflow as tf
 
-    from ganlab.data.batches import order, to_images
     from ganlab.data.sources import SOURCES
     from ganlab.evaluation.evaluate import Measures, describe
     from ganlab.nets.anatomy import receptive_field, stages_of
     from ganlab.nets.cost import multiplications
+    from ganlab.nets.discriminator import power_iteration
+    from ganlab.nets.normalization import recompute_statistics
     from ganlab.nets.portable import save_portable
     from ganlab.reporting import grids
     from ganlab.reporting.progress import Progress
     from ganlab.reporting.records import Records
+    from ganlab.run.play import make_deal, make_game
     from ganlab.training import checkpoints
+    from ganlab.training.replicas import agreed
     from ganlab.training.loop import DivergedError, Event, fit, take_means
-    from ganlab.training.objectives import OBJECTIVES
-    from ganlab.training.penalties import PENALTIES
-    from ganlab.training.randomness import latents, stream_key
+    from ganlab.training.profile import Profile
     from ganlab.training.step import make_steps
 
     training = config.training
     split = SOURCES[config.dataset.name](config.dataset)
-    images = len(split.train.pixels)
-    if training.batch_size > images:
-        raise ConfigError(
-            f"training.batch_size={training.batch_size} is more than the {images} training images there are"
-        )
-    if len(split.held_out.pixels) <= config.metrics.neighbours or config.metrics.images <= config.metrics.neighbours:
-        raise ConfigError(
-            f"metrics.neighbours={config.metrics.neighbours} needs more images than that; "
-            f"there are {min(len(split.held_out.pixels), config.metrics.images)} to measure with"
-        )
+    _check(config, split, machine.replicas)
     gan = build_gan(config)
     tensors = gan.tensors()
-    restored = checkpoints.restore(directory / CHECKPOINTS, tensors)
+    restored = checkpoints.restore(origin, tensors)
     start = restored.step if restored else 0
     record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}}
 
-    pixels = tf.constant(split.train.pixels)
-    shuffle = stream_key(config.seed, "order")
-    penalty_settings = config.penalty.model_dump()
-    penalty = PENALTIES[penalty_settings.pop("name")]
-    steps = make_steps(
-        gan,
-        OBJECTIVES[config.objective.name](),
-        lambda judge, real, fake: penalty(judge, real, fake, **penalty_settings),
-        batch=lambda step: to_images(tf.gather(pixels, order(shuffle, step, training.batch_size, images))),
-        noise=lambda stream, step: latents(
-            config.seed, stream, step, (training.batch_size, config.generator.latent_size)
-        ),
-        half_life_images=training.half_life_images,
-    )
+    power = partial(power_iteration, gan.discriminator)
+    steps = make_steps(gan, make_game(config, power), make_deal(config, split.train), xla=training.compile == "xla")
+    per_step = training.batch_size * training.discriminator_steps
     painter = Painter(gan.average, config)
     traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
     measures = Measures(config.metrics, split.held_out.pixels, split.train.pixels)
@@ -113,30 +112,38 @@ def _train(
 
     with (
         Records(directory, step=start, resume=record["records"]) as records,
-        Progress(training.steps, start, unit_images=training.batch_size, quiet=quiet) as progress,
+        Progress(training.steps, start, unit_images=per_step, quiet=quiet) as progress,
     ):
 
         def log(step: int) -> None:
             count = step - (step - 1) // training.log_every_steps * training.log_every_steps
             means = take_means(gan, count)
             now = time.perf_counter()
-            rate = (step - last_record[0]) * training.batch_size / (now - last_record[1])
+            rate = (step - last_record[0]) * per_step / (now - last_record[1])
             last_record[:] = step, now
-            means |= {"speed/images_per_second": rate, **traces()}
-            records.scalars(step, step * training.batch_size, clock.seconds(), means)
+            means |= {"speed/images_per_second": rate, **gan.skips(), **traces()}
+            records.scalars(step, step * per_step, clock.seconds(), means)
             progress.update(step, {tag: value for tag, value in means.items() if tag.startswith("loss/")})
 
+        @lru_cache(1)
+        def refresh(step: int) -> None:
+            if training.average_statistics == "recompute":
+                recompute_statistics(gan.average, painter.batches(training.batch_size))
+
         def sample(step: int) -> None:
+            refresh(step)
             picture = grids.grid(painter.invent("latents/samples", 64))
             grids.save_png(directory / "samples" / f"step-{step:08d}.png", picture)
             records.image(step, "samples", picture)
 
         def evaluate(step: int) -> None:
+            refresh(step)
             measured.update(measures(painter.invent("latents/evaluation", measures.protocol.n_fake)))
             tags = {f"metric/{name}": value for name, value in measured.items()}
-            records.scalars(step, step * training.batch_size, clock.seconds(), tags)
+            records.scalars(step, step * per_step, clock.seconds(), tags)
 
         def save(step: int) -> None:
+            refresh(step)
             if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
                 raise DivergedError(f"a weight is no longer finite at step {step}")
             kept = {"seconds": clock.seconds(), "records": records.position(), "measured": measured}
@@ -150,7 +157,10 @@ def _train(
             records.text(0, "settings", _as_markdown(config))
             records.hyperparameters(_hyperparameters(config), trial=config.generator.name)
             sample(0)
+        profile = Profile(directory, training.profile)
+        profile(start)
         events = [
+            Event(None, profile, at=profile.steps),
             Event(training.log_every_steps, log),
             Event(training.sample_every_steps, sample),
             Event(config.metrics.every_steps, evaluate),
@@ -158,9 +168,9 @@ def _train(
         ]
         status, error = "finished", None
         try:
-            if not fit(gan, steps, training.steps, training.steps_per_call, events, stopping):
+            if not fit(gan, steps, training.steps, training.steps_per_call, events, agreed(stopping)):
                 status = "interrupted"
-                save(int(gan.step))
+                save(int(gan.step.numpy()))
         except DivergedError as problem:
             good = checkpoints.newest(directory / CHECKPOINTS)
             status = "diverged"
@@ -170,7 +180,7 @@ def _train(
         if status != "interrupted":
             records.finished(status == "finished")
 
-    seen = int(gan.step) * training.batch_size
+    seen = int(gan.step.numpy()) * per_step
     written, judged = multiplications(gan.generator), multiplications(gan.discriminator)
     return write_result(
         config,
@@ -183,6 +193,8 @@ def _train(
         protocol=describe(measures.protocol),
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
+        replicas=machine.replicas,
+        skipped={"generator": int(gan.g_optimizer.skipped.numpy()), "discriminator": int(gan.d_optimizer.skipped.numpy())},
         receptive_field=list(receptive_field(stages_of(gan.generator))),
         images_seen=seen,
         seconds=clock.seconds(),
@@ -190,6 +202,34 @@ def _train(
         source=split.train.source,
         **({"error": error} if error else {}),
     )
+
+
+def _check(config: RunConfig, split, replicas: int) -> None:
+    """Refuse settings that these images or devices cannot serve; ConfigError."""
+    training, metrics, images = config.training, config.metrics, len(split.train.pixels)
+    if training.batch_size > images:
+        raise ConfigError(
+            f"training.batch_size={training.batch_size} is more than the {images} training images there are"
+        )
+    if training.batch_size % replicas:
+        raise ConfigError(
+            f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
+            "use a multiple"
+        )
+    measured = min(len(split.held_out.pixels), metrics.images)
+    if measured <= metrics.neighbours:
+        raise ConfigError(
+            f"metrics.neighbours={metrics.neighbours} needs more images than that; "
+            f"there are {measured} to measure with"
+        )
+    labels = split.train.labels
+    if config.conditional and labels is None:
+        raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
+    if config.conditional and not (labels.min() >= 0 and labels.max() < config.classes):
+        raise ConfigError(
+            f"conditional=true needs labels from 0 to {config.classes - 1}; "
+            f"there are {labels.min()} to {labels.max()}"
+        )
 
 
 @contextlib.contextmanager

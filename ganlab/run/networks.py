@@ -1,7 +1,7 @@
 """The networks of a run: built from its settings, opened from its checkpoints, asked for images and traces."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ganlab import device
@@ -17,28 +17,53 @@ def build_gan(config: RunConfig):
     from ganlab.nets.discriminator import DISCRIMINATORS
     from ganlab.nets.generator import build_generator
     from ganlab.nets.parity import at_parity
+    from ganlab.training.adam import Adam
     from ganlab.training.randomness import stream_key
-    from ganlab.training.state import Gan, make_optimizer
+    from ganlab.training.state import Gan
     from ganlab.training.step import LOGS
 
-    shape = image_shape(config)
+    shape, training = image_shape(config), config.training
+    half = keras.config.dtype_policy().compute_dtype
 
     def seed_of(name: str) -> int:
         return stream_key(config.seed, f"init/{name}")
 
-    def optimizer(rate: float) -> keras.optimizers.Optimizer:
-        scaled = keras.config.dtype_policy().compute_dtype == "float16"
-        return make_optimizer(config.optimizer, rate, config.training.steps, loss_scaled=scaled)
+    def discriminator():
+        build = DISCRIMINATORS[config.discriminator.name]
+        return build(config.discriminator, shape, seed_of, classes=config.classes)
 
-    generator = at_parity(config.generator, shape)
+    def adam(network, rate: float, updates: int, lazy: int = 1) -> Adam:
+        weights = [variable.value for variable in network.trainable_variables]
+        return Adam(weights, config.optimizer, rate, updates, loss_scaled=half == "float16", lazy=lazy)
+
+    settings = at_parity(config.generator, shape)
+    generator, average = (build_generator(settings, shape, seed_of, classes=config.classes) for _ in range(2))
+    judge = precise = discriminator()
+    if half != "float32" and config.penalty.name != "none":
+        with _in_float32():
+            precise = discriminator()
+    updates = training.steps * training.discriminator_steps
     return Gan(
-        build_generator(generator, shape, seed_of),
-        DISCRIMINATORS[config.discriminator.name](config.discriminator, shape, seed_of),
-        build_generator(generator, shape, seed_of),
-        optimizer(config.optimizer.g_learning_rate),
-        optimizer(config.optimizer.d_learning_rate),
+        generator,
+        judge,
+        average,
+        precise,
+        adam(generator, config.optimizer.g_learning_rate, training.steps),
+        adam(judge, config.optimizer.d_learning_rate, updates, lazy=config.penalty.every_steps),
         logs=len(LOGS),
     )
+
+
+@contextlib.contextmanager
+def _in_float32() -> Iterator[None]:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def image_shape(config: RunConfig) -> tuple[int, int, int]:
@@ -57,10 +82,25 @@ class Painter:
         self._config = config
 
     def latents(self, stream: str, count: int):
-        """Standard normal latents [count, Z], float32: the same for every arm of equal seed."""
-        from ganlab.training.randomness import latents
+        """Latents [count, Z+K], float32: standard normal, the same for every arm of equal seed; then the classes.
 
-        return latents(self._config.seed, stream, 0, (count, self._config.generator.latent_size)).numpy()
+        Of a class-conditional generator the last K numbers are the class, one-hot: 0, 1, ..., K-1, 0, ... in turn.
+        """
+        import numpy as np
+
+        from ganlab.training.randomness import normals
+
+        z = normals(self._config.seed, stream, 0, (count, self._config.generator.latent_size)).numpy()
+        classes = self._config.classes
+        return np.concatenate([z, np.eye(classes, dtype=z.dtype)[np.arange(count) % classes]], axis=1) if classes else z
+
+    def between(self, one, other, angle: float):
+        """Latents on the way from one set to another and on to its mirror image: normal throughout, classes kept."""
+        import numpy as np
+
+        size = self._config.generator.latent_size
+        z = np.cos(angle) * one[:, :size] + np.sin(angle) * other[:, :size]
+        return np.concatenate([z.astype(one.dtype), one[:, size:]], axis=1)
 
     def paint(self, z, portion: int = 500):
         """Pixels uint8 [B,H,W,C] from latents [B,Z], in portions that bound the memory."""
@@ -71,6 +111,10 @@ class Painter:
         return np.concatenate(
             [to_pixels(self._generate(z[at : at + portion]).numpy()) for at in range(0, len(z), portion)]
         )
+
+    def batches(self, size: int, count: int = 100):
+        """So many batches of latents [size,Z+K], for batch statistics of the averaged generator."""
+        return [self.latents(f"latents/statistics/{number}", size) for number in range(count)]
 
     def invent(self, stream: str, count: int):
         """Pixels uint8 [count,H,W,C] of a stream's latents."""

@@ -16,14 +16,20 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Event:
-    """`act(step)` whenever the step is a multiple of `every`, and at the end; an `every` of None: at the end only."""
+    """`act(step)` whenever the step is a multiple of `every` or one of `at`, and at the end in any case."""
 
     every: int | None
     act: Callable[[int], None]
+    at: tuple[int, ...] = ()
 
     def due(self, step: int, last: int) -> bool:
         """Whether it is time at this step."""
-        return step == last or (self.every is not None and step % self.every == 0)
+        return step == last or step in self.at or (self.every is not None and step % self.every == 0)
+
+    def next(self, step: int) -> list[int]:
+        """The steps after this one at which it will be time next."""
+        regular = [(step // self.every + 1) * self.every] if self.every else []
+        return regular + [place for place in self.at if place > step]
 
 
 def fit(
@@ -39,9 +45,9 @@ def fit(
     Events run in the order given, exactly at their steps. `stopping()` is asked after every call. Raises DivergedError.
     """
     events = list(events)
-    now = int(gan.step)
+    now = int(gan.step.numpy())
     while now < last:
-        target = min([last, now + portion] + [(now // e.every + 1) * e.every for e in events if e.every])
+        target = min([last, now + portion] + [place for event in events for place in event.next(now)])
         steps(tf.constant(target - now, tf.int64))
         _check_finite(gan, now, target)
         now = target
@@ -56,7 +62,7 @@ def fit(
 def take_means(gan: Gan, count: int) -> dict[str, float]:
     """Means over the `count` steps since the last record, by tag; starts the next sums."""
     sums = gan.sums.numpy()
-    gan.sums.assign(tf.zeros_like(gan.sums))
+    gan.reset_sums()
     return {tag: float(value) / count for tag, value in zip(LOGS, sums, strict=True)}
 
 

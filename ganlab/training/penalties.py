@@ -2,7 +2,8 @@
 
 Each function scores a real and a generated batch and says what the slopes cost: `(judge, real, fake, *, weight)` ->
 (real scores [B], fake scores [B], cost []). Scores come along so that each image is looked at once. Slopes are
-gradients of an image's score with respect to that image, squared and summed in float32 over pixels and channels.
+gradients of an image's score with respect to that image, squared and summed in float32 over pixels and channels. With
+a minibatch standard deviation an image's score depends on its group, and its slope counts that too (Karras 2020).
 """
 
 from collections.abc import Callable
@@ -24,12 +25,47 @@ def r1(judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scor
     return real_scores, judge(fake), weight / 2 * tf.reduce_mean(slopes)
 
 
+def r2(judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
+    """weight/2 times the mean squared gradient at generated images. Mescheder et al. 2018."""
+    fake_scores, slopes = _score_with_slopes(judge, fake)
+    return judge(real), fake_scores, weight / 2 * tf.reduce_mean(slopes)
+
+
 def r1_r2(judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
     """weight/2 times the mean squared gradient at real, plus the same at generated images. Mescheder et al. 2018."""
     scores, slopes = _score_with_slopes(judge, tf.concat([real, fake], axis=0))
     count = tf.shape(real)[0]
     cost = weight / 2 * (tf.reduce_mean(slopes[:count]) + tf.reduce_mean(slopes[count:]))
     return scores[:count], scores[count:], cost
+
+
+def interpolation(
+    judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
+) -> Scored:
+    """weight times the mean of (|gradient| - 1)^2 between real and generated images. Gulrajani et al. 2017.
+
+    mix: where on the line from the generated to the real image of its pair each slope is taken, [B] in 0..1; drawn
+    uniformly here where none is given. arXiv:1704.00028.
+    """
+    slopes = _slopes_between(judge, real, fake, mix)
+    length = tf.sqrt(slopes + 1e-12)  # the root's own slope is infinite at 0
+    return judge(real), judge(fake), weight * tf.reduce_mean((length - 1) ** 2)
+
+
+def zero_centred(
+    judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
+) -> Scored:
+    """weight times the mean squared gradient between real and generated images: as `interpolation`, towards 0.
+
+    Thanh-Tung et al. 2019, arXiv:1902.03984.
+    """
+    return judge(real), judge(fake), weight * tf.reduce_mean(_slopes_between(judge, real, fake, mix))
+
+
+def _slopes_between(judge: Judge, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor | None) -> tf.Tensor:
+    mix = tf.random.uniform([real.shape[0]]) if mix is None else mix
+    between = fake + mix[:, None, None, None] * (real - fake)
+    return _score_with_slopes(judge, between)[1]
 
 
 def _score_with_slopes(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -42,4 +78,13 @@ def _score_with_slopes(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return scores, tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3])
 
 
-PENALTIES: dict[str, Callable[..., Scored]] = {"none": none, "r1": r1, "r1_r2": r1_r2}
+PENALTIES: dict[str, Callable[..., Scored]] = {
+    "none": none,
+    "r1": r1,
+    "r2": r2,
+    "r1_r2": r1_r2,
+    "interpolation": interpolation,
+    "zero_centred": zero_centred,
+}
+MIXED = ("interpolation", "zero_centred")
+"""Those that take `mix`."""

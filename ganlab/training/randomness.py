@@ -14,6 +14,11 @@ def stream_key(seed: int, stream: str) -> int:
     return zlib.crc32(f"{seed}/{stream}".encode()) & 0x7FFFFFFF
 
 
-def latents(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
-    """Standard normal latents [B, Z]: the same (seed, stream, step) gives the same numbers."""
+def normals(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Standard normal numbers, such as latents [B,Z]: the same (seed, stream, step) gives the same numbers."""
     return tf.random.stateless_normal(shape, seed=[stream_key(seed, stream), tf.cast(step, tf.int32)])
+
+
+def uniforms(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """Numbers in [0, 1), drawn in the same way."""
+    return tf.random.stateless_uniform(shape, seed=[stream_key(seed, stream), tf.cast(step, tf.int32)])

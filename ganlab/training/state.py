@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
-from ganlab.config import Adam
+from ganlab.training import replicas
+from ganlab.training.adam import Adam
 
 
 class Gan:
     """The only mutable thing of a run.
 
     generator, discriminator: trained. average: the generator with averaged weights, the one that is measured and kept.
-    step: adversarial steps taken, int64. sums: running sums of what is logged since the last record (see `step.LOGS`),
-    part of the state so that a run may stop between two records and still report the same means.
+    precise: the discriminator's twin in float32, for slopes under mixed precision; the discriminator itself where that
+    is float32. step: adversarial steps taken, int64. sums: running sums of what is logged since the last record (see
+    `step.LOGS`), part of the state so that a run may stop between two records and still report the same means.
     """
 
     def __init__(
@@ -21,31 +23,63 @@ class Gan:
         generator: keras.Model,
         discriminator: keras.Model,
         average: keras.Model,
-        g_optimizer: keras.optimizers.Optimizer,
-        d_optimizer: keras.optimizers.Optimizer,
+        precise: keras.Model,
+        g_optimizer: Adam,
+        d_optimizer: Adam,
         logs: int,
     ):
-        self.generator, self.discriminator, self.average = generator, discriminator, average
+        self.generator, self.discriminator, self.average, self.precise = generator, discriminator, average, precise
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
-        g_optimizer.build(generator.trainable_variables)
-        d_optimizer.build(discriminator.trainable_variables)
         average.set_weights(generator.get_weights())
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.sums = tf.Variable(tf.zeros([logs]), trainable=False, name="sums")
+
+    def judge(self, inputs, *, precise: bool) -> tf.Tensor:
+        """The discriminator's scores [B,1] in training; precise: computed in float32 with the same weights."""
+        if not precise or self.precise is self.discriminator:
+            return self.discriminator(inputs, training=True)
+        trained = self.discriminator
+        scores, _ = self.precise.stateless_call(
+            [variable.value for variable in trained.trainable_variables],
+            [variable.value for variable in trained.non_trainable_variables],
+            inputs,
+            training=True,
+        )
+        return scores
 
     def follow(self, keep: tf.Tensor) -> None:
         """Move the average: keep this share of it, take the rest from the generator (batch statistics too)."""
         for mean, now in zip(self.average.variables, self.generator.variables, strict=True):
             if mean.dtype == "float32":
-                mean.assign(now + (mean - now) * keep)
+                mean, now = mean.value, now.value
+                tf.raw_ops.ResourceApplyGradientDescent(var=mean.handle, alpha=1 - keep, delta=mean - now)
 
     def tensors(self) -> dict[str, tf.Variable]:
         """Every variable under a name that depends on the settings alone."""
         named = {"step": self.step, "sums": self.sums}
-        for owner in ("generator", "discriminator", "average", "g_optimizer", "d_optimizer"):
+        for owner in ("generator", "discriminator", "average"):
             for name, variable in _named(getattr(self, owner).variables):
                 named[f"{owner}/{name}"] = variable.value
+        for owner in ("g_optimizer", "d_optimizer"):
+            named |= {f"{owner}/{name}": variable for name, variable in getattr(self, owner).tensors().items()}
         return named
+
+    def skips(self) -> dict[str, float]:
+        """With loss scaling: updates left out so far and the present scale, by tag and network; else nothing."""
+        both = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
+        scaled = {name: optimizer for name, optimizer in both.items() if optimizer.loss_scaled}
+        return {f"precision/skipped_{name}": float(optimizer.skipped.numpy()) for name, optimizer in scaled.items()} | {
+            f"precision/loss_scale_{name}": float(optimizer.scale.numpy()) for name, optimizer in scaled.items()
+        }
+
+    def reset_sums(self) -> None:
+        """Start the next sums."""
+        self.sums.assign(tf.zeros_like(self.sums))
+
+    def add(self, logs: tf.Tensor) -> None:
+        """Count one step, and add up what it reports."""
+        replicas.assign(self.step, self.step + 1)
+        replicas.assign(self.sums, self.sums + replicas.average([logs])[0])
 
 
 def _named(variables: Iterable[keras.Variable]) -> Iterable[tuple[str, keras.Variable]]:
@@ -56,15 +90,3 @@ def _named(variables: Iterable[keras.Variable]) -> Iterable[tuple[str, keras.Var
             name += "'"
         seen.add(name)
         yield name, variable
-
-
-def make_optimizer(settings: Adam, rate: float, steps: int, *, loss_scaled: bool) -> keras.optimizers.Optimizer:
-    """Adam (Kingma and Ba 2015) whose rate falls along a cosine from `rate` to its final share after `steps` steps.
-
-    loss_scaled: wrap it for float16, so that gradients neither vanish nor overflow.
-    """
-    schedule = rate
-    if settings.final_rate < 1:
-        schedule = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=settings.final_rate)
-    adam = keras.optimizers.Adam(schedule, settings.beta_1, settings.beta_2, settings.epsilon, name="adam")
-    return keras.optimizers.LossScaleOptimizer(adam, name="scaled") if loss_scaled else adam

@@ -1,70 +1,126 @@
 """One adversarial step: the discriminator descends, then the generator, then the average follows."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from ganlab.training import replicas
+from ganlab.training.augment import Draws
 from ganlab.training.objectives import Objective
 from ganlab.training.state import Gan
 
 LOGS = ("loss/discriminator", "loss/generator", "loss/penalty", "score/real", "score/fake")
 """What a step reports, in order; `gan.sums` adds it up between two records."""
 
-RAMP = 0.05
-"""The average's half-life is at most this share of the images seen, so that it forgets the untrained start."""
+
+class Round(NamedTuple):
+    """What one update plays with: images [B,H,W,C] in [-1, 1], their classes one-hot [B,K] or None, latents [B,Z+K].
+
+    mix: [B] in 0..1, for penalties between images. draws: the augmentation's random numbers.
+    """
+
+    real: tf.Tensor
+    classes: tf.Tensor | None
+    latents: tf.Tensor
+    mix: tf.Tensor
+    draws: Draws
+
+
+class Game(NamedTuple):
+    """The rules of a step.
+
+    objective; penalty: (judge, real, fake, mix) -> (real scores, fake scores, cost), taken every `lazy` updates, when
+    it counts `lazy` times; augment: (images, draws) -> images, before each look; share_fakes: the generator learns
+    from the images that the discriminator just saw, instead of fresh ones (a quarter less work for it); power:
+    what the discriminator does before each of its updates (spectral normalisation's power iteration).
+    half_life_images, ramp: of the average, the latter the largest share of the images seen.
+    """
+
+    objective: Objective
+    penalty: Callable | None
+    lazy: int
+    augment: Callable[[tf.Tensor, Draws], tf.Tensor]
+    share_fakes: bool
+    power: Callable[[], None]
+    half_life_images: float
+    ramp: float
 
 
 def make_steps(
-    gan: Gan,
-    objective: Objective,
-    penalty: Callable,
-    batch: Callable[[tf.Tensor], tf.Tensor],
-    noise: Callable[[str, tf.Tensor], tf.Tensor],
-    *,
-    half_life_images: float,
+    gan: Gan, game: Game, deal: Callable[[tf.Tensor], tuple[list[Round], Round]], *, xla: bool = False
 ) -> Callable[[tf.Tensor], None]:
     """Compile `steps(count)`: so many steps in one call, each of which changes `gan` in place.
 
-    batch: step -> real images [B,H,W,C] in [-1, 1]. noise: (stream, step) -> latents [B,Z]. Both are functions of the
-    step alone, so a step does the same wherever a run was stopped before it, and however calls are portioned.
+    deal: step -> the rounds of the discriminator's updates, and the generator's; this replica's part of them. A
+    function of the step alone, so a step does the same wherever a run was stopped before it, and however calls are
+    portioned. It runs outside XLA, where random numbers are others.
     """
 
-    def descend(network, optimizer, tape, loss):
-        weights = network.trainable_variables
-        gradients = tape.gradient(loss, weights)
-        optimizer.apply_gradients(zip(gradients, weights, strict=True))
+    def judge_in(deal: Round, precise: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+        def judge(images: tf.Tensor) -> tf.Tensor:
+            images = game.augment(images, deal.draws)
+            if deal.classes is None:
+                return gan.judge(images, precise=precise)[:, 0]
+            times = images.shape[0] // deal.classes.shape[0]  # real and generated in one batch have equal classes
+            return gan.judge([images, tf.tile(deal.classes, [times, 1])], precise=precise)[:, 0]
 
-    def step() -> None:
-        real = batch(gan.step)
-        size = real.shape[0]
+        return judge
 
-        def judge(images):
-            return gan.discriminator(images, training=True)[:, 0]
+    def score(deal: Round, fake: tf.Tensor, update: tf.Tensor):
+        def plain():
+            judge = judge_in(deal, precise=False)
+            return judge(deal.real), judge(fake), tf.zeros([])
 
-        def invent(stream):
-            return gan.generator(noise(stream, gan.step), training=True)
+        def with_penalty():
+            real_scores, fake_scores, cost = game.penalty(judge_in(deal, precise=True), deal.real, fake, deal.mix)
+            return real_scores, fake_scores, cost * game.lazy
 
-        fake = invent("latents/discriminator")  # outside the tape: only the discriminator moves
+        if game.penalty is None:
+            return plain()
+        return with_penalty() if game.lazy == 1 else tf.cond(update % game.lazy == 0, with_penalty, plain)
+
+    def improve_discriminator(deal: Round, fake: tf.Tensor, update: tf.Tensor):
+        game.power()
         with tf.GradientTape() as tape:
-            real_scores, fake_scores, cost = penalty(judge, real, fake)
-            d_loss = objective.discriminator(real_scores, fake_scores)
-            scaled = gan.d_optimizer.scale_loss(d_loss + cost)
-        descend(gan.discriminator, gan.d_optimizer, tape, scaled)
+            real_scores, fake_scores, cost = score(deal, fake, update)
+            loss = game.objective.discriminator(real_scores, fake_scores)
+            scaled = gan.d_optimizer.scaled(loss + cost)
+        gan.d_optimizer.descend(tape.gradient(scaled, gan.d_optimizer.weights))
+        return loss, cost, tf.reduce_mean(real_scores), tf.reduce_mean(fake_scores)
 
+    def improve_generator(deal: Round, fake: tf.Tensor, made: tf.GradientTape):
+        judge = judge_in(deal, precise=False)
         with tf.GradientTape() as tape:  # real scores matter to relativistic objectives; elsewhere they are pruned
-            g_loss = objective.generator(judge(real), judge(invent("latents/generator")))
-            scaled = gan.g_optimizer.scale_loss(g_loss)
-        descend(gan.generator, gan.g_optimizer, tape, scaled)
+            tape.watch(fake)
+            loss = game.objective.generator(judge(deal.real), judge(fake))
+            scaled = gan.g_optimizer.scaled(loss)
+        weights = gan.g_optimizer.weights
+        gradients = made.gradient(fake, weights, output_gradients=tape.gradient(scaled, fake))
+        return loss, gan.g_optimizer.descend(gradients)
 
-        gan.step.assign_add(1)
-        seen = tf.cast(gan.step * size, tf.float32)
-        gan.follow(keep=0.5 ** (size / tf.maximum(tf.minimum(half_life_images, RAMP * seen), 1e-3)))
-        logs = (d_loss, g_loss, cost, tf.reduce_mean(real_scores), tf.reduce_mean(fake_scores))
-        gan.sums.assign_add(tf.stack(logs))
+    def play(rounds: list[Round], last: Round) -> None:
+        for number, deal in enumerate(rounds):
+            with tf.GradientTape() as made:
+                fake = gan.generator(deal.latents, training=True)
+            update = gan.step * len(rounds) + number
+            d_loss, cost, real_score, fake_score = improve_discriminator(deal, tf.stop_gradient(fake), update)
+        if not game.share_fakes:
+            with tf.GradientTape() as made:
+                fake = gan.generator(last.latents, training=True)
+        g_loss, taken = improve_generator(last, fake, made)
+        seen = sum(deal.real.shape[0] for deal in rounds) * replicas.count()
+        images = tf.cast((gan.g_optimizer.count) * seen, tf.float32)
+        half_life = tf.maximum(tf.minimum(game.half_life_images, game.ramp * images), 1e-3)
+        gan.follow(keep=tf.where(taken, 0.5 ** (seen / half_life), 1.0))
+        gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
+
+    compiled = tf.function(play, jit_compile=True) if xla else play
+    strategy = tf.distribute.get_strategy()
 
     @tf.function
     def steps(count: tf.Tensor) -> None:
         for _ in tf.range(count):
-            step()
+            strategy.run(lambda: compiled(*deal(gan.step)))
 
     return steps

@@ -1,0 +1,70 @@
+"""The settings of training: optimizers, augmentation, how long, on what, and how often something is written."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ganlab.config.base import Count, Fraction, NotNegative, Positive, Settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Adam(Settings):
+    """Kingma and Ba 2015, one for each network; rates rise over a warm-up and fall to `final_rate` of their start."""
+
+    g_learning_rate: Positive
+    d_learning_rate: Positive
+    schedule: Literal["cosine", "linear"]
+    final_rate: Annotated[float, Field(ge=0, le=1)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    beta_1: Fraction
+    beta_2: Fraction
+    epsilon: Positive
+
+
+class Augment(Settings):
+    """What images go through before the discriminator sees them; all 0: nothing."""
+
+    translation: Share
+    cutout: Share
+    color: Share
+    noise: NotNegative
+
+
+class Training(Settings):
+    """How long, in what portions, on which devices, and how often something is written."""
+
+    steps: Count
+    batch_size: Count
+    discriminator_steps: Count
+    share_fakes: bool
+    half_life_images: NotNegative
+    average_ramp: Annotated[float, Field(gt=0, le=1)]
+    average_statistics: Literal["follow", "recompute"]
+    log_every_steps: Count
+    sample_every_steps: Count
+    save_every_steps: Count
+    keep_checkpoints: Count
+    steps_per_call: Count
+    compile: Literal["auto", "graph", "xla"]
+    replicas: Count
+    threads: Annotated[int, Field(ge=0)]
+    deterministic: bool
+    profile: str | None
+
+    @field_validator("profile")
+    @classmethod
+    def _steps(cls, profile: str | None) -> str | None:
+        if profile is not None and profiled(profile) is None:
+            raise ValueError(
+                f"training.profile={profile!r} names no steps; write START:STOP, such as 100:110, with START below STOP"
+            )
+        return profile
+
+
+def profiled(text: str) -> tuple[int, int] | None:
+    """The steps between which a profile is taken, or None where the text does not name any."""
+    start, colon, stop = text.partition(":")
+    if not (colon and start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
+        return None
+    return int(start), int(stop)

@@ -1,0 +1,1 @@
+def recompute_statistics(model, batches): pass

@@ -1,0 +1,77 @@
+"""What the training step plays with: the rules and the rounds, made from a run's settings and images."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ganlab.config import RunConfig
+from ganlab.data.batches import order, to_images
+from ganlab.data.sources import Images
+from ganlab.run.networks import image_shape
+from ganlab.training import augment, replicas
+from ganlab.training.objectives import OBJECTIVES
+from ganlab.training.penalties import MIXED, PENALTIES
+from ganlab.training.randomness import normals, stream_key, uniforms
+from ganlab.training.step import Game, Round
+
+
+def make_game(config: RunConfig, power: Callable[[], None]) -> Game:
+    """The rules of a step. power: what the discriminator does before each update."""
+    rules = config.objective.model_dump()
+    objective = OBJECTIVES[rules.pop("name")](**rules)
+    return Game(
+        objective,
+        _penalty(config),
+        config.penalty.every_steps,
+        lambda images, draws: augment.apply(config.augment, images, draws),
+        config.training.share_fakes,
+        power,
+        config.training.half_life_images,
+        config.training.average_ramp,
+    )
+
+
+def make_deal(config: RunConfig, images: Images) -> Callable[[tf.Tensor], tuple[list[Round], Round]]:
+    """`deal(step)`: this replica's part of every round of a step, a function of (seed, step) alone."""
+    training, batch = config.training, config.training.batch_size
+    number, shape = len(images.pixels), (batch, *image_shape(config))
+    pixels, shuffle = tf.constant(images.pixels), stream_key(config.seed, "order")
+    labels = tf.constant(images.labels, tf.int32) if config.conditional else None
+
+    def a_round(stream: str, update: tf.Tensor, places: tf.Tensor, done: tf.Tensor) -> Round:
+        latents = normals(config.seed, f"latents/{stream}", update, (batch, config.generator.latent_size))
+        classes = None
+        if labels is not None:
+            classes = tf.one_hot(tf.gather(labels, places), config.classes)
+            latents = tf.concat([latents, classes], axis=1)
+        mix = uniforms(config.seed, f"mix/{stream}", update, (batch,))
+        draws = augment.draw(config.augment, config.seed, stream, update, shape, done)
+        return Round(
+            to_images(tf.gather(pixels, replicas.part(places))),
+            None if classes is None else replicas.part(classes),
+            replicas.part(latents),
+            replicas.part(mix),
+            {name: replicas.part(numbers) for name, numbers in draws.items()},
+        )
+
+    def deal(step: tf.Tensor) -> tuple[list[Round], Round]:
+        done = tf.cast(step / training.steps, tf.float32)
+        updates = [step * training.discriminator_steps + n for n in range(training.discriminator_steps)]
+        places = [order(shuffle, update, batch, number) for update in updates]
+        rounds = [a_round("discriminator", update, at, done) for update, at in zip(updates, places, strict=True)]
+        return rounds, a_round("generator", step, places[-1], done)
+
+    return deal
+
+
+def _penalty(config: RunConfig) -> Callable | None:
+    settings = config.penalty.model_dump(exclude={"every_steps"})
+    name = settings.pop("name")
+    if name == "none":
+        return None
+
+    def penalty(judge, real, fake, mix):
+        more = {"mix": mix} if name in MIXED else {}
+        return PENALTIES[name](judge, real, fake, **settings, **more)
+
+    return penalty

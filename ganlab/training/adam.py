@@ -1,0 +1,115 @@
+"""Adam with TensorFlow's fused kernel, a schedule, and loss scaling for float16.
+
+Keras' own takes ten small operations for each weight, which is much of a small network's step on a CPU; and its loss
+scaling does not tell which steps it skipped.
+"""
+
+import math
+
+import tensorflow as tf
+
+from ganlab.config import Adam as Settings
+from ganlab.training import replicas
+
+FIRST_SCALE, CALM = 2.0**15, 2000
+"""Losses are first multiplied by this for float16, and by twice as much after so many finite steps in a row."""
+
+
+class Adam:
+    """Kingma and Ba 2015, arXiv:1412.6980, for the weights of one network.
+
+    count: updates taken. scale: what losses are multiplied by (1 without loss scaling). skipped: updates left out
+    because a gradient was not finite; each halves the scale and advances nothing else.
+    """
+
+    def __init__(
+        self,
+        weights: list[tf.Variable],
+        settings: Settings,
+        rate: float,
+        updates: int,
+        *,
+        loss_scaled: bool = False,
+        lazy: int = 1,
+    ):
+        """updates: after which the schedule ends. lazy: every so many updates a penalty counts so many times over.
+
+        Then the rate is multiplied, and the decays are raised, by lazy/(lazy+1). Karras et al. 2020, arXiv:1912.04958.
+        """
+        correction = lazy / (lazy + 1) if lazy > 1 else 1.0
+        self._settings, self._updates, self.loss_scaled = settings, updates, loss_scaled
+        self.rate = rate * correction
+        self.beta_1, self.beta_2 = settings.beta_1**correction, settings.beta_2**correction
+        self.weights = weights
+        self.first = [_zeros(weight, "first") for weight in weights]
+        self.second = [_zeros(weight, "second") for weight in weights]
+        self.count = tf.Variable(0, dtype=tf.int64, trainable=False, name="count")
+        self.scale = tf.Variable(FIRST_SCALE if loss_scaled else 1.0, trainable=False, name="scale")
+        self.calm = tf.Variable(0, dtype=tf.int64, trainable=False, name="calm")
+        self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False, name="skipped")
+
+    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
+        """The loss whose gradient `descend` expects."""
+        return loss * self.scale if self.loss_scaled else loss
+
+    def descend(self, gradients: list[tf.Tensor]) -> tf.Tensor:
+        """One update from gradients of `scaled(loss)` on this replica; returns whether it was taken, bool []."""
+        gradients = replicas.average(gradients)
+        if not self.loss_scaled:
+            self._apply(gradients)
+            return tf.constant(True)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+
+        def take() -> tf.Tensor:
+            self._apply([gradient / self.scale for gradient in gradients])
+            long = tf.equal(self.calm, CALM - 1)
+            replicas.assign(self.scale, tf.where(long, self.scale * 2, self.scale))
+            replicas.assign(self.calm, tf.where(long, tf.zeros_like(self.calm), self.calm + 1))
+            return tf.constant(True)
+
+        def skip() -> tf.Tensor:
+            replicas.assign(self.scale, self.scale / 2)
+            replicas.assign(self.calm, tf.zeros_like(self.calm))
+            replicas.assign(self.skipped, self.skipped + 1)
+            return tf.constant(False)
+
+        return tf.cond(finite, take, skip)
+
+    def learning_rate(self) -> tf.Tensor:
+        """The rate of the next update: a straight rise over the warm-up, then the fall to the final share."""
+        settings = self._settings
+        taken = tf.cast(self.count, tf.float32)
+        warm = settings.warmup_steps
+        done = tf.clip_by_value((taken - warm) / max(self._updates - warm, 1), 0.0, 1.0)
+        fall = (1 + tf.cos(math.pi * done)) / 2 if settings.schedule == "cosine" else 1 - done
+        share = settings.final_rate + (1 - settings.final_rate) * fall
+        return self.rate * share * (tf.minimum((taken + 1) / warm, 1.0) if warm else 1.0)
+
+    def tensors(self) -> dict[str, tf.Variable]:
+        """What must survive, by names that depend on the order of the weights alone."""
+        named = {"count": self.count, "scale": self.scale, "calm": self.calm, "skipped": self.skipped}
+        for number, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
+            named |= {f"first/{number}": first, f"second/{number}": second}
+        return named
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        rate = self.learning_rate()
+        power = tf.cast(self.count + 1, tf.float32)
+        for weight, first, second, gradient in zip(self.weights, self.first, self.second, gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=first.handle,
+                v=second.handle,
+                beta1_power=self.beta_1**power,
+                beta2_power=self.beta_2**power,
+                lr=rate,
+                beta1=self.beta_1,
+                beta2=self.beta_2,
+                epsilon=self._settings.epsilon,
+                grad=tf.cast(gradient, weight.dtype),
+            )
+        replicas.assign(self.count, self.count + 1)
+
+
+def _zeros(weight: tf.Variable, name: str) -> tf.Variable:
+    return tf.Variable(tf.zeros(weight.shape, weight.dtype), trainable=False, name=name)

@@ -1,0 +1,83 @@
+"""What images go through before the discriminator sees them: differentiable, the same for real and generated ones.
+
+Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, and instance noise: Sonderby et al. 2016, arXiv:1610.04490. Random
+numbers are drawn by `draw` and used by `apply`, so that drawing can stay outside XLA. Images [B,H,W,C].
+"""
+
+import tensorflow as tf
+
+from ganlab.config import Augment
+from ganlab.training.randomness import normals, uniforms
+
+Draws = dict[str, tf.Tensor]
+
+
+def draw(settings: Augment, seed: int, stream: str, step: tf.Tensor, shape: tuple[int, ...], done: tf.Tensor) -> Draws:
+    """The random numbers of one batch of images of this shape, [B,H,W,C]; empty where nothing is asked for.
+
+    done: how much of the training is over, 0 to 1: instance noise falls to nothing along it.
+    """
+    drawn, (batch, height, width, _) = {}, shape
+    if settings.translation or settings.cutout or settings.color:
+        drawn["places"] = uniforms(seed, f"augment/{stream}", step, (batch, 7))
+    if settings.noise:
+        level = settings.noise * (1 - done)
+        drawn["noise"] = level * normals(seed, f"noise/{stream}", step, (batch, height * width * shape[3]))
+    return drawn
+
+
+def apply(settings: Augment, images: tf.Tensor, drawn: Draws) -> tf.Tensor:
+    """Images changed by what was drawn; where twice as many images come, both halves are changed alike."""
+    if not drawn:
+        return images
+    _, height, width, channels = images.shape
+    times = images.shape[0] // next(iter(drawn.values())).shape[0]
+    drawn = {name: tf.tile(numbers, [times, 1]) for name, numbers in drawn.items()}
+    if settings.color:
+        images = _colour(images, settings.color, drawn["places"][:, 4:])
+    if settings.translation:
+        images = _along(images, *(_shift(settings.translation, n, drawn["places"][:, i]) for i, n in
+                                  enumerate((height, width))))  # fmt: skip
+    if settings.cutout:
+        rows, columns = (
+            _hole(settings.cutout, n, drawn["places"][:, 2 + i]) for i, n in enumerate((height, width))
+        )
+        images *= (1 - rows[:, :, None] * columns[:, None, :])[..., None]
+    if settings.noise:
+        images += tf.reshape(drawn["noise"], [-1, height, width, channels])
+    return images
+
+
+def _colour(images: tf.Tensor, share: float, places: tf.Tensor) -> tf.Tensor:
+    """Brightness by up to `share`, saturation by a factor in 1 -+ 2 share, contrast in 1 -+ share."""
+    brightness, saturation, contrast = (places[:, i, None, None, None] * 2 - 1 for i in range(3))
+    images += brightness * share
+    grey = tf.reduce_mean(images, axis=3, keepdims=True)
+    images = grey + (images - grey) * (1 + saturation * min(2 * share, 1.0))
+    mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+    return mean + (images - mean) * (1 + contrast * share)
+
+
+def _shift(share: float, size: int, place: tf.Tensor) -> tf.Tensor:
+    """Matrices [B,size,size] that move a line by a whole number of pixels, at most share*size; zeros come in."""
+    most = round(share * size)
+    steps = tf.floor(place * (2 * most + 1)) - most
+    pixels = tf.range(size, dtype=tf.float32)
+    return tf.cast(tf.equal(pixels[None, :, None] - pixels[None, None, :], steps[:, None, None]), tf.float32)
+
+
+def _along(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Every image with its lines moved by the matrices: linear, so every derivative exists."""
+    batch, height, width, channels = images.shape
+    moved = tf.matmul(rows, tf.reshape(images, [batch, height, width * channels]))
+    moved = tf.transpose(tf.reshape(moved, [batch, height, width, channels]), [0, 2, 1, 3])
+    moved = tf.matmul(columns, tf.reshape(moved, [batch, width, height * channels]))
+    return tf.transpose(tf.reshape(moved, [batch, width, height, channels]), [0, 2, 1, 3])
+
+
+def _hole(share: float, size: int, place: tf.Tensor) -> tf.Tensor:
+    """1 where a line [B,size] is cut out: share*size pixels around a place anywhere on it, cut off at its ends."""
+    side = round(share * size)
+    first = tf.floor(place * (size + 1 - side % 2)) - side // 2
+    pixels = tf.range(size, dtype=tf.float32)[None, :]
+    return tf.cast((pixels >= first[:, None]) & (pixels < first[:, None] + side), tf.float32)
