@@ -17,7 +17,8 @@ from ganlab.choose import ConfigError
 class Device:
     """What a run computes on: `cpu` or `gpu`, its name, the precision that was chosen, and TensorFlow's strategy.
 
-    replicas: devices that share a batch, over all workers.
+    replicas: devices that share a batch, over all workers. bfloat16: whether it computes with that type itself; other
+    CPUs emulate it, which is slow.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Device:
     precision: str
     strategy: Any
     replicas: int
+    bfloat16: bool
 
 
 def worker() -> int:
@@ -96,14 +98,16 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         strategy = _strategy(replicas, bool(gpus))
         tf.zeros(1)  # devices are set up, and talk, at the first operation
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    capable = (
+        details.get("compute_capability", (0, 0)) >= (8, 0) if gpus else bool({"avx512_bf16", "amx_bf16"} & _flags())
+    )
     if precision == "auto":
-        capable = details.get("compute_capability", (0, 0)) >= (8, 0)
         precision = ("mixed_bfloat16" if capable else "mixed_float16") if gpus else "float32"
     if precision == "mixed_float16" and not gpus:
         raise ConfigError("precision=mixed_float16 needs a GPU; use float32 or mixed_bfloat16 on this CPU")
     keras.config.set_dtype_policy(precision)
     name = details.get("device_name", "GPU") if gpus else _processor()
-    return Device("gpu" if gpus else "cpu", name, precision, strategy, strategy.num_replicas_in_sync)
+    return Device("gpu" if gpus else "cpu", name, precision, strategy, strategy.num_replicas_in_sync, capable)
 
 
 def _divide_cpu(replicas: int) -> None:
@@ -129,9 +133,18 @@ def _strategy(replicas: int, gpu: bool) -> Any:
 
 
 def _processor() -> str:
+    names = _processor_lines("model name")
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def _flags() -> set[str]:
+    """The instructions that the CPU has, as Linux names them."""
+    return set(next(iter(_processor_lines("flags")), "").split())
+
+
+def _processor_lines(name: str) -> list[str]:
     try:
         with open("/proc/cpuinfo") as lines:  # noqa: PTH123 - not a file on a disk
-            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+            return [line.split(":", 1)[1].strip() for line in lines if line.startswith(name)]
     except OSError:
-        names = []
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+        return []

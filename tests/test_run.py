@@ -125,7 +125,7 @@ def test_another_seed_gives_another_run(whole, settings, tmp_path):
 
 
 def test_both_arms_start_with_the_same_discriminator_and_see_the_same(settings):
-    from ganlab.training.randomness import latents
+    from ganlab.training.randomness import normals
 
     up, transpose = (build_gan(settings(f"generator={arm}", "seed=5")) for arm in ("upsample", "transpose"))
     for a, b in zip(up.discriminator.get_weights(), transpose.discriminator.get_weights(), strict=True):
@@ -133,19 +133,18 @@ def test_both_arms_start_with_the_same_discriminator_and_see_the_same(settings):
     np.testing.assert_array_equal(up.generator.get_layer("base").kernel, transpose.generator.get_layer("base").kernel)
     other = build_gan(settings("generator=upsample", "seed=6"))
     assert not np.array_equal(other.discriminator.get_weights()[0], up.discriminator.get_weights()[0])
-    one, two = (latents(5, "latents/discriminator", step, (4, 8)).numpy() for step in (0, 1))
+    one, two = (normals(5, "latents/discriminator", step, (4, 8)).numpy() for step in (0, 1))
     assert not np.array_equal(one, two)
-    np.testing.assert_array_equal(one, latents(5, "latents/discriminator", 0, (4, 8)))
-    assert not np.array_equal(one, latents(5, "latents/generator", 0, (4, 8)))
+    np.testing.assert_array_equal(one, normals(5, "latents/discriminator", 0, (4, 8)))
+    assert not np.array_equal(one, normals(5, "latents/generator", 0, (4, 8)))
 
 
 def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypatch):
     """Recorded inside the step itself, not recomputed."""
-    from ganlab.data import batches
-    from ganlab.training import randomness
+    from ganlab.run import play
 
     seen: dict[str, list] = {}
-    order, draw = batches.order, randomness.latents
+    order, draw = play.order, play.normals
 
     def spy_order(*arguments):
         places = order(*arguments)
@@ -157,8 +156,8 @@ def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypa
         tf.py_function(lambda value: seen[arm].append((stream, float(value.numpy().sum()))), [z], [])
         return z
 
-    monkeypatch.setattr(batches, "order", spy_order)
-    monkeypatch.setattr(randomness, "latents", spy_latents)
+    monkeypatch.setattr(play, "order", spy_order)
+    monkeypatch.setattr(play, "normals", spy_latents)
     for arm in ("upsample", "transpose"):
         seen[arm] = []
         run(settings(*SMALL, "training.steps=5", f"generator={arm}"), tmp_path / arm, quiet=True)

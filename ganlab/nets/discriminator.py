@@ -8,7 +8,9 @@ from ganlab.config import Conv
 from ganlab.nets.init import LEAKY, initializer
 
 
-def build_conv(settings: Conv, image_shape: tuple[int, int, int], seed_of: Callable[[str], int], classes: int = 0) -> keras.Model:
+def build_conv(
+    settings: Conv, image_shape: tuple[int, int, int], seed_of: Callable[[str], int], classes: int = 0
+) -> keras.Model:
     """Images [B,H,W,C] in [-1, 1] -> scores [B, 1], float32: strided convolutions with leaky ReLU, then a dense score.
 
     Radford et al. 2016, arXiv:1511.06434, without batch normalisation unless asked for (never at the input).
@@ -42,4 +44,5 @@ def build_conv(settings: Conv, image_shape: tuple[int, int, int], seed_of: Calla
 DISCRIMINATORS = {"conv": build_conv}
 
 
-def power_iteration(model): pass
+def power_iteration(model):
+    pass

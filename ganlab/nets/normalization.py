@@ -1,1 +1,2 @@
-def recompute_statistics(model, batches): pass
+def recompute_statistics(model, batches):
+    pass

@@ -99,6 +99,8 @@ def _train(
     restored = checkpoints.restore(origin, tensors)
     start = restored.step if restored else 0
     record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}}
+    if device.worker():
+        record["records"] = {}  # they stand in the first worker's folder
 
     power = partial(power_iteration, gan.discriminator)
     steps = make_steps(gan, make_game(config, power), make_deal(config, split.train), xla=training.compile == "xla")
@@ -149,6 +151,8 @@ def _train(
             kept = {"seconds": clock.seconds(), "records": records.position(), "measured": measured}
             checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
 
+        if machine.precision == "mixed_bfloat16" and not machine.bfloat16:
+            progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a damaged checkpoint, {line}")
         if restored:
@@ -194,7 +198,10 @@ def _train(
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
         replicas=machine.replicas,
-        skipped={"generator": int(gan.g_optimizer.skipped.numpy()), "discriminator": int(gan.d_optimizer.skipped.numpy())},
+        skipped={
+            "generator": int(gan.g_optimizer.skipped.numpy()),
+            "discriminator": int(gan.d_optimizer.skipped.numpy()),
+        },
         receptive_field=list(receptive_field(stages_of(gan.generator))),
         images_seen=seen,
         seconds=clock.seconds(),
@@ -219,16 +226,14 @@ def _check(config: RunConfig, split, replicas: int) -> None:
     measured = min(len(split.held_out.pixels), metrics.images)
     if measured <= metrics.neighbours:
         raise ConfigError(
-            f"metrics.neighbours={metrics.neighbours} needs more images than that; "
-            f"there are {measured} to measure with"
+            f"metrics.neighbours={metrics.neighbours} needs more images than that; there are {measured} to measure with"
         )
     labels = split.train.labels
     if config.conditional and labels is None:
         raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
     if config.conditional and not (labels.min() >= 0 and labels.max() < config.classes):
         raise ConfigError(
-            f"conditional=true needs labels from 0 to {config.classes - 1}; "
-            f"there are {labels.min()} to {labels.max()}"
+            f"conditional=true needs labels from 0 to {config.classes - 1}; there are {labels.min()} to {labels.max()}"
         )
 
 

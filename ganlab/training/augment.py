@@ -39,9 +39,7 @@ def apply(settings: Augment, images: tf.Tensor, drawn: Draws) -> tf.Tensor:
         images = _along(images, *(_shift(settings.translation, n, drawn["places"][:, i]) for i, n in
                                   enumerate((height, width))))  # fmt: skip
     if settings.cutout:
-        rows, columns = (
-            _hole(settings.cutout, n, drawn["places"][:, 2 + i]) for i, n in enumerate((height, width))
-        )
+        rows, columns = (_hole(settings.cutout, n, drawn["places"][:, 2 + i]) for i, n in enumerate((height, width)))
         images *= (1 - rows[:, :, None] * columns[:, None, :])[..., None]
     if settings.noise:
         images += tf.reshape(drawn["noise"], [-1, height, width, channels])

@@ -1,0 +1,178 @@
+"""What this machine is and what it does with a run's settings: `python -m ganlab.doctor [name=value ...]`."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+from ganlab import device
+from ganlab.command import one_line
+
+_HELP = """\
+ganlab.doctor: the device, its precisions, XLA, versions, threads, memory, and what a training step takes here.
+
+  python -m ganlab.doctor                                      the default settings
+  python -m ganlab.doctor generator=upsample dataset.size=32   those of any run: python -m ganlab.train --help
+
+For each precision and way of compiling it builds the networks, compiles the step and times it for a few seconds; one
+line of advice comes last. Nothing is written.
+"""
+_SECONDS = 3.0  # for which a step is timed, in rounds
+_WORTH = 1.05  # how many times as fast another setting must be to be advised
+_LIBRARIES = ("ganlab-keras", "tensorflow", "keras", "numpy", "hydra-core", "tensorboard")
+
+
+class Timing(NamedTuple):
+    """What a step takes in one precision, compiled in one way; seconds."""
+
+    precision: str
+    compile: str
+    first_call: float
+    step: float
+
+
+def main() -> None:
+    """The command line; exit status 2 for a wrong setting."""
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):
+        print(_HELP, end="")
+        return
+    with one_line():
+        examine(arguments)
+
+
+def examine(overrides: list[str]) -> None:
+    """Print what is known, what was measured, and what to change."""
+    from ganlab.compose import plan
+
+    config = plan(overrides, multirun=False).cells[0].config
+    machine = device.start("float32", threads=config.training.threads)
+    for name, value in facts(machine):
+        print(f"{name:<12} {value}")
+    batch = config.training.batch_size * config.training.discriminator_steps
+    print(f"\n{'precision':<15} {'compile':<8} {'first call':>10} {'a step':>10} {'images/s':>10}")
+    timings = []
+    for timing in measure(config, machine):
+        timings.append(timing)
+        print(
+            f"{timing.precision:<15} {timing.compile:<8} {timing.first_call:>8.1f} s {timing.step * 1e3:>7.2f} ms "
+            f"{batch / timing.step:>10,.0f}",
+            flush=True,
+        )
+    print(f"\n{advice(timings, config.precision, config.training.compile, machine.kind)}")
+
+
+def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
+    """Names and values for people."""
+    import tensorflow as tf
+
+    yield "device", f"{machine.kind}: {machine.name}"
+    if machine.kind == "gpu":
+        gpu = tf.config.list_physical_devices("GPU")[0]
+        details = tf.config.experimental.get_device_details(gpu)
+        build = tf.sysconfig.get_build_info()
+        yield (
+            "GPUs",
+            f"{len(tf.config.list_physical_devices('GPU'))} visible; compute capability "
+            + ".".join(str(part) for part in details.get("compute_capability", ("unknown",))),
+        )
+        yield "driver", f"{_driver()}; TensorFlow built for CUDA {build.get('cuda_version', 'unknown')}"
+    else:
+        yield "GPU", "none that TensorFlow can use (for one: pip install 'ganlab-keras[gpu]')"
+    yield "bfloat16", "native" if machine.bfloat16 else "emulated: correct, but slow"
+    yield "float16", "with loss scaling" if machine.kind == "gpu" else "refused on a CPU"
+    yield "oneDNN", "on" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1" else "off"
+    yield "XLA", "available, " + ", ".join(sorted({d.device_type for d in tf.config.list_logical_devices()}))
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+    yield "threads", f"{threads} for an operation; {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores usable"
+    yield "memory", _memory()
+    yield (
+        "versions",
+        f"Python {platform.python_version()}, "
+        + ", ".join(f"{name} {found}" for name in _LIBRARIES if (found := _version(name))),
+    )
+
+
+def measure(config: Any, machine: device.Device) -> Iterator[Timing]:
+    """Each precision that the device has, in the graph and under XLA, one after the other."""
+    import keras
+
+    precisions = ["float32", "mixed_bfloat16"] + (["mixed_float16"] if machine.kind == "gpu" else [])
+    for precision in precisions:
+        keras.config.set_dtype_policy(precision)
+        for way in ("graph", "xla"):
+            yield Timing(precision, way, *_time(config, xla=way == "xla"))
+    keras.config.set_dtype_policy("float32")
+
+
+def advice(timings: list[Timing], precision: str, compile_: str, kind: str) -> str:
+    """One line: what would be faster than the settings at hand, or that nothing would."""
+    half = "mixed_bfloat16" if any(t.precision == "mixed_float16" for t in timings) else "float32"
+    now = (half if precision == "auto" else precision), ("graph" if compile_ == "auto" else compile_)
+    present = next((t for t in timings if (t.precision, t.compile) == now), timings[0])
+    best = min(timings, key=lambda timing: timing.step)
+    if present.step / best.step >= _WORTH:
+        return (
+            f"advice: precision={best.precision} training.compile={best.compile} is {present.step / best.step:.2f} "
+            f"times as fast as {present.precision} with {present.compile}"
+        )
+    more = "; a GPU would be much faster for larger images" if kind == "cpu" else ""
+    return f"advice: keep precision={present.precision} and training.compile={present.compile}{more}"
+
+
+def _time(config: Any, *, xla: bool) -> tuple[float, float]:
+    """Seconds of the first call, which compiles, and of a step after it: the median of five rounds."""
+    import numpy as np
+    import tensorflow as tf
+
+    from ganlab.data.sources import SOURCES
+    from ganlab.nets.discriminator import power_iteration
+    from ganlab.run.networks import build_gan
+    from ganlab.run.play import make_deal, make_game
+    from ganlab.training.step import make_steps
+
+    gan = build_gan(config)
+    images = SOURCES[config.dataset.name](config.dataset).train
+    game = make_game(config, lambda: power_iteration(gan.discriminator))
+    steps = make_steps(gan, game, make_deal(config, images), xla=xla)
+
+    def seconds(count: int) -> float:
+        before = time.perf_counter()
+        steps(tf.constant(count, tf.int64))
+        gan.step.numpy()
+        return time.perf_counter() - before
+
+    first, second = seconds(1), seconds(1)
+    count = max(1, int(_SECONDS / 5 / second))
+    return first, float(np.median([seconds(count) / count for _ in range(5)]))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _driver() -> str:
+    try:
+        with open("/proc/driver/nvidia/version") as lines:  # noqa: PTH123 - not a file on a disk
+            return " ".join(lines.readline().split()[:9])
+    except OSError:
+        return "driver unknown"
+
+
+def _memory() -> str:
+    try:
+        with open("/proc/meminfo") as lines:  # noqa: PTH123 - not a file on a disk
+            sizes = {line.split(":")[0]: int(line.split()[1]) / 2**20 for line in lines}
+        return f"{sizes['MemAvailable']:.1f} of {sizes['MemTotal']:.1f} GiB free"
+    except (OSError, KeyError):
+        return "unknown"
+
+
+if __name__ == "__main__":
+    main()

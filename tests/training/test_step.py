@@ -1,0 +1,194 @@
+"""One adversarial step: the ways to compile it agree, and every rule does what its name says."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ganlab.data.sources import SOURCES
+from ganlab.nets.discriminator import power_iteration
+from ganlab.run import build_gan
+from ganlab.run.play import make_deal, make_game
+from ganlab.training.adam import Adam
+from ganlab.training.objectives import OBJECTIVES
+from ganlab.training.penalties import PENALTIES
+from ganlab.training.step import LOGS, make_steps
+
+SMALL = (
+    "training.batch_size=16",
+    "generator.latent_size=8",
+    "generator.base_filters=8",
+    "generator.stages=[[8,2],[null,2]]",
+    "discriminator.filters=[8,8]",
+)
+
+
+@pytest.fixture
+def trained(settings):
+    """`trained("penalty=r1", count=3)`: a small gan after so many steps."""
+
+    def train(*overrides, count=3, xla=False, prepare=lambda gan, config: None):
+        config = settings(*SMALL, *overrides)
+        gan = build_gan(config)
+        prepare(gan, config)
+        images = SOURCES[config.dataset.name](config.dataset).train
+        game = make_game(config, lambda: power_iteration(gan.discriminator))
+        make_steps(gan, game, make_deal(config, images), xla=xla)(tf.constant(count, tf.int64))
+        return gan
+
+    return train
+
+
+def values(gan, owner):
+    return {name: tensor.numpy() for name, tensor in gan.tensors().items() if name.startswith(f"{owner}/")}
+
+
+def assert_close(one, other, tolerance):
+    for owner in ("generator", "discriminator", "average"):
+        a, b = values(one, owner), values(other, owner)
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], atol=tolerance, err_msg=name)
+
+
+def moved(one, other, owner):
+    a, b = values(one, owner), values(other, owner)
+    return max(np.abs(a[name] - b[name]).max() for name in a)
+
+
+EVERYTHING = (
+    "augment.translation=0.2",
+    "augment.cutout=0.3",
+    "augment.color=0.2",
+    "augment.noise=0.1",
+    "training.discriminator_steps=2",
+    "conditional=true",
+)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ("objective=relativistic", "penalty=r1_r2"),
+        ("objective=hinge", "penalty=none", "discriminator.normalization=spectral"),
+        ("objective=non_saturating", "penalty=none", "discriminator.normalization=batch", "generator.normalization=batch",
+         "training.share_fakes=true"),
+        ("objective=wasserstein", "penalty=interpolation", *EVERYTHING),
+        ("objective=least_squares", "penalty=r1", "penalty.every_steps=2"),
+    ],
+)  # fmt: skip
+def test_xla_and_graph_train_alike(trained, rules):
+    slow = "optimizer.epsilon=1e-3"  # with a tiny one, Adam's first steps are the signs of rounding errors
+    graph, xla = trained(*rules, slow), trained(*rules, slow, xla=True)
+    assert_close(graph, xla, 1e-4)
+    np.testing.assert_allclose(graph.sums, xla.sums, rtol=1e-3, atol=1e-4)
+
+
+PAIRS = [
+    ("non_saturating", "r1"),
+    ("hinge", "none"),
+    ("least_squares", "r2"),
+    ("wasserstein", "interpolation"),
+    ("relativistic", "r1_r2"),
+    ("relativistic_average", "zero_centred"),
+]
+
+
+def test_the_pairs_below_leave_nothing_out():
+    assert {objective for objective, _ in PAIRS} == OBJECTIVES.keys()
+    assert {penalty for _, penalty in PAIRS} == PENALTIES.keys()
+
+
+@pytest.mark.parametrize(("objective", "penalty"), PAIRS)
+def test_every_objective_and_every_penalty_trains(trained, objective, penalty):
+    gan = trained(f"objective={objective}", f"penalty={penalty}", count=2)
+    assert np.isfinite(gan.sums.numpy()).all()
+    assert int(gan.step) == 2
+    cost = gan.sums.numpy()[LOGS.index("loss/penalty")]
+    assert cost == 0 if penalty == "none" else cost > 0
+
+
+def test_critic_steps_update_the_discriminator_so_often_and_the_generator_once(trained):
+    gan = trained("training.discriminator_steps=3", count=2)
+    assert (int(gan.d_optimizer.count), int(gan.g_optimizer.count), int(gan.step)) == (6, 2, 2)
+
+
+def test_a_lazy_penalty_is_taken_every_so_many_updates_and_counts_as_many_times(trained):
+    every, lazy = (trained("penalty=r1", f"penalty.every_steps={k}", count=1) for k in (1, 4))
+    place = LOGS.index("loss/penalty")
+    assert lazy.sums.numpy()[place] == pytest.approx(4 * every.sums.numpy()[place], rel=1e-5)
+    longer = trained("penalty=r1", "penalty.every_steps=4", count=4)
+    assert longer.sums.numpy()[place] == lazy.sums.numpy()[place]
+
+
+def test_shared_fakes_are_those_that_the_discriminator_saw(trained):
+    """With both rates almost zero the losses are those of one generated batch, or of two."""
+    still = ("optimizer.g_learning_rate=1e-12", "optimizer.d_learning_rate=1e-12", "objective=wasserstein",
+             "penalty=none")  # fmt: skip
+    shared, fresh = (trained(*still, f"training.share_fakes={share}", count=1) for share in ("true", "false"))
+    generator, fake = LOGS.index("loss/generator"), LOGS.index("score/fake")
+    assert shared.sums.numpy()[generator] == pytest.approx(-shared.sums.numpy()[fake], rel=1e-5)
+    assert abs(fresh.sums.numpy()[generator] + fresh.sums.numpy()[fake]) > 1e-4
+
+
+def test_the_average_is_the_published_one(trained):
+    """After one step the half-life is the ramp's: 0.05 x 16 images; what is kept is 0.5^(16 / 0.8)."""
+    before, after = trained(count=0), trained(count=1)
+    keep = 0.5 ** (16 / 0.8)
+    for name, new in values(after, "generator").items():
+        old = values(before, "generator")[name]
+        short = name.removeprefix("generator/")
+        np.testing.assert_allclose(values(after, "average")[f"average/{short}"], new + (old - new) * keep, atol=1e-6)
+    slow = trained("training.average_ramp=1.0", "training.half_life_images=10000", count=1)
+    assert moved(slow, before, "average") == pytest.approx(moved(slow, before, "generator") * 0.5, rel=1e-3)
+
+
+def test_a_skipped_generator_update_moves_neither_the_average_nor_the_schedule(trained):
+    def overflow(gan, config):
+        weights = gan.g_optimizer.weights
+        gan.g_optimizer = Adam(weights, config.optimizer, 1e-3, 10, loss_scaled=True)
+        gan.g_optimizer.scale.assign(np.inf)
+
+    start, gan = trained(count=0), trained(count=3, prepare=overflow)
+    assert moved(start, gan, "generator") == 0
+    assert moved(start, gan, "average") == 0
+    assert moved(start, gan, "discriminator") > 0
+    assert gan.skips() == {"precision/skipped_generator": 3, "precision/loss_scale_generator": np.inf}
+    assert (int(gan.g_optimizer.count), int(gan.step)) == (0, 3)
+
+
+def test_loss_scaling_trains_to_the_same_weights(trained):
+    def scaled(gan, config):
+        both = (("generator", "g"), ("discriminator", "d"))
+        for network, letter in both:
+            weights = [variable.value for variable in getattr(gan, network).trainable_variables]
+            setattr(gan, f"{letter}_optimizer", Adam(weights, config.optimizer, 1e-3, 4000, loss_scaled=True))
+
+    assert_close(trained(), trained(prepare=scaled), 1e-4)
+
+
+def test_classes_reach_both_networks(trained):
+    gan = trained("conditional=true", count=3)
+    assert gan.generator.input_shape == (None, 18)
+    latents = np.zeros((10, 18), np.float32)
+    latents[:, 8:] = np.eye(10)
+    images = gan.generator(latents).numpy()
+    assert len({image.tobytes() for image in images}) == 10
+    scores = gan.discriminator([images[:1].repeat(10, 0), np.eye(10, dtype=np.float32)]).numpy()
+    assert len(set(scores.ravel().tolist())) == 10
+
+
+def test_slopes_are_computed_in_float32_under_mixed_precision(settings):
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        gan = build_gan(settings(*SMALL))
+        images = tf.random.stateless_normal((4, 8, 8, 1), [1, 2])
+        half, whole = gan.judge(images, precise=False), gan.judge(images, precise=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    single = build_gan(settings(*SMALL)).judge(images, precise=True)
+    np.testing.assert_allclose(whole, single, rtol=1e-5)
+    assert np.abs(half - whole).max() > 1e-4
+    gan.discriminator.trainable_variables[0].assign(gan.discriminator.trainable_variables[0] * 2)
+    assert np.abs(gan.judge(images, precise=True) - whole).max() > 1e-3
