@@ -15,7 +15,6 @@ from ganlab.config.choices import (
     R1,
     R1R2,
     Adam,
-    Conv,
     Digits,
     Metrics,
     Mnist,
@@ -24,6 +23,7 @@ from ganlab.config.choices import (
     Relativistic,
     Training,
 )
+from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
 
 
@@ -34,7 +34,7 @@ class RunConfig(Settings):
     study: str | None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     generator: Generator
-    discriminator: Annotated[Conv, Field()]
+    discriminator: Discriminator
     dataset: Annotated[Digits | Mnist, Field(discriminator="name")]
     objective: Annotated[NonSaturating | Relativistic, Field(discriminator="name")]
     penalty: Annotated[NoPenalty | R1 | R1R2, Field(discriminator="name")]
@@ -52,6 +52,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _together(self) -> "RunConfig":
         self.generator.check(pair(self.dataset.size), self.dataset.channels)
+        self.discriminator.check(self.training.batch_size)
         if self.discriminator.normalization == "batch" and self.penalty.name != "none":
             raise ValueError(
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
@@ -87,10 +88,12 @@ __all__ = [
     "ConfigError",
     "Conv",
     "Digits",
+    "Discriminator",
     "Generator",
     "Metrics",
     "Mnist",
     "Pair",
+    "Residual",
     "RunConfig",
     "differences",
     "flatten",
