@@ -67,9 +67,7 @@ class DownConv2D(keras.Layer):
     def build(self, input_shape: Any) -> None:
         """Draw the kernel for the channels that come in."""
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
-        self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False
-        )
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False)
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
 
     def weight(self) -> Any:

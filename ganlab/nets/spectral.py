@@ -1,8 +1,8 @@
 """Spectral normalisation as published: layers whose kernel, as a matrix, has largest singular value 1.
 
 Miyato et al. 2018, arXiv:1802.05957. The kernel that is stored stays as the optimizer leaves it; the one that is used
-is W / sigma with sigma = u'Wv, the gradient goes through sigma, and u and v are constants. Keras' own wrapper differs in
-all of that: it overwrites the stored kernel at every call.
+is W / sigma with sigma = u'Wv, the gradient goes through sigma, and u and v are constants. Keras' own wrapper is
+something else: it overwrites the stored kernel at every call.
 """
 
 from typing import Any
@@ -71,9 +71,7 @@ class SpectralConv2D(Spectral, DownConv2D):
 class SpectralDense(Spectral):
     """A dense layer: [B,n] -> [B,units]."""
 
-    def __init__(
-        self, units: int, *, kernel_initializer: Any = "glorot_uniform", use_bias: bool = True, **kwargs: Any
-    ):
+    def __init__(self, units: int, *, kernel_initializer: Any = "glorot_uniform", use_bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         self.units, self.use_bias = units, use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -81,9 +79,7 @@ class SpectralDense(Spectral):
     def build(self, input_shape: Any) -> None:
         """Draw the kernel and find its singular vectors."""
         shape = (input_shape[-1], self.units)
-        self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False
-        )
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False)
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros") if self.use_bias else None
         self.add_vectors()
 

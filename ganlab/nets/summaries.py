@@ -26,7 +26,7 @@ class MinibatchStd(keras.Layer):
         apart = groups - ops.mean(groups, axis=1, keepdims=True)
         deviation = ops.sqrt(ops.mean(ops.square(apart), axis=1, keepdims=True) + 1e-8)
         spread = ops.mean(deviation, axis=(2, 3, 4), keepdims=True)
-        spread = ops.broadcast_to(spread, ops.shape(groups)[:4] + (1,))
+        spread = ops.broadcast_to(spread, (*ops.shape(groups)[:4], 1))
         spread = ops.cast(ops.reshape(spread, (-1, height, width, 1)), inputs.dtype)
         return ops.concatenate([inputs, spread], axis=-1)
 
