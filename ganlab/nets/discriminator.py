@@ -64,8 +64,9 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
     maps = _with_deviation(settings, activate(maps, "_last"))
     features = PositionSum(dtype="float32", name="positions")(maps)
-    # Positions count as independent in the sum, which then is like so many more inputs.
-    return _scored(settings, inputs, features, seed_of, classes, fan_in=math.prod(maps.shape[1:]), gain=LEAKY)
+    # Behind activations positions are nearly alike, not independent: their sum grows with their number, not its root.
+    alike = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
+    return _scored(settings, inputs, features, seed_of, classes, fan_in=alike, gain=LEAKY)
 
 
 def _convolve(

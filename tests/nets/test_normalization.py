@@ -30,7 +30,7 @@ def trained_once(kind, images, weighted, *, jit=False):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("shape", [(6, 4, 5, 3), (2, 1, 1, 3)])  # of few values, biased and unbiased lie far apart
+@pytest.mark.parametrize("shape", [(6, 4, 5, 3), (2, 1, 2, 3)])  # of few values, biased and unbiased lie far apart
 def test_the_fused_kernel_is_the_stock_layer(shape, jit):
     random = np.random.default_rng(0)
     images = tf.constant(random.normal(1, 2, size=shape).astype(np.float32))
