@@ -369,6 +369,13 @@ def test_a_wrong_question_is_one_line(arguments, monkeypatch, capsys, tmp_path):
     assert WRONG[arguments] in said.err and len(said.err.splitlines()) == 1
 
 
+def test_a_residual_generator_is_looked_into(inspect, tmp_path):
+    said = inspect("generator=transpose", "generator.body=residual", *SMALL, "out=some.png")
+    for line in ("skip1", "repeat2", "image ", "lattice fraction 0.7"):
+        assert line in said
+    drawn(tmp_path / "some.png")
+
+
 def test_a_wrong_setting_and_help_need_no_tensorflow():
     code = (
         "import sys; import ganlab.inspect as t, ganlab.reporting.inspection\n"

@@ -39,7 +39,7 @@ def build_generator(
     maps = keras.layers.Reshape((*base, settings.base_filters), name="base_map")(dense(inputs))
     if classes and settings.upsampling.init not in ("keras", "dcgan"):
         # A one-hot entry has second moment 1/classes where a latent has 1: so that each input counts alike.
-        kernel = keras.ops.convert_to_numpy(dense.kernel).copy()
+        kernel = np.array(dense.kernel)
         kernel[-classes:] *= np.float32(math.sqrt(classes))
         dense.kernel.assign(kernel)
     maps = _BODIES[settings.body](settings, maps, channels, seed_of)

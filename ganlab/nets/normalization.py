@@ -50,7 +50,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
         variance *= (count - 1) / count  # the kernel's is unbiased, Keras keeps the biased one
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+        pairs: Any = ((self.moving_mean, mean), (self.moving_variance, variance))
+        for moving, now in pairs:
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
 

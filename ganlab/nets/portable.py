@@ -66,7 +66,7 @@ def _without_defaults(node: Any) -> Any:
         return node
     node = {key: _without_defaults(value) for key, value in node.items()}
     known = _class_of(node)
-    if known is not None and isinstance(node.get("config"), dict):
+    if known not in (None, keras.layers.Rescaling) and isinstance(node.get("config"), dict):  # it wants each of its own
         defaults = {
             name: parameter.default
             for name, parameter in inspect.signature(known.__init__).parameters.items()

@@ -59,7 +59,7 @@ def _train(
     from ganlab.data.batches import order, to_images
     from ganlab.data.sources import SOURCES
     from ganlab.evaluation.evaluate import Measures, describe
-    from ganlab.nets.anatomy import receptive_field, stages_of
+    from ganlab.nets.fields import seen_by
     from ganlab.nets.cost import multiplications
     from ganlab.nets.portable import save_portable
     from ganlab.reporting import grids
@@ -183,7 +183,7 @@ def _train(
         protocol=describe(measures.protocol),
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
-        receptive_field=list(receptive_field(stages_of(gan.generator))),
+        receptive_field=list(seen_by(gan.generator, gan.generator.layers[-1])),
         images_seen=seen,
         seconds=clock.seconds(),
         images_per_second=seen / clock.seconds(),
