@@ -59,8 +59,8 @@ def _train(
     from ganlab.data.batches import order, to_images
     from ganlab.data.sources import SOURCES
     from ganlab.evaluation.evaluate import Measures, describe
-    from ganlab.nets.fields import seen_by
     from ganlab.nets.cost import multiplications
+    from ganlab.nets.fields import seen_by
     from ganlab.nets.portable import save_portable
     from ganlab.reporting import grids
     from ganlab.reporting.progress import Progress
