@@ -129,7 +129,7 @@ def _time(config: Any, *, xla: bool) -> tuple[float, float]:
     import tensorflow as tf
 
     from ganlab.data.sources import SOURCES
-    from ganlab.nets.discriminator import power_iteration
+    from ganlab.nets.spectral import power_iteration
     from ganlab.run.networks import build_gan
     from ganlab.run.play import make_deal, make_game
     from ganlab.training.step import make_steps

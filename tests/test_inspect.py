@@ -17,6 +17,7 @@ from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.library import options
 from ganlab.nets import anatomy
 from ganlab.nets.cost import multiplications
+from ganlab.nets.fields import receptive_field
 from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.reporting import inspection
 from ganlab.reporting.inspection import terminal
@@ -191,12 +192,12 @@ def test_receptive_field_is_what_gradients_say(operators):
         for place, (name, size, scale, more) in enumerate(operators)
     ]
     seen = seen_by_gradients(stages, 13)
-    assert anatomy.receptive_field(stages) == seen
+    assert receptive_field(stages) == seen
 
 
 def test_receptive_field_by_hand(settings):
-    assert anatomy.receptive_field([]) == (1, 1)
-    fields = {arm: anatomy.receptive_field(anatomy.stages_of(build_gan(settings(f"generator={arm}", *SMALL)).generator))
+    assert receptive_field([]) == (1, 1)
+    fields = {arm: receptive_field(anatomy.stages_of(build_gan(settings(f"generator={arm}", *SMALL)).generator))
               for arm in ("transpose", "transpose_k3", "upsample")}  # fmt: skip
     # Output o of 4x4 reads inputs (o-2)/2 ... (o+1)/2: two of them; two such outputs in a row read up to three.
     assert fields == {"transpose": (3, 3), "transpose_k3": (2, 2), "upsample": (3, 3)}
@@ -366,6 +367,13 @@ def test_a_wrong_question_is_one_line(arguments, monkeypatch, capsys, tmp_path):
     said = capsys.readouterr()
     assert caught.value.code == 2 and said.out == ""
     assert WRONG[arguments] in said.err and len(said.err.splitlines()) == 1
+
+
+def test_a_residual_generator_is_looked_into(inspect, tmp_path):
+    said = inspect("generator=transpose", "generator.body=residual", *SMALL, "out=some.png")
+    for line in ("skip1", "repeat2", "image ", "lattice fraction 0.7"):
+        assert line in said
+    drawn(tmp_path / "some.png")
 
 
 def test_a_wrong_setting_and_help_need_no_tensorflow():

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.choose import ConfigError, explain
 from ganlab.config.base import Pair, Settings, pair
-from ganlab.config.choices import Conv, Digits, Metrics, Mnist, Objective, Penalty
+from ganlab.config.choices import Digits, Metrics, Mnist, Objective, Penalty
+from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
 from ganlab.config.training import Adam, Augment, Training, profiled
 
@@ -23,7 +24,7 @@ class RunConfig(Settings):
     study: str | None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     generator: Generator
-    discriminator: Annotated[Conv, Field()]
+    discriminator: Discriminator
     dataset: Annotated[Digits | Mnist, Field(discriminator="name")]
     conditional: bool
     objective: Objective
@@ -43,6 +44,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _together(self) -> "RunConfig":
         self.generator.check(pair(self.dataset.size), self.dataset.channels)
+        self.discriminator.check(self.training.batch_size)
         if self.discriminator.normalization == "batch" and self.penalty.name != "none":
             raise ValueError(
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
@@ -92,10 +94,12 @@ __all__ = [
     "ConfigError",
     "Conv",
     "Digits",
+    "Discriminator",
     "Generator",
     "Metrics",
     "Mnist",
     "Pair",
+    "Residual",
     "RunConfig",
     "differences",
     "flatten",

@@ -1,23 +1,10 @@
-"""The settings of everything beside the generator."""
+"""The settings of everything beside the networks."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ganlab.config.base import Count, Fraction, NotNegative, Pair, Positive, Settings
-from ganlab.config.generator import Init
-
-
-class Conv(Settings):
-    """Strided convolutions, then one dense score."""
-
-    name: Literal["conv"]
-    filters: Annotated[tuple[Count, ...], Field(min_length=1)]
-    kernel_size: Annotated[int, Field(ge=1, le=31)]
-    stride: Annotated[int, Field(ge=1, le=8)]
-    normalization: Literal["none", "batch"]
-    slope: Annotated[float, Field(ge=0, le=1)]
-    init: Init
+from ganlab.config.base import Count, Fraction, Pair, Positive, Settings
 
 
 class NonSaturating(Settings):

@@ -1,6 +1,7 @@
 """The settings of a generator: its stages, the operator under study, and what fits together."""
 
 import math
+from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -66,20 +67,24 @@ Upsampling = Annotated[Nearest | Bilinear | Transpose | PixelShuffle | Fir | Car
 
 
 class Stage(NamedTuple):
-    """One enlargement: channels that come out (null: the image's channels, in the last stage only), and by how much."""
+    """One enlargement: channels that come out, and by how much.
+
+    filters: null in the last stage only: the image's channels, or, in a residual body, as many as came in.
+    """
 
     filters: Count | None
     scale: Count | Pair
 
 
 class Generator(Settings):
-    """Latents -> dense -> base map -> stages of (activation, enlarge) -> tanh."""
+    """Latents -> dense -> base map -> stages, plain or residual, that enlarge -> tanh."""
 
     name: str
     latent_size: Count
     base_filters: Count
     base_size: Count | Pair | None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    body: Literal["plain", "residual"]
     normalization: Literal["none", "batch"]
     activation: Literal["relu", "leaky_relu"]
     output: Literal["tanh", "linear"]
@@ -113,6 +118,13 @@ class Generator(Settings):
         under_study = {"all": range(last + 1), "last": [last], "all_but_last": range(last)}[self.placement]
         return tuple(self.upsampling if stage in under_study else self.elsewhere for stage in range(last + 1))
 
+    def widths(self, channels: int) -> tuple[int, ...]:
+        """The channels that come out of each stage, for images of so many."""
+        if self.body == "plain":
+            return tuple(stage.filters or channels for stage in self.stages)
+        known = (self.base_filters, *(stage.filters for stage in self.stages))
+        return tuple(filters or before or channels for before, filters in pairwise(known))
+
     @property
     def scale(self) -> Pair:
         """By how much the stages enlarge the base map together."""
@@ -126,7 +138,7 @@ class Generator(Settings):
             key = "upsampling" if operator is self.upsampling else "elsewhere"
             _check_kernel(f"generator.{key}", operator, pair(stage.scale), number)
         last = self.stages[-1].filters
-        if last not in (None, channels):
+        if self.body == "plain" and last not in (None, channels):
             raise ValueError(
                 f"generator.stages ends in {last} filters; the images have dataset.channels={channels}: "
                 "use that, or null"

@@ -1,6 +1,5 @@
 """What a generator is made of, and what its operator does: the numbers behind `ganlab.inspect`. Nothing is trained."""
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -9,8 +8,9 @@ import numpy as np
 
 from ganlab.config import Generator, Pair, pair
 from ganlab.nets.cost import multiplications
+from ganlab.nets.fields import scale_of, seen_by, sources
 from ganlab.nets.upsampling import UPSAMPLERS, transposed_kernel
-from ganlab.nets.upsampling.layers import BilinearConv2D, Carafe2D, FirConv2D, PixelShuffle2D
+from ganlab.nets.upsampling.layers import Carafe2D, PixelShuffle2D
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
@@ -55,11 +55,9 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
     """The layers from the first weights to the image, in order; latents [B,Z] decide the deviations."""
     layers = [layer for layer in generator.layers if not isinstance(layer, keras.layers.InputLayer)]
     outputs = keras.Model(generator.inputs[0], [layer.output for layer in layers])(latents, training=False)
-    found, stages = [], []
+    found = []
     for layer, output in zip(layers, outputs, strict=True):
         values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
-        if layer.name.startswith("stage"):
-            stages.append(layer)
         cost = multiplications(SimpleNamespace(layers=[layer]))  # type: ignore[arg-type] - it reads nothing else
         found.append(
             Part(
@@ -70,7 +68,7 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
                 layer.count_params(),
                 cost.written,
                 cost.executed,
-                receptive_field(stages) if values.ndim == 4 else None,
+                seen_by(generator, layer) if values.ndim == 4 else None,
                 float(values.std()),
             )
         )
@@ -80,51 +78,6 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
 def stages_of(generator: keras.Model) -> list[Any]:
     """The operators in a generator, first to last."""
     return [layer for layer in generator.layers if layer.name.startswith("stage")]
-
-
-def receptive_field(stages: Sequence[Any]) -> Pair:
-    """How many pixels of the first operator's input one pixel of the last one's output sees: (vertical, horizontal).
-
-    Worked out from kernels and scales, not measured: pixel by pixel over one period of the phases, the largest count.
-    That is the distance between the outermost pixels seen, both included; a kernel smaller than its scale leaves
-    some in between unseen, and the border of the image is not regarded.
-    """
-    sides = []
-    for axis in (0, 1):
-        period = int(np.prod([_scale(stage)[axis] for stage in stages], dtype=int))
-        widest = 0
-        for pixel in range(period):
-            low = high = pixel
-            for stage in reversed(stages):
-                low, high = _sources(stage, axis, low, high)
-                if high < low:  # a pixel in a gap between kernels: it sees nothing
-                    break
-            widest = max(widest, high - low + 1)
-        sides.append(widest)
-    return sides[0], sides[1]
-
-
-def _sources(layer: Any, axis: int, low: int, high: int) -> Pair:
-    """The first and last input pixel that the output pixels low...high are computed from, along one axis."""
-    k, s = layer.kernel_size[axis], _scale(layer)[axis]
-    if isinstance(layer, keras.layers.Conv2DTranspose):
-        before = max(k - s, 0) // 2
-        return -((k - 1 - before - low) // s), (high + before) // s
-    if isinstance(layer, PixelShuffle2D):
-        return low // s - k // 2, high // s + k // 2
-    low, high = low - (k - 1) // 2, high + k // 2  # the convolution; then the enlargement before it
-    if isinstance(layer, BilinearConv2D):
-        return (2 * low + 1 - s) // (2 * s), -((s - 2 * high - 1) // (2 * s))
-    if isinstance(layer, FirConv2D):
-        return -((2 * s - 2 - low) // s), (high + s - 1) // s
-    if isinstance(layer, Carafe2D):
-        reach = max(layer.neighbourhood, layer.encoder_size) // 2
-        return low // s - reach, high // s + reach
-    return low // s, high // s
-
-
-def _scale(layer: Any) -> Pair:
-    return pair(layer.strides if isinstance(layer, keras.layers.Conv2DTranspose) else layer.scale)
 
 
 def _kind(layer: Any) -> str:
@@ -214,9 +167,9 @@ def overlap(settings: Generator, scale: Pair, side: int) -> np.ndarray:
 def reach(layer: Any) -> int:
     """From how many input pixels away an output pixel sees: what is nearer to the border is affected by it."""
     distance = 0
-    for axis, s in enumerate(_scale(layer)):
+    for axis, s in enumerate(scale_of(layer)):
         for pixel in range(s):
-            low, high = _sources(layer, axis, pixel, pixel)
+            low, high = sources(layer, axis, pixel, pixel)
             distance = max(distance, -low, high)
     return distance
 
@@ -233,7 +186,7 @@ def phases(layer: Any) -> Phases:
         kernel = transposed_kernel(layer).astype(np.float64)
     except ValueError:
         return measured_phases(layer)
-    scale = _scale(layer)
+    scale = scale_of(layer)
     first = [max(k - s, 0) // 2 for k, s in zip(kernel.shape[:2], scale, strict=True)]
     variance, sums = np.zeros(scale), np.zeros((*scale, *kernel.shape[2:]))
     for y, x in np.ndindex(*scale):
@@ -245,7 +198,7 @@ def phases(layer: Any) -> Phases:
 
 def measured_phases(layer: Any, images: int = 8) -> Phases:
     """The same by trying: white noise for the variance, flat images of one channel each for the sums."""
-    scale, border = _scale(layer), reach(layer)
+    scale, border = scale_of(layer), reach(layer)
     channels = layer.kernel.shape[3 if isinstance(layer, keras.layers.Conv2DTranspose) else 2]
 
     def respond(inputs: np.ndarray) -> np.ndarray:

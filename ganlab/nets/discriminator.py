@@ -1,48 +1,128 @@
-"""The discriminator: images in, one score each out."""
+"""The discriminator: images in, one score each out; of images and their classes, where there are classes."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
-from ganlab.config import Conv
+from ganlab.config import Discriminator
+from ganlab.nets.downsampling import DownConv2D
 from ganlab.nets.init import LEAKY, initializer
+from ganlab.nets.normalization import BatchNormalization
+from ganlab.nets.spectral import SpectralConv2D, SpectralDense
+from ganlab.nets.summaries import MinibatchStd, PositionSum
+
+Shape = tuple[int, int, int]
+SeedOf = Callable[[str], int]
 
 
-def build_conv(
-    settings: Conv, image_shape: tuple[int, int, int], seed_of: Callable[[str], int], classes: int = 0
-) -> keras.Model:
-    """Images [B,H,W,C] in [-1, 1] -> scores [B, 1], float32: strided convolutions with leaky ReLU, then a dense score.
+def build_conv(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, classes: int = 0) -> keras.Model:
+    """Images [B,H,W,C] in [-1, 1] -> scores [B, 1], float32: convolutions with leaky ReLU, then a dense score.
 
     Radford et al. 2016, arXiv:1511.06434, without batch normalisation unless asked for (never at the input).
+    With `classes`, the inputs are [images, one-hot classes [B,classes]].
     """
     inputs = maps = keras.Input(image_shape, name="images")
-    kernel = settings.kernel_size
     for number, filters in enumerate(settings.filters, start=1):
-        fan_in = kernel * kernel * maps.shape[-1]
-        seed = seed_of(f"discriminator/conv{number}")
-        maps = keras.layers.Conv2D(
-            filters,
-            kernel,
-            strides=settings.stride,
-            padding="same",
-            kernel_initializer=initializer(settings.init, fan_in, gain=LEAKY, seed=seed),
-            name=f"conv{number}",
-        )(maps)
-        if settings.normalization == "batch" and number > 1:
-            maps = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm{number}")(maps)
+        batch = settings.normalization == "batch" and number > 1
+        maps = _convolve(settings, maps, filters, seed_of, f"conv{number}", stride=settings.stride, use_bias=not batch)
+        if batch:
+            maps = BatchNormalization(name=f"norm{number}")(maps)
         maps = keras.layers.LeakyReLU(settings.slope, name=f"activation{number}")(maps)
-    maps = keras.layers.Flatten(name="flat")(maps)
-    scores = keras.layers.Dense(
-        1,
-        dtype="float32",
-        kernel_initializer=initializer(settings.init, maps.shape[-1], gain=1.0, seed=seed_of("discriminator/score")),
-        name="score",
-    )(maps)
-    return keras.Model(inputs, scores, name="discriminator")
+    features = keras.layers.Flatten(name="flat")(_with_deviation(settings, maps))
+    return _scored(settings, inputs, features, seed_of, classes, fan_in=features.shape[-1], gain=1.0)
 
 
-DISCRIMINATORS = {"conv": build_conv}
+def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, classes: int = 0) -> keras.Model:
+    """The same of residual blocks: activation, convolution, activation, convolution that makes smaller; and a skip.
+
+    The skip is average pooling and a 1x1 convolution; both ways together are divided by sqrt 2. The first block has no
+    activation in front. Behind the last come an activation, a sum over positions and a dense score. He et al. 2016,
+    arXiv:1603.05027; Miyato and Koyama 2018, arXiv:1802.05637.
+    """
+
+    def activate(maps: Any, name: str) -> Any:
+        if settings.normalization == "batch":
+            maps = BatchNormalization(name=f"norm{name}")(maps)
+        return keras.layers.LeakyReLU(settings.slope, name=f"activation{name}")(maps)
+
+    inputs = maps = keras.Input(image_shape, name="images")
+    bias_counts = settings.normalization != "batch"
+    for number, filters in enumerate(settings.filters, start=1):
+        first = number == 1
+        inner = maps if first else activate(maps, f"{number}a")
+        inner = _convolve(settings, inner, filters if first else maps.shape[-1], seed_of, f"conv{number}a",
+                          gain=1.0 if first else LEAKY, use_bias=bias_counts)  # fmt: skip
+        inner = activate(inner, f"{number}b")
+        inner = _convolve(settings, inner, filters, seed_of, f"conv{number}b", stride=settings.stride)
+        skip = maps
+        if settings.stride > 1:
+            skip = keras.layers.AveragePooling2D(settings.stride, padding="same", name=f"pool{number}")(maps)
+        skip = _convolve(settings, skip, filters, seed_of, f"skip{number}", kernel_size=1, gain=1.0, use_bias=False)
+        maps = keras.layers.Add(name=f"sum{number}")([inner, skip])
+        maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
+    maps = _with_deviation(settings, activate(maps, "_last"))
+    features = PositionSum(dtype="float32", name="positions")(maps)
+    # Behind activations positions are nearly alike, not independent: their sum grows with their number, not its root.
+    alike = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
+    return _scored(settings, inputs, features, seed_of, classes, fan_in=alike, gain=LEAKY)
 
 
-def power_iteration(model):
-    pass
+def _convolve(
+    settings: Discriminator,
+    maps: Any,
+    filters: int,
+    seed_of: SeedOf,
+    name: str,
+    *,
+    kernel_size: int | None = None,
+    stride: int = 1,
+    gain: float = LEAKY,
+    use_bias: bool = True,
+) -> Any:
+    """A convolution that starts, is normalised and makes smaller as the settings say."""
+    size = kernel_size or settings.kernel_size
+    options = {
+        "kernel_initializer": initializer(
+            settings.init, size * size * maps.shape[-1], gain=gain, seed=seed_of(f"discriminator/{name}")
+        ),
+        "use_bias": use_bias,
+        "name": name,
+    }
+    way = {"stride": stride, "downsampling": "strided" if stride == 1 else settings.downsampling}
+    if settings.normalization == "spectral":
+        return SpectralConv2D(filters, size, **way, **options)(maps)
+    if way["downsampling"] == "strided":
+        return keras.layers.Conv2D(filters, size, strides=stride, padding="same", **options)(maps)
+    return DownConv2D(filters, size, **way, **options)(maps)
+
+
+def _with_deviation(settings: Discriminator, maps: Any) -> Any:
+    return MinibatchStd(settings.minibatch_std, name="minibatch_std")(maps) if settings.minibatch_std else maps
+
+
+def _scored(
+    settings: Discriminator, inputs: Any, features: Any, seed_of: SeedOf, classes: int, *, fan_in: int, gain: float
+) -> keras.Model:
+    """A dense score of the features and, with classes, its projection: <V y, features> for one-hot y [B,classes].
+
+    Miyato and Koyama 2018, arXiv:1802.05637.
+    """
+    kind = SpectralDense if settings.normalization == "spectral" else keras.layers.Dense
+
+    def dense(units: int, name: str, **more: Any) -> Any:
+        draw = initializer(settings.init, fan_in, gain=gain, seed=seed_of(f"discriminator/{name}"))
+        return kind(units, dtype="float32", kernel_initializer=draw, name=name, **more)
+
+    scores = dense(1, "score")(features)
+    if not classes:
+        return keras.Model(inputs, scores, name="discriminator")
+    labels = keras.Input((classes,), name="classes")
+    direction = dense(features.shape[-1], "projection", use_bias=False)(labels)
+    agreement = keras.layers.Dot(axes=1, dtype="float32", name="agreement")([direction, features])
+    scores = keras.layers.Add(dtype="float32", name="scores")([scores, agreement])
+    return keras.Model([inputs, labels], scores, name="discriminator")
+
+
+DISCRIMINATORS = {"conv": build_conv, "residual": build_residual}

@@ -47,14 +47,16 @@ def _widened(settings: Generator, factor: float) -> Generator:
         return max(1, round(filters * factor))
 
     stages = tuple(
-        stage._replace(filters=None if last or stage.filters is None else times(stage.filters))
-        for stage, last in _with_last(settings.stages)
+        stage._replace(filters=None if stage.filters is None or makes_images else times(stage.filters))
+        for stage, makes_images in _with_last(settings)
     )
     return settings.model_copy(update={"base_filters": times(settings.base_filters), "stages": stages})
 
 
-def _with_last(stages: tuple) -> list[tuple]:
-    return [(stage, number == len(stages)) for number, stage in enumerate(stages, start=1)]
+def _with_last(settings: Generator) -> list[tuple]:
+    """Each stage, and whether its filters are the image's channels."""
+    plain, last = settings.body == "plain", len(settings.stages)
+    return [(stage, plain and number == last) for number, stage in enumerate(settings.stages, start=1)]
 
 
 def _parameters(model: keras.Model) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from ganlab.nets.normalization import BatchNormalization
 from ganlab.nets.upsampling import stock
 
 
@@ -18,15 +19,19 @@ def portable(generator: keras.Model, *, folded: bool = False) -> keras.Model:
 
     With `folded`, every operator that one transposed convolution can stand for becomes one.
     """
-    inputs = maps = keras.Input(generator.input_shape[1:], name="latents")
-    for layer in generator.layers[1:]:
+    twins = []
+
+    def twin_of(layer: Any) -> Any:
         if layer.name.startswith("stage"):
-            maps = _stock(layer, folded)(maps)
-        else:
-            twin = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
-            maps = twin(maps)
-            twin.set_weights(layer.get_weights())
-    return keras.Model(inputs, maps, name="generator")
+            return _stock(layer, folded)
+        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        twins.append((layer, kind.from_config(layer.get_config() | {"dtype": "float32"})))
+        return twins[-1][1]
+
+    model = keras.models.clone_model(generator, clone_function=twin_of)
+    for layer, twin in twins:
+        twin.set_weights(layer.get_weights())
+    return model
 
 
 def save_portable(path: Path, generator: keras.Model) -> None:
@@ -61,7 +66,7 @@ def _without_defaults(node: Any) -> Any:
         return node
     node = {key: _without_defaults(value) for key, value in node.items()}
     known = _class_of(node)
-    if known is not None and isinstance(node.get("config"), dict):
+    if known not in (None, keras.layers.Rescaling) and isinstance(node.get("config"), dict):  # it wants each of its own
         defaults = {
             name: parameter.default
             for name, parameter in inspect.signature(known.__init__).parameters.items()

@@ -76,19 +76,19 @@ def _train(
 
     from ganlab.data.sources import SOURCES
     from ganlab.evaluation.evaluate import Measures, describe
-    from ganlab.nets.anatomy import receptive_field, stages_of
     from ganlab.nets.cost import multiplications
-    from ganlab.nets.discriminator import power_iteration
+    from ganlab.nets.fields import seen_by
     from ganlab.nets.normalization import recompute_statistics
     from ganlab.nets.portable import save_portable
+    from ganlab.nets.spectral import power_iteration
     from ganlab.reporting import grids
     from ganlab.reporting.progress import Progress
     from ganlab.reporting.records import Records
     from ganlab.run.play import make_deal, make_game
     from ganlab.training import checkpoints
-    from ganlab.training.replicas import agreed
     from ganlab.training.loop import DivergedError, Event, fit, take_means
     from ganlab.training.profile import Profile
+    from ganlab.training.replicas import agreed
     from ganlab.training.step import make_steps
 
     training = config.training
@@ -162,9 +162,9 @@ def _train(
             records.hyperparameters(_hyperparameters(config), trial=config.generator.name)
             sample(0)
         profile = Profile(directory, training.profile)
-        profile(start)
+        profile.turn(start)
         events = [
-            Event(None, profile, at=profile.steps),
+            Event(None, profile.turn, at=profile.steps),
             Event(training.log_every_steps, log),
             Event(training.sample_every_steps, sample),
             Event(config.metrics.every_steps, evaluate),
@@ -202,7 +202,7 @@ def _train(
             "generator": int(gan.g_optimizer.skipped.numpy()),
             "discriminator": int(gan.d_optimizer.skipped.numpy()),
         },
-        receptive_field=list(receptive_field(stages_of(gan.generator))),
+        receptive_field=list(seen_by(gan.generator, gan.generator.layers[-1])),
         images_seen=seen,
         seconds=clock.seconds(),
         images_per_second=seen / clock.seconds(),

@@ -8,16 +8,14 @@ from ganlab.config import profiled
 
 
 class Profile:
-    """Called at a step, starts or ends the profile that `training.profile` asks for; None asks for none.
-
-    steps: where it wants to be called; at the end of a run it must be called in any case.
-    """
+    """The profile that `training.profile` asks for; None asks for none. steps: where `turn` wants to be called."""
 
     def __init__(self, directory: Path, asked: str | None):
         self.steps: tuple[int, ...] = profiled(asked) or () if asked else ()
         self._directory, self._running = directory, False
 
-    def __call__(self, step: int) -> None:
+    def turn(self, step: int) -> None:
+        """Start the profile if it is time, end it if it runs; call it at the end of a run in any case."""
         if self._running:
             tf.profiler.experimental.stop()
             self._running = False

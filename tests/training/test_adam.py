@@ -8,8 +8,16 @@ import tensorflow as tf
 from ganlab.config import Adam as Settings
 from ganlab.training.adam import CALM, FIRST_SCALE, Adam
 
-PLAIN = dict(g_learning_rate=1.0, d_learning_rate=1.0, schedule="cosine", final_rate=1.0, warmup_steps=0,
-             beta_1=0.5, beta_2=0.99, epsilon=1e-8)  # fmt: skip
+PLAIN = {
+    "g_learning_rate": 1.0,
+    "d_learning_rate": 1.0,
+    "schedule": "cosine",
+    "final_rate": 1.0,
+    "warmup_steps": 0,
+    "beta_1": 0.5,
+    "beta_2": 0.99,
+    "epsilon": 1e-8,
+}
 RANDOM = np.random.default_rng(0)
 
 

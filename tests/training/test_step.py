@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ganlab.data.sources import SOURCES
-from ganlab.nets.discriminator import power_iteration
+from ganlab.nets.spectral import power_iteration
 from ganlab.run import build_gan
 from ganlab.run.play import make_deal, make_game
 from ganlab.training.adam import Adam

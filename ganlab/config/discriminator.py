@@ -1,0 +1,48 @@
+"""The settings of a discriminator: its body, how it makes maps smaller, and what holds its slope."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ganlab.config.base import Count, Kernel, Settings
+from ganlab.config.generator import Init
+
+
+class _Body(Settings):
+    """What every discriminator takes."""
+
+    filters: Annotated[tuple[Count, ...], Field(min_length=1)]
+    kernel_size: Kernel
+    stride: Annotated[int, Field(ge=1, le=8)]
+    downsampling: Literal["strided", "pool", "blur"]
+    normalization: Literal["none", "batch", "spectral"]
+    minibatch_std: Annotated[int, Field(ge=0)]
+    slope: Annotated[float, Field(ge=0, le=1)]
+    init: Init
+
+    def check(self, batch_size: int) -> None:
+        """Raise ValueError where a batch does not come apart into the groups of `minibatch_std`."""
+        group = self.minibatch_std
+        if group == 1:
+            raise ValueError("discriminator.minibatch_std=1 is a group without a deviation; use 0 (off), or at least 2")
+        if group and batch_size % group:
+            fits = [n for n in range(2, batch_size + 1) if batch_size % n == 0]
+            near = min(fits, key=lambda n: abs(n - group), default=0)
+            raise ValueError(
+                f"discriminator.minibatch_std={group} does not divide training.batch_size={batch_size}; use {near}"
+            )
+
+
+class Conv(_Body):
+    """Convolutions that make the maps smaller, then one dense score."""
+
+    name: Literal["conv"]
+
+
+class Residual(_Body):
+    """Residual blocks that make the maps smaller, a sum over positions, then one dense score."""
+
+    name: Literal["residual"]
+
+
+Discriminator = Annotated[Conv | Residual, Field(discriminator="name")]

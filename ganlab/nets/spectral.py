@@ -1,0 +1,112 @@
+"""Spectral normalisation as published: layers whose kernel, as a matrix, has largest singular value 1.
+
+Miyato et al. 2018, arXiv:1802.05957. The kernel that is stored stays as the optimizer leaves it; the one that is used
+is W / sigma with sigma = u'Wv, the gradient goes through sigma, and u and v are constants. Keras' own wrapper is
+something else: it overwrites the stored kernel at every call.
+"""
+
+from typing import Any
+
+import keras
+
+from ganlab.nets.downsampling import DownConv2D
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+AT_BUILD = 10  # power iterations, so that sigma is near before the first step
+
+
+class Spectral(keras.Layer):
+    """A layer with a float32 `kernel`, its last axis the outputs. W: the kernel as [outputs, everything else].
+
+    u [outputs], v [everything else]: the singular vectors as far as they are known; only `iterate` changes them.
+    """
+
+    kernel: Any
+
+    def add_vectors(self) -> None:
+        """Find the singular vectors of a kernel that was just drawn."""
+        *rest, outputs = self.kernel.shape
+        places = 1
+        for n in rest:
+            places *= n
+        draw = keras.initializers.RandomNormal(seed=0)
+        kept = {"initializer": draw, "trainable": False, "autocast": False, "dtype": "float32"}
+        self.u = self.add_weight(name="u", shape=(outputs,), **kept)
+        self.v = self.add_weight(name="v", shape=(places,), **kept)
+        for _ in range(AT_BUILD):
+            self.iterate()
+
+    def sigma(self) -> Any:
+        """u'Wv: the largest singular value, from below."""
+        u, v = ops.stop_gradient(self.u), ops.stop_gradient(self.v)
+        return ops.sum(ops.matmul(v, self._matrix()) * u)
+
+    def weight(self) -> Any:
+        """The kernel as it is used: W / sigma, float32."""
+        return self.kernel / self.sigma()
+
+    def iterate(self) -> None:
+        """One power iteration: v = W'u, then u = Wv, each of length 1."""
+        matrix = ops.stop_gradient(self._matrix())
+        v = _unit(ops.matmul(matrix, self.u))
+        self.v.assign(v)
+        self.u.assign(_unit(ops.matmul(v, matrix)))
+
+    def _matrix(self) -> Any:
+        """W transposed: [everything else, outputs], the order in which kernels lie."""
+        return ops.reshape(ops.convert_to_tensor(self.kernel), (-1, self.kernel.shape[-1]))
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class SpectralConv2D(Spectral, DownConv2D):
+    """A convolution of any `downsampling`; W is the kernel before a filter is folded into it."""
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the kernel and find its singular vectors."""
+        super().build(input_shape)
+        self.add_vectors()
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class SpectralDense(Spectral):
+    """A dense layer: [B,n] -> [B,units]."""
+
+    def __init__(self, units: int, *, kernel_initializer: Any = "glorot_uniform", use_bias: bool = True, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units, self.use_bias = units, use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the kernel and find its singular vectors."""
+        shape = (input_shape[-1], self.units)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False)
+        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros") if self.use_bias else None
+        self.add_vectors()
+
+    def call(self, inputs: Any) -> Any:
+        """A product and a sum."""
+        outputs = ops.matmul(inputs, ops.cast(self.weight(), self.compute_dtype))
+        return outputs if self.bias is None else ops.add(outputs, self.bias)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """[B,n] -> [B,units]."""
+        return *input_shape[:-1], self.units
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {
+            "units": self.units,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
+        }
+
+
+def power_iteration(model: keras.Model) -> None:
+    """One power iteration in every layer that has one: once for each step of the discriminator, before it."""
+    for layer in model.layers:
+        if isinstance(layer, Spectral):
+            layer.iterate()
+
+
+def _unit(vector: Any) -> Any:
+    return vector / ops.maximum(ops.norm(vector), 1e-12)
