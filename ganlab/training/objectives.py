@@ -9,10 +9,14 @@ from ganlab.training import replicas
 
 
 class Objective(NamedTuple):
-    """Two losses of (real_scores, fake_scores), each smaller the better for its network."""
+    """Two losses of (real_scores, fake_scores), each smaller the better for its network.
+
+    relative: whether the generator's loss looks at real scores; where it does not, they need not be computed for it.
+    """
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     generator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    relative: bool = False
 
 
 def _mean_softplus(scores: tf.Tensor) -> tf.Tensor:
@@ -69,6 +73,7 @@ def relativistic() -> Objective:
     return Objective(
         discriminator=lambda real, fake: _mean_softplus(fake - real),
         generator=lambda real, fake: _mean_softplus(real - fake),
+        relative=True,
     )
 
 
@@ -81,7 +86,7 @@ def relativistic_average() -> Objective:
     def above(high: tf.Tensor, low: tf.Tensor) -> tf.Tensor:
         return _mean_softplus(replicas.mean(low) - high) + _mean_softplus(low - replicas.mean(high))
 
-    return Objective(discriminator=above, generator=lambda real, fake: above(fake, real))
+    return Objective(discriminator=above, generator=lambda real, fake: above(fake, real), relative=True)
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {

@@ -91,9 +91,10 @@ def make_steps(
 
     def improve_generator(deal: Round, fake: tf.Tensor, made: tf.GradientTape):
         judge = judge_in(deal, precise=False)
-        with tf.GradientTape() as tape:  # real scores matter to relativistic objectives; elsewhere they are pruned
+        real_scores = judge(deal.real) if game.objective.relative else tf.zeros([deal.real.shape[0]])
+        with tf.GradientTape() as tape:
             tape.watch(fake)
-            loss = game.objective.generator(judge(deal.real), judge(fake))
+            loss = game.objective.generator(real_scores, judge(fake))
             scaled = gan.g_optimizer.scaled(loss)
         weights = gan.g_optimizer.weights
         gradients = made.gradient(fake, weights, output_gradients=tape.gradient(scaled, fake))

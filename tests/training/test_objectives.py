@@ -62,6 +62,13 @@ def test_the_level_of_the_scores_means_nothing(name):
     assert float(objective.discriminator(A + 9, B + 9)) == pytest.approx(float(objective.discriminator(A, B)), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_says_whether_its_generator_looks_at_real_scores(name):
+    objective = OBJECTIVES[name]()
+    looks = float(objective.generator(A, B)) != float(objective.generator(A + 1, B))
+    assert objective.relative == looks
+
+
 def test_label_smoothing_moves_what_the_discriminator_wants_of_real_images_only():
     plain, smooth = OBJECTIVES["non_saturating"](), OBJECTIVES["non_saturating"](label_smoothing=0.1)
     real = 0.9 * (softplus(-1) + softplus(2)) / 2 + 0.1 * (softplus(1) + softplus(-2)) / 2
