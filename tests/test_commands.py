@@ -34,7 +34,7 @@ def test_every_training_command_is_understood(line):
     assert wanted.cells
 
 
-@pytest.mark.parametrize("name", ["train", "compare", "sample", "inspect", "export"])
+@pytest.mark.parametrize("name", ["train", "compare", "sample", "inspect", "export", "doctor"])
 def test_every_command_of_the_readme_has_help(name, command):
     assert commands(name), f"the README does not mention ganlab.{name}"
     done = command(name, "--help")
