@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.config import Generator
 from ganlab.library import options
 from ganlab.nets import anatomy
 from ganlab.nets.cost import multiplications
@@ -101,13 +100,6 @@ def test_receptive_fields_through_blocks_are_what_gradients_say(settings, arm):
         assert seen_by(model, model.get_layer(name)) == probe(model, model.get_layer(name)), name
 
 
-def test_a_skip_fills_the_gaps_that_a_small_kernel_leaves(settings):
-    config = settings("generator=transpose", *RESIDUAL, "generator.upsampling.kernel_size=1", "dataset.size=12")
-    model = build(config, (12, 12))
-    assert seen_by(model, model.get_layer("stage1")) == (1, 1)
-    assert seen_by(model, model.get_layer("sum1")) == probe(stirred(model), model.get_layer("sum1"))
-
-
 def test_the_parts_of_a_residual_generator_add_up(settings):
     model = build(settings("generator=upsample", *RESIDUAL))
     parts = {part.name: part for part in anatomy.parts(model, latents(model, 20))}
@@ -145,8 +137,10 @@ def test_parity_reaches_a_residual_reference(settings):
     reference = config.generator.model_copy(update={"upsampling": config.generator.reference})
     counts = [build(config.model_copy(update={"generator": each})).count_params() for each in (near, reference)]
     assert counts[0] == pytest.approx(counts[1], rel=0.03)
-    fixed = settings("generator.body=residual", "generator.stages=[[8,2],[6,2]]").generator
-    assert isinstance(fixed, Generator) and fixed.widths(1) == (8, 6)
+    fixed = settings("generator=upsample", "generator.body=residual", "generator.stages=[[32,2],[24,2]]")
+    assert fixed.generator.widths(1) == (32, 24)
+    wider = at_parity(fixed.generator.model_copy(update={"parity": "parameters"}), (8, 8, 1))
+    assert wider.stages[-1].filters is not None and wider.stages[-1].filters > 24
 
 
 @pytest.mark.parametrize("arm", ["transpose", "transpose_resize_init"])
