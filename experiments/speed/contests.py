@@ -1,0 +1,154 @@
+"""The sections of a race that hold two sides against each other: peers, gemm, logging, threads."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sides import keras_rate, matmul_rate, torch_rate, train
+from turns import ratios, spread, table, take_turns
+
+GFLOP = 0.377  # an image of dcgan_32: the generator passed three times, the discriminator eight
+NEVER = 1_000_000  # steps, beyond the end of every run here
+PATIENCE = 300.0  # seconds for a process in bfloat16, which some processors only emulate
+
+
+@dataclass(frozen=True)
+class Race:
+    """How a race is run.
+
+    torch: an interpreter with PyTorch, or none. also: settings for every run of ganlab. quick: as few steps as
+    possible, to see that everything runs; the figures mean nothing.
+    """
+
+    rounds: int
+    torch: str | None
+    also: tuple[str, ...]
+    quick: bool
+
+    def spans(self, portion: int, count: int = 7) -> list[str]:
+        """Settings for a run of `count` records, one every `portion` steps."""
+        portion, count = (1, 3) if self.quick else (portion, count)
+        return [
+            f"training.steps={portion * count}",
+            f"training.log_every_steps={portion}",
+            f"training.steps_per_call={portion}",
+        ]
+
+    def repeats(self, steps: int, count: int = 5) -> list[str]:
+        """The same for the scripts in peers/."""
+        return ["--steps=1", "--repeats=1"] if self.quick else [f"--steps={steps}", f"--repeats={count}"]
+
+    def rate(self, *settings: str, **limit: float) -> Callable[[], float]:
+        """A side: images per second of a run between its records."""
+        return lambda: train(*settings, *self.also, **limit).rate
+
+    def dcgan(self, *settings: str) -> Callable[[], float]:
+        """A side: the reference network in float32."""
+        return self.rate("experiment=dcgan_32", "precision=float32", *self.spans(30), *settings)
+
+    def bfloat16(self) -> Callable[[], float]:
+        """A side: the reference network in bfloat16, few steps."""
+        settings = ("experiment=dcgan_32", "precision=mixed_bfloat16", *self.spans(1, 5))
+        return self.rate(*settings, limit=PATIENCE)
+
+
+def peers(race: Race) -> list[str]:
+    """Images per second of dcgan_32 in ganlab, PyTorch and stock Keras."""
+    sides = {
+        "ganlab transpose": race.dcgan("generator=transpose"),
+        "ganlab upsample": race.dcgan("generator=upsample"),
+        "ganlab transpose, bfloat16": race.bfloat16(),
+        "Keras fit": lambda: keras_rate(*race.repeats(30)),
+        "Keras fit, oneDNN": lambda: keras_rate("--onednn", *race.repeats(30)),
+        "Keras fit, oneDNN, fakes shared": lambda: keras_rate("--onednn", "--share", *race.repeats(30)),
+    }
+    python = race.torch
+
+    def torch_side(*arguments: str, **limit: float) -> Callable[[], float]:
+        return lambda: torch_rate(str(python), *arguments, **limit)
+
+    if python:
+        for operator in ("transpose", "upsample"):
+            for layout in ("default", "channels_last"):
+                choice = (f"--upsampling={operator}", f"--layout={layout}")
+                sides[f"PyTorch {operator}, {layout}"] = torch_side(*choice, *race.repeats(30))
+        for layout in ("default", "channels_last"):
+            choice = ("--precision=bfloat16", f"--layout={layout}")
+            sides[f"PyTorch transpose, {layout}, bfloat16"] = torch_side(*choice, *race.repeats(1, 3), limit=PATIENCE)
+    said = take_turns(sides, race.rounds)
+
+    def better(operator: str, tail: str = "") -> str:
+        names = [f"PyTorch {operator}, {layout}{tail}" for layout in ("default", "channels_last")]
+        return max(names, key=lambda name: sorted(said[name])[len(said[name]) // 2] if said[name] else 0.0)
+
+    pairs = []
+    if python:
+        pairs += [("ganlab transpose", better("transpose")), ("ganlab upsample", better("upsample"))]
+        pairs += [("ganlab transpose, bfloat16", better("transpose", ", bfloat16"))]
+    pairs += [("ganlab transpose", name) for name in said if name.startswith("Keras")]
+    pairs += [("ganlab upsample", "ganlab transpose")]
+    contests = [[one, other, ratios(said[one], said[other])] for one, other in pairs]
+    return [
+        "Ratios of images per second, round by round; of PyTorch's two layouts the faster one.",
+        "",
+        *table(("ours", "against", "ours / theirs"), contests),
+        "",
+        *table(("side", "images per second"), [[name, spread(rates, 1)] for name, rates in said.items()]),
+        *([] if python else ["", "PyTorch was not measured: no interpreter was given (--torch PYTHON)."]),
+    ]
+
+
+def gemm(race: Race) -> list[str]:
+    """Which share of the processor's rate of multiplying matrices a training step reaches."""
+    size = "--size=512" if race.quick else "--size=4096"
+    sides, rows = {}, []
+    for precision, run in (("float32", race.dcgan("generator=transpose")), ("bfloat16", race.bfloat16())):
+        arguments = (f"--precision={precision}", size, "--repeats=3")
+        sides[precision] = run
+        sides[f"matmul {precision}"] = lambda arguments=arguments: matmul_rate(*arguments, limit=PATIENCE)
+    said = take_turns(sides, race.rounds)
+    for precision in ("float32", "bfloat16"):
+        reached = [GFLOP * rate for rate in said[precision]]
+        own = said[f"matmul {precision}"]
+        rows.append([precision, spread(reached, 1), spread(own, 1), ratios(reached, own)])
+    return table(("type", "training, GFLOP/s", "matmul 4096, GFLOP/s", "share"), rows)
+
+
+def logging(race: Race) -> list[str]:
+    """What records, progress, pictures, measures and checkpoints cost a whole run."""
+    silence = [f"training.{what}_every_steps={NEVER}" for what in ("log", "sample", "save")] + ["metrics=none"]
+    runs = {"default": [], "dcgan_32": ["experiment=dcgan_32"]}
+    steps = {"default": 2000, "dcgan_32": 300}
+    sides = {}
+    for name, settings in runs.items():
+        length = f"training.steps={3 if race.quick else steps[name]}"
+        for how, extra in (("on", []), ("off", silence)):
+            line = (*settings, length, *extra, *race.also)
+            sides[f"{name} {how}"] = lambda line=line: train(*line).whole
+    said = take_turns(sides, race.rounds)
+    rows = []
+    for name in runs:
+        on, off = said[f"{name} on"], said[f"{name} off"]
+        rows.append([f"{name}, {steps[name]} steps", spread(on, 1), spread(off, 1), ratios(on, off)])
+    return table(("run", "all on, images/s", "all off, images/s", "on / off"), rows)
+
+
+def threads(race: Race) -> list[str]:
+    """Two runs of one thread each, at once, against one run of two threads."""
+    runs = {"default": race.spans(200), "dcgan_32": ["experiment=dcgan_32", *race.spans(20)]}
+
+    def together(settings: list[str]) -> float:
+        line = (*settings, "training.threads=1", *race.also)
+        with ThreadPoolExecutor(2) as pool:
+            return sum(run.rate for run in pool.map(lambda _: train(*line), range(2)))
+
+    sides = {}
+    for name, settings in runs.items():
+        sides[f"{name}, two runs"] = lambda settings=settings: together(settings)
+        sides[f"{name}, one run"] = race.rate(*settings, "training.threads=2")
+    said = take_turns(sides, race.rounds)
+    rows = []
+    for name in runs:
+        two, one = said[f"{name}, two runs"], said[f"{name}, one run"]
+        rows.append([name, spread(two, 1), spread(one, 1), ratios(two, one)])
+    return table(("run", "two runs, 1 thread each: images/s together", "one run, 2 threads", "two / one"), rows)
