@@ -10,7 +10,9 @@ def timing(precision, compile_, step):
 
 
 def test_it_names_the_machine_and_measures_each_precision_and_way_of_compiling(command):
-    done = command("doctor", "generator.base_filters=8", "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8]")
+    done = command(
+        "doctor", "generator.base_filters=8", "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8]"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for word in ("device", "bfloat16", "XLA", "versions", "threads", "memory", "tensorflow 2."):

@@ -1,5 +1,6 @@
-"""The sections of a race that hold two sides against each other: peers, gemm, logging, threads."""
+"""The sections of a race that hold two sides against each other: peers, bfloat16, gemm, logging, threads."""
 
+import statistics
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,12 +45,20 @@ class Race:
 
     def dcgan(self, *settings: str) -> Callable[[], float]:
         """A side: the reference network in float32."""
-        return self.rate("experiment=dcgan_32", "precision=float32", *self.spans(30), *settings)
+        return self.rate("experiment=dcgan_32", "precision=float32", *self.spans(15), *settings)
 
-    def bfloat16(self) -> Callable[[], float]:
+    def half(self) -> Callable[[], float]:
         """A side: the reference network in bfloat16, few steps."""
-        settings = ("experiment=dcgan_32", "precision=mixed_bfloat16", *self.spans(1, 5))
-        return self.rate(*settings, limit=PATIENCE)
+        return self.rate("experiment=dcgan_32", "precision=mixed_bfloat16", *self.spans(2, 5), limit=PATIENCE)
+
+    def pytorch(self, *arguments: str, **limit: float) -> Callable[[], float]:
+        """A side: the same network in PyTorch."""
+        return lambda: torch_rate(str(self.torch), *arguments, **limit)
+
+    @property
+    def size(self) -> str:
+        """Of the matrices that are multiplied."""
+        return "--size=512" if self.quick else "--size=4096"
 
 
 def peers(race: Race) -> list[str]:
@@ -57,34 +66,23 @@ def peers(race: Race) -> list[str]:
     sides = {
         "ganlab transpose": race.dcgan("generator=transpose"),
         "ganlab upsample": race.dcgan("generator=upsample"),
-        "ganlab transpose, bfloat16": race.bfloat16(),
-        "Keras fit": lambda: keras_rate(*race.repeats(30)),
-        "Keras fit, oneDNN": lambda: keras_rate("--onednn", *race.repeats(30)),
-        "Keras fit, oneDNN, fakes shared": lambda: keras_rate("--onednn", "--share", *race.repeats(30)),
+        "Keras fit": lambda: keras_rate(*race.repeats(15)),
+        "Keras fit, oneDNN, fakes shared": lambda: keras_rate("--onednn", "--share", *race.repeats(15)),
     }
-    python = race.torch
-
-    def torch_side(*arguments: str, **limit: float) -> Callable[[], float]:
-        return lambda: torch_rate(str(python), *arguments, **limit)
-
-    if python:
+    if race.torch:
         for operator in ("transpose", "upsample"):
             for layout in ("default", "channels_last"):
                 choice = (f"--upsampling={operator}", f"--layout={layout}")
-                sides[f"PyTorch {operator}, {layout}"] = torch_side(*choice, *race.repeats(30))
-        for layout in ("default", "channels_last"):
-            choice = ("--precision=bfloat16", f"--layout={layout}")
-            sides[f"PyTorch transpose, {layout}, bfloat16"] = torch_side(*choice, *race.repeats(1, 3), limit=PATIENCE)
+                sides[f"PyTorch {operator}, {layout}"] = race.pytorch(*choice, *race.repeats(15))
     said = take_turns(sides, race.rounds)
 
-    def better(operator: str, tail: str = "") -> str:
-        names = [f"PyTorch {operator}, {layout}{tail}" for layout in ("default", "channels_last")]
-        return max(names, key=lambda name: sorted(said[name])[len(said[name]) // 2] if said[name] else 0.0)
+    def better(operator: str) -> str:
+        names = [f"PyTorch {operator}, {layout}" for layout in ("default", "channels_last")]
+        return max(names, key=lambda name: statistics.median(said[name]))
 
     pairs = []
-    if python:
+    if race.torch:
         pairs += [("ganlab transpose", better("transpose")), ("ganlab upsample", better("upsample"))]
-        pairs += [("ganlab transpose, bfloat16", better("transpose", ", bfloat16"))]
     pairs += [("ganlab transpose", name) for name in said if name.startswith("Keras")]
     pairs += [("ganlab upsample", "ganlab transpose")]
     contests = [[one, other, ratios(said[one], said[other])] for one, other in pairs]
@@ -94,31 +92,45 @@ def peers(race: Race) -> list[str]:
         *table(("ours", "against", "ours / theirs"), contests),
         "",
         *table(("side", "images per second"), [[name, spread(rates, 1)] for name, rates in said.items()]),
-        *([] if python else ["", "PyTorch was not measured: no interpreter was given (--torch PYTHON)."]),
+        *([] if race.torch else ["", "PyTorch was not measured: no interpreter was given (--torch PYTHON)."]),
     ]
 
 
-def gemm(race: Race) -> list[str]:
-    """Which share of the processor's rate of multiplying matrices a training step reaches."""
-    size = "--size=512" if race.quick else "--size=4096"
-    sides, rows = {}, []
-    for precision, run in (("float32", race.dcgan("generator=transpose")), ("bfloat16", race.bfloat16())):
-        arguments = (f"--precision={precision}", size, "--repeats=3")
-        sides[precision] = run
-        sides[f"matmul {precision}"] = lambda arguments=arguments: matmul_rate(*arguments, limit=PATIENCE)
+def bfloat16(race: Race) -> list[str]:
+    """The reference network in bfloat16 on both sides, and its share of the matrix multiplication in that type."""
+    sides = {
+        "ganlab transpose, bfloat16": race.half(),
+        "matmul bfloat16": lambda: matmul_rate("--precision=bfloat16", race.size, "--repeats=1", limit=PATIENCE),
+    }
+    if race.torch:
+        choice = ("--precision=bfloat16", "--layout=channels_last", *race.repeats(1, 1))
+        sides["PyTorch transpose, channels_last, bfloat16"] = race.pytorch(*choice, limit=PATIENCE)
     said = take_turns(sides, race.rounds)
-    for precision in ("float32", "bfloat16"):
-        reached = [GFLOP * rate for rate in said[precision]]
-        own = said[f"matmul {precision}"]
-        rows.append([precision, spread(reached, 1), spread(own, 1), ratios(reached, own)])
-    return table(("type", "training, GFLOP/s", "matmul 4096, GFLOP/s", "share"), rows)
+    ours = said["ganlab transpose, bfloat16"]
+    names = [name for name in said if name.startswith("PyTorch")]
+    rows = [["ganlab / PyTorch", ratios(ours, said[name])] for name in names]
+    rows += [["share of the multiplication", ratios([GFLOP * rate for rate in ours], said["matmul bfloat16"])]]
+    figures = [[name, spread(rates, 1)] for name, rates in said.items()]
+    return [*table(("ratio", "median"), rows), "", *table(("side", "images/s, GFLOP/s of matmul"), figures)]
+
+
+def gemm(race: Race) -> list[str]:
+    """Which share of the processor's rate of multiplying matrices a training step reaches, in float32."""
+    sides = {
+        "training": race.dcgan("generator=transpose"),
+        "matmul": lambda: matmul_rate("--precision=float32", race.size, "--repeats=3"),
+    }
+    said = take_turns(sides, race.rounds)
+    reached = [GFLOP * rate for rate in said["training"]]
+    row = [spread(reached, 1), spread(said["matmul"], 1), ratios(reached, said["matmul"])]
+    return table(("training, GFLOP/s", "matmul 4096, GFLOP/s", "share"), [row])
 
 
 def logging(race: Race) -> list[str]:
     """What records, progress, pictures, measures and checkpoints cost a whole run."""
     silence = [f"training.{what}_every_steps={NEVER}" for what in ("log", "sample", "save")] + ["metrics=none"]
     runs = {"default": [], "dcgan_32": ["experiment=dcgan_32"]}
-    steps = {"default": 2000, "dcgan_32": 300}
+    steps = {"default": 2000, "dcgan_32": 200}
     sides = {}
     for name, settings in runs.items():
         length = f"training.steps={3 if race.quick else steps[name]}"
@@ -135,7 +147,7 @@ def logging(race: Race) -> list[str]:
 
 def threads(race: Race) -> list[str]:
     """Two runs of one thread each, at once, against one run of two threads."""
-    runs = {"default": race.spans(200), "dcgan_32": ["experiment=dcgan_32", *race.spans(20)]}
+    runs = {"default": race.spans(200), "dcgan_32": ["experiment=dcgan_32", *race.spans(10)]}
 
     def together(settings: list[str]) -> float:
         line = (*settings, "training.threads=1", *race.also)

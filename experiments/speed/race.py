@@ -17,13 +17,13 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from contests import Race, gemm, logging, peers, threads
+from contests import Race, bfloat16, gemm, logging, peers, threads
 from costs import growth, start
 from sides import commit, torch_version
 
 PAGE = Path(__file__).parent / "README.md"
-SECTIONS = {each.__name__: each for each in (peers, gemm, logging, threads, growth, start)}
-FEWEST = 5  # rounds behind a median that is written down
+SECTIONS = {each.__name__: each for each in (peers, bfloat16, gemm, logging, threads, growth, start)}
+FEWEST = 5  # rounds behind a median that is written down; growth's figures are medians of one run's records
 
 
 def processor() -> str:
@@ -70,10 +70,12 @@ def main() -> None:
     names = chosen.only or list(SECTIONS)
     if chosen.rounds < 1:
         parser.error(f"--rounds={chosen.rounds} measures nothing; use at least 1")
-    if chosen.write and (chosen.rounds < FEWEST or chosen.quick or chosen.also):
+    if chosen.write and ((chosen.rounds < FEWEST and names != ["growth"]) or chosen.quick or chosen.also):
         parser.error(f"--write keeps only figures of --rounds={FEWEST} or more, without --quick and --also")
-    if chosen.write and "peers" in names and not chosen.torch:
-        parser.error("--write of peers would lose PyTorch's rows; give --torch PYTHON, or --only other sections")
+    if chosen.write and {"peers", "bfloat16"} & set(names) and not chosen.torch:
+        parser.error(
+            "--write of peers or bfloat16 would lose rows; give --torch PYTHON, or --only other sections"
+        )
     python = shutil.which(chosen.torch) if chosen.torch else None
     if chosen.torch and not python:
         parser.error(f"--torch={chosen.torch} is no interpreter; give the path of a python that has PyTorch")
@@ -85,7 +87,7 @@ def main() -> None:
     for name in names:
         count = f"Medians of {race.rounds} rounds with their quartiles." if race.rounds > 1 else "One round."
         quick = " Hardly any steps: these figures mean nothing." if race.quick else ""
-        heading = [machine(python if name == "peers" else None, state), "", count + quick, ""]
+        heading = [machine(python if name in ("peers", "bfloat16") else None, state), "", count + quick, ""]
         lines = [*heading, *SECTIONS[name](race)]
         print("\n".join(["", f"## {name}", "", *lines]), flush=True)
         if chosen.write:
