@@ -73,9 +73,7 @@ def main() -> None:
     if chosen.write and ((chosen.rounds < FEWEST and names != ["growth"]) or chosen.quick or chosen.also):
         parser.error(f"--write keeps only figures of --rounds={FEWEST} or more, without --quick and --also")
     if chosen.write and {"peers", "bfloat16"} & set(names) and not chosen.torch:
-        parser.error(
-            "--write of peers or bfloat16 would lose rows; give --torch PYTHON, or --only other sections"
-        )
+        parser.error("--write of peers or bfloat16 would lose rows; give --torch PYTHON, or --only other sections")
     python = shutil.which(chosen.torch) if chosen.torch else None
     if chosen.torch and not python:
         parser.error(f"--torch={chosen.torch} is no interpreter; give the path of a python that has PyTorch")

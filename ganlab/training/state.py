@@ -39,7 +39,7 @@ class Gan:
         if not precise or self.precise is self.discriminator:
             return self.discriminator(inputs, training=True)
         trained = self.discriminator
-        scores, _ = self.precise.stateless_call(
+        scores, *_ = self.precise.stateless_call(
             [variable.value for variable in trained.trainable_variables],
             [variable.value for variable in trained.non_trainable_variables],
             inputs,

@@ -68,22 +68,30 @@ def make_steps(
         return judge
 
     def score(deal: Round, fake: tf.Tensor, update: tf.Tensor):
+        penalty = game.penalty
+
         def plain():
             judge = judge_in(deal, precise=False)
             return judge(deal.real), judge(fake), tf.zeros([])
 
+        if penalty is None:
+            return plain()
+
         def with_penalty():
-            real_scores, fake_scores, cost = game.penalty(judge_in(deal, precise=True), deal.real, fake, deal.mix)
+            real_scores, fake_scores, cost = penalty(judge_in(deal, precise=True), deal.real, fake, deal.mix)
             return real_scores, fake_scores, cost * game.lazy
 
-        if game.penalty is None:
-            return plain()
         return with_penalty() if game.lazy == 1 else tf.cond(update % game.lazy == 0, with_penalty, plain)
+
+    def invent(deal: Round) -> tuple[tf.Tensor, tf.GradientTape]:
+        with tf.GradientTape() as made:
+            fake = gan.generator(deal.latents, training=True)
+        return fake, made
 
     def improve_discriminator(deal: Round, fake: tf.Tensor, update: tf.Tensor):
         game.power()
         with tf.GradientTape() as tape:
-            real_scores, fake_scores, cost = score(deal, fake, update)
+            real_scores, fake_scores, cost = score(deal, tf.stop_gradient(fake), update)
             loss = game.objective.discriminator(real_scores, fake_scores)
             scaled = gan.d_optimizer.scaled(loss + cost)
         gan.d_optimizer.descend(tape.gradient(scaled, gan.d_optimizer.weights))
@@ -101,17 +109,17 @@ def make_steps(
         return loss, gan.g_optimizer.descend(gradients)
 
     def play(rounds: list[Round], last: Round) -> None:
-        for number, deal in enumerate(rounds):
-            with tf.GradientTape() as made:
-                fake = gan.generator(deal.latents, training=True)
-            update = gan.step * len(rounds) + number
-            d_loss, cost, real_score, fake_score = improve_discriminator(deal, tf.stop_gradient(fake), update)
+        *before, final = rounds
+        first = gan.step * len(rounds)
+        for number, deal in enumerate(before):
+            improve_discriminator(deal, invent(deal)[0], first + number)
+        fake, made = invent(final)
+        d_loss, cost, real_score, fake_score = improve_discriminator(final, fake, first + len(before))
         if not game.share_fakes:
-            with tf.GradientTape() as made:
-                fake = gan.generator(last.latents, training=True)
+            fake, made = invent(last)
         g_loss, taken = improve_generator(last, fake, made)
         seen = sum(deal.real.shape[0] for deal in rounds) * replicas.count()
-        images = tf.cast((gan.g_optimizer.count) * seen, tf.float32)
+        images = tf.cast(gan.g_optimizer.count * seen, tf.float32)
         half_life = tf.maximum(tf.minimum(game.half_life_images, game.ramp * images), 1e-3)
         gan.follow(keep=tf.where(taken, 0.5 ** (seen / half_life), 1.0))
         gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
