@@ -16,11 +16,11 @@ run: .venv/ready  ## set up once, then train on real digits (about two minutes)
 	$(BIN)/python -m ganlab.train
 
 test: .venv/ready  ## set up once, then the tests that take minutes (no network, no GPU)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,export]'
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-all: test test-slow  ## all of them
 

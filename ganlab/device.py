@@ -100,16 +100,31 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         strategy = _strategy(replicas, bool(gpus))
         tf.zeros(1)  # devices are set up, and talk, at the first operation
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
-    capable = (
-        details.get("compute_capability", (0, 0)) >= (8, 0) if gpus else bool({"avx512_bf16", "amx_bf16"} & _flags())
-    )
-    if precision == "auto":
-        precision = ("mixed_bfloat16" if capable else "mixed_float16") if gpus else "float32"
-    if precision == "mixed_float16" and not gpus:
-        raise ConfigError("precision=mixed_float16 needs a GPU; use float32 or mixed_bfloat16 on this CPU")
+    capability = details.get("compute_capability", (0, 0))
+    bfloat16 = capability >= _AMPERE if gpus else bool({"avx512_bf16", "amx_bf16"} & _flags())
+    precision = choose_precision(precision, capability if gpus else None)
     keras.config.set_dtype_policy(precision)
     name = details.get("device_name", "GPU") if gpus else _processor()
-    return Device("gpu" if gpus else "cpu", name, precision, strategy, strategy.num_replicas_in_sync, capable)
+    return Device("gpu" if gpus else "cpu", name, precision, strategy, strategy.num_replicas_in_sync, bfloat16)
+
+
+_AMPERE = (8, 0)
+"""The first compute capability with bfloat16."""
+
+
+def choose_precision(asked: str, capability: tuple[int, int] | None) -> str:
+    """The precision of a run, from what was asked and the GPU's compute capability; None is a CPU.
+
+    `auto`: mixed_bfloat16 on GPUs that have it, mixed_float16 on older ones, float32 on a CPU. Raises ConfigError for
+    float16 on a CPU.
+    """
+    if asked == "auto":
+        if capability is None:
+            return "float32"
+        return "mixed_bfloat16" if capability >= _AMPERE else "mixed_float16"
+    if asked == "mixed_float16" and capability is None:
+        raise ConfigError("precision=mixed_float16 needs a GPU; use float32 or mixed_bfloat16 on this CPU")
+    return asked
 
 
 def _keep_freed_memory() -> None:

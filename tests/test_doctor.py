@@ -9,6 +9,7 @@ def timing(precision, compile_, step):
     return Timing(precision, compile_, 1.0, step)
 
 
+@pytest.mark.slow
 def test_it_names_the_machine_and_measures_each_precision_and_way_of_compiling(command):
     done = command(
         "doctor", "generator.base_filters=8", "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8]"

@@ -22,8 +22,11 @@ def train(command, folder, *overrides, **more):
     return weights(folder)
 
 
-@pytest.mark.parametrize("rules", [(), ("objective=relativistic_average", "penalty=zero_centred", "conditional=true",
-                                        "augment.translation=0.2", "training.discriminator_steps=2")])  # fmt: skip
+RULES = ("objective=relativistic_average", "penalty=zero_centred", "conditional=true", "augment.translation=0.2",
+         "training.discriminator_steps=2")  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", [pytest.param((), marks=pytest.mark.slow), RULES], ids=["defaults", "much"])
 def test_two_parts_of_a_cpu_make_the_updates_of_one_device(command, tmp_path, rules):
     """No batch statistics: everything but the order of sums is the same."""
     one = train(command, tmp_path / "one", *rules)
@@ -35,6 +38,7 @@ def test_two_parts_of_a_cpu_make_the_updates_of_one_device(command, tmp_path, ru
     assert result["replicas"] == 2
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_goes_on_where_it_stopped(command, tmp_path):
     both = ("training.replicas=2", "generator.normalization=batch")
     whole = train(command, tmp_path / "whole", *both)

@@ -258,6 +258,24 @@ def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(settin
     assert (directory / "metrics.jsonl").read_text() == lines
 
 
+def test_a_profile_is_written_for_tensorboard(settings, tmp_path):
+    run(settings(*SMALL, "training.steps=12", "training.profile=4:8", "metrics=none"), tmp_path, quiet=True)
+    traces = list((tmp_path / "plugins" / "profile").rglob("*.xplane.pb"))
+    assert len(traces) == 1
+    assert traces[0].stat().st_size > 10_000
+
+
+def test_statistics_of_the_average_are_taken_anew_where_asked(settings, tmp_path):
+    batch = (*SMALL, "training.steps=20", "generator.normalization=batch", "metrics=none")
+    found = {}
+    for how in ("follow", "recompute"):
+        run(settings(*batch, f"training.average_statistics={how}"), tmp_path / how, quiet=True)
+        found[how] = weights(tmp_path / how)
+    for name, value in found["follow"].items():
+        statistics = name.startswith("tensors/average") and "moving" in name
+        assert np.array_equal(value, found["recompute"][name]) == (not statistics), name
+
+
 def test_a_run_that_diverges_says_where(settings, tmp_path):
     config = settings(*SMALL, "optimizer.d_learning_rate=1e30", "penalty=none", "generator.output=linear")
     result = run(config, tmp_path, quiet=True)

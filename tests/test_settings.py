@@ -65,6 +65,16 @@ WRONG = {
     "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
     "study=a/b": "study='a/b' cannot name a folder",
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
+    "training.profile=5": "training.profile='5' names no steps; write START:STOP, such as 100:110",
+    "training.profile=9:3": "with START below STOP",
+    "training.replicas=3": "training.batch_size=64 cannot be shared by training.replicas=3; use a multiple",
+    "training.compile=jit": "training.compile='jit' is unknown",
+    "training.average_ramp=0": "training.average_ramp=0 is out of range; use a number above 0",
+    "optimizer.schedule=step": "optimizer.schedule='step' is unknown; choose one of: cosine, linear",
+    "augment.cutout=1.5": "augment.cutout=1.5 is out of range; use a number at most 1",
+    "objective.label_smoothing=0.1": "objective.label_smoothing is not a setting of relativistic",
+    "objective=non_saturatin": "did you mean non_saturating?",
+    "penalty.every_steps=0": "penalty.every_steps=0 is out of range; use a number at least 1",
     "~generator": "generator.name is missing",
 }
 
@@ -80,6 +90,11 @@ def test_a_wrong_setting_is_one_line_that_says_where_and_what(override):
 def test_an_error_names_the_settings_of_the_choice_that_was_made():
     with pytest.raises(ConfigError, match=r"penalty.weight is not a setting of none"):
         plan(["penalty=none", "penalty.weight=3"], multirun=False)
+
+
+def test_xla_and_several_devices_are_not_asked_for_together():
+    with pytest.raises(ConfigError, match=r"training\.compile=xla works on one device; use graph"):
+        plan(["training.compile=xla", "training.replicas=2"], multirun=False)
 
 
 def test_a_wrong_setting_answers_without_tensorflow(command):

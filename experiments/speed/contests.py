@@ -130,7 +130,7 @@ def logging(race: Race) -> list[str]:
     """What records, progress, pictures, measures and checkpoints cost a whole run."""
     silence = [f"training.{what}_every_steps={NEVER}" for what in ("log", "sample", "save")] + ["metrics=none"]
     runs = {"default": [], "dcgan_32": ["experiment=dcgan_32"]}
-    steps = {"default": 2000, "dcgan_32": 200}
+    steps = {"default": 2000, "dcgan_32": 120}
     sides = {}
     for name, settings in runs.items():
         length = f"training.steps={3 if race.quick else steps[name]}"
@@ -147,20 +147,12 @@ def logging(race: Race) -> list[str]:
 
 def threads(race: Race) -> list[str]:
     """Two runs of one thread each, at once, against one run of two threads."""
-    runs = {"default": race.spans(200), "dcgan_32": ["experiment=dcgan_32", *race.spans(10)]}
+    settings = ("experiment=dcgan_32", *race.spans(10), *race.also)
 
-    def together(settings: list[str]) -> float:
-        line = (*settings, "training.threads=1", *race.also)
+    def together() -> float:
         with ThreadPoolExecutor(2) as pool:
-            return sum(run.rate for run in pool.map(lambda _: train(*line), range(2)))
+            return sum(run.rate for run in pool.map(lambda _: train(*settings, "training.threads=1"), range(2)))
 
-    sides = {}
-    for name, settings in runs.items():
-        sides[f"{name}, two runs"] = lambda settings=settings: together(settings)
-        sides[f"{name}, one run"] = race.rate(*settings, "training.threads=2")
-    said = take_turns(sides, race.rounds)
-    rows = []
-    for name in runs:
-        two, one = said[f"{name}, two runs"], said[f"{name}, one run"]
-        rows.append([name, spread(two, 1), spread(one, 1), ratios(two, one)])
-    return table(("run", "two runs, 1 thread each: images/s together", "one run, 2 threads", "two / one"), rows)
+    said = take_turns({"two": together, "one": lambda: train(*settings, "training.threads=2").rate}, race.rounds)
+    row = [spread(said["two"], 1), spread(said["one"], 1), ratios(said["two"], said["one"])]
+    return table(("two runs, 1 thread each: images/s together", "one run, 2 threads", "two / one"), [row])

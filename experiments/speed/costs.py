@@ -58,13 +58,13 @@ def growth(race: Race) -> list[str]:
 def start(race: Race) -> list[str]:
     """Seconds from the command to the first step, and the memory and length of the whole default run."""
     once = ("training.steps=2", "training.log_every_steps=1", "training.steps_per_call=1", *race.also)
-    whole = (*(("training.steps=3",) if race.quick else ()), *race.also)
+    length = ("training.steps=3",) if race.quick else ()
     train(*once)  # files are read from the disk, bytecode is compiled
-    said = take_turns({"first step": lambda: train(*once), "whole": lambda: train(*whole)}, race.rounds)
-    figures = {
-        "seconds from the command to the record of the first step": ([run.first for run in said["first step"]], 1),
-        "seconds of the whole run, start and end included": ([run.seconds for run in said["whole"]], 1),
-        "peak memory of the whole run, MB": ([run.peak for run in said["whole"]], 0),
-    }
-    heads = ("`python -m ganlab.train` (digits, 8x8)", "median")
-    return table(heads, [[name, spread(values, digits)] for name, (values, digits) in figures.items()])
+    waits = take_turns({"first step": lambda: train(*once)}, race.rounds)["first step"]
+    whole = train(*length, *race.also)
+    figures = [
+        ["seconds from the command to the record of the first step", spread([run.first for run in waits], 1)],
+        ["seconds of one whole run, start and end included", f"{whole.seconds:.1f}"],
+        ["peak memory of that run, MB", f"{whole.peak:.0f}"],
+    ]
+    return table(("`python -m ganlab.train` (digits, 8x8)", "figure"), figures)

@@ -76,10 +76,10 @@ def test_kernels_that_an_operator_cannot_have_are_refused(settings, overrides):
 def test_transpose_resize_init_starts_as_the_very_function_of_upsample(settings):
     import numpy as np
 
-    from ganlab.training.randomness import latents
+    from ganlab.training.randomness import normals
 
     size = ("dataset.size=16", "generator.stages=[[24,2],[12,2],[null,2]]", "seed=4")
-    z = latents(4, "latents/samples", 0, (16, 64))
+    z = normals(4, "latents/samples", 0, (16, 64))
     up, resize, plain = (
         build_gan(settings(f"generator={arm}", *size)).generator(z).numpy()
         for arm in ("upsample", "transpose_resize_init", "transpose")

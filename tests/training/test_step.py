@@ -192,3 +192,22 @@ def test_slopes_are_computed_in_float32_under_mixed_precision(settings):
     assert np.abs(half - whole).max() > 1e-4
     gan.discriminator.trainable_variables[0].assign(gan.discriminator.trainable_variables[0] * 2)
     assert np.abs(gan.judge(images, precise=True) - whole).max() > 1e-3
+
+
+def test_float16_steps_train_with_scaled_losses(trained):
+    """The networks of an older GPU, on a CPU, which computes float16 too slowly for a run but rightly."""
+    import keras
+
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        gan = trained("penalty=r1", count=4)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert gan.generator.compute_dtype == "float16"
+    assert np.isfinite(gan.sums.numpy()).all()
+    skips = gan.skips()
+    taken = int(gan.g_optimizer.count), int(gan.d_optimizer.count)
+    assert taken == (4 - skips["precision/skipped_generator"], 4 - skips["precision/skipped_discriminator"])
+    assert min(taken) >= 1
+    single = trained("penalty=r1", count=4)
+    np.testing.assert_allclose(gan.sums.numpy(), single.sums.numpy(), rtol=0.1, atol=0.05)

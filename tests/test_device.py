@@ -1,0 +1,59 @@
+"""What a device is asked for: precisions by what it has, parts of a CPU, workers by TensorFlow's own variable."""
+
+import pytest
+
+from ganlab import device
+from ganlab.choose import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("capability", "chosen"),
+    [(None, "float32"), ((9, 0), "mixed_bfloat16"), ((8, 0), "mixed_bfloat16"), ((7, 5), "mixed_float16")],
+)
+def test_auto_takes_the_best_precision_that_the_device_has(capability, chosen):
+    assert device.choose_precision("auto", capability) == chosen
+
+
+@pytest.mark.parametrize("asked", ["float32", "mixed_bfloat16"])
+def test_a_precision_that_was_asked_for_is_taken_everywhere(asked):
+    assert {device.choose_precision(asked, where) for where in (None, (7, 5), (9, 0))} == {asked}
+
+
+def test_float16_needs_a_gpu():
+    assert device.choose_precision("mixed_float16", (7, 0)) == "mixed_float16"
+    with pytest.raises(ConfigError, match="precision=mixed_float16 needs a GPU"):
+        device.choose_precision("mixed_float16", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", 0),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}', 1),
+        ('{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "chief", "index": 0}}', 0),
+        ('{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}', 1),
+    ],
+)
+def test_the_first_worker_is_the_one_that_writes(monkeypatch, text, place):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert device.worker() == place
+
+
+def test_a_damaged_tf_config_is_one_line(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(ConfigError, match="TF_CONFIG is no JSON"):
+        device.worker()
+
+
+def test_workers_and_parts_of_a_cpu_exclude_each_other(command):
+    places = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
+    done = command("train", "training.replicas=2", env={"TF_CONFIG": places})
+    assert done.returncode == 2
+    assert done.stderr == "training.replicas=2 parts of a CPU and TF_CONFIG's workers exclude each other\n"
+
+
+def test_an_emulated_bfloat16_is_said(monkeypatch):
+    monkeypatch.setattr(device, "_flags", lambda: {"avx2"})
+    assert not device.start("float32").bfloat16
+    monkeypatch.setattr(device, "_flags", lambda: {"avx2", "avx512_bf16"})
+    assert device.start("float32").bfloat16
