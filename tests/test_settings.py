@@ -92,6 +92,12 @@ def test_an_error_names_the_settings_of_the_choice_that_was_made():
         plan(["penalty=none", "penalty.weight=3"], multirun=False)
 
 
+def test_the_groups_of_a_minibatch_deviation_fit_into_a_replica():
+    plan(["discriminator.minibatch_std=64"], multirun=False)
+    with pytest.raises(ConfigError, match=r"minibatch_std=64 does not divide the 32 images .* use 32"):
+        plan(["discriminator.minibatch_std=64", "training.replicas=2"], multirun=False)
+
+
 def test_xla_and_several_devices_are_not_asked_for_together():
     with pytest.raises(ConfigError, match=r"training\.compile=xla works on one device; use graph"):
         plan(["training.compile=xla", "training.replicas=2"], multirun=False)

@@ -44,7 +44,6 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _together(self) -> "RunConfig":
         self.generator.check(pair(self.dataset.size), self.dataset.channels)
-        self.discriminator.check(self.training.batch_size)
         if self.discriminator.normalization == "batch" and self.penalty.name != "none":
             raise ValueError(
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
@@ -56,6 +55,7 @@ class RunConfig(Settings):
                 f"training.batch_size={training.batch_size} cannot be shared by training.replicas={training.replicas}; "
                 "use a multiple"
             )
+        self.discriminator.check(training.batch_size // training.replicas)
         if training.compile == "xla" and training.replicas > 1:
             raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
         return self
