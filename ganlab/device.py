@@ -18,16 +18,27 @@ from ganlab.choose import ConfigError
 class Device:
     """What a run computes on: `cpu` or `gpu`, its name, the precision that was chosen, and TensorFlow's strategy.
 
-    replicas: devices that share a batch, over all workers. bfloat16: whether it computes with that type itself; other
+    capability: of a GPU, CUDA's compute capability; None for a CPU. replicas: devices that share a batch, over all
+    workers. bfloat16: whether it computes with that type itself; other
     CPUs emulate it, which is slow.
     """
 
     kind: str
     name: str
     precision: str
+    capability: tuple[int, int] | None
     strategy: Any
     replicas: int
     bfloat16: bool
+
+    @property
+    def emulates(self) -> bool:
+        """Whether the precision of the run is one that the device only imitates."""
+        return self.precision == "mixed_bfloat16" and not self.bfloat16
+
+    def xla(self, asked: str) -> bool:
+        """Whether to compile with XLA; `auto` does where bfloat16 is emulated: it computes in float32 in between."""
+        return asked == "xla" or (asked == "auto" and self.emulates and self.replicas == 1)
 
 
 def worker() -> int:
@@ -100,12 +111,18 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         strategy = _strategy(replicas, bool(gpus))
         tf.zeros(1)  # devices are set up, and talk, at the first operation
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
-    capability = details.get("compute_capability", (0, 0))
-    bfloat16 = capability >= _AMPERE if gpus else bool({"avx512_bf16", "amx_bf16"} & _flags())
-    precision = choose_precision(precision, capability if gpus else None)
+    capability = details.get("compute_capability", (0, 0)) if gpus else None
+    precision = choose_precision(precision, capability)
     keras.config.set_dtype_policy(precision)
-    name = details.get("device_name", "GPU") if gpus else _processor()
-    return Device("gpu" if gpus else "cpu", name, precision, strategy, strategy.num_replicas_in_sync, bfloat16)
+    return Device(
+        kind="gpu" if gpus else "cpu",
+        name=details.get("device_name", "GPU") if gpus else _processor(),
+        precision=precision,
+        capability=capability,
+        strategy=strategy,
+        replicas=strategy.num_replicas_in_sync,
+        bfloat16=capability >= _AMPERE if capability else bool({"avx512_bf16", "amx_bf16"} & _flags()),
+    )
 
 
 _AMPERE = (8, 0)

@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ def examine(overrides: list[str]) -> None:
             f"{batch / timing.step:>10,.0f}",
             flush=True,
         )
-    print(f"\n{advice(timings, config.precision, config.training.compile, machine.kind)}")
+    print(f"\n{advice(timings, _present(config, machine), machine.kind)}")
 
 
 def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
@@ -108,19 +109,23 @@ def measure(config: Any, machine: device.Device) -> Iterator[Timing]:
     keras.config.set_dtype_policy("float32")
 
 
-def advice(timings: list[Timing], precision: str, compile_: str, kind: str) -> str:
-    """One line: what would be faster than the settings at hand, or that nothing would."""
-    half = "mixed_bfloat16" if any(t.precision == "mixed_float16" for t in timings) else "float32"
-    now = (half if precision == "auto" else precision), ("graph" if compile_ == "auto" else compile_)
-    present = next((t for t in timings if (t.precision, t.compile) == now), timings[0])
+def advice(timings: list[Timing], present: tuple[str, str], kind: str) -> str:
+    """One line: what would be faster than the precision and way of compiling at hand, or that nothing would."""
+    now = next(timing for timing in timings if (timing.precision, timing.compile) == present)
     best = min(timings, key=lambda timing: timing.step)
-    if present.step / best.step >= _WORTH:
+    if now.step / best.step >= _WORTH:
         return (
-            f"advice: precision={best.precision} training.compile={best.compile} is {present.step / best.step:.2f} "
-            f"times as fast as {present.precision} with {present.compile}"
+            f"advice: precision={best.precision} training.compile={best.compile} is {now.step / best.step:.2f} "
+            f"times as fast as {now.precision} with {now.compile}"
         )
     more = "; a GPU would be much faster for larger images" if kind == "cpu" else ""
-    return f"advice: keep precision={present.precision} and training.compile={present.compile}{more}"
+    return f"advice: keep precision={now.precision} and training.compile={now.compile}{more}"
+
+
+def _present(config: Any, machine: device.Device) -> tuple[str, str]:
+    """The precision and the way of compiling that a run of these settings would take here."""
+    there = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
+    return there.precision, "xla" if there.xla(config.training.compile) else "graph"
 
 
 def _time(config: Any, *, xla: bool) -> tuple[float, float]:

@@ -52,8 +52,14 @@ def test_workers_and_parts_of_a_cpu_exclude_each_other(command):
     assert done.stderr == "training.replicas=2 parts of a CPU and TF_CONFIG's workers exclude each other\n"
 
 
-def test_an_emulated_bfloat16_is_said(monkeypatch):
-    monkeypatch.setattr(device, "_flags", lambda: {"avx2"})
-    assert not device.start("float32").bfloat16
-    monkeypatch.setattr(device, "_flags", lambda: {"avx2", "avx512_bf16"})
-    assert device.start("float32").bfloat16
+def test_an_emulated_bfloat16_is_known_and_compiled_with_xla(monkeypatch):
+    try:
+        monkeypatch.setattr(device, "_flags", lambda: {"avx2"})
+        emulated = device.start("mixed_bfloat16")
+        monkeypatch.setattr(device, "_flags", lambda: {"avx2", "avx512_bf16"})
+        native = device.start("mixed_bfloat16")
+    finally:
+        single = device.start("float32")
+    assert [each.emulates for each in (emulated, native, single)] == [True, False, False]
+    assert [each.xla("auto") for each in (emulated, native, single)] == [True, False, False]
+    assert all(each.xla("xla") and not each.xla("graph") for each in (emulated, native, single))

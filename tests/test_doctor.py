@@ -39,11 +39,11 @@ def test_a_wrong_setting_is_one_line(command):
 
 def test_advice_names_what_is_faster_and_by_how_much():
     both = [timing("float32", "graph", 0.02), timing("float32", "xla", 0.01)]
-    assert advice(both, "auto", "auto", "cpu") == (
+    assert advice(both, ("float32", "graph"), "cpu") == (
         "advice: precision=float32 training.compile=xla is 2.00 times as fast as float32 with graph"
     )
 
 
 def test_advice_to_keep_what_is_fast_enough():
     both = [timing("float32", "graph", 0.0102), timing("float32", "xla", 0.01)]
-    assert advice(both, "float32", "graph", "gpu") == "advice: keep precision=float32 and training.compile=graph"
+    assert advice(both, ("float32", "graph"), "gpu") == "advice: keep precision=float32 and training.compile=graph"

@@ -29,8 +29,8 @@ class _Body(Settings):
             fits = [n for n in range(2, batch_size + 1) if batch_size % n == 0]
             near = min(fits, key=lambda n: abs(n - group), default=0)
             raise ValueError(
-                f"discriminator.minibatch_std={group} does not divide the {batch_size} images of a batch (of a replica, "
-                f"where training.replicas is more than 1); use {near}"
+                f"discriminator.minibatch_std={group} does not divide the {batch_size} images of a batch (a replica's, "
+                f"with training.replicas above 1); use {near}"
             )
 
 

@@ -103,7 +103,7 @@ def _train(
         record["records"] = {}  # they stand in the first worker's folder
 
     power = partial(power_iteration, gan.discriminator)
-    steps = make_steps(gan, make_game(config, power), make_deal(config, split.train), xla=training.compile == "xla")
+    steps = make_steps(gan, make_game(config, power), make_deal(config, split.train), xla=machine.xla(training.compile))
     per_step = training.batch_size * training.discriminator_steps
     painter = Painter(gan.average, config)
     traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
@@ -151,7 +151,7 @@ def _train(
             kept = {"seconds": clock.seconds(), "records": records.position(), "measured": measured}
             checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
 
-        if machine.precision == "mixed_bfloat16" and not machine.bfloat16:
+        if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a damaged checkpoint, {line}")
@@ -198,6 +198,7 @@ def _train(
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
         replicas=machine.replicas,
+        compiled="xla" if machine.xla(training.compile) else "graph",
         skipped={
             "generator": int(gan.g_optimizer.skipped.numpy()),
             "discriminator": int(gan.d_optimizer.skipped.numpy()),
