@@ -68,6 +68,8 @@ def _silence() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except ConfigError:  # it says all there is to say
+            raise
         except BaseException:
             os.dup2(saved, 2)
             held.seek(0)

@@ -65,7 +65,7 @@ WRONG = {
     "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
     "study=a/b": "study='a/b' cannot name a folder",
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
-    "training.profile=5": "training.profile='5' names no steps; write START:STOP, such as 100:110",
+    "training.profile=five": "training.profile='five' names no steps; write START:STOP, such as 100:110",
     "training.profile=9:3": "with START below STOP",
     "training.replicas=3": "training.batch_size=64 cannot be shared by training.replicas=3; use a multiple",
     "training.compile=jit": "training.compile='jit' is unknown",
