@@ -70,9 +70,12 @@ EVERYTHING = (
     [
         ("objective=relativistic", "penalty=r1_r2"),
         ("objective=hinge", "penalty=none", "discriminator.normalization=spectral"),
-        ("objective=non_saturating", "penalty=none", "discriminator.normalization=batch", "generator.normalization=batch",
-         "training.share_fakes=true"),
-        ("objective=wasserstein", "penalty=interpolation", *EVERYTHING),
+        pytest.param(
+            ("objective=non_saturating", "penalty=none", "discriminator.normalization=batch",
+             "generator.normalization=batch", "training.share_fakes=true"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(("objective=wasserstein", "penalty=interpolation", *EVERYTHING), marks=pytest.mark.slow),
         ("objective=least_squares", "penalty=r1", "penalty.every_steps=2"),
     ],
 )  # fmt: skip
