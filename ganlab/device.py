@@ -19,8 +19,7 @@ class Device:
     """What a run computes on: `cpu` or `gpu`, its name, the precision that was chosen, and TensorFlow's strategy.
 
     capability: of a GPU, CUDA's compute capability; None for a CPU. replicas: devices that share a batch, over all
-    workers. bfloat16: whether it computes with that type itself; other
-    CPUs emulate it, which is slow.
+    workers. bfloat16: whether it computes with that type itself; other CPUs emulate it, which is slow.
     """
 
     kind: str
@@ -50,9 +49,12 @@ def worker() -> int:
 def _cluster() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG", "")
     try:
-        return json.loads(text) if text else {}
+        cluster = json.loads(text) if text else {}
     except json.JSONDecodeError:
-        raise ConfigError("TF_CONFIG is no JSON; see TensorFlow's guide to training with several workers") from None
+        cluster = None
+    if not isinstance(cluster, dict):
+        raise ConfigError("TF_CONFIG is no JSON object; see TensorFlow's guide to training with several workers")
+    return cluster
 
 
 def _workers() -> dict[str, list[str]]:

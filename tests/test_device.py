@@ -39,9 +39,10 @@ def test_the_first_worker_is_the_one_that_writes(monkeypatch, text, place):
     assert device.worker() == place
 
 
-def test_a_damaged_tf_config_is_one_line(monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", "{")
-    with pytest.raises(ConfigError, match="TF_CONFIG is no JSON"):
+@pytest.mark.parametrize("text", ["{", "[]", "3"])
+def test_a_damaged_tf_config_is_one_line(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ConfigError, match="TF_CONFIG is no JSON object"):
         device.worker()
 
 

@@ -43,15 +43,17 @@ def _moved(image, dy, dx):
 
 
 def test_cutout_leaves_a_square_of_zeros_and_the_rest_as_it_was():
-    cut, sizes = changed(cutout=0.5), []
+    cut, sizes, corners = changed(cutout=0.5), [], set()
     for image, original in zip(cut, IMAGES.numpy(), strict=True):
         hole = (image == 0).all(axis=2)
         rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
         assert hole.sum() == len(rows) * len(columns)
         np.testing.assert_array_equal(image[~hole], original[~hole])
         sizes.append((len(rows), len(columns)))
+        corners.add((rows[0], columns[0]))
     assert max(sizes) == (4, 3)
     assert all(2 <= h <= 4 and 1 <= w <= 3 for h, w in sizes)
+    assert len(corners) > 10
 
 
 def test_colour_moves_brightness_within_its_share():
