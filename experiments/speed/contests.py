@@ -96,6 +96,18 @@ def peers(race: Race) -> list[str]:
     ]
 
 
+def guides(race: Race) -> list[str]:
+    """The same against PyTorch as guides have it, and as a careful user writes it."""
+    sides = {"ganlab": race.dcgan("generator=transpose")}
+    if race.torch:
+        for name, more in (("PyTorch as guides have it", ["--plain"]), ("PyTorch, careful", [])):
+            sides[name] = race.pytorch("--layout=channels_last", *more, *race.repeats(15))
+    said = take_turns(sides, race.rounds)
+    rows = [["ganlab", name, ratios(said["ganlab"], said[name])] for name in said if name != "ganlab"]
+    figures = [[name, spread(rates, 1)] for name, rates in said.items()]
+    return [*table(("ours", "against", "ours / theirs"), rows), "", *table(("side", "images per second"), figures)]
+
+
 def bfloat16(race: Race) -> list[str]:
     """The reference network in bfloat16 on both sides, and its share of the matrix multiplication in that type."""
     sides = {

@@ -2,7 +2,7 @@
 
 import math
 
-from contests import Race
+from contests import NEVER, Race
 from sides import Trained, train
 from turns import spread, table, take_turns
 
@@ -53,6 +53,28 @@ def growth(race: Race) -> list[str]:
 
     heads = ("dcgan_32 with", "GFLOP an image", "images/s", "GFLOP/s", "peak memory, MB")
     return table(heads, [row(name, said[cell]) for name, cell in cells.items()])
+
+
+def measuring(race: Race) -> list[str]:
+    """What the quick measures take of the time of training, at their default interval of 1000 steps."""
+    often = [f"training.{what}_every_steps={NEVER}" for what in ("sample", "save")]
+    lengths = {"the default (digits, 8x8)": (200, []), "dcgan_32": (20, ["experiment=dcgan_32"])}
+    rows = []
+    for name, (steps, settings) in lengths.items():
+        steps = 2 if race.quick else steps
+        line = [
+            *settings,
+            *often,
+            f"training.steps={steps * 5}",
+            f"training.log_every_steps={steps // 2}",
+            f"training.steps_per_call={steps // 2}",
+            f"metrics.every_steps={steps}",
+        ]
+        runs = take_turns({name: lambda line=line: train(*line, *race.also)}, race.rounds)[name]
+        shares = [run.evaluation / (run.evaluation + 1000 * 64 / run.rate) for run in runs]
+        percent = [100 * share for share in shares]
+        rows.append([name, spread([run.evaluation for run in runs], 2), spread(percent, 2)])
+    return table(("run", "seconds for one evaluation", "% of the time, one every 1000 steps"), rows)
 
 
 def start(race: Race) -> list[str]:

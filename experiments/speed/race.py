@@ -17,12 +17,12 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from contests import Race, bfloat16, gemm, logging, peers, threads
-from costs import growth, start
+from contests import Race, bfloat16, gemm, guides, logging, peers, threads
+from costs import growth, measuring, start
 from sides import commit, torch_version
 
 PAGE = Path(__file__).parent / "README.md"
-SECTIONS = {each.__name__: each for each in (peers, bfloat16, gemm, logging, threads, growth, start)}
+SECTIONS = {each.__name__: each for each in (peers, guides, bfloat16, gemm, logging, threads, measuring, growth, start)}
 FEWEST = 5  # rounds behind a median that is written down; growth's figures are medians of one run's records
 
 
@@ -72,8 +72,8 @@ def main() -> None:
         parser.error(f"--rounds={chosen.rounds} measures nothing; use at least 1")
     if chosen.write and ((chosen.rounds < FEWEST and names != ["growth"]) or chosen.quick or chosen.also):
         parser.error(f"--write keeps only figures of --rounds={FEWEST} or more, without --quick and --also")
-    if chosen.write and {"peers", "bfloat16"} & set(names) and not chosen.torch:
-        parser.error("--write of peers or bfloat16 would lose rows; give --torch PYTHON, or --only other sections")
+    if chosen.write and {"peers", "guides", "bfloat16"} & set(names) and not chosen.torch:
+        parser.error("--write of peers, guides or bfloat16 would lose rows; give --torch PYTHON or leave them out")
     python = shutil.which(chosen.torch) if chosen.torch else None
     if chosen.torch and not python:
         parser.error(f"--torch={chosen.torch} is no interpreter; give the path of a python that has PyTorch")

@@ -37,6 +37,7 @@ class Trained:
     whole: images over the seconds of training, everything in between included.
     first: seconds from the command to the first record. seconds: from the command to its end.
     peak: largest memory of the process in MB. gflop: operations an image, counted from the networks.
+    evaluation: seconds that the measures of one evaluation took, the median; nan where records do not tell.
     """
 
     rate: float
@@ -45,6 +46,7 @@ class Trained:
     seconds: float
     peak: float
     gflop: float
+    evaluation: float
 
 
 def launch(line: list[str], *, limit: float = LIMIT, tick=lambda: None) -> Ended:
@@ -107,7 +109,16 @@ def train(*settings: str, limit: float = LIMIT) -> Trained:
         seconds=ended.seconds,
         peak=ended.peak,
         gflop=2 * (passes * macs["generator"] + 8 * macs["discriminator"]) / 1e9,
+        evaluation=_evaluation(records),
     )
+
+
+def _evaluation(records: list[dict[str, float]]) -> float:
+    """From the record of a step's losses to that of its measures; the first and the last evaluation do not count."""
+    ready = {each["step"]: each["seconds"] for each in records if "loss/generator" in each}
+    done = {each["step"]: each["seconds"] for each in records if "metric/frechet_distance" in each}
+    took = [seconds - ready[step] for step, seconds in done.items() if step in ready][1:-1]
+    return statistics.median(took) if took else float("nan")
 
 
 def torch_rate(python: str, *arguments: str, limit: float = LIMIT) -> float:

@@ -5,8 +5,9 @@
 
 Images stand in memory, a batch is drawn by index, gradients are set to None, Adam is the fused one, the
 discriminator's weights take no gradient while the generator moves, losses are read every 100 steps. One batch of fakes
-serves both updates, so the generator makes three passes and the discriminator eight. No average of the weights is
-kept, and nothing is written. The last line of the output is JSON.
+serves both updates, so the generator makes three passes and the discriminator eight. With --plain as guides have it:
+Adam as it comes, and the discriminator's weights take a gradient then as well, which nobody uses. No average of the
+weights is kept, and nothing is written. The last line of the output is JSON.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def images_per_second(chosen: argparse.Namespace) -> list[float]:
     discriminator = make_discriminator().to(memory_format=layout)
     images = (torch.rand(IMAGES, 1, 32, 32) * 2 - 1).contiguous(memory_format=layout)
     adams = [
-        torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
+        torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=not chosen.plain or None)
         for network in (discriminator, generator)
     ]
 
@@ -74,7 +75,7 @@ def images_per_second(chosen: argparse.Namespace) -> list[float]:
             real_scores, fake_scores = discriminator(real), discriminator(fake.detach())
         d_loss = softplus(-real_scores.float()).mean() + softplus(fake_scores.float()).mean()
         move(adams[0], d_loss)
-        discriminator.requires_grad_(False)
+        discriminator.requires_grad_(chosen.plain)
         with mixed():
             scores = discriminator(fake)
         g_loss = softplus(-scores.float()).mean()
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--upsampling", choices=("transpose", "upsample"), default="transpose")
     parser.add_argument("--layout", choices=("default", "channels_last"), default="default")
     parser.add_argument("--precision", choices=tuple(TYPES), default="float32", help="bfloat16: autocast")
+    parser.add_argument("--plain", action="store_true", help="as guides have it, not as a careful user would")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: as torch has them")
     parser.add_argument("--steps", type=int, default=20, help="steps of one repeat (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s")
