@@ -109,9 +109,8 @@ def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndar
     rows, columns, height, width, _ = nearest.shape
     enlarge = max(1, -(-64 // width))  # so that a distance fits below
     tall, wide, gap, line, head = enlarge * height, enlarge * width, 8, 20, 24
-    picture = np.full(
-        (head + rows * (tall + line) + gap, gap + (columns + 1) * (wide + gap) + 2 * gap, 3), 255, np.uint8
-    )
+    size = head + rows * (tall + line) + gap, 3 * gap + (columns + 1) * (wide + gap)
+    picture = np.full((*size, 3), 255, np.uint8)
     lefts = [gap, *(3 * gap + (wide + gap) * column for column in range(1, columns + 1))]
     tops = [head + row * (tall + line) for row in range(rows)]
     for row, top in enumerate(tops):
@@ -153,11 +152,11 @@ def _profiles(part: Any, real: Side, fake: Side) -> None:
         return np.log10(np.maximum(power[..., 1:], floor))
 
     every = max(1, side // 32)
-    axis.fill_between(cycles, *logs(real.band), color=_REAL, alpha=0.2, linewidth=0, label="95 % of real images")
+    axis.fill_between(cycles, *logs(real.band), color=_REAL, alpha=0.2, linewidth=0, label="95 % of single real images")
     for one, name, style, color, size in ((real, "real", "-o", _REAL, 8), (fake, "fake", "--^", _FAKE, 5)):
         label = f"{name}, mean of {one.images:,}"
         axis.plot(cycles, logs(one.profile), style, color=color, label=label, markersize=size, markevery=every)
-    for edge, name in zip(logs(fake.band), ("95 % of fake images", None), strict=True):
+    for edge, name in zip(logs(fake.band), ("95 % of single fake images", None), strict=True):
         axis.plot(cycles, edge, ":", color=_FAKE, label=name, linewidth=1.8)
     for period in (8, 4, 2):
         axis.axvline(1 / period, color="0.6", linewidth=0.8, zorder=0)

@@ -136,6 +136,13 @@ def test_a_spectrum_has_the_mean_image_detail_and_a_band():
     )
 
 
+@pytest.mark.parametrize("side", [2, 4, 10, 32])
+def test_the_band_of_one_image_is_its_profile(side):
+    image = np.random.default_rng(side).normal(size=(1, side, side, 1))
+    spectrum = measure_spectrum(image)
+    np.testing.assert_allclose(spectrum.band, [radial_profile(spectrum.power)] * 2, atol=1e-12)
+
+
 def test_input_is_left_alone():
     images = np.random.default_rng(6).normal(size=(3, 8, 8, 3))
     before = images.copy()
