@@ -1,6 +1,11 @@
-"""What an operator leaves in the maps that it makes: cheap numbers for the way, no judgement of quality."""
+"""How unevenly an enlarging layer serves the positions between its inputs, in its maps and in finished images."""
+
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from ganlab.evaluation.spectrum.power import SILENT, Array, Spectrum, spectrum_of
 
 
 def phase_variance(maps: np.ndarray, stride: tuple[int, int]) -> float:
@@ -20,9 +25,58 @@ def phase_variance(maps: np.ndarray, stride: tuple[int, int]) -> float:
         raise ValueError("maps has values that are not finite")
     if maps.shape[1] > 2 * vertical and maps.shape[2] > 2 * horizontal:
         maps = maps[:, vertical:-vertical, horizontal:-horizontal]
-    squares = (maps - maps.mean(axis=(0, 1, 2))) ** 2
-    count, height, width, channels = squares.shape
-    phases = squares.reshape(count, height // vertical, vertical, width // horizontal, horizontal, channels)
-    moments = phases.mean(axis=(0, 1, 3, 5))
-    mean = moments.mean()
-    return float(moments.var() / mean**2) if mean > 0 else 0.0
+    moments = _by_phase(np.mean((maps - maps.mean(axis=(0, 1, 2))) ** 2, axis=(0, 3)), stride)
+    return _unevenness(moments) if moments.any() else 0.0
+
+
+class PhaseVarianceRatio(NamedTuple):
+    """ratio: the largest moment by the smallest, 1 at best; infinite where a phase has no detail at all.
+
+    variance: the variance of the moments over the phases by their squared mean, 0 at best; stride^2 times it is the
+    sum of their squared deviations.
+    """
+
+    ratio: float
+    variance: float
+
+
+def phase_variance_ratio(images: ArrayLike | Spectrum, stride: int = 2) -> PhaseVarianceRatio:
+    """How unevenly the fine detail of images is spread over the phases of a stride: see `phase_moments`.
+
+    It sees uneven overlap of kernels, which changes how much the output varies from place to place, and leaves no
+    line in the spectrum where its mean stays even. images and errors as there; constant images are a ValueError too.
+    """
+    spectrum = spectrum_of("images", images)
+    moments = phase_moments(spectrum, stride)
+    if moments.max() <= SILENT * spectrum.power.mean():
+        raise ValueError("images has no detail at all; give images that are not constant")
+    smallest = moments.min()
+    return PhaseVarianceRatio(float(moments.max() / smallest) if smallest > 0 else float("inf"), _unevenness(moments))
+
+
+def phase_moments(images: ArrayLike | Spectrum, stride: int = 2) -> Array:
+    """The second moment of fine detail at each phase (y mod stride, x mod stride): [N,H,W,C] -> [stride,stride].
+
+    Detail is the luminance less its 3x3 binomial blur; the outer `stride` pixels are left out.
+    images: square, of an even side that stride divides into at least 3; or their `Spectrum`.
+    Raises ValueError, naming the argument.
+    """
+    spectrum = spectrum_of("images", images)
+    if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 2:
+        raise ValueError(f"stride={stride!r} has no phases; use a whole number of at least 2")
+    if spectrum.side % stride or spectrum.side < 3 * stride:
+        raise ValueError(
+            f"stride={stride} does not fit images of side {spectrum.side}; use one that divides it into at least 3"
+        )
+    rim = stride - 1  # the outermost pixels are gone already
+    return _by_phase(spectrum.detail[rim:-rim, rim:-rim], (stride, stride))
+
+
+def _by_phase(values: Array, stride: tuple[int, int]) -> Array:
+    """The mean over positions of equal phase, [H,W] -> [sv,sh]."""
+    (height, width), (down, across) = values.shape, stride
+    return values.reshape(height // down, down, width // across, across).mean(axis=(0, 2))
+
+
+def _unevenness(moments: Array) -> float:
+    return float(moments.var() / moments.mean() ** 2)

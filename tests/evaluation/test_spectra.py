@@ -1,9 +1,13 @@
-"""The two spectrum functions against values that need no code of ours."""
+"""Power by frequency and all that one pass gives, against values that need no code of ours."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ganlab.evaluation.spectrum import power_spectrum, radial_profile, rings
+from ganlab.evaluation.spectrum import corner_power, measure_spectrum, power, power_spectrum, radial_profile, rings
 
 
 def test_white_noise_is_flat_at_side_squared_times_variance():
@@ -63,8 +67,11 @@ def test_rings_have_their_sizes():
         (np.zeros((0, 8, 8, 1)), "at least one"),
         (np.zeros((2, 8, 8, 2)), "C = 1 or 3"),
         (np.zeros((8, 8)), "give \\[N,H,W,C\\]"),
-        (np.full((2, 8, 8, 1), np.nan), "128 numbers that are not finite"),
+        (np.full((2, 8, 8, 1), np.nan), "images hold numbers that are not finite, first in images\\[0\\]"),
         (np.full((1, 8, 8, 1), np.inf), "not finite"),
+        (np.full((1, 8, 8, 1), 1e100), "not finite"),
+        (np.full((1, 8, 8, 1), 1j), "real numbers"),
+        ([np.zeros((8, 8, 1)), np.zeros((4, 4, 1))], "different shapes"),
     ],
 )
 def test_images_that_have_no_spectrum(images, message):
@@ -78,3 +85,108 @@ def test_images_that_have_no_spectrum(images, message):
 def test_spectra_that_have_no_profile(power):
     with pytest.raises(ValueError, match="power"):
         radial_profile(power)
+    with pytest.raises(ValueError, match="power"):
+        corner_power(power)
+
+
+def dft(side):
+    return np.exp(-2j * np.pi * np.outer(np.arange(side), np.arange(side)) / side)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("hann", [False, True])
+def test_slow_twin(channels, hann):
+    images = np.random.default_rng(3).uniform(-1, 1, (7, 12, 12, channels))
+    window = np.ones(12)
+    if hann:
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(12) / 12)
+        window /= np.sqrt(np.sum(window**2) / 12)
+    total = np.zeros((12, 12))
+    for image in images:
+        grey = image[..., 0] if channels == 1 else 0.299 * image[..., 0] + 0.587 * image[..., 1] + 0.114 * image[..., 2]
+        weighed = window[:, None] * (grey - grey.mean()) * window
+        total += np.abs(dft(12) @ weighed @ dft(12)) ** 2
+    np.testing.assert_allclose(power_spectrum(images, hann=hann), total / 7, rtol=1e-9, atol=1e-9)
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    images = np.random.default_rng(4).integers(0, 256, (11, 8, 8, 3)).astype(np.uint8)
+    whole = measure_spectrum(images)
+    monkeypatch.setattr(power, "_BLOCK", 3 * 64)
+    parts = measure_spectrum(images)
+    for name in ("power", "mean", "detail", "band"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-9)
+    assert (parts.count, parts.shape, parts.kind, parts.side) == (11, (8, 8, 3), "pixels", 8)
+    with pytest.raises(ValueError, match="first in images\\[7\\]"):
+        power_spectrum(np.where(np.arange(11)[:, None, None, None] == 7, np.inf, images))
+
+
+def test_a_spectrum_has_the_mean_image_detail_and_a_band():
+    random = np.random.default_rng(5)
+    images = random.normal(3, 1, (4000, 8, 8, 1)) + np.linspace(0, 1, 8)[:, None]
+    spectrum = measure_spectrum(images)
+    np.testing.assert_allclose(spectrum.mean, images.mean(axis=0)[..., 0], atol=1e-12)
+    # White noise less its binomial blur: (1 - 1/4)^2 + (4 (1/8)^2 + 4 (1/16)^2) = 41/64; a ramp has no detail.
+    np.testing.assert_allclose(spectrum.detail, 41 / 64, rtol=0.15)
+    assert spectrum.detail.mean() == pytest.approx(41 / 64, rel=0.02)
+    each = np.array([radial_profile(power_spectrum(image[None])) for image in images[:500]])
+    below, above = each < spectrum.band[0], each > spectrum.band[1]
+    assert below[:, 1:].mean() == pytest.approx(0.025, abs=0.01) and above[:, 1:].mean() == pytest.approx(
+        0.025, abs=0.01
+    )
+
+
+@pytest.mark.parametrize("side", [2, 4, 10, 32])
+def test_the_band_of_one_image_is_its_profile(side):
+    image = np.random.default_rng(side).normal(size=(1, side, side, 1))
+    spectrum = measure_spectrum(image)
+    np.testing.assert_allclose(spectrum.band, [radial_profile(spectrum.power)] * 2, atol=1e-12)
+
+
+def test_input_is_left_alone():
+    images = np.random.default_rng(6).normal(size=(3, 8, 8, 3))
+    before = images.copy()
+    measure_spectrum(images, hann=True)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_a_window_keeps_white_noise_and_stops_leaks():
+    noise = np.random.default_rng(7).normal(size=(3000, 16, 16, 1))
+    assert power_spectrum(noise, hann=True)[4:12, 4:12].mean() == pytest.approx(256, rel=0.02)
+    ramp = np.broadcast_to(np.linspace(-1, 1, 32)[:, None, None], (1, 32, 32, 1))  # its ends do not meet
+    assert power_spectrum(ramp, hann=True)[16, 0] < 1e-3 * power_spectrum(ramp)[16, 0]
+
+
+def test_rings_without_axes():
+    power = np.zeros((8, 8))
+    power[0, :] = power[:, 0] = 1
+    np.testing.assert_allclose(radial_profile(power, axes=False), [1, 0, 0, 0, 0])
+    np.testing.assert_allclose(radial_profile(power), [1, 4 / 8, 4 / 12, 4 / 16, 2 / np.sum(rings(8) == 4)])
+    np.testing.assert_allclose(radial_profile(np.ones((2, 2)), axes=False), [1, 1])
+
+
+def test_corners_are_what_rings_leave():
+    power = np.random.default_rng(8).uniform(size=(10, 10))
+    sizes = np.bincount(rings(10).ravel())
+    inside = np.sum(radial_profile(power) * sizes[:6])
+    assert inside + corner_power(power) * sizes[6:].sum() == pytest.approx(power.sum())
+    with pytest.raises(ValueError, match="side of at least 4"):
+        corner_power(np.ones((2, 2)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32), half=st.integers(1, 9), scale=st.floats(1e-3, 1e3), shift=st.floats(-100, 100))
+def test_scale_squares_and_shifts_vanish(seed, half, scale, shift):
+    images = np.random.default_rng(seed).normal(size=(3, 2 * half, 2 * half, 1))
+    rolled = np.roll(images * scale + shift, (1, 3), axis=(1, 2))
+    wanted = scale**2 * power_spectrum(images)
+    np.testing.assert_allclose(power_spectrum(rolled), wanted, rtol=1e-6, atol=1e-9 * wanted.mean())
+
+
+def test_memory_stays_bounded():
+    images = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None, None], (400, 64, 64, 3))
+    tracemalloc.start()
+    measure_spectrum(images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15e6  # all at once would be 39 MB as float64, several times over

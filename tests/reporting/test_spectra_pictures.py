@@ -1,0 +1,104 @@
+"""Pictures of spectra: sizes, that they show differences, and what they refuse."""
+
+import numpy as np
+import pytest
+
+from ganlab.evaluation.spectrum import measure_spectrum, radial_profile
+from ganlab.reporting import grids, spectra
+
+
+def side_of(images):
+    spectrum = measure_spectrum(images)
+    return spectra.Side(spectrum.count, spectrum.power, radial_profile(spectrum.power), spectrum.band)
+
+
+def noise(seed, side=16):
+    return np.random.default_rng(seed).normal(size=(40, side, side, 1))
+
+
+REAL, FAKE = side_of(noise(0)), side_of(noise(1).cumsum(axis=1))
+DRAWN = [spectra.draw_spectrum, spectra.draw_profiles, spectra.draw_powers]
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_a_picture_fits_a_card_shows_a_difference_and_is_not_cut_off(draw, tmp_path):
+    drawn, same = draw(REAL, FAKE), draw(REAL, REAL)
+    assert drawn.dtype == np.uint8 and drawn.shape[2] == 3 and drawn.shape[1] <= 1000 and drawn.shape[0] >= 300
+    assert same.shape == drawn.shape and (same != drawn).any(axis=2).mean() > 0.005
+    for edge in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]):
+        assert (edge == 255).all()
+    grids.save_png(tmp_path / "picture.png", drawn)
+    assert (tmp_path / "picture.png").stat().st_size > 5000
+
+
+def test_marks_stand_at_the_lattice():
+    half = [-0.5, 0, 0.5]
+    assert sorted(spectra._lattice(2).T.tolist()) == sorted([y, x] for y in half for x in half if (y, x) != (0, 0))
+    for stride, bins in ((2, 3), (4, 12), (8, 48)):
+        assert np.transpose(spectra._places(stride, 32)).shape == (bins, 2)
+    assert np.transpose(spectra._places(2, 32)).tolist() == [[0, 16], [16, 0], [16, 16]]
+    centred = spectra._centred(np.arange(16).reshape(4, 4))
+    assert centred[2, 2] == 0 and centred[0, 2] == centred[4, 2] == 8
+    assert (spectra.draw_powers(REAL, FAKE, (2, 4, 8)) != spectra.draw_powers(REAL, FAKE, ())).any()
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_no_power_or_flat_power_can_be_drawn(power):
+    flat = spectra.Side(1, np.full((8, 8), power), np.full(5, power), np.full((2, 5), power))
+    assert spectra.draw_spectrum(flat, flat).std() > 0
+
+
+def test_means_and_phases():
+    moments = {2: (np.ones((2, 2)), np.array([[4, 2], [2, 1]])), 4: (np.eye(4), np.ones((4, 4)))}
+    mean = noise(0)[0, ..., 0]
+    drawn = spectra.draw_means(mean, mean + 0.1, moments)
+    assert drawn.dtype == np.uint8 and drawn.shape[1] == 760
+    assert spectra.draw_means(mean, mean, {}).shape[0] < drawn.shape[0]
+    assert (spectra.draw_means(mean, -mean, moments) != drawn).any()
+    assert (spectra.draw_means(mean, mean + 0.1, moments | {2: (np.ones((2, 2)), np.ones((2, 2)))}) != drawn).any()
+
+
+def test_neighbours_keep_their_pixels():
+    samples = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
+    nearest = np.random.default_rng(1).integers(0, 256, (3, 4, 8, 8, 3)).astype(np.uint8)
+    drawn = spectra.draw_neighbours(samples, nearest, np.ones((3, 4)))
+    shown = np.lib.stride_tricks.sliding_window_view(drawn, (64, 64, 3))[:, :, 0]
+    for image in (samples[0], samples[2], nearest[1, 3]):
+        large = image.repeat(8, axis=0).repeat(8, axis=1)
+        corner = np.argwhere((drawn[: 1 - 64, : 1 - 64] == image[0, 0]).all(axis=2))
+        assert any((shown[tuple(place)] == large).all() for place in corner)
+    assert (spectra.draw_neighbours(samples, nearest, np.full((3, 4), 2.5)) != drawn).any()
+    grey = spectra.draw_neighbours(samples[..., :1], nearest[..., :1], np.ones((3, 4)))
+    assert grey.shape == drawn.shape
+
+
+def test_a_raster_is_the_log_of_both():
+    powers = np.full((8, 8), 1.0)
+    stronger = powers * 1e3
+    powers[4, 4] = 0
+    drawn = spectra.paint_powers(powers, stronger, enlarge=1)
+    assert drawn.shape == (8 + 12, 16 + 18, 3) and drawn.dtype == np.uint8
+    assert (drawn[6:14, 20:28] == 255).all() and drawn[7, 7].tolist() == [128] * 3 and drawn[6, 6].tolist() == [0] * 3
+    assert spectra.paint_powers(powers, stronger).shape[1] > 400
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: spectra.draw_spectrum(REAL, side_of(noise(0, 8))), "fake.power has shape"),
+        (lambda: spectra.draw_powers(REAL._replace(power=np.ones((15, 15))), FAKE), "spectrum of side 15"),
+        (lambda: spectra.draw_profiles(REAL, FAKE._replace(profile=np.full(9, np.nan))), "fake.profile has values"),
+        (lambda: spectra.draw_profiles(REAL._replace(band=REAL.profile), FAKE), "real.band has shape"),
+        (lambda: spectra.draw_powers(REAL, FAKE, (3,)), "strides=.* of 2, 4 and 8"),
+        (lambda: spectra.draw_means(np.ones((4, 4)), np.ones((4, 6)), {}), "fake_mean has shape"),
+        (lambda: spectra.draw_means(np.ones((4, 4)), np.ones((4, 4)), {2: (np.ones((2, 2)), np.ones(4))}), "moments.2., fake"),
+        (lambda: spectra.draw_neighbours(np.zeros((1, 8, 8, 1), np.uint8), np.zeros((2, 3, 8, 8, 1), np.uint8), np.ones((2, 3))), "nearest of shape"),
+        (lambda: spectra.draw_neighbours(np.zeros((1, 8, 8, 1)), np.zeros((1, 3, 8, 8, 1)), np.ones((1, 3))), "uint8"),
+        (lambda: spectra.draw_neighbours(np.zeros((1, 8, 8, 1), np.uint8), np.zeros((1, 3, 8, 8, 1), np.uint8), np.ones(3)), "distances has shape"),
+        (lambda: spectra.paint_powers(np.ones((4, 4)), np.ones((6, 6))), "fake has shape"),
+        (lambda: spectra.paint_powers(np.ones((4, 4)), np.full((4, 4), np.inf)), "not finite"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
