@@ -1,0 +1,127 @@
+"""A folder of computed things: what is costly and always the same is computed once and kept beyond the run.
+
+An entry is an .npz whose name says what determined it. One process computes it while others that want it wait; it is
+written beside and renamed into place. One that is damaged is computed again. No TensorFlow, no pickle.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganlab.choose import ConfigError
+
+_SUM = "sha256 of the entry"
+
+
+def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What `compute` returns, from the folder if it is there.
+
+    kind: the first word of the file's name. key: everything that determines the result, as for `fingerprint`; what is
+    missing from it will one day give a wrong answer. compute: gives named arrays, of numbers or texts.
+    Raises ConfigError where the folder cannot be written, ValueError for a key or result that cannot be kept.
+    """
+    path = cache_folder() / f"{kind}-{fingerprint(key)[:32]}.npz"
+    found = _read(path)
+    if found is None:
+        with _claimed(path):
+            found = _read(path)  # another process may have computed it meanwhile
+            if found is None:
+                found = {name: np.asarray(array) for name, array in compute().items()}
+                _write(path, found)
+    return found
+
+
+def cache_folder() -> Path:
+    """`$GANLAB_CACHE`, else `ganlab` in `$XDG_CACHE_HOME` or in `~/.cache`; it may not exist yet."""
+    if chosen := os.environ.get("GANLAB_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "ganlab"
+
+
+def fingerprint(value: Any) -> str:
+    """The sha256, 64 hexadecimal digits, of plain values and arrays in mappings and lists.
+
+    Arrays count with their bytes, shape and type; the order of a mapping does not. Raises ValueError for anything
+    else: what has no fixed bytes has no fingerprint.
+    """
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        if odd := [name for name in value if not isinstance(name, str)]:
+            raise ValueError(f"{odd[0]!r} names an entry of a fingerprint; use a text")
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufU":
+        return {
+            "sha256": hashlib.sha256(value.tobytes()).hexdigest(),
+            "shape": list(value.shape),
+            "dtype": value.dtype.str,
+        }
+    what = f"array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value).__name__} {value!r:.60}"
+    raise ValueError(f"the {what} has no fingerprint; use finite plain values, and arrays of numbers or texts")
+
+
+def _seal(path: Path, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The sum that an entry carries: of its contents and of the name that they were computed for."""
+    return np.array(fingerprint({"entry": path.name, "arrays": arrays}))
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a whole entry; None for one that is absent or damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
+            arrays = {name: entry[name] for name in entry.files}
+        return arrays if arrays.pop(_SUM) == _seal(path, arrays) else None
+    except Exception:  # a damaged file fails wherever its reader stumbles: zip, header, numbers
+        return None
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    sealed = arrays | {_SUM: _seal(path, arrays)}
+    beside = path.with_name(f".{path.name}.tmp")  # ours alone while the entry is claimed
+    with _named(path.parent):
+        try:
+            with beside.open("wb") as file:
+                np.savez(file, **sealed)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    """Wait until no other process works on this entry; freed by the system however the process ends."""
+    with _named(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock").open("w")
+    with lock:
+        with _named(path.parent):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"GANLAB_CACHE={folder} cannot be written ({error.strerror}); set it to a folder that can"
+        ) from None

@@ -1,0 +1,72 @@
+"""What every extractor of features takes and gives; no TensorFlow until a network looks at images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.evaluation.cache import fingerprint
+
+Say = Callable[[str], None]
+"""Takes a line for people to read, such as the progress of something slow."""
+
+
+class RealImages(NamedTuple):
+    """A data set as arrays: pixels uint8 [N,H,W,C] and, where there are classes, labels int [N]."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+    train_labels: np.ndarray | None = None
+    held_out_labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Features:
+    """A fixed way of seeing images as vectors.
+
+    embed: pixels uint8 [N,H,W,C] -> one float64 [N,D] for each draw of the features; most have one. Measures are
+    averaged over draws. probabilities: pixels -> float64 [N,K] over classes; None where the features know no classes.
+    facts: plain values that a protocol must say of them. digest: equal digests, equal vectors up to rounding.
+    """
+
+    name: str
+    embed: Callable[[np.ndarray], list[np.ndarray]]
+    probabilities: Callable[[np.ndarray], np.ndarray] | None
+    facts: dict[str, Any]
+    digest: str
+
+
+def check_pixels(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The pixels, or a ValueError if they are not uint8 [N, *shape] with at least one image."""
+    wanted = "uint8 [N, " + ", ".join(str(side) for side in shape) + "]"
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != shape:
+        raise ValueError(f"pixels are {pixels.dtype} {list(pixels.shape)}; give {wanted}")
+    if not len(pixels):
+        raise ValueError(f"pixels hold no image; give {wanted}")
+    return pixels
+
+
+def some(pixels: np.ndarray, count: int = 10_000) -> np.ndarray:
+    """At most so many of the images, evenly from all of them in a fixed random order (files are seldom shuffled)."""
+    return pixels[np.random.default_rng(0).permutation(len(pixels))[:count]]
+
+
+def in_blocks(network: Callable, pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
+    """Each output of `network(pixels) -> tensors [N,...]` for all images, in float64, computed a block at a time."""
+    blocks = [network(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+    return [np.concatenate([part.numpy() for part in parts]).astype(np.float64) for parts in zip(*blocks, strict=True)]
+
+
+def keep_last(see: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """The same function, which looks once where it is asked twice in a row: for vectors, then for probabilities."""
+    last: dict[str, list[np.ndarray]] = {}
+
+    def look(pixels: np.ndarray) -> list[np.ndarray]:
+        digest = fingerprint(pixels)
+        if digest not in last:
+            last.clear()
+            last[digest] = see(pixels)
+        return last[digest]
+
+    return look

@@ -1,0 +1,95 @@
+"""Features of an untrained convolutional network: they know no classes, and see texture that classes do not need."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ganlab.evaluation.cache import cached, fingerprint
+from ganlab.evaluation.features.base import Features, RealImages, Say, check_pixels, in_blocks, some
+
+SEEDS = (0, 1, 2)
+"""Of the draws; fixed, so that every data set and every machine has the same networks."""
+
+_MAPS = (16, 16, 8)
+
+
+def random(real: RealImages, *, say: Say | None = None) -> Features:
+    """Three untrained networks of three 3x3 convolutions at full, half and quarter size: 64 features each.
+
+    Read are the means of 16 rectified maps at full and at half size, where a pattern counts wherever it is, and of 8
+    maps at quarter size in each quadrant, where the layout counts. Kernels of the first two layers sum to zero over
+    their window: flat areas give nothing, so a faint checkerboard shows at first order. Each feature is centred and
+    scaled to variance 1 over the training images (at most 10,000 of them).
+    """
+    shape = real.train.shape[1:]
+    weights = [draw(seed, shape[-1]) for seed in SEEDS]
+    forward = _network(weights, shape)
+
+    def see(pixels: np.ndarray) -> list[np.ndarray]:
+        return in_blocks(forward, check_pixels(pixels, shape))
+
+    def measure() -> dict[str, np.ndarray]:
+        seen = np.stack(see(some(real.train)))  # [draws, N, D]
+        mean, deviation = seen.mean(axis=1), seen.std(axis=1)
+        constant = deviation <= 1e-5 * np.abs(mean).max()  # in float32 the same for all images
+        return {"mean": mean, "scale": np.where(constant, 1.0, deviation)}
+
+    found = cached("random", {"train": real.train, "weights": weights, "recipe": 1}, measure)
+    mean, scale = found["mean"], found["scale"]
+    return Features(
+        name="random",
+        embed=lambda pixels: [(seen - mean[n]) / scale[n] for n, seen in enumerate(see(pixels))],
+        probabilities=None,
+        facts={
+            "dimension": mean.shape[1],
+            "draws": len(SEEDS),
+            "seeds": list(SEEDS),
+            "weights": fingerprint(weights)[:12],
+            "scale": "variance 1 in each dimension over training images",
+        },
+        digest=fingerprint({"features": "random", "weights": weights, "mean": mean, "scale": scale}),
+    )
+
+
+def draw(seed: int, channels: int) -> list[np.ndarray]:
+    """The kernels [3,3,Ci,Co] of one network, normal with variance 2 / (9 Ci), drawn by numpy's default generator."""
+    generator = np.random.default_rng(seed)
+    kernels, inputs = [], channels
+    for layer, maps in enumerate(_MAPS):
+        kernel = generator.standard_normal((3, 3, inputs, maps)) * np.sqrt(2 / (9 * inputs))
+        if layer < 2:
+            kernel -= kernel.mean(axis=(0, 1))
+        kernels.append(kernel.astype(np.float32))
+        inputs = channels + maps
+    return kernels
+
+
+def _network(draws: list[list[np.ndarray]], shape: tuple[int, ...]) -> Callable:
+    """Pixels uint8 [N,H,W,C] -> float32 [N,64] for each draw; on the CPU, where float32 is float32 on every machine."""
+    import tensorflow as tf
+
+    def convolve(maps: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+        maps = tf.pad(maps, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")  # zeros would draw a frame
+        return tf.nn.relu(tf.nn.conv2d(maps, kernel, 1, "VALID"))
+
+    def read(images: tf.Tensor, kernels: list[np.ndarray]) -> tf.Tensor:
+        seen, maps = [], images
+        for kernel in kernels[:2]:
+            maps = convolve(maps, kernel)
+            seen.append(tf.reduce_mean(maps, (1, 2)))
+            images = tf.nn.avg_pool2d(images, 2, 2, "SAME")
+            maps = tf.concat([images, tf.nn.avg_pool2d(maps, 2, 2, "SAME")], -1)
+        maps = convolve(maps, kernels[2])
+        height, width = maps.shape[1], maps.shape[2]
+        for rows in (slice((height + 1) // 2), slice(height // 2, None)):
+            for columns in (slice((width + 1) // 2), slice(width // 2, None)):
+                seen.append(tf.reduce_mean(maps[:, rows, columns], (1, 2)))
+        return tf.concat(seen, -1)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
+    def network(pixels: tf.Tensor) -> list[tf.Tensor]:
+        with tf.device("CPU:0"):
+            images = tf.cast(pixels, tf.float32) / 127.5 - 1
+            return [read(images, kernels) for kernels in draws]
+
+    return network

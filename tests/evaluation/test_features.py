@@ -1,0 +1,359 @@
+"""Ways of seeing images: what each gives, that it is the same every time, and that it tells good images from bad."""
+
+import json
+import random as python_random
+
+import keras
+import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.signal
+import tensorflow as tf
+
+from ganlab.choose import ConfigError
+from ganlab.config import Digits
+from ganlab.data.sources import digits
+from ganlab.evaluation.features import FEATURES, RealImages, imagenet, trained, untrained
+from ganlab.evaluation.metrics import coverage_null, frechet_distance, precision_recall_density_coverage
+
+OFFLINE = ["pixels", "pca", "random", "classifier"]
+SHORT = trained.RECIPE._replace(images=3000)
+
+
+@pytest.fixture(scope="module")
+def real():
+    split = digits(Digits(name="digits", size=8, channels=1, held_out=0.2))
+    return RealImages(split.train.pixels, split.held_out.pixels, split.train.labels, split.held_out.labels)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def built(real):
+    return {name: FEATURES[name](real) for name in OFFLINE}
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_every_kind_gives_vectors_and_says_what_they_are(built, real, name):
+    features = built[name]
+    vectors = features.embed(real.held_out)
+    assert features.name == name
+    assert len(vectors) == features.facts.get("draws", 1)
+    for draw in vectors:
+        assert draw.dtype == np.float64
+        assert draw.shape == (len(real.held_out), features.facts["dimension"])
+        assert np.isfinite(draw).all()
+    assert features.facts["dimension"] <= 64
+    assert json.loads(json.dumps(features.facts)) == features.facts
+    for part, whole in zip(features.embed(real.held_out[300:310]), vectors, strict=True):
+        np.testing.assert_allclose(part, whole[300:310], rtol=1e-4, atol=1e-5)  # an image's vector is its own
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_the_digest_is_that_of_the_numbers(built, real, name):
+    again = FEATURES[name](real)
+    assert again.digest == built[name].digest
+    np.testing.assert_array_equal(again.embed(real.held_out), built[name].embed(real.held_out))
+    digests = {features.digest for features in built.values()}
+    assert len(digests) == len(OFFLINE)
+    if name != "classifier":
+        assert FEATURES[name](real._replace(train=real.train[:, :4])).digest not in digests
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+@pytest.mark.parametrize(
+    ("bad", "what"),
+    [
+        (np.zeros((3, 8, 8, 1)), "float64"),
+        (np.zeros((3, 8, 8, 3), np.uint8), r"\[3, 8, 8, 3\]; give uint8 \[N, 8, 8, 1\]"),
+        (np.zeros((3, 8, 8), np.uint8), r"\[3, 8, 8\]"),
+        (np.zeros((0, 8, 8, 1), np.uint8), "no image"),
+    ],
+)
+def test_other_images_are_refused(built, name, bad, what):
+    with pytest.raises(ValueError, match=f"^pixels .*{what}"):
+        built[name].embed(bad)
+
+
+def test_pixels_run_from_minus_one_to_one():
+    image = np.array([0, 255, 51, 102], np.uint8).reshape(1, 2, 2, 1)
+    features = FEATURES["pixels"](RealImages(image, image))
+    np.testing.assert_allclose(features.embed(image)[0], [[-1, 1, -0.6, -0.2]], rtol=1e-15)
+
+
+def test_principal_components_are_those_of_another_route(real, built):
+    from sklearn.decomposition import PCA
+
+    flat = real.train.reshape(len(real.train), -1) / 127.5 - 1
+    theirs = PCA(svd_solver="full").fit(flat)
+    ours = built["pca"].embed(real.held_out)[0]
+    assert ours.shape[1] == np.linalg.matrix_rank(np.cov(flat.T)) == 61  # three pixels never change
+    expected = theirs.transform(real.held_out.reshape(len(real.held_out), -1) / 127.5 - 1)[:, :61]
+    np.testing.assert_allclose(np.abs(ours), np.abs(expected), atol=1e-9)
+    assert built["pca"].facts["explained_variance"] == pytest.approx(1)
+
+
+def test_principal_components_have_a_sign_and_a_limit():
+    random = np.random.default_rng(0)
+    line = np.rint(128 + 100 * np.outer(random.uniform(-1, 1, 500), [0.3, -0.9])).astype(np.uint8).reshape(-1, 1, 2, 1)
+    (vectors,) = FEATURES["pca"](RealImages(line, line)).embed(line)
+    assert np.corrcoef(vectors[:, 0], line[:, 0, 1, 0])[0, 1] > 0.999  # the larger entry counts as positive
+    wide = np.zeros((2, 64, 65, 1), np.uint8)
+    with pytest.raises(ConfigError, match=r"metrics.features=pca .* at most 4096 values, these have 4160"):
+        FEATURES["pca"](RealImages(wide, wide))
+    with pytest.raises(ConfigError, match=r"metrics.features=pca needs images that differ"):
+        FEATURES["pca"](RealImages(wide[:, :9, :9], wide[:, :9, :9]))
+
+
+def test_the_classifier_knows_held_out_digits(built, real):
+    features = built["classifier"]
+    assert features.facts["test_accuracy"] >= 0.97
+    assert features.facts["tested_on"] == len(real.held_out) == 359
+    probabilities = features.probabilities(real.held_out)
+    assert probabilities.shape == (359, 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert np.mean(probabilities.argmax(axis=1) == real.held_out_labels) == features.facts["test_accuracy"]
+    (vectors,) = features.embed(real.train)
+    np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-6)
+    assert vectors.var(axis=0).mean() == pytest.approx(1)
+
+
+def test_the_classifier_is_trained_once(built, real, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(trained, "_train", refuse)
+    FEATURES["classifier"](real)
+    others = [
+        real._replace(train_labels=real.train_labels[::-1]),
+        real._replace(train=real.train[::-1]),
+        real._replace(held_out_labels=real.held_out_labels[::-1]),
+    ]
+    for other in others:
+        with pytest.raises(AssertionError, match="trained again"):
+            FEATURES["classifier"](other)
+    with pytest.raises(AssertionError, match="trained again"):
+        trained.classifier(real, recipe=trained.RECIPE._replace(seed=1))
+
+
+def train(real):
+    return trained._train(real, np.arange(10), SHORT, None)
+
+
+def test_training_gives_the_same_bits_in_any_process_and_leaves_no_trace(real):
+    first = train(real)
+    keras.utils.set_random_seed(7)
+    expected = np.random.uniform(), python_random.random(), float(tf.random.normal(()))
+    keras.utils.set_random_seed(7)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+            second = train(real)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert (np.random.uniform(), python_random.random(), float(tf.random.normal(()))) == expected
+    for name, array in first.items():
+        np.testing.assert_array_equal(second[name], array)
+    other = trained._train(real, np.arange(10), SHORT._replace(seed=1), None)
+    assert not np.array_equal(other["weights"], first["weights"])
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (4, 9, 1), (3, 5, 3), (30, 17, 1)])
+def test_the_classifier_takes_other_shapes_and_labels(shape, empty_cache):
+    random = np.random.default_rng(0)
+    labels = random.choice([3, -1, 40], 60)
+    pixels = random.integers(0, 100, (60, *shape)) + 50 * (labels == 3)[:, None, None, None]
+    pixels = (pixels + 100 * (labels == 40)[:, None, None, None]).astype(np.uint8)
+    real = RealImages(pixels, pixels, labels, labels)
+    said = []
+    features = trained.classifier(real, recipe=trained.RECIPE._replace(images=4000), say=said.append)
+    assert features.embed(pixels)[0].shape == (60, 64)
+    assert features.probabilities(pixels).shape == (60, 3)
+    assert features.facts["test_accuracy"] > 0.9
+    assert said[-1].startswith("trained the classifier for features in ")
+    assert all("\n" not in line for line in said)
+
+
+def test_batches_are_permutations_moved_by_at_most_a_fourteenth():
+    images = np.arange(30 * 28 * 14, dtype=np.uint32).reshape(30, 28, 14, 1)
+    seen, moves = [], set()
+    batches = trained._batches(images, np.arange(30), 10, 14, np.random.default_rng(0))
+    for _ in range(30):
+        moved, places = next(batches)
+        seen += list(places)
+        for image, place in zip(moved, places, strict=True):
+            down, right = divmod(int(image[14, 7, 0]) - int(images[place, 14, 7, 0]), 14)
+            if right == 13:
+                down, right = down + 1, -1
+            moves.add((down, right))
+            rows, columns = np.clip(np.arange(28) + down, 0, 27), np.clip(np.arange(14) + right, 0, 13)
+            np.testing.assert_array_equal(image, images[place][rows][:, columns])
+    for start in range(0, 300, 30):
+        assert sorted(seen[start : start + 30]) == list(range(30))
+    assert seen[:30] != seen[30:60]
+    assert moves == {(down, right) for down in range(-2, 3) for right in range(-1, 2)}
+
+
+def test_without_labels_there_is_no_classifier(real):
+    for unlabelled in (RealImages(real.train, real.held_out), real._replace(held_out_labels=None)):
+        with pytest.raises(ConfigError, match=r"^metrics.features=classifier needs labels, which this dataset has not"):
+            FEATURES["classifier"](unlabelled)
+    with pytest.raises(ConfigError, match="needs two classes"):
+        FEATURES["classifier"](real._replace(train_labels=np.zeros_like(real.train_labels)))
+
+
+def test_the_random_networks_are_the_published_ones():
+    # Numbers under these features are compared across versions: new ones need a new name.
+    published = [
+        [-0.00662881, -0.32246476, -0.140958],
+        [0.14166692, -0.00251785, -0.19924773],
+        [0.14759666, 0.3155276, 0.56681156],
+    ]
+    first = np.stack([untrained.draw(seed, 1)[0][0, :, 0, 0] for seed in untrained.SEEDS])
+    np.testing.assert_allclose(first, published, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (7, 10, 3)])
+def test_random_features_agree_with_a_slow_twin(shape):
+    random = np.random.default_rng(1)
+    pixels = random.integers(0, 256, (40, *shape), np.uint8)
+    draws = np.stack([[slow_random_features(image, seed) for image in pixels] for seed in untrained.SEEDS])
+    expected = (draws - draws.mean(axis=1, keepdims=True)) / draws.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(FEATURES["random"](RealImages(pixels, pixels)).embed(pixels), expected, atol=1e-4)
+
+
+def slow_random_features(pixels, seed):
+    image = pixels / 127.5 - 1
+
+    def convolve(maps, kernel):
+        padded = np.pad(maps, ((1, 1), (1, 1), (0, 0)), "symmetric")
+        return np.stack([np.maximum(0, sum(scipy.signal.correlate2d(padded[..., i], kernel[:, :, i, o], "valid")
+                                           for i in range(maps.shape[-1]))) for o in range(kernel.shape[-1])], -1)  # fmt: skip
+
+    def halve(maps):
+        height, width, _ = maps.shape
+        return np.array([[maps[y : y + 2, x : x + 2].mean(axis=(0, 1)) for x in range(0, width, 2)]
+                         for y in range(0, height, 2)])  # fmt: skip
+
+    one, two, three = untrained.draw(seed, image.shape[-1])
+    first = convolve(image, one)
+    half = halve(image)
+    second = convolve(np.concatenate([half, halve(first)], -1), two)
+    third = convolve(np.concatenate([halve(half), halve(second)], -1), three)
+    height, width, _ = third.shape
+    corners = [
+        third[rows, columns].mean(axis=(0, 1))
+        for rows in (slice(0, -(-height // 2)), slice(height // 2, height))
+        for columns in (slice(0, -(-width // 2)), slice(width // 2, width))
+    ]
+    return np.concatenate([first.mean(axis=(0, 1)), second.mean(axis=(0, 1)), *corners])
+
+
+def checkerboard(pixels, amplitude):
+    sign = np.where(np.add.outer(np.arange(8), np.arange(8)) % 2, 1, -1)
+    return np.clip(pixels + amplitude * sign[None, :, :, None], 0, 255).astype(np.uint8)
+
+
+def noise(pixels, amplitude):
+    random = np.random.default_rng(0).standard_normal(pixels.shape)
+    return np.clip(np.rint(pixels + amplitude * random), 0, 255).astype(np.uint8)
+
+
+def blur(pixels, amplitude):
+    width = amplitude / 40
+    return np.rint(scipy.ndimage.gaussian_filter(pixels.astype(float), (0, width, width, 0))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+@pytest.mark.parametrize("corrupt", [checkerboard, noise, blur])
+def test_worse_images_are_farther(built, real, name, corrupt):
+    features = built[name]
+    held_out = features.embed(real.held_out)
+    ladder = [np.mean([frechet_distance(one, two) for one, two in
+                       zip(held_out, features.embed(corrupt(real.train, amplitude)), strict=True)])
+              for amplitude in (0, 20, 40, 80)]  # fmt: skip
+    assert ladder == sorted(ladder)
+    assert ladder[2] > 2 * ladder[0]
+
+
+@pytest.mark.parametrize("name", OFFLINE)
+def test_real_images_cover_real_images(built, real, name):
+    """Shares of 359 images vary by about .01 around the null; classifiers see what they were trained on as clearer."""
+    for one, two in zip(built[name].embed(real.held_out), built[name].embed(real.train[:359]), strict=True):
+        coverage = precision_recall_density_coverage(one, two).coverage
+        assert coverage == pytest.approx(coverage_null(359, 359), abs=0.06)
+
+
+def stand_in(**arguments):
+    """A network with the layers of Inception-v3 that are asked for: mean colours, and one class."""
+    images = keras.Input((299, 299, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(name="avg_pool")(images)
+    return keras.Model(images, keras.layers.Dense(4, "softmax", name="predictions")(pooled))
+
+
+def test_inception_sees_resized_colour_images(real, monkeypatch):
+    monkeypatch.setattr(keras.applications, "InceptionV3", stand_in)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    state = python_random.getstate()
+    try:
+        features = FEATURES["inception"](real)
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert python_random.getstate() == state
+    few = real.held_out[:40]
+    (vectors,) = features.embed(few)
+    assert vectors.shape == (40, 3)
+    np.testing.assert_allclose(vectors[:, 0], vectors[:, 2])
+    brightness = few.mean(axis=(1, 2, 3)) / 127.5 - 1
+    assert np.corrcoef(vectors[:, 0], brightness)[0, 1] > 0.95
+    flat = np.full((2, 8, 8, 1), 51, np.uint8)
+    np.testing.assert_allclose(features.embed(flat)[0], -0.6, atol=1e-5)
+    assert features.probabilities(few).shape == (40, 4)
+    assert "not those of published FIDs" in features.facts["trained_on"]
+    assert json.loads(json.dumps(features.facts)) == features.facts
+
+
+def test_inception_without_its_weights_is_one_line(real, monkeypatch, tmp_path):
+    def offline(weights):
+        raise Exception(f"URL fetch failure on https://example: None --\n no route ({weights})")  # as Keras does
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", offline)
+    with pytest.raises(ConfigError, match=r"^metrics.features=inception could not download .*URL fetch failure.* fetch "
+                                          r"\S+\.h5 .*metrics.inception_weights=FILE.* random\Z"):  # fmt: skip
+        FEATURES["inception"](real)
+    broken = tmp_path / "weights.h5"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(ConfigError, match=r"^metrics.inception_weights=\S+weights.h5 does not fit .*URL fetch failure"):
+        FEATURES["inception"](real, weights=str(broken))
+    for wrong in (tmp_path / "absent.h5", tmp_path):
+        with pytest.raises(ConfigError, match=r"^metrics.inception_weights=\S+ is no .h5 file; give Keras' inception"):
+            FEATURES["inception"](real, weights=str(wrong))
+
+
+@pytest.mark.slow
+def test_inception_itself_reads_its_weights_from_a_file(real, tmp_path):
+    file = tmp_path / "weights.h5"
+    whole = keras.applications.InceptionV3(weights=None)
+    whole.save_weights(tmp_path / "whole.weights.h5")
+    (tmp_path / "whole.weights.h5").rename(file)
+    features = FEATURES["inception"](real, weights=str(file))
+    (vectors,) = features.embed(real.held_out[:6])
+    assert vectors.shape == (6, features.facts["dimension"]) == (6, 2048)
+    assert features.probabilities(real.held_out[:6]).shape == (6, 1000)
+    assert imagenet.inception(real, weights=str(file)).digest == features.digest
+    file.write_bytes(b"no weights")
+    with pytest.raises(ConfigError, match=r"^metrics.inception_weights=\S+weights.h5 does not fit Inception-v3"):
+        FEATURES["inception"](real, weights=str(file))
