@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.choose import ConfigError, explain
 from ganlab.config.base import Pair, Settings, pair
-from ganlab.config.choices import Digits, Metrics, Mnist, Objective, Penalty
+from ganlab.config.choices import Digits, Metrics, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
 from ganlab.config.training import Adam, Augment, Training, profiled
@@ -25,7 +25,7 @@ class RunConfig(Settings):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     generator: Generator
     discriminator: Discriminator
-    dataset: Annotated[Digits | Mnist, Field(discriminator="name")]
+    dataset: Annotated[Digits | Mnist | Photos | Shapes, Field(discriminator="name")]
     conditional: bool
     objective: Objective
     penalty: Penalty
@@ -99,8 +99,10 @@ __all__ = [
     "Metrics",
     "Mnist",
     "Pair",
+    "Photos",
     "Residual",
     "RunConfig",
+    "Shapes",
     "differences",
     "flatten",
     "pair",

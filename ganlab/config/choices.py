@@ -73,6 +73,9 @@ class GradientPenalty(Settings):
 Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 
 
+Side = Annotated[int, Field(ge=16, le=128)]
+
+
 class Digits(Settings):
     """scikit-learn's 1797 handwritten digits, 8x8."""
 
@@ -91,6 +94,30 @@ class Mnist(Settings):
     size: Count | Pair
     channels: Literal[1, 3]
     path: str | None
+
+
+class Shapes(Settings):
+    """Rendered shapes whose factors are known: class, place, size, angle and colour."""
+
+    name: Literal["shapes"]
+    classes: ClassVar[int] = 5
+    size: Side | tuple[Side, Side]
+    channels: Literal[1, 3]
+    images: Count
+    held_out: Count
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Photos(Settings):
+    """Crops of scikit-learn's two photographs; the class is which of them."""
+
+    name: Literal["photos"]
+    classes: ClassVar[int] = 2
+    size: Side | tuple[Side, Side]
+    channels: Literal[1, 3]
+    reduction: Annotated[int, Field(ge=1, le=4)]
+    images: Count
+    held_out: Count
 
 
 class Metrics(Settings):

@@ -2,32 +2,15 @@
 
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ganlab.choose import ConfigError
 from ganlab.config import Digits, Mnist, Pair, pair
-
-
-@dataclass(frozen=True)
-class Images:
-    """Pixels uint8 [N,H,W,C], their labels int [N] or none, and where they are from."""
-
-    pixels: np.ndarray
-    labels: np.ndarray | None
-    name: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images to train on and images kept for measuring; none is in both."""
-
-    train: Images
-    held_out: Images
+from ganlab.data.images import Images, Split, fit
+from ganlab.data.photos import photos
+from ganlab.data.shapes import shapes
 
 
 def digits(settings: Digits) -> Split:
@@ -61,7 +44,7 @@ def mnist(settings: Mnist) -> Split:
     return _split("mnist", pixels, labels, held, source, pair(settings.size), settings.channels)
 
 
-SOURCES: dict[str, Callable[..., Split]] = {"digits": digits, "mnist": mnist}
+SOURCES: dict[str, Callable[..., Split]] = {"digits": digits, "mnist": mnist, "photos": photos, "shapes": shapes}
 
 
 def _download_mnist() -> dict[str, np.ndarray]:
@@ -125,24 +108,9 @@ def _split(
     size: Pair,
     channels: int,
 ) -> Split:
-    pixels = _fit(pixels if pixels.ndim == 4 else pixels[..., None], size, channels)
+    pixels = fit(pixels if pixels.ndim == 4 else pixels[..., None], size, channels)
 
     def part(mask: np.ndarray) -> Images:
         return Images(pixels[mask], None if labels is None else labels[mask].astype(np.int64), name, source)
 
     return Split(part(~held), part(held))
-
-
-def _fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
-    """Pixels at the size and channels asked for: bicubic with antialiasing; grey from RGB by luminance (ITU-R 601)."""
-    if pixels.shape[3] == 3 and channels == 1:
-        pixels = np.rint(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
-    elif pixels.shape[3] == 1 and channels == 3:
-        pixels = np.repeat(pixels, 3, axis=3)
-    if pixels.shape[1:3] == size:
-        return np.ascontiguousarray(pixels)
-    resized = np.empty((len(pixels), *size, channels), np.uint8)
-    for place, image in enumerate(pixels):
-        picture = Image.fromarray(image[..., 0] if channels == 1 else image)
-        resized[place] = np.asarray(picture.resize(size[::-1], Image.Resampling.BICUBIC)).reshape(*size, channels)
-    return resized

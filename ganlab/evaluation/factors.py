@@ -1,0 +1,241 @@
+"""Do generated images have the factors that real ones are made from: each alone, two together, all at once?
+
+Factors are arrays [N, F], a column for each entry of a table that says what is known of their prior: independent,
+and uniform from `low` to `high`. One of them is the class. Values mean something only beside their count, and beside
+what held-out rendered images score when they go the same way, through the read-out.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom
+
+Array = NDArray[np.float64]
+
+
+class Factor(Protocol):
+    """What a table says of one factor; a class has `classes` values from 0, others have none."""
+
+    @property
+    def name(self) -> str:
+        """As it is called in the measures."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Where its prior begins."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Where its prior ends; on a circular factor the same as `low`."""
+        ...
+
+    @property
+    def circular(self) -> bool:
+        """Whether it has no ends."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many, or 0 where the factor is continuous."""
+        ...
+
+    @property
+    def seen_on(self) -> tuple[int, ...]:
+        """The classes whose images show it."""
+        ...
+
+
+def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:
+    """How far each factor's distribution is from its prior; 0 is best, 1 the most.
+
+    total_variation_<class>: half the sum of |share - 1/classes|.
+    kolmogorov_<name>: the largest gap between the distribution functions. kuiper_<name>, for a circular factor: the
+    largest gap upwards plus the largest downwards, which does not depend on where the circle is cut.
+    Only images whose class shows a factor count; a factor that none shows is left out.
+
+    Raises ValueError for factors that are no finite [N, F], or classes that are unknown.
+    """
+    factors, classes = _checked(factors, table)
+    values = {}
+    for column, factor in enumerate(table):
+        if factor.classes:
+            shares = np.bincount(factors[:, column].astype(int), minlength=factor.classes) / len(factors)
+            values[f"total_variation_{factor.name}"] = float(np.abs(shares - 1 / factor.classes).sum() / 2)
+        elif (seen := _seen(factor, classes)).any():
+            values[_gap_name(factor)] = _gap(_shares(factors[seen, column], factor), factor.circular)
+    return values
+
+
+def dependences(factors: ArrayLike, table: Sequence[Factor], bins: int = 8) -> dict[str, float]:
+    """How much two factors tell of each other, for every pair: mutual_information_<one>_<other>, in nats.
+
+    Of the shares in `bins` equal parts of each range (a class has its own); 0 under the prior, but the estimate is
+    biased upwards: see `factor_nulls`. Only images whose class shows both count; a pair that none shows is left out.
+    Raises ValueError as `marginals` does. Panzeri and Treves, Network 7 (1996), for the bias.
+    """
+    factors, classes = _checked(factors, table)
+    values = {}
+    for (i, one), (j, other) in combinations(enumerate(table), 2):
+        seen = _seen(one, classes) & _seen(other, classes)
+        if seen.any():
+            parts = _parts(factors[seen, i], one, bins), _parts(factors[seen, j], other, bins)
+            values[f"mutual_information_{one.name}_{other.name}"] = _mutual_information(*parts)
+    return values
+
+
+def grid_coverage(factors: ArrayLike, table: Sequence[Factor], bins: int = 3) -> dict[str, float]:
+    """Whether every combination of factors occurs, and as often as it should.
+
+    The space of factors is cut into cells: the classes, times `bins` equal parts of every factor that a class shows.
+    grid_coverage: cells that are hit, by the number that as many perfect samples hit on average; 1 for these, though
+    even spacing can exceed it. grid_divergence: KL(shares || prior) over the cells, in nats; 0 is best, but finite
+    samples give more: see `factor_nulls`. Values outside the prior's range count to the part at that end.
+
+    Raises ValueError as `marginals` does.
+    """
+    factors, classes = _checked(factors, table)
+    cell = np.zeros(len(factors), np.int64)
+    for column, factor in enumerate(table):
+        part = _parts(factors[:, column], factor, bins)
+        cell = cell * (factor.classes or bins) + np.where(_seen(factor, classes), part, 0)
+    _, first, counts = np.unique(cell, return_index=True, return_counts=True)
+    cells = _cells(table, bins)
+    prior = np.array([1 / (len(cells) * cells[int(label)]) for label in classes[first]])
+    shares = counts / len(factors)
+    return {
+        "grid_coverage": len(counts) / _expected_hits(cells, len(factors)),
+        "grid_divergence": float(np.sum(shares * np.log(shares / prior))),
+    }
+
+
+def residuals(pixels: np.ndarray, rendered: np.ndarray) -> dict[str, float]:
+    """How much of an image is not explained by rendering the factors read from it: |G - R|^2 / |G|^2.
+
+    residual_median and residual_mean over the images; 0 is best. With brightness from 0 to 1, so that a plain ground
+    counts in |G|^2. The floor, from errors of the read-out alone, is what held-out rendered images score.
+
+    pixels, rendered: uint8 [N,H,W,C] each. Raises ValueError for other types, unequal shapes, no images or black ones.
+    """
+    for name, images in (("pixels", pixels), ("rendered", rendered)):
+        if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+            raise ValueError(f"{name} is {images.dtype} {list(images.shape)}; it must be uint8 [N,H,W,C]")
+    if pixels.shape != rendered.shape:
+        raise ValueError(f"rendered has shape {list(rendered.shape)}, pixels has {list(pixels.shape)}; give both alike")
+    generated = pixels.reshape(len(pixels), -1).astype(np.float64)
+    left = generated - rendered.reshape(len(pixels), -1)
+    energy = np.einsum("nd,nd->n", generated, generated)
+    if not energy.all():
+        raise ValueError(f"pixels[{int(np.argmin(energy))}] is black; a residual needs some brightness to relate to")
+    relative = np.einsum("nd,nd->n", left, left) / energy
+    return {"residual_median": float(np.median(relative)), "residual_mean": float(relative.mean())}
+
+
+def factor_nulls(table: Sequence[Factor], count: int, bins: int = 8, grid_bins: int = 3) -> dict[str, float]:
+    """What `count` perfect samples score on average, read without error: names as the measures have them.
+
+    Exact for the class, the coverage and the divergence; the first order in 1/count for mutual information, and the
+    limit of large counts for the gaps of distributions: sqrt(pi/2) ln 2 / sqrt(n) and sqrt(pi/2) / sqrt(n).
+
+    Raises ValueError unless count is a whole number of at least 1.
+    """
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise ValueError(f"count={count!r} cannot be sampled; use a whole number of at least 1")
+    total = _class_of(table)[1].classes
+    nulls = {}
+    for factor in table:
+        if factor.classes:
+            nulls[f"total_variation_{factor.name}"] = factor.classes * _deviation(count, 1 / factor.classes) / 2
+        else:
+            scale = np.sqrt(np.pi / 2 / (count * len(factor.seen_on) / total))
+            nulls[_gap_name(factor)] = float(scale * (1 if factor.circular else np.log(2)))
+    for one, other in combinations(table, 2):
+        shown = len(set(one.seen_on) & set(other.seen_on))
+        free = np.prod([(shown if factor.classes else bins) - 1 for factor in (one, other)])
+        nulls[f"mutual_information_{one.name}_{other.name}"] = float(free / (2 * count * shown / total))
+    cells = _cells(table, grid_bins)
+    hits = np.arange(1, count + 1)
+    divergence = 0.0
+    for cell_count in cells:
+        prior = 1 / (len(cells) * cell_count)
+        share = hits / count
+        divergence += cell_count * float(binom.pmf(hits, count, prior) @ (share * np.log(share / prior)))
+    return nulls | {"grid_coverage": 1.0, "grid_divergence": divergence}
+
+
+def _checked(factors: ArrayLike, table: Sequence[Factor]) -> tuple[Array, Array]:
+    """The factors, and the class of each image."""
+    factors = np.asarray(factors, np.float64)
+    if factors.ndim != 2 or factors.shape[1] != len(table) or not len(factors):
+        raise ValueError(f"factors has shape {list(factors.shape)}; it must be [N,{len(table)}], N at least 1")
+    if not np.isfinite(factors).all():
+        raise ValueError("factors has values that are not finite")
+    column, factor = _class_of(table)
+    classes = factors[:, column]
+    if not np.isin(classes, range(factor.classes)).all():
+        raise ValueError(f"factors[:, {column}] has unknown classes; they must be 0 to {factor.classes - 1}")
+    return factors, classes
+
+
+def _class_of(table: Sequence[Factor]) -> tuple[int, Factor]:
+    columns = [column for column, factor in enumerate(table) if factor.classes]
+    if len(columns) != 1:
+        raise ValueError(f"table has {len(columns)} factors with classes; it must have one")
+    return columns[0], table[columns[0]]
+
+
+def _seen(factor: Factor, classes: Array) -> NDArray[np.bool_]:
+    return np.isin(classes, factor.seen_on)
+
+
+def _shares(values: Array, factor: Factor) -> Array:
+    """Values as shares of their range, which a circular factor never leaves."""
+    share = (values - factor.low) / (factor.high - factor.low)
+    return share % 1.0 if factor.circular else share
+
+
+def _parts(values: Array, factor: Factor, bins: int) -> NDArray[np.int64]:
+    """Which of the equal parts of its range each value lies in."""
+    if factor.classes:
+        return values.astype(np.int64)
+    return np.clip(np.floor(bins * _shares(values, factor)), 0, bins - 1).astype(np.int64)
+
+
+def _gap_name(factor: Factor) -> str:
+    return f"{'kuiper' if factor.circular else 'kolmogorov'}_{factor.name}"
+
+
+def _gap(share: Array, circular: bool) -> float:
+    """The Kolmogorov-Smirnov or Kuiper statistic against the uniform distribution from 0 to 1."""
+    expected = np.clip(np.sort(share), 0, 1)  # the distribution function of the prior
+    steps = np.arange(len(share) + 1) / len(share)
+    above, below = np.max(steps[1:] - expected), np.max(expected - steps[:-1])
+    return float(above + below if circular else max(above, below))
+
+
+def _mutual_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    joint = np.zeros((one.max() + 1, other.max() + 1))
+    np.add.at(joint, (one, other), 1 / len(one))
+    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    some = joint > 0
+    return float(np.sum(joint[some] * np.log(joint[some] / independent[some])))
+
+
+def _cells(table: Sequence[Factor], bins: int) -> list[int]:
+    """How many cells of the grid each class has."""
+    total = _class_of(table)[1].classes
+    return [bins ** sum(label in factor.seen_on and not factor.classes for factor in table) for label in range(total)]
+
+
+def _expected_hits(cells: list[int], count: int) -> float:
+    return sum(n * -np.expm1(count * np.log1p(-1 / (len(cells) * n))) for n in cells)
+
+
+def _deviation(count: int, share: float) -> float:
+    """The mean of |k/n - p| for k of a binomial distribution: de Moivre's formula."""
+    above = int(np.floor(count * share)) + 1
+    return float(2 * above * (1 - share) * binom.pmf(above, count, share) / count)

@@ -1,0 +1,234 @@
+"""A network that reads the factors of rendered images, and how well it does so.
+
+It is the instrument of `factors`: trained on rendered images alone, from a fixed seed, it never sees a generated one
+before it measures it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.evaluation.factors import Factor
+
+Array = NDArray[np.float64]
+
+_TEST = 5000  # rendered images that its own quality is measured on
+_CHUNK = 32  # batches that are rendered at once
+
+
+class Readout:
+    """Reads factors: pixels uint8 [N,H,W,C] -> float64 [N,F], classes as whole numbers.
+
+    quality: how well it does so on rendered images that it was not trained on: accuracy_<class>, and for each other
+    factor r2_<name>, 1 less the squared error by the variance (of the points on the circle, where it is circular),
+    on the images that show it.
+    """
+
+    def __init__(
+        self,
+        table: Sequence[Factor],
+        shape: tuple[int, int, int],
+        level: tuple[float, float],
+        weights: Sequence[np.ndarray],
+        quality: dict[str, float],
+    ):
+        import tensorflow as tf
+
+        self._table, self._shape, self._level, self.quality = tuple(table), tuple(shape), tuple(level), dict(quality)
+        self._network = _network(self._shape, self._level, _width(self._table))
+        self._network.set_weights(weights)
+        self._read = tf.function(
+            lambda pixels: self._network(tf.cast(pixels, tf.float32), training=False),
+            input_signature=[tf.TensorSpec((None, *self._shape), tf.uint8)],
+        )
+
+    def __call__(self, pixels: np.ndarray) -> Array:
+        """Pixels uint8 [N,H,W,C] -> factors [N,F]; what is outside a range stays there. ValueError for others."""
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != self._shape:
+            raise ValueError(
+                f"pixels are {pixels.dtype} {list(pixels.shape)}; "
+                f"this read-out takes uint8 [N,{','.join(map(str, self._shape))}]"
+            )
+        blocks = [self._read(pixels[start : start + 500]).numpy() for start in range(0, len(pixels), 500)]
+        return _decode(np.concatenate(blocks).astype(np.float64), self._table)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits of everything that determines what it reads."""
+        hashed = hashlib.sha256(self._description().encode())
+        for weight in self._network.get_weights():
+            hashed.update(weight.tobytes())
+        return hashed.hexdigest()[:12]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz that `load` reads: numbers and text, no pickle; missing, old or whole, never half written."""
+        weights = {f"weight_{place}": weight for place, weight in enumerate(self._network.get_weights())}
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, description=np.array(self._description()), **weights)
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, table: Sequence[Factor]) -> "Readout":
+        """Open what `save` wrote for this table; ValueError, naming the file, for anything else."""
+        try:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                description = json.loads(str(file["description"]))
+                weights = [file[f"weight_{place}"] for place in range(len(file.files) - 1)]
+            if description["factors"] != _describe(table):
+                raise ValueError("it reads other factors")
+            return cls(table, description["shape"], description["level"], weights, description["quality"])
+        except Exception as error:  # a damaged file fails in many ways: zlib, zip, JSON, keys, shapes
+            raise ValueError(f"{path} is no read-out of these factors: {' '.join(str(error).split())}") from error
+
+    def _description(self) -> str:
+        return json.dumps(
+            {
+                "shape": self._shape,
+                "level": self._level,
+                "factors": _describe(self._table),
+                "quality": self.quality,
+            }
+        )
+
+
+def train_readout(
+    table: Sequence[Factor],
+    draw: Callable[[int, int], Array],
+    render: Callable[[Array], np.ndarray],
+    *,
+    steps: int = 1500,
+    batch: int = 128,
+    seed: int = 0,
+) -> Readout:
+    """Train a read-out on images that nobody has seen: every step renders new ones.
+
+    table: what is known of the factors, in the order of their columns.
+    draw: (first, count) -> factors [count,F] of images first, first + 1, ...
+    render: factors [N,F] -> pixels uint8 [N,H,W,C]; the shape of one decides the network.
+    seed: of the first weights. The images are those from 0 on; the next 5000 measure the quality.
+
+    Computes in float32 whatever the run's precision; on a CPU equal arguments give equal bits.
+    """
+    import keras
+    import tensorflow as tf
+
+    shape = render(draw(0, 1)).shape[1:]
+    some = render(draw(0, 1000))
+    level = float(some.mean()), float(some.std())
+    network = _network(shape, level, _width(table), seed)
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps))
+    optimizer.build(network.trainable_variables)
+    classes = sum(factor.classes for factor in table)
+
+    @tf.function
+    def step(pixels, labels, targets, mask):
+        with tf.GradientTape() as tape:
+            outputs = network(tf.cast(pixels, tf.float32), training=True)
+            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs[:, :classes])
+            errors = mask * (outputs[:, classes:] - targets) ** 2
+            loss = tf.reduce_mean(surprise) + tf.reduce_mean(errors)
+        weights = network.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+
+    for start in range(0, steps, _CHUNK):
+        count = min(_CHUNK, steps - start)
+        factors = draw(start * batch, count * batch)
+        pixels = render(factors)
+        labels, targets, mask = _encode(factors, table)
+        for place in range(0, count * batch, batch):
+            part = slice(place, place + batch)
+            step(*(tf.constant(array[part]) for array in (pixels, labels, targets, mask)))
+
+    readout = Readout(table, shape, level, network.get_weights(), {})
+    test = draw(steps * batch, _TEST)
+    readout.quality = _quality(test, readout(render(test)), table)
+    return readout
+
+
+def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int, seed: int = 0) -> Any:
+    """Pixels less their mean by their deviation, convolutions that halve down to 4 to 7 pixels, a hidden layer."""
+    import keras
+
+    seeds = iter(range(100 * seed, 100 * seed + 100))
+
+    def start():
+        return keras.initializers.HeNormal(seed=next(seeds))
+
+    halvings = int(np.log2(min(shape[:2]) / 4))
+    mean, deviation = level
+    layers = [keras.Input(shape), keras.layers.Rescaling(1 / deviation, -mean / deviation, dtype="float32")]
+    for left in reversed(range(halvings)):
+        layers.append(
+            keras.layers.Conv2D(
+                max(16, 128 >> left), 3, 2, "same", activation="relu", kernel_initializer=start(), dtype="float32"
+            )
+        )
+    layers.append(keras.layers.Flatten(dtype="float32"))
+    layers.append(keras.layers.Dense(256, "relu", kernel_initializer=start(), dtype="float32"))
+    layers.append(keras.layers.Dense(outputs, kernel_initializer=start(), dtype="float32"))
+    return keras.Sequential(layers)
+
+
+def _width(table: Sequence[Factor]) -> int:
+    return sum(factor.classes or (2 if factor.circular else 1) for factor in table)
+
+
+def _describe(table: Sequence[Factor]) -> list[list[Any]]:
+    return [[f.name, f.low, f.high, f.circular, f.classes, list(f.seen_on)] for f in table]
+
+
+def _points(values: Array, factor: Factor) -> Array:
+    """A continuous factor as numbers of mean 0 and power 1 under its prior: [N] -> [N,1], circular [N,2]."""
+    share = (values - factor.low) / (factor.high - factor.low)
+    if factor.circular:
+        return np.sqrt(2) * np.stack([np.cos(2 * np.pi * share), np.sin(2 * np.pi * share)], axis=1)
+    return (np.sqrt(12) * (share - 0.5))[:, None]
+
+
+def _encode(factors: Array, table: Sequence[Factor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The class [N], the other factors as points [N,K], and which of these an image shows [N,K]."""
+    (column,) = [column for column, factor in enumerate(table) if factor.classes]
+    labels = factors[:, column].astype(np.int32)
+    points, shown = [], []
+    for place, factor in enumerate(table):
+        if not factor.classes:
+            points.append(_points(factors[:, place], factor))
+            shown.append(np.repeat(np.isin(labels, factor.seen_on)[:, None], points[-1].shape[1], axis=1))
+    return labels, np.hstack(points).astype(np.float32), np.hstack(shown).astype(np.float32)
+
+
+def _decode(outputs: Array, table: Sequence[Factor]) -> Array:
+    """What the network says, [N,K] -> factors [N,F]: the likeliest class, the nearest point of each circle."""
+    (total,) = [factor.classes for factor in table if factor.classes]
+    factors, place = np.empty((len(outputs), len(table))), total
+    for column, factor in enumerate(table):
+        if factor.classes:
+            factors[:, column] = outputs[:, :total].argmax(axis=1)
+            continue
+        if factor.circular:
+            share = np.arctan2(outputs[:, place + 1], outputs[:, place]) / (2 * np.pi) % 1.0
+        else:
+            share = outputs[:, place] / np.sqrt(12) + 0.5
+        factors[:, column] = factor.low + share * (factor.high - factor.low)
+        place += 2 if factor.circular else 1
+    return factors
+
+
+def _quality(truth: Array, read: Array, table: Sequence[Factor]) -> dict[str, float]:
+    (column,) = [column for column, factor in enumerate(table) if factor.classes]
+    quality = {}
+    for place, factor in enumerate(table):
+        if factor.classes:
+            quality[f"accuracy_{factor.name}"] = float(np.mean(truth[:, place] == read[:, place]))
+        else:
+            seen = np.isin(truth[:, column], factor.seen_on)
+            points, guesses = (_points(values[seen, place], factor) for values in (truth, read))
+            error, spread = np.sum((points - guesses) ** 2), np.sum((points - points.mean(axis=0)) ** 2)
+            quality[f"r2_{factor.name}"] = float(1 - error / spread)
+    return quality

@@ -1,0 +1,111 @@
+"""The read-out: what it was trained on it reads, and from its file it reads the same."""
+
+import re
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+from ganlab.data.shapes import FACTORS, draw_factors, render
+from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
+from ganlab.evaluation.readout import Readout, _decode, _encode, train_readout
+
+TABLE = FACTORS[3]
+DRAW = partial(draw_factors, 0)
+
+
+def drawn(size):
+    return partial(render, size=size, channels=3)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Hardly trained: enough for everything but its quality."""
+    return train_readout(TABLE, DRAW, drawn(16), steps=40, batch=32)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return render(draw_factors(1, 0, 700), 16, 3)
+
+
+def test_points_and_back_are_the_same_factors():
+    factors = DRAW(0, 200)
+    labels, points, shown = _encode(factors, TABLE)
+    outputs = np.hstack([np.eye(5)[labels], points])
+    np.testing.assert_allclose(_decode(outputs.astype(float), TABLE), factors, atol=1e-6)
+    assert points.shape == shown.shape == (200, 7)
+    np.testing.assert_allclose((points**2).mean(axis=0), 1, atol=0.25)  # every column weighs the same
+    np.testing.assert_array_equal(shown.all(axis=1), labels != 0)  # a disc shows no angle
+    assert shown[labels == 0].sum(axis=1).max() == 5
+
+
+def test_a_few_steps_already_teach_something(quick):
+    assert quick.quality.keys() == {"accuracy_shape", *(f"r2_{name}" for name in ("x", "y", "size", "angle", "hue"))}
+    assert quick.quality["accuracy_shape"] > 0.22
+    assert quick.quality["r2_x"] > 0
+
+
+def test_it_reads_the_same_from_its_file(quick, images, tmp_path):
+    quick.save(tmp_path / "readout.npz")
+    again = Readout.load(tmp_path / "readout.npz", TABLE)
+    np.testing.assert_array_equal(again(images), quick(images))
+    assert again.digest == quick.digest
+    assert again.quality == quick.quality
+    assert [path.name for path in tmp_path.iterdir()] == ["readout.npz"]
+    with np.load(tmp_path / "readout.npz", allow_pickle=False) as file:
+        assert all(file[name].dtype != object for name in file.files)
+
+
+def test_neither_a_second_time_nor_lower_precision_changes_a_bit_but_a_seed_does(quick, images):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        again = train_readout(TABLE, DRAW, drawn(16), steps=40, batch=32)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert again.digest == quick.digest
+    np.testing.assert_array_equal(again(images), quick(images))
+    assert train_readout(TABLE, DRAW, drawn(16), steps=1, batch=2, seed=1).digest != again.digest
+
+
+def test_files_that_are_something_else_are_named(quick, tmp_path):
+    path = tmp_path / "readout.npz"
+    quick.save(path)
+    whole = path.read_bytes()
+    for content in (b"", b"no zip", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=re.escape(f"{path} is no read-out of these factors")) as caught:
+            Readout.load(path, TABLE)
+        assert "\n" not in str(caught.value)
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="it reads other factors"):
+        Readout.load(path, FACTORS[1])
+    with pytest.raises(ValueError, match="is no read-out"):
+        Readout.load(tmp_path / "missing.npz", TABLE)
+
+
+def test_images_of_another_kind_are_refused(quick, images):
+    with pytest.raises(ValueError, match=re.escape("this read-out takes uint8 [N,16,16,3]")):
+        quick(images[..., :1])
+    with pytest.raises(ValueError, match="pixels are float64"):
+        quick(images / 255)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3])
+def test_it_reads_every_factor_well_and_real_images_score_what_perfect_ones_do(channels):
+    """SCIENCE asks for 0.99 before anything read this way may be believed."""
+    table, draw_images = FACTORS[channels], partial(render, size=32, channels=channels)
+    readout = train_readout(table, DRAW, draw_images)
+    assert min(readout.quality.values()) >= 0.99
+    truth = draw_factors(1, 0, 5000)
+    pixels = draw_images(truth)
+    read = readout(pixels)
+    measured = marginals(read, table) | dependences(read, table) | grid_coverage(read, table)
+    direct = marginals(truth, table) | dependences(truth, table) | grid_coverage(truth, table)
+    nulls = factor_nulls(table, 5000)
+    for name, null in nulls.items():
+        assert abs(measured[name] - direct[name]) < 0.02, name
+        assert measured[name] < 3 * null + 0.01, name
+    assert residuals(pixels, draw_images(read))["residual_median"] < 0.01
