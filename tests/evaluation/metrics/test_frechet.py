@@ -71,6 +71,35 @@ def test_frechet_null_agrees_with_its_formula_and_leaves_out_empty_directions():
     assert frechet_distance_null(np.full((4, 3), 0.5), 10, 40) == 0
 
 
+@pytest.mark.parametrize("kind", ["uniform", "two points", "heavy"])
+def test_null_of_other_distributions_is_the_mean_with_their_fourth_moments(kind):
+    """Light tails lower it, by a fifth for two points; heavy ones raise it."""
+    rng = np.random.default_rng(0)
+    draw = {
+        "uniform": lambda n: rng.uniform(-1, 1, size=(n, 4)),
+        "two points": lambda n: rng.choice([-1.0, 1.0], size=(n, 4)),
+        "heavy": lambda n: rng.laplace(size=(n, 4)) ** 3 / 10,
+    }[kind]
+    many = draw(200_000) if kind == "heavy" else draw(20_000)
+    own, normal = (frechet_distance_null(many, 2000, 1000, gaussian=g) for g in (False, True))
+    if kind != "heavy":
+        seen = np.array([frechet_distance(draw(2000), draw(1000)) for _ in range(300)])
+        assert 3 * seen.std() / 300**0.5 < 0.11 * seen.mean()
+        assert seen.mean() == pytest.approx(own, abs=3 * seen.std() / 300**0.5)
+        assert own < 0.93 * normal
+    else:
+        assert own > 1.5 * normal
+
+
+def test_null_with_fourth_moments_by_hand():
+    """Plus and minus a: the square does not vary, so only the mean moves, variance a^2 for each image."""
+    two_points = column(-3, 3)
+    spread = 18  # unbiased: (9 + 9) / 1
+    found = frechet_distance_null(two_points, 10, 40, gaussian=False)
+    assert found == pytest.approx((1 / 10 + 1 / 40) * (spread + 0.5 * (81 - spread**2) / (2 * spread)), rel=1e-12)
+    assert frechet_distance_null(np.full((4, 3), 0.5), 10, 40, gaussian=False) == 0
+
+
 # Extrapolation.
 
 
