@@ -1,0 +1,46 @@
+"""How far generated images are from real ones: distances, overlaps and tests of sets of feature vectors.
+
+Every function takes features, one image a row, real first, and computes in float64; nothing is clipped. Pairs are taken
+in blocks, so memory does not grow with their number. A value means something only beside its count of images and its
+null: what equal distributions give.
+"""
+
+from ganlab.evaluation.metrics.classes import Modes, classifier_score, modes, modes_null
+from ganlab.evaluation.metrics.copying import Nearest, copying_ratio, data_copying, nearest
+from ganlab.evaluation.metrics.energy import energy_distance
+from ganlab.evaluation.metrics.frechet import (
+    ExtrapolatedFrechetDistance,
+    frechet_distance,
+    frechet_distance_extrapolated,
+    frechet_distance_null,
+)
+from ganlab.evaluation.metrics.kernel import kernel_distance, kernel_distance_error
+from ganlab.evaluation.metrics.manifold import (
+    PrecisionRecallDensityCoverage,
+    coverage_null,
+    precision_recall_density_coverage,
+)
+from ganlab.evaluation.metrics.sliced import sliced_wasserstein, sliced_wasserstein_pyramid
+
+__all__ = [
+    "ExtrapolatedFrechetDistance",
+    "Modes",
+    "Nearest",
+    "PrecisionRecallDensityCoverage",
+    "classifier_score",
+    "copying_ratio",
+    "coverage_null",
+    "data_copying",
+    "energy_distance",
+    "frechet_distance",
+    "frechet_distance_extrapolated",
+    "frechet_distance_null",
+    "kernel_distance",
+    "kernel_distance_error",
+    "modes",
+    "modes_null",
+    "nearest",
+    "precision_recall_density_coverage",
+    "sliced_wasserstein",
+    "sliced_wasserstein_pyramid",
+]

@@ -1,0 +1,65 @@
+"""Whether generated images are copies of training images: nearest neighbours, and a test."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ganlab.evaluation.arguments import Array, alike, features
+from ganlab.evaluation.metrics.pairs import neighbours, prepare
+
+
+class Nearest(NamedTuple):
+    """For each image, which other one is nearest, int [N], and how far it is, [N]."""
+
+    index: NDArray[np.intp]
+    distance: Array
+
+
+def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
+    """The nearest of `others` for each of `images`, by the distance of their features; of equally near ones the first.
+
+    images, others: features [N, D] and [M, D]. Raises ValueError, naming the argument.
+    """
+    left, right = alike(("others", features("others", others)), ("images", features("images", images)))
+    points, found = prepare(left, right)
+    squares, places = neighbours(found, points, k=1)
+    return Nearest(places[:, 0], np.sqrt(squares[:, 0]))
+
+
+def data_copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> float:
+    """Whether fakes lie nearer to the training images than held-out images do: a z score, far below 0 for copies.
+
+    Mann and Whitney's test of the distances to the nearest training image: U counts the pairs in which the fake lies
+    farther than the held-out image, ties half; z = (U - nm/2 + 1/2) / sqrt(nm (n+m+1) / 12). About normal, of mean
+    0 and deviation 1, where fakes are as good as fresh images; far above 0 where they miss the training images.
+
+    train, held_out, fake: features [., D]; held_out and fake at least 2. Raises ValueError, naming the argument.
+
+    Meehan, Chaudhuri and Dasgupta, arXiv 2004.05675.
+    """
+    held, made = _distances(train, held_out, fake)
+    n, m = len(held), len(made)
+    ordered = np.sort(held)
+    farther = np.searchsorted(ordered, made, "left").sum() + np.searchsorted(ordered, made, "right").sum()
+    return float((farther / 2 - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12))
+
+
+def copying_ratio(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> float:
+    """The fakes' median distance to the nearest training image over that of held-out images; 1 for fresh images.
+
+    Near 0 for copies; it says how near where `data_copying` says how surely. Arguments as there. Raises ValueError,
+    naming the argument: also where half of the held-out images are themselves training images.
+    """
+    held, made = _distances(train, held_out, fake)
+    if np.median(held) == 0:
+        raise ValueError("held_out consists, by half or more, of images in train; give images that are kept apart")
+    return float(np.median(made) / np.median(held))
+
+
+def _distances(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> tuple[Array, Array]:
+    """Distances to the nearest training image: of held-out images, and of fakes."""
+    base = features("train", train)
+    sets = [(name, features(name, value, least=2)) for name, value in (("held_out", held_out), ("fake", fake))]
+    held, made = (nearest(alike(("train", base), named)[1], base).distance for named in sets)
+    return held, made

@@ -1,0 +1,43 @@
+"""The energy distance: a distance of distributions that has no scale and no kernel to choose."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ganlab.evaluation.arguments import pair
+from ganlab.evaluation.metrics.pairs import Points, blocks, prepare, squared_distances
+
+
+def energy_distance(real: ArrayLike, fake: ArrayLike) -> float:
+    """How much farther images of different sets are apart than images of one: 2 E|x-y| - E|x-x'| - E|y-y'|.
+
+    The unbiased estimate over all pairs of different images: equal distributions give 0 on average and so often less
+    than 0. 0 for equal distributions only, whatever their moments. It has the unit of the features. Lower is better.
+
+    real, fake: features [N, D] and [M, D], N and M at least 2.
+    Raises ValueError, naming the argument, for sets that cannot be measured.
+
+    Szekely and Rizzo, J. Statistical Planning and Inference 143 (2013).
+    """
+    real, fake = pair(real, fake, least=2)
+    n, m = len(real), len(fake)
+    reals, fakes = prepare(real, fake)
+    across = sum(_distances(reals, fakes, rows, columns) for rows in blocks(n) for columns in blocks(m))
+    return float(2 * across / (n * m) - _sum_within(reals) / (n * (n - 1)) - _sum_within(fakes) / (m * (m - 1)))
+
+
+def _sum_within(points: Points) -> float:
+    """The sum of the distances of all pairs of different images of one set."""
+    total = 0.0
+    for rows in blocks(len(points)):
+        for columns in blocks(len(points), start=rows.start):  # the pairs of earlier blocks count twice
+            total += _distances(points, points, rows, columns) * (1 if columns == rows else 2)
+    return total
+
+
+def _distances(left: Points, right: Points, rows: slice, columns: slice) -> float:
+    """The sum of the distances of a block of pairs."""
+    squared, _ = squared_distances(left, right, rows, columns)
+    if left is right and rows == columns:
+        np.fill_diagonal(squared, 0)
+    np.maximum(squared, 0, out=squared)  # rounding may take the product below the 0 of two copies
+    return float(np.sqrt(squared, out=squared).sum())

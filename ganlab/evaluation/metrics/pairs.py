@@ -1,0 +1,112 @@
+"""Distances of all pairs of two sets: fast by a matrix product, exact where a comparison hangs on them.
+
+Pairs are taken in square blocks, so memory does not grow with their number.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.evaluation.arguments import Array
+
+SIDE = 1024  # of a block: 8 MB, near the cache, yet worth the threads of BLAS
+_HUGE = np.finfo(np.float64).max
+
+
+class Points:
+    """Vectors [N, D], prepared for products: `left` and `right` [N, D+2] with left_i . right_j = |x_i - x_j|^2.
+
+    centre: subtracted for the products; far from the origin they cancel, and too many pairs need the slow path.
+    """
+
+    def __init__(self, vectors: Array, centre: Array):
+        centred = vectors - centre
+        self.vectors = vectors
+        self.squares = np.einsum("nd,nd->n", centred, centred)
+        ones = np.ones(len(vectors))
+        self.left = np.column_stack([-2 * centred, self.squares, ones])
+        self.right = np.column_stack([centred, ones, self.squares])
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def prepare(first: Array, *others: Array) -> tuple[Points, ...]:
+    """Sets of vectors about one centre, the mean of the first."""
+    centre = first.mean(axis=0)
+    return tuple(Points(vectors, centre) for vectors in (first, *others))
+
+
+def blocks(count: int, size: int | None = None, start: int = 0) -> list[slice]:
+    """`start` ... `count` in slices of `size`, by default the side of a block of pairs."""
+    size = SIDE if size is None else size
+    return [slice(first, min(first + size, count)) for first in range(start, count, size)]
+
+
+def squared_distances(left: Points, right: Points, rows: slice, columns: slice) -> tuple[Array, float]:
+    """Squared distances of a block of pairs by a product, and how far they and `exact_squares` may be apart."""
+    # The bound of Higham's "Accuracy and Stability", 3.1, for the product and for the direct sum together.
+    unit = 2 * (left.vectors.shape[1] + 8) * np.finfo(np.float64).eps
+    error = unit * (left.squares[rows].max() + right.squares[columns].max())
+    return left.left[rows] @ right.right[columns].T, float(error)
+
+
+def exact_squares(left: Array, right: Array) -> Array:
+    """Squared distances [N] of the rows of two sets, pair by pair, as sums of squared differences.
+
+    Coordinates do not cancel, and a pair has the same bits wherever it stands.
+    """
+    difference = left - right
+    return np.einsum("nd,nd->n", difference, difference)
+
+
+def exact_squares_at(left: Points, right: Points, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    """Exact squared distances of chosen pairs, [P]; so many at a time that memory stays that of a block."""
+    found = np.empty(len(rows))
+    for some in blocks(len(rows), max(1, SIDE**2 // left.vectors.shape[1])):
+        found[some] = exact_squares(left.vectors[rows[some]], right.vectors[columns[some]])
+    return found
+
+
+def positions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of what is true, row by row; several times as fast as `numpy.nonzero` where that is little."""
+    return np.divmod(np.flatnonzero(mask), mask.shape[1])
+
+
+def neighbours(left: Points, right: Points, k: int, own: bool = False) -> tuple[Array, NDArray[np.intp]]:
+    """The k nearest in `right` of each in `left`, nearest first: exact squared distances and places, [N, k].
+
+    Equally near ones stand in the order of their places. own: both are one set, where none is its own neighbour.
+    """
+    squares, places = np.full((len(left), k), _HUGE), np.zeros((len(left), k), dtype=np.intp)
+    for rows in blocks(len(left)):
+        for columns in blocks(len(right)):
+            found, error = squared_distances(left, right, rows, columns)
+            if own and rows == columns:
+                np.fill_diagonal(found, np.inf)
+            last = squares[rows, -1]  # exact, so that only what may be nearer has to be measured
+            reach = np.where(last > 0, np.minimum(last, _HUGE - error) + error, -np.inf)
+            if last.max() == _HUGE and found.shape[1] > k:
+                reach = np.minimum(reach, np.partition(found, k - 1, axis=1)[:, k - 1] + 2 * error)
+            row, column = positions(found <= reach[:, None])
+            if len(row):
+                column += columns.start
+                square = exact_squares_at(left, right, row + rows.start, column)
+                _merge((squares[rows], places[rows]), row, square, column)
+    return squares, places
+
+
+def _merge(
+    lists: tuple[Array, NDArray[np.intp]], row: NDArray[np.intp], square: Array, place: NDArray[np.intp]
+) -> None:
+    """Put neighbours, given row by row, into the sorted lists (squared distances, places) of their rows, in place."""
+    squares, places = lists
+    k = squares.shape[1]
+    many = np.bincount(row, minlength=len(squares))
+    slot = k + np.arange(len(row)) - np.repeat(np.cumsum(many) - many, many)
+    joined = np.full((len(squares), k + many.max()), _HUGE)
+    joined_places = np.zeros(joined.shape, dtype=np.intp)
+    joined[:, :k], joined_places[:, :k] = squares, places
+    joined[row, slot], joined_places[row, slot] = square, place
+    order = np.argsort(joined, axis=1, kind="stable")[:, :k]
+    squares[:] = np.take_along_axis(joined, order, axis=1)
+    places[:] = np.take_along_axis(joined_places, order, axis=1)

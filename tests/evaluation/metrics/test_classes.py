@@ -1,0 +1,100 @@
+"""Classifier score and modes against values by hand, SciPy and simulations."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from sets import PROPERTY
+
+from ganlab.evaluation.metrics import classifier_score, modes, modes_null
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10])
+def test_acceptance_10_classifier_score_of_even_and_of_sure_predictions(classes):
+    assert classifier_score(np.full((7, classes), 1 / classes)) == pytest.approx(1, rel=1e-12)
+    assert classifier_score(np.tile(np.eye(classes), (3, 1))) == pytest.approx(classes, rel=1e-12)
+
+
+def test_classifier_score_agrees_with_entropies():
+    """The mean divergence is the mutual information of image and class: H(y) - H(y|x)."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(5), size=30)
+    information = scipy.stats.entropy(rows.mean(axis=0)) - scipy.stats.entropy(rows, axis=1).mean()
+    assert classifier_score(rows) == pytest.approx(np.exp(information), rel=1e-12)
+
+
+@PROPERTY
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 20))
+def test_classifier_score_lies_between_one_and_the_classes(seed, classes, count):
+    rows = np.random.default_rng(seed).dirichlet(np.full(classes, 0.3), size=count)
+    assert 1 - 1e-9 <= classifier_score(rows) <= classes + 1e-9
+
+
+def test_classifier_score_takes_single_precision():
+    rows = np.random.default_rng(0).dirichlet(np.ones(1000), size=20)
+    assert classifier_score(rows.astype(np.float32)) == pytest.approx(classifier_score(rows), rel=1e-5)
+
+
+def test_what_is_no_probability_is_refused():
+    with pytest.raises(ValueError, match=r"^probabilities\[1\] has the sum 0\.9; probabilities sum to 1"):
+        classifier_score([[0.5, 0.5], [0.5, 0.4]])
+    with pytest.raises(ValueError, match=r"^probabilities holds -0\.5; probabilities are 0 or more"):
+        classifier_score([[1.5, -0.5]])
+
+
+def test_modes_by_hand():
+    found = modes([0, 0, 2, 2], [0.25, 0.25, 0.5])
+    assert found.hit == 2
+    assert found.divergence == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(1), rel=1e-12)
+    assert modes([1, 0], [0.5, 0.5]) == (2, 0)
+    assert modes(np.zeros(5, np.int64), np.full(10, 0.1)).divergence == pytest.approx(np.log(10), rel=1e-12)
+
+
+def test_modes_null_is_the_mean_over_perfect_fakes():
+    shares = np.array([0.5, 0.3, 0.15, 0.04, 0.01])
+    rng = np.random.default_rng(0)
+    seen = np.array([modes(rng.choice(5, size=40, p=shares), shares) for _ in range(2000)])
+    null = modes_null(shares, 40)
+    for place in (0, 1):
+        error = seen[:, place].std() / 2000**0.5
+        assert 3 * error < 0.05 * null[place]
+        assert abs(seen[:, place].mean() - null[place]) < 3 * error
+
+
+def test_modes_null_by_hand_and_for_many():
+    """One image hits one mode and has the divergence log 2; many have about (modes - 1) / 2M."""
+    assert modes_null([0.5, 0.5], 1) == pytest.approx((1, np.log(2)), rel=1e-12)
+    assert modes_null(np.full(1000, 1e-3), 26_000).hit == pytest.approx(1000, rel=1e-9)
+    assert modes_null(np.full(10, 0.1), 5000).divergence == pytest.approx(9 / 10_000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "labels holds float64 of shape"),
+        ([0.0, 1.0], "labels holds float64 of shape"),
+        ([[0], [1]], "labels holds int64 of shape"),
+        ([0, 3], "labels holds 3, but shares has 2 modes; use 0 to 1"),
+        ([0, -1], "labels holds -1, but shares has 2 modes"),
+    ],
+)
+def test_bad_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match="^" + message):
+        modes(labels, [0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ([[0.5, 0.5]], r"shares has shape \(1, 2\); give one share for each mode"),
+        ([0.5, 0.4], r"shares has the sum 0\.9; probabilities sum to 1"),
+        ([1.0, 0.0], r"shares\[1\]=0\.0 makes the divergence infinite"),
+        ([0.5, np.nan], r"shares\[0, 1\]=nan cannot be measured"),
+        ([], r"shares has shape \(1, 0\) and is empty"),
+    ],
+)
+def test_bad_shares_are_refused(shares, message):
+    with pytest.raises(ValueError, match="^" + message):
+        modes([0, 0], shares)
+    with pytest.raises(ValueError, match="^" + message):
+        modes_null(shares, 5)
