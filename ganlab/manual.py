@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab.library import CONF, groups, options
+from ganlab.reporting.measures import counts, table
 
 if TYPE_CHECKING:
     from ganlab.reporting.results import RunResult
@@ -74,16 +75,14 @@ def ending(result: "RunResult", directory: Path) -> str:
         return f"interrupted; go on with: python -m ganlab.train resume={directory}"
     if result.status == "diverged":
         return f"{directory} diverged: {result.model_extra and result.model_extra.get('error')}"
-    floors = (result.model_extra or {}).get("real_against_real", {})
+    more = result.model_extra or {}
+    floor, nulls = more.get("real_against_real", {}), more.get("nulls", {})
+    full = {name for name in result.metrics if name.startswith("full/")}
     lines = [f"finished in {result.seconds:.0f} s, {result.images_per_second:.0f} images/s"]
-    for name, value in result.metrics.items():
-        floor = f"   (real images: {floors[name]:.4f})" if name in floors else ""
-        lines.append(f"  {name:<20} {value:8.4f}{floor}")
-    protocol = result.protocol
-    lines.append(
-        f"  distances: {protocol['n_real']} held-out and {protocol['n_fake']} generated images, "
-        f"the rest: {protocol['n_equal']} of each; {protocol['features']} features"
-    )
+    for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
+        if protocol:
+            values = {name: value for name, value in result.metrics.items() if name in names}
+            lines += [f"  {counts(protocol)}", table(values, more.get("spread", {}), floor, nulls)]
     lines += [
         f"everything is in {directory}",
         f"  images:      {directory}/samples",

@@ -7,6 +7,7 @@ import pytest
 
 from conftest import ROOT
 from ganlab.compose import plan
+from ganlab.evaluate import protocol
 
 README = (ROOT / "README.md").read_text()
 
@@ -34,7 +35,13 @@ def test_every_training_command_is_understood(line):
     assert wanted.cells
 
 
-@pytest.mark.parametrize("name", ["train", "compare", "sample", "inspect", "export", "doctor"])
+@pytest.mark.parametrize("line", commands("evaluate"))
+def test_every_command_that_measures_is_understood(line, settings):
+    _run, *overrides = shlex.split(line)
+    assert protocol(settings().metrics, overrides).name == "full"
+
+
+@pytest.mark.parametrize("name", ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor"])
 def test_every_command_of_the_readme_has_help(name, command):
     assert commands(name), f"the README does not mention ganlab.{name}"
     done = command(name, "--help")
@@ -66,6 +73,8 @@ WRONG = {
     ("export", "nowhere", "--fromat", "onnx"): "unrecognized arguments: --fromat onnx",
     ("export", "nowhere"): "nowhere is no folder",
     ("inspect", "run=nowhere"): "run=nowhere is no folder",
+    ("evaluate", "nowhere"): "nowhere is no folder",
+    ("evaluate", "nowhere", "seed=3"): "nowhere is no folder",
     ("compare", "nowhere"): "nowhere does not exist",
     ("compare",): "required: DIR",
 }

@@ -191,7 +191,8 @@ def test_folders_do_not_import_one_another(folder):
 @pytest.mark.parametrize("module", ["choose", "config", "library", "compose", "sweep", "isolate", "manual", "compare",
                                     "inspect", "export", "views", "command", "run", "reporting.inspection", "reporting.report", "reporting.results",
                                     "reporting.statistics", "reporting.records",
-                                    "evaluation.cache", "evaluation.features", "evaluation.metrics"])  # fmt: skip
+                                    "evaluation.cache", "evaluation.features", "evaluation.metrics", "evaluation.spectrum", "evaluation.artifacts", "evaluation.factors",
+                                    "evaluation.protocols", "reporting.spectra", "evaluate"])  # fmt: skip
 def test_these_modules_do_not_import_tensorflow(module):
     code = f"import sys, ganlab.{module}; assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -11,9 +11,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.choose import ConfigError, explain
 from ganlab.config.base import Pair, Settings, pair
-from ganlab.config.choices import Digits, Metrics, Mnist, Objective, Penalty, Photos, Shapes
+from ganlab.config.choices import Digits, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
+from ganlab.config.metrics import Final, Full, Metrics, Quick
 from ganlab.config.training import Adam, Augment, Training, profiled
 
 
@@ -95,11 +96,14 @@ __all__ = [
     "Conv",
     "Digits",
     "Discriminator",
+    "Final",
+    "Full",
     "Generator",
     "Metrics",
     "Mnist",
     "Pair",
     "Photos",
+    "Quick",
     "Residual",
     "RunConfig",
     "Shapes",

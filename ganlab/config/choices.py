@@ -118,13 +118,3 @@ class Photos(Settings):
     reduction: Annotated[int, Field(ge=1, le=4)]
     images: Count
     held_out: Count
-
-
-class Metrics(Settings):
-    """Which measures are taken during training, how often, of how many images."""
-
-    name: Literal["quick", "none"]
-    every_steps: Count | None
-    features: Literal["pixels"]
-    images: Count
-    neighbours: Count

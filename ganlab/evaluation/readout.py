@@ -7,7 +7,6 @@ before it measures it.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,26 +64,19 @@ class Readout:
             hashed.update(weight.tobytes())
         return hashed.hexdigest()[:12]
 
-    def save(self, path: Path) -> None:
-        """Write an .npz that `load` reads: numbers and text, no pickle; missing, old or whole, never half written."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Numbers and text that `from_arrays` makes it from again."""
         weights = {f"weight_{place}": weight for place, weight in enumerate(self._network.get_weights())}
-        unfinished = path.with_name(f".{path.name}.unfinished")
-        with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, description=np.array(self._description()), **weights)
-        unfinished.replace(path)
+        return {"description": np.array(self._description()), **weights}
 
     @classmethod
-    def load(cls, path: Path, table: Sequence[Factor]) -> "Readout":
-        """Open what `save` wrote for this table; ValueError, naming the file, for anything else."""
-        try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                description = json.loads(str(file["description"]))
-                weights = [file[f"weight_{place}"] for place in range(len(file.files) - 1)]
-            if description["factors"] != _describe(table):
-                raise ValueError("it reads other factors")
-            return cls(table, description["shape"], description["level"], weights, description["quality"])
-        except Exception as error:  # a damaged file fails in many ways: zlib, zip, JSON, keys, shapes
-            raise ValueError(f"{path} is no read-out of these factors: {' '.join(str(error).split())}") from error
+    def from_arrays(cls, arrays: dict[str, np.ndarray], table: Sequence[Factor]) -> "Readout":
+        """The read-out that gave the arrays; ValueError where it reads other factors."""
+        description = json.loads(str(arrays["description"]))
+        if description["factors"] != _describe(table):
+            raise ValueError("arrays are of a read-out of other factors; train one for these")
+        weights = [arrays[f"weight_{place}"] for place in range(len(arrays) - 1)]
+        return cls(table, description["shape"], description["level"], weights, description["quality"])
 
     def _description(self) -> str:
         return json.dumps(

@@ -1,6 +1,7 @@
 """What the arms under a folder say: tables, and a sentence for each arm and metric with the numbers behind it."""
 
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -32,18 +33,31 @@ class Measure(NamedTuple):
 
 MEASURES = {  # margins were fixed before any run; logarithms make the effects ratios
     "frechet_distance": Measure(math.log, margin=math.log(1.05)),
+    "frechet_distance_extrapolated": Measure(float),
     "fid": Measure(math.log, margin=math.log(1.05)),
     "kernel_distance": Measure(float),
     "kid": Measure(float),
+    "energy_distance": Measure(float),
     "sliced_wasserstein": Measure(math.log),
     "spectral_distance": Measure(math.log),
+    "spectral_distance_high": Measure(math.log),
+    "high_frequency_bias": Measure(abs),
     "checkerboard_index": Measure(abs),
+    "coherent_checkerboard_index": Measure(abs),
     "precision": Measure(float, larger_is_better=True),
     "recall": Measure(float, larger_is_better=True),
     "density": Measure(float, larger_is_better=True),
     "coverage": Measure(float, larger_is_better=True, margin=0.02),
     "classifier_score": Measure(float, larger_is_better=True),
+    "modes": Measure(float, larger_is_better=True),
+    "class_divergence": Measure(float),
+    "largest_class_error": Measure(float),
 }
+
+
+def measure_of(name: str) -> Measure | None:
+    """How a metric of this name is compared: protocol, features and stride left out; None where no side is better."""
+    return MEASURES.get(re.sub(r"_[248]$", "", name.rpartition("/")[2]))
 
 
 def gaps(arms: list[Arm]) -> list[str]:
@@ -62,7 +76,8 @@ def gaps(arms: list[Arm]) -> list[str]:
 
 def compare_arms(metric: str, arms: list[Arm], reference: Arm, primary: bool) -> list[str]:
     """One sentence for each arm against the reference. In the primary metric, p is adjusted by Holm over the arms."""
-    measure = MEASURES[metric]
+    measure = measure_of(metric)
+    assert measure is not None
     sign = -1 if measure.larger_is_better else 1
     others = [arm for arm in arms if arm is not reference]
     theirs = _outcomes(reference, metric, measure)
@@ -143,7 +158,7 @@ def print_report(directory: str, metric: str | None, reference: str | None) -> N
     found = sorted(
         {name for arm in arms for run in arm.runs.values() if run.status == "finished" for name in run.metrics}
     )
-    comparable = [name for name in found if name in MEASURES]
+    comparable = [name for name in found if measure_of(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
@@ -167,7 +182,8 @@ def print_report(directory: str, metric: str | None, reference: str | None) -> N
         "protocol: " + (", ".join(f"{k} {as_typed(v)}" for k, v in flatten(protocol).items()) or "not recorded")
     )
     for name, lines in sentences.items():
-        direction = "larger" if MEASURES[name].larger_is_better else "smaller"
+        measure = measure_of(name)
+        direction = "larger" if measure and measure.larger_is_better else "smaller"
         console.print(f"\n{name}: {direction} is better; {'primary' if name == primary else 'exploratory'}")
         for line in lines:
             console.print(f"  {line}")
@@ -176,7 +192,7 @@ def print_report(directory: str, metric: str | None, reference: str | None) -> N
             missing = [str(seed) for seed in finished if seed not in arm.values(name)]
             if missing:
                 console.print(f"  not in any pair: {arm.label} has no {name} in seed {', '.join(missing)}")
-    shown_only = [name for name in found if name not in MEASURES]
+    shown_only = [name for name in found if not measure_of(name)]
     if shown_only:
         console.print(f"\nnot compared, since neither direction is better: {', '.join(shown_only)}")
 

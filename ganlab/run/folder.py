@@ -80,3 +80,22 @@ def write_result(config: RunConfig, directory: Path, machine: device.Device, sta
     }
     write_json(directory / RESULT, result)
     return read_result(directory / RESULT)
+
+
+def record_measures(directory: Path, found: dict[str, Any]) -> None:
+    """Put measures that were taken later into the result of a run that has finished; raises ConfigError."""
+    with claimed(directory):
+        path = directory / RESULT
+        if not path.exists() or read_result(path).status != "finished":
+            raise ConfigError(f"--record needs a finished run, and {directory} is none; let it finish first")
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        thorough = found["protocol"]["name"] == "full"
+        for part in ("metrics", "spread", "real_against_real", "nulls"):
+            kept = {name: value for name, value in tree.get(part, {}).items() if name.startswith("full/") != thorough}
+            tree[part] = kept | found[part]
+        own = tree["protocol"]
+        if thorough:
+            tree["protocol"] = own | {"full": found["protocol"]}
+        else:
+            tree["protocol"] = found["protocol"] | ({"full": own["full"]} if "full" in own else {})
+        write_json(path, tree)

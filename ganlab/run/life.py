@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganlab import device
 from ganlab.choose import ConfigError
@@ -16,6 +17,10 @@ from ganlab.config import RunConfig, flatten
 from ganlab.reporting.results import RunResult, write_json
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
 from ganlab.run.networks import Painter, build_gan, make_traces
+
+if TYPE_CHECKING:
+    from ganlab.data.sources import Split
+    from ganlab.run.measuring import Measuring
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,13 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult
             replicas=training.replicas,
         )
         try:
+            from ganlab.run.measuring import open_images, prepare
+
+            split = open_images(config)
+            _check(config, split, machine.replicas)
+            measuring = prepare(config, split, say=(lambda _: None) if quiet else partial(print, flush=True))
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, stopping, quiet)
+                return _train(config, directory, origin, machine, split, measuring, stopping, quiet)
         except (ConfigError, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -68,14 +78,14 @@ def _train(
     directory: Path,
     origin: Path,
     machine: device.Device,
+    split: "Split",
+    measuring: "Measuring",
     stopping: Callable[[], bool],
     quiet: bool,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     import tensorflow as tf
 
-    from ganlab.data.sources import SOURCES
-    from ganlab.evaluation.evaluate import Measures, describe
     from ganlab.nets.cost import multiplications
     from ganlab.nets.fields import seen_by
     from ganlab.nets.normalization import recompute_statistics
@@ -92,8 +102,6 @@ def _train(
     from ganlab.training.step import make_steps
 
     training = config.training
-    split = SOURCES[config.dataset.name](config.dataset)
-    _check(config, split, machine.replicas)
     gan = build_gan(config)
     tensors = gan.tensors()
     restored = checkpoints.restore(origin, tensors)
@@ -107,7 +115,6 @@ def _train(
     per_step = training.batch_size * training.discriminator_steps
     painter = Painter(gan.average, config)
     traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
-    measures = Measures(config.metrics, split.held_out.pixels, split.train.pixels)
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
     last_record = [start, time.perf_counter()]
@@ -138,11 +145,19 @@ def _train(
             grids.save_png(directory / "samples" / f"step-{step:08d}.png", picture)
             records.image(step, "samples", picture)
 
+        def note(step: int, values: dict[str, float]) -> None:
+            tags = {f"metric/{name}": value for name, value in values.items()}
+            records.scalars(step, step * per_step, clock.seconds(), tags)
+
         def evaluate(step: int) -> None:
             refresh(step)
-            measured.update(measures(painter.invent("latents/evaluation", measures.protocol.n_fake)))
-            tags = {f"metric/{name}": value for name, value in measured.items()}
-            records.scalars(step, step * per_step, clock.seconds(), tags)
+            found = measuring.on_the_way(painter)
+            measured.clear()
+            measured.update(found.values)
+            note(step, measured)
+            sketch = measuring.sketch(found)
+            if sketch is not None:
+                records.image(step, "spectrum", sketch)
 
         def save(step: int) -> None:
             refresh(step)
@@ -179,8 +194,17 @@ def _train(
             good = checkpoints.newest(directory / CHECKPOINTS)
             status = "diverged"
             error = f"{problem}; " + ("no checkpoint yet" if good is None else f"last good checkpoint: step {good}")
+        seconds, spread = clock.seconds(), {}
         if status == "finished":
             save_portable(directory / "generator.keras", gan.average)
+            if measuring.full:
+                found = measuring.thoroughly(painter)
+                measured.update(found.values)
+                spread = found.spread
+                note(training.steps, found.values)
+                for name, picture in measuring.draw(painter, found).items():
+                    grids.save_png(directory / "pictures" / f"{name}.png", picture)
+                    records.image(training.steps, f"pictures/{name}", picture)
         if status != "interrupted":
             records.finished(status == "finished")
 
@@ -192,9 +216,10 @@ def _train(
         machine,
         status,
         metrics=measured if status == "finished" else {},
-        real_against_real=measures.real_against_real,
-        nulls=measures.nulls,
-        protocol=describe(measures.protocol),
+        spread=spread,
+        real_against_real=measuring.real_against_real,
+        nulls=measuring.nulls,
+        protocol=measuring.protocol,
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
         replicas=machine.replicas,
@@ -205,8 +230,8 @@ def _train(
         },
         receptive_field=list(seen_by(gan.generator, gan.generator.layers[-1])),
         images_seen=seen,
-        seconds=clock.seconds(),
-        images_per_second=seen / clock.seconds(),
+        seconds=seconds,
+        images_per_second=seen / seconds,
         source=split.train.source,
         **({"error": error} if error else {}),
     )
@@ -214,7 +239,7 @@ def _train(
 
 def _check(config: RunConfig, split, replicas: int) -> None:
     """Refuse settings that these images or devices cannot serve; ConfigError."""
-    training, metrics, images = config.training, config.metrics, len(split.train.pixels)
+    training, images = config.training, len(split.train.pixels)
     if training.batch_size > images:
         raise ConfigError(
             f"training.batch_size={training.batch_size} is more than the {images} training images there are"
@@ -223,11 +248,6 @@ def _check(config: RunConfig, split, replicas: int) -> None:
         raise ConfigError(
             f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
             "use a multiple"
-        )
-    measured = min(len(split.held_out.pixels), metrics.images)
-    if measured <= metrics.neighbours:
-        raise ConfigError(
-            f"metrics.neighbours={metrics.neighbours} needs more images than that; there are {measured} to measure with"
         )
     labels = split.train.labels
     if config.conditional and labels is None:

@@ -1,0 +1,47 @@
+"""The settings of measuring: which protocols, how often, of how many images."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ganlab.config.base import Count, Settings
+
+FeatureName = Literal["pixels", "pca", "classifier", "random", "inception"]
+
+
+class Quick(Settings):
+    """Cheap measures, every so many steps and at the end; `none`: at the end only."""
+
+    name: Literal["quick", "none"]
+    every_steps: Count | None
+    features: Literal["pixels"]
+    images: Count
+    neighbours: Count
+
+
+class Final(Settings):
+    """The thorough measures at the end."""
+
+    features: list[FeatureName] | None
+    images: Count
+    sets: Count
+    neighbours: Count
+
+    @field_validator("features")
+    @classmethod
+    def _different(cls, features: list[str] | None) -> list[str] | None:
+        if features is not None and (not features or len(set(features)) < len(features)):
+            raise ValueError(
+                f"metrics.final.features={features} must name at least one kind, and none twice; use null for all"
+            )
+        return features
+
+
+class Full(Quick):
+    """The quick measures, and at the end the thorough ones as well."""
+
+    name: Literal["full"]  # pyright: ignore[reportIncompatibleVariableOverride]
+    final: Final
+
+
+Metrics = Annotated[Quick | Full, Field(discriminator="name")]

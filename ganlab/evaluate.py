@@ -1,0 +1,83 @@
+"""Measure a run's newest checkpoint under a protocol: `python -m ganlab.evaluate RUN [metrics=full ...]`."""
+
+from pathlib import Path
+
+from ganlab.choose import ConfigError
+from ganlab.command import Parser, one_line
+from ganlab.config import Metrics
+
+
+def main() -> None:
+    """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
+    parser = Parser(
+        "ganlab.evaluate",
+        description="Measure the averaged generator of a run's newest good checkpoint under a protocol. Real images "
+        "are measured in its place as well, and everything is written beside the run.",
+        epilog="Example: python -m ganlab.evaluate outputs/first/upsample-seed0 metrics.final.images=5000",
+    )
+    parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
+    parser.add_argument(
+        "settings", nargs="*", metavar="metrics.NAME=VALUE",
+        help="metrics=quick or metrics=full, and their settings (default: the run's own, if full, else metrics=full)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--record", action="store_true", help="put the measures into the run's result.json too, for ganlab.compare"
+    )
+    options = parser.parse_args()
+    with one_line():
+        print(measure_again(options.run, options.settings, record=options.record))
+
+
+def protocol(own: Metrics, overrides: list[str]) -> Metrics:
+    """The settings of measuring that the command line asks for; raises ConfigError."""
+    from ganlab.compose import plan
+
+    for text in overrides:
+        if not text.startswith(("metrics=", "metrics.")):
+            raise ConfigError(f"{text} is no setting of measuring; use metrics=full or metrics.NAME=VALUE")
+    if not any(text.startswith("metrics=") for text in overrides):
+        if own.name == "full" and not overrides:
+            return own
+        overrides = ["metrics=full", *overrides]
+    wanted = plan(overrides, multirun=False).cells[0].config.metrics
+    if wanted.name == "none":
+        raise ConfigError("metrics=none measures nothing; use metrics=full or metrics=quick")
+    return wanted
+
+
+def measure_again(directory: Path, overrides: list[str], *, record: bool) -> str:
+    """Measure, write `evaluations/` beside the run, and say what was found."""
+    from ganlab.reporting.grids import save_png
+    from ganlab.reporting.measures import counts, table
+    from ganlab.reporting.results import write_json
+    from ganlab.run import open_average, read_config
+    from ganlab.run.folder import record_measures
+    from ganlab.run.measuring import open_images, prepare
+
+    config = read_config(directory)
+    config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})
+    painter, step = open_average(directory)
+    measuring = prepare(config, open_images(config), say=lambda line: print(line, flush=True))
+    measures = measuring.full or measuring.quick
+    measured = measuring.thoroughly(painter) if measuring.full else measuring.on_the_way(painter)
+    out = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
+    out.mkdir(parents=True, exist_ok=True)
+    found = {
+        "step": step,
+        "metrics": measured.values,
+        "spread": measured.spread,
+        "real_against_real": measures.real_against_real,
+        "nulls": measures.nulls,
+        "protocol": measures.protocol,
+    }
+    write_json(out / "measures.json", found)
+    for name, picture in measuring.draw(painter, measured).items():
+        save_png(out / f"{name}.png", picture)
+    if record:
+        record_measures(directory, found)
+    shown = table(measured.values, measured.spread, measures.real_against_real, measures.nulls)
+    return f"step {step}; {counts(measures.protocol)}\n{shown}\neverything is in {out}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""Measures under a protocol: numbers, what real images score in their place, and how they were taken.
+
+A protocol is which real images, how many generated ones, seen through which features. Its name stands in every name
+that it gives: `quick` has bare names, `frechet_distance`, and `full` its own, `full/classifier/frechet_distance`.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.evaluation import metrics, spectrum
+from ganlab.evaluation.artifacts import phase_variance_ratio
+from ganlab.evaluation.cache import cached, fingerprint
+from ganlab.evaluation.features import Features, RealImages
+from ganlab.evaluation.features.base import some
+
+VERSION = 1  # of how numbers are computed: part of every hash
+Values = dict[str, float]
+
+
+class Counts(NamedTuple):
+    """How many images of each side at most, how many sets of generated ones, and k of the manifold measures."""
+
+    images: int
+    neighbours: int
+    sets: int = 1
+
+
+class Known(NamedTuple):
+    """Measures of pixels by what is known of how such images are made.
+
+    facts: what a protocol must say of them. nulls: by name, what so many perfect images score: count -> values.
+    """
+
+    measure: Callable[[np.ndarray], Values]
+    facts: dict[str, Any]
+    nulls: Callable[[int], Values]
+
+
+class Measured(NamedTuple):
+    """Values by name, means over the sets of generated images; their deviation over sets; the spectrum of the first.
+
+    What the images do not have, such as a spectrum where all are constant, has no value.
+    """
+
+    values: Values
+    spread: Values
+    spectrum: spectrum.Spectrum | None
+
+
+class Measures:
+    """Holds generated images against held-out ones; the real side is computed once, and kept for other runs.
+
+    Distances see all `n_fake` generated images, at most `counts.images` and as many as there are training images;
+    precision, recall, density and coverage want equal counts, and see the first `n_equal` of each side.
+    known: further measures, by group.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        features: Sequence[Features],
+        real: RealImages,
+        counts: Counts,
+        known: Mapping[str, Known] | None = None,
+    ):
+        self._features, self._known, self._k = features, known or {}, counts.neighbours
+        self._thorough = name == "full"
+        self.train = real.train
+        self._held_out = some(real.held_out, counts.images)
+        self.spectrum = _spectrum(self._held_out)
+        n_real, self.n_fake = len(self._held_out), min(counts.images, len(real.train))
+        self._equal = min(n_real, self.n_fake)
+        self._shares = None if real.train_labels is None else np.bincount(real.train_labels) / len(real.train)
+        self.protocol: dict[str, Any] = {
+            "name": name,
+            "n_real": n_real,
+            "n_fake": self.n_fake,
+            "n_equal": self._equal,
+            "sets": counts.sets,
+            "features": {each.name: each.facts for each in features} if self._thorough else features[0].name,
+            "split": "held_out",
+            "neighbours": self._k,
+            **{group: each.facts for group, each in self._known.items()},
+        }
+        key = self.protocol | {
+            "version": VERSION,
+            "digests": [each.digest for each in features],
+            "held_out": real.held_out,
+            "train": real.train,
+        }
+        whole = fingerprint(key)
+        self.protocol["hash"] = whole[:12]
+        kept = cached(f"real-{name}", {"all": whole}, lambda: self._prepare(real))
+        self._seen = {
+            each.name: [kept[part] for part in sorted(kept) if part.startswith(f"{each.name}/")] for each in features
+        }
+        self.real_against_real: Values = json.loads(str(kept["floor"]))
+        """What as many real training images score: the floor under this very protocol."""
+        self.nulls: Values = json.loads(str(kept["nulls"]))
+        """What equal distributions score by formula (the Frechet distance's is for normal ones); most have none."""
+
+    def __call__(self, sets: Sequence[np.ndarray]) -> Measured:
+        """Sets of generated pixels uint8 [n_fake,H,W,C]."""
+        measured = [self._measure(fake) for fake in sets]
+        names = [name for name in measured[0] if all(name in one for one in measured)]
+        columns = {name: [one[name] for one in measured] for name in names}
+        spread = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
+        values = {name: float(np.mean(column)) for name, column in columns.items()}
+        return Measured(values, spread, _spectrum(sets[0]))
+
+    def _prepare(self, real: RealImages) -> dict[str, np.ndarray]:
+        """The real side as arrays: features of the held-out images, the floor, the nulls."""
+        self._seen = {each.name: each.embed(self._held_out) for each in self._features}
+        floor, nulls = self._measure(some(self.train, self.n_fake)), {}
+        for each in self._features:
+            expected = [
+                metrics.frechet_distance_null(seen, len(self._held_out), self.n_fake)
+                for seen in each.embed(real.held_out)
+            ]
+            if each.name == "pca" and self._thorough:  # training images are copies: held-out ones play both parts
+                (seen,) = self._seen["pca"]
+                floor |= self._named("pca", self._copying(each, seen[0::2], seen[1::2]))
+            nulls |= self._named(each.name, {
+                "frechet_distance": float(np.mean(expected)),
+                "kernel_distance": 0.0,
+                "density": 1.0,
+                "coverage": metrics.coverage_null(self._equal, self._equal, self._k),
+            })  # fmt: skip
+        for group, known in self._known.items():
+            nulls |= self._named(group, known.nulls(self.n_fake))
+        arrays = {f"{name}/{draw}": seen for name, draws in self._seen.items() for draw, seen in enumerate(draws)}
+        return arrays | {"floor": np.array(json.dumps(floor)), "nulls": np.array(json.dumps(nulls))}
+
+    def _measure(self, fake: np.ndarray) -> Values:
+        values: Values = {}
+        for each in self._features:
+            draws = [
+                self._of_features(held_out, seen)
+                for held_out, seen in zip(self._seen[each.name], each.embed(fake), strict=True)
+            ]
+            values |= self._named(each.name, {name: float(np.mean([one[name] for one in draws])) for name in draws[0]})
+            if self._thorough and each.name == "pca":
+                values |= self._named("pca", self._copying(each, self._seen["pca"][0], each.embed(fake)[0]))
+            if self._thorough and each.probabilities:
+                values |= self._named(each.name, _classes(each.probabilities(fake), self._shares))
+        values |= self._named("", _artifacts(self.spectrum, _spectrum(fake), self._thorough))
+        if self._thorough and self.spectrum is not None:
+            take = min(self._equal, 2000)
+            accuracy = spectrum.spectral_two_sample(self._held_out[:take], fake[:take]).accuracy
+            values["full/spectral_two_sample"] = accuracy
+        for group, known in self._known.items():
+            values |= self._named(group, known.measure(fake))
+        return values
+
+    def _of_features(self, real: np.ndarray, fake: np.ndarray) -> Values:
+        quartet = metrics.precision_recall_density_coverage(real[: self._equal], fake[: self._equal], self._k)
+        values = {
+            "frechet_distance": metrics.frechet_distance(real, fake),
+            "kernel_distance": metrics.kernel_distance(real, fake),
+            **quartet._asdict(),
+        }
+        if self._thorough:
+            values |= {
+                "frechet_distance_extrapolated": metrics.frechet_distance_extrapolated(real, fake).value,
+                "kernel_distance_error": metrics.kernel_distance_error(real, fake),
+                "energy_distance": metrics.energy_distance(real, fake),
+                "sliced_wasserstein": metrics.sliced_wasserstein(real[: self._equal], fake[: self._equal]),
+            }
+        return values
+
+    def _copying(self, features: Features, held_out: np.ndarray, fake: np.ndarray) -> Values:
+        """Whether generated images lie nearer to training images than held-out ones do."""
+        (train,) = features.embed(self.train)
+        return {
+            "data_copying": metrics.data_copying(train, held_out, fake),
+            "copying_ratio": metrics.copying_ratio(train, held_out, fake),
+        }
+
+    def _named(self, group: str, values: Values) -> Values:
+        if not self._thorough:
+            return values
+        return {"/".join(filter(None, ("full", group, name))): value for name, value in values.items()}
+
+
+def _spectrum(pixels: np.ndarray) -> spectrum.Spectrum | None:
+    """The spectrum of images that have one: square, of even side."""
+    height, width = pixels.shape[1:3]
+    return spectrum.measure_spectrum(pixels) if height == width and not height % 2 else None
+
+
+def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, thorough: bool) -> Values:
+    """What the spectra differ in, and what stands out at the lattices of 2, 4 and 8 pixels."""
+    if real is None or fake is None:
+        return {}
+    values: Values = {}
+
+    def take(name: str, measure: Callable[..., float], *arguments: Any) -> None:
+        with contextlib.suppress(ValueError):  # images without any power at some frequency, such as constant ones
+            values[name] = measure(*arguments)
+
+    take("spectral_distance", spectrum.spectral_distance, real, fake)
+    take("high_frequency_bias", spectrum.high_frequency_bias, real, fake)
+    for stride in spectrum.strides(real.side):
+        take(f"checkerboard_index_{stride}", spectrum.checkerboard_index, real, fake, stride)
+    if not thorough:
+        return values
+    take("spectral_distance_high", spectrum.spectral_distance_high, real, fake)
+    take("decay_slope", spectrum.decay_slope, fake)
+    for stride in spectrum.strides(real.side):
+        take(f"coherent_checkerboard_index_{stride}", spectrum.coherent_checkerboard_index, real, fake, stride)
+        take(f"phase_variance_{stride}", lambda images, s: phase_variance_ratio(images, s).variance, fake, stride)
+    return values
+
+
+def _classes(probabilities: np.ndarray, shares: np.ndarray | None) -> Values:
+    """Which classes a classifier sees, and how surely."""
+    values = {"classifier_score": metrics.classifier_score(probabilities)}
+    if shares is not None and len(shares) == probabilities.shape[1] and shares.all():
+        found = np.bincount(probabilities.argmax(axis=1), minlength=len(shares)) / len(probabilities)
+        modes = metrics.modes(probabilities.argmax(axis=1), shares)
+        values |= {"modes": float(modes.hit), "class_divergence": modes.divergence}
+        values["largest_class_error"] = float(np.max(np.abs(found / shares - 1)))
+    return values

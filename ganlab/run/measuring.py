@@ -1,0 +1,141 @@
+"""What a run measures: its images, the features they are seen through, and its protocols, put together."""
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import NamedTuple
+
+import numpy as np
+
+from ganlab.choose import ConfigError
+from ganlab.config import Full, RunConfig, Shapes, pair
+from ganlab.data import shapes
+from ganlab.data.sources import SOURCES, Split
+from ganlab.evaluation.cache import cached
+from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
+from ganlab.evaluation.features import FEATURES, RealImages
+from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
+from ganlab.evaluation.readout import Readout, train_readout
+from ganlab.run import pictures
+from ganlab.run.networks import Painter
+
+_READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no run trains on
+
+
+class Measuring(NamedTuple):
+    """The protocols of a run: the one that is taken on the way, and the one of the end, if asked for."""
+
+    quick: Measures
+    full: Measures | None
+
+    def on_the_way(self, painter: Painter) -> Measured:
+        """The quick measures of the generator as it is."""
+        return self.quick([painter.invent("latents/evaluation", self.quick.n_fake)])
+
+    def thoroughly(self, painter: Painter) -> Measured:
+        """The full measures, each set of images from latents of its own."""
+        assert self.full is not None
+        sets = range(self.full.protocol["sets"])
+        return self.full([painter.invent(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
+
+    def draw(self, painter: Painter, found: Measured) -> dict[str, np.ndarray]:
+        """Pictures of what was found, by name."""
+        measures = self.full or self.quick
+        return pictures.draw(measures.spectrum, found.spectrum, measures.train, painter.invent("latents/samples", 64))
+
+    def sketch(self, found: Measured) -> np.ndarray | None:
+        """Spectra as they come on the way; none where images have no spectrum."""
+        real, fake = self.quick.spectrum, found.spectrum
+        return None if real is None or fake is None else pictures.sketch(real, fake)
+
+    @property
+    def protocol(self) -> dict:
+        """As `result.json` has it: the quick one, and in it the other as `full`."""
+        return self.quick.protocol | ({"full": self.full.protocol} if self.full else {})
+
+    @property
+    def real_against_real(self) -> dict[str, float]:
+        """What real images score in the place of generated ones."""
+        return self.quick.real_against_real | (self.full.real_against_real if self.full else {})
+
+    @property
+    def nulls(self) -> dict[str, float]:
+        """What equal distributions score by formula."""
+        return self.quick.nulls | (self.full.nulls if self.full else {})
+
+
+def open_images(config: RunConfig) -> Split:
+    """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
+    split = SOURCES[config.dataset.name](config.dataset)
+    asked = [("metrics", config.metrics)]
+    if isinstance(config.metrics, Full):
+        asked.append(("metrics.final", config.metrics.final))
+    for where, settings in asked:
+        there = min(len(split.held_out.pixels), len(split.train.pixels), settings.images)
+        if there <= settings.neighbours:
+            raise ConfigError(
+                f"{where}.neighbours={settings.neighbours} needs more images than that; "
+                f"there are {there} to measure with"
+            )
+    return split
+
+
+def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Measuring:
+    """Everything that measuring needs before the first image is generated; ConfigError where it cannot be had.
+
+    Outside the scope of a distribution strategy. say: told what takes long.
+    """
+    settings, train, held_out = config.metrics, split.train, split.held_out
+    real = RealImages(train.pixels, held_out.pixels, train.labels, held_out.labels)
+    seen = FEATURES[settings.features](real, say=say)
+    quick = Measures("quick", [seen], real, Counts(settings.images, settings.neighbours))
+    if not isinstance(settings, Full):
+        return Measuring(quick, None)
+    final = settings.final
+    names = final.features or [*(["classifier"] if train.labels is not None else []), "random", "pca"]
+    counts = Counts(final.images, final.neighbours, final.sets)
+    features = [FEATURES[name](real, say=say) for name in names]
+    return Measuring(quick, Measures("full", features, real, counts, _known(config, say)))
+
+
+def _known(config: RunConfig, say: Callable[[str], None]) -> dict[str, Known]:
+    """Measures that use what is known of how the images were made."""
+    if not isinstance(config.dataset, Shapes):
+        return {}
+    readout, table = _readout(config.dataset, say), shapes.FACTORS[config.dataset.channels]
+    facts = {"quality": readout.quality, "weights": readout.digest}
+    measure = partial(_factors, readout=readout, dataset=config.dataset)
+    return {"factors": Known(measure, facts, partial(factor_nulls, table))}
+
+
+def _readout(dataset: Shapes, say: Callable[[str], None]) -> Readout:
+    """The network that reads factors off images of this kind, trained on first use."""
+    table, size = shapes.FACTORS[dataset.channels], pair(dataset.size)
+
+    def train() -> dict[str, np.ndarray]:
+        say("training the read-out of factors, once for images of this kind")
+        draw = partial(shapes.draw_factors, _READOUT_SEED)
+        readout = train_readout(table, draw, lambda factors: shapes.render(factors, size, dataset.channels))
+        say("  " + ", ".join(f"{name} {value:.4f}" for name, value in readout.quality.items()))
+        return readout.arrays()
+
+    libraries = {name: version(name) for name in ("tensorflow", "keras")}
+    key = {
+        "recipe": 1,
+        "size": size,
+        "channels": dataset.channels,
+        "table": [list(each) for each in table],
+        **libraries,
+    }
+    return Readout.from_arrays(cached("readout", key, train), table)
+
+
+def _factors(pixels: np.ndarray, readout: Readout, dataset: Shapes) -> dict[str, float]:
+    """What the read-out finds in images, and whether that explains them."""
+    table = shapes.FACTORS[dataset.channels]
+    read = readout(pixels)
+    values = marginals(read, table) | dependences(read, table) | grid_coverage(read, table)
+    with contextlib.suppress(ValueError):  # a black image has no brightness to relate a residual to
+        values |= residuals(pixels, shapes.render(read, pair(dataset.size), dataset.channels))
+    return values

@@ -1,0 +1,115 @@
+"""Protocols: counts, floors, names, and that measures tell good images from bad."""
+
+import numpy as np
+import pytest
+
+from ganlab.config import Digits
+from ganlab.data.sources import digits
+from ganlab.evaluation.features import FEATURES, RealImages
+from ganlab.evaluation.features.base import some
+from ganlab.evaluation.metrics import frechet_distance
+from ganlab.evaluation.protocols import Counts, Measures
+
+
+@pytest.fixture(scope="module")
+def split():
+    return digits(Digits(name="digits", size=8, channels=1, held_out=0.2))
+
+
+@pytest.fixture(scope="module")
+def real(split):
+    order = np.random.default_rng(0).permutation(len(split.train.pixels))  # the file is ordered by writer
+    return RealImages(split.train.pixels[order], split.held_out.pixels, split.train.labels[order])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def see(name, real):
+    return FEATURES[name](real)
+
+
+@pytest.fixture
+def quick(real):
+    return Measures("quick", [see("pixels", real)], real, Counts(2000, 5))
+
+
+@pytest.fixture(scope="module")
+def few(real):
+    return RealImages(real.train[:300], real.held_out, real.train_labels[:300])
+
+
+@pytest.fixture
+def full(few):
+    return Measures("full", [see("pca", few), see("random", few)], few, Counts(200, 5, sets=2))
+
+
+def as_vectors(pixels):
+    return pixels.reshape(len(pixels), -1) / 127.5 - 1
+
+
+def test_the_protocol_says_what_was_compared(quick, real):
+    protocol = quick.protocol
+    assert (protocol["n_real"], protocol["n_fake"], protocol["n_equal"]) == (359, 1438, 359)
+    assert quick([real.train]).values["frechet_distance"] == pytest.approx(
+        frechet_distance(as_vectors(real.held_out), as_vectors(real.train))
+    )
+
+
+def test_real_images_are_the_floor_and_noise_is_far_from_it(quick, real):
+    floor = quick.real_against_real
+    assert floor["coverage"] == pytest.approx(quick.nulls["coverage"], abs=0.06)
+    assert floor["density"] == pytest.approx(1, abs=0.15)
+    noise = np.random.default_rng(0).integers(0, 256, (1438, 8, 8, 1), np.uint8)
+    bad = quick([noise]).values
+    assert bad["frechet_distance"] > 20 * floor["frechet_distance"]
+    assert bad["precision"] < 0.05
+    assert bad["coverage"] < 0.05
+    assert bad["high_frequency_bias"] > 0.5
+    copies = quick([np.repeat(real.train[:10], 144, axis=0)[:1438]]).values  # ten images again and again
+    assert copies["coverage"] < 0.5
+    assert copies["precision"] > 0.7
+
+
+def test_another_protocol_has_another_hash(quick, real):
+    other = Measures("quick", [see("pixels", real)], real, Counts(200, 5))
+    assert (other.protocol["n_real"], other.protocol["n_fake"]) == (200, 200)
+    assert other.protocol["hash"] != quick.protocol["hash"]
+    darker = Measures("quick", [see("pixels", real)], real._replace(held_out=real.held_out // 2), Counts(200, 5))
+    assert darker.protocol["hash"] != other.protocol["hash"]
+
+
+def test_the_real_side_is_computed_once(quick, real, monkeypatch):
+    monkeypatch.setattr(Measures, "_prepare", None)
+    again = Measures("quick", [see("pixels", real)], real, Counts(2000, 5))
+    assert again.protocol == quick.protocol
+    assert again.real_against_real == quick.real_against_real
+    assert again([real.train]).values == quick([real.train]).values
+
+
+def test_no_name_of_one_protocol_is_one_of_the_other(quick, full):
+    assert not quick.real_against_real.keys() & full.real_against_real.keys()
+    assert all(name.startswith("full/") for name in full.real_against_real)
+    assert {"full/pca/frechet_distance", "full/random/coverage", "full/spectral_distance"} <= set(
+        full.real_against_real
+    )
+    assert set(full.protocol["features"]) == {"pca", "random"}
+
+
+def test_values_are_means_over_sets_of_generated_images(full, real):
+    one, other = some(real.train, 200), some(real.train[::-1], 200)
+    together, alone, beside = full([one, other]), full([one]), full([other])
+    assert alone.spread == {}
+    for name, value in together.values.items():
+        assert value == pytest.approx((alone.values[name] + beside.values[name]) / 2), name
+        assert together.spread[name] == pytest.approx(abs(alone.values[name] - beside.values[name]) / 2**0.5), name
+
+
+def test_training_images_in_the_place_of_generated_ones_are_called_copies(full, few, real):
+    copied = full([few.train[:200]]).values["full/pca/data_copying"]
+    fresh = full([real.train[300:500]]).values["full/pca/data_copying"]
+    assert copied < -10
+    assert abs(fresh) < 4
+    assert abs(full.real_against_real["full/pca/data_copying"]) < 4

@@ -1,0 +1,111 @@
+"""`python -m ganlab.evaluate`: a checkpoint measured again, under a protocol that its name tells."""
+
+import json
+
+import pytest
+
+from ganlab.choose import ConfigError
+from ganlab.evaluate import measure_again, protocol
+from ganlab.run import run
+
+SMALL = (
+    "training.steps=20",
+    "training.batch_size=16",
+    "training.save_every_steps=10",
+    "generator.base_filters=8",
+    "generator.stages=[[8,2],[null,2]]",
+    "discriminator.filters=[8,8]",
+)
+CHEAP = ["metrics.final.features=[random]", "metrics.final.images=200"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    from ganlab.compose import plan
+
+    directory = tmp_path_factory.mktemp("trained")
+    run(plan(list(SMALL), multirun=False).cells[0].config, directory, quiet=True)
+    return directory
+
+
+def test_the_full_protocol_is_taken_and_written(trained):
+    told = measure_again(trained, CHEAP, record=False)
+    (folder,) = (trained / "evaluations").iterdir()
+    found = json.loads((folder / "measures.json").read_text())
+    assert found["protocol"]["name"] == "full"
+    assert (found["protocol"]["n_real"], found["protocol"]["n_fake"], found["protocol"]["sets"]) == (200, 200, 2)
+    assert found["step"] == 20
+    assert found["metrics"].keys() == found["spread"].keys() == found["real_against_real"].keys()
+    assert "full/random/frechet_distance" in told
+    assert "full/random/frechet_distance" not in json.loads((trained / "result.json").read_text())["metrics"]
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".png"}
+    before = (folder / "measures.json").read_text()
+    measure_again(trained, CHEAP, record=False)
+    assert (folder / "measures.json").read_text() == before
+
+
+def test_a_record_stands_in_the_result_beside_the_quick_measures(trained):
+    before = json.loads((trained / "result.json").read_text())
+    measure_again(trained, CHEAP, record=True)
+    measure_again(trained, [*CHEAP[1:], "metrics.final.features=[pca]"], record=True)
+    after = json.loads((trained / "result.json").read_text())
+    assert after["protocol"]["full"]["features"].keys() == {"pca"}
+    assert not any("random" in name for name in after["metrics"])
+    assert before["metrics"].items() <= after["metrics"].items()
+    assert after["metrics"].keys() - before["metrics"].keys() == {n for n in after["metrics"] if n.startswith("full/")}
+
+
+def test_the_quick_protocol_gives_what_the_run_measured_at_its_end(trained):
+    measure_again(trained, ["metrics=quick"], record=False)
+    (folder,) = (path for path in (trained / "evaluations").iterdir() if "-quick-" in path.name)
+    found = json.loads((folder / "measures.json").read_text())
+    result = json.loads((trained / "result.json").read_text())
+    quick = {name: value for name, value in result["metrics"].items() if not name.startswith("full/")}
+    assert found["metrics"] == pytest.approx(quick, rel=1e-6, abs=1e-9)
+    assert found["protocol"].items() <= result["protocol"].items()
+
+
+def test_a_full_run_measures_both_ways(settings, tmp_path):
+    result = run(settings(*SMALL, "metrics=full", *CHEAP), tmp_path, quiet=True)
+    assert {"frechet_distance", "full/random/frechet_distance"} <= result.metrics.keys()
+    assert result.protocol["name"] == "quick"
+    assert result.protocol["full"]["name"] == "full"
+    assert result.metrics.keys() <= result.real_against_real.keys()
+    assert list((tmp_path / "pictures").glob("*.png"))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert any("metric/full/random/frechet_distance" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["seed=3"], "seed=3 is no setting of measuring"),
+        (["metrics=none"], "measures nothing"),
+        (["metrics=fuller"], "fuller"),
+        (["metrics.final.features=[]"], "must name at least one kind"),
+        (["metrics.final.features=[pca,pca]"], "none twice"),
+        (["metrics.final.features=[clip]"], "clip"),
+        (["metrics.final.neighbours=0"], "metrics.final.neighbours=0"),
+    ],
+)
+def test_wrong_settings_are_one_line(settings, overrides, words):
+    with pytest.raises(ConfigError, match=words.replace("[", r"\[")) as error:
+        protocol(settings().metrics, overrides)
+    assert "\n" not in str(error.value)
+
+
+def test_more_neighbours_than_images_is_one_line(trained):
+    with pytest.raises(ConfigError, match=r"metrics\.final\.neighbours=400 needs more images"):
+        measure_again(trained, ["metrics.final.neighbours=400"], record=False)
+
+
+def test_a_folder_without_a_run_is_one_line(command, tmp_path):
+    done = command("evaluate", str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "config.json" in done.stderr
