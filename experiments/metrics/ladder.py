@@ -3,7 +3,7 @@
     python experiments/metrics/ladder.py digits shapes photos mnist=PATH.npz --write
 
 Three disjoint sets of real images: one plays the generated images and is spoiled, one is the reference, one is what
-a generator would have trained on. Each level is measured on several draws of the first set; draws at level 0 tell the noise.
+a generator would have trained on. Each level is measured on several draws; those at level 0 tell the noise.
 """
 
 import argparse
