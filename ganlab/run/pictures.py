@@ -18,7 +18,8 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
     """
     drawn = {"neighbours": _neighbours(train, samples[:_SAMPLES])}
     if real is not None and fake is not None:
-        drawn["spectrum"] = spectra.draw_spectrum(_side(real), _side(fake), strides(real.side))
+        marked = [stride for stride in strides(real.side) if real.side >= 4 * stride]  # more would hide what they mark
+        drawn["spectrum"] = spectra.draw_spectrum(_side(real), _side(fake), marked)
         phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.side, s)}
         drawn["means"] = spectra.draw_means(real.mean, fake.mean, phases)
     return drawn
