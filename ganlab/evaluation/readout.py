@@ -94,8 +94,8 @@ def train_readout(
     draw: Callable[[int, int], Array],
     render: Callable[[Array], np.ndarray],
     *,
-    steps: int = 1500,
-    batch: int = 128,
+    steps: int = 2500,
+    batch: int = 64,
     seed: int = 0,
 ) -> Readout:
     """Train a read-out on images that nobody has seen: every step renders new ones.
@@ -114,7 +114,7 @@ def train_readout(
     some = render(draw(0, 1000))
     level = float(some.mean()), float(some.std())
     network = _network(shape, level, _width(table), seed)
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps))
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(4e-3, steps))
     optimizer.build(network.trainable_variables)
     classes = sum(factor.classes for factor in table)
 
@@ -158,11 +158,11 @@ def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int, s
     for left in reversed(range(halvings)):
         layers.append(
             keras.layers.Conv2D(
-                max(16, 128 >> left), 3, 2, "same", activation="relu", kernel_initializer=start(), dtype="float32"
+                max(16, 64 >> left), 3, 2, "same", activation="silu", kernel_initializer=start(), dtype="float32"
             )
         )
     layers.append(keras.layers.Flatten(dtype="float32"))
-    layers.append(keras.layers.Dense(256, "relu", kernel_initializer=start(), dtype="float32"))
+    layers.append(keras.layers.Dense(128, "silu", kernel_initializer=start(), dtype="float32"))
     layers.append(keras.layers.Dense(outputs, kernel_initializer=start(), dtype="float32"))
     return keras.Sequential(layers)
 
