@@ -52,10 +52,20 @@ def some(pixels: np.ndarray, count: int = 10_000) -> np.ndarray:
     return pixels[np.random.default_rng(0).permutation(len(pixels))[:count]]
 
 
-def in_blocks(network: Callable, pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
-    """Each output of `network(pixels) -> tensors [N,...]` for all images, in float64, computed a block at a time."""
-    blocks = [network(pixels[start : start + size]) for start in range(0, len(pixels), size)]
-    return [np.concatenate([part.numpy() for part in parts]).astype(np.float64) for parts in zip(*blocks, strict=True)]
+def compile_for(shape: tuple[int, ...], network: Callable) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Compile `network`, pixels [N, *shape] -> list of tensors [N,...]: arrays in, float64 out, a block at a time."""
+    import tensorflow as tf
+
+    compiled = tf.function(network).get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
+
+    def see(pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
+        check_pixels(pixels, shape)
+        blocks = [compiled(tf.constant(pixels[start : start + size])) for start in range(0, len(pixels), size)]
+        return [
+            np.concatenate([part.numpy() for part in parts]).astype(np.float64) for parts in zip(*blocks, strict=True)
+        ]
+
+    return see
 
 
 def keep_last(see: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:

@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ganlab.choose import ConfigError
 from ganlab.evaluation.cache import fingerprint
-from ganlab.evaluation.features.base import Features, RealImages, Say, check_pixels, in_blocks, keep_last
+from ganlab.evaluation.features.base import Features, RealImages, Say, compile_for, keep_last
 
 _SIDE = 299
 _FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
@@ -37,7 +38,6 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
         network = keras.Model(whole.input, [whole.get_layer("avg_pool").output, whole.output])
     digest = fingerprint([np.asarray(weight) for weight in network.get_weights()])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
     def forward(pixels):
         images = tf.cast(pixels, tf.float32)
         if shape[:2] != (_SIDE, _SIDE):
@@ -45,7 +45,7 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
         images = images if shape[2] == 3 else tf.repeat(images, 3, axis=3)
         return network(images / 127.5 - 1, training=False)
 
-    see = keep_last(lambda pixels: in_blocks(forward, check_pixels(pixels, shape), 32))
+    see = keep_last(partial(compile_for(shape, forward), size=32))
     facts: dict[str, Any] = {
         "dimension": 2048,
         "trained_on": "ImageNet, weights of keras.applications: not those of published FIDs",

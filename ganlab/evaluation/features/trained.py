@@ -8,7 +8,6 @@ on the CPU in float32, where the same machine gives the same bits.
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ganlab.choose import ConfigError
 from ganlab.evaluation.cache import cached, fingerprint
-from ganlab.evaluation.features.base import Features, RealImages, Say, check_pixels, in_blocks, keep_last, some
+from ganlab.evaluation.features.base import Features, RealImages, Say, compile_for, keep_last, some
 
 
 class Recipe(NamedTuple):
@@ -57,8 +56,7 @@ def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = REC
     found = cached("classifier", key, lambda: _train(real, classes, recipe, say))
     weights, centre, scale = found["weights"], found["centre"], float(found["scale"])
     network = Network(shape, len(classes), recipe.width)
-    look = network.make_look(weights)
-    see = keep_last(lambda pixels: look(check_pixels(pixels, shape)))
+    see = keep_last(network.make_look(weights))
 
     def probabilities(pixels: np.ndarray) -> np.ndarray:
         logits = see(pixels)[1]
@@ -143,18 +141,16 @@ class Network:
         """Compile: pixels uint8 [N,H,W,C] -> hidden [N,width] and logits [N,K], float64."""
         import tensorflow as tf
 
-        @tf.function(input_signature=[tf.TensorSpec((None, *self._shape), tf.uint8)])
         def forward(pixels):
             with tf.device("CPU:0"):
                 return self.forward(tf.constant(weights), pixels)
 
-        return partial(in_blocks, forward)
+        return compile_for(self._shape, forward)
 
     def make_step(self, recipe: Recipe) -> Callable:
         """Compile one step of Adam: (weights, mean, square, pixels, targets, rate, number) -> the first three."""
         import tensorflow as tf
 
-        @tf.function
         def step(weights, mean, square, pixels, targets, rate, number):
             def drop(maps):
                 chance = tf.random.stateless_uniform(tf.shape(maps), [recipe.seed, tf.cast(number, tf.int32)])
@@ -170,7 +166,9 @@ class Network:
             unbiased = tf.sqrt(square / (1 - 0.999**number)) + 1e-8
             return weights - rate * mean / (1 - 0.9**number) / unbiased, mean, square
 
-        return step
+        vector, number = tf.TensorSpec((sum(self._sizes),)), tf.TensorSpec(())
+        pixels, targets = tf.TensorSpec((None, *self._shape), tf.uint8), tf.TensorSpec((None,), tf.int32)
+        return tf.function(step).get_concrete_function(vector, vector, vector, pixels, targets, number, number)
 
 
 def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | None) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ganlab.evaluation.cache import cached, fingerprint
-from ganlab.evaluation.features.base import Features, RealImages, Say, check_pixels, in_blocks, some
+from ganlab.evaluation.features.base import Features, RealImages, Say, compile_for, some
 
 SEEDS = (0, 1, 2)
 """Of the draws; fixed, so that every data set and every machine has the same networks."""
@@ -23,10 +23,7 @@ def random(real: RealImages, *, say: Say | None = None) -> Features:
     """
     shape = real.train.shape[1:]
     weights = [draw(seed, shape[-1]) for seed in SEEDS]
-    forward = _network(weights, shape)
-
-    def see(pixels: np.ndarray) -> list[np.ndarray]:
-        return in_blocks(forward, check_pixels(pixels, shape))
+    see = compile_for(shape, _network(weights))
 
     def measure() -> dict[str, np.ndarray]:
         seen = np.stack(see(some(real.train)))  # [draws, N, D]
@@ -64,7 +61,7 @@ def draw(seed: int, channels: int) -> list[np.ndarray]:
     return kernels
 
 
-def _network(draws: list[list[np.ndarray]], shape: tuple[int, ...]) -> Callable:
+def _network(draws: list[list[np.ndarray]]) -> Callable:
     """Pixels uint8 [N,H,W,C] -> float32 [N,64] for each draw; on the CPU, where float32 is float32 on every machine."""
     import tensorflow as tf
 
@@ -86,7 +83,6 @@ def _network(draws: list[list[np.ndarray]], shape: tuple[int, ...]) -> Callable:
                 seen.append(tf.reduce_mean(maps[:, rows, columns], (1, 2)))
         return tf.concat(seen, -1)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
     def network(pixels: tf.Tensor) -> list[tf.Tensor]:
         with tf.device("CPU:0"):
             images = tf.cast(pixels, tf.float32) / 127.5 - 1
