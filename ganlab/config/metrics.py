@@ -14,7 +14,7 @@ class Quick(Settings):
 
     name: Literal["quick", "none"]
     every_steps: Count | None
-    features: Literal["pixels"]
+    features: Literal["pca", "pixels"]
     images: Count
     neighbours: Count
 

@@ -1,11 +1,9 @@
 """Crops of photographs: natural spectra without a download."""
 
-from itertools import pairwise
-
 import numpy as np
 
 from ganlab.choose import ConfigError
-from ganlab.config import Pair, Photos, pair
+from ganlab.config import Photos, pair
 from ganlab.data.images import Images, Split, fit
 
 _FILES = ("china.jpg", "flower.jpg")
@@ -18,57 +16,37 @@ _SOURCE = (
 def photos(settings: Photos) -> Split:
     """Different crops of scikit-learn's two photographs (427x640); the label is the photograph.
 
-    A quarter of each photograph's columns is held out, in strips that no training crop touches; reducing happens
-    after that cut, so that not even its filter looks across. Crop i is a function of i: the same for every run.
-    Raises ConfigError where the strips are narrower than a crop, or have fewer different crops than are asked for.
+    All crops stand in one fixed random order: those to train on are the first, those held out the last of it. So both
+    are drawn from the same distribution, which crops of regions kept apart are not, and may overlap without being
+    equal. Raises ConfigError where there are fewer different crops than are asked for.
     """
     from sklearn.datasets import load_sample_image
 
-    size = pair(settings.size)
-    train, held_out = [], []
-    for label, name in enumerate(_FILES):
-        for is_held, strip in _strips(load_sample_image(name), size[1], settings.reduction):
-            height, width = (side // settings.reduction for side in strip.shape[:2])
-            reduced = fit(strip[None], (height, width), settings.channels)[0]
-            (held_out if is_held else train).append((label, reduced))
-    if any(strip.shape[0] < size[0] or strip.shape[1] < size[1] for _, strip in held_out):
-        rows, columns = held_out[0][1].shape[:2]
+    size, windows = pair(settings.size), []
+    for name in _FILES:
+        picture = load_sample_image(name)
+        height, width = (side // settings.reduction for side in picture.shape[:2])
+        whole = picture[: height * settings.reduction, : width * settings.reduction]
+        reduced = fit(whole[None], (height, width), settings.channels)[0]
+        windows.append(np.lib.stride_tricks.sliding_window_view(reduced, size, axis=(0, 1)))
+    ends = np.cumsum([view.shape[0] * view.shape[1] for view in windows])
+    if settings.images + settings.held_out > ends[-1]:
         raise ConfigError(
-            f"dataset.size={list(size)} is more than the held-out strips of {rows}x{columns} pixels; "
-            "use a smaller one, or a smaller dataset.reduction"
+            f"dataset.images={settings.images} and dataset.held_out={settings.held_out} are more than there are "
+            f"different crops; use at most {ends[-1]} together"
         )
-    return Split(_crops(train, size, settings.images, "images"), _crops(held_out, size, settings.held_out, "held_out"))
+    order = np.random.default_rng(0).permutation(ends[-1])
+    return Split(_crops(windows, order[: settings.images]), _crops(windows, order[::-1][: settings.held_out]))
 
 
-def _strips(picture: np.ndarray, width: int, reduction: int) -> list[tuple[bool, np.ndarray]]:
-    """A photograph cut from left to right: (whether held out, pixels [H,W,3]), sides in multiples of the reduction.
-
-    As many held-out strips as can be a quarter wider than a crop, at least one; each is the third quarter of its share.
-    """
-    rows, columns = (side // reduction for side in picture.shape[:2])
-    count = max(1, columns // (5 * width))
-    held = columns // (4 * count)
-    starts = [(2 * place + 1) * columns // (2 * count) for place in range(count)]
-    edges = [0, *(edge for start in starts for edge in (start, start + held)), columns]
-    return [
-        (place % 2 == 1, picture[: rows * reduction, left * reduction : right * reduction])
-        for place, (left, right) in enumerate(pairwise(edges))
-    ]
-
-
-def _crops(strips: list[tuple[int, np.ndarray]], size: Pair, count: int, setting: str) -> Images:
-    """So many different crops of labelled strips, in a fixed random order."""
-    windows = [np.lib.stride_tricks.sliding_window_view(strip, size, axis=(0, 1)) for _, strip in strips]
-    places = np.array([view.shape[0] * view.shape[1] for view in windows])
-    ends = np.cumsum(places)
-    if count > ends[-1]:
-        raise ConfigError(f"dataset.{setting}={count} is more than there are different crops; use at most {ends[-1]}")
-    chosen = np.random.default_rng(0).permutation(ends[-1])[:count]
-    owner = np.searchsorted(ends, chosen, side="right")
-    pixels = np.empty((count, *size, strips[0][1].shape[2]), np.uint8)
-    for strip, view in enumerate(windows):
-        mine = owner == strip
-        rows, columns = np.divmod(chosen[mine] - (ends - places)[strip], view.shape[1])
+def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:
+    """The crops of these numbers; `windows`: every crop of each photograph, [rows,columns,C,H,W]."""
+    counts = np.array([view.shape[0] * view.shape[1] for view in windows])
+    labels = np.searchsorted(np.cumsum(counts), numbers, side="right")
+    _, _, channels, height, width = windows[0].shape
+    pixels = np.empty((len(numbers), height, width, channels), np.uint8)
+    for label, view in enumerate(windows):
+        mine = labels == label
+        rows, columns = np.divmod(numbers[mine] - counts[:label].sum(), view.shape[1])
         pixels[mine] = np.moveaxis(view[rows, columns], 1, -1)
-    labels = np.array([label for label, _ in strips], np.int64)[owner]
-    return Images(pixels, labels, "photos", _SOURCE)
+    return Images(pixels, labels.astype(np.int64), "photos", _SOURCE)
