@@ -187,5 +187,5 @@ def test_sets_without_variation_have_a_distance_where_it_is_defined():
     assert frechet_distance(here, there) == 25
     assert energy_distance(here, there) == pytest.approx(10, rel=1e-12)
     assert kernel_distance(here, there) == pytest.approx(13.5**3 + 1 - 2, rel=1e-12)
-    assert nearest(here, there).distance.tolist() == [5] * 7
+    assert nearest(here, there).distances.tolist() == [5] * 7
     assert data_copying(here, there, there) == pytest.approx(0.5 / (36 * 13 / 12) ** 0.5, rel=1e-12)
