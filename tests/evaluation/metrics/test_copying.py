@@ -29,7 +29,7 @@ def test_copying_by_hand():
         0 / (4 * 5 / 12) ** 0.5, abs=1e-12
     )
     assert data_copying(column(0), column(2, -3), column(-1, 1)) == pytest.approx(-1.5 / (4 * 5 / 12) ** 0.5, rel=1e-12)
-    assert copying_ratio(column(0), column(2, -3), column(-1, 1)) == pytest.approx(0.4, rel=1e-12)
+    assert copying_ratio(column(0), column(2, -3), column(-1, 1, 7)) == pytest.approx(0.4, rel=1e-12)
 
 
 def test_copying_agrees_with_scipy():

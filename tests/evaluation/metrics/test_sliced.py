@@ -146,7 +146,15 @@ def test_random_patches_stand_for_all():
     some, every = (sliced_wasserstein_pyramid(real, fake, patches=n, directions=64) for n in (40, 196))
     assert list(some.values()) == pytest.approx(list(every.values()), rel=0.1)
     assert some == sliced_wasserstein_pyramid(real, fake, patches=40, directions=64)
-    assert some != sliced_wasserstein_pyramid(real, fake, patches=40, directions=64, seed=1)
+
+
+def test_the_seed_also_places_the_patches():
+    """Patches of one pixel have no direction but up and down."""
+    first, again, other = (
+        sliced_wasserstein_pyramid(IMAGES, IMAGES[::-1], patch=1, smallest=16, patches=3, seed=seed)
+        for seed in (0, 0, 1)
+    )
+    assert first == again != other
 
 
 @pytest.mark.parametrize(
