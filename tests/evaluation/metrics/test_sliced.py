@@ -149,10 +149,10 @@ def test_random_patches_stand_for_all():
 
 
 def test_the_seed_also_places_the_patches():
-    """Patches of one pixel have no direction but up and down."""
+    """Patches of one grey pixel have no direction but up and down."""
+    real, fake = IMAGES[..., :1], IMAGES[..., 1:]
     first, again, other = (
-        sliced_wasserstein_pyramid(IMAGES, IMAGES[::-1], patch=1, smallest=16, patches=3, seed=seed)
-        for seed in (0, 0, 1)
+        sliced_wasserstein_pyramid(real, fake, patch=1, smallest=16, patches=3, seed=seed) for seed in (0, 0, 1)
     )
     assert first == again != other
 
