@@ -73,7 +73,8 @@ def frechet_distance_extrapolated(
 
     For each size N both sets are cut, in a random order, into as many parts of N as they fill; the distances of part to
     part are averaged, and a line is fitted to the sizes' means by least squares. Equal distributions give about 0, and
-    often less. Differing biases of two models no longer decide between them; the price is noise.
+    often less. Differing biases of two models no longer decide between them; the price is noise,
+    about a third more, which the fit's residuals do not tell: the sizes share their images.
 
     real, fake: features [N, D] and [M, D], N and M at least 20.
     sizes: at least 10 different ones, each from 2 to the smaller count; by default 12 from a quarter of it up to all.
