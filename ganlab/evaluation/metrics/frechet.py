@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from ganlab.evaluation.arguments import Array, count, features, pair
 
@@ -93,7 +94,8 @@ def frechet_distance_extrapolated(
         raise ValueError(f"{given}, of {most} images; give at least {_FEWEST}, none above that")
     random = np.random.default_rng(count("seed", seed, least=0))
     real, fake = random.permutation(real), random.permutation(fake)
-    means = [np.mean([_distance(real[part], fake[part]) for part in _parts(most, size)]) for size in sizes]
+    with threadpool_limits(1, user_api="blas"):  # many small ones, for which threads would wait for one another
+        means = [np.mean([_distance(real[part], fake[part]) for part in _parts(most, size)]) for size in sizes]
     slope, value = np.polyfit(1 / np.array(sizes), means, 1)
     return ExtrapolatedFrechetDistance(float(value), float(slope))
 
