@@ -26,7 +26,8 @@ def frechet_distance(real: ArrayLike, fake: ArrayLike) -> float:
     Dowson and Landau, J. Multivariate Analysis 12 (1982); for images Heusel et al., arXiv 1706.08500.
     """
     real, fake = pair(real, fake, least=2)
-    return _distance(real, fake)
+    with _one_thread():
+        return _distance(real, fake)
 
 
 def frechet_distance_null(real: ArrayLike, n_real: int, n_fake: int, *, gaussian: bool = True) -> float:
@@ -94,10 +95,15 @@ def frechet_distance_extrapolated(
         raise ValueError(f"{given}, of {most} images; give at least {_FEWEST}, none above that")
     random = np.random.default_rng(count("seed", seed, least=0))
     real, fake = random.permutation(real), random.permutation(fake)
-    with threadpool_limits(1, user_api="blas"):  # many small ones, for which threads would wait for one another
+    with _one_thread():
         means = [np.mean([_distance(real[part], fake[part]) for part in _parts(most, size)]) for size in sizes]
     slope, value = np.polyfit(1 / np.array(sizes), means, 1)
     return ExtrapolatedFrechetDistance(float(value), float(slope))
+
+
+def _one_thread() -> threadpool_limits:
+    """Threads of BLAS would wait for one another, where another process wants the cores too, longer than they work."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def _parts(count: int, size: int) -> list[slice]:
