@@ -49,14 +49,14 @@ def frechet_distance_null(real: ArrayLike, n_real: int, n_fake: int, *, gaussian
     """
     real = features("real", real, least=2)
     n_real, n_fake = count("n_real", n_real, least=2), count("n_fake", n_fake, least=2)
-    _, roots, axes = np.linalg.svd(_covariance_factor(real), full_matrices=False)
+    with _one_thread():
+        _, roots, axes = np.linalg.svd(_covariance_factor(real), full_matrices=False)
+        squares = ((real - real.mean(axis=0)) @ axes.T) ** 2
+        fourth = squares.T @ squares / len(real)
     spread = roots**2
     sums = spread[:, None] + spread
-    if gaussian:
-        variances = spread[:, None] * spread * (1 + np.eye(len(spread)))
-    else:
-        squares = ((real - real.mean(axis=0)) @ axes.T) ** 2
-        variances = squares.T @ squares / len(real) - np.diag(spread**2)
+    normal = spread[:, None] * spread * (1 + np.eye(len(spread)))
+    variances = normal if gaussian else fourth - np.diag(spread**2)
     mixed = np.divide(variances, sums, out=np.zeros_like(sums), where=sums > 0)
     return float((1 / n_real + 1 / n_fake) * (spread.sum() + mixed.sum() / 2))
 
