@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -43,21 +42,31 @@ def references():
     return {"FD": frechet, "KD": kernel, "PRDC": overlaps}
 
 
+ROWS = {  # of the table: what it says, and how many digits
+    "FD": ("FD, s", 2),
+    "KD": ("KD, s", 2),
+    "PRDC": ("PRDC, s", 2),
+    "all": ("all, s", 2),
+    "processors": ("all, s of both cores together", 2),
+    "peak": ("peak memory of the process, MB", 0),
+    "grown": ("of it by the measures, MB", 0),
+}
 SIDES = {"ganlab": ours, "references": references}
 
 
 def measure(side: str, count: int, width: int) -> dict[str, float]:
-    """Seconds of each measure, and the peak of the process' memory in MB, with and without what was there before."""
+    """Seconds of each measure, those of the processors for all, and the peak memory in MB: whole, and grown here."""
     measures = SIDES[side]()
     real, fake = sets(count, width)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    seconds = {}
+    seconds, processors = {}, time.process_time()
     for name, distance in measures.items():
         start = time.perf_counter()
         distance(real, fake)
         seconds[name] = time.perf_counter() - start
+    processors = time.process_time() - processors
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return seconds | {"all": sum(seconds.values()), "peak": peak, "grown": peak - before}
+    return seconds | {"all": sum(seconds.values()), "processors": processors, "peak": peak, "grown": peak - before}
 
 
 def main() -> None:
@@ -90,12 +99,9 @@ def main() -> None:
     pythons = {"ganlab": sys.executable, "references": chosen.references}
     said = take_turns({side: lambda side=side: ask(pythons[side], side) for side in SIDES}, chosen.rounds)
     rows = []
-    for name, digits in (("FD", 2), ("KD", 2), ("PRDC", 2), ("all", 2)):
+    for name, (what, digits) in ROWS.items():
         us, them = ([figures[name] for figures in said[side]] for side in SIDES)
-        rows.append([f"{name}, s", spread(us, digits), spread(them, digits), ratios(them, us)])
-    for name, what in (("peak", "peak memory of the process, MB"), ("grown", "of it by the measures, MB")):
-        us, them = ([figures[name] for figures in said[side]] for side in SIDES)
-        rows.append([what, f"{statistics.median(us):.0f}", f"{statistics.median(them):.0f}", ratios(them, us)])
+        rows.append([what, spread(us, digits), spread(them, digits), ratios(them, us)])
     lines = [
         machine("numpy", "scipy"),
         "",

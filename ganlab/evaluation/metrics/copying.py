@@ -12,8 +12,8 @@ from ganlab.evaluation.metrics.pairs import neighbours, prepare
 class Nearest(NamedTuple):
     """For each image, which other one is nearest, int [N], and how far it is, [N]."""
 
-    index: NDArray[np.intp]
-    distance: Array
+    indices: NDArray[np.intp]
+    distances: Array
 
 
 def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
@@ -61,5 +61,5 @@ def _distances(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> tuple[
     """Distances to the nearest training image: of held-out images, and of fakes."""
     base = features("train", train)
     sets = [(name, features(name, value, least=2)) for name, value in (("held_out", held_out), ("fake", fake))]
-    held, made = (nearest(alike(("train", base), named)[1], base).distance for named in sets)
+    held, made = (nearest(alike(("train", base), named)[1], base).distances for named in sets)
     return held, made

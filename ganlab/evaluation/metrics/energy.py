@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganlab.evaluation.arguments import pair
-from ganlab.evaluation.metrics.pairs import Points, blocks, prepare, squared_distances
+from ganlab.evaluation.metrics.pairs import Points, blocks, each_row_of_blocks, prepare, squared_distances
 
 
 def energy_distance(real: ArrayLike, fake: ArrayLike) -> float:
@@ -21,17 +21,22 @@ def energy_distance(real: ArrayLike, fake: ArrayLike) -> float:
     real, fake = pair(real, fake, least=2)
     n, m = len(real), len(fake)
     reals, fakes = prepare(real, fake)
-    across = sum(_distances(reals, fakes, rows, columns) for rows in blocks(n) for columns in blocks(m))
-    return float(2 * across / (n * m) - _sum_within(reals) / (n * (n - 1)) - _sum_within(fakes) / (m * (m - 1)))
+    across = _sum(reals, fakes)
+    return float(2 * across / (n * m) - _sum(reals) / (n * (n - 1)) - _sum(fakes) / (m * (m - 1)))
 
 
-def _sum_within(points: Points) -> float:
-    """The sum of the distances of all pairs of different images of one set."""
-    total = 0.0
-    for rows in blocks(len(points)):
-        for columns in blocks(len(points), start=rows.start):  # the pairs of earlier blocks count twice
-            total += _distances(points, points, rows, columns) * (1 if columns == rows else 2)
-    return total
+def _sum(left: Points, right: Points | None = None) -> float:
+    """The sum of the distances of all pairs of two sets; or of one set, of all pairs of different images."""
+
+    def add(rows: slice) -> float:
+        if right is not None:
+            return sum(_distances(left, right, rows, columns) for columns in blocks(len(right)))
+        total = _distances(left, left, rows, rows)
+        for columns in blocks(len(left), start=rows.stop):  # the pairs of earlier rows count twice
+            total += 2 * _distances(left, left, rows, columns)
+        return total
+
+    return sum(each_row_of_blocks(add, len(left)))
 
 
 def _distances(left: Points, right: Points, rows: slice, columns: slice) -> float:

@@ -1,12 +1,10 @@
 """How far the moments of two sets are apart: the kernel distance, and its standard error."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ganlab.evaluation.arguments import Array, pair
-from ganlab.evaluation.metrics.pairs import blocks
+from ganlab.evaluation.metrics.pairs import blocks, each_row_of_blocks
 
 
 def kernel_distance(real: ArrayLike, fake: ArrayLike) -> float:
@@ -23,9 +21,8 @@ def kernel_distance(real: ArrayLike, fake: ArrayLike) -> float:
     """
     real, fake = pair(real, fake, least=2)
     n, m = len(real), len(fake)
-    within_real, within_fake = (_sum_within(images) / (len(images) * (len(images) - 1)) for images in (real, fake))
-    across = sum(float(block.sum()) for _, _, block in _kernel(real, fake))
-    return float(within_real + within_fake - 2 * across / (n * m))
+    within_real, within_fake = _sum(real) / (n * (n - 1)), _sum(fake) / (m * (m - 1))
+    return float(within_real + within_fake - 2 * _sum(real, fake) / (n * m))
 
 
 def kernel_distance_error(real: ArrayLike, fake: ArrayLike) -> float:
@@ -44,11 +41,7 @@ def kernel_distance_error(real: ArrayLike, fake: ArrayLike) -> float:
     real, fake = pair(real, fake, least=4)
     n, m = len(real), len(fake)
     unit = max(np.einsum("nd,nd->n", images, images).max() for images in (real, fake)) / real.shape[1] + 1
-    rows, columns, squares = np.zeros(n), np.zeros(m), 0.0
-    for row, column, block in _kernel(real, fake, unit):
-        rows[row] += block.sum(axis=1)
-        columns[column] += block.sum(axis=0)
-        squares += float(np.vdot(block, block))
+    rows, columns, squares = _moments(real, fake, unit)
     rows, columns = rows / m, columns / n
     mixed = max(0.0, squares / (n * m) - rows.mean() ** 2 - rows.var() - columns.var())
     real_means, real_pairs = _parts_within(real, unit)
@@ -59,45 +52,53 @@ def kernel_distance_error(real: ArrayLike, fake: ArrayLike) -> float:
     return float(unit**3 * np.sqrt(max(0.0, 4 * linear) + of_pairs))
 
 
-def _kernel(left: Array, right: Array, unit: float = 1.0) -> Iterator[tuple[slice, slice, Array]]:
-    """(x'y/D + 1)^3 in units of unit^3, for all pairs of two sets, block by block: rows, columns, values."""
-    for rows in blocks(len(left)):
-        scaled = left[rows] / (left.shape[1] * unit)
-        for columns in blocks(len(right)):
-            yield rows, columns, _cubes(scaled, right[columns], 1 / unit)
+def _sum(left: Array, right: Array | None = None) -> float:
+    """The sum of the kernel over all pairs of two sets; or of one set, over all pairs of different images."""
+
+    def add(rows: slice) -> float:
+        if right is not None:
+            return sum(float(_kernel(left[rows], right[columns]).sum()) for columns in blocks(len(right)))
+        total = float(_kernel(left[rows], None).sum())
+        for columns in blocks(len(left), start=rows.stop):  # the pairs of earlier rows count twice
+            total += 2 * float(_kernel(left[rows], left[columns]).sum())
+        return total
+
+    return sum(each_row_of_blocks(add, len(left)))
 
 
-def _cubes(scaled: Array, others: Array, one: float = 1.0) -> Array:
-    base = scaled @ others.T
-    base += one
+def _moments(left: Array, right: Array | None, unit: float) -> tuple[Array, Array, float]:
+    """The kernel's sums over rows [N] and columns [M], and of its squares; over the same pairs as `_sum`."""
+    others = left if right is None else right
+
+    def add(rows: slice) -> tuple[Array, Array, float]:
+        down, across, squares = np.zeros(rows.stop - rows.start), np.empty(len(others)), 0.0
+        for columns in blocks(len(others)):
+            itself = right is None and columns == rows
+            block = _kernel(left[rows], None if itself else others[columns], unit)
+            down += block.sum(axis=1)
+            across[columns] = block.sum(axis=0)
+            squares += float(np.vdot(block, block))
+        return down, across, squares
+
+    down, across, squares = zip(*each_row_of_blocks(add, len(left)), strict=True)
+    return np.concatenate(down), np.sum(across, axis=0), sum(squares)
+
+
+def _kernel(left: Array, right: Array | None, unit: float = 1.0) -> Array:
+    """(x'y/D + 1)^3 of all pairs, in units of unit^3; within one set, 0 for an image with itself."""
+    base = (left / (left.shape[1] * unit)) @ (left if right is None else right).T
+    base += 1 / unit
     cubes = base * base
     cubes *= base
+    if right is None:
+        np.fill_diagonal(cubes, 0)
     return cubes
 
 
-def _sum_within(images: Array) -> float:
-    """The sum of the kernel over all pairs of different images of one set."""
-    total = 0.0
-    for rows in blocks(len(images)):
-        scaled = images[rows] / images.shape[1]
-        for columns in blocks(len(images), start=rows.start):  # the pairs of earlier blocks count twice
-            cubes = _cubes(scaled, images[columns])
-            if columns == rows:
-                np.fill_diagonal(cubes, 0)
-            total += float(cubes.sum()) * (1 if columns == rows else 2)
-    return total
-
-
 def _parts_within(images: Array, unit: float) -> tuple[Array, float]:
-    """The kernel within one set, in units of unit^3: each image's mean over the others [N], and the variance that no
-    such means explain."""
+    """Within one set, in units of unit^3: each image's mean over the others [N], and the variance not due to those."""
     n = len(images)
-    sums, squares = np.zeros(n), 0.0
-    for rows, columns, block in _kernel(images, images, unit):
-        if rows == columns:
-            np.fill_diagonal(block, 0)
-        sums[rows] += block.sum(axis=1)
-        squares += float(np.vdot(block, block))
+    sums, _, squares = _moments(images, None, unit)
     means = sums / (n - 1)
     variance = squares / (n * (n - 1)) - means.mean() ** 2
     return means, max(0.0, (variance - 2 * float(means.var())) * (n - 1) / (n - 3))

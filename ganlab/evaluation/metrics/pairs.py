@@ -1,15 +1,22 @@
 """Distances of all pairs of two sets: fast by a matrix product, exact where a comparison hangs on them.
 
-Pairs are taken in square blocks, so memory does not grow with their number.
+Pairs are taken in square blocks, so memory does not grow with their number, and rows of blocks on all cores at once.
 """
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ganlab.evaluation.arguments import Array
 
 SIDE = 1024  # of a block: 8 MB, near the cache, yet worth the threads of BLAS
 _HUGE = np.finfo(np.float64).max
+_Result = TypeVar("_Result")
 
 
 class Points:
@@ -42,6 +49,18 @@ def blocks(count: int, size: int | None = None, start: int = 0) -> list[slice]:
     return [slice(first, min(first + size, count)) for first in range(start, count, size)]
 
 
+def each_row_of_blocks(work: Callable[[slice], _Result], count: int) -> list[_Result]:
+    """What `work` makes of each row of blocks, in order, whatever the number of cores.
+
+    A thread a core, and none of BLAS: its own would wait for one another at every block, ten times as long as the
+    block takes where another process wants the cores too.
+    """
+    if count <= SIDE:
+        return [work(slice(0, count))]
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        return list(threads.map(work, blocks(count)))
+
+
 def squared_distances(left: Points, right: Points, rows: slice, columns: slice) -> tuple[Array, float]:
     """Squared distances of a block of pairs by a product, and how far they and `exact_squares` may be apart."""
     # The bound of Higham's "Accuracy and Stability", 3.1, for the product and for the direct sum together.
@@ -68,7 +87,7 @@ def exact_squares_at(left: Points, right: Points, rows: NDArray[np.intp], column
 
 
 def positions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of what is true, row by row; several times as fast as `numpy.nonzero` where that is little."""
+    """Rows and columns of what is true, row by row; faster than `numpy.nonzero` where that is little."""
     return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
@@ -78,7 +97,8 @@ def neighbours(left: Points, right: Points, k: int, own: bool = False) -> tuple[
     Equally near ones stand in the order of their places. own: both are one set, where none is its own neighbour.
     """
     squares, places = np.full((len(left), k), _HUGE), np.zeros((len(left), k), dtype=np.intp)
-    for rows in blocks(len(left)):
+
+    def search(rows: slice) -> None:
         for columns in blocks(len(right)):
             found, error = squared_distances(left, right, rows, columns)
             if own and rows == columns:
@@ -92,6 +112,8 @@ def neighbours(left: Points, right: Points, k: int, own: bool = False) -> tuple[
                 column += columns.start
                 square = exact_squares_at(left, right, row + rows.start, column)
                 _merge((squares[rows], places[rows]), row, square, column)
+
+    each_row_of_blocks(search, len(left))
     return squares, places
 
 

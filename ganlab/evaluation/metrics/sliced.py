@@ -1,7 +1,9 @@
 """The sliced Wasserstein distance, of vectors and of the levels of images' Laplacian pyramids."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.ndimage import correlate1d
 
 from ganlab.evaluation.arguments import Array, count, equal_counts, images, pair
@@ -9,6 +11,7 @@ from ganlab.evaluation.metrics.pairs import blocks
 
 _NUMBERS = 2**22  # projections at a time, 32 MB
 _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
+_ROUNDING = 1e-12  # what filters leave of a constant, relative to it
 
 
 def sliced_wasserstein(real: ArrayLike, fake: ArrayLike, directions: int = 512, seed: int = 0) -> float:
@@ -53,7 +56,7 @@ def sliced_wasserstein_pyramid(
     real_images, fake_images: [N,H,W,C], equal in shape.
     patch, smallest: side of the patches, and of the smallest level; by default 7 and 16, for images below 32 pixels
     3 and 4. Memory: 8 N patches patch^2 C bytes for each set.
-    directions, seed: as in `sliced_wasserstein`; the seed also places the patches.
+    directions, seed: as in `sliced_wasserstein`; the seed also places the patches, alike in both sets.
     Raises ValueError, naming the argument: among others for sets that are constant at a level.
 
     Karras et al., arXiv 1710.10196, who divide each set by its own deviation; the pyramid is Burt and Adelson's, 1983.
@@ -71,21 +74,17 @@ def sliced_wasserstein_pyramid(
     patches, directions = count("patches", patches, least=1), count("directions", directions, least=1)
     seed = count("seed", seed, least=0)
 
-    units = _units(directions, patch**2 * real.shape[3], seed)
-    values: dict[int, float] = {}
-    while True:
-        height, width, _ = real.shape[1:]
-        is_last = -(-min(height, width) // 2) < smallest
-        smaller = [] if is_last else [_halve(real), _halve(fake)]
-        if not is_last:
-            real, fake = (level - _double(low, level.shape) for level, low in zip((real, fake), smaller, strict=True))
-        descriptors = [
-            _descriptors(level, patch, patches, [seed, height, place]) for place, level in enumerate((real, fake))
-        ]
-        values[height] = _mean_over(units / _deviations(descriptors, real.shape[3], height), *descriptors)
-        if is_last:
-            return values
-        real, fake = smaller
+    units, largest = _units(directions, patch**2 * real.shape[3], seed), max(np.abs(real).max(), np.abs(fake).max())
+    values = {}
+    for levels in zip(_levels(real, smallest), _levels(fake, smallest), strict=True):
+        height = levels[0].shape[1]
+        first, second = (_descriptors(level, patch, patches, [seed, height]) for level in levels)
+        deviations = _deviations(first, second, real.shape[3])
+        if deviations.min() <= _ROUNDING * largest:
+            flat = f"real_images and fake_images are constant at level {height}"
+            raise ValueError(f"{flat}, in a channel at least; give images with detail there")
+        values[height] = _mean_over(units / deviations, first, second)
+    return values
 
 
 def _units(directions: int, width: int, seed: int) -> Array:
@@ -105,8 +104,17 @@ def _mean_over(units: Array, real: Array, fake: Array) -> float:
     return total / (len(units) * len(real))
 
 
-def _halve(level: Array) -> Array:
-    return _blur(level)[:, ::2, ::2]
+def _levels(images: Array, smallest: int) -> Iterator[Array]:
+    """The levels of the Laplacian pyramid, the finest first; the last is what blurring has left."""
+    while -(-min(images.shape[1:3]) // 2) >= smallest:
+        low = _halve(images)
+        yield images - _double(low, images.shape)
+        images = low
+    yield images
+
+
+def _halve(images: Array) -> Array:
+    return _blur(images)[:, ::2, ::2]
 
 
 def _double(low: Array, shape: tuple[int, ...]) -> Array:
@@ -124,21 +132,17 @@ def _descriptors(level: Array, patch: int, patches: int, seed: list[int]) -> Arr
     """Patches of each image as vectors, [N * patches, patch * patch * C], channels last."""
     windows = np.lib.stride_tricks.sliding_window_view(level, (patch, patch), axis=(1, 2))  # [N, y, x, C, p, p]
     n, down, across, channels = windows.shape[:4]
-    places: NDArray[np.int64] = np.arange(down * across)
-    if len(places) > patches:
-        chosen = np.random.default_rng(seed).integers(len(places), size=(n, patches))
+    if down * across > patches:
+        chosen = np.random.default_rng(seed).integers(down * across, size=(n, patches))
     else:
-        chosen = np.broadcast_to(places, (n, len(places)))
+        chosen = np.broadcast_to(np.arange(down * across), (n, down * across))
     taken = windows[np.arange(n)[:, None], chosen // across, chosen % across]  # [N, patches, C, p, p]
     return np.moveaxis(taken, 2, 4).reshape(-1, patch * patch * channels)
 
 
-def _deviations(descriptors: list[Array], channels: int, level: int) -> Array:
+def _deviations(first: Array, second: Array, channels: int) -> Array:
     """The standard deviation of each channel over the patches of both sets, once for each pixel of a patch."""
-    stacked = [values.reshape(-1, channels) for values in descriptors]
-    total = sum(len(values) for values in stacked)
-    mean = sum(values.sum(axis=0) for values in stacked) / total
-    deviation = np.sqrt(sum(np.sum((values - mean) ** 2, axis=0) for values in stacked) / total)
-    if not deviation.all():
-        raise ValueError(f"real_images and fake_images are constant at level {level}; give images with detail there")
-    return np.tile(deviation, descriptors[0].shape[1] // channels)
+    values = [descriptors.reshape(-1, channels) for descriptors in (first, second)]
+    mean = sum(each.mean(axis=0) for each in values) / 2
+    deviation = np.sqrt(sum(np.mean((each - mean) ** 2, axis=0) for each in values) / 2)
+    return np.tile(deviation, first.shape[1] // channels)

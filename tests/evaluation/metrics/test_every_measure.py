@@ -57,6 +57,13 @@ def test_blocks_of_any_size_give_the_same_result(monkeypatch):
         np.testing.assert_array_equal(parts[6:], whole[6:])
 
 
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_a_set_may_be_given_twice(distance):
+    """The same array on both sides is two sets of equal images, not one."""
+    real, _ = two_sets()
+    assert distance(real, real) == distance(real, real.copy())
+
+
 @pytest.mark.parametrize("distance", [kernel_distance, kernel_distance_error, energy_distance, overlaps, nearest])
 def test_the_whole_matrix_of_pairs_is_never_held(distance, monkeypatch):
     monkeypatch.setattr(pairs, "SIDE", 128)
@@ -187,5 +194,5 @@ def test_sets_without_variation_have_a_distance_where_it_is_defined():
     assert frechet_distance(here, there) == 25
     assert energy_distance(here, there) == pytest.approx(10, rel=1e-12)
     assert kernel_distance(here, there) == pytest.approx(13.5**3 + 1 - 2, rel=1e-12)
-    assert nearest(here, there).distance.tolist() == [5] * 7
+    assert nearest(here, there).distances.tolist() == [5] * 7
     assert data_copying(here, there, there) == pytest.approx(0.5 / (36 * 13 / 12) ** 0.5, rel=1e-12)
