@@ -1,15 +1,20 @@
 """Shared by all tests: TensorFlow is started the way a run starts it, and settings come from the committed YAML."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["GANLAB_CACHE"] = tempfile.mkdtemp()  # of this process, and of the commands that it starts
+atexit.register(shutil.rmtree, os.environ["GANLAB_CACHE"], ignore_errors=True)
 
-from ganlab import device
+from ganlab import device  # noqa: E402 - it reads the environment
 
 device.start("float32")
 ROOT = Path(__file__).parent.parent

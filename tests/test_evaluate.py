@@ -19,11 +19,6 @@ SMALL = (
 CHEAP = ["metrics.final.features=[random]", "metrics.final.images=200"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     from ganlab.compose import plan

@@ -23,6 +23,7 @@ class Final(Settings):
     """The thorough measures at the end."""
 
     features: list[FeatureName] | None
+    inception_weights: str | None
     images: Count
     sets: Count
     neighbours: Count

@@ -18,6 +18,7 @@ from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
 
 VERSION = 1  # of how numbers are computed: part of every hash
+KNOWN_AS = {"frechet_distance": "fid", "kernel_distance": "kid", "classifier_score": "inception_score"}
 Values = dict[str, float]
 
 
@@ -183,6 +184,8 @@ class Measures:
     def _named(self, group: str, values: Values) -> Values:
         if not self._thorough:
             return values
+        if group == "inception":  # the names by which everyone knows them, and which nothing else may have
+            values = {KNOWN_AS.get(name, name): value for name, value in values.items()}
         return {"/".join(filter(None, ("full", group, name))): value for name, value in values.items()}
 
 

@@ -95,7 +95,8 @@ def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Meas
     final = settings.final
     names = final.features or [*(["classifier"] if train.labels is not None else []), "random", "pca"]
     counts = Counts(final.images, final.neighbours, final.sets)
-    features = [FEATURES[name](real, say=say) for name in names]
+    weights = {"inception": {"weights": final.inception_weights}}
+    features = [FEATURES[name](real, say=say, **weights.get(name, {})) for name in names]
     return Measuring(quick, Measures("full", features, real, counts, _known(config, say)))
 
 

@@ -234,7 +234,9 @@ def test_batches_are_permutations_moved_by_at_most_a_fourteenth():
 
 def test_without_labels_there_is_no_classifier(real):
     for unlabelled in (RealImages(real.train, real.held_out), real._replace(held_out_labels=None)):
-        with pytest.raises(ConfigError, match=r"^metrics.features=classifier needs labels, which this dataset has not"):
+        with pytest.raises(
+            ConfigError, match=r"^metrics.final.features=\[classifier\] needs labels, which this dataset has not"
+        ):
             FEATURES["classifier"](unlabelled)
     with pytest.raises(ConfigError, match="needs two classes"):
         FEATURES["classifier"](real._replace(train_labels=np.zeros_like(real.train_labels)))
@@ -368,15 +370,19 @@ def test_inception_without_its_weights_is_one_line(real, monkeypatch, tmp_path):
         raise Exception(f"URL fetch failure on https://example: None --\n no route ({weights})")  # as Keras does
 
     monkeypatch.setattr(keras.applications, "InceptionV3", offline)
-    with pytest.raises(ConfigError, match=r"^metrics.features=inception could not download .*URL fetch failure.* fetch "
-                                          r"\S+\.h5 .*metrics.inception_weights=FILE.* random\Z"):  # fmt: skip
+    with pytest.raises(ConfigError, match=r"^metrics.final.features=\[inception\] could not download .*URL fetch failure.* fetch "
+                                          r"\S+\.h5 .*metrics.final.inception_weights=FILE.* random\Z"):  # fmt: skip
         FEATURES["inception"](real)
     broken = tmp_path / "weights.h5"
     broken.write_bytes(b"no weights")
-    with pytest.raises(ConfigError, match=r"^metrics.inception_weights=\S+weights.h5 does not fit .*URL fetch failure"):
+    with pytest.raises(
+        ConfigError, match=r"^metrics.final.inception_weights=\S+weights.h5 does not fit .*URL fetch failure"
+    ):
         FEATURES["inception"](real, weights=str(broken))
     for wrong in (tmp_path / "absent.h5", tmp_path):
-        with pytest.raises(ConfigError, match=r"^metrics.inception_weights=\S+ is no .h5 file; give Keras' inception"):
+        with pytest.raises(
+            ConfigError, match=r"^metrics.final.inception_weights=\S+ is no .h5 file; give Keras' inception"
+        ):
             FEATURES["inception"](real, weights=str(wrong))
 
 
@@ -391,5 +397,5 @@ def test_inception_itself_reads_its_weights_from_a_file(real, tmp_path):
     assert features.probabilities(real.held_out[:6]).shape == (6, 1000)
     assert imagenet.inception(real, weights=str(file)).digest == features.digest
     file.write_bytes(b"no weights")
-    with pytest.raises(ConfigError, match=r"^metrics.inception_weights=\S+weights.h5 does not fit Inception-v3"):
+    with pytest.raises(ConfigError, match=r"^metrics.final.inception_weights=\S+weights.h5 does not fit Inception-v3"):
         FEATURES["inception"](real, weights=str(file))

@@ -5,7 +5,7 @@ import pytest
 
 from ganlab.config import Digits
 from ganlab.data.sources import digits
-from ganlab.evaluation.features import FEATURES, RealImages
+from ganlab.evaluation.features import FEATURES, Features, RealImages
 from ganlab.evaluation.features.base import some
 from ganlab.evaluation.metrics import frechet_distance
 from ganlab.evaluation.protocols import Counts, Measures
@@ -20,11 +20,6 @@ def split():
 def real(split):
     order = np.random.default_rng(0).permutation(len(split.train.pixels))  # the file is ordered by writer
     return RealImages(split.train.pixels[order], split.held_out.pixels, split.train.labels[order])
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 def see(name, real):
@@ -113,3 +108,11 @@ def test_training_images_in_the_place_of_generated_ones_are_called_copies(full, 
     assert copied < -10
     assert abs(fresh) < 4
     assert abs(full.real_against_real["full/pca/data_copying"]) < 4
+
+
+def test_only_distances_of_inception_features_have_their_names(few):
+    (vectors,) = see("pca", few).embed(few.held_out)
+    inception = Features("inception", lambda pixels: [vectors[: len(pixels)]], None, {}, "stand-in")
+    named = Measures("full", [inception], few, Counts(50, 5)).real_against_real
+    assert {"full/inception/fid", "full/inception/kid", "full/inception/coverage"} <= named.keys()
+    assert not any(name.endswith(("frechet_distance", "kernel_distance")) for name in named)

@@ -65,7 +65,7 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
 def _build(weights: str | None) -> Any:
     import keras
 
-    where = f"metrics.inception_weights={weights}"
+    where = f"metrics.final.inception_weights={weights}"
     if weights is not None and not (weights.endswith(".h5") and Path(weights).is_file()):
         raise ConfigError(f"{where} is no .h5 file; give Keras' {_FILE}")
     try:
@@ -75,8 +75,8 @@ def _build(weights: str | None) -> Any:
         if weights is not None:
             raise ConfigError(f"{where} does not fit Inception-v3 ({why}); give Keras' {_FILE}") from error
         raise ConfigError(
-            f"metrics.features=inception could not download Keras' weights ({why}); fetch {_FILE} where there is a "
-            "network and give metrics.inception_weights=FILE, or use classifier or random"
+            f"metrics.final.features=[inception] could not download Keras' weights ({why}); fetch {_FILE} where there "
+            "is a network and give metrics.final.inception_weights=FILE, or use classifier or random"
         ) from error
 
 

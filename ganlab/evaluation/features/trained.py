@@ -82,10 +82,14 @@ def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = REC
 
 def _classes(real: RealImages) -> np.ndarray:
     if real.train_labels is None or real.held_out_labels is None:
-        raise ConfigError("metrics.features=classifier needs labels, which this dataset has not; use random or pca")
+        raise ConfigError(
+            "metrics.final.features=[classifier] needs labels, which this dataset has not; use random or pca"
+        )
     classes = np.unique(real.train_labels)
     if len(classes) < 2:
-        raise ConfigError("metrics.features=classifier needs two classes, this dataset has one; use random or pca")
+        raise ConfigError(
+            "metrics.final.features=[classifier] needs two classes, this dataset has one; use random or pca"
+        )
     return classes
 
 
@@ -201,7 +205,7 @@ def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | Non
     hidden = look(some(real.train))[0]
     scale = np.sqrt(hidden.var(axis=0).mean())
     if not scale > 0:
-        raise ConfigError("metrics.features=classifier could not learn this dataset; use random or pca")
+        raise ConfigError("metrics.final.features=[classifier] could not learn this dataset; use random or pca")
     say(f"trained the classifier for features in {time.perf_counter() - started:.0f} s; it is right about "
         f"{100 * accuracy:.2f} % of {len(judged)} held-out images")  # fmt: skip
     return {"weights": weights, "centre": hidden.mean(axis=0), "scale": scale, "accuracy": accuracy}
