@@ -146,6 +146,18 @@ def test_metrics_that_are_better_when_larger_and_raw_differences(study, compare)
     assert "not compared, since neither direction is better: odd" in out
 
 
+def test_a_metric_is_compared_alike_under_every_protocol_features_and_stride(study, compare):
+    bias = [-0.5, -0.52, -0.48, -0.5, -0.51, -0.49]
+    full = {"full/classifier/coverage": [0.8] * 6, "full/checkerboard_index_4": bias, "full/decay_slope": bias}
+    less = {"full/classifier/coverage": [0.7] * 6, "full/checkerboard_index_4": [0.1] * 6, "full/decay_slope": bias}
+    study.arm(UPSAMPLE, LOW, **full)
+    study.arm(TRANSPOSE, LOW, **less)
+    _, out, _ = compare()
+    assert "full/classifier/coverage: larger is better; exploratory\n  upsample is better than transpose" in out
+    assert "full/checkerboard_index_4: smaller is better; exploratory\n  upsample is worse than transpose: +0.4" in out
+    assert "not compared, since neither direction is better: full/decay_slope" in out
+
+
 def test_the_table_counts_runs_and_gives_mean_and_sd(study, compare):
     study.arm(UPSAMPLE, [1.0, 2.0, 6.0])
     study.arm(TRANSPOSE, [2.0, 2.0, 5.0])

@@ -1,12 +1,15 @@
 """`python -m ganlab.evaluate`: a checkpoint measured again, under a protocol that its name tells."""
 
 import json
+import shutil
+from functools import partial
 
+import numpy as np
 import pytest
 
 from ganlab.choose import ConfigError
 from ganlab.evaluate import measure_again, protocol
-from ganlab.run import run
+from ganlab.run import measuring, run
 
 SMALL = (
     "training.steps=20",
@@ -74,6 +77,44 @@ def test_a_full_run_measures_both_ways(settings, tmp_path):
     assert list((tmp_path / "pictures").glob("*.png"))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert any("metric/full/random/frechet_distance" in line for line in lines)
+
+
+def test_shapes_are_held_against_their_factors(settings, tmp_path, monkeypatch):
+    small = ("dataset=shapes", "dataset.size=16", "dataset.images=60", "dataset.held_out=40", "dataset.channels=1")
+    config = settings(*small, "generator.stages=[[8,2],[null,2]]", "metrics=full", "metrics.final.features=[pca]")
+    lines = []
+    monkeypatch.setattr(measuring, "train_readout", partial(measuring.train_readout, steps=10, batch=8))
+    split = measuring.open_images(config)
+    full = measuring.prepare(config, split, lines.append).full
+    assert any("read-out" in line for line in lines)
+    assert full.protocol["factors"]["quality"].keys() == {
+        "accuracy_shape",
+        "r2_x",
+        "r2_y",
+        "r2_size",
+        "r2_angle",
+        "r2_grey",
+    }
+    found = full([split.train.pixels]).values
+    assert {
+        "full/factors/total_variation_shape",
+        "full/factors/grid_coverage",
+        "full/factors/residual_median",
+    } <= found.keys()
+    assert "full/factors/grid_coverage" in full.nulls
+    dark = full([np.zeros_like(split.train.pixels)]).values
+    assert "full/factors/grid_coverage" in dark and "full/factors/residual_median" not in dark
+    lines.clear()
+    assert measuring.prepare(config, split, lines.append).full.protocol == full.protocol
+    assert lines == []  # the second time nothing is trained
+
+
+def test_record_needs_a_finished_run(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    result = json.loads((trained / "result.json").read_text())
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result | {"status": "interrupted"}))
+    with pytest.raises(ConfigError, match="--record needs a finished run"):
+        measure_again(tmp_path / "run", CHEAP, record=True)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ class Measures:
             "digests": [each.digest for each in features],
             "held_out": real.held_out,
             "train": real.train,
+            "labels": real.train_labels,
         }
         whole = fingerprint(key)
         self.protocol["hash"] = whole[:12]
@@ -102,7 +103,7 @@ class Measures:
         self.real_against_real: Values = json.loads(str(kept["floor"]))
         """What as many real training images score: the floor under this very protocol."""
         self.nulls: Values = json.loads(str(kept["nulls"]))
-        """What equal distributions score by formula (the Frechet distance's is for normal ones); most have none."""
+        """What equal distributions score by formula; most measures have none."""
 
     def __call__(self, sets: Sequence[np.ndarray]) -> Measured:
         """Sets of generated pixels uint8 [n_fake,H,W,C]."""
@@ -119,7 +120,7 @@ class Measures:
         floor, nulls = self._measure(some(self.train, self.n_fake)), {}
         for each in self._features:
             expected = [
-                metrics.frechet_distance_null(seen, len(self._held_out), self.n_fake)
+                metrics.frechet_distance_null(seen, len(self._held_out), self.n_fake, gaussian=False)
                 for seen in each.embed(real.held_out)
             ]
             if each.name == "pca" and self._thorough:  # training images are copies: held-out ones play both parts

@@ -110,6 +110,18 @@ def test_training_images_in_the_place_of_generated_ones_are_called_copies(full, 
     assert abs(full.real_against_real["full/pca/data_copying"]) < 4
 
 
+def test_a_generator_that_collapsed_is_measured_but_for_what_has_no_value(quick, full):
+    grey = np.full((1438, 8, 8, 1), 128, np.uint8)
+    values = quick([grey]).values
+    assert values["frechet_distance"] > quick.real_against_real["frechet_distance"]
+    assert (values["recall"], values["coverage"]) == (0, 0)
+    assert "spectral_distance" not in values
+    thorough = full([grey[:200], full.train[:200]])
+    assert "full/spectral_distance" not in thorough.values  # the first set has none
+    assert "full/pca/energy_distance" in thorough.values
+    assert thorough.values.keys() == thorough.spread.keys()
+
+
 def test_only_distances_of_inception_features_have_their_names(few):
     (vectors,) = see("pca", few).embed(few.held_out)
     inception = Features("inception", lambda pixels: [vectors[: len(pixels)]], None, {}, "stand-in")

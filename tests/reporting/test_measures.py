@@ -1,0 +1,30 @@
+"""Measures as a table: every value beside its floor, and nothing where there is none."""
+
+from ganlab.reporting.measures import counts, table
+
+
+def test_every_value_stands_in_its_row_and_column():
+    shown = table({"a": 1.5, "much/longer": 2e-5}, {}, {"a": 0.25}, {"much/longer": 0.0})
+    header, first, second = (line.split() for line in shown.splitlines())
+    assert header == ["real", "images", "equal"]
+    assert first == ["a", "1.5000", "0.2500"]
+    assert second == ["much/longer", "2e-05", "0.0000"]
+    columns = [
+        line.rindex(value) + len(value)
+        for line, value in zip(shown.splitlines(), ("equal", "", "0.0000"), strict=True)
+        if value
+    ]
+    assert len(set(columns)) == 1
+
+
+def test_a_spread_has_a_column_only_where_there_is_one():
+    assert "+-" in table({"a": 1.0}, {"a": 0.5}, {}, {})
+    assert table({"a": 1.0}, {}, {}, {}).split() == ["a", "1.0000"]
+
+
+def test_counts_name_both_sides_and_the_features():
+    protocol = {"n_real": 359, "n_fake": 1438, "n_equal": 300, "sets": 2, "features": {"random": {}, "pca": {}}}
+    assert counts(protocol) == (
+        "distances: 359 held-out and 2 x 1438 generated images, precision to coverage: 300 of each; features: random, pca"
+    )
+    assert "and 1438 generated" in counts(protocol | {"sets": 1, "features": "pca"})
