@@ -19,6 +19,7 @@ SMALL = (
     "generator.stages=[[8,2],[null,2]]",
     "discriminator.filters=[8,8]",
 )
+STAGES = "generator.stages=[[16,2],[8,2],[null,2]]"
 CHEAP = ["metrics.final.features=[random]", "metrics.final.images=200"]
 
 
@@ -80,7 +81,7 @@ def test_a_full_run_measures_both_ways(settings, tmp_path):
 
 
 def test_shapes_are_held_against_their_factors(settings, tmp_path, monkeypatch):
-    small = ("dataset=shapes", "dataset.size=16", "dataset.images=60", "dataset.held_out=40", "dataset.channels=1")
+    small = ("dataset=shapes", "dataset.size=16", "dataset.images=60", "dataset.held_out=50", "dataset.channels=1")
     config = settings(*small, "generator.stages=[[8,2],[null,2]]", "metrics=full", "metrics.final.features=[pca]")
     lines = []
     monkeypatch.setattr(measuring, "train_readout", partial(measuring.train_readout, steps=10, batch=8))
@@ -127,6 +128,7 @@ def test_record_needs_a_finished_run(trained, tmp_path):
         (["metrics.final.features=[pca,pca]"], "none twice"),
         (["metrics.final.features=[clip]"], "clip"),
         (["metrics.final.neighbours=0"], "metrics.final.neighbours=0"),
+        (["metrics.final.images=49"], "metrics.final.images=49 is out of range; use a number at least 50"),
     ],
 )
 def test_wrong_settings_are_one_line(settings, overrides, words):
@@ -138,6 +140,26 @@ def test_wrong_settings_are_one_line(settings, overrides, words):
 def test_more_neighbours_than_images_is_one_line(trained):
     with pytest.raises(ConfigError, match=r"metrics\.final\.neighbours=400 needs more images"):
         measure_again(trained, ["metrics.final.neighbours=400"], record=False)
+
+
+def test_too_few_images_for_the_full_protocol_is_one_line(settings):
+    config = settings("dataset=photos", "dataset.held_out=49", "dataset.images=60", "metrics=full", STAGES)
+    with pytest.raises(ConfigError, match="metrics=full needs 50 images to train on and 50 held out; there are 49"):
+        measuring.open_images(config)
+
+
+def test_as_few_images_as_allowed_are_measured(settings):
+    images = (
+        "dataset.size=16",
+        "dataset.held_out=50",
+        "dataset.images=50",
+        "metrics=full",
+        "metrics.final.features=[pca]",
+    )
+    config = settings("dataset=photos", *images, "generator.stages=[[8,2],[null,2]]")
+    split = measuring.open_images(config)
+    full = measuring.prepare(config, split, print).full
+    assert full([split.train.pixels, split.held_out.pixels]).values.keys() == full.real_against_real.keys()
 
 
 def test_a_folder_without_a_run_is_one_line(command, tmp_path):

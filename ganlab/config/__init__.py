@@ -14,7 +14,7 @@ from ganlab.config.base import Pair, Settings, pair
 from ganlab.config.choices import Digits, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
-from ganlab.config.metrics import Final, Full, Metrics, Quick
+from ganlab.config.metrics import LEAST, Final, Full, Metrics, Quick
 from ganlab.config.training import Adam, Augment, Training, profiled
 
 
@@ -90,6 +90,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 __all__ = [
+    "LEAST",
     "Adam",
     "Augment",
     "ConfigError",

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from ganlab.config.base import Count, Settings
 
+LEAST = 50  # images a side, of which extrapolations and held-out tests still say something
 FeatureName = Literal["pixels", "pca", "classifier", "random", "inception"]
 
 
@@ -24,7 +25,7 @@ class Final(Settings):
 
     features: list[FeatureName] | None
     inception_weights: str | None
-    images: Count
+    images: Annotated[int, Field(ge=LEAST)]
     sets: Count
     neighbours: Count
 

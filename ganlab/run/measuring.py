@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ganlab.choose import ConfigError
-from ganlab.config import Full, RunConfig, Shapes, pair
+from ganlab.config import LEAST, Full, RunConfig, Shapes, pair
 from ganlab.data import shapes
 from ganlab.data.sources import SOURCES, Split
 from ganlab.evaluation.cache import cached
@@ -68,11 +68,13 @@ class Measuring(NamedTuple):
 def open_images(config: RunConfig) -> Split:
     """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
     split = SOURCES[config.dataset.name](config.dataset)
-    asked = [("metrics", config.metrics)]
+    asked, least = [("metrics", config.metrics)], min(len(split.held_out.pixels), len(split.train.pixels))
     if isinstance(config.metrics, Full):
         asked.append(("metrics.final", config.metrics.final))
+        if least < LEAST:
+            raise ConfigError(f"metrics=full needs {LEAST} images to train on and {LEAST} held out; there are {least}")
     for where, settings in asked:
-        there = min(len(split.held_out.pixels), len(split.train.pixels), settings.images)
+        there = min(least, settings.images)
         if there <= settings.neighbours:
             raise ConfigError(
                 f"{where}.neighbours={settings.neighbours} needs more images than that; "
