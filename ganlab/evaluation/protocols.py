@@ -19,6 +19,7 @@ from ganlab.evaluation.features.base import some
 
 VERSION = 1  # of how numbers are computed: part of every hash
 KNOWN_AS = {"frechet_distance": "fid", "kernel_distance": "kid", "classifier_score": "inception_score"}
+_PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long
 Values = dict[str, float]
 
 
@@ -150,10 +151,8 @@ class Measures:
             if self._thorough and each.probabilities:
                 values |= self._named(each.name, _classes(each.probabilities(fake), self._shares))
         values |= self._named("", _artifacts(self.spectrum, _spectrum(fake), self._thorough))
-        if self._thorough and self.spectrum is not None:
-            take = min(self._equal, 2000)
-            accuracy = spectrum.spectral_two_sample(self._held_out[:take], fake[:take]).accuracy
-            values["full/spectral_two_sample"] = accuracy
+        if self._thorough:
+            values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
         for group, known in self._known.items():
             values |= self._named(group, known.measure(fake))
         return values
@@ -217,6 +216,17 @@ def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, t
     for stride in spectrum.strides(real.side):
         take(f"coherent_checkerboard_index_{stride}", spectrum.coherent_checkerboard_index, real, fake, stride)
         take(f"phase_variance_{stride}", lambda images, s: phase_variance_ratio(images, s).variance, fake, stride)
+    return values
+
+
+def _patches(real: np.ndarray, fake: np.ndarray) -> Values:
+    """Patches level by level of a Laplacian pyramid, and whether spectra of single images give them away."""
+    values: Values = {}
+    with contextlib.suppress(ValueError):  # too small for a pyramid, or constant at a level
+        levels = metrics.sliced_wasserstein_pyramid(real[:_PATCHED], fake[:_PATCHED])
+        values |= {f"sliced_wasserstein_{height}": value for height, value in levels.items()}
+    with contextlib.suppress(ValueError):  # of odd or unequal sides, or all constant
+        values["spectral_two_sample"] = spectrum.spectral_two_sample(real[:_TESTED], fake[:_TESTED]).accuracy
     return values
 
 

@@ -57,7 +57,7 @@ MEASURES = {  # margins were fixed before any run; logarithms make the effects r
 
 def measure_of(name: str) -> Measure | None:
     """How a metric of this name is compared: protocol, features and stride left out; None where no side is better."""
-    return MEASURES.get(re.sub(r"_[248]$", "", name.rpartition("/")[2]))
+    return MEASURES.get(re.sub(r"_\d+$", "", name.rpartition("/")[2]))
 
 
 def gaps(arms: list[Arm]) -> list[str]:

@@ -90,6 +90,9 @@ def test_no_name_of_one_protocol_is_one_of_the_other(quick, full):
     assert {"full/pca/frechet_distance", "full/random/coverage", "full/spectral_distance"} <= set(
         full.real_against_real
     )
+    assert {"full/sliced_wasserstein_8", "full/sliced_wasserstein_4", "full/spectral_two_sample"} <= set(
+        full.real_against_real
+    )
     assert set(full.protocol["features"]) == {"pca", "random"}
 
 
@@ -118,6 +121,7 @@ def test_a_generator_that_collapsed_is_measured_but_for_what_has_no_value(quick,
     assert "spectral_distance" not in values
     thorough = full([grey[:200], full.train[:200]])
     assert "full/spectral_distance" not in thorough.values  # the first set has none
+    assert "full/spectral_two_sample" in full([full.train[:200]]).values
     assert "full/pca/energy_distance" in thorough.values
     assert thorough.values.keys() == thorough.spread.keys()
 
