@@ -107,7 +107,10 @@ class Measures:
         """What equal distributions score by formula; most measures have none."""
 
     def __call__(self, sets: Sequence[np.ndarray]) -> Measured:
-        """Sets of generated pixels uint8 [n_fake,H,W,C]."""
+        """Sets of generated pixels uint8 [n_fake,H,W,C]; ValueError for any other number of images."""
+        for fake in sets:
+            if len(fake) != self.n_fake:
+                raise ValueError(f"a set has {len(fake)} images; the protocol compares {self.n_fake}, give as many")
         measured = [self._measure(fake) for fake in sets]
         names = [name for name in measured[0] if all(name in one for one in measured)]
         columns = {name: [one[name] for one in measured] for name in names}

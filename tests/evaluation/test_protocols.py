@@ -126,6 +126,11 @@ def test_a_generator_that_collapsed_is_measured_but_for_what_has_no_value(quick,
     assert thorough.values.keys() == thorough.spread.keys()
 
 
+def test_another_number_of_images_is_refused(full, few):
+    with pytest.raises(ValueError, match="a set has 199 images; the protocol compares 200, give as many"):
+        full([few.train[:200], few.train[:199]])
+
+
 def test_only_distances_of_inception_features_have_their_names(few):
     (vectors,) = see("pca", few).embed(few.held_out)
     inception = Features("inception", lambda pixels: [vectors[: len(pixels)]], None, {}, "stand-in")
