@@ -22,8 +22,9 @@ from ganlab.evaluation.protocols import Counts, Measures
 
 PAGE = Path(__file__).parent / "README.md"
 IMAGES, DRAWS, SURE = 1000, 4, 3.0  # images of a side at most; draws; standard deviations that count as seen
-LARGER_IS_BETTER = {"precision", "recall", "density", "coverage", "classifier_score", "modes"}
-NEITHER = {"kernel_distance_error", "frechet_distance_slope"}  # say how sure a measure is, not how good images are
+LARGER_IS_BETTER = {"precision", "recall", "density", "coverage", "classifier_score", "modes", "copying_ratio"}
+ONLY_COPIES = {"data_copying", "copying_ratio"}  # of other faults they say nothing, nor should they
+NEITHER = {"kernel_distance_error", "decay_slope", "phase_variance"}  # describe, and no side is better
 
 Spoil = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
@@ -115,18 +116,20 @@ def climb(dataset: str, settings: list[str]) -> dict[str, dict[str, np.ndarray]]
     }
 
 
-def judge(name: str, values: np.ndarray, noise: float) -> str:
-    """How a measure took a ladder [levels,draws]: monotone, blind or misled."""
+def judge(name: str, fault: str, values: np.ndarray, noise: float) -> str:
+    """How a measure took a ladder [levels,draws]: monotone, blind, misled or not asked."""
     means = values.mean(axis=1)
     last = name.split("/")[-1]
+    if last in ONLY_COPIES and fault != "copies":
+        return "not asked"
     if last in LARGER_IS_BETTER or last == "data_copying":
         means = -means
     elif last.startswith(("checkerboard", "coherent", "high_frequency_bias")):
         means = np.abs(means)
     step = noise * np.sqrt(2 / values.shape[1])
-    if abs(means[-1] - means[0]) < SURE * step:
+    if abs(means[-1] - means[0]) <= SURE * step:
         return "blind"
-    return "monotone" if (np.diff(means) > -SURE * step).all() and means[-1] > means[0] else "misled"
+    return "monotone" if (np.diff(means) >= -SURE * step).all() and means[-1] > means[0] else "misled"
 
 
 def verdicts(found: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, str]]:
@@ -134,9 +137,9 @@ def verdicts(found: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, str
     table: dict[str, dict[str, str]] = {}
     for fault, measures in found.items():
         for name, values in measures.items():
-            if name.split("/")[-1] not in NEITHER:
+            if re.sub(r"_\d+$", "", name.split("/")[-1]) not in NEITHER:
                 untouched = [other[name][0].var(ddof=1) for other in found.values()]
-                table.setdefault(name, {})[fault] = judge(name, values, float(np.sqrt(np.mean(untouched))))
+                table.setdefault(name, {})[fault] = judge(name, fault, values, float(np.sqrt(np.mean(untouched))))
     return table
 
 
@@ -144,7 +147,7 @@ def lines(dataset: str, found: dict[str, dict[str, np.ndarray]]) -> list[str]:
     """A Markdown table of verdicts."""
     table = verdicts(found)
     faults = list(found)
-    marks = {"monotone": "yes", "blind": "-", "misled": "**misled**"}
+    marks = {"monotone": "yes", "blind": "-", "misled": "**misled**", "not asked": ""}
     rows = [f"| `{name.removeprefix('full/')}` | " + " | ".join(marks[row[fault]] for fault in faults) + " |"
             for name, row in table.items()]  # fmt: skip
     return [
