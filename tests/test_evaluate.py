@@ -40,6 +40,7 @@ def test_the_full_protocol_is_taken_and_written(trained):
     assert (found["protocol"]["n_real"], found["protocol"]["n_fake"], found["protocol"]["sets"]) == (200, 200, 2)
     assert found["step"] == 20
     assert found["metrics"].keys() == found["spread"].keys() == found["real_against_real"].keys()
+    assert found["spread"]["full/random/frechet_distance"] > 0  # each set is another one
     assert "full/random/frechet_distance" in told
     assert "full/random/frechet_distance" not in json.loads((trained / "result.json").read_text())["metrics"]
     assert {path.suffix for path in folder.iterdir()} == {".json", ".png"}
