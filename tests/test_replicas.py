@@ -26,7 +26,8 @@ RULES = ("objective=relativistic_average", "penalty=zero_centred", "conditional=
          "training.discriminator_steps=2")  # fmt: skip
 
 
-@pytest.mark.parametrize("rules", [pytest.param((), marks=pytest.mark.slow), RULES], ids=["defaults", "much"])
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", [(), RULES], ids=["defaults", "much"])
 def test_two_parts_of_a_cpu_make_the_updates_of_one_device(command, tmp_path, rules):
     """No batch statistics: everything but the order of sums is the same."""
     one = train(command, tmp_path / "one", *rules)
