@@ -163,6 +163,17 @@ def test_as_few_images_as_allowed_are_measured(settings):
     assert full([split.train.pixels, split.held_out.pixels]).values.keys() == full.real_against_real.keys()
 
 
+def test_real_images_that_cannot_be_measured_are_one_line(settings, tmp_path):
+    same = np.tile(np.random.default_rng(0).integers(0, 256, (1, 8, 8), np.uint8), (60, 1, 1))
+    train = np.random.default_rng(1).integers(0, 256, (60, 8, 8), np.uint8)
+    np.savez(tmp_path / "copies.npz", x_train=train, x_test=same)
+    path = ("dataset=mnist", f"dataset.path={tmp_path / 'copies.npz'}", "dataset.size=8")
+    config = settings(*path, "generator.stages=[[8,2],[null,2]]")
+    with pytest.raises(ConfigError, match=r"^dataset=mnist cannot be measured: real ") as caught:
+        measuring.prepare(config, measuring.open_images(config), print)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_folder_without_a_run_is_one_line(command, tmp_path):
     done = command("evaluate", str(tmp_path))
     assert done.returncode == 2

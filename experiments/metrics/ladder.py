@@ -9,9 +9,9 @@ a generator would have trained on. Each level is measured on several draws; thos
 import argparse
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+from page import write
 from scipy.ndimage import gaussian_filter
 
 from ganlab import device
@@ -20,7 +20,6 @@ from ganlab.data.sources import SOURCES
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
 
-PAGE = Path(__file__).parent / "README.md"
 IMAGES, DRAWS, SURE = 1000, 4, 3.0  # images of a side at most; draws; standard deviations that count as seen
 LARGER_IS_BETTER = {"precision", "recall", "density", "coverage", "classifier_score", "modes", "copying_ratio"}
 ONLY_COPIES = {"data_copying", "copying_ratio"}  # of other faults they say nothing, nor should they
@@ -174,11 +173,7 @@ def main() -> None:
         told = lines(name, climb(name, settings))
         print("\n".join(told), flush=True)
         if chosen.write:
-            place = re.compile(rf"(<!-- ladder {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-            text, count = place.subn(lambda mark, t=told: mark[1] + "\n".join(t) + "\n" + mark[2], PAGE.read_text())
-            if not count:
-                raise SystemExit(f"{PAGE} has no place <!-- ladder {name} --> ... <!-- end -->")
-            PAGE.write_text(text)
+            write(f"ladder {name}", told)
 
 
 if __name__ == "__main__":

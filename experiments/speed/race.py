@@ -12,7 +12,6 @@ import argparse
 import datetime
 import os
 import platform
-import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from contests import Race, bfloat16, gemm, guides, logging, peers, threads
 from costs import growth, measuring, start
 from sides import commit, torch_version
+from turns import write_into
 
 PAGE = Path(__file__).parent / "README.md"
 SECTIONS = {each.__name__: each for each in (peers, guides, bfloat16, gemm, logging, threads, measuring, growth, start)}
@@ -46,15 +46,6 @@ def machine(torch: str | None, state: str) -> str:
         + ([f"ganlab at {state}"] if state else [])
         + [str(datetime.date.today())]
     )
-
-
-def write(name: str, lines: list[str]) -> None:
-    """Put a section's lines between its markers in README.md."""
-    place = re.compile(rf"(<!-- {name} table -->\n).*?(<!-- end -->)", re.DOTALL)
-    text, found = place.subn(lambda mark: mark[1] + "\n".join(lines) + "\n" + mark[2], PAGE.read_text())
-    if not found:
-        raise SystemExit(f"{PAGE} has no place for it; put <!-- {name} table --> and <!-- end --> there")
-    PAGE.write_text(text)
 
 
 def main() -> None:
@@ -89,7 +80,7 @@ def main() -> None:
         lines = [*heading, *SECTIONS[name](race)]
         print("\n".join(["", f"## {name}", "", *lines]), flush=True)
         if chosen.write:
-            write(name, lines)
+            write_into(PAGE, name, lines)
 
 
 if __name__ == "__main__":

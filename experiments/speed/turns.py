@@ -1,10 +1,12 @@
-"""Sides that take turns, and what is said of their figures: medians and ratios, each with its quartiles."""
+"""Sides that take turns, and what is said of their figures: medians and ratios, tables, and a place in a page."""
 
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 Figure = TypeVar("Figure")
@@ -53,3 +55,12 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of Markdown."""
     return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
+
+
+def write_into(page: Path, name: str, lines: Sequence[str]) -> None:
+    """Put the lines between `<!-- NAME table -->` and the next `<!-- end -->` of a page."""
+    place = re.compile(rf"(<!-- {name} table -->\n).*?(<!-- end -->)", re.DOTALL)
+    text, found = place.subn(lambda mark: mark[1] + "\n".join(lines) + "\n" + mark[2], page.read_text())
+    if not found:
+        raise SystemExit(f"{page} has no place for it; put <!-- {name} table --> and <!-- end --> there")
+    page.write_text(text)

@@ -111,17 +111,19 @@ class Measures:
         for fake in sets:
             if len(fake) != self.n_fake:
                 raise ValueError(f"a set has {len(fake)} images; the protocol compares {self.n_fake}, give as many")
-        measured = [self._measure(fake) for fake in sets]
+        spectra = [_spectrum(fake) for fake in sets]
+        measured = [self._measure(fake, seen) for fake, seen in zip(sets, spectra, strict=True)]
         names = [name for name in measured[0] if all(name in one for one in measured)]
         columns = {name: [one[name] for one in measured] for name in names}
         spread = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
         values = {name: float(np.mean(column)) for name, column in columns.items()}
-        return Measured(values, spread, _spectrum(sets[0]))
+        return Measured(values, spread, spectra[0])
 
     def _prepare(self, real: RealImages) -> dict[str, np.ndarray]:
         """The real side as arrays: features of the held-out images, the floor, the nulls."""
         self._seen = {each.name: each.embed(self._held_out) for each in self._features}
-        floor, nulls = self._measure(some(self.train, self.n_fake)), {}
+        train, nulls = some(self.train, self.n_fake), {}
+        floor = self._measure(train, _spectrum(train))
         for each in self._features:
             expected = [
                 metrics.frechet_distance_null(seen, len(self._held_out), self.n_fake, gaussian=False)
@@ -141,19 +143,17 @@ class Measures:
         arrays = {f"{name}/{draw}": seen for name, draws in self._seen.items() for draw, seen in enumerate(draws)}
         return arrays | {"floor": np.array(json.dumps(floor)), "nulls": np.array(json.dumps(nulls))}
 
-    def _measure(self, fake: np.ndarray) -> Values:
+    def _measure(self, fake: np.ndarray, power: spectrum.Spectrum | None) -> Values:
         values: Values = {}
         for each in self._features:
-            draws = [
-                self._of_features(held_out, seen)
-                for held_out, seen in zip(self._seen[each.name], each.embed(fake), strict=True)
-            ]
+            held_out, vectors = self._seen[each.name], each.embed(fake)
+            draws = [self._of_features(*sides) for sides in zip(held_out, vectors, strict=True)]
             values |= self._named(each.name, {name: float(np.mean([one[name] for one in draws])) for name in draws[0]})
             if self._thorough and each.name == "pca":
-                values |= self._named("pca", self._copying(each, self._seen["pca"][0], each.embed(fake)[0]))
+                values |= self._named("pca", self._copying(each, held_out[0], vectors[0]))
             if self._thorough and each.probabilities:
                 values |= self._named(each.name, _classes(each.probabilities(fake), self._shares))
-        values |= self._named("", _artifacts(self.spectrum, _spectrum(fake), self._thorough))
+        values |= self._named("", _artifacts(self.spectrum, power, self._thorough))
         if self._thorough:
             values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
         for group, known in self._known.items():
@@ -179,10 +179,7 @@ class Measures:
     def _copying(self, features: Features, held_out: np.ndarray, fake: np.ndarray) -> Values:
         """Whether generated images lie nearer to training images than held-out ones do."""
         (train,) = features.embed(self.train)
-        return {
-            "data_copying": metrics.data_copying(train, held_out, fake),
-            "copying_ratio": metrics.copying_ratio(train, held_out, fake),
-        }
+        return metrics.copying(train, held_out, fake)._asdict()
 
     def _named(self, group: str, values: Values) -> Values:
         if not self._thorough:

@@ -88,6 +88,15 @@ def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Meas
 
     Outside the scope of a distribution strategy. say: told what takes long.
     """
+    try:
+        return _prepare(config, split, say)
+    except ConfigError:
+        raise
+    except ValueError as error:  # real images that are all alike, or copies of each other
+        raise ConfigError(f"dataset={config.dataset.name} cannot be measured: {error}") from error
+
+
+def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Measuring:
     settings, train, held_out = config.metrics, split.train, split.held_out
     real = RealImages(train.pixels, held_out.pixels, train.labels, held_out.labels)
     seen = FEATURES[settings.features](real, say=say)

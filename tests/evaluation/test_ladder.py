@@ -10,9 +10,12 @@ from conftest import ROOT
 
 @pytest.fixture(scope="module")
 def ladder():
-    spec = importlib.util.spec_from_file_location("ladder", ROOT / "experiments" / "metrics" / "ladder.py")
+    folder = ROOT / "experiments" / "metrics"
+    spec = importlib.util.spec_from_file_location("ladder", folder / "ladder.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        spec.loader.exec_module(module)
     return module
 
 

@@ -6,7 +6,7 @@ null: what equal distributions give.
 """
 
 from ganlab.evaluation.metrics.classes import Modes, classifier_score, modes, modes_null
-from ganlab.evaluation.metrics.copying import Nearest, copying_ratio, data_copying, nearest
+from ganlab.evaluation.metrics.copying import Copying, Nearest, copying, copying_ratio, data_copying, nearest
 from ganlab.evaluation.metrics.energy import energy_distance
 from ganlab.evaluation.metrics.frechet import (
     ExtrapolatedFrechetDistance,
@@ -23,11 +23,13 @@ from ganlab.evaluation.metrics.manifold import (
 from ganlab.evaluation.metrics.sliced import sliced_wasserstein, sliced_wasserstein_pyramid
 
 __all__ = [
+    "Copying",
     "ExtrapolatedFrechetDistance",
     "Modes",
     "Nearest",
     "PrecisionRecallDensityCoverage",
     "classifier_score",
+    "copying",
     "copying_ratio",
     "coverage_null",
     "data_copying",

@@ -27,6 +27,13 @@ def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
     return Nearest(places[:, 0], np.sqrt(squares[:, 0]))
 
 
+class Copying(NamedTuple):
+    """What `data_copying` and `copying_ratio` say of the same distances."""
+
+    data_copying: float
+    copying_ratio: float
+
+
 def data_copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> float:
     """Whether fakes lie nearer to the training images than held-out images do: a z score, far below 0 for copies.
 
@@ -38,11 +45,7 @@ def data_copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> floa
 
     Meehan, Chaudhuri and Dasgupta, arXiv 2004.05675.
     """
-    held, made = _distances(train, held_out, fake)
-    n, m = len(held), len(made)
-    ordered = np.sort(held)
-    farther = np.searchsorted(ordered, made, "left").sum() + np.searchsorted(ordered, made, "right").sum()
-    return float((farther / 2 - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12))
+    return _z_score(*_distances(train, held_out, fake))
 
 
 def copying_ratio(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> float:
@@ -51,7 +54,23 @@ def copying_ratio(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> flo
     Near 0 for copies; it says how near where `data_copying` says how surely. Arguments as there. Raises ValueError,
     naming the argument: also where half of the held-out images are themselves training images.
     """
-    held, made = _distances(train, held_out, fake)
+    return _ratio(*_distances(train, held_out, fake))
+
+
+def copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> Copying:
+    """Both from one search for the nearest training images; arguments and errors as there."""
+    distances = _distances(train, held_out, fake)
+    return Copying(_z_score(*distances), _ratio(*distances))
+
+
+def _z_score(held: Array, made: Array) -> float:
+    n, m = len(held), len(made)
+    ordered = np.sort(held)
+    farther = np.searchsorted(ordered, made, "left").sum() + np.searchsorted(ordered, made, "right").sum()
+    return float((farther / 2 - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12))
+
+
+def _ratio(held: Array, made: Array) -> float:
     if np.median(held) == 0:
         raise ValueError("held_out consists, by half or more, of images in train; give images that are kept apart")
     return float(np.median(made) / np.median(held))

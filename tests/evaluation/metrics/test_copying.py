@@ -6,7 +6,7 @@ import scipy.stats
 from scipy.spatial.distance import cdist
 from sets import column, two_sets
 
-from ganlab.evaluation.metrics import copying_ratio, data_copying, nearest
+from ganlab.evaluation.metrics import copying, copying_ratio, data_copying, nearest
 
 
 def test_nearest_agrees_with_all_distances():
@@ -21,6 +21,12 @@ def test_of_equally_near_ones_the_first_is_nearest_and_copies_are_at_no_distance
     found = nearest(column(0, 5), column(1, -1, 5, 5))
     assert found.indices.tolist() == [0, 2]
     assert found.distances.tolist() == [1, 0]
+
+
+def test_one_search_gives_what_two_give():
+    real, fake = two_sets()
+    train, held_out = real[: len(real) // 2], real[len(real) // 2 :]
+    assert copying(train, held_out, fake) == (data_copying(train, held_out, fake), copying_ratio(train, held_out, fake))
 
 
 def test_copying_by_hand():
