@@ -58,6 +58,7 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     assert refused.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_cell_that_diverges_stops_only_itself(command, tmp_path):
     done = command("train", "-m", *TINY, "study=bad", "penalty=none", "generator.output=linear",
                    "optimizer.d_learning_rate=1e30,1e-3")  # fmt: skip

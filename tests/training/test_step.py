@@ -69,14 +69,16 @@ EVERYTHING = (
     "rules",
     [
         ("objective=relativistic", "penalty=r1_r2"),
-        ("objective=hinge", "penalty=none", "discriminator.normalization=spectral"),
+        pytest.param(
+            ("objective=hinge", "penalty=none", "discriminator.normalization=spectral"), marks=pytest.mark.slow
+        ),
         pytest.param(
             ("objective=non_saturating", "penalty=none", "discriminator.normalization=batch",
              "generator.normalization=batch", "training.share_fakes=true"),
             marks=pytest.mark.slow,
         ),
         pytest.param(("objective=wasserstein", "penalty=interpolation", *EVERYTHING), marks=pytest.mark.slow),
-        ("objective=least_squares", "penalty=r1", "penalty.every_steps=2"),
+        pytest.param(("objective=least_squares", "penalty=r1", "penalty.every_steps=2"), marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_xla_and_graph_train_alike(trained, rules):
