@@ -1,7 +1,8 @@
 """`python -m ganlab.compare DIR`: which arm is better, at what, by how much and how surely, in pairs of equal seed."""
 
 from ganlab.command import Parser, one_line
-from ganlab.reporting.report import BASELINE, PRIMARY, print_report
+from ganlab.reporting.judge import BASELINE, judge
+from ganlab.reporting.report import print_report
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     parser.add_argument(
         "--metric",
         metavar="NAME",
-        help=f"the primary metric, fixed before the runs: p adjusted by Holm over the arms (default: {PRIMARY})",
+        help="another primary metric than comparison.quality, which the study fixed before its runs",
     )
     parser.add_argument(
         "--reference",
@@ -24,7 +25,7 @@ def main() -> None:
     )
     choices = parser.parse_args()
     with one_line():
-        print_report(choices.directory, choices.metric, choices.reference)
+        print_report(judge(choices.directory, choices.metric, choices.reference))
 
 
 if __name__ == "__main__":

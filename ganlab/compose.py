@@ -53,7 +53,7 @@ def cell_name(overrides: Iterable[str]) -> str:
     last = {}
     for override in OverridesParser.create().parse_overrides([str(text) for text in overrides]):
         key = override.get_key_element()
-        if key not in ("seed", "study", "experiment", "resume"):
+        if key not in ("seed", "study", "experiment", "resume") and not key.startswith("comparison."):
             last[key] = override.get_value_element_as_str()
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]

@@ -333,3 +333,16 @@ def test_tensorflow_is_not_imported(study):
     )
     assert "upsample is worse than transpose" in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_a_study_says_itself_how_it_is_judged(study, compare):
+    plan = {"reference": "upsample", "quality": "coverage", "margins": {"coverage": 0.5}}
+    for tree in (UPSAMPLE, TRANSPOSE):
+        study.arm(tree | {"comparison": plan}, LOW, coverage=[0.5, 0.6, 0.5, 0.6, 0.5, 0.6])
+    code, out, _ = compare()
+    assert code == 0
+    assert out.index("coverage: larger is better; primary") < out.index("frechet_distance: smaller")
+    assert "transpose is equivalent to upsample within 0.5: +0" in out
+    assert "transpose against upsample is inconclusive: +0.0 %" in out  # no margin for the distance
+    study.add(TRANSPOSE | {"comparison": plan | {"quality": "recall"}}, 7, coverage=0.5)
+    assert "comparison.quality: recall and coverage" in refused(compare())

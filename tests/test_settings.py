@@ -39,6 +39,10 @@ def test_every_setting_in_yaml_has_a_comment():
 
 
 WRONG = {
+    "comparison.quality=coverige": "comparison.quality=coverige is no measure with a better side; did you mean coverage?",
+    "comparison.spectrum=full/spectral_distance": "comparison.spectrum=full/spectral_distance is measured with metrics=full only",
+    "+comparison.margins.foo=1": "comparison.margins.foo is no measure; choose one of",
+    "comparison.margins.coverage=0": "comparison.margins.coverage=0 is out of range; use a number above 0",
     "generator=transposed": "generator=transposed is unknown; did you mean transpose?",
     "generatr=transpose": "generatr is not a setting; did you mean generator?",
     "training.stepz=3": "training.stepz is not a setting of training; did you mean steps?",

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ganlab.choose import ConfigError, explain
 from ganlab.config.base import Pair, Settings, pair
 from ganlab.config.choices import Digits, Mnist, Objective, Penalty, Photos, Shapes
+from ganlab.config.comparison import Comparing
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
 from ganlab.config.metrics import LEAST, Final, Full, Metrics, Quick
@@ -34,6 +35,7 @@ class RunConfig(Settings):
     augment: Augment
     training: Training
     metrics: Metrics
+    comparison: Comparing = Comparing()
 
     @field_validator("study")
     @classmethod
@@ -59,6 +61,9 @@ class RunConfig(Settings):
         self.discriminator.check(training.batch_size // training.replicas)
         if training.compile == "xla" and training.replicas > 1:
             raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
+        for title, metric in self.comparison.endpoints.items():
+            if metric.startswith("full/") and self.metrics.name != "full":
+                raise ValueError(f"comparison.{title}={metric} is measured with metrics=full only; add that")
         return self
 
     @property
@@ -93,6 +98,7 @@ __all__ = [
     "LEAST",
     "Adam",
     "Augment",
+    "Comparing",
     "ConfigError",
     "Conv",
     "Digits",

@@ -9,10 +9,12 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ganlab.config import flatten
+from pydantic import ValidationError
+
+from ganlab.config import Comparing, flatten
 from ganlab.reporting.results import ResultError, RunResult, find_results
 
-NOT_OF_THE_ARM = ("seed", "study")
+NOT_OF_THE_ARM = re.compile(r"(seed|study|comparison\..*)$")
 
 
 class Arm(NamedTuple):
@@ -38,7 +40,7 @@ def gather_arms(directory: str) -> list[Arm]:
         raise ResultError(f"{directory} has no result.json; give the folder of a study, or let its runs finish")
     groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
     for run in results:
-        settings = {key: value for key, value in flatten(run.config).items() if key not in NOT_OF_THE_ARM}
+        settings = {key: value for key, value in flatten(run.config).items() if not NOT_OF_THE_ARM.match(key)}
         runs = next((runs for known, runs in groups if known == settings), None)
         if runs is None:
             groups.append((settings, runs := {}))
@@ -56,6 +58,20 @@ def gather_arms(directory: str) -> list[Arm]:
     _refuse_confounded(directory, trees)
     _refuse_protocols(directory, results)
     return arms
+
+
+def plan_of(arms: Sequence[Arm]) -> Comparing:
+    """How the study said that it would be judged; ResultError where its runs say different things."""
+    runs = [run for arm in arms for run in arm.runs.values()]
+    plans = [run.config.get("comparison", {}) for run in runs]
+    differing = _differing([flatten(plan) for plan in plans])
+    if differing:
+        listed = ", ".join(f"comparison.{key}: {_spoken(column)}" for key, column in differing.items())
+        raise ResultError(f"its runs were to be judged differently, {listed}; compare runs of one study")
+    try:
+        return Comparing.model_validate_json(json.dumps(plans[0]))
+    except ValidationError as error:
+        raise ResultError(f"{runs[0].path} has a comparison that cannot be used ({error.errors()[0]['msg']})") from None
 
 
 def _label(settings: dict[str, Any], trees: list[dict[str, Any]], runs: dict[int, RunResult]) -> str:

@@ -288,5 +288,5 @@ def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool | None]:
     return {
         key: json.dumps(value) if isinstance(value, list) else value
         for key, value in flat.items()
-        if key not in ("seed", "study")
+        if key not in ("seed", "study") and not key.startswith("comparison.")
     }
