@@ -40,6 +40,8 @@ class Plan:
     cells: list[Cell]
     sweep: Path | None
     resume: Path | None
+    replaced: tuple[str, ...] = ()
+    """What the experiment would sweep over, and the command line says otherwise."""
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -103,19 +105,22 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     extra = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF.absolute())):
-            plain, sweeps = _split(overrides) if multirun else (overrides, [])
+            plain, sweeps = _split(overrides)
             first = compose("config", extra + plain, return_hydra_config=True)
             if first.resume is not None:
                 given = [text for text in overrides if not text.startswith("resume=")]
                 if given:
                     raise ConfigError(f"resume={first.resume} takes its settings from that run; leave out {given[0]}")
                 return Plan([], None, Path(first.resume))
-            if not multirun and str(first.hydra.mode) == "RunMode.MULTIRUN":
-                multirun = True
-                plain, sweeps = _split(overrides)
-            if not multirun:
+            if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
+                if sweeps:
+                    several = next(text for text in overrides if text not in plain)
+                    raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
                 return Plan([Cell(settings(first), Path(first.hydra.run.dir))], None, None)
-            params = [f"{key}={value}" for key, value in (first.hydra.sweeper.params or {}).items()]
+            swept = first.hydra.sweeper.params or {}
+            given = {key.get_key_element() for key in OverridesParser.create().parse_overrides(overrides)}
+            replaced = tuple(key for key in swept if key in given)
+            params = [f"{key}={value}" for key, value in swept.items() if key not in given]
             _, more = _split(params)
             fixed, _ = _split(params)
             cells = []
@@ -135,7 +140,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 "let it name every setting that varies, or leave out the repeated value"
             )
         seen[cell.directory] = cell
-    return Plan(cells, Path(first.hydra.sweep.dir), None)
+    return Plan(cells, Path(first.hydra.sweep.dir), None, replaced)
 
 
 def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
@@ -161,8 +166,6 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = ()) -> ConfigErro
         return ConfigError(
             f"{error.override!r} cannot be read; write name=value, quoted where it holds spaces or commas"
         )
-    if found := re.search(r"Ambiguous value for argument '(.+?)'", text):
-        return ConfigError(f"{found[1]} has several values; add -m to run them all, or write a list as [a,b]")
     if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
         return _unknown(found[1].split("=")[0].lstrip("+~"), overrides)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:

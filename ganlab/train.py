@@ -41,6 +41,7 @@ def _command(arguments: list[str]) -> int:
     check(wanted.cells)
     print(f"{len(wanted.cells)} runs in {wanted.sweep}", flush=True)
     try:
+        sys.argv += [f"~hydra.sweeper.params.{key}" for key in wanted.replaced]
         _hydra()
     except KeyboardInterrupt:
         report(wanted.cells)

@@ -134,6 +134,20 @@ def test_an_experiment_wins_over_the_plain_settings():
     assert plan(["experiment=debug", "training.steps=7"], multirun=False).cells[0].config.training.steps == 7
 
 
+def test_the_command_line_replaces_what_an_experiment_sweeps_over():
+    def cells(*overrides):
+        wanted = plan(["experiment=quick", *overrides], multirun=False)
+        return wanted.replaced, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
+
+    both = [(name, seed) for name in ("transpose", "upsample") for seed in range(6)]
+    assert cells() == ((), both)
+    assert cells("seed=7") == (("seed",), [("transpose", 7), ("upsample", 7)])
+    assert cells("generator=fir,carafe", "seed=0,1") == (
+        ("generator", "seed"),
+        [("carafe", 0), ("carafe", 1), ("fir", 0), ("fir", 1)],
+    )
+
+
 def test_settings_survive_json_and_differences_are_named(settings):
     one = settings("generator=upsample")
     assert parse(one.model_dump(mode="json")) == one

@@ -137,3 +137,11 @@ def test_a_cell_does_not_outlive_its_sweep(sweep, tmp_path):
         time.sleep(0.1)
     assert is_free(cell.parent)
     assert statuses(tmp_path / "outputs" / "two") == {cell.parent.name: "interrupted"}  # it saved before it went
+
+
+@pytest.mark.slow
+def test_an_experiment_sweeps_over_what_the_command_line_says(command, tmp_path):
+    done = command("train", "experiment=quick", *TINY, "seed=7", "hydra/launcher=basic", "hydra.sweep.dir=q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(path.read_text()) for path in (tmp_path / "q").glob("*/result.json")]
+    assert sorted((run["variant"], run["seed"]) for run in found) == [("transpose", 7), ("upsample", 7)]
