@@ -31,15 +31,15 @@ def test_the_interval_covers(simulated):
 
 def test_equal_arms_are_seldom_told_apart(simulated):
     # seven arms, ten seeds: a raw p <= 0.05 somewhere in a fifth of all studies, which is what Holm is for
-    raw, wrong = simulated.false_positives(200, 10)
+    raw, wrong = simulated.false_positives(150, 10)
     assert 0.12 < raw < 0.32
-    assert wrong <= 0.05 + errors(0.05, 200)
+    assert wrong <= 0.05 + errors(0.05, 150)
 
 
 def test_equal_arms_are_seldom_told_apart_where_runs_diverge(simulated):
-    raw, wrong = simulated.false_positives(200, 10, lost=0.2, arms=3)
+    raw, wrong = simulated.false_positives(150, 10, lost=0.2, arms=3)
     assert 0.06 < raw < 0.22
-    assert wrong <= 0.05 + errors(0.05, 200)
+    assert wrong <= 0.05 + errors(0.05, 150)
 
 
 def test_power_is_as_computed(simulated):
