@@ -1,13 +1,16 @@
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import scipy.stats
 
 from ganlab.compare import main
+from ganlab.config.comparison import MEASURES
 
 PROTOCOL = {"n_real": 360, "n_fake": 360, "features": "pixels", "split": "held_out", "hash": "abc"}
 
@@ -349,3 +352,25 @@ def test_a_study_says_itself_how_it_is_judged(study, compare):
     assert "transpose against upsample is inconclusive (exploratory): +0.0 %" in out  # no margin for the distance
     study.add(TRANSPOSE | {"comparison": plan | {"quality": "recall"}}, 7, coverage=0.5)
     assert "comparison.quality: recall and coverage" in refused(compare())
+
+
+@pytest.mark.slow
+def test_seven_arms_of_twenty_seeds_take_less_than_twenty_seconds(study):
+    names = [
+        f"{where}{name}"
+        for where in ("", "full/classifier/", "full/random/", "full/pca/")
+        for name in MEASURES
+        if where or name in ("frechet_distance", "coverage", "spectral_distance")
+    ]
+    random = np.random.default_rng(0)
+    for place, name in enumerate(("transpose", "upsample", "fir", "carafe", "pixel_shuffle", "bilinear", "nearest")):
+        for seed in range(20):
+            values = np.exp(random.normal(0.02 * place, 0.06, len(names)))
+            study.add(settings(name, 3), seed, **dict(zip(names, map(float, values), strict=True)))
+    before = os.times()
+    command = [sys.executable, "-m", "ganlab.compare", str(study.directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = os.times()
+    taken = after.children_user + after.children_system - before.children_user - before.children_system
+    assert taken < 20  # of processor time: what a busy machine cannot change
+    assert done.stdout.count(" against transpose ") + done.stdout.count(" than transpose") > 6 * 40

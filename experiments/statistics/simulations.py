@@ -63,19 +63,17 @@ def judged(logs: Values, diverged: NDArray[np.bool_] | None = None) -> Study:
 
 
 def false_positives(
-    repeats: int, seeds: int, shared: float = 0.0, lost: float = 0.0, shape: Shape = NORMAL, arms: int = 6
+    repeats: int, seeds: int, lost: float = 0.0, shape: Shape = NORMAL, arms: int = 6
 ) -> tuple[float, float]:
     """How often any of several equal arms is called better or worse: by raw p <= 0.05, and by the verdict.
 
-    shared: the part of the variance that the arms have in common with equal seeds. lost: the part of the runs that
-    diverge, whatever their arm.
+    lost: the part of the runs that diverge, whatever their arm. What equal seeds have in common is not simulated: it
+    is the same in both values of a pair and leaves no trace in their difference.
     """
     random = np.random.default_rng(seeds)
     raw = wrong = 0
     for _ in range(repeats):
-        own = shape.draw(random, (arms + 1, seeds))
-        block = shape.draw(random, (1, seeds))
-        logs = 0.1 * (math.sqrt(1 - shared) * own + math.sqrt(shared) * block)
+        logs = 0.1 * shape.draw(random, (arms + 1, seeds))
         found = judged(logs, random.random((arms + 1, seeds)) < lost).judgements["frechet_distance"]
         raw += any(judgement.comparison.p_value <= 0.05 for judgement in found)
         wrong += any(judgement.verdict in ("better", "worse") for judgement in found)

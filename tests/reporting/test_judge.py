@@ -249,6 +249,7 @@ def test_what_is_no_number_is_none():
 
 def test_a_row_of_scores_for_each_run():
     ours = arm("ours", [1.0, "diverged"], odd=[7.0])
+    ours.runs[1].metrics["odd"] = 1e9  # of a run that diverged: no score
     rows = scores(judge_arms([ours, arm("theirs", [2.0])], PLAN))
     assert [list(row) for row in rows] == [[
         "arm", "seed", "status", "frechet_distance", "odd", "parameters", "macs", "seconds", "images_per_second", "path",
