@@ -22,7 +22,7 @@ from ganlab.reporting.statistics import (
     paired_comparison,
     signed_rank_test,
 )
-from ganlab.reporting.study import LEVEL, Endpoint, Judgement, Pair, Share, Study, Summary
+from ganlab.reporting.study import LEVEL, Endpoint, FailureRate, Judgement, Pair, Study, Summary
 
 BASELINE = "transpose"  # of the literature, and the default generator
 
@@ -109,10 +109,10 @@ def _summary(arm: Arm, metric: str) -> Summary:
     )
 
 
-def _failures(arm: Arm) -> Share:
+def _failures(arm: Arm) -> FailureRate:
     ended = [run.status for run in arm.runs.values() if run.status in ("finished", "diverged")]
     diverged = ended.count("diverged")
-    return Share(arm.label, diverged, len(ended), *wilson_interval(diverged, len(ended), LEVEL))
+    return FailureRate(arm.label, diverged, len(ended), *wilson_interval(diverged, len(ended), LEVEL))
 
 
 def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[Judgement, ...]:

@@ -91,7 +91,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Share:
+class FailureRate:
     """How many of an arm's runs that came to an end diverged, with a 95 % interval of Wilson."""
 
     arm: str
@@ -123,7 +123,7 @@ class Study:
     diverged: tuple[str, ...]
     unmeasured: dict[str, tuple[str, ...]]
     summaries: dict[str, tuple[Summary, ...]]
-    failures: tuple[Share, ...]
+    failures: tuple[FailureRate, ...]
 
     @property
     def stated(self) -> tuple[Endpoint, ...]:

@@ -23,8 +23,8 @@ def as_json(study: Study) -> dict[str, Any]:
       interval), `diverged` {arm, reference}; `robust` (see Robust; its two locations are like the estimate, and
       `improvement` is the chance that the arm is better); `lacking`, the seeds without a pair of values: `seed`, `why`,
       `missing` (whether it counts nowhere; if not, the run that diverged is the worst). Values are in scores.csv.
-    - `arms`: `arm`, `reference` (whether it is), `runs` by status, `diverged_share` {share, low, high, runs},
-      `parameters` and `macs` as their results have them.
+    - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of the runs
+      that came to an end, those that diverged), `parameters` and `macs` as their results have them.
     - `missing`, `diverged`, `unmeasured` (by metric): a line for each such run.
     - `versions`, `devices`: all that the runs name.
     """
@@ -124,18 +124,18 @@ def _verdict(judgement: Judgement) -> dict[str, Any]:
 
 
 def _arm(study: Study, place: int) -> dict[str, Any]:
-    arm, share = study.arms[place], study.failures[place]
+    arm, rate = study.arms[place], study.failures[place]
     counts = Counter(run.status for run in arm.runs.values())
     known = [run for run in arm.runs.values() if run.parameters is not None]
     return {
         "arm": arm.label,
         "reference": arm is study.reference,
         "runs": {status: counts[status] for status in get_args(Status)},
-        "diverged_share": {
-            "share": share.diverged / share.runs if share.runs else None,
-            "low": share.low,
-            "high": share.high,
-            "runs": share.runs,
+        "failure_rate": {
+            "share": rate.diverged / rate.runs if rate.runs else None,
+            "low": rate.low,
+            "high": rate.high,
+            "runs": rate.runs,
         },
         "parameters": known[0].parameters if known else None,
         "macs": known[0].macs if known else None,

@@ -210,7 +210,7 @@ def test_a_study_as_plain_values():
     assert tree["missing"] == ["ours, seed 7: failed"]
     assert tree["diverged"] == ["ours, seed 6: diverged"]
     assert tree["arms"][0]["runs"] == {"finished": 6, "diverged": 1, "failed": 1, "interrupted": 0}
-    assert tree["arms"][0]["diverged_share"]["share"] == 1 / 7
+    assert tree["arms"][0]["failure_rate"]["share"] == 1 / 7
     assert [each["reference"] for each in tree["arms"]] == [False, True]
 
     quality = tree["endpoints"][0]
