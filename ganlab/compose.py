@@ -35,11 +35,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command line asks for: one run, or the cells of a sweep."""
+    """What a command line asks for: one run, or the cells of a sweep.
+
+    launcher: Hydra's, by name, that starts the cells.
+    """
 
     cells: list[Cell]
     sweep: Path | None
     resume: Path | None
+    launcher: str = "basic"
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -135,7 +139,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 "let it name every setting that varies, or leave out the repeated value"
             )
         seen[cell.directory] = cell
-    return Plan(cells, Path(first.hydra.sweep.dir), None)
+    return Plan(cells, Path(first.hydra.sweep.dir), None, first.hydra.runtime.choices["hydra/launcher"])
 
 
 def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
