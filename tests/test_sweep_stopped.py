@@ -20,6 +20,7 @@ TINY = (
     "training.steps=120", "training.log_every_steps=20", "training.sample_every_steps=120", "metrics=none",
     "training.save_every_steps=20", "training.steps_per_call=10", "training.batch_size=16",
     "generator.base_filters=4", "generator.stages=[[4,2],[null,2]]", "discriminator.filters=[4,4]",
+    "training.threads=1",  # with any launcher: the last bits depend on it
 )  # fmt: skip
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
