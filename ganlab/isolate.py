@@ -42,7 +42,7 @@ def run_apart(directory: Path, environment: Mapping[str, str], keep: tuple[int, 
 
 
 def _follow_parent() -> None:
-    sys.stdin.read()  # returns when the parent's end of the pipe is closed
+    os.read(sys.stdin.fileno(), 1)  # returns when the parent's end of the pipe is closed
     os.kill(os.getpid(), signal.SIGTERM)
 
 

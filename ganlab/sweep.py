@@ -35,9 +35,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     """
     folder = plan.sweep
     assert folder
-    for cell in plan.cells:
-        finished(cell.config, cell.directory)
-    cells = {str(cell.directory.relative_to(folder)): cell.directory for cell in plan.cells}
+    ended = [finished(cell.config, cell.directory) is not None for cell in plan.cells]
+    cells = {os.path.relpath(cell.directory, folder): cell.directory for cell in plan.cells}
     with claimed(folder, wait=True):
         record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
     os.environ[_LEADER] = str(os.getpid())
@@ -46,7 +45,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     stopped = False
     with watched(cells):
         try:
-            hydra([*arguments, *_to_workers(plan, arguments)])
+            if not all(ended):
+                hydra([*arguments, *_to_workers(plan, arguments)])
         except BrokenExecutor as error:
             print(f"a worker of the launcher was killed: {' '.join(str(error).split())}", file=sys.stderr)
         except KeyboardInterrupt:
@@ -129,7 +129,7 @@ def _follow_leader() -> None:
 
 def report(cells: list[Cell], folder: Path) -> int:
     """Say what is there and what is not, by name; 0 where every cell has finished, else 1."""
-    found = [stand(cell.directory, str(cell.directory.relative_to(folder))) for cell in cells]
+    found = [stand(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
     unfinished = [cell for cell in found if cell.state != "finished"]
     print(f"{len(found) - len(unfinished)} of {len(found)} runs finished in {folder}")
     for cell in unfinished:

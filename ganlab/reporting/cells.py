@@ -152,8 +152,10 @@ def outcome(cell: Standing) -> str:
 
 def edition(directory: Path) -> int | None:
     """Which result stands in a run's folder: another number for each that is written; None for none."""
-    path = directory / RESULT
-    return path.stat().st_mtime_ns if path.exists() else None
+    try:
+        return (directory / RESULT).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def is_held(directory: Path) -> bool:

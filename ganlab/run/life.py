@@ -38,8 +38,8 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
     """Train to the end, or to a stop that can be gone on from; returns what result.json says.
 
     A run that is there already, finished with these settings, is returned at once. held: whether the process that
-    started this one holds the folder for it. Raises ConfigError for settings
-    that cannot be used here, CheckpointError where checkpoints exist and none is good.
+    started this one holds the folder for it. Raises ConfigError for settings that cannot be used here, CheckpointError
+    where checkpoints exist and none is good.
     """
     done = finished(config, directory)
     if done is not None:
