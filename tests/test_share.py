@@ -72,6 +72,12 @@ def test_a_run_on_several_gpus_gets_as_many(machine):
     with dealt_gpus(2) as (two, held), dealt_gpus(1) as (one, _):
         assert (two["CUDA_VISIBLE_DEVICES"], one["CUDA_VISIBLE_DEVICES"]) == ("0,1", "10")
         assert len(held) == 2
+    with contextlib.ExitStack() as first:
+        first.enter_context(dealt_gpus(1))
+        with dealt_gpus(2):  # 1 and 10
+            first.close()
+            with dealt_gpus(2) as (two, _), dealt_gpus(1) as (one, _):  # 0 is free, 1 is shared; then each has one
+                assert (two["CUDA_VISIBLE_DEVICES"], one["CUDA_VISIBLE_DEVICES"]) == ("0,1", "0")
     with dealt_gpus(3) as nothing_to_choose:
         assert nothing_to_choose == ({}, ())
 

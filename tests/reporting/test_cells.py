@@ -99,7 +99,7 @@ def test_a_sweep_that_is_asked_for_more_keeps_what_it_had(study):
 def test_runs_that_no_sweep_asked_for_are_listed(tmp_path):
     write(tmp_path, "2026-11-23/one", "finished")
     write(tmp_path, "two", "finished")
-    (tmp_path / ".submitit" / "log").mkdir(parents=True)
+    write(tmp_path, ".submitit/log", "finished")  # a launcher's own
     assert [cell.name for cell in find_cells(tmp_path)] == ["2026-11-23/one", "two"]
     assert show(tmp_path, as_json=False) == 0
     record_sweep(tmp_path, "python -m ganlab.train", ["three"])
