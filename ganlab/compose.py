@@ -35,13 +35,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command line asks for: one run, or the cells of a sweep."""
+    """What a command line asks for: one run, or the cells of a sweep.
+
+    launcher: Hydra's, by name, that starts the cells. replaced: what the experiment would sweep over, were it not for
+    the command line.
+    """
 
     cells: list[Cell]
     sweep: Path | None
     resume: Path | None
+    launcher: str = "basic"
     replaced: tuple[str, ...] = ()
-    """What the experiment would sweep over, and the command line says otherwise."""
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 "let it name every setting that varies, or leave out the repeated value"
             )
         seen[cell.directory] = cell
-    return Plan(cells, Path(first.hydra.sweep.dir), None, replaced)
+    return Plan(cells, Path(first.hydra.sweep.dir), None, first.hydra.runtime.choices["hydra/launcher"], replaced)
 
 
 def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:

@@ -19,7 +19,8 @@ class Device:
     """What a run computes on: `cpu` or `gpu`, its name, the precision that was chosen, and TensorFlow's strategy.
 
     capability: of a GPU, CUDA's compute capability; None for a CPU. replicas: devices that share a batch, over all
-    workers. bfloat16: whether it computes with that type itself; other CPUs emulate it, which is slow.
+    workers. threads: of the CPU, for one operation. bfloat16: whether it computes with that type itself; other CPUs
+    emulate it, which is slow.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Device:
     capability: tuple[int, int] | None
     strategy: Any
     replicas: int
+    threads: int
     bfloat16: bool
 
     @property
@@ -87,7 +89,8 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
 
     oneDNN's kernels are asked for on every CPU: TensorFlow leaves them off on those without AVX-512, where they make
     a training step three times faster. replicas: GPUs of this process that share each batch, or equal parts of its CPU
-    where there is none. Raises ConfigError for a precision or a number of GPUs that the machine lacks.
+    where there is none. threads: for one operation; 0: what TensorFlow's TF_NUM_INTRAOP_THREADS says, else all cores.
+    Raises ConfigError for a precision or a number of GPUs that the machine lacks.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -125,6 +128,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         capability=capability,
         strategy=strategy,
         replicas=strategy.num_replicas_in_sync,
+        threads=threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(os.sched_getaffinity(0))),
         bfloat16=capability >= _AMPERE if capability else bool({"avx512_bf16", "amx_bf16"} & _flags()),
     )
 

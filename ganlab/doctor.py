@@ -87,8 +87,10 @@ def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
     yield "float16", "with loss scaling" if machine.kind == "gpu" else "refused on a CPU"
     yield "oneDNN", "on" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1" else "off"
     yield "XLA", "available, " + ", ".join(sorted({d.device_type for d in tf.config.list_logical_devices()}))
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
-    yield "threads", f"{threads} for an operation; {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores usable"
+    yield (
+        "threads",
+        f"{machine.threads} for an operation; {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores usable",
+    )
     yield "memory", _memory()
     yield (
         "versions",

@@ -1,8 +1,7 @@
 """One run in a process of its own: a crash stops only itself, and its memory goes back to the system.
 
-    python -m ganlab.isolate RUN
-
-The child holds a pipe to its parent and stops, with a checkpoint, when the parent is gone.
+The child holds a pipe to its parent and stops, with a checkpoint, when the parent closes it or is gone. It hears of
+nothing else that the parent hears: Ctrl-C and the end of a terminal reach all processes of a command at once.
 """
 
 import os
@@ -10,11 +9,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 
-def run_apart(directory: Path) -> int:
-    """Run or go on with the run in a folder, which holds its config.json; its lines go to `log.txt` there.
+def run_apart(directory: Path, environment: Mapping[str, str], keep: tuple[int, ...]) -> int:
+    """Run or go on with the run in a folder that the caller has claimed, and that holds its config.json.
+
+    Its lines go to `log.txt` there. environment: variables for the child, besides the caller's own. keep: descriptors
+    that it holds open, with the folder's lock among them, so that they are held as long as anybody writes.
 
     Returns the process's exit status, negative where a signal ended it. KeyboardInterrupt passes on once the child
     has saved.
@@ -25,28 +28,34 @@ def run_apart(directory: Path) -> int:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
+            env=os.environ | dict(environment),
+            pass_fds=keep,
         )
-        try:
-            return child.wait()
-        except KeyboardInterrupt:  # the terminal told the child too: let it save
-            child.wait()
-            raise
-        finally:
-            if child.stdin:
-                child.stdin.close()
+        assert child.stdin
+        with child.stdin as pipe:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                pipe.close()
+                child.wait()
+                raise
 
 
 def _follow_parent() -> None:
-    sys.stdin.read()  # returns when the parent's end of the pipe is closed
+    os.read(sys.stdin.fileno(), 1)  # returns when the parent's end of the pipe is closed
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:
-    """Go on with the run named on the command line."""
+    """Go on with the run named on the command line, whose folder the parent holds."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    from ganlab.command import one_line
     from ganlab.train import finish
 
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    sys.exit(finish(Path(sys.argv[1])))
+    with one_line():
+        sys.exit(finish(Path(sys.argv[1]), held=True))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main() -> None:
 
 def _command(arguments: list[str]) -> int:
     if any(argument.split("=")[0] in _ASKS_HYDRA for argument in arguments):
-        _hydra()
+        _hydra(arguments)
         return 0
     from ganlab.compose import plan
 
@@ -36,17 +36,9 @@ def _command(arguments: list[str]) -> int:
         return finish(wanted.resume)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
-    from ganlab.sweep import check, report
+    from ganlab.sweep import launch
 
-    check(wanted.cells)
-    print(f"{len(wanted.cells)} runs in {wanted.sweep}", flush=True)
-    try:
-        sys.argv += [f"~hydra.sweeper.params.{key}" for key in wanted.replaced]
-        _hydra()
-    except KeyboardInterrupt:
-        report(wanted.cells)
-        return 130
-    return report(wanted.cells)
+    return launch(wanted, arguments, _hydra)
 
 
 def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
@@ -67,7 +59,7 @@ def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
     return flags, overrides, config_dir
 
 
-def _hydra() -> None:
+def _hydra(arguments: list[str]) -> None:
     """Let Hydra do what it does: show settings, complete words, or launch the cells of a sweep."""
     import hydra
     from hydra.errors import HydraException
@@ -77,21 +69,26 @@ def _hydra() -> None:
     from ganlab.library import CONF
     from ganlab.sweep import run_cell
 
+    sys.argv[1:] = arguments  # where Hydra reads them
     try:
         hydra.main(version_base="1.3", config_path=str(CONF.absolute()), config_name="config")(run_cell)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra(error, sys.argv[1:]) from None
+        raise explain_hydra(error, arguments) from None
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
-def finish(directory: Path, config=None) -> int:
-    """Run to the end in a folder (settings from its config.json unless given), say how it went, return the status."""
+def finish(directory: Path, config=None, *, held: bool = False) -> int:
+    """Run to the end in a folder (settings from its config.json unless given), say how it went, return the status.
+
+    held: whether another process holds the folder for this one.
+    """
     from ganlab.run import read_config, run
 
     config = config or read_config(directory, "resume=")
+    (directory / "error.txt").unlink(missing_ok=True)
     try:
-        result = run(config, directory)
+        result = run(config, directory, held=held)
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:

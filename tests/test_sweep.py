@@ -1,17 +1,28 @@
 """Sweeps: each cell apart, none twice, none lost, and every failure named."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
+import joblib
 import pytest
+from rich.console import Console
 
 from conftest import ROOT
+from ganlab import sweep as sweeps
+from ganlab.compose import plan
+from ganlab.reporting import watching
+from ganlab.reporting.cells import is_held, stand
+from ganlab.reporting.results import read_result, write_json
+from ganlab.run.folder import claimed, write_result
 
 TINY = (
     "training.steps=4",
@@ -42,11 +53,19 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")}
 
     lost = next(iter(made))
-    shutil.rmtree(lost.parent)  # the same command makes what is missing, and nothing else
+    shutil.rmtree(lost.parent)
+    asked = command("status", str(folder))
+    assert asked.returncode == 1
+    assert "4 runs: 3 finished, 1 missing" in asked.stdout
+
+    # the same command makes what is missing, and nothing else
     done = command(*line)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("has ended before") == 3
+    assert "3 of 4 had ended before" in done.stdout
+    assert "4 of 4 runs ended, 0 running" in done.stdout
     assert {path for path in made if path.stat().st_mtime_ns != made[path]} == {lost}
+
+    assert command("status", str(folder)).returncode == 0
 
     compared = command("compare", str(folder))
     assert compared.returncode == 0, compared.stderr
@@ -56,16 +75,6 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     refused = command("train", "-m", *TINY, "study=two", "generator=upsample,transpose", "seed=0,1",
                       "training.batch_size=8", f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=" + lost.parent.name)  # fmt: skip
     assert refused.returncode == 2
-
-
-@pytest.mark.slow
-def test_a_cell_that_diverges_stops_only_itself(command, tmp_path):
-    done = command("train", "-m", *TINY, "study=bad", "penalty=none", "generator.output=linear",
-                   "optimizer.d_learning_rate=1e30,1e-3")  # fmt: skip
-    assert done.returncode == 1
-    assert sorted(statuses(tmp_path / "outputs" / "bad").values()) == ["diverged", "finished"]
-    assert "1 of 2 runs finished" in done.stdout
-    assert "diverged; see" in done.stdout
 
 
 def test_a_sweep_that_cannot_work_starts_nothing(command, tmp_path):
@@ -82,9 +91,120 @@ def test_a_sweep_that_cannot_work_starts_nothing(command, tmp_path):
 
 @pytest.mark.slow
 def test_joblib_runs_the_same_sweep_in_parallel(command, tmp_path):
-    done = command("train", "-m", *TINY, "study=par", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = command("train", "-m", *TINY, "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(statuses(tmp_path / "outputs" / "par")) == 3
+    (folder,) = tmp_path.glob("outputs/sweeps/*/*")  # though its name is the time, which goes on
+    assert set(statuses(folder).values()) == {"finished"}
+    assert len(statuses(folder)) == 3
+    shares = {json.loads(path.read_text())["threads"] for path in folder.glob("*/result.json")}
+    assert shares == {max(1, joblib.cpu_count() // 2)}
+
+
+@pytest.fixture
+def cell(tmp_path, monkeypatch, settings):
+    """`cell(status)`: run a cell whose process ends so, having done `act(directory)`; how often it was started."""
+    directory, config, started = tmp_path / "cell", settings(*TINY), []
+
+    def run(status, act=lambda _: None):
+        def process(where, _environment, _keep):
+            started.append(where)
+            act(where)
+            return status
+
+        monkeypatch.setattr(sweeps, "run_apart", process)
+        sweeps.run_to_end(config, directory, "basic")
+        return len(started)
+
+    run.directory, run.config = directory, config
+    return run
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (-9, "killed by signal 9 (out of memory?)"),
+        (-11, "killed by signal 11 (Segmentation fault)"),
+        (2, "dataset.path=nowhere does not exist"),
+        (1, "dataset.path=nowhere does not exist"),
+    ],
+)
+def test_a_process_that_dies_without_a_word_is_a_failure_with_its_reason(cell, status, error):
+    cell(status, lambda where: (where / "log.txt").write_text("step 1\ndataset.path=nowhere does not exist\n\n"))
+    result = read_result(cell.directory / "result.json")
+    assert (result.status, result.model_extra["error"]) == ("failed", error)
+    assert stand(cell.directory, "cell").state == "failed"
+
+
+def test_what_a_process_says_of_its_end_is_kept(cell):
+    def diverge(where):
+        write_result(cell.config, where, None, "diverged", error="nan")
+
+    cell(1, diverge)
+    assert read_result(cell.directory / "result.json").status == "diverged"
+
+
+def test_an_interruption_is_no_failure(cell):
+    cell(130)
+    assert stand(cell.directory, "cell").state == "interrupted"
+
+
+def test_a_failed_cell_is_tried_again_and_one_that_ended_is_not(cell):
+    assert cell(-9) == 1
+    assert cell(-9, lambda where: write_result(cell.config, where, None, "failed", error="again")) == 2
+    assert cell(0, lambda where: write_result(cell.config, where, None, "interrupted")) == 3
+    assert cell(1, lambda where: write_result(cell.config, where, None, "diverged", error="nan")) == 4
+    assert cell(0) == 4
+    write_result(cell.config, cell.directory, None, "finished")
+    assert cell(0) == 4
+
+
+def test_a_cell_that_another_process_makes_is_waited_for_and_not_made_again(cell):
+    with claimed(cell.directory):
+        cell_in_background = threading.Thread(target=cell, args=(0,))
+        cell_in_background.start()
+        cell_in_background.join(0.3)
+        assert cell_in_background.is_alive()
+        write_json(cell.directory / "config.json", cell.config.model_dump(mode="json"))
+        write_result(cell.config, cell.directory, None, "finished")
+    cell_in_background.join(10)
+    assert not cell_in_background.is_alive()
+    assert cell(0) == 0
+
+
+def test_the_sweep_is_told_of_as_a_whole(tmp_path, monkeypatch, settings):
+    monkeypatch.setattr(watching, "_LOOK", 0.01)
+    config, text = settings(*TINY), io.StringIO()
+    cells = {name: tmp_path / name for name in "abc"}
+    for name in "ab":
+        cells[name].mkdir()
+        write_json(cells[name] / "config.json", config.model_dump(mode="json"))
+    write_result(config, cells["a"], None, "finished")
+    write_result(config, cells["b"], None, "failed", error="earlier")  # it will be tried again
+    with watching.watched(cells, Console(file=text, width=200)):
+        with claimed(cells["c"]):
+            time.sleep(0.3)
+            write_result(config, cells["b"], None, "failed", error="disk full")
+            time.sleep(0.3)
+            write_json(cells["c"] / "config.json", config.model_dump(mode="json"))
+        time.sleep(0.3)
+    lines = text.getvalue().splitlines()
+    assert lines[0] == "1 of 3 had ended before"
+    assert lines[1].startswith("b: failed: disk full; see ")
+    assert lines[2] == "2 of 3 runs ended, 1 running"
+    assert lines[3].startswith("c: interrupted at step 0: its process was killed; see ")
+    assert lines[4] == "3 of 3 runs ended, 0 running"
+    assert len(lines) == 5
+
+
+def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():
+    wanted = plan(["seed=0,1", "hydra/launcher=joblib", 'hydra.sweep.dir="it\'s here"'], multirun=True)
+    assert wanted.launcher == "joblib"
+    more = sweeps._to_workers(wanted, [])
+    again = plan(["seed=0,1", "hydra/launcher=joblib", *more], multirun=True)
+    assert again.sweep == Path("it's here").absolute()
+    assert "hydra.launcher.batch_size=1" in more
+    assert "hydra.launcher.batch_size=1" not in sweeps._to_workers(wanted, ["hydra.launcher.batch_size=2"])
+    assert plan(["seed=0,1"], multirun=True).launcher == "basic"
 
 
 @pytest.fixture
@@ -102,18 +222,6 @@ def sweep(tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def is_free(directory):
-    """Whether no process writes the run in a folder: a writer holds its lock."""
-    import fcntl
-
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
-
-
 @pytest.mark.slow
 def test_a_sweep_that_is_interrupted_saves_its_cell_and_names_what_is_left(sweep, tmp_path):
     os.killpg(sweep.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches parent and child
@@ -129,13 +237,13 @@ def test_a_sweep_that_is_interrupted_saves_its_cell_and_names_what_is_left(sweep
 @pytest.mark.slow
 def test_a_cell_does_not_outlive_its_sweep(sweep, tmp_path):
     (cell,) = (tmp_path / "outputs" / "two").glob("*/checkpoints")
-    assert not is_free(cell.parent)
+    assert is_held(cell.parent)
     sweep.kill()
     sweep.communicate()
     deadline = time.time() + 30
-    while time.time() < deadline and not is_free(cell.parent):
+    while time.time() < deadline and is_held(cell.parent):
         time.sleep(0.1)
-    assert is_free(cell.parent)
+    assert not is_held(cell.parent)
     assert statuses(tmp_path / "outputs" / "two") == {cell.parent.name: "interrupted"}  # it saved before it went
 
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganlab.choose import ConfigError
 
+CONFIG, RESULT, LOCK = "config.json", "result.json", ".lock"
+"""Files of a run: its settings, its outcome, and what the process that writes it holds locked."""
+
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
 
@@ -67,7 +70,7 @@ def find_results(directory: str | Path) -> list[RunResult]:
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
         raise ResultError(f"{directory} {what}; give a folder of runs")
-    return [read_result(path) for path in sorted(directory.rglob("result.json"))]
+    return [read_result(path) for path in sorted(directory.rglob(RESULT))]
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -3,16 +3,17 @@
 import contextlib
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ganlab import __version__, device
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, differences, parse
-from ganlab.reporting.results import RunResult, read_result, write_json
+from ganlab.reporting.results import CONFIG, LOCK, RESULT, RunResult, read_result, write_json
 
-CONFIG, RESULT, CHECKPOINTS = "config.json", "result.json", "checkpoints"
+CHECKPOINTS = "checkpoints"
 
 
 def read_config(directory: Path, setting: str = "") -> RunConfig:
@@ -49,23 +50,39 @@ def finished(config: RunConfig, directory: Path) -> RunResult | None:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """The folder, made if need be, for this process alone; freed by the system however the process ends."""
+def claimed(directory: Path, *, wait: bool = False) -> Iterator[int]:
+    """The folder, made if need be, for this process alone; freed by the system however the process ends.
+
+    Yields the descriptor that holds it: a child that keeps it open holds the folder on. wait: until another process
+    has left it; else that is a ConfigError.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / ".lock").open("w")
+        lock = (directory / LOCK).open("w")
     except OSError as error:
         raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
     with lock:
-        try:
+        if wait:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        elif not _locked_soon(lock):
+            raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it")
+        yield lock.fileno()
+
+
+def _locked_soon(lock: IO[str]) -> bool:
+    """Lock a file; False if another process keeps it: one that only looks (`reporting/cells`) is gone in a moment."""
+    for _ in range(10):
+        with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it") from None
-        yield
+            return True
+        time.sleep(0.02)
+    return False
 
 
-def write_result(config: RunConfig, directory: Path, machine: device.Device, status: str, **facts: Any) -> RunResult:
-    """What is known of a run at its end, or at a stop, as its `result.json`."""
+def write_result(
+    config: RunConfig, directory: Path, machine: device.Device | None, status: str, **facts: Any
+) -> RunResult:
+    """What is known of a run at its end, or at a stop, as its `result.json`; machine: None where it is not known."""
     from importlib.metadata import version
 
     libraries = ("tensorflow", "keras", "numpy")
@@ -76,7 +93,7 @@ def write_result(config: RunConfig, directory: Path, machine: device.Device, sta
         "config": config.model_dump(mode="json"),
         **facts,
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
-        "device": f"{machine.kind}: {machine.name}, {machine.precision}",
+        "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
     }
     write_json(directory / RESULT, result)
     return read_result(directory / RESULT)

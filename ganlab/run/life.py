@@ -34,11 +34,12 @@ class _Clock:
         return self.before + time.perf_counter() - self.started
 
 
-def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult:
+def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False) -> RunResult:
     """Train to the end, or to a stop that can be gone on from; returns what result.json says.
 
-    A run that is there already, finished with these settings, is returned at once. Raises ConfigError for settings
-    that cannot be used here, CheckpointError where checkpoints exist and none is good.
+    A run that is there already, finished with these settings, is returned at once. held: whether the process that
+    started this one holds the folder for it. Raises ConfigError for settings that cannot be used here, CheckpointError
+    where checkpoints exist and none is good.
     """
     done = finished(config, directory)
     if done is not None:
@@ -46,8 +47,9 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False) -> RunResult
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         if device.worker():  # the first worker's files are the run's; the others write what nobody needs
-            directory, quiet = Path(stack.enter_context(tempfile.TemporaryDirectory())), True
-        stack.enter_context(claimed(directory))
+            directory, quiet, held = Path(stack.enter_context(tempfile.TemporaryDirectory())), True, True
+        if not held:
+            stack.enter_context(claimed(directory))
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -223,6 +225,7 @@ def _train(
         parameters={"generator": gan.generator.count_params(), "discriminator": gan.discriminator.count_params()},
         macs={"generator": written.executed, "generator_as_written": written.written, "discriminator": judged.executed},
         replicas=machine.replicas,
+        threads=machine.threads,
         compiled="xla" if machine.xla(training.compile) else "graph",
         skipped={
             "generator": int(gan.g_optimizer.skipped.numpy()),
@@ -260,7 +263,7 @@ def _check(config: RunConfig, split, replicas: int) -> None:
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """While inside, SIGINT and SIGTERM are only noted; a second one stops at once."""
+    """While inside, SIGINT and SIGTERM are only noted; a second one stops at once. An ignored one stays ignored."""
     asked: list[int] = []
 
     def note(number: int, _frame: object) -> None:
@@ -268,7 +271,8 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield lambda: bool(asked)
     finally:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +74,11 @@ def restore(folder: Path, tensors: dict[str, tf.Variable]) -> Restored | None:
             damaged.append(f"{path.name}: {why}")
             continue
         checkpoint = tf.train.Checkpoint(tensors=_escaped(tensors))
-        checkpoint.read(str(path / "tensors")).assert_consumed()
+        with (
+            tempfile.TemporaryDirectory() as plain
+        ):  # TensorFlow takes [ ] * ? in a path for a pattern, and finds nothing
+            (Path(plain) / "step").symlink_to(path.absolute())
+            checkpoint.read(f"{plain}/step/tensors").assert_consumed()
         return Restored(manifest["step"], manifest["record"], damaged)
     if damaged:
         raise CheckpointError(f"{folder} has no checkpoint that can be used: {'; '.join(damaged)}")

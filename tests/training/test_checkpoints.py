@@ -27,6 +27,15 @@ def three(tmp_path, tensors):
     return tmp_path
 
 
+def test_a_path_may_hold_any_characters(tmp_path, tensors):
+    folder = tmp_path / "generator.stages=[[4,2],[null,2]] *?" / "checkpoints"
+    fill(tensors, 7)
+    checkpoints.save(folder, 5, tensors, {}, keep=3)
+    fill(tensors, 99)
+    assert checkpoints.restore(folder, tensors) == (5, {}, [])
+    assert value(tensors) == 7
+
+
 def value(tensors):
     return float(tensors["net/kernel"][0, 0])
 

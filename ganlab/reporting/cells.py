@@ -1,0 +1,221 @@
+"""How the cells of a sweep stand, from the files that they leave: finished, running, diverged, failed, ... or missing.
+
+A sweep records its cells in `sweep.json` when it starts, so that those which never began are known. A run that is
+being written holds a lock, which the system frees however its process ends: what is locked is running.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ganlab.reporting.records import METRICS
+from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
+
+SWEEP = "sweep.json"
+State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
+STATES = get_args(State)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one cell stands.
+
+    step, steps: how far it had come at its last record, and its last step. images_per_second: at that record.
+    seconds_left: of a running cell, at that rate. why: what else there is to say, such as why it failed.
+    """
+
+    name: str
+    directory: Path
+    state: State
+    step: int = 0
+    steps: int | None = None
+    images_per_second: float | None = None
+    seconds_left: float | None = None
+    why: str = ""
+
+    @property
+    def done(self) -> float:
+        """The share of the cell's work that is done, 0 to 1; a cell that diverged has no more to do."""
+        if self.state in ("finished", "diverged"):
+            return 1.0
+        return self.step / self.steps if self.steps else 0.0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `sweep.json` holds: the commands that asked for it, its cells' folders, and how its last start found them.
+
+    done: the sum of the cells' shares when it was started last.
+    """
+
+    commands: list[str]
+    cells: list[str]
+    began: str
+    done: float
+
+
+def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
+    """Write or bring up to date the record of a sweep that starts; cells that it had before stay in it.
+
+    cells: their folders, relative to the sweep's. The caller sees to it that no other process does this meanwhile.
+    """
+    before = read_sweep(folder)
+    names = list(dict.fromkeys([*(before.cells if before else ()), *cells]))
+    commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
+    done = sum(stand(folder / name, name).done for name in names)
+    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), done)
+    write_json(folder / SWEEP, record.__dict__)
+    return record
+
+
+def read_sweep(folder: Path) -> Sweep | None:
+    """The record of the sweep in a folder, or None where there is none; raises ResultError for a damaged one."""
+    path = folder / SWEEP
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        record = Sweep(
+            [*map(str, tree["commands"])], [*map(str, tree["cells"])], str(tree["began"]), tree["done"] + 0.0
+        )
+        datetime.fromisoformat(record.began)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError(f"{path} cannot be read ({error}); delete it and give the sweep's command again") from None
+    return record
+
+
+def find_cells(folder: Path) -> list[Standing]:
+    """Every cell of the sweep in a folder, and every other run there; raises ResultError for a wrong folder."""
+    if not folder.is_dir():
+        raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
+    record = read_sweep(folder)
+    there = [str(path.relative_to(folder)) for path in _runs(folder)]
+    names = dict.fromkeys([*(record.cells if record else ()), *there])
+    if not names:
+        raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
+    return [stand(folder / name, folder.name if name == "." else name) for name in names]
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    if (folder / CONFIG).exists() or (folder / RESULT).exists():
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            yield from _runs(path)
+
+
+def stand(directory: Path, name: str) -> Standing:
+    """How the run in a folder stands."""
+    held = is_held(directory)  # asked first: what stands while nobody writes is the last word
+    try:
+        result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
+    except ResultError as error:
+        return Standing(name, directory, "failed", why=str(error))
+    steps = _steps(directory)
+    step, rate, left = _pace(directory, steps)
+    if result and result.status == "finished":
+        best = [f"{metric} {value:.3g}" for metric, value in list(result.metrics.items())[:2]]
+        took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
+        why = "; ".join([*took, *filter(None, [", ".join(best)])])
+        return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
+    why = str((result.model_extra or {}).get("error", "")) if result else ""
+    if result and result.status == "diverged":
+        return Standing(name, directory, "diverged", step, steps, rate, why=why)
+    if held:
+        return Standing(name, directory, "running", step, steps, rate, left)
+    if result:
+        return Standing(name, directory, result.status, step, steps, rate, why=why)
+    if (directory / CONFIG).exists():
+        return Standing(name, directory, "interrupted", step, steps, rate, why="its process was killed")
+    return Standing(name, directory, "missing")
+
+
+def outcome(cell: Standing) -> str:
+    """One phrase for how a cell stands."""
+    if cell.state == "missing":
+        return "not started"
+    if cell.state == "finished":
+        return f"finished {cell.why}".rstrip()
+    if cell.state == "running":
+        place = [f"running, step {cell.step:,} of {cell.steps:,}" if cell.steps else "running"]
+        if cell.seconds_left is not None:
+            place += [f"{cell.images_per_second:,.0f} images/s", f"about {rough(cell.seconds_left)} left"]
+        return ", ".join(place)
+    why = f"{cell.state} at step {cell.step:,}" if cell.state == "interrupted" else cell.state
+    return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/log.txt"
+
+
+def edition(directory: Path) -> int | None:
+    """Which result stands in a run's folder: another number for each that is written; None for none."""
+    try:
+        return (directory / RESULT).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process writes the run in a folder."""
+    try:
+        with (directory / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _steps(directory: Path) -> int | None:
+    try:
+        return int(json.loads((directory / CONFIG).read_text(encoding="utf-8"))["training"]["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+_TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
+
+
+def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
+    """The step of the last record, its images per second, and the seconds left at that rate."""
+    try:
+        with (directory / METRICS).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return 0, None, None
+    for line in reversed(lines):
+        try:
+            record: dict[str, Any] = json.loads(line)
+            step, images, rate = record["step"], record["images"], record["speed/images_per_second"]
+        except (ValueError, KeyError, TypeError):  # half a line, or one of measures
+            continue
+        left = (steps - step) * images / step / rate if steps and step and rate else None
+        return step, rate, left
+    return 0, None, None
+
+
+def time_left(cells: list[Standing], seconds: float, before: float) -> float | None:
+    """Seconds until a sweep is done at its rate so far; None where there is no rate yet.
+
+    seconds: since it was started; before: the sum of its cells' shares at that time. Cells count as equally long.
+    """
+    now = sum(cell.done for cell in cells)
+    return (len(cells) - now) * seconds / (now - before) if seconds > 0 and now > before else None
+
+
+def rough(seconds: float) -> str:
+    """A time for people: seconds, minutes or hours."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def totals(cells: list[Standing]) -> dict[State, int]:
+    """How many cells stand in each way, in the order of the states; those that do not occur are left out."""
+    return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}

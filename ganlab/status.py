@@ -1,0 +1,49 @@
+"""`python -m ganlab.status DIR`: how every cell of a sweep stands, and how far the sweep is."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from ganlab.command import Parser, one_line
+from ganlab.reporting.cells import find_cells, outcome, read_sweep, rough, time_left, totals
+
+
+def main() -> None:
+    """The command line; exit status 0 where every cell has finished, 1 where not, 2 for a wrong folder."""
+    parser = Parser(
+        prog="ganlab.status",
+        description="All cells of a sweep: finished, running, diverged, failed, interrupted or missing; 1 unless all "
+        "have finished. A cell is missing if it was asked for (DIR/sweep.json says so) and never began.",
+        epilog="Example: python -m ganlab.status outputs/upsampling_digits",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="a sweep's folder, or one with single runs beneath")
+    parser.add_argument("--json", action="store_true", help="the same for programs")
+    options = parser.parse_args()
+    with one_line():
+        sys.exit(show(options.directory, as_json=options.json))
+
+
+def show(folder: Path, *, as_json: bool) -> int:
+    """Print how the cells stand; 0 where every one has finished, else 1. Raises ResultError for a wrong folder."""
+    cells, record = find_cells(folder), read_sweep(folder)
+    counts, left = totals(cells), None
+    if record and counts.get("running"):
+        began = datetime.fromisoformat(record.began)
+        left = time_left(cells, (datetime.now(began.tzinfo) - began).total_seconds(), record.done)
+    if as_json:
+        listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
+        tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}
+        print(json.dumps(tree, indent=2))
+    else:
+        width = max(len(cell.name) for cell in cells)
+        for cell in cells:
+            print(f"{cell.name:<{width}}  {outcome(cell)}")
+        said = ", ".join(f"{count} {state}" for state, count in counts.items())
+        print(f"{len(cells)} runs: {said}" + (f"; about {rough(left)} left" if left is not None else ""))
+    return 0 if counts.get("finished") == len(cells) else 1
+
+
+if __name__ == "__main__":
+    main()

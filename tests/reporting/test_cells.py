@@ -1,0 +1,142 @@
+"""How cells stand: every state from the files alone, and the figures by hand."""
+
+import fcntl
+import json
+
+import pytest
+
+from ganlab.reporting import cells
+from ganlab.reporting.cells import find_cells, outcome, read_sweep, record_sweep, rough, stand, time_left, totals
+from ganlab.reporting.results import ResultError
+from ganlab.status import show
+
+
+def write(folder, name, status=None, records=(), **more):
+    """A run of 100 steps of 8 images as it leaves its files; records: (step, images per second)."""
+    directory = folder / name
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps({"training": {"steps": 100}}))
+    (directory / ".lock").touch()
+    lines = [
+        json.dumps({"step": step, "images": 8 * step, "seconds": 1.0, "speed/images_per_second": rate})
+        for step, rate in records
+    ]
+    (directory / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 99, "images": 1, "metric/a": 2}', '{"step"']))
+    if status:
+        result = {"status": status, "variant": "transpose", "seed": 0, "config": {}} | more
+        (directory / "result.json").write_text(json.dumps(result))
+    return directory
+
+
+@pytest.fixture
+def running():
+    """`running(directory)`: another open file holds the run's lock, as its process does."""
+    held = []
+
+    def hold(directory):
+        held.append((directory / ".lock").open("w"))
+        fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    yield hold
+    for file in held:
+        file.close()
+
+
+@pytest.fixture
+def study(tmp_path, running):
+    folder = tmp_path / "study"
+    write(folder, "a", "finished", [(50, 9.0), (100, 10.0)], seconds=61.0, metrics={"frechet_distance": 0.9634})
+    write(folder, "b", "diverged", [(20, 9.0)], error="loss/generator became nan between steps 20 and 25")
+    write(folder, "c", "failed", [(10, 9.0)], error="killed by signal 9 (out of memory?)")
+    write(folder, "d", "interrupted", [(30, 9.0)])
+    write(folder, "e", None, [(40, 9.0)])  # nobody writes it, and it left no word
+    running(write(folder, "f", "interrupted", [(10, 9.0), (25, 20.0)]))  # gone on with
+    running(write(folder, "g"))
+    record_sweep(folder, "python -m ganlab.train -m ...", [*"abcdefg", "h"])
+    return folder
+
+
+def test_every_state_is_told_apart(study):
+    found = {cell.name: cell.state for cell in find_cells(study)}
+    assert found == {"a": "finished", "b": "diverged", "c": "failed", "d": "interrupted", "e": "interrupted",
+                     "f": "running", "g": "running", "h": "missing"}  # fmt: skip
+    assert totals(find_cells(study)) == {"finished": 1, "running": 2, "diverged": 1, "failed": 1,
+                                         "interrupted": 2, "missing": 1}  # fmt: skip
+
+
+def test_a_running_cell_has_its_step_its_rate_and_its_time_left(study):
+    cell = stand(study / "f", "f")
+    assert (cell.step, cell.steps, cell.images_per_second) == (25, 100, 20.0)
+    assert cell.seconds_left == 75 * 8 / 20  # 75 steps of 8 images at 20 a second
+    assert outcome(cell) == "running, step 25 of 100, 20 images/s, about 30 s left"
+    assert outcome(stand(study / "g", "g")) == "running, step 0 of 100"
+
+
+def test_what_did_not_finish_says_why(study):
+    assert outcome(stand(study / "a", "a")) == "finished in 61 s; frechet_distance 0.963"
+    assert outcome(stand(study / "b", "b")).startswith("diverged: loss/generator became nan between steps 20 and 25;")
+    assert outcome(stand(study / "c", "c")).startswith("failed: killed by signal 9 (out of memory?); see ")
+    assert outcome(stand(study / "d", "d")).startswith("interrupted at step 30; see ")
+    assert outcome(stand(study / "e", "e")).startswith("interrupted at step 40: its process was killed; see ")
+    assert outcome(stand(study / "h", "h")) == "not started"
+
+
+def test_a_damaged_result_is_a_failure_that_names_the_file(tmp_path):
+    directory = write(tmp_path, "a", "finished")
+    (directory / "result.json").write_text("{")
+    assert stand(directory, "a").state == "failed"
+    assert str(directory / "result.json") in stand(directory, "a").why
+
+
+def test_a_sweep_that_is_asked_for_more_keeps_what_it_had(study):
+    record_sweep(study, "python -m ganlab.train -m more", ["h", "i"])
+    record = read_sweep(study)
+    assert record.cells == [*"abcdefghi"]
+    assert record.commands == ["python -m ganlab.train -m ...", "python -m ganlab.train -m more"]
+    assert record.done == pytest.approx(1 + 1 + 0.10 + 0.30 + 0.40 + 0.25 + 0 + 0)
+
+
+def test_runs_that_no_sweep_asked_for_are_listed(tmp_path):
+    write(tmp_path, "2026-11-23/one", "finished")
+    write(tmp_path, "two", "finished")
+    write(tmp_path, ".submitit/log", "finished")  # a launcher's own
+    assert [cell.name for cell in find_cells(tmp_path)] == ["2026-11-23/one", "two"]
+    assert show(tmp_path, as_json=False) == 0
+    record_sweep(tmp_path, "python -m ganlab.train", ["three"])
+    assert show(tmp_path, as_json=False) == 1
+
+
+def test_time_left_counts_the_share_that_is_missing(study):
+    found = find_cells(study)  # 3.05 of 8 are done
+    assert time_left(found, 100.0, 2.05) == pytest.approx((8 - 3.05) * 100)
+    assert time_left(found, 100.0, 3.05) is None
+    assert [rough(seconds) for seconds in (40, 150, 5999, 9000)] == ["40 s", "2 min", "100 min", "2.5 h"]
+
+
+def test_the_command_lists_all_and_counts_them(study, capsys):
+    assert show(study, as_json=False) == 1
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*"abcdefgh"]
+    assert last.startswith("8 runs: 1 finished, 2 running, 1 diverged, 1 failed, 2 interrupted, 1 missing")
+
+
+def test_the_command_speaks_json(study, capsys):
+    assert show(study, as_json=True) == 1
+    tree = json.loads(capsys.readouterr().out)
+    assert tree["totals"]["missing"] == 1
+    assert [cell["state"] for cell in tree["cells"]] == [cell.state for cell in find_cells(study)]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"commands": [], "cells": 3, "began": "2026-11-23", "done": 0}',
+                                  '{"commands": [], "cells": [], "began": "yesterday", "done": 0}'])  # fmt: skip
+def test_a_damaged_record_is_one_line(tmp_path, text):
+    (tmp_path / cells.SWEEP).write_text(text)
+    with pytest.raises(ResultError, match=r"sweep\.json cannot be read .*; delete it"):
+        find_cells(tmp_path)
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(ResultError, match="holds no runs"):
+        find_cells(tmp_path)
+    with pytest.raises(ResultError, match="does not exist"):
+        find_cells(tmp_path / "nowhere")
