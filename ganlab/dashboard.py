@@ -1,6 +1,7 @@
 """`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links that open on the answer."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -55,7 +56,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         for line in write_comparison(directory):  # pictures=...: the report's figures as PNG, by name
             print(line, flush=True)
         compared = True
-    except ResultError as error:
+    except (ResultError, OSError) as error:  # a study that others own can still be looked at
         if not serve:
             raise
         if runs != [directory]:
@@ -126,17 +127,17 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
 
 
 def _wait(child: subprocess.Popen, address: str, runs: int) -> None:
-    """Until it lists the runs, or has ended."""
-    deadline = time.monotonic() + PATIENCE
-    while child.poll() is None:
+    """Until it answers and lists the runs, of which some may have nothing to show yet, or until it has ended."""
+    started, answered = time.monotonic(), math.inf
+    while child.poll() is None and time.monotonic() - answered < 5:
         try:
             with urlopen(f"{address}data/runs", timeout=10) as answer:
+                answered = min(answered, time.monotonic())
                 if len(json.load(answer)) >= runs:
                     return
         except OSError:
-            pass  # not yet
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"TensorBoard did not answer at {address} within {PATIENCE} s")
+            if time.monotonic() - started > PATIENCE:
+                raise RuntimeError(f"TensorBoard did not answer at {address} within {PATIENCE} s") from None
         time.sleep(0.1)
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
+from ganlab.choose import ConfigError
 from ganlab.dashboard import main
 from ganlab.reporting.comparison import band, common_tail, write_comparison
 from ganlab.reporting.judge import judge
+from ganlab.reporting.links import curves
 from ganlab.reporting.records import Records, image_pb, replace_events, trial_of
 from ganlab.reporting.results import ResultError
 
@@ -215,8 +218,12 @@ def test_a_trial_is_the_cell_without_its_seed(tmp_path):
 # --- the command line -----------------------------------------------------------------------------------------------
 
 
-def test_only_the_comparison_is_written_where_that_is_asked(study, dashboard):
-    assert dashboard(study, "--no-serve") == (0, f"up to date: {study / 'comparison'}\n", "")
+def test_only_the_comparison_is_written_where_that_is_asked_and_without_tensorflow(study):
+    program = "import sys; from ganlab.dashboard import main; main(); assert 'tensorflow' not in sys.modules"
+    line = [sys.executable, "-W", "error", "-c", program, str(study), "--no-serve"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"up to date: {study / 'comparison'}\n", "")
+    assert (study / "comparison" / "upsample").is_dir()
 
 
 @pytest.mark.parametrize(
@@ -225,6 +232,7 @@ def test_only_the_comparison_is_written_where_that_is_asked(study, dashboard):
         (["nowhere"], "nowhere does not exist; give the folder"),
         (["{study}/transpose-seed0/result.json"], "is a file; give the folder"),
         (["{empty}"], "has no run; give the folder"),
+        (["{damaged}", "--no-serve"], "result.json is damaged"),
         (["{study}/transpose-seed0", "--no-serve"], "has one arm only"),
         (["{study}", "--port", "{taken}"], "cannot be used (address already in use); leave it out"),
         (["{study}", "--port", "70000"], "--port=70000 is no port; use 0 to 65535"),
@@ -234,12 +242,59 @@ def test_only_the_comparison_is_written_where_that_is_asked(study, dashboard):
 )
 def test_what_cannot_be_shown_is_one_line(study, tmp_path, dashboard, arguments, why):
     (tmp_path / "empty").mkdir()
+    damaged = run(tmp_path / "damaged", "upsample", 0, 1.0)
+    (damaged / "result.json").write_text("{")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        words = {"study": study, "empty": tmp_path / "empty", "taken": server.getsockname()[1]}
+        words = {"study": study, "empty": tmp_path / "empty", "damaged": damaged, "taken": server.getsockname()[1]}
         status, out, err = dashboard(*(each.format(**words) for each in arguments))
     assert (status, out) == (2, "")
     assert why in err
     assert err.count("\n") == 1
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def query(directory):
+    return {key: values[0] for key, values in parse_qs(urlsplit(curves("http://x/", directory)).query).items()}
+
+
+def pins(found):
+    return [(card["plugin"], card.get("runId"), card["tag"]) for card in json.loads(found["pinnedCards"])]
+
+
+def test_settings_of_the_whole_sweep_do_not_part_an_arm_from_its_band(tmp_path):
+    tail = "-training.steps=50"
+    for arm in VALUES:
+        for seed in (0, 1):
+            run(tmp_path, arm, seed, 1.0, name=f"{{arm}}{tail}-seed{{seed}}")
+    write_comparison(tmp_path)
+    grouped = re.compile(query(tmp_path)["runColorGroup"].removeprefix("regex:"))
+    runs = [str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("events*")]
+    colours = {name: grouped.match(name)[1] for name in runs if name != "comparison"}
+    assert {name for name, colour in colours.items() if colour == "upsample"} == {
+        "comparison/upsample", f"upsample{tail}-seed0", f"upsample{tail}-seed1"
+    }  # fmt: skip
+    assert len(set(colours.values())) == 2
+
+
+def test_samples_are_of_a_seed_that_all_arms_have(study):
+    shutil.rmtree(study / "upsample-seed0")
+    images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
+    assert images == [f"defaultExperimentId/{arm}-seed1" for arm in VALUES]
+
+
+def test_endpoints_are_those_of_the_study_and_losses_where_it_has_none(tmp_path):
+    run(tmp_path, "upsample", 0, 1.0, config=tree("upsample", 0, quality="coverage", checkerboard=None))
+    run(tmp_path, "transpose", 0, 1.0, config=tree("transpose", 0, quality="coverage", checkerboard=None))
+    scalars = [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"]
+    assert scalars == ["loss/generator", "loss/discriminator"]  # no run has a coverage or a spectrum
+
+
+def test_settings_that_cannot_be_read_are_named(study):
+    (study / "transpose-seed0" / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"transpose-seed0/config.json cannot be read"):
+        query(study)
 
 
 # --- a real TensorBoard ---------------------------------------------------------------------------------------------
@@ -293,10 +348,6 @@ class Served:
         return self.process.returncode
 
 
-def pins(served):
-    return [(card["plugin"], card.get("runId"), card["tag"]) for card in json.loads(served.curves["pinnedCards"])]
-
-
 def test_tensorboard_answers_the_question_of_a_study(study):
     run(study, "transpose", 3, 5.0, images=range(0, 100, 2))
     with Served(study) as served:
@@ -307,7 +358,7 @@ def test_tensorboard_answers_the_question_of_a_study(study):
         assert {name: grouped.match(name)[1] for name in names} == {
             name: "upsample" if "upsample" in name else "transpose" for name in names
         }
-        assert pins(served) == [
+        assert pins(served.curves) == [
             ("scalars", None, QUALITY),
             ("scalars", None, LATTICE),
             *(("images", f"defaultExperimentId/{arm}-seed0", "samples") for arm in VALUES),
@@ -374,7 +425,7 @@ def test_a_tensorboard_that_is_open_shows_a_new_comparison_once(study):
 @pytest.mark.slow
 def test_one_run_shows_its_losses_metrics_and_samples(study):
     with Served(study / "upsample-seed1") as served:
-        assert pins(served) == [
+        assert pins(served.curves) == [
             ("scalars", None, "loss/generator"),
             ("scalars", None, "loss/discriminator"),
             ("scalars", None, QUALITY),
@@ -392,5 +443,5 @@ def test_a_study_that_is_still_running_is_shown_all_the_same(study):
         path.unlink()
     with Served(study) as served:
         assert served.lines[0].startswith(f"no comparison: {study} has no result.json")
-        assert len(pins(served)) == 4
+        assert len(pins(served.curves)) == 4
         assert served.bands is None

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ganlab.choose import ConfigError
 from ganlab.config import Comparing
 from ganlab.reporting.comparison import common_tail
 from ganlab.reporting.records import METRICS
 
+_MOST = 12  # grids side by side
 _LOSSES = ("loss/generator", "loss/discriminator")
 
 
@@ -24,7 +26,8 @@ def curves(address: str, directory: Path) -> str:
     """The page of all curves, without smoothing.
 
     Of a single run: its losses, endpoints and samples pinned. Of more: runs coloured by arm, that is by folder less
-    `-seed<k>`; the endpoints pinned, and each arm's samples from the same seed.
+    `-seed<k>`; the endpoints pinned, and samples from the same seed of each arm, of the first twelve of them.
+    Raises ConfigError for a run's settings that cannot be read.
     """
     runs = find_runs(directory)
     arms = _arms(directory, runs)
@@ -34,7 +37,7 @@ def curves(address: str, directory: Path) -> str:
     cards: list[dict[str, Any]] = [
         {"plugin": "scalars", "tag": tag} for tag in [*(_LOSSES if alone or not endpoints else ()), *endpoints]
     ]
-    for run in arms:
+    for run in arms[:_MOST]:
         name = f"defaultExperimentId/{run.relative_to(directory)}"  # without the prefix the card is dropped
         cards.append({"plugin": "images", "runId": name, "tag": "samples", "sample": 0})
     query = {"smoothing": "0", "pinnedCards": json.dumps(cards, separators=(",", ":"))}
@@ -67,8 +70,11 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
 def _endpoints(run: Path) -> list[str]:
     """The tags of the metrics that the run is to be judged by, as far as it has them."""
     config = run / "config.json"
-    tree = json.loads(config.read_text()).get("comparison", {}) if config.exists() else {}
-    plan = Comparing().model_dump() | tree
+    try:
+        tree = json.loads(config.read_text()) if config.exists() else {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
+    plan = Comparing().model_dump() | tree.get("comparison", {})
     wanted = [f"metric/{plan[title]}" for title in ("quality", "spectrum", "checkerboard")]
     text = (run / METRICS).read_text()
     return [tag for tag in wanted if f'"{tag}": ' in text]
