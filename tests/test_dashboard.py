@@ -125,16 +125,22 @@ def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
 
 def test_nothing_is_written_again_until_a_run_changes(study):
     def contents():
-        return {str(path): path.read_bytes() for path in (study / "comparison").rglob("*") if path.is_file()}
+        files = (path for path in (study / "comparison").rglob("events*"))
+        return {str(path): path.read_bytes() for path in files}
 
     write_comparison(study)
-    before = contents()
+    first = contents()
     write_comparison(study)
-    assert contents() == before
+    assert contents() == first
+    os.utime(study / "transpose-seed0" / "metrics.jsonl", (0, 0))  # written again, to the same length
+    write_comparison(study)
+    second = contents()
+    assert len(second) == len(first) == 3
+    assert not second.keys() & first.keys()
     run(study, "upsample", 3, 9.0)
     lines = write_comparison(study)
     assert lines == ["not in the bands: transpose, seed 3: no result"] == write_comparison(study)
-    assert contents().keys() & before.keys() == {str(study / "comparison" / "inputs.sha256")}
+    assert not contents().keys() & second.keys()
     assert scalars(study / "comparison" / "upsample")["frechet_distance/high"][0] == (10, 19)
 
 
@@ -397,7 +403,7 @@ def test_tensorboard_answers_the_question_of_a_study(study):
         ]
         means = {row["name"]: {m["name"]["tag"]: m["value"] for m in row["metricValues"]} for row in rows}
         assert means["upsample"][QUALITY] == pytest.approx(53)  # the mean of 2, 3 and 4, at step 50
-        (verdict,) = served.ask("text/text", run="comparison", tag="verdict")
+        (verdict,) = served.ask("text/text", run="comparison", tag="comparison/verdict")
         assert "Which is better?" in verdict["text"]
         assert "upsample against transpose is inconclusive" in verdict["text"]
         shown = served.ask("images/images", run="transpose-seed3", tag="samples", sample=0)
@@ -417,7 +423,7 @@ def test_a_tensorboard_that_is_open_shows_a_new_comparison_once(study):
         run(study, "upsample", 3, 9.0, images=())
         write_comparison(study, lambda found: {"curves": _png(found.directory)})
         served.until(lambda: points() == [(step, step + 9) for step in STEPS])
-        assert len(served.ask("text/text", run="comparison", tag="verdict")) == 1
+        assert len(served.ask("text/text", run="comparison", tag="comparison/verdict")) == 1
         served.until(lambda: len(served.ask("images/images", run="comparison", tag="report/curves", sample=0)) == 1)
         assert served.ends(signal.SIGTERM) == 0
 

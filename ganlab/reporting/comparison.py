@@ -36,10 +36,7 @@ COMPARISON = "comparison"
 BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
 _SPEED = "speed/images_per_second"
-_ALWAYS = (
-    "dataset.name",
-    "training.steps",
-)  # settings that say what the numbers are of, also where all arms share them
+_ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms share it
 
 Pictures = Callable[[Study], Mapping[str, bytes]]
 """The figures of a study as PNG files, by name."""
@@ -66,7 +63,7 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
     for arm in study.arms:
         replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
     lines = _missing(study, drawn, bands)
-    texts = [text_pb("verdict", _verdict(study, lines))]
+    texts = [text_pb("comparison/verdict", _verdict(study, lines))]
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
     _clear(folder, keep=names.values())
