@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from ganlab.choose import ConfigError
-from ganlab.dashboard import main
+from ganlab.dashboard import main, run_tensorboard
 from ganlab.reporting.comparison import band, common_tail, write_comparison
 from ganlab.reporting.judge import judge
 from ganlab.reporting.links import curves
@@ -451,3 +451,9 @@ def test_a_study_that_is_still_running_is_shown_all_the_same(study):
         assert served.lines[0].startswith(f"no comparison: {study} has no result.json")
         assert len(pins(served.curves)) == 4
         assert served.bands is None
+
+
+@pytest.mark.slow
+def test_a_tensorboard_that_cannot_start_says_why(study):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RuntimeError, match=r"status \d.*port"):
+        run_tensorboard(study, "127.0.0.1", taken.getsockname()[1], 1, pytest.fail)

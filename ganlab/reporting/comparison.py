@@ -78,7 +78,7 @@ def arm_names(arms: Sequence[Arm]) -> dict[str, str]:
     """
     trials = {arm.label: {_trial(run) for run in arm.runs.values()} for arm in arms}
     alone = [next(iter(found)) for found in trials.values() if len(found) == 1]
-    if len(alone) < len(arms) or len(set(alone)) < len(arms):
+    if len(set(alone)) < len(arms):
         return {label: re.sub(r"[^\w.,=+-]+", "_", label) for label in trials}
     tail = common_tail(alone)
     return {label: next(iter(found)).removesuffix(tail) for label, found in trials.items()}
