@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from conftest import ROOT
 from ganlab.choose import ConfigError
 from ganlab.dashboard import main, run_tensorboard
-from ganlab.reporting.comparison import band, common_tail, write_comparison
+from ganlab.reporting.comparison import common_tail, seed_bands, write_comparison
 from ganlab.reporting.judge import judge
 from ganlab.reporting.links import curves
 from ganlab.reporting.records import Records, image_pb, replace_events, trial_of
@@ -116,7 +116,7 @@ def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
         run(tmp_path, "transpose", seed, 1.0)
     run(tmp_path, "upsample", 2, 100.0, status="diverged", steps=(10, 20, 30))
     arm = next(arm for arm in judge(tmp_path).arms if arm.label == "upsample")
-    assert band(arm, "frechet_distance") == {20: (21, 21, 21), 30: (31, 31, 31)}
+    assert seed_bands(arm, ["frechet_distance"]) == {"frechet_distance": {20: (21, 21, 21), 30: (31, 31, 31)}}
     assert write_comparison(tmp_path) == [
         "not in the bands: transpose, seed 2: no result",
         "not in the bands: upsample, seed 2: diverged",

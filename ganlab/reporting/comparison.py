@@ -41,6 +41,9 @@ _ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms sh
 Pictures = Callable[[Study], Mapping[str, bytes]]
 """The figures of a study as PNG files, by name."""
 
+Band = Mapping[int, tuple[float, float, float]]
+"""Mean, lowest and highest of the seeds, by step."""
+
 
 def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list[str]:
     """Bring `comparison` of a study up to date, if its runs have changed since; what is missing in it, in lines.
@@ -58,7 +61,8 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
             _clear(folder, keep=())
         raise
     names = arm_names(study.arms)
-    bands = {arm.label: {end.metric: band(arm, end.metric) for end in study.endpoints} for arm in study.arms}
+    metrics = [end.metric for end in study.endpoints]
+    bands = {arm.label: seed_bands(arm, metrics) for arm in study.arms}
     drawn = [end for end in study.endpoints if any(len(bands[arm.label][end.metric]) > 1 for arm in study.arms)]
     for arm in study.arms:
         replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
@@ -93,21 +97,28 @@ def common_tail(trials: Sequence[str]) -> str:
     return "".join(reversed([parts[0] for parts in shared]))
 
 
-def band(arm: Arm, metric: str) -> dict[int, tuple[float, float, float]]:
-    """Mean, lowest and highest over the arm's finished runs, at each step at which all of them have the metric."""
-    curves = [_curve(run, f"metric/{metric}") for run in arm.runs.values() if run.status == "finished"]
+def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
+    """By metric, over the arm's finished runs, at each step at which all of them have it."""
+    runs = [_read(run) for run in arm.runs.values() if run.status == "finished"]
+    return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
+
+
+def _band(curves: Sequence[Mapping[int, float]]) -> Band:
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
     columns = {step: [curve[step] for curve in curves] for step in steps}
     return {step: (float(np.mean(values)), min(values), max(values)) for step, values in columns.items()}
 
 
-def _curve(run: RunResult, tag: str) -> dict[int, float]:
+def _curve(lines: Sequence[Mapping[str, float]], tag: str) -> dict[int, float]:
+    return {int(line["step"]): line[tag] for line in lines if math.isfinite(line.get(tag, math.nan))}
+
+
+def _read(run: RunResult) -> list[dict[str, float]]:
     assert run.path is not None  # read_result sets it
     path = run.path.with_name(METRICS)
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return {line["step"]: line[tag] for line in lines if math.isfinite(line.get(tag, math.nan))}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    except ValueError as error:
         raise ResultError(f"{path} is damaged ({error}); delete its run and give the command again") from None
 
 
@@ -133,7 +144,7 @@ def _clear(folder: Path, keep: Any) -> None:
         remove_events(folder)
 
 
-def _curves(arm: Arm, endpoints: Sequence[Endpoint], bands: Mapping[str, Any]) -> Iterator[tuple[int, Summary]]:
+def _curves(arm: Arm, endpoints: Sequence[Endpoint], bands: Mapping[str, Band]) -> Iterator[tuple[int, Summary]]:
     seeds = sum(run.status == "finished" for run in arm.runs.values())
     for end in endpoints:
         for place, (what, word) in enumerate(BAND.items()):
@@ -220,9 +231,15 @@ def _type(values: Sequence[Any]) -> Any:
     return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
 
 
-def _missing(study: Study, drawn: Sequence[Endpoint], bands: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _missing(study: Study, drawn: Sequence[Endpoint], bands: Mapping[str, Mapping[str, Band]]) -> list[str]:
     """What somebody could look for in vain, and why."""
-    lines = [f"not in the bands: {gap}" for gap in study.gaps]
+    seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
+    found = [
+        (arm, seed, arm.runs[seed].status if seed in arm.runs else "no result") for arm in study.arms for seed in seeds
+    ]
+    lines = [
+        f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
+    ]
     for end in study.stated:
         if end not in drawn:
             lines.append(f"no band for {end.metric}: its seeds do not share two steps at which it was measured")
