@@ -369,7 +369,7 @@ def test_tensorboard_answers_the_question_of_a_study(study):
             ("scalars", None, LATTICE),
             *(("images", f"defaultExperimentId/{arm}-seed0", "samples") for arm in VALUES),
         ]
-        assert served.bands == f"{served.address}#custom_scalars"
+        assert served.bands == f"{served.address}#custom_scalars&regexInput=%5Ecomparison/"
 
         tags = served.until(lambda: len(served.ask("scalars/tags")) == 9 and served.ask("scalars/tags"))
         assert tags["comparison/transpose"].keys() == {

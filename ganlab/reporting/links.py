@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from ganlab.choose import ConfigError
 from ganlab.config import Comparing
-from ganlab.reporting.comparison import common_tail
+from ganlab.reporting.comparison import COMPARISON, common_tail
 from ganlab.reporting.records import METRICS
 
 _MOST = 12  # grids side by side
@@ -49,8 +49,8 @@ def curves(address: str, directory: Path) -> str:
 
 
 def bands(address: str) -> str:
-    """The page of the seed bands."""
-    return f"{address}#custom_scalars"
+    """The page of the seed bands, with the arms' runs only: of more than 40 that page shows none."""
+    return f"{address}#custom_scalars&regexInput={quote(f'^{COMPARISON}/')}"
 
 
 def _arm(run: Path) -> str:
