@@ -10,15 +10,17 @@ TensorFlow is not imported: the messages and the record format are TensorBoard's
 # pyright: reportAttributeAccessIssue=false
 # (protobuf makes the classes of its messages when it is imported)
 
+import io
 import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import metadata as hparams_metadata
@@ -125,15 +127,7 @@ class Records:
 
         Its checksum is taken in Python, 0.1 s for every 100 kB of PNG: a grid now and then, not every step.
         """
-        content = grids.png(pixels)
-        height, width, _ = pixels.shape
-        summary = Summary()
-        summary.value.add(
-            tag=tag,
-            tensor=make_tensor_proto(np.array([str(width).encode(), str(height).encode(), content], dtype=object)),
-            metadata=image_metadata.create_summary_metadata(display_name=None, description=None),
-        )
-        self._write(step, summary=summary)
+        self._write(step, summary=image_pb(tag, grids.png(pixels)))
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Record a text for TensorBoard: tables and fenced code are shown, HTML and inline images are not."""
@@ -144,7 +138,7 @@ class Records:
 
         flat: `{dotted name: value}`, without the seed, of which a group would show one at random. None becomes
         the text "null"; TypeError for a list or any other type.
-        trial: the arm's name: runs with the same one are a row, which shows their mean.
+        trial: as `trial_of` has it: runs with the same one are a row, which shows their mean.
 
         Which metrics have a column is said once for a study, in a run of its own; said in every run, one run's
         `hparams_config` is taken for all, and hides the other arms.
@@ -164,8 +158,65 @@ class Records:
         self._write(0, summary=summary)
 
     def _write(self, step: int, **content: Any) -> None:
-        self._events.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
+        _append(self._events, step, **content)
         self._events.flush()  # so that a TensorBoard that is looking sees it
+
+
+def trial_of(directory: Path, seed: int) -> str:
+    """What a run is without its seed: the name of its folder less `-seed<k>`, which is a cell's name in a study.
+
+    Such a name holds every setting that was overridden, so arms never share one, whatever they differ in; a run in a
+    folder of its own is a trial of its own.
+    """
+    return directory.resolve().name.removesuffix(f"-seed{seed}")
+
+
+def image_pb(tag: str, png: bytes) -> Summary:
+    """A PNG file as TensorBoard's image plugin has it."""
+    width, height = Image.open(io.BytesIO(png)).size
+    summary = Summary()
+    summary.value.add(
+        tag=tag,
+        tensor=make_tensor_proto(np.array([str(width).encode(), str(height).encode(), png], dtype=object)),
+        metadata=image_metadata.create_summary_metadata(display_name=None, description=None),
+    )
+    return summary
+
+
+def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) -> None:
+    """Put summaries, each with its step, in the place of a folder's event files: all of them, or what was there stays.
+
+    A TensorBoard that is looking forgets what it had from the old files.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    old = [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]
+    # as in Records, but the time too: a folder that was emptied does not come back with an old name
+    number = max([int(time.time()), *(1 + int(path.name.split(".")[3]) for path in old)])
+    unfinished = directory / ".unfinished"
+    with unfinished.open("wb") as file:
+        events = RecordWriter(file)
+        _append(events, 0, file_version="brain.Event:2")
+        _append(events, 0, session_log=SessionLog(status=SessionLog.START))
+        for step, summary in summaries:
+            _append(events, step, summary=summary)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(directory / f"events.out.tfevents.{number:010}.ganlab")
+    for path in old:
+        path.unlink()
+    _sync(directory)
+
+
+def remove_events(directory: Path) -> None:
+    """Take a folder's event files away, and the folder if nothing else is in it."""
+    for path in [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]:
+        path.unlink()
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _append(events: RecordWriter, step: int, **content: Any) -> None:
+    events.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
 
 
 def _check(directory: Path, found: Mapping[str, Path], kept: Position) -> None:

@@ -95,7 +95,7 @@ def _train(
     from ganlab.nets.spectral import power_iteration
     from ganlab.reporting import grids
     from ganlab.reporting.progress import Progress
-    from ganlab.reporting.records import Records
+    from ganlab.reporting.records import Records, trial_of
     from ganlab.run.play import make_deal, make_game
     from ganlab.training import checkpoints
     from ganlab.training.loop import DivergedError, Event, fit, take_means
@@ -176,7 +176,7 @@ def _train(
             progress.say(f"going on from step {start}")
         else:
             records.text(0, "settings", _as_markdown(config))
-            records.hyperparameters(_hyperparameters(config), trial=config.generator.name)
+            records.hyperparameters(_hyperparameters(config), trial=trial_of(directory, config.seed))
             sample(0)
         profile = Profile(directory, training.profile)
         profile.turn(start)

@@ -1,0 +1,155 @@
+"""`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links that open on the answer."""
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+from ganlab.choose import ConfigError
+from ganlab.command import Parser, one_line
+
+PORT = 6006  # TensorBoard's own
+PATIENCE = 120  # seconds until it must answer
+
+
+def main() -> None:
+    """Read the command line; serve until Ctrl-C, or one line of error: status 2 for a wrong folder or port."""
+    parser = Parser(
+        prog="ganlab.dashboard",
+        description="TensorBoard on the runs under a folder. A study of several arms also gets bands over its seeds, "
+        "a table of its arms and its verdict, in DIR/comparison. Prints two links: the curves of all runs coloured by "
+        "arm, endpoints and samples pinned; and the bands. Ctrl-C ends it.",
+        epilog="Example: python -m ganlab.dashboard outputs/upsampling_digits",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or of a run")
+    parser.add_argument("--port", type=int, help=f"port to listen on; 0: any (default: the first free one from {PORT})")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
+    parser.add_argument("--no-serve", action="store_true", help="bring DIR/comparison up to date, and stop")
+    choices = parser.parse_args()
+    with one_line():
+        show(choices.directory, choices.host, choices.port, serve=not choices.no_serve)
+
+
+def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
+    """Bring the comparison up to date, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
+    from ganlab.reporting import links
+    from ganlab.reporting.comparison import COMPARISON, write_comparison
+    from ganlab.reporting.results import ResultError
+
+    if not directory.is_dir():
+        what = "is a file" if directory.exists() else "does not exist"
+        raise ConfigError(f"{directory} {what}; give the folder of a study or of a run")
+    directory = directory.resolve()
+    runs = links.find_runs(directory)
+    if not runs:
+        raise ConfigError(f"{directory} has no run; give the folder of a study or of a run")
+    compared = False
+    try:
+        for line in write_comparison(directory):  # pictures=...: the report's figures as PNG, by name
+            print(line, flush=True)
+        compared = True
+    except (ResultError, OSError) as error:  # a study that others own can still be looked at
+        if not serve:
+            raise
+        if runs != [directory]:
+            print(f"no comparison: {error}", flush=True)
+    if not serve:
+        print(f"up to date: {directory / COMPARISON}")
+        return
+
+    def ready(address: str) -> None:
+        print(f"curves:     {links.curves(address, directory)}")
+        if compared:
+            print(f"seed bands: {links.bands(address)}")
+        print("Ctrl-C ends it", flush=True)
+
+    run_tensorboard(directory, host, free_port(host, port), len(runs), ready)
+
+
+def free_port(host: str, asked: int | None) -> int:
+    """The port that was asked for, or the first free one from 6006 on; ConfigError where there is none."""
+    if asked is not None and not 0 <= asked <= 65535:
+        raise ConfigError(f"--port={asked} is no port; use 0 to 65535")
+    try:
+        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    except OSError as error:
+        raise ConfigError(f"--host={host} is no address ({error.strerror}); leave it out for this machine") from None
+    why = ""
+    for port in range(PORT, PORT + 100) if asked is None else [asked]:
+        with socket.socket(family) as probe:
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # as the server will: a closed one's port is free
+            try:
+                probe.bind((host, port))
+                return probe.getsockname()[1]
+            except OSError as error:
+                why = str(error.strerror).lower()
+    where = f"--host={host}" if asked is None else f"--host={host} --port={asked}"
+    raise ConfigError(f"{where} cannot be used ({why}); leave it out, or use another")
+
+
+def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; `ready` is told the address once TensorBoard answers there and lists the runs.
+
+    Raises RuntimeError with its own last words if it ends by itself.
+    """
+    line = [sys.executable, "-m", "tensorboard.main", "--logdir", str(directory), "--host", host, "--port", str(port)]
+    line += ["--samples_per_plugin", "images=9999,text=1000", "--window_title", directory.name]  # images=0 keeps none
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
+    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    address = f"http://{shown}:{port}/"
+    stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    with tempfile.TemporaryFile("w+") as words:
+        child = subprocess.Popen(line, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+        try:
+            _wait(child, address, runs)
+            if child.poll() is None:
+                ready(address)
+            child.wait()
+        except KeyboardInterrupt:
+            return
+        finally:
+            _end(child)
+            for number, handler in stops.items():
+                signal.signal(number, handler)
+        words.seek(0)
+        last = words.read().strip().splitlines()
+    raise RuntimeError(f"TensorBoard ended, status {child.returncode}: {last[-1] if last else 'without a word'}")
+
+
+def _wait(child: subprocess.Popen, address: str, runs: int) -> None:
+    """Until it answers and lists the runs, of which some may have nothing to show yet, or until it has ended."""
+    started, answered = time.monotonic(), math.inf
+    while child.poll() is None and time.monotonic() - answered < 5:
+        try:
+            with urlopen(f"{address}data/runs", timeout=10) as answer:
+                answered = min(answered, time.monotonic())
+                if len(json.load(answer)) >= runs:
+                    return
+        except OSError:
+            if time.monotonic() - started > PATIENCE:
+                raise RuntimeError(f"TensorBoard did not answer at {address} within {PATIENCE} s") from None
+        time.sleep(0.1)
+
+
+def _end(child: subprocess.Popen) -> None:
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""What TensorBoard lacks for a study: seed bands for each arm, one HParams table, the verdict, the report's figures.
+
+Written as runs of their own: `comparison` says what there is to see, `comparison/<arm>` holds an arm's bands.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (protobuf makes the classes of its messages when it is imported)
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from ganlab import __version__
+from ganlab.reporting.arms import Arm, as_typed
+from ganlab.reporting.judge import Endpoint, Study, judge
+from ganlab.reporting.records import METRICS, image_pb, remove_events, replace_events, trial_of
+from ganlab.reporting.results import ResultError, RunResult
+
+COMPARISON = "comparison"
+BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
+_DIGEST = "inputs.sha256"
+_SPEED = "speed/images_per_second"
+_ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms share it
+
+Pictures = Callable[[Study], Mapping[str, bytes]]
+"""The figures of a study as PNG files, by name."""
+
+Band = Mapping[int, tuple[float, float, float]]
+"""Mean, lowest and highest of the seeds, by step."""
+
+
+def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list[str]:
+    """Bring `comparison` of a study up to date, if its runs have changed since; what is missing in it, in lines.
+
+    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away.
+    """
+    folder = directory / COMPARISON
+    digest, noted = _digest(directory), folder / _DIGEST
+    if noted.exists() and noted.read_text().startswith(digest):
+        return noted.read_text().splitlines()[1:]
+    try:
+        study = judge(directory)
+    except ResultError:
+        if noted.exists():
+            _clear(folder, keep=())
+        raise
+    names = arm_names(study.arms)
+    metrics = [end.metric for end in study.endpoints]
+    bands = {arm.label: seed_bands(arm, metrics) for arm in study.arms}
+    drawn = [end for end in study.endpoints if any(len(bands[arm.label][end.metric]) > 1 for arm in study.arms)]
+    for arm in study.arms:
+        replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
+    lines = _missing(study, drawn, bands)
+    texts = [text_pb("comparison/verdict", _verdict(study, lines))]
+    images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
+    replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
+    _clear(folder, keep=names.values())
+    noted.write_text("\n".join([digest, *lines]) + "\n")
+    return lines
+
+
+def arm_names(arms: Sequence[Arm]) -> dict[str, str]:
+    """The name of an arm's run in `comparison`, by label: that of its cells, less what is the same in all names.
+
+    So its colour is that of its runs. Where folders are named otherwise, the label, in letters a path can have.
+    """
+    trials = {arm.label: {_trial(run) for run in arm.runs.values()} for arm in arms}
+    alone = [next(iter(found)) for found in trials.values() if len(found) == 1]
+    if len(set(alone)) < len(arms):
+        return {label: re.sub(r"[^\w.,=+-]+", "_", label) for label in trials}
+    tail = common_tail(alone)
+    return {label: next(iter(found)).removesuffix(tail) for label, found in trials.items()}
+
+
+def common_tail(trials: Sequence[str]) -> str:
+    """The `-name=value` parts in which all names of cells end: settings of the whole sweep."""
+    if len(trials) < 2:
+        return ""
+    cut = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # the last part first, without the first
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*cut, strict=False))
+    return "".join(reversed([parts[0] for parts in shared]))
+
+
+def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
+    """By metric, over the arm's finished runs, at each step at which all of them have it."""
+    runs = [_read(run) for run in arm.runs.values() if run.status == "finished"]
+    return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
+
+
+def _band(curves: Sequence[Mapping[int, float]]) -> Band:
+    steps = sorted(set.intersection(*map(set, curves))) if curves else []
+    columns = {step: [curve[step] for curve in curves] for step in steps}
+    return {step: (float(np.mean(values)), min(values), max(values)) for step, values in columns.items()}
+
+
+def _curve(lines: Sequence[Mapping[str, float]], tag: str) -> dict[int, float]:
+    return {int(line["step"]): line[tag] for line in lines if math.isfinite(line.get(tag, math.nan))}
+
+
+def _read(run: RunResult) -> list[dict[str, float]]:
+    assert run.path is not None  # read_result sets it
+    path = run.path.with_name(METRICS)
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    except ValueError as error:
+        raise ResultError(f"{path} is damaged ({error}); delete its run and give the command again") from None
+
+
+def _trial(run: RunResult) -> str:
+    assert run.path is not None
+    return trial_of(run.path.parent, run.seed)
+
+
+def _digest(directory: Path) -> str:
+    """Of everything that a comparison is made from, by size and time: runs are not read again to see it."""
+    found = [path for name in ("result.json", METRICS) for path in sorted(directory.rglob(name))]
+    inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+    return hashlib.sha256(json.dumps([__version__, inputs]).encode()).hexdigest()
+
+
+def _clear(folder: Path, keep: Any) -> None:
+    """Take away arms that are no longer there; all of it, where none is kept."""
+    kept = {folder / name for name in keep}
+    for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
+        remove_events(path)
+    if not kept:
+        (folder / _DIGEST).unlink()
+        remove_events(folder)
+
+
+def _curves(arm: Arm, endpoints: Sequence[Endpoint], bands: Mapping[str, Band]) -> Iterator[tuple[int, Summary]]:
+    seeds = sum(run.status == "finished" for run in arm.runs.values())
+    for end in endpoints:
+        for place, (what, word) in enumerate(BAND.items()):
+            for step, values in bands[end.metric].items():
+                yield step, scalar_pb(f"{end.metric}/{what}", values[place], f"{word} of {seeds} seeds; {_side(end)}")
+
+
+def _side(end: Endpoint) -> str:
+    if end.measure.scale == "size":
+        return "closer to 0 is better"
+    return "larger is better" if end.measure.larger_is_better else "smaller is better"
+
+
+def _title(end: Endpoint) -> str:
+    name = end.metric if end.title == end.metric else f"{end.title}: {end.metric}"
+    return f"{name} ({_side(end)})"
+
+
+def _layout(endpoints: Sequence[Endpoint]) -> Summary:
+    """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
+
+    def chart(end: Endpoint) -> Any:
+        mean, low, high = (f"{end.metric}/{what}" for what in BAND)
+        series = layout_pb2.MarginChartContent.Series(value=mean, lower=low, upper=high)
+        return layout_pb2.Chart(title=_title(end), margin=layout_pb2.MarginChartContent(series=[series]))
+
+    stated = [chart(end) for end in endpoints if end.title != end.metric]
+    others = [chart(end) for end in endpoints if end.title == end.metric]
+    what = "mean of the seeds, band from the lowest to the highest"
+    categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
+        layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
+        for title, charts, closed in (("Endpoints", stated, False), ("Other metrics", others, bool(stated)))
+        if charts
+    ]
+    content = layout_pb2.Layout(category=categories).SerializeToString()
+    summary = Summary()
+    summary.value.add(
+        tag=layout_metadata.CONFIG_SUMMARY_TAG,
+        tensor=make_tensor_proto(np.array(content, dtype=object)),
+        metadata=layout_metadata.create_summary_metadata(),
+    )
+    return summary
+
+
+def _table(study: Study) -> Summary:
+    """Which columns HParams shows: the endpoints, the speed, and the settings in which arms differ.
+
+    No setting has a domain: a value that is not in one hides its rows.
+    """
+    trees = [arm.settings for arm in study.arms]
+    keys = sorted(set().union(*trees))
+    differing = [key for key in keys if len({as_typed(tree[key]) if key in tree else None for tree in trees}) > 1]
+    hparams = [
+        api_pb2.HParamInfo(
+            name=key,
+            display_name=".".join(key.split(".")[-2:]),  # columns are narrow
+            type=_type([tree[key] for tree in trees if key in tree]),
+            differs=key in differing,
+        )
+        for key in [*differing, *(key for key in _ALWAYS if key in keys and key not in differing)]
+    ]
+    metrics = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title)
+        for tag, title in [
+            *((f"metric/{end.metric}", _title(end)) for end in study.stated or study.endpoints),
+            (_SPEED, "images per second"),
+        ]
+    ]
+    summary = Summary()
+    summary.value.add(
+        tag=hparams_metadata.EXPERIMENT_TAG,
+        tensor=hparams_metadata.NULL_TENSOR,
+        metadata=hparams_metadata.create_summary_metadata(
+            HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics))
+        ),
+    )
+    return summary
+
+
+def _type(values: Sequence[Any]) -> Any:
+    if all(isinstance(value, bool) for value in values):
+        return api_pb2.DATA_TYPE_BOOL
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
+
+
+def _missing(study: Study, drawn: Sequence[Endpoint], bands: Mapping[str, Mapping[str, Band]]) -> list[str]:
+    """What somebody could look for in vain, and why."""
+    seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
+    found = [
+        (arm, seed, arm.runs[seed].status if seed in arm.runs else "no result") for arm in study.arms for seed in seeds
+    ]
+    lines = [
+        f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
+    ]
+    for end in study.stated:
+        if end not in drawn:
+            lines.append(f"no band for {end.metric}: its seeds do not share two steps at which it was measured")
+            continue
+        for arm in study.arms:
+            if not bands[arm.label][end.metric]:
+                lines.append(
+                    f"no band of {arm.label} for {end.metric}: its seeds share no step at which it was measured"
+                )
+    trials = [{_trial(run) for run in arm.runs.values()} for arm in study.arms]
+    if any(len(found) > 1 for found in trials) or len(set.union(*trials)) < len(trials):
+        lines.append(
+            "the rows of HParams are not the arms: runs of one arm have folders of several names, or the reverse"
+        )
+    return lines
+
+
+def _verdict(study: Study, lines: Sequence[str]) -> str:
+    """The sentences of the study, as Markdown."""
+    parts = [f"# {study.plan.question}"] if study.plan.question else []
+    for end in study.stated or study.endpoints:
+        status = "primary" if end.primary else "exploratory"
+        parts.append(f"**{_title(end)}**, {status}")
+        parts.append("\n".join(f"- {judgement.sentence}" for judgement in study.judgements[end.metric]))
+    return "\n\n".join([*parts, *lines])

@@ -1,0 +1,80 @@
+"""Addresses that open TensorBoard on the answer: runs coloured by arm, the endpoints and the arms' samples pinned."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ganlab.choose import ConfigError
+from ganlab.config import Comparing
+from ganlab.reporting.comparison import COMPARISON, common_tail
+from ganlab.reporting.records import METRICS
+
+_MOST = 12  # grids side by side
+_LOSSES = ("loss/generator", "loss/discriminator")
+
+
+def find_runs(directory: Path) -> list[Path]:
+    """The folders of runs: those with records of their own."""
+    return sorted(path.parent for path in directory.rglob(METRICS))
+
+
+def curves(address: str, directory: Path) -> str:
+    """The page of all curves, without smoothing.
+
+    Of a single run: its losses, endpoints and samples pinned. Of more: runs coloured by arm, that is by folder less
+    `-seed<k>`; the endpoints pinned, and samples from the same seed of each arm, of the first twelve of them.
+    Raises ConfigError for a run's settings that cannot be read.
+    """
+    runs = find_runs(directory)
+    arms = _arms(directory, runs)
+    alone = len(runs) == 1
+    # where runs end well or badly, the first shown may lack what the others have
+    endpoints = next(filter(None, map(_endpoints, arms)), [])
+    cards: list[dict[str, Any]] = [
+        {"plugin": "scalars", "tag": tag} for tag in [*(_LOSSES if alone or not endpoints else ()), *endpoints]
+    ]
+    for run in arms[:_MOST]:
+        name = f"defaultExperimentId/{run.relative_to(directory)}"  # without the prefix the card is dropped
+        cards.append({"plugin": "images", "runId": name, "tag": "samples", "sample": 0})
+    query = {"smoothing": "0", "pinnedCards": json.dumps(cards, separators=(",", ":"))}
+    if not alone:
+        tail = re.escape(common_tail(sorted({_arm(run) for run in runs}))).replace("\\-", "-")
+        optional = f"(?:{tail})?" if tail else ""
+        query["runColorGroup"] = rf"regex:^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
+    return f"{address}?{urlencode(query, quote_via=quote)}#timeseries"
+
+
+def bands(address: str) -> str:
+    """The page of the seed bands, with the arms' runs only: of more than 40 that page shows none."""
+    return f"{address}#custom_scalars&regexInput={quote(f'^{COMPARISON}/')}"
+
+
+def _arm(run: Path) -> str:
+    return re.sub(r"-seed\d+$", "", run.name)
+
+
+def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
+    """A run of each arm, all with the same seed where there is one that all arms have."""
+    by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
+    for run in runs:
+        seed = re.search(r"-seed(\d+)$", run.name)
+        by_arm[run.with_name(_arm(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
+    shared = set.intersection(*map(set, by_arm.values()))
+    return [found[min(shared or found)] for found in by_arm.values()]
+
+
+def _endpoints(run: Path) -> list[str]:
+    """The tags of the metrics that the run is to be judged by, as far as it has them."""
+    config = run / "config.json"
+    try:
+        tree = json.loads(config.read_text()) if config.exists() else {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
+    plan = Comparing().model_dump() | tree.get("comparison", {})
+    wanted = [f"metric/{plan[title]}" for title in ("quality", "spectrum", "checkerboard")]
+    text = (run / METRICS).read_text()
+    return [tag for tag in wanted if f'"{tag}": ' in text]

@@ -1,0 +1,459 @@
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from ganlab.choose import ConfigError
+from ganlab.dashboard import main, run_tensorboard
+from ganlab.reporting.comparison import common_tail, seed_bands, write_comparison
+from ganlab.reporting.judge import judge
+from ganlab.reporting.links import curves
+from ganlab.reporting.records import Records, image_pb, replace_events, trial_of
+from ganlab.reporting.results import ResultError
+
+STEPS = range(10, 60, 10)
+VALUES = {"transpose": (1.0, 2.0, 6.0), "upsample": (2.0, 3.0, 4.0)}  # of frechet_distance at step 0, by seed
+QUALITY, LATTICE = "metric/frechet_distance", "metric/checkerboard_index_2"
+
+
+def tree(arm, seed, **plan):
+    """A plain tree in the form of a run's settings; transpose and upsample differ in the generator only."""
+    kernel = {"kernel_size": 4, "init": "matched"} if arm == "transpose" else {"kernel_size": 3, "fused": True}
+    return {
+        "seed": seed,
+        "study": "tiny",
+        "generator": {"name": arm, "upsampling": {"name": arm} | kernel},
+        "training": {"steps": 50, "batch_size": 64},
+        "comparison": {"question": "Which is better?"} | plan,
+    }
+
+
+def run(directory, arm, seed, value, status="finished", steps=STEPS, images=(0,), name="{arm}-seed{seed}", config=None):
+    folder = directory / name.format(arm=arm, seed=seed)
+    config = config or tree(arm, seed)
+    with Records(folder) as records:
+        flat = {f"generator.upsampling.{key}": each for key, each in config["generator"]["upsampling"].items()}
+        flat |= {"generator.name": arm, "training.steps": 50}
+        records.hyperparameters(flat, trial_of(folder, seed))
+        for step in images:
+            records.image(step, "samples", np.full((8, 8, 1), step, np.uint8))
+        for step in steps:
+            numbers = {"loss/generator": 1.0, "speed/images_per_second": 1000.0 + seed}
+            metrics = {QUALITY: value + step, LATTICE: value / 10 - step}
+            records.scalars(step, 64 * step, step / 10, numbers | metrics)
+        records.finished(ok=status == "finished")
+    (folder / "config.json").write_text(json.dumps(config))
+    ended = {"frechet_distance": value + 50, "checkerboard_index_2": value / 10 - 50} if status == "finished" else {}
+    result = {"status": status, "variant": arm, "seed": seed, "config": config, "metrics": ended}
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path):
+    directory = tmp_path / "tiny"
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            run(directory, arm, seed, value)
+    return directory
+
+
+@pytest.fixture
+def dashboard(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dashboard", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def scalars(folder):
+    """All that TensorBoard reads there: {tag: [(step, value), ...]}."""
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    found = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+    return {
+        tag: [(event.step, make_ndarray(event.tensor_proto)) for event in found.Tensors(tag)]
+        for tag in found.Tags()["tensors"]
+    }
+
+
+# --- what is written ------------------------------------------------------------------------------------------------
+
+
+def test_a_band_is_the_mean_the_lowest_and_the_highest_of_the_seeds(study):
+    assert write_comparison(study) == []
+    read = scalars(study / "comparison" / "transpose")
+    assert read["frechet_distance/mean"] == [(step, step + 3) for step in STEPS]
+    assert read["frechet_distance/low"] == [(step, step + 1) for step in STEPS]
+    assert read["frechet_distance/high"] == [(step, step + 6) for step in STEPS]
+    assert {tag.rpartition("/")[0] for tag in read} == {"frechet_distance", "checkerboard_index_2"}
+
+
+def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
+    for seed, steps in enumerate([(10, 20, 30), (20, 30, 40)]):
+        run(tmp_path, "upsample", seed, 1.0, steps=steps)
+        run(tmp_path, "transpose", seed, 1.0)
+    run(tmp_path, "upsample", 2, 100.0, status="diverged", steps=(10, 20, 30))
+    arm = next(arm for arm in judge(tmp_path).arms if arm.label == "upsample")
+    assert seed_bands(arm, ["frechet_distance"]) == {"frechet_distance": {20: (21, 21, 21), 30: (31, 31, 31)}}
+    assert write_comparison(tmp_path) == [
+        "not in the bands: transpose, seed 2: no result",
+        "not in the bands: upsample, seed 2: diverged",
+    ]
+
+
+def test_nothing_is_written_again_until_a_run_changes(study):
+    def contents():
+        files = (path for path in (study / "comparison").rglob("events*"))
+        return {str(path): path.read_bytes() for path in files}
+
+    write_comparison(study)
+    first = contents()
+    write_comparison(study)
+    assert contents() == first
+    os.utime(study / "transpose-seed0" / "metrics.jsonl", (0, 0))  # written again, to the same length
+    write_comparison(study)
+    second = contents()
+    assert len(second) == len(first) == 3
+    assert not second.keys() & first.keys()
+    run(study, "upsample", 3, 9.0)
+    lines = write_comparison(study)
+    assert lines == ["not in the bands: transpose, seed 3: no result"] == write_comparison(study)
+    assert not contents().keys() & second.keys()
+    assert scalars(study / "comparison" / "upsample")["frechet_distance/high"][0] == (10, 19)
+
+
+def test_a_reader_that_is_already_looking_sees_no_step_twice(study):
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+    write_comparison(study)
+    looking = EventAccumulator(str(study / "comparison" / "upsample")).Reload()
+    run(study, "upsample", 3, 9.0)
+    write_comparison(study)
+    assert [event.step for event in looking.Reload().Tensors("frechet_distance/high")] == list(STEPS)
+
+
+def test_arms_that_share_a_generator_are_rows_of_their_own(tmp_path):
+    for kernel in (3, 5):
+        for seed in (0, 1):
+            config = tree("transpose", seed)
+            config["generator"]["upsampling"] = {"name": "transpose", "kernel_size": kernel}
+            name = f"generator.kernel_size={kernel}-training.steps=50-seed{{seed}}"
+            run(tmp_path, "transpose", seed, kernel, name=name, config=config)
+    assert write_comparison(tmp_path) == []
+    arms = {path.name for path in (tmp_path / "comparison").iterdir() if path.is_dir()}
+    assert arms == {"generator.kernel_size=3", "generator.kernel_size=5"}
+
+
+def test_folders_that_say_nothing_are_noticed(tmp_path):
+    for number, (arm, seed) in enumerate((arm, seed) for arm in VALUES for seed in (0, 1)):
+        run(tmp_path, arm, seed, 1.0, name=f"{number:03d}")
+    (line,) = write_comparison(tmp_path)
+    assert line.startswith("the rows of HParams are not the arms")
+    assert {path.name for path in (tmp_path / "comparison").iterdir() if path.is_dir()} == set(VALUES)
+
+
+def test_a_comparison_that_no_longer_holds_is_taken_away(study):
+    write_comparison(study)
+    for path in study.glob("upsample-*/result.json"):
+        path.unlink()
+    with pytest.raises(ResultError, match="one arm only"):
+        write_comparison(study)
+    assert not (study / "comparison").exists()
+
+
+def test_the_figures_of_a_report_are_images(study):
+    pixels = image_pb("x", _png(study)).value[0].tensor.string_val
+    assert pixels[:2] == [b"8", b"8"]
+    write_comparison(study, lambda found: {"curves": _png(found.directory)})
+    assert scalars(study / "comparison")["report/curves"][0][1][2] == _png(study)
+
+
+def _png(directory):
+    from ganlab.reporting.grids import png
+
+    return png(np.full((8, 8, 3), len(directory.name), np.uint8))
+
+
+def test_events_are_replaced_whole_or_not_at_all(tmp_path):
+    replace_events(tmp_path, [])
+    before = sorted(tmp_path.glob("events*"))
+
+    def broken():
+        yield 0, image_pb("x", _png(tmp_path))
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        replace_events(tmp_path, broken())
+    assert sorted(tmp_path.glob("*tfevents*")) == before
+
+
+@given(
+    st.lists(st.sampled_from(["a", "transpose", "x=1e-3"]), min_size=2, unique=True), st.sampled_from(["", "-b.c=2"])
+)
+def test_what_all_cells_end_in_is_no_part_of_an_arm(arms, tail):
+    assert common_tail([arm + tail for arm in arms]) == tail
+
+
+def test_a_trial_is_the_cell_without_its_seed(tmp_path):
+    assert trial_of(tmp_path / "transpose-training.lr=1e-3-seed12", 12) == "transpose-training.lr=1e-3"
+    assert trial_of(tmp_path / "14-03-22", 0) == "14-03-22"
+
+
+# --- the command line -----------------------------------------------------------------------------------------------
+
+
+def test_only_the_comparison_is_written_where_that_is_asked_and_without_tensorflow(study):
+    program = "import sys; from ganlab.dashboard import main; main(); assert 'tensorflow' not in sys.modules"
+    line = [sys.executable, "-W", "error", "-c", program, str(study), "--no-serve"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"up to date: {study / 'comparison'}\n", "")
+    assert (study / "comparison" / "upsample").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nowhere"], "nowhere does not exist; give the folder"),
+        (["{study}/transpose-seed0/result.json"], "is a file; give the folder"),
+        (["{empty}"], "has no run; give the folder"),
+        (["{damaged}", "--no-serve"], "result.json is damaged"),
+        (["{study}/transpose-seed0", "--no-serve"], "has one arm only"),
+        (["{study}", "--port", "{taken}"], "cannot be used (address already in use); leave it out"),
+        (["{study}", "--port", "70000"], "--port=70000 is no port; use 0 to 65535"),
+        (["{study}", "--host", "no.such.host.invalid"], "--host=no.such.host.invalid is no address"),
+        (["{study}", "--prot", "1"], "unrecognized arguments: --prot"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(study, tmp_path, dashboard, arguments, why):
+    (tmp_path / "empty").mkdir()
+    damaged = run(tmp_path / "damaged", "upsample", 0, 1.0)
+    (damaged / "result.json").write_text("{")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        words = {"study": study, "empty": tmp_path / "empty", "damaged": damaged, "taken": server.getsockname()[1]}
+        status, out, err = dashboard(*(each.format(**words) for each in arguments))
+    assert (status, out) == (2, "")
+    assert why in err
+    assert err.count("\n") == 1
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+def query(directory):
+    return {key: values[0] for key, values in parse_qs(urlsplit(curves("http://x/", directory)).query).items()}
+
+
+def pins(found):
+    return [(card["plugin"], card.get("runId"), card["tag"]) for card in json.loads(found["pinnedCards"])]
+
+
+def test_settings_of_the_whole_sweep_do_not_part_an_arm_from_its_band(tmp_path):
+    tail = "-training.steps=50"
+    for arm in VALUES:
+        for seed in (0, 1):
+            run(tmp_path, arm, seed, 1.0, name=f"{{arm}}{tail}-seed{{seed}}")
+    write_comparison(tmp_path)
+    grouped = re.compile(query(tmp_path)["runColorGroup"].removeprefix("regex:"))
+    runs = [str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("events*")]
+    colours = {name: grouped.match(name)[1] for name in runs if name != "comparison"}
+    assert {name for name, colour in colours.items() if colour == "upsample"} == {
+        "comparison/upsample", f"upsample{tail}-seed0", f"upsample{tail}-seed1"
+    }  # fmt: skip
+    assert len(set(colours.values())) == 2
+
+
+def test_samples_are_of_a_seed_that_all_arms_have(study):
+    shutil.rmtree(study / "upsample-seed0")
+    images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
+    assert images == [f"defaultExperimentId/{arm}-seed1" for arm in VALUES]
+
+
+def test_endpoints_are_those_of_the_study_and_losses_where_it_has_none(tmp_path):
+    run(tmp_path, "upsample", 0, 1.0, config=tree("upsample", 0, quality="coverage", checkerboard=None))
+    run(tmp_path, "transpose", 0, 1.0, config=tree("transpose", 0, quality="coverage", checkerboard=None))
+    scalars = [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"]
+    assert scalars == ["loss/generator", "loss/discriminator"]  # no run has a coverage or a spectrum
+
+
+def test_settings_that_cannot_be_read_are_named(study):
+    (study / "transpose-seed0" / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"transpose-seed0/config.json cannot be read"):
+        query(study)
+
+
+# --- a real TensorBoard ---------------------------------------------------------------------------------------------
+
+
+class Served:
+    """The command, with what it says and what its TensorBoard answers."""
+
+    def __init__(self, directory):
+        line = [sys.executable, "-m", "ganlab.dashboard", str(directory), "--port", "0"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(
+            line, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.lines = []
+        while not self.lines or not self.lines[-1].startswith("Ctrl-C"):
+            line = self.process.stdout.readline()
+            assert line, self.process.stderr.read()
+            self.lines.append(line.rstrip("\n"))
+        links = {name: line.split()[-1] for line in self.lines for name in ("curves", "bands") if f"{name}:" in line}
+        self.curves = {key: values[0] for key, values in parse_qs(urlsplit(links["curves"]).query).items()}
+        self.bands = links.get("bands")
+        self.address = links["curves"].partition("?")[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.communicate(timeout=30)
+
+    def ask(self, path, **query):
+        with urlopen(f"{self.address}data/plugin/{path}?{urlencode(query)}", timeout=30) as answer:
+            return json.load(answer)
+
+    def until(self, look):
+        deadline = time.monotonic() + 60
+        while not (found := look()):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        return found
+
+    def ends(self, number):
+        """The exit status after a signal; nobody listens any more, and nothing was said."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        assert (out, err) == ("", "")
+        with pytest.raises(OSError, match="refused"):
+            urlopen(self.address, timeout=5)
+        return self.process.returncode
+
+
+def test_tensorboard_answers_the_question_of_a_study(study):
+    run(study, "transpose", 3, 5.0, images=range(0, 100, 2))
+    with Served(study) as served:
+        assert served.lines[0] == "not in the bands: upsample, seed 3: no result"
+        assert served.curves["smoothing"] == "0"
+        grouped = re.compile(served.curves["runColorGroup"].removeprefix("regex:"))
+        names = [f"comparison/{arm}" for arm in VALUES] + [f"{arm}-seed{seed}" for arm in VALUES for seed in (0, 11)]
+        assert {name: grouped.match(name)[1] for name in names} == {
+            name: "upsample" if "upsample" in name else "transpose" for name in names
+        }
+        assert pins(served.curves) == [
+            ("scalars", None, QUALITY),
+            ("scalars", None, LATTICE),
+            *(("images", f"defaultExperimentId/{arm}-seed0", "samples") for arm in VALUES),
+        ]
+        assert served.bands == f"{served.address}#custom_scalars&regexInput=%5Ecomparison/"
+
+        tags = served.until(lambda: len(served.ask("scalars/tags")) == 9 and served.ask("scalars/tags"))
+        assert tags["comparison/transpose"].keys() == {
+            f"{metric}/{what}"
+            for metric in ("frechet_distance", "checkerboard_index_2")
+            for what in ("mean", "low", "high")
+        }
+        (endpoints,) = served.ask("custom_scalars/layout")["category"]
+        assert [(chart["title"], chart["margin"]["series"]) for chart in reversed(endpoints["chart"])] == [
+            (title, [{"value": f"{name}/mean", "lower": f"{name}/low", "upper": f"{name}/high"}])
+            for title, name in [
+                ("quality: frechet_distance (smaller is better)", "frechet_distance"),
+                ("checkerboard: checkerboard_index_2 (closer to 0 is better)", "checkerboard_index_2"),
+            ]
+        ]  # fmt: skip
+        wanted = {"startIndex": 0, "sliceSize": 9, "allowedStatuses": ["STATUS_SUCCESS"], "includeMetrics": True}
+        rows = served.ask("hparams/session_groups", request=json.dumps(wanted))["sessionGroups"]
+        assert {row["name"]: sorted(session["name"] for session in row["sessions"]) for row in rows} == {
+            "transpose": [f"transpose-seed{seed}" for seed in range(4)],
+            "upsample": [f"upsample-seed{seed}" for seed in range(3)],
+        }
+        columns = served.ask("hparams/experiment", request="{}")
+        assert {info["name"] for info in columns["hparamInfos"]} == {
+            "generator.name", "generator.upsampling.name", "generator.upsampling.kernel_size",
+            "generator.upsampling.fused", "generator.upsampling.init", "training.steps",
+        }  # fmt: skip
+        assert [(info["name"]["tag"], info["displayName"]) for info in columns["metricInfos"]] == [
+            (QUALITY, "quality: frechet_distance (smaller is better)"),
+            (LATTICE, "checkerboard: checkerboard_index_2 (closer to 0 is better)"),
+            ("speed/images_per_second", "images per second"),
+        ]
+        means = {row["name"]: {m["name"]["tag"]: m["value"] for m in row["metricValues"]} for row in rows}
+        assert means["upsample"][QUALITY] == pytest.approx(53)  # the mean of 2, 3 and 4, at step 50
+        (verdict,) = served.ask("text/text", run="comparison", tag="comparison/verdict")
+        assert "Which is better?" in verdict["text"]
+        assert "upsample against transpose is inconclusive" in verdict["text"]
+        shown = served.ask("images/images", run="transpose-seed3", tag="samples", sample=0)
+        assert [entry["step"] for entry in shown] == list(range(0, 100, 2))
+        assert served.ends(signal.SIGINT) == 0
+
+
+@pytest.mark.slow
+def test_a_tensorboard_that_is_open_shows_a_new_comparison_once(study):
+    with Served(study) as served:
+
+        def points():
+            found = served.ask("scalars/scalars", run="comparison/upsample", tag="frechet_distance/high")
+            return [(step, value) for _, step, value in found]
+
+        served.until(lambda: points() == [(step, step + 4) for step in STEPS])
+        run(study, "upsample", 3, 9.0, images=())
+        write_comparison(study, lambda found: {"curves": _png(found.directory)})
+        served.until(lambda: points() == [(step, step + 9) for step in STEPS])
+        assert len(served.ask("text/text", run="comparison", tag="comparison/verdict")) == 1
+        served.until(lambda: len(served.ask("images/images", run="comparison", tag="report/curves", sample=0)) == 1)
+        assert served.ends(signal.SIGTERM) == 0
+
+
+@pytest.mark.slow
+def test_one_run_shows_its_losses_metrics_and_samples(study):
+    with Served(study / "upsample-seed1") as served:
+        assert pins(served.curves) == [
+            ("scalars", None, "loss/generator"),
+            ("scalars", None, "loss/discriminator"),
+            ("scalars", None, QUALITY),
+            ("scalars", None, LATTICE),
+            ("images", "defaultExperimentId/.", "samples"),
+        ]
+        assert "runColorGroup" not in served.curves
+        assert served.bands is None
+        assert len(served.lines) == 2
+
+
+@pytest.mark.slow
+def test_a_study_that_is_still_running_is_shown_all_the_same(study):
+    for path in study.glob("*/result.json"):
+        path.unlink()
+    with Served(study) as served:
+        assert served.lines[0].startswith(f"no comparison: {study} has no result.json")
+        assert len(pins(served.curves)) == 4
+        assert served.bands is None
+
+
+@pytest.mark.slow
+def test_a_tensorboard_that_cannot_start_says_why(study):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RuntimeError, match=r"status \d.*port"):
+        run_tensorboard(study, "127.0.0.1", taken.getsockname()[1], 1, pytest.fail)
