@@ -1,5 +1,6 @@
 """The settings of a discriminator: its body, how it makes maps smaller, and what holds its slope."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from ganlab.config.generator import Init
 class _Body(Settings):
     """What every discriminator takes."""
 
-    filters: Annotated[tuple[Count, ...], Field(min_length=1)]
+    filters: Annotated[tuple[Count, ...], Field(min_length=1)] | None
     kernel_size: Kernel
     stride: Annotated[int, Field(ge=1, le=8)]
     downsampling: Literal["strided", "pool", "blur"]
@@ -19,6 +20,13 @@ class _Body(Settings):
     minibatch_std: Annotated[int, Field(ge=0)]
     slope: Annotated[float, Field(ge=0, le=1)]
     init: Init
+
+    def widths(self, height: int, width: int) -> tuple[int, ...]:
+        """Channels of each step for images of this size: `filters`, or 32, 64, ... to 256, while 2 pixels are left."""
+        if self.filters is not None:
+            return self.filters
+        steps = max(1, int(math.log(min(height, width), max(self.stride, 2)) + 1e-9) - 1)
+        return tuple(min(32 * 2**step, 256) for step in range(steps))
 
     def check(self, batch_size: int) -> None:
         """Raise ValueError where a batch does not come apart into the groups of `minibatch_std`."""

@@ -24,7 +24,7 @@ def build_conv(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, cla
     With `classes`, the inputs are [images, one-hot classes [B,classes]].
     """
     inputs = maps = keras.Input(image_shape, name="images")
-    for number, filters in enumerate(settings.filters, start=1):
+    for number, filters in enumerate(settings.widths(*image_shape[:2]), start=1):
         batch = settings.normalization == "batch" and number > 1
         maps = _convolve(settings, maps, filters, seed_of, f"conv{number}", stride=settings.stride, use_bias=not batch)
         if batch:
@@ -49,7 +49,7 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
 
     inputs = maps = keras.Input(image_shape, name="images")
     bias_counts = settings.normalization != "batch"
-    for number, filters in enumerate(settings.filters, start=1):
+    for number, filters in enumerate(settings.widths(*image_shape[:2]), start=1):
         first = number == 1
         inner = maps if first else activate(maps, f"{number}a")
         inner = _convolve(settings, inner, filters if first else maps.shape[-1], seed_of, f"conv{number}a",

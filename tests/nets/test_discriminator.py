@@ -157,3 +157,20 @@ def test_batch_normalisation_comes_without_a_bias_in_front(settings):
     paths = {weight.path for net in (gan.generator, gan.discriminator) for weight in net.weights}
     assert {"stage1/bias", "conv2/bias"}.isdisjoint(paths)
     assert {"base/bias", "stage2/bias", "conv1/bias", "norm2/beta"} <= paths
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_without_filters_a_discriminator_sees_the_whole_image(settings, body):
+    def widths(size, *overrides):
+        config = settings(f"discriminator={body}", "penalty=none", *overrides).discriminator
+        model = DISCRIMINATORS[body](config, (*size, 1), lambda name: len(name))
+        last = "activation_last" if body == "residual" else f"activation{len(config.widths(*size))}"
+        return config.widths(*size), tuple(model.get_layer(last).output.shape[1:3])
+
+    assert widths((8, 8)) == ((32, 64), (2, 2))
+    assert widths((28, 28)) == ((32, 64, 128), (4, 4))
+    assert widths((32, 64)) == ((32, 64, 128, 256), (2, 4))
+    assert widths((64, 64))[0] == (32, 64, 128, 256, 256)
+    assert widths((2, 2))[0] == (32,)
+    assert widths((27, 27), "discriminator.stride=3") == ((32, 64), (3, 3))
+    assert widths((64, 64), "discriminator.filters=[5]")[0] == (5,)
