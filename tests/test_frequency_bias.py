@@ -62,9 +62,9 @@ def test_the_peak_is_that_of_the_stride_two_lattice(testbed):
     assert testbed.nyquist_peak(noise) == pytest.approx(1, abs=0.1)
     repeated = noise[:, :16, :16].repeat(2, axis=1).repeat(2, axis=2)
     assert testbed.nyquist_peak(repeated) < 1e-12
-    constant = np.zeros((1, 32, 32, 1))
-    constant[:, ::2, ::2] = 1  # zeros between: all its power at the mean and the three bins, none elsewhere
-    assert testbed.nyquist_peak(constant) == pytest.approx(testbed.high_band().sum() / 3)
+    for row, column in ((16, 0), (0, 16), (16, 16)):  # all power in one bin of three
+        assert testbed.nyquist_peak(waves(row, column)) == pytest.approx(testbed.high_band().sum() / 3)
+    assert testbed.nyquist_peak(waves(16, 4)) < 1e-12
 
 
 def test_arms_differ_in_their_operator_alone(testbed):
@@ -114,7 +114,7 @@ def test_operators_learn_high_frequencies_in_schwarz_order(testbed):
     for arm in ("bilinear", "nearest", "zeros", "shuffle"):
         run = testbed.learn(arm, seed=10, steps=400)
         half[arm], end[arm], low[arm] = run["high"][run["steps"].index(200)], run["high"][-1], run["low"][-1]
-    assert half["bilinear"] > 1.05 * half["nearest"] and half["nearest"] > 1.5 * half["zeros"], half
+    assert half["bilinear"] > 1.02 * half["nearest"] and half["nearest"] > 1.5 * half["zeros"], half
     assert end["bilinear"] > 0.7 and end["bilinear"] > 1.2 * end["nearest"], end
     assert end["zeros"] < 0.15 and end["shuffle"] < 0.05, end
     assert max(low.values()) < 0.06, low
