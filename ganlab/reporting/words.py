@@ -1,6 +1,7 @@
 """A study in words: one sentence that answers its question, and numbers as people read them."""
 
 import math
+import re
 from typing import get_args
 
 import numpy as np
@@ -28,7 +29,7 @@ def answer(study: Study) -> str:
     for endpoint in leading(study):
         places.setdefault(standing(study, endpoint), []).append(named(endpoint))
     parts = [f"{found} in {listed(names)}" for found, names in places.items()]
-    return f"Against {study.reference.label}, {'; '.join(parts)}."
+    return f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}."
 
 
 def named(endpoint: Endpoint) -> str:
@@ -38,15 +39,21 @@ def named(endpoint: Endpoint) -> str:
 
 def standing(study: Study, endpoint: Endpoint) -> str:
     """How the arms stand in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
-    judgements = study.judgements[endpoint.metric]
+    judgements, short = study.judgements[endpoint.metric], short_labels(study)
     parts = []
     for verdict in _ORDER:
-        arms = [judgement.arm for judgement in judgements if judgement.verdict == verdict]
+        arms = [short[judgement.arm] for judgement in judgements if judgement.verdict == verdict]
         if arms and len(arms) == len(judgements) > 2:
             return f"all {len(arms)} arms are {verdict}"
         if arms:
             parts.append(f"{listed(arms)} {'is' if len(arms) == 1 else 'are'} {verdict}")
     return listed(parts, ", ")
+
+
+def short_labels(study: Study) -> dict[str, str]:
+    """Labels of arms for figures and headings: settings without where they stand, if that tells the arms apart."""
+    short = {arm.label: re.sub(r"(?<= )[\w.]+\.(\w+)=", r"\1=", arm.label) for arm in study.arms}
+    return short if len(set(short.values())) == len(short) else {label: label for label in short}
 
 
 def listed(names: list[str], last: str = " and ") -> str:

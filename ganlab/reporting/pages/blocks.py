@@ -35,11 +35,12 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """The first column says what a row is about."""
+    """The first column says what a row is about. words: the others hold words, which may wrap, not numbers."""
 
     kind: ClassVar[str] = "table"
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: bool = False
 
 
 @dataclass(frozen=True)

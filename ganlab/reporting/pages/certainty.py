@@ -21,7 +21,7 @@ _ENOUGH = math.ceil(1 - math.log2(1 - LEVEL))  # pairs for which 2 / 2^n <= alph
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, most pressing first."""
-    said = [*_few_pairs(study), *_wide(study), *_unfinished(study), *_unplanned(study)]
+    said = [*_few_pairs(study), *_open(study), *_unfinished(study), *_unplanned(study)]
     said += [
         f"No margin was stated for {endpoint.metric}, so that nothing can be equivalent in it: set comparison.margins."
         for endpoint in leading(study)
@@ -42,8 +42,8 @@ def _few_pairs(study: Study) -> list[str]:
     return [f"With {min(runs)} pairs no p value can reach {alpha}: {_ENOUGH} seeds are the least, 10 are usual."]
 
 
-def _wide(study: Study) -> list[str]:
-    """Inconclusive comparisons whose interval is wider than what is negligible."""
+def _open(study: Study) -> list[str]:
+    """Inconclusive comparisons, and with how many pairs they would not be."""
     said = []
     for endpoint in leading(study):
         for each in study.judgements[endpoint.metric]:
@@ -51,27 +51,27 @@ def _wide(study: Study) -> list[str]:
                 continue
             power = seeds_for_power(each)
             found = f"an effect as large as the one seen is found with about {power} pairs" if power else ""
-            needed = _pairs_for_margin(each)
-            narrow = f"its interval is as narrow as the margin with about {needed} pairs" if needed else ""
-            if found or narrow:
-                more = "; ".join(filter(None, [found, narrow]))
+            needed = _pairs_to_decide(each)
+            decided = f"about {needed} pairs would decide, if mean and spread stayed as they are" if needed else ""
+            if found or decided:
+                more = "; ".join(filter(None, [found, decided]))
                 said.append(f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs: {more}.")
     return said
 
 
-def _pairs_for_margin(judgement: Judgement) -> int | None:
-    """Pairs with which the interval would reach one margin to each side, the spread staying; None if it does now."""
+def _pairs_to_decide(judgement: Judgement) -> int | None:
+    """Pairs that would decide if mean and spread stayed as they are, up to 1000; None if more or already enough."""
     endpoint, c = judgement.endpoint, judgement.comparison
-    if endpoint.margin is None:
-        return None
-    margin = math.log1p(endpoint.margin) if endpoint.measure.scale == "ratio" else endpoint.margin
+    margin = endpoint.margin or 0.0
+    if endpoint.measure.scale == "ratio":
+        margin = math.log1p(margin)
     sd = (c.high - c.low) / 2 * math.sqrt(c.runs) / float(stdtrit(c.runs - 1, (1 + LEVEL) / 2))
-    if (c.high - c.low) / 2 <= margin:
-        return None
-    pairs = c.runs
-    while pairs < 1000 and float(stdtrit(pairs - 1, (1 + LEVEL) / 2)) * sd / math.sqrt(pairs) > margin:
-        pairs += 1
-    return pairs if pairs < 1000 else None
+    for pairs in range(max(_ENOUGH, c.runs + 1), 1001):
+        error = sd / math.sqrt(pairs)
+        inside = abs(c.mean) + float(stdtrit(pairs - 1, LEVEL)) * error < margin
+        if inside or abs(c.mean) > float(stdtrit(pairs - 1, (1 + LEVEL) / 2)) * error:
+            return pairs
+    return None
 
 
 def _unfinished(study: Study) -> list[str]:
@@ -114,14 +114,14 @@ def protocol(study: Study) -> tuple[Block, ...]:
     rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
     ends = sorted({datetime.fromtimestamp(run.path.stat().st_mtime).date().isoformat() for run in runs if run.path})
     rows.append(("results written", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not known"))
-    return Table(("what", "how"), tuple(rows)), *_settings(study)
+    return Table(("what", "how"), tuple(rows), words=True), *_settings(study)
 
 
 def _settings(study: Study) -> list[Block]:
     trees = [arm.settings for arm in study.arms]
     keys = sorted(set().union(*trees))
     shared = [key for key in keys if all(key in tree and tree[key] == trees[0].get(key) for tree in trees)]
-    same = Table(("setting", "value"), tuple((key, _setting(key, trees[0][key])) for key in shared))
+    same = Table(("setting", "value"), tuple((key, _setting(key, trees[0][key])) for key in shared), words=True)
     own = [key for key in keys if key not in shared]
     rows = tuple(
         (arm.label, *(_setting(key, arm.settings[key]) if key in arm.settings else "–" for key in own))
@@ -157,7 +157,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("measures notice faults in real images", False, "experiments/metrics, not part of a study"),
     ]
     rows = tuple((what, "yes" if yes else "no", where) for what, yes, where in known)
-    return (Table(("what", "here", "where"), rows),)
+    return (Table(("what", "here", "where"), rows, words=True),)
 
 
 def _repeats(study: Study) -> bool:

@@ -144,13 +144,16 @@ def _values_table(study: Study, metric: str) -> Table:
 def _others(study: Study) -> tuple[Block, ...]:
     """Exploratory metrics, folded; and those that are shown only."""
     others = [endpoint for endpoint in study.endpoints if endpoint not in leading(study)]
-    found: list[Block] = []
+    groups: dict[str, list[Block]] = {}
     for endpoint in others:
         sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
         blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
-        found.append(Fold(heading(endpoint).removesuffix("; exploratory"), blocks))
+        fold = Fold(heading(endpoint).removesuffix("; exploratory"), blocks)
+        groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
-        found.append(Fold(f"{metric}: neither side is better", (_values_table(study, metric),)))
+        fold = Fold(f"{metric}: neither side is better", (_values_table(study, metric),))
+        groups.setdefault(metric.rpartition("/")[0], []).append(fold)
+    found = [Fold(f"{group or 'quick'}: {len(folds)} metrics", tuple(folds)) for group, folds in sorted(groups.items())]
     warning = Text("Exploratory: p values are not adjusted, and of many some are small by chance.")
     return (warning, *found) if found else ()
 

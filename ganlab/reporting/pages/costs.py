@@ -7,9 +7,19 @@ import numpy as np
 
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import Endpoint, Study
-from ganlab.reporting.pages.drawing import Drawing, Palette, colour, dress, entitled, new_figure, thousands
-from ganlab.reporting.pages.plots import even_ticks, slug
+from ganlab.reporting.pages.drawing import (
+    Drawing,
+    Palette,
+    colour,
+    dress,
+    entitled,
+    even_ticks,
+    new_figure,
+    slug,
+    thousands,
+)
 from ganlab.reporting.results import RunResult
+from ganlab.reporting.words import short_labels
 
 
 def parameters(run: RunResult) -> float | None:
@@ -47,11 +57,11 @@ def cost_of(arm: Arm, cost: str) -> list[float]:
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
     """Means of the arms, with bars of one standard deviation over the seeds; None where no two arms have a cost."""
-    points = []
+    points, short = [], short_labels(study)
     for place, arm in enumerate(study.arms):
         values, costs = list(arm.values(endpoint.metric).values()), cost_of(arm, cost)
         if values and costs:
-            points.append((place, arm.label, costs, values))
+            points.append((place, short[arm.label], costs, values))
     if len(points) < 2:
         return None
     name = COSTS[cost][0]

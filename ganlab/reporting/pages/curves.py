@@ -8,9 +8,19 @@ import numpy as np
 
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import Endpoint, Study
-from ganlab.reporting.pages.drawing import Drawing, Palette, colour, dress, entitled, marker, new_figure, thousands
-from ganlab.reporting.pages.plots import even_ticks, slug, wrapped
+from ganlab.reporting.pages.drawing import (
+    Drawing,
+    Palette,
+    colour,
+    entitled,
+    even_ticks,
+    marker,
+    new_panels,
+    slug,
+    thousands,
+)
 from ganlab.reporting.results import ResultError, RunResult
+from ganlab.reporting.words import short_labels
 
 _RECORDS = "metrics.jsonl"
 
@@ -96,20 +106,16 @@ def draw_curves(
 
     over: images or seconds. real: what real images score, a dotted line.
     """
+    short = short_labels(study)
     reference = curves.get(study.reference.label)
     arms = [(place, arm.label) for place, arm in enumerate(study.arms) if arm is not study.reference]
     panels = [(place, label) for place, label in arms if label in curves]
     panels = panels or [(study.arms.index(study.reference), study.reference.label)]
 
     def draw(palette: Palette) -> Any:
-        columns = min(2, len(panels))
-        rows = -(-len(panels) // columns)
-        figure = new_figure(0.5 + (2.3 if columns == 1 else 1.55) * rows)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        for unused in axes[len(panels) :]:
-            unused.set_axis_off()
-        for axis, (place, label) in zip(axes, panels, strict=False):
-            dress(axis, palette)
+        names = [short[label] for _, label in panels]
+        figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
+        for axis, (place, label) in zip(axes, panels, strict=True):
             if reference is not None and label != study.reference.label:
                 _band(axis, reference, over, palette["muted"], "--", None)
             _band(axis, curves[label], over, colour(palette, place), "-", marker(place))
@@ -119,17 +125,16 @@ def draw_curves(
                 axis.set_yscale("log")
             elif endpoint.measure.scale == "size":
                 axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
-            axis.set_title(wrapped(label, 44 // columns), fontsize=8.5, loc="left", color=palette["text"])
             axis.locator_params(axis="x", nbins=4)
             axis.xaxis.set_major_formatter(thousands)
-        even_ticks(axes[: len(panels)])
+        even_ticks(axes)
         unit = "real images seen" if over == "images" else "seconds of training, median over the seeds"
         figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
         return entitled(figure, metric, palette)
 
     seeds = max(len(curve.values) for curve in curves.values())
     runs = "1 run" if seeds == 1 else f"median of {seeds} seeds, band from the lowest to the highest"
-    message = f"{metric} over {over}: {runs}; dashed: {study.reference.label}"
+    message = f"{metric} over {over}: {runs}; dashed: {short[study.reference.label]}"
     if real is not None:
         message += "; dotted: real images"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)

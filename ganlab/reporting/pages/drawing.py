@@ -6,7 +6,7 @@ and plain colours in a file; for PNG it holds the colours themselves. Nothing of
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,6 +110,24 @@ def new_figure(height: float, width: float = WIDTH) -> Any:
     return Figure(figsize=(width, height), layout=engine)
 
 
+def new_panels(
+    titles: Sequence[str], palette: Palette, columns: int, height: float, **share: bool
+) -> tuple[Any, list[Any]]:
+    """A figure with a panel for each title, at most so many abreast. height: of a panel, in inches."""
+    columns = min(columns, len(titles))
+    rows = -(-len(titles) // columns)
+    titles = [wrapped(title, 42 // columns) for title in titles]
+    lines = max(1 + title.count("\n") for title in titles)
+    figure = new_figure(0.5 + (height + 0.14 * (lines - 1)) * rows * (1.25 if rows == 1 else 1))
+    axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
+    for unused in axes[len(titles) :]:
+        unused.set_axis_off()
+    for axis, title in zip(axes, titles, strict=False):
+        dress(axis, palette)
+        axis.set_title(title, fontsize=8.5, loc="left", color=palette["text"])
+    return figure, axes[: len(titles)]
+
+
 def dress(axis: Any, palette: Palette) -> None:
     """Lines and letters of an axis in the colours of a palette, without a box around."""
     for side, spine in axis.spines.items():
@@ -132,6 +150,37 @@ def thousands(value: float, _: int = 0) -> str:
         if abs(value) >= unit:
             return f"{value / (1e3 if sign == 'k' else unit):g}{sign}"
     return f"{value:g}"
+
+
+def even_ticks(axes: Sequence[Any]) -> None:
+    """A few plain numbers on axes that may be logarithmic and span less than a decade."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+    for axis in axes:
+        if axis.get_yscale() == "log":
+            low, high = axis.get_ylim()
+            if high / low < 30:
+                axis.yaxis.set_major_locator(MaxNLocator(4))
+                axis.yaxis.set_minor_locator(NullLocator())
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            axis.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axis.locator_params(axis="y", nbins=5)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of about this many letters, broken at spaces, dots and underscores."""
+    lines = [""]
+    for part in re.findall(r"[^ ._=]+[ ._=]*|[ ._=]+", text):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip(" ") for line in lines)
+
+
+def slug(text: str) -> str:
+    """Letters, digits and hyphens only, for names of files and anchors."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-").lower()
 
 
 def _style() -> AbstractContextManager[None]:

@@ -1,13 +1,21 @@
 """Forest plots of effects and paired plots: what the sentences of a verdict say, drawn."""
 
 import math
-import re
-from collections.abc import Sequence
 from typing import Any
 
 from ganlab.reporting.judge import Endpoint, Judgement, Pair, Study
-from ganlab.reporting.pages.drawing import Drawing, Palette, dress, entitled, new_figure
-from ganlab.reporting.words import directed, shown_effect, standing
+from ganlab.reporting.pages.drawing import (
+    Drawing,
+    Palette,
+    dress,
+    entitled,
+    even_ticks,
+    new_figure,
+    new_panels,
+    slug,
+    wrapped,
+)
+from ganlab.reporting.words import directed, short_labels, shown_effect, standing
 
 _SHAPES = {"better": "o", "worse": "X", "equivalent": "D", "inconclusive": "o"}
 _FACTORS = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 64)
@@ -15,10 +23,12 @@ _FACTORS = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 64)
 
 def forest(study: Study, endpoint: Endpoint) -> Drawing:
     """The effect of every arm in one endpoint, with its interval and the margin of what is negligible."""
-    judgements = study.judgements[endpoint.metric]
+    judgements, short = study.judgements[endpoint.metric], short_labels(study)
 
     def draw(palette: Palette) -> Any:
-        figure = new_figure(1.0 + 0.46 * len(judgements))
+        labels = [wrapped(short[judgement.arm], 34) for judgement in judgements]
+        pitch = 0.32 + 0.14 * max(1 + label.count("\n") for label in labels)
+        figure = new_figure(0.95 + pitch * len(judgements))
         axis = figure.subplots()
         dress(axis, palette)
         axis.spines["left"].set_visible(False)
@@ -26,36 +36,36 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         if endpoint.margin is not None:
             margin = math.log1p(endpoint.margin) if endpoint.measure.scale == "ratio" else endpoint.margin
             axis.axvspan(-margin, margin, color=palette["band"], linewidth=0, zorder=0)
-        for row, judgement in enumerate(judgements):
-            _effect(axis, row, judgement, palette)
-        axis.set_ylim(len(judgements) - 0.3, -0.75)
+        for row, (judgement, label) in enumerate(zip(judgements, labels, strict=True)):
+            _effect(axis, row, judgement, label, palette)
+        axis.set_ylim(len(judgements) - 0.6, -0.8)
         axis.set_yticks([])
         _effect_axis(axis, endpoint)
         left, right = ("worse", "better") if endpoint.measure.larger_is_better else ("better", "worse")
         gap = "\u2003"  # SVG would draw several spaces as one
-        axis.set_xlabel(f"← {left}{gap}than {study.reference.label}{gap}{right} →", fontsize=8.5)
+        axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →", fontsize=8.5)
         return entitled(figure, endpoint.metric, palette)
 
     return Drawing(f"effect-{slug(endpoint.metric)}", f"{endpoint.metric}: {standing(study, endpoint)}", draw)
 
 
-def _effect(axis: Any, row: int, judgement: Judgement, palette: Palette) -> None:
+def _effect(axis: Any, row: int, judgement: Judgement, label: str, palette: Palette) -> None:
     mean, low, high = directed(judgement)
     line = axis.get_yaxis_transform()
     clear = {"facecolor": palette["ground"], "edgecolor": "none", "pad": 1}  # of the line at 0
-    axis.text(0, row - 0.28, judgement.arm, transform=line, color=palette["text"], va="center", bbox=clear)
+    axis.text(0, row - 0.12, label, transform=line, color=palette["text"], va="bottom", bbox=clear)
     if judgement.comparison.runs < 2:
         pairs = "1 pair" if judgement.comparison.runs else "no pair"
-        axis.text(1, row - 0.28, pairs, transform=line, color=palette["muted"], va="center", ha="right", fontsize=8.5)
+        axis.text(1, row - 0.12, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5)
         return
     hollow = judgement.verdict == "inconclusive"
     said = f"{shown_effect(judgement.endpoint, mean)}, {judgement.verdict}"
     weight = "normal" if hollow else "bold"
-    axis.text(1, row - 0.28, said, transform=line, color=palette["text"], va="center", ha="right", fontsize=8.5,
+    axis.text(1, row - 0.12, said, transform=line, color=palette["text"], va="bottom", ha="right", fontsize=8.5,
               fontweight=weight, bbox=clear)  # fmt: skip
-    axis.plot([low, high], [row + 0.08] * 2, color=palette["text"], linewidth=1.6, solid_capstyle="butt")
+    axis.plot([low, high], [row + 0.05] * 2, color=palette["text"], linewidth=1.6, solid_capstyle="butt")
     face = palette["ground"] if hollow else palette["text"]
-    axis.plot(mean, row + 0.08, _SHAPES[judgement.verdict], color=palette["text"], markerfacecolor=face, markersize=6)
+    axis.plot(mean, row + 0.05, _SHAPES[judgement.verdict], color=palette["text"], markerfacecolor=face, markersize=6)
 
 
 def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
@@ -83,29 +93,23 @@ def _times(factor: float) -> str:
 
 def paired(study: Study, endpoint: Endpoint) -> Drawing:
     """Every seed as a line from the reference to an arm; a panel for each arm."""
-    judgements = study.judgements[endpoint.metric]
+    judgements, short = study.judgements[endpoint.metric], short_labels(study)
 
     def draw(palette: Palette) -> Any:
-        columns = min(3, len(judgements))
-        rows = -(-len(judgements) // columns)
-        figure = new_figure(0.45 + (1.9 if rows > 1 else 2.3) * rows)
-        axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-        for unused in axes[len(judgements) :]:
-            unused.set_axis_off()
-        for axis, judgement in zip(axes, judgements, strict=False):
-            dress(axis, palette)
+        names = [short[judgement.arm] for judgement in judgements]
+        figure, axes = new_panels(names, palette, columns=3, height=1.6, sharey=True)
+        for axis, judgement in zip(axes, judgements, strict=True):
             if endpoint.measure.scale == "ratio":
                 axis.set_yscale("log")
             elif endpoint.measure.scale == "size":
                 axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
             _lines(axis, judgement, palette)
-            axis.set_title(wrapped(judgement.arm, 40 // columns), fontsize=8.5, loc="left", color=palette["text"])
-        even_ticks(axes[: len(judgements)])
-        figure.supxlabel(f"left {study.reference.label}, right the arm; a line for each seed", fontsize=8.5,
+        even_ticks(axes)
+        figure.supxlabel(f"left {short[study.reference.label]}, right the arm; a line for each seed", fontsize=8.5,
                          color=palette["text"])  # fmt: skip
         return entitled(figure, endpoint.metric, palette)
 
-    counts = ", ".join(f"{judgement.arm} in {better_seeds(judgement)}" for judgement in judgements)
+    counts = ", ".join(f"{short[judgement.arm]} in {better_seeds(judgement)}" for judgement in judgements)
     message = f"{endpoint.metric}, pairs of equal seed: better is {counts}"
     return Drawing(f"pairs-{slug(endpoint.metric)}", message, draw)
 
@@ -148,34 +152,3 @@ def _lines(axis: Any, judgement: Judgement, palette: Palette) -> None:
     axis.set_xlim(-0.25, 1.25)
     axis.set_xticks([])
     axis.set_xlabel(f"better in {better_seeds(judgement)}", fontsize=8.5)
-
-
-def even_ticks(axes: Sequence[Any]) -> None:
-    """A few plain numbers on axes that may be logarithmic and span less than a decade."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
-
-    for axis in axes:
-        if axis.get_yscale() == "log":
-            low, high = axis.get_ylim()
-            if high / low < 30:
-                axis.yaxis.set_major_locator(MaxNLocator(4))
-                axis.yaxis.set_minor_locator(NullLocator())
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
-        else:
-            axis.locator_params(axis="y", nbins=5)
-
-
-def wrapped(text: str, width: int) -> str:
-    """Text in lines of about this many letters, broken at spaces, dots and underscores."""
-    lines = [""]
-    for part in re.findall(r"[^ ._=]+[ ._=]*|[ ._=]+", text):
-        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(line.rstrip(" ") for line in lines)
-
-
-def slug(text: str) -> str:
-    """Letters, digits and hyphens only, for names of files and anchors."""
-    return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-").lower()

@@ -10,9 +10,9 @@ from PIL import Image
 from ganlab.reporting import grids
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import Study
-from ganlab.reporting.pages.drawing import Drawing, Palette, colour, dress, entitled, marker, new_figure
-from ganlab.reporting.pages.plots import wrapped
+from ganlab.reporting.pages.drawing import Drawing, Palette, colour, entitled, marker, new_panels
 from ganlab.reporting.results import ResultError
+from ganlab.reporting.words import short_labels
 
 LARGEST = 1_500_000  # bytes of all grids of a page together; base64 adds a third
 _ROWS, _BORDER = 8, 6  # of the grids that a run leaves
@@ -101,17 +101,13 @@ def spectra(study: Study) -> Drawing | None:
     ratios = {arm.label: found for arm in study.arms if (found := _ratios(arm)).size}
     if len({each.shape[1] for each in ratios.values()}) != 1:
         return None
+    short = short_labels(study)
     panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in ratios]
 
     def draw(palette: Palette) -> Any:
-        columns = min(2, len(panels))
-        rows = -(-len(panels) // columns)
-        figure = new_figure(0.5 + (2.3 if columns == 1 else 1.5) * rows)
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        for unused in axes[len(panels) :]:
-            unused.set_axis_off()
-        for axis, (place, label) in zip(axes, panels, strict=False):
-            dress(axis, palette)
+        names = [short[label] for _, label in panels]
+        figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
+        for axis, (place, label) in zip(axes, panels, strict=True):
             values = ratios[label]
             cycles = np.arange(1, values.shape[1] + 1) / (2 * values.shape[1])
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
@@ -120,7 +116,6 @@ def spectra(study: Study) -> Drawing | None:
                 axis.fill_between(cycles, low, high, color=colour(palette, place), alpha=0.25, linewidth=0)
             axis.plot(cycles, np.median(values, axis=0), color=colour(palette, place), linewidth=1.5,
                       marker=marker(place), markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
-            axis.set_title(wrapped(label, 44 // columns), fontsize=8.5, loc="left", color=palette["text"])
             axis.locator_params(axis="y", nbins=5)
         figure.supxlabel("cycles a pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
         figure.supylabel("log10 power, generated over real", fontsize=8.5, color=palette["text"])
