@@ -64,9 +64,8 @@ def listed(names: list[str], last: str = " and ") -> str:
 def heading(endpoint: Endpoint) -> str:
     """An endpoint in a line: `quality, frechet_distance: smaller is better; primary`."""
     direction = "larger" if endpoint.measure.larger_is_better else "smaller"
-    of = "absolute value, " if endpoint.measure.scale == "size" else ""
     title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
-    return f"{title}{endpoint.metric}: {of}{direction} is better; {'primary' if endpoint.primary else 'exploratory'}"
+    return f"{title}{endpoint.metric}: {direction} is better; {'primary' if endpoint.primary else 'exploratory'}"
 
 
 def negligible(endpoint: Endpoint) -> str:

@@ -63,6 +63,8 @@ def _verdict(study: Study) -> tuple[Block, ...]:
     for endpoint in leading(study):
         margin = negligible(endpoint)
         note = f"differences within {margin} count as none" if margin else "no margin was stated"
+        if endpoint.measure.scale == "size":
+            note = f"compared by absolute value; {note}"
         sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
         found.append(Claims(heading(endpoint), note, sentences))
     if study.gaps:

@@ -32,6 +32,7 @@ DARK = {
 THEMES = {"light": LIGHT, "dark": DARK}
 _PLACEHOLDERS = {role: f"#01ab{place:02x}" for place, role in enumerate(LIGHT)}
 _ARMS = 8
+_FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than most: a reader's own font needs no more room
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,12 @@ class Drawing:
         svg = file.getvalue()
         svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
         head, _, body = svg.partition(">")
-        box = re.search(r'viewBox="[^"]*"', head)
-        assert box, "matplotlib writes a viewBox"
-        size = re.search(r'viewBox="0 0 (\S+) (\S+)"', head)
-        width = f'width="{size[1]}pt" height="{size[2]}pt" ' if size else ""
-        body = re.sub(r"font: ([^;\"]*?)[\d.]+px '[^;\"]*", lambda found: _font(found[0]), body)
+        size = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', head))
+        body = body.replace(f"'{_FONT}', sans-serif", "sans-serif")  # the reader's own
+        used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
+        body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
         body = re.sub(r"\n\s*", "\n", body)
-        return f"<svg {width}{box[0]}>\n<title>{escape(self.message)}</title>{body}"
+        return f"<svg {size}>\n<title>{escape(self.message)}</title>{body}"
 
 
 def colour(palette: Palette, place: int) -> Any:
@@ -192,10 +192,7 @@ def _style() -> AbstractContextManager[None]:
             "svg.hashsalt": "ganlab",  # ids are the same every time
             "text.parse_math": False,  # a label may hold a dollar sign
             "font.size": 9,
+            "font.family": "sans-serif",
+            "font.sans-serif": [_FONT],
         }
     )
-
-
-def _font(found: str) -> str:
-    """Without the list of families that only this machine has."""
-    return found[: found.index("px") + 2] + " sans-serif"

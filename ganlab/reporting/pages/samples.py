@@ -122,7 +122,7 @@ def spectra(study: Study) -> Drawing | None:
         return entitled(figure, "spectrum", palette)
 
     message = "Spectrum of generated images over that of real ones (dotted: equal): median of the seeds, band: all"
-    return Drawing("spectra", message, draw)
+    return Drawing("spectrum-ratio", message, draw)
 
 
 def _ratios(arm: Arm) -> np.ndarray:

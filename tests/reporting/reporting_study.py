@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from ganlab.reporting import grids
 
@@ -93,8 +92,3 @@ class Made:
         for arm in names:
             for seed in range(seeds):
                 self.run(arm, seed, **more)
-
-
-@pytest.fixture
-def made(tmp_path):
-    return Made(tmp_path / "made")
