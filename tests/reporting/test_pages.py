@@ -323,6 +323,18 @@ def test_long_labels_break_where_words_end():
     assert wrapped("transpose", 3) == "transpose"
 
 
+def test_what_was_chosen_after_the_runs_is_said(made):
+    made.arms(["transpose", "upsample"], 2, curves=False, samples=False, spectrum="spectral_distance_high")
+    study = judge(made.directory, "coverage", "upsample")
+    (said,) = certainty.limits(study)
+    assert "The primary metric coverage was chosen after the runs; stated was frechet_distance." in said.items
+    assert "The spectrum endpoint spectral_distance_high was not measured: its verdict is open." in said.items
+    assert "With 2 pairs no p value can reach 0.05: 6 seeds are the least, 10 are usual." in said.items
+    assert answer(study).startswith(
+        "Against upsample, transpose is inconclusive in coverage, quality (frechet_distance)"
+    )
+
+
 def test_a_command_for_every_run(report):
     text = (report / "report.html").read_text()
     assert len(re.findall(r"<code>python -m ganlab.train resume=\S+</code>", text)) == 17

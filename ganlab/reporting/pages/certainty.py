@@ -39,7 +39,8 @@ def _few_pairs(study: Study) -> list[str]:
     if not runs or min(runs) >= _ENOUGH:
         return []
     alpha = f"{1 - LEVEL:.2g}"
-    return [f"With {min(runs)} pairs no p value can reach {alpha}: {_ENOUGH} seeds are the least, 10 are usual."]
+    pairs = "1 pair" if min(runs) == 1 else f"{min(runs)} pairs"
+    return [f"With {pairs} no p value can reach {alpha}: {_ENOUGH} seeds are the least, 10 are usual."]
 
 
 def _open(study: Study) -> list[str]:
@@ -107,14 +108,18 @@ def _unplanned(study: Study) -> list[str]:
 def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
     runs = _runs(study)
-    rows = [(name, as_typed(value)) for name, value in flatten(study.protocol).items()]
+    measured = flatten(study.protocol)
+    rows = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
+    full = tuple((name, as_typed(value)) for name, value in measured.items() if name.startswith("full."))
     rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
     rows.append(("device", listed(sorted({run.device or "not recorded" for run in runs}))))
     versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
     rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
     ends = sorted({datetime.fromtimestamp(run.path.stat().st_mtime).date().isoformat() for run in runs if run.path})
     rows.append(("results written", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not known"))
-    return Table(("what", "how"), tuple(rows), words=True), *_settings(study)
+    table = Table(("what", "how"), tuple(rows), words=True)
+    thorough = [Fold("How it was measured at the end", (Table(table.head, full, words=True),))] if full else []
+    return table, *thorough, *_settings(study)
 
 
 def _settings(study: Study) -> list[Block]:

@@ -53,7 +53,9 @@ def write_contents(study: Study) -> Page:
     if missing:
         sections.append(Section("missing", "What was not found", (Bullets(tuple(missing)),)))
     question = study.plan.question
-    lead = f"{len(study.arms)} arms, {sum(len(arm.runs) for arm in study.arms)} runs in {study.directory.name}"
+    lead = (
+        f"{len(study.arms)} arms, {sum(len(arm.runs) for arm in study.arms)} runs in {study.directory.resolve().name}"
+    )
     return Page(answer(study), f"{question} {lead}." if question else f"{lead}.",
                 tuple(section for section in sections if section.blocks))  # fmt: skip
 
@@ -82,7 +84,9 @@ def _effects(study: Study) -> tuple[Block, ...]:
         "Mean difference of pairs of equal seed with its 95 % interval; shaded: negligible. "
         "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive."
     )
-    return Figures(tuple(plots.forest(study, endpoint) for endpoint in endpoints)), Text(legend), *folds
+    drawn = [each for each in endpoints if any(j.comparison.runs > 1 for j in study.judgements[each.metric])]
+    figures = (Figures(tuple(plots.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
+    return *figures, *folds
 
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
@@ -127,7 +131,8 @@ def _seeds(study: Study) -> tuple[Block, ...]:
 
 def _mean(values: list[float]) -> str:
     mean, sd = mean_and_sd(values)
-    return f"{number(mean)} ± {number(sd, 2)} ({len(values)})" if values else "–"
+    spread = "" if sd is None else f" ± {number(sd, 2)}"
+    return f"{number(mean)}{spread} ({len(values)})" if values else "–"
 
 
 def _values_table(study: Study, metric: str) -> Table:

@@ -99,8 +99,8 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
                      f"{number(min(have))} to {number(max(have))}" if have else "–"))  # fmt: skip
     text = (
-        "Real: real images in the place of generated ones, under the same protocol; no arm can be expected to do "
-        "better. Equal: what equal distributions score by formula."
+        "Real: real images in the place of generated ones, under the same protocol: about what a perfect generator "
+        "would score. Equal: what equal distributions score by formula."
     )
     table = Table(("metric", "real", "equal", "means of the arms"), tuple(rows))
     lead = leading(study)
