@@ -26,7 +26,7 @@ from ganlab.reporting.judge import judge
 from ganlab.reporting.pages import certainty, curves, plots, samples
 from ganlab.reporting.pages.blocks import Page, Section, Text
 from ganlab.reporting.pages.drawing import DARK, LIGHT, THEMES, wrapped
-from ganlab.reporting.pages.writing import as_markdown, write_report
+from ganlab.reporting.pages.writing import as_markdown, pictures, write_report
 from ganlab.reporting.results import find_results
 from ganlab.reporting.words import answer, directed, leading
 
@@ -316,6 +316,14 @@ def test_figures_are_pictures_too(report):
     assert light.shape[1] == 640
     assert light[0, 0, 0] > 200 > 60 > dark[0, 0, 0]
     assert drawing.png() == drawing.png()
+
+
+def test_every_picture_can_be_had_as_png(made):
+    made.arms(["transpose", "upsample"], 1, curves=False, metrics=("frechet_distance",))
+    found = pictures(judge(made.directory))
+    assert {"pairs-frechet-distance", "cost-seconds-frechet-distance", "samples-1", "samples-2"} <= found.keys()
+    for png in found.values():
+        assert min(Image.open(BytesIO(png)).size) > 100
 
 
 def test_long_labels_break_where_words_end():
