@@ -2,14 +2,15 @@
 
 from ganlab.command import Parser, one_line
 from ganlab.reporting.judge import BASELINE, judge
-from ganlab.reporting.report import print_report
+from ganlab.reporting.report import print_places, print_report
 
 
 def main() -> None:
     """Read the command line; print the comparison, or one line of error with exit status 2."""
     parser = Parser(
         prog="ganlab.compare",
-        description="Compare the arms of a study by their result.json files: pairs of equal seed, exact p values.",
+        description="Compare the arms of a study by their result.json files: pairs of equal seed, exact p values. "
+        "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures.",
         epilog="Example: python -m ganlab.compare outputs/upsampling_digits --reference transpose",
     )
     parser.add_argument("directory", metavar="DIR", help="folder with runs anywhere beneath it, such as outputs/STUDY")
@@ -23,9 +24,14 @@ def main() -> None:
         metavar="ARM",
         help=f"the arm that the others are compared with (default: {BASELINE} if there is one, else the first)",
     )
+    parser.add_argument("--all", action="store_true", help="print every metric, also where that is more than a screen")
     choices = parser.parse_args()
     with one_line():
-        print_report(judge(choices.directory, choices.metric, choices.reference))
+        study = judge(choices.directory, choices.metric, choices.reference)
+        print_report(study, choices.all)
+        from ganlab.reporting.pages.writing import write_report  # draws figures: what is printed need not wait for that
+
+        print_places(study, write_report(study))
 
 
 if __name__ == "__main__":

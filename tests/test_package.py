@@ -46,6 +46,9 @@ def test_a_wheel_works_in_an_empty_environment_from_another_folder(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "ganlab/conf/config.yaml" in names
+    assert {path.name for path in (ROOT / "ganlab/reporting/pages/templates").iterdir()} <= {
+        Path(name).name for name in names if name.startswith("ganlab/reporting/pages/templates/")
+    }
     home = tmp_path / "env"
     venv.create(home, with_pip=True)
     subprocess.run([home / "bin/pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel], check=True)

@@ -207,7 +207,7 @@ def test_folders_do_not_import_one_another(folder):
 
 
 @pytest.mark.parametrize("module", ["choose", "config", "library", "compose", "sweep", "isolate", "manual", "compare",
-                                    "inspect", "export", "views", "command", "run", "reporting.inspection", "reporting.report", "reporting.results",
+                                    "inspect", "export", "views", "command", "run", "reporting.inspection", "reporting.report", "reporting.pages.writing", "reporting.results",
                                     "reporting.statistics", "reporting.records",
                                     "evaluation.cache", "evaluation.features", "evaluation.metrics", "evaluation.spectrum", "evaluation.artifacts", "evaluation.factors",
                                     "evaluation.protocols", "reporting.spectra", "evaluate"])  # fmt: skip

@@ -1,53 +1,78 @@
-"""A study on the terminal: tables, and a sentence for each arm and metric with the numbers behind it."""
+"""A study on the terminal: the verdict first, a sentence for each arm and metric, then the runs behind it."""
 
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ganlab.config import flatten
 from ganlab.reporting.arms import Arm, as_typed
-from ganlab.reporting.judge import Study
+from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.results import Status
+from ganlab.reporting.words import answer, heading, leading, mean_and_sd
+
+SCREEN = 24  # sentences that are printed without being asked for
 
 
-def print_report(study: Study) -> None:
-    """Everything that is known about the arms of a study."""
+def print_report(study: Study, everything: bool = False) -> None:
+    """The verdict in the leading endpoints; in all metrics if they fit a screen or are asked for."""
     console = Console(
         width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
     )
+    shown = leading(study)
+    if everything or len(study.endpoints) * (len(study.arms) - 1) <= SCREEN:
+        shown = (*shown, *(endpoint for endpoint in study.endpoints if endpoint not in shown))
+    if study.plan.question:
+        console.print(study.plan.question)
+    if shown:
+        console.print(answer(study))
+    for endpoint in shown:
+        _print_endpoint(console, study, endpoint)
+    if not (study.endpoints or study.shown_only):
+        console.print("No finished run has metrics.")
+    console.print()
     console.print(_runs_table(study.arms))
     for line in study.gaps:
         console.print(f"not in any pair: {line}")
-    if not (study.endpoints or study.shown_only):
-        console.print("No finished run has metrics.")
-        return
-    console.print(_metrics_table(study.arms, [*(endpoint.metric for endpoint in study.endpoints), *study.shown_only]))
-    console.print(
-        "protocol: " + (", ".join(f"{k} {as_typed(v)}" for k, v in flatten(study.protocol).items()) or "not recorded")
-    )
-    for endpoint in study.endpoints:
-        direction = "larger" if endpoint.measure.larger_is_better else "smaller"
-        console.print(f"\n{endpoint.metric}: {direction} is better; {'primary' if endpoint.primary else 'exploratory'}")
-        for judgement in study.judgements[endpoint.metric]:
-            console.print(f"  {judgement.sentence}")
-        for arm in study.arms:
-            finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
-            missing = [str(seed) for seed in finished if seed not in arm.values(endpoint.metric)]
-            if missing:
-                console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
-    if study.shown_only:
-        console.print(f"\nnot compared, since neither direction is better: {', '.join(study.shown_only)}")
+    if shown or study.shown_only:
+        also = study.shown_only if len(shown) == len(study.endpoints) else ()
+        console.print(_metrics_table(study.arms, [*(endpoint.metric for endpoint in shown), *also]))
+        protocol = ", ".join(f"{key} {as_typed(value)}" for key, value in flatten(study.protocol).items())
+        console.print(f"protocol: {protocol or 'not recorded'}")
+    if study.shown_only and len(shown) == len(study.endpoints):
+        console.print(f"not compared, since neither direction is better: {', '.join(study.shown_only)}")
+    hidden = len(study.endpoints) - len(shown)
+    if hidden:
+        console.print(f"{hidden} more metrics, all exploratory: --all prints them, the report has them")
+
+
+def print_places(study: Study, report: Path) -> None:
+    """Where the report is, and what to type next."""
+    print(f"everything is in {report}")
+    print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
+    print("  to compute:  scores.csv, verdict.json")
+    print(f"  curves:      tensorboard --logdir {study.directory}", flush=True)
+
+
+def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
+    console.print(f"\n{heading(endpoint)}")
+    for judgement in study.judgements[endpoint.metric]:
+        console.print(f"  {judgement.sentence}")
+    for arm in study.arms:
+        finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
+        missing = [str(seed) for seed in finished if seed not in arm.values(endpoint.metric)]
+        if missing:
+            console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
 
 
 def _runs_table(arms: tuple[Arm, ...]) -> Table:
     table = Table("arm", box=box.SIMPLE)
-    for heading in ("runs", *get_args(Status)):
-        table.add_column(heading, justify="right")
+    for column in ("runs", *get_args(Status)):
+        table.add_column(column, justify="right")
     for arm in arms:
         counts = Counter(run.status for run in arm.runs.values())
         table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)))
@@ -56,12 +81,17 @@ def _runs_table(arms: tuple[Arm, ...]) -> Table:
 
 def _metrics_table(arms: tuple[Arm, ...], metrics: list[str]) -> Table:
     table = Table("metric", "arm", box=box.SIMPLE)
-    for heading in ("mean", "sd", "runs"):
-        table.add_column(heading, justify="right")
+    for column in ("mean", "sd", "runs"):
+        table.add_column(column, justify="right")
     for metric in metrics:
         for place, arm in enumerate(arms):
             values = list(arm.values(metric).values())
-            mean = f"{np.mean(values):.4g}" if values else "-"
-            sd = f"{np.std(values, ddof=1):.2g}" if len(values) > 1 else "-"
-            table.add_row(metric if place == 0 else "", arm.label, mean, sd, str(len(values)))
+            mean, sd = mean_and_sd(values)
+            table.add_row(
+                metric if place == 0 else "",
+                arm.label,
+                "-" if mean is None else f"{mean:.4g}",
+                "-" if sd is None else f"{sd:.2g}",
+                str(len(values)),
+            )
     return table

@@ -1,0 +1,188 @@
+"""How sure a study can be, what it was made with, and what it leaves unsaid."""
+
+import math
+import os
+import shlex
+from datetime import datetime
+from pathlib import Path
+
+from scipy.special import stdtrit
+
+from ganlab.config import flatten
+from ganlab.reporting.arms import as_typed
+from ganlab.reporting.judge import LEVEL, Judgement, Study
+from ganlab.reporting.pages.blocks import Block, Bullets, Fold, Table
+from ganlab.reporting.pages.checks import seeds_for_power
+from ganlab.reporting.results import RunResult
+from ganlab.reporting.words import leading, listed, negligible
+
+_ENOUGH = math.ceil(1 - math.log2(1 - LEVEL))  # pairs for which 2 / 2^n <= alpha
+
+
+def limits(study: Study) -> tuple[Block, ...]:
+    """What would make the verdict more certain, most pressing first."""
+    said = [*_few_pairs(study), *_open(study), *_unfinished(study), *_unplanned(study)]
+    said += [
+        f"No margin was stated for {endpoint.metric}, so that nothing can be equivalent in it: set comparison.margins."
+        for endpoint in leading(study)
+        if endpoint.margin is None
+    ]
+    settings = study.reference.settings
+    data, images = settings.get("dataset.name"), _images_seen(study)
+    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
+    said.append(f"It holds for {where} and one setting of all else: others may rank the arms differently.")
+    return (Bullets(tuple(said)),)
+
+
+def _few_pairs(study: Study) -> list[str]:
+    runs = [each.comparison.runs for endpoint in leading(study) for each in study.judgements[endpoint.metric]]
+    if not runs or min(runs) >= _ENOUGH:
+        return []
+    alpha = f"{1 - LEVEL:.2g}"
+    pairs = "1 pair" if min(runs) == 1 else f"{min(runs)} pairs"
+    return [f"With {pairs} no p value can reach {alpha}: {_ENOUGH} seeds are the least, 10 are usual."]
+
+
+def _open(study: Study) -> list[str]:
+    """Inconclusive comparisons, and with how many pairs they would not be."""
+    said = []
+    for endpoint in leading(study):
+        for each in study.judgements[endpoint.metric]:
+            if each.verdict != "inconclusive" or each.comparison.runs < 2:
+                continue
+            power = seeds_for_power(each)
+            found = f"an effect as large as the one seen is found with about {power} pairs" if power else ""
+            needed = _pairs_to_decide(each)
+            decided = f"about {needed} pairs would decide, if mean and spread stayed as they are" if needed else ""
+            if found or decided:
+                more = "; ".join(filter(None, [found, decided]))
+                said.append(f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs: {more}.")
+    return said
+
+
+def _pairs_to_decide(judgement: Judgement) -> int | None:
+    """Pairs that would decide if mean and spread stayed as they are, up to 1000; None if more or already enough."""
+    endpoint, c = judgement.endpoint, judgement.comparison
+    margin = endpoint.margin or 0.0
+    if endpoint.measure.scale == "ratio":
+        margin = math.log1p(margin)
+    sd = (c.high - c.low) / 2 * math.sqrt(c.runs) / float(stdtrit(c.runs - 1, (1 + LEVEL) / 2))
+    for pairs in range(max(_ENOUGH, c.runs + 1), 1001):
+        error = sd / math.sqrt(pairs)
+        inside = abs(c.mean) + float(stdtrit(pairs - 1, LEVEL)) * error < margin
+        if inside or abs(c.mean) > float(stdtrit(pairs - 1, (1 + LEVEL) / 2)) * error:
+            return pairs
+    return None
+
+
+def _unfinished(study: Study) -> list[str]:
+    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items() if run.status != "finished"]
+    said = []
+    if runs:
+        diverged = sum(run.status == "diverged" for _, _, run in runs)
+        note = f", {diverged} of them diverged" if diverged else ""
+        said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}: "
+                    "intervals are over finished pairs only.")  # fmt: skip
+    absent = [line for line in study.gaps if line.endswith(": no result")]
+    if absent:
+        said.append(f"Without result: {'; '.join(line.removesuffix(': no result') for line in absent)}.")
+    return said
+
+
+def _unplanned(study: Study) -> list[str]:
+    """Choices that the runs' settings did not make."""
+    said = []
+    primary = next((endpoint for endpoint in study.endpoints if endpoint.primary), None)
+    if primary is not None and primary.metric != study.plan.quality:
+        said.append(f"The primary metric {primary.metric} was chosen after the runs; stated was {study.plan.quality}.")
+    if study.plan.reference not in (None, study.reference.label):
+        said.append(f"The reference was chosen after the runs; stated was {study.plan.reference}.")
+    said += [
+        f"The {title} endpoint {metric} was not measured: its verdict is open."
+        for title, metric in study.plan.endpoints.items()
+        if study.endpoints and metric not in {endpoint.metric for endpoint in study.endpoints}
+    ]
+    return said
+
+
+def protocol(study: Study) -> tuple[Block, ...]:
+    """How it was measured, on what, with which versions, when, and all settings that the arms share."""
+    runs = _runs(study)
+    measured = flatten(study.protocol)
+    rows = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
+    full = tuple((name, as_typed(value)) for name, value in measured.items() if name.startswith("full."))
+    rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
+    rows.append(("device", listed(sorted({run.device or "not recorded" for run in runs}))))
+    versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
+    rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
+    ends = sorted({datetime.fromtimestamp(run.path.stat().st_mtime).date().isoformat() for run in runs if run.path})
+    rows.append(("results written", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not known"))
+    table = Table(("what", "how"), tuple(rows), words=True)
+    thorough = [Fold("How it was measured at the end", (Table(table.head, full, words=True),))] if full else []
+    return table, *thorough, *_settings(study)
+
+
+def _settings(study: Study) -> list[Block]:
+    trees = [arm.settings for arm in study.arms]
+    keys = sorted(set().union(*trees))
+    shared = [key for key in keys if all(key in tree and tree[key] == trees[0].get(key) for tree in trees)]
+    same = Table(("setting", "value"), tuple((key, _setting(key, trees[0][key])) for key in shared), words=True)
+    own = [key for key in keys if key not in shared]
+    rows = tuple(
+        (arm.label, *(_setting(key, arm.settings[key]) if key in arm.settings else "–" for key in own))
+        for arm in study.arms
+    )
+    return [
+        Fold("Settings in which the arms differ", (Table(("arm", *own), rows),)),
+        Fold("Settings that all arms share", (same,)),
+    ]
+
+
+def _setting(key: str, value: object) -> str:
+    """As people type it; of a path only its last part, for the rest is a matter of the machine."""
+    return Path(value).name if key.endswith("path") and isinstance(value, str) else as_typed(value)
+
+
+def checklist(study: Study) -> tuple[Block, ...]:
+    """What a report of a comparison should have, and whether this one does."""
+    runs, extra = _runs(study), [run.model_extra or {} for run in _runs(study)]
+    have = bool(study.endpoints)
+    counted = all(run.parameters and run.macs and run.seconds for run in runs if run.status == "finished")
+    known = [
+        ("arms with parameters, MACs and time", counted, "costs"),
+        ("raw value of every run", have, "seeds, scores.csv"),
+        ("failures counted", True, "runs"),
+        ("paired plot", have, "seeds"),
+        ("interval, exact p, adjusted p, effect size, verdict", have, "effects"),
+        ("null and real images under the same protocol", all("real_against_real" in each for each in extra), "real"),
+        ("endpoints and margins stated before the runs", bool(study.stated), "protocol"),
+        ("versions and device", all(run.versions and run.device for run in runs), "protocol"),
+        ("bits repeat", _repeats(study), "protocol"),
+        ("spread of activations at the start", False, "python -m ganlab.inspect"),
+        ("measures notice faults in real images", False, "experiments/metrics, not part of a study"),
+    ]
+    rows = tuple((what, "yes" if yes else "no", where) for what, yes, where in known)
+    return (Table(("what", "here", "where"), rows, words=True),)
+
+
+def _repeats(study: Study) -> bool:
+    deterministic = study.reference.settings.get("training.deterministic", False)
+    return all(deterministic or (run.device or "").startswith("cpu") for run in _runs(study))
+
+
+def _images_seen(study: Study) -> int | None:
+    seen = {run.images_seen for run in _runs(study) if run.status == "finished"}
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _runs(study: Study) -> list[RunResult]:
+    return [run for arm in study.arms for run in arm.runs.values()]
+
+
+def folder(run: RunResult) -> str:
+    """A run's folder as one types it in a shell, from here if it is below."""
+    assert run.path
+    path = run.path.parent
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        path = Path(os.path.relpath(path))
+    return shlex.quote(str(path))

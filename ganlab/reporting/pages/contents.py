@@ -1,0 +1,189 @@
+"""What a report says, in the order in which people ask: the verdict, how large, every seed, and how sure."""
+
+from collections import Counter
+from typing import get_args
+
+from ganlab.reporting.judge import Endpoint, Study
+from ganlab.reporting.pages import certainty, evidence, plots
+from ganlab.reporting.pages.blocks import (
+    Block,
+    Bullets,
+    Claims,
+    Commands,
+    Figures,
+    Fold,
+    Page,
+    Section,
+    Table,
+    Text,
+)
+from ganlab.reporting.pages.checks import failures, robust_columns
+from ganlab.reporting.results import Status
+from ganlab.reporting.words import (
+    answer,
+    directed,
+    heading,
+    leading,
+    mean_and_sd,
+    negligible,
+    number,
+    shown_effect,
+)
+
+
+def write_contents(study: Study) -> Page:
+    """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
+    missing: list[str] = []
+    sections = [
+        Section("verdict", "Verdict", _verdict(study)),
+        Section("effects", "How large the differences are", _effects(study)),
+        Section("seeds", "Every seed", _seeds(study)),
+        Section("training", "Over training", evidence.training_of(study, missing)),
+        Section("costs", "What it costs", evidence.costs_of(study, missing)),
+        Section("samples", "Samples", evidence.samples_of(study, missing)),
+        Section("spectra", "Spectra", evidence.spectra_of(study, missing)),
+        Section("others", "All other metrics", _others(study)),
+        Section("real", "What real images score", evidence.real_of(study, missing)),
+        Section("runs", "Runs", _runs(study)),
+        Section("certainty", "What would make it more certain", certainty.limits(study)),
+        Section("protocol", "Protocol, hardware, versions", certainty.protocol(study)),
+        Section("checklist", "Checklist", certainty.checklist(study)),
+        Section("commands", "Each run again", _commands(study)),
+    ]
+    if missing:
+        sections.append(Section("missing", "What was not found", (Bullets(tuple(missing)),)))
+    question = study.plan.question
+    lead = (
+        f"{len(study.arms)} arms, {sum(len(arm.runs) for arm in study.arms)} runs in {study.directory.resolve().name}"
+    )
+    return Page(answer(study), f"{question} {lead}." if question else f"{lead}.",
+                tuple(section for section in sections if section.blocks))  # fmt: skip
+
+
+def _verdict(study: Study) -> tuple[Block, ...]:
+    found: list[Block] = []
+    for endpoint in leading(study):
+        margin = negligible(endpoint)
+        note = f"differences within {margin} count as none" if margin else "no margin was stated"
+        if endpoint.measure.scale == "size":
+            note = f"compared by absolute value; {note}"
+        sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
+        found.append(Claims(heading(endpoint), note, sentences))
+    if study.gaps:
+        found.append(Text(f"Not in any pair: {'; '.join(study.gaps)}."))
+    return tuple(found)
+
+
+def _effects(study: Study) -> tuple[Block, ...]:
+    """Forest plots, and the numbers behind them."""
+    endpoints = leading(study)
+    if not endpoints:
+        return ()
+    folds = tuple(Fold(f"The numbers in {each.metric}", (_effect_table(study, each),)) for each in endpoints)
+    legend = (
+        "Mean difference of pairs of equal seed with its 95 % interval; shaded: negligible. "
+        "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive."
+    )
+    drawn = [each for each in endpoints if any(j.comparison.runs > 1 for j in study.judgements[each.metric])]
+    figures = (Figures(tuple(plots.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
+    return *figures, *folds
+
+
+def _effect_table(study: Study, endpoint: Endpoint) -> Table:
+    rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
+    for each in study.judgements[endpoint.metric]:
+        c, (mean, low, high) = each.comparison, directed(each)
+        row = [each.arm, each.verdict, "–", "–", "–", "–", "–", str(c.runs)]
+        if c.runs > 1:
+            interval = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+            row[2:7] = [
+                shown_effect(endpoint, mean),
+                interval,
+                _p(c.p_value),
+                _p(each.p_adjusted),
+                f"{c.effect_size:.2f}",
+            ]
+        more = robust_columns(each)
+        if not rows:
+            head += more
+        rows.append((*row, *more.values()))
+    return Table(tuple(head), tuple(rows))
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if value >= 0.001 else "< 0.001"
+
+
+def _seeds(study: Study) -> tuple[Block, ...]:
+    """Means, paired plots, and every run's value."""
+    endpoints = leading(study)
+    if not endpoints:
+        return ()
+    rows = tuple((arm.label, *(_mean(list(arm.values(e.metric).values())) for e in endpoints)) for arm in study.arms)
+    legend = "Solid, disc: the arm is better with this seed; dashed, hollow triangle: it is not. Cross: no partner."
+    return (
+        Figures(tuple(plots.paired(study, endpoint) for endpoint in endpoints)),
+        Text(legend),
+        Table(("mean ± sd (runs)", *(endpoint.metric for endpoint in endpoints)), rows),
+        *(Fold(f"Every seed's {each.metric}", (_values_table(study, each.metric),)) for each in endpoints),
+    )
+
+
+def _mean(values: list[float]) -> str:
+    mean, sd = mean_and_sd(values)
+    spread = "" if sd is None else f" ± {number(sd, 2)}"
+    return f"{number(mean)}{spread} ({len(values)})" if values else "–"
+
+
+def _values_table(study: Study, metric: str) -> Table:
+    seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
+    rows = []
+    for arm in study.arms:
+        values = arm.values(metric)
+        shown = [
+            number(values[seed]) if seed in values else arm.runs[seed].status if seed in arm.runs else "no result"
+            for seed in seeds
+        ]
+        rows.append((arm.label, *(("no value" if text == "finished" else text) for text in shown)))
+    return Table(("seed", *map(str, seeds)), tuple(rows))
+
+
+def _others(study: Study) -> tuple[Block, ...]:
+    """Exploratory metrics, folded; and those that are shown only."""
+    others = [endpoint for endpoint in study.endpoints if endpoint not in leading(study)]
+    groups: dict[str, list[Block]] = {}
+    for endpoint in others:
+        sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
+        blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
+        fold = Fold(heading(endpoint).removesuffix("; exploratory"), blocks)
+        groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
+    for metric in study.shown_only:
+        fold = Fold(f"{metric}: neither side is better", (_values_table(study, metric),))
+        groups.setdefault(metric.rpartition("/")[0], []).append(fold)
+    found = [Fold(f"{group or 'quick'}: {len(folds)} metrics", tuple(folds)) for group, folds in sorted(groups.items())]
+    warning = Text("Exploratory: p values are not adjusted, and of many some are small by chance.")
+    return (warning, *found) if found else ()
+
+
+def _runs(study: Study) -> tuple[Block, ...]:
+    rows = []
+    for arm in study.arms:
+        counts = Counter(run.status for run in arm.runs.values())
+        statuses = (str(counts[status]) for status in get_args(Status))
+        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(arm)))
+    table = Table(("arm", "runs", *get_args(Status), "diverged, share"), tuple(rows))
+    return (table, Bullets(study.gaps)) if study.gaps else (table,)
+
+
+def _commands(study: Study) -> tuple[Block, ...]:
+    """The command that goes on with a run, or repeats one whose result was deleted, from the settings in its folder."""
+    lines = tuple(
+        (f"{arm.label}, seed {seed}, {run.status}", f"python -m ganlab.train resume={certainty.folder(run)}")
+        for arm in study.arms
+        for seed, run in arm.runs.items()
+    )
+    text = (
+        "From the settings in each run's config.json. A run that has ended returns at once: to train it anew, delete "
+        "everything in its folder but config.json."
+    )
+    return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)

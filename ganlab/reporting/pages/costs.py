@@ -1,0 +1,93 @@
+"""Quality against what it costs: training time, parameters and multiplications, a point for each arm."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ganlab.reporting.arms import Arm
+from ganlab.reporting.judge import Endpoint, Study
+from ganlab.reporting.pages.drawing import (
+    Drawing,
+    Palette,
+    colour,
+    dress,
+    entitled,
+    even_ticks,
+    new_figure,
+    slug,
+    thousands,
+)
+from ganlab.reporting.results import RunResult
+from ganlab.reporting.words import short_labels
+
+
+def parameters(run: RunResult) -> float | None:
+    """Of the generator."""
+    return _of_generator(run.parameters)
+
+
+def macs(run: RunResult) -> float | None:
+    """Multiply-accumulates that the generator executes for an image."""
+    return _of_generator(run.macs)
+
+
+def seconds(run: RunResult) -> float | None:
+    """Of training, on the machine and in the company that it had."""
+    return run.seconds
+
+
+def _of_generator(counts: int | dict[str, int] | None) -> float | None:
+    return counts.get("generator") if isinstance(counts, dict) else counts
+
+
+COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
+    "seconds": ("seconds of training", seconds),
+    "parameters": ("parameters of the generator", parameters),
+    "macs": ("multiply-accumulates an image, generator", macs),
+}
+
+
+def cost_of(arm: Arm, cost: str) -> list[float]:
+    """What every finished run of an arm cost, where that is known."""
+    read = COSTS[cost][1]
+    found = [read(run) for run in arm.runs.values() if run.status == "finished"]
+    return [value for value in found if value is not None]
+
+
+def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
+    """Means of the arms, with bars of one standard deviation over the seeds; None where no two arms have a cost."""
+    points, short = [], short_labels(study)
+    for place, arm in enumerate(study.arms):
+        values, costs = list(arm.values(endpoint.metric).values()), cost_of(arm, cost)
+        if values and costs:
+            points.append((place, short[arm.label], costs, values))
+    if len(points) < 2:
+        return None
+    name = COSTS[cost][0]
+
+    def draw(palette: Palette) -> Any:
+        figure = new_figure(2.5 + 0.175 * len(points))
+        axis = figure.subplots()
+        dress(axis, palette)
+        for place, label, costs, values in points:
+            x, y, color = float(np.mean(costs)), float(np.mean(values)), colour(palette, place)
+            sds = [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in (costs, values)]
+            axis.errorbar(x, y, yerr=sds[1], xerr=sds[0], color=color, linewidth=1, zorder=1)
+            axis.plot(x, y, "o", color=color, markersize=11, zorder=2 + place, label=f"{place + 1}  {label}")
+            axis.text(x, y, f"{place + 1}", color=palette["ground"], ha="center", va="center_baseline", fontsize=8.5,
+                      fontweight="bold", zorder=2.5 + place)  # fmt: skip
+        axis.margins(0.12)
+        axis.locator_params(axis="x", nbins=5)
+        even_ticks([axis])
+        axis.xaxis.set_major_formatter(thousands)
+        axis.set_xlabel(name, fontsize=8.5)
+        legend = figure.legend(loc="outside lower left", fontsize=8.5, frameon=False, labelcolor=palette["text"],
+                               labelspacing=0.25, handlelength=0, handletextpad=0)  # fmt: skip
+        for handle in legend.legend_handles:
+            handle.set_visible(False)
+        return entitled(figure, endpoint.metric, palette)
+
+    direction = "higher" if endpoint.measure.larger_is_better else "lower"
+    message = f"{endpoint.metric} ({direction} is better) against {name}: means of the arms, bars: sd over seeds"
+    return Drawing(f"cost-{cost}-{slug(endpoint.metric)}", message, draw)

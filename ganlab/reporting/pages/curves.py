@@ -1,0 +1,150 @@
+"""How metrics went over training: read from each run's `metrics.jsonl`, drawn with a band over the seeds."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.reporting.arms import Arm
+from ganlab.reporting.judge import Endpoint, Study
+from ganlab.reporting.pages.drawing import (
+    Drawing,
+    Palette,
+    colour,
+    entitled,
+    even_ticks,
+    marker,
+    new_panels,
+    slug,
+    thousands,
+)
+from ganlab.reporting.results import ResultError, RunResult
+from ganlab.reporting.words import short_labels
+
+_RECORDS = "metrics.jsonl"
+
+
+class Curve(NamedTuple):
+    """One arm's metric over training, at the steps that all its finished runs recorded.
+
+    images: real images seen, [T]. seconds: median over the seeds, [T]. values: [seeds, T].
+    """
+
+    images: np.ndarray
+    seconds: np.ndarray
+    values: np.ndarray
+
+
+History = dict[str, dict[int, tuple[int, float, float]]]
+"""By metric, by step: images, seconds, value."""
+
+
+def read_histories(study: Study) -> dict[Path, History]:
+    """The metrics of every finished run that recorded any, by the folder of the run.
+
+    Raises ResultError where records are damaged.
+    """
+    return {
+        run.path.parent: history
+        for arm in study.arms
+        for run in arm.runs.values()
+        if run.status == "finished" and run.path and (history := _read(run.path.parent / _RECORDS))
+    }
+
+
+def _read(path: Path) -> History:
+    if not path.exists():
+        return {}
+    history: History = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if '"metric/' in line:
+                record = json.loads(line)
+                step, images, seconds = record["step"], record["images"], record["seconds"]
+                for tag, value in record.items():
+                    if tag.startswith("metric/"):
+                        history.setdefault(tag.removeprefix("metric/"), {})[step] = images, seconds, value
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ResultError(f"{path} is damaged ({error}); delete it, or give the run's command again") from None
+    return history
+
+
+def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
+    """The curve of an arm; None where not every finished run has two common steps of it."""
+    runs = [run for run in arm.runs.values() if run.status == "finished"]
+    found = [_of(run, metric, histories) for run in runs]
+    if not found or not all(found):
+        return None
+    steps = sorted(set.intersection(*(set(each) for each in found)))
+    if len(steps) < 2:
+        return None
+    table = np.array([[each[step] for step in steps] for each in found], float)
+    return Curve(table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
+
+
+def _of(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:
+    return histories.get(run.path.parent, {}).get(metric, {}) if run.path else {}
+
+
+def curves_of(study: Study, endpoint: Endpoint, histories: dict[Path, History]) -> tuple[str, dict[str, Curve]]:
+    """The metric that has curves, and the curve of each arm that has one, by label.
+
+    A metric of the end only (full/pca/coverage) is followed by its quick relative (coverage).
+    """
+    for metric in (endpoint.metric, endpoint.metric.rpartition("/")[2]):
+        found = {arm.label: curve for arm in study.arms if (curve := curve_of(arm, metric, histories))}
+        if found:
+            return metric, found
+    return endpoint.metric, {}
+
+
+def draw_curves(
+    study: Study, endpoint: Endpoint, metric: str, curves: dict[str, Curve], over: str, real: float | None
+) -> Drawing:
+    """A panel for each arm but the reference, which is dashed in all of them.
+
+    over: images or seconds. real: what real images score, a dotted line.
+    """
+    short = short_labels(study)
+    reference = curves.get(study.reference.label)
+    arms = [(place, arm.label) for place, arm in enumerate(study.arms) if arm is not study.reference]
+    panels = [(place, label) for place, label in arms if label in curves]
+    panels = panels or [(study.arms.index(study.reference), study.reference.label)]
+
+    def draw(palette: Palette) -> Any:
+        names = [short[label] for _, label in panels]
+        figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
+        for axis, (place, label) in zip(axes, panels, strict=True):
+            if reference is not None and label != study.reference.label:
+                _band(axis, reference, over, palette["muted"], "--", None)
+            _band(axis, curves[label], over, colour(palette, place), "-", marker(place))
+            if real is not None:
+                axis.axhline(real, color=palette["text"], linestyle=":", linewidth=1)
+            if endpoint.measure.scale == "ratio":
+                axis.set_yscale("log")
+            elif endpoint.measure.scale == "size":
+                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+            axis.locator_params(axis="x", nbins=4)
+            axis.xaxis.set_major_formatter(thousands)
+        even_ticks(axes)
+        unit = "real images seen" if over == "images" else "seconds of training, median over the seeds"
+        figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
+        return entitled(figure, metric, palette)
+
+    seeds = max(len(curve.values) for curve in curves.values())
+    runs = "1 run" if seeds == 1 else f"median of {seeds} seeds, band from the lowest to the highest"
+    message = f"{metric} over {over}: {runs}; dashed: {short[study.reference.label]}"
+    if real is not None:
+        message += "; dotted: real images"
+    return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
+
+
+def _band(axis: Any, curve: Curve, over: str, color: Any, style: str, shape: str | None) -> None:
+    x = curve.images if over == "images" else curve.seconds
+    middle = np.median(curve.values, axis=0)
+    if len(curve.values) > 1:
+        low, high = curve.values.min(axis=0), curve.values.max(axis=0)
+        axis.fill_between(x, low, high, color=color, alpha=0.16 if shape is None else 0.25, linewidth=0)
+    axis.plot(x, middle, style, color=color, linewidth=1.5, marker=shape, markersize=3.5,
+              markevery=max(1, len(x) // 8))  # fmt: skip

@@ -1,0 +1,119 @@
+"""Sections of a report that need more of a run than its metrics; each says what it did not find."""
+
+from ganlab.reporting.judge import Study
+from ganlab.reporting.pages import costs, curves, samples
+from ganlab.reporting.pages.blocks import Block, Figures, Fold, Grids, Table, Text
+from ganlab.reporting.words import count, leading, mean_and_sd, number
+
+
+def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """How the leading endpoints went, over images and over seconds."""
+    histories = curves.read_histories(study)
+    real = _mean_by_metric(study, "real_against_real")
+    over_images, over_seconds = [], []
+    for endpoint in leading(study):
+        metric, found = curves.curves_of(study, endpoint, histories)
+        without = [arm.label for arm in study.arms if arm.label not in found]
+        if without and study.endpoints:
+            missing.append(f"Two common steps of {endpoint.metric} in metrics.jsonl: {', '.join(without)}.")
+        if found:
+            for over, drawings in (("images", over_images), ("seconds", over_seconds)):
+                drawings.append(curves.draw_curves(study, endpoint, metric, found, over, real.get(metric)))
+    if not over_images:
+        return ()
+    text = "Seconds are those of the runs as they were made: compare them only where nothing else ran beside."
+    return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text)
+
+
+def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """The primary endpoint against time, parameters and multiplications."""
+    drawings = []
+    for endpoint in leading(study)[:1]:
+        for cost in costs.COSTS:
+            drawing = costs.against_cost(study, endpoint, cost)
+            if drawing:
+                drawings.append(drawing)
+            else:
+                missing.append(f"Of two arms: {costs.COSTS[cost][0]}.")
+    rows = []
+    for place, arm in enumerate(study.arms):
+        run = next((run for run in arm.runs.values() if run.status == "finished"), None)
+        written = run.macs.get("generator_as_written") if run and isinstance(run.macs, dict) else None
+        seconds = costs.cost_of(arm, "seconds")
+        rates = [run.images_per_second for run in arm.runs.values() if run.images_per_second]
+        counts = [costs.cost_of(arm, cost) for cost in ("parameters", "macs")]
+        rows.append((
+            f"{place + 1}  {arm.label}",
+            *(count(found[0]) if found else "–" for found in counts),
+            "–" if written is None else count(written),
+            f"{sum(seconds) / len(seconds):.4g}" if seconds else "–",
+            f"{sum(rates) / len(rates):.4g}" if rates else "–",
+        ))  # fmt: skip
+    head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
+    table = Table(head, tuple(rows))
+    legend = "Of the generator; MACs: multiply-accumulates for an image; seconds and images/s: means over the runs."
+    return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
+
+
+def samples_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """Grids of the same latents."""
+    found = samples.last_grids(study)
+    if found is None:
+        missing.append("Samples of one seed that at least two arms finished (samples/step-*.png).")
+        return ()
+    rows = found.grids[0].rows
+    cut = "" if rows == 8 else f"; the upper {rows} of 8 rows"
+    caption = f"Seed {found.seed}, the same latents in every arm, at the last step{cut}."
+    names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)
+    return (Grids(caption, found.grids, names),)
+
+
+def spectra_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """Power by frequency, generated over real."""
+    drawing = samples.spectra(study)
+    if drawing is None:
+        missing.append("Profiles of power by frequency (profiles in result.json).")
+    pictures = samples.left_spectra(study)
+    if pictures is None:
+        missing.append("Pictures of spectra of one seed that at least two arms finished (pictures/spectrum.png).")
+    blocks: list[Block] = [Figures((drawing,))] if drawing else []
+    if pictures:
+        names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
+        grids = Grids(f"Seed {pictures.seed}: power by frequency, real and generated.", pictures.grids, names, False)
+        blocks.append(Fold("The spectrum of one run of each arm", (grids,)))
+    return tuple(blocks)
+
+
+def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """What real images score in the place of generated ones, and what equal distributions would."""
+    real, nulls = _mean_by_metric(study, "real_against_real"), _mean_by_metric(study, "nulls")
+    if not (real or nulls):
+        missing.append("What real images score (real_against_real and nulls in result.json).")
+        return ()
+    rows = []
+    for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
+        if metric not in real and metric not in nulls:
+            continue
+        means = [mean_and_sd(list(arm.values(metric).values()))[0] for arm in study.arms]
+        have = [mean for mean in means if mean is not None]
+        rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
+                     f"{number(min(have))} to {number(max(have))}" if have else "–"))  # fmt: skip
+    text = (
+        "Real: real images in the place of generated ones, under the same protocol: about what a perfect generator "
+        "would score. Equal: what equal distributions score by formula."
+    )
+    table = Table(("metric", "real", "equal", "means of the arms"), tuple(rows))
+    lead = leading(study)
+    short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
+    rest = Fold(f"All {len(rows)} metrics", (table,))
+    return (Text(text), short, rest) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
+
+
+def _mean_by_metric(study: Study, field: str) -> dict[str, float]:
+    """Means over the runs of what each says about a metric in a field of its result."""
+    values: dict[str, list[float]] = {}
+    for arm in study.arms:
+        for run in arm.runs.values():
+            for name, value in (run.model_extra or {}).get(field, {}).items():
+                values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}

@@ -1,0 +1,137 @@
+"""What the arms draw: the last grids of one seed, made from the same latents, and their spectra."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganlab.reporting import grids
+from ganlab.reporting.arms import Arm
+from ganlab.reporting.judge import Study
+from ganlab.reporting.pages.drawing import Drawing, Palette, colour, entitled, marker, new_panels
+from ganlab.reporting.results import ResultError
+from ganlab.reporting.words import short_labels
+
+LARGEST = 1_500_000  # bytes of all grids of a page together; base64 adds a third
+_ROWS, _BORDER = 8, 6  # of the grids that a run leaves
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The picture of one arm. rows: of its 8, how many are shown."""
+
+    place: int
+    label: str
+    step: int
+    png: bytes
+    width: int
+    height: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The grids of the arms that left one; of this seed, the lowest that all of them finished."""
+
+    seed: int
+    grids: tuple[Grid, ...]
+
+
+def last_grids(study: Study) -> Samples | None:
+    """The arms' last grids beside each other; None where fewer than two arms left any with one seed.
+
+    Of pictures too large for a page the upper rows are kept; no pixel is changed.
+    """
+    seed, paths = _of_one_seed(study, "samples/step-*.png")
+    if not paths:
+        return None
+    found: tuple[Grid, ...] = ()
+    for rows in (_ROWS, 4, 2, 1):
+        found = tuple(_grid(place, study.arms[place].label, path, rows) for place, path in paths.items())
+        if sum(len(grid.png) for grid in found) <= LARGEST:
+            break
+    return Samples(seed, found)
+
+
+def left_spectra(study: Study) -> Samples | None:
+    """The spectrum that a run of each arm left, of one seed; None where too few left any, or they are too large."""
+    seed, paths = _of_one_seed(study, "pictures/spectrum.png")
+    found = []
+    for place, path in paths.items():
+        with Image.open(path) as opened:
+            found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1))
+    return Samples(seed, tuple(found)) if 0 < sum(len(each.png) for each in found) <= LARGEST // 2 else None
+
+
+def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
+    """The lowest seed with which all arms that left such files finished, and the last of them by the arm's place."""
+    left: dict[int, dict[int, Path]] = {}
+    for place, arm in enumerate(study.arms):
+        for seed, run in arm.runs.items():
+            paths = sorted(run.path.parent.glob(pattern)) if run.status == "finished" and run.path else []
+            if paths:
+                left.setdefault(place, {})[seed] = paths[-1]
+    common = set.intersection(*map(set, left.values())) if len(left) > 1 else set()
+    if not common:
+        return 0, {}
+    seed = min(common)
+    return seed, {place: paths[seed] for place, paths in left.items()}
+
+
+def _grid(place: int, label: str, path: Path, rows: int) -> Grid:
+    try:
+        step = int(path.stem.removeprefix("step-"))
+        with Image.open(path) as opened:
+            pixels = np.asarray(opened)
+        height = (len(pixels) - _BORDER) * rows // _ROWS + _BORDER
+        pixels = pixels[:height]
+        png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
+    except (ValueError, OSError) as error:
+        raise ResultError(f"{path} is no grid of samples ({error}); delete it, or run it again") from None
+    return Grid(place, label, step, png, pixels.shape[1], height, rows)
+
+
+def spectra(study: Study) -> Drawing | None:
+    """Power of generated images over that of real ones by frequency, a panel for each arm; None without profiles.
+
+    Of each finished run that left `profiles`, {"real": [R], "generated": [R]}: mean power by ring, r = 0 ... side/2.
+    """
+    ratios = {arm.label: found for arm in study.arms if (found := _ratios(arm)).size}
+    if len({each.shape[1] for each in ratios.values()}) != 1:
+        return None
+    short = short_labels(study)
+    panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in ratios]
+
+    def draw(palette: Palette) -> Any:
+        names = [short[label] for _, label in panels]
+        figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
+        for axis, (place, label) in zip(axes, panels, strict=True):
+            values = ratios[label]
+            cycles = np.arange(1, values.shape[1] + 1) / (2 * values.shape[1])
+            axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
+            if len(values) > 1:
+                low, high = values.min(axis=0), values.max(axis=0)
+                axis.fill_between(cycles, low, high, color=colour(palette, place), alpha=0.25, linewidth=0)
+            axis.plot(cycles, np.median(values, axis=0), color=colour(palette, place), linewidth=1.5,
+                      marker=marker(place), markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
+            axis.locator_params(axis="y", nbins=5)
+        figure.supxlabel("cycles a pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
+        figure.supylabel("log10 power, generated over real", fontsize=8.5, color=palette["text"])
+        return entitled(figure, "spectrum", palette)
+
+    message = "Spectrum of generated images over that of real ones (dotted: equal): median of the seeds, band: all"
+    return Drawing("spectrum-ratio", message, draw)
+
+
+def _ratios(arm: Arm) -> np.ndarray:
+    """log10 generated / real without the mean, [seeds, R - 1]; empty where no run left profiles."""
+    found = []
+    for run in arm.runs.values():
+        profiles = (run.model_extra or {}).get("profiles")
+        if run.status == "finished" and profiles:
+            real, generated = (np.asarray(profiles[side], float)[1:] for side in ("real", "generated"))
+            if (real > 0).all() and (generated > 0).all():
+                found.append(np.log10(generated / real))
+    return np.array(found) if len({len(each) for each in found}) == 1 else np.empty(0)

@@ -1,0 +1,109 @@
+"""A study in words: one sentence that answers its question, and numbers as people read them."""
+
+import math
+import re
+from typing import get_args
+
+import numpy as np
+
+from ganlab.reporting.judge import Endpoint, Judgement, Study
+from ganlab.reporting.statistics import Verdict
+
+_ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "inconclusive")
+assert set(_ORDER) == set(get_args(Verdict))
+
+
+def leading(study: Study) -> tuple[Endpoint, ...]:
+    """The endpoints that a reader came for: the primary one and those stated before the first run, else the first."""
+    titles = ["", *study.plan.endpoints]
+    asked = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
+    asked.sort(key=lambda endpoint: (not endpoint.primary, endpoint.title in titles and titles.index(endpoint.title)))
+    return tuple(asked) or study.endpoints[:1]
+
+
+def answer(study: Study) -> str:
+    """One sentence over all leading endpoints."""
+    if not study.endpoints:
+        return "No finished run has metrics that can be compared."
+    places: dict[str, list[str]] = {}
+    for endpoint in leading(study):
+        places.setdefault(standing(study, endpoint), []).append(named(endpoint))
+    parts = [f"{found} in {listed(names)}" for found, names in places.items()]
+    return f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}."
+
+
+def named(endpoint: Endpoint) -> str:
+    """Quality (frechet_distance), or the metric alone where nothing was stated."""
+    return endpoint.metric if endpoint.title == endpoint.metric else f"{endpoint.title} ({endpoint.metric})"
+
+
+def standing(study: Study, endpoint: Endpoint) -> str:
+    """How the arms stand in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
+    judgements, short = study.judgements[endpoint.metric], short_labels(study)
+    parts = []
+    for verdict in _ORDER:
+        arms = [short[judgement.arm] for judgement in judgements if judgement.verdict == verdict]
+        if arms and len(arms) == len(judgements) > 2:
+            return f"all {len(arms)} arms are {verdict}"
+        if arms:
+            parts.append(f"{listed(arms)} {'is' if len(arms) == 1 else 'are'} {verdict}")
+    return listed(parts, ", ")
+
+
+def short_labels(study: Study) -> dict[str, str]:
+    """Labels of arms for figures and headings: settings without where they stand, if that tells the arms apart."""
+    short = {arm.label: re.sub(r"(?<= )[\w.]+\.(\w+)=", r"\1=", arm.label) for arm in study.arms}
+    return short if len(set(short.values())) == len(short) else {label: label for label in short}
+
+
+def listed(names: list[str], last: str = " and ") -> str:
+    """A, b and c."""
+    return last.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def heading(endpoint: Endpoint) -> str:
+    """An endpoint in a line: `quality, frechet_distance: smaller is better; primary`."""
+    direction = "larger" if endpoint.measure.larger_is_better else "smaller"
+    title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
+    return f"{title}{endpoint.metric}: {direction} is better; {'primary' if endpoint.primary else 'exploratory'}"
+
+
+def negligible(endpoint: Endpoint) -> str:
+    """What difference counts as none; empty where nothing was said."""
+    if endpoint.margin is None:
+        return ""
+    return f"{100 * endpoint.margin:.3g} %" if endpoint.measure.scale == "ratio" else f"{endpoint.margin:.3g}"
+
+
+def directed(judgement: Judgement) -> tuple[float, float, float]:
+    """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
+    sign = -1 if judgement.endpoint.measure.larger_is_better else 1
+    c = judgement.comparison
+    low, high = sorted((sign * c.low, sign * c.high))
+    return sign * c.mean, low, high
+
+
+def shown_effect(endpoint: Endpoint, value: float) -> str:
+    """A difference as people read it: per cent of a ratio, else a number with its sign."""
+    if endpoint.measure.scale != "ratio":
+        return f"{value + 0.0:+.3g}"
+    per_cent = 100 * math.expm1(value)
+    return f"{per_cent:+.0f} %" if abs(per_cent) >= 100 else f"{per_cent:+.1f} %"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A value in a table; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def mean_and_sd(values: list[float]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (ddof=1), None where there are too few values."""
+    return (
+        float(np.mean(values)) if values else None,
+        float(np.std(values, ddof=1)) if len(values) > 1 else None,
+    )
+
+
+def count(value: float) -> str:
+    """1234567 -> 1,234,567."""
+    return f"{value:,.0f}"

@@ -1,0 +1,428 @@
+"""The report of a study: what it says first, that it asks for nothing, and that its figures say what is true."""
+
+import csv
+import json
+import math
+import re
+import resource
+import shutil
+import subprocess
+import tomllib
+from html import escape
+from html.parser import HTMLParser
+from io import BytesIO, StringIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import scipy.stats
+from PIL import Image
+from reporting_study import ARMS, QUICK, Made
+
+from conftest import ROOT
+from ganlab.choose import ConfigError
+from ganlab.reporting.judge import judge
+from ganlab.reporting.pages import certainty, curves, plots, samples
+from ganlab.reporting.pages.blocks import Page, Section, Text
+from ganlab.reporting.pages.drawing import DARK, LIGHT, THEMES, wrapped
+from ganlab.reporting.pages.writing import as_markdown, pictures, write_report
+from ganlab.reporting.results import find_results
+from ganlab.reporting.words import answer, directed, leading
+
+QUESTION = "Which operator is better?"
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The folder of a report over three arms with six seeds, of which one diverged and one is missing."""
+    made = Made(tmp_path_factory.mktemp("study"))
+    made.arms(["transpose", "upsample", "fir"], 6, question=QUESTION)
+    made.run("fir", 2, status="diverged", question=QUESTION)
+    shutil.rmtree(made.directory / "upsample-seed4")
+    return write_report(judge(made.directory))
+
+
+@pytest.fixture
+def made(tmp_path):
+    return Made(tmp_path / "made")
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, and the text of titles and headings."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.within, self.texts = [], [], {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self.within.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.within:
+            del self.within[len(self.within) - 1 - self.within[::-1].index(tag) :]
+
+    def handle_data(self, data):
+        if self.within:
+            self.texts.setdefault(self.within[-1], []).append(data.strip())
+
+
+def test_a_page_asks_for_nothing(report):
+    text = (report / "report.html").read_text()
+    assert not re.findall(r"https?://|//cdn|@import|<script|<link|<iframe|javascript:| on\w+=", text)
+    elements = Elements(text).found
+    for tag, attributes in elements:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,")), (tag, attributes)
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    (policy,) = [attributes["content"] for tag, attributes in elements if "http-equiv" in attributes]
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_the_verdict_comes_first_and_a_title_says_it(report):
+    text = (report / "report.html").read_text()
+    study = judge(report.parent)
+    page = Elements(text)
+    assert page.texts["title"][0] == page.texts["h1"][0] == answer(study)
+    assert text.index(QUESTION) < text.index("<h1>") < text.index("<svg")
+    places = [text.index(escape(each.sentence)) for e in leading(study) for each in study.judgements[e.metric]]
+    assert len(places) == 6
+    assert places == sorted(places)
+    assert places[-1] < text.index("<svg")
+    assert [endpoint.title for endpoint in leading(study)] == ["quality", "spectrum", "checkerboard"]
+
+
+def test_ids_are_used_once_and_references_have_a_target(report):
+    text = (report / "report.html").read_text()
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', text)) <= set(ids)
+    for labels in re.findall(r'aria-labelledby="([^"]+)"', text):
+        assert labels in ids
+
+
+def test_figures_have_colours_of_both_themes_and_none_of_their_own(report):
+    text = (report / "report.html").read_text()
+    figures = re.findall(r"<svg.*?</svg>", text, re.S)
+    assert len(figures) == 3 + 3 + 6 + 3 + 1  # effects, pairs, curves over images and seconds, costs, spectra
+    for figure in figures:
+        assert not re.findall(r"#[0-9a-f]{6}\b", figure)
+        assert set(re.findall(r"var\(--([\w-]+)\)", figure)) <= LIGHT.keys()
+        for style in re.findall(r"<text\b[^>]*", figure):
+            assert "fill: var(--" in style  # without, it is black in the dark
+        assert "DejaVu" not in figure
+    assert LIGHT.keys() == DARK.keys()
+
+
+def test_files_of_figures_are_svg_that_differs_in_colours_only(report):
+    light = sorted((report / "figures").glob("*-light.svg"))
+    assert len(light) == 16
+    for path in light:
+        texts = {theme: path.with_name(path.name.replace("light", theme)).read_text() for theme in THEMES}
+        assert ElementTree.fromstring(texts["dark"]).tag == "{http://www.w3.org/2000/svg}svg"
+        plain = [re.sub(r"#[0-9a-f]{6}\b", "#", text) for text in texts.values()]
+        assert plain[0] == plain[1]
+        assert texts["light"] != texts["dark"]
+
+
+def luminance(colour):
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_marks_and_letters_stand_out_from_their_ground(theme):  # WCAG 2.2, 1.4.3 and 1.4.11
+    palette = THEMES[theme]
+
+    def contrast(role, ground):
+        pair = sorted((luminance(palette[role]), luminance(palette[ground])))
+        return (pair[1] + 0.05) / (pair[0] + 0.05)
+
+    for role in palette:
+        if role.startswith("arm-"):
+            assert contrast(role, "ground") >= 3
+    assert contrast("text", "band") >= 4.5
+    assert contrast("muted", "ground") >= 4.5
+
+
+def test_every_value_stands_in_the_page_and_in_a_file(report):
+    text = (report / "report.html").read_text()
+    for run in find_results(report.parent):
+        for metric in ("frechet_distance", "checkerboard_index_2", "recall"):
+            assert run.status == "diverged" or f"<td>{run.metrics[metric]:.4g}</td>" in text
+    assert "<td>diverged</td>" in text
+    assert "<td>no result</td>" in text
+    rows = list(csv.DictReader(StringIO((report / "scores.csv").read_text())))
+    assert len(rows) == 17
+    one = next(row for row in rows if row["arm"] == "upsample" and row["seed"] == "3")
+    there = json.loads((report.parent / "upsample-seed3/result.json").read_text())
+    assert float(one["recall"]) == there["metrics"]["recall"]
+    verdict = json.loads((report / "verdict.json").read_text())
+    assert verdict["question"] == QUESTION
+
+
+def test_the_same_study_gives_the_same_bytes_and_stale_figures_go(report):
+    files = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    (report / "figures/effect-of-another-time-light.svg").write_text("")
+    assert write_report(judge(report.parent)) == report
+    assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == files
+
+
+def test_markdown_shows_files_that_exist_and_tables_that_hold_together(report):
+    text = (report / "report.md").read_text()
+    for name in re.findall(r'(?:src|srcset)="([^"]+)"', text):
+        assert (report / name).exists(), name
+    assert text.count("prefers-color-scheme: dark") == 16
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1, table
+        assert re.match(r"\|[-:|]+\|$", table.splitlines()[1])
+    assert text.count("<details>") == text.count("</details>")
+    assert text.startswith(f"# {answer(judge(report.parent))}\n\n{QUESTION}")
+
+
+def test_what_runs_did_not_leave_is_left_out_and_named(made):
+    made.arms(["transpose", "upsample"], 2, facts=False, curves=False, samples=False)
+    made.run("upsample", 0, status="failed", facts=False)
+    shutil.rmtree(made.directory / "transpose-seed0")
+    text = (write_report(judge(made.directory)) / "report.html").read_text()
+    missing = text[text.index('<section id="missing">') :]
+    for what in ("metrics.jsonl", "Samples", "profiles", "spectrum.png", "real_against_real", "seconds of training"):
+        assert what in missing
+    assert "<img" not in text
+    assert 'id="samples"' not in text
+    assert "upsample, seed 0: failed" in text
+    assert "have 1 pair of finished runs" in text
+
+
+def test_runs_without_metrics_make_a_report_too(made):
+    made.arms(["transpose", "upsample"], 1, status="diverged")
+    text = (write_report(judge(made.directory)) / "report.html").read_text()
+    assert "<h1>No finished run has metrics that can be compared.</h1>" in text
+    assert "2 of 2 runs did not finish, 2 of them diverged" in text
+
+
+def test_labels_are_shown_as_they_are(made):
+    for arm in ("transpose", "upsample"):
+        for seed in range(2):
+            path = made.run(arm, seed, curves=False, samples=False, facts=False) / "result.json"
+            text = path.read_text()
+            path.write_text(text.replace('"digits"', '"<i>$a_b$|`x`"') if arm == "transpose" else text)
+    for path in made.directory.glob("*/result.json"):  # one generator, two data sets: labels carry what differs
+        path.write_text(
+            path.read_text().replace('"upsample"', '"transpose"').replace('"kernel_size": 3', '"kernel_size": 4')
+        )
+    report = write_report(judge(made.directory))
+    page, plain = (report / "report.html").read_text(), (report / "report.md").read_text()
+    assert "<i>" not in page
+    assert "name=&lt;i&gt;$a_b$|`x`" in page
+    assert "name=\\<i>$a_b$\\|\\`x\\`" in plain
+    ElementTree.fromstring(next((report / "figures").glob("effect*light.svg")).read_text())
+
+
+def test_curves_are_medians_of_equal_steps(made):
+    made.arms(["transpose", "upsample"], 3)
+    path = made.directory / "upsample-seed1/metrics.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))  # without its first step
+    study = judge(made.directory)
+    histories = curves.read_histories(study)
+    metric, found = curves.curves_of(study, leading(study)[0], histories)
+    assert metric == "frechet_distance"
+    assert found["transpose"].images.tolist() == [16_000, 32_000, 64_000, 128_000, 256_000]
+    curve = found["upsample"]
+    assert curve.images.tolist() == [32_000, 64_000, 128_000, 256_000]
+    assert curve.values.shape == (3, 4)
+    last = [study.arms[1].values("frechet_distance")[seed] for seed in range(3)]
+    assert curve.values[:, -1].tolist() == last
+    path.write_text('{"step": 1, "metric/')
+    with pytest.raises(ConfigError, match=r"upsample-seed1/metrics.jsonl is damaged"):
+        curves.read_histories(study)
+
+
+def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
+    plan = {"quality": "full/pca/coverage", "spectrum": None, "checkerboard": None}
+    metrics = ("coverage", "full/pca/coverage")
+    for arm in ("transpose", "upsample"):
+        for seed in range(2):
+            folder = made.run(arm, seed, metrics=metrics, **plan)
+            lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+            lines = [{k: v for k, v in line.items() if "full" not in k} for line in lines]
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    study = judge(made.directory)
+    (endpoint,) = leading(study)
+    metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
+    assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
+    assert directed(study.judgements[endpoint.metric][0])[0] < 0 < study.judgements[endpoint.metric][0].comparison.mean
+
+
+def test_seeds_are_counted_by_what_is_better(made):
+    made.arms(["transpose", "upsample"], 6)
+    study = judge(made.directory)
+    for metric, larger in (("frechet_distance", False), ("recall", True)):
+        ours, theirs = (np.array(list(arm.values(metric).values())) for arm in (study.arms[1], study.reference))
+        wins = np.sum(ours > theirs) if larger else np.sum(ours < theirs)
+        assert plots.better_seeds(study.judgements[metric][0]) == f"{wins} of 6"
+
+
+def test_pairs_to_decide_are_the_first_that_decide(made):
+    made.arms(["transpose", "pixel_shuffle"], 5)
+    study = judge(made.directory)
+    (judgement,) = study.judgements["frechet_distance"]
+    assert judgement.verdict == "inconclusive"
+    pairs = certainty._pairs_to_decide(judgement)
+    outcomes = [[math.log(value) for value in arm.values("frechet_distance").values()] for arm in study.arms]
+    d = np.subtract(*outcomes) * (1 if study.reference is study.arms[1] else -1)
+    margin = math.log(1.05)
+
+    def decided(n):
+        error = d.std(ddof=1) / math.sqrt(n)
+        inside = abs(d.mean()) + scipy.stats.t.ppf(0.95, n - 1) * error < margin
+        return inside or abs(d.mean()) / error > scipy.stats.t.ppf(0.975, n - 1)
+
+    assert pairs is not None
+    assert decided(pairs)
+    assert not decided(pairs - 1)
+
+
+def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):
+    made.arms(["transpose", "upsample"], 3)
+    shutil.rmtree(made.directory / "upsample-seed0/samples")
+    study = judge(made.directory)
+    found = samples.last_grids(study)
+    assert found is not None
+    assert (found.seed, [grid.step for grid in found.grids]) == (1, [4000, 4000])
+    whole = np.asarray(Image.open(made.directory / "upsample-seed1/samples/step-00004000.png"))
+    assert (np.asarray(Image.open(BytesIO(found.grids[1].png))) == whole).all()
+    monkeypatch.setattr(samples, "LARGEST", 2 * len(found.grids[0].png) * 3 // 8)
+    fewer = samples.last_grids(study)
+    assert fewer is not None
+    part = np.asarray(Image.open(BytesIO(fewer.grids[1].png)))
+    assert fewer.grids[1].rows == 2
+    assert part.shape[0] == (whole.shape[0] - 6) // 4 + 6
+    assert (part == whole[: len(part)]).all()
+    (made.directory / "upsample-seed1/samples/step-00004000.png").write_bytes(b"no picture")
+    with pytest.raises(ConfigError, match=r"step-00004000.png is no grid"):
+        samples.last_grids(study)
+
+
+def test_figures_are_pictures_too(report):
+    study = judge(report.parent)
+    drawing = plots.forest(study, leading(study)[0])
+    light, dark = (np.asarray(Image.open(BytesIO(drawing.png(theme)))) for theme in THEMES)
+    assert light.shape == dark.shape
+    assert light.shape[1] == 640
+    assert light[0, 0, 0] > 200 > 60 > dark[0, 0, 0]
+    assert drawing.png() == drawing.png()
+
+
+def test_every_picture_can_be_had_as_png(made):
+    made.arms(["transpose", "upsample"], 1, curves=False, metrics=("frechet_distance",))
+    found = pictures(judge(made.directory))
+    assert {"pairs-frechet-distance", "cost-seconds-frechet-distance", "samples-1", "samples-2"} <= found.keys()
+    for png in found.values():
+        assert min(Image.open(BytesIO(png)).size) > 100
+
+
+def test_long_labels_break_where_words_end():
+    assert wrapped("upsample kernel_size=5", 12) == "upsample\nkernel_size=\n5"
+    assert wrapped("transpose", 3) == "transpose"
+
+
+def test_what_was_chosen_after_the_runs_is_said(made):
+    made.arms(["transpose", "upsample"], 2, curves=False, samples=False, spectrum="spectral_distance_high")
+    study = judge(made.directory, "coverage", "upsample")
+    (said,) = certainty.limits(study)
+    assert "The primary metric coverage was chosen after the runs; stated was frechet_distance." in said.items
+    assert "The spectrum endpoint spectral_distance_high was not measured: its verdict is open." in said.items
+    assert "With 2 pairs no p value can reach 0.05: 6 seeds are the least, 10 are usual." in said.items
+    assert answer(study).startswith(
+        "Against upsample, transpose is inconclusive in coverage, quality (frechet_distance)"
+    )
+
+
+def test_a_command_for_every_run(report):
+    text = (report / "report.html").read_text()
+    assert len(re.findall(r"<code>python -m ganlab.train resume=\S+</code>", text)) == 17
+    assert f"resume={report.parent / 'fir-seed2'}</code>" in text
+
+
+def test_templates_are_part_of_the_wheel():
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["ganlab"]  # with everything that git does not ignore
+    names = {path.name for path in (ROOT / "ganlab/reporting/pages/templates").iterdir()}
+    assert names == {"report.html.jinja", "report.md.jinja", "style.css"}
+
+
+def test_markdown_of_a_page_needs_no_study(report):
+    page = Page("a*b", "c_d e_", (Section("x", "y", (Text("<z> 1 < 2"),)),))
+    assert as_markdown(page) == "# a\\*b\n\nc_d e\\_\n\n## y\n\n\\<z> 1 < 2\n"
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+MEASURE = """<!doctype html><body><script>
+const widths = [390, 1400], found = [];
+function measure() {
+  if (!widths.length) { document.body.textContent = JSON.stringify(found); return; }
+  const frame = document.createElement("iframe"), width = widths.shift();
+  frame.style = `width:${width}px;height:900px;border:0`;
+  frame.onload = () => {
+    const page = frame.contentDocument;
+    page.querySelectorAll("details").forEach(each => each.open = true);
+    const beyond = [...page.querySelectorAll("body *")].filter(each =>
+      !each.closest(".scroll, svg") && each.getBoundingClientRect().right > width + 1);
+    const scale = box => Math.hypot(box.a, box.b);
+    const letters = [...page.querySelectorAll("svg text")].map(each =>
+      scale(each.getScreenCTM()) * parseFloat(frame.contentWindow.getComputedStyle(each).fontSize));
+    const cut = [...page.querySelectorAll("svg text")].filter(each => {
+      const box = each.getBoundingClientRect(), whole = each.closest("svg").getBoundingClientRect();
+      return box.left < whole.left - 3 || box.right > whole.right + 3; });
+    const empty = [...page.querySelectorAll("svg, img")].filter(each => each.getBoundingClientRect().height < 50);
+    found.push({width, scroll: page.documentElement.scrollWidth, beyond: beyond.map(each => each.outerHTML.slice(0, 80)),
+      letters: Math.min(...letters), cut: cut.map(each => each.textContent), empty: empty.length});
+    frame.remove(); measure();
+  };
+  frame.src = "report.html"; document.body.append(frame);
+}
+measure();
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_nothing_is_wider_than_a_telephone_or_too_small_to_read(report):
+    (report / "measure.html").write_text(MEASURE)
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--no-first-run",
+             "--disable-background-networking", "--virtual-time-budget=20000", "--dump-dom"]  # fmt: skip
+    profile = report.parent / "profile"
+    line = [CHROMIUM, *flags, f"--user-data-dir={profile}", (report / "measure.html").as_uri()]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=True)
+    (report / "measure.html").unlink()
+    found = json.loads(re.search(r"\[\{.*\}\]", done.stdout)[0])
+    assert [each["width"] for each in found] == [390, 1400]
+    for each in found:
+        assert each["scroll"] <= each["width"]
+        assert each["beyond"] == []
+        assert each["cut"] == []
+        assert each["empty"] == 0
+        assert each["letters"] >= 10  # CSS pixels
+
+
+@pytest.mark.slow
+def test_seven_arms_with_twenty_seeds_are_small_and_soon_done(made, command):
+    names = [
+        f"full/{f}/{n}"
+        for f in ("a", "b", "c", "d")
+        for n in (*QUICK[:4], "density", "precision", "energy_distance", "x")
+    ]
+    made.arms(ARMS, 20, metrics=(*QUICK, *names, "odd"))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = command("compare", made.directory)
+    assert done.returncode == 0, done.stderr
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 20
+    assert (made.directory / "report/report.html").stat().st_size < 3_000_000
+    assert "--all prints them" in done.stdout
+    assert Path(made.directory / "report/verdict.json").exists()
