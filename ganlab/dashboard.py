@@ -11,10 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 from ganlab.choose import ConfigError
 from ganlab.command import Parser, one_line
+
+if TYPE_CHECKING:
+    from ganlab.reporting.study import Study
 
 PORT = 6006  # TensorBoard's own
 PATIENCE = 120  # seconds until it must answer
@@ -53,7 +57,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         raise ConfigError(f"{directory} has no run; give the folder of a study or of a run")
     compared = False
     try:
-        for line in write_comparison(directory):  # pictures=...: the report's figures as PNG, by name
+        for line in write_comparison(directory, _figures):
             print(line, flush=True)
         compared = True
     except (ResultError, OSError) as error:  # a study that others own can still be looked at
@@ -72,6 +76,12 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         print("Ctrl-C ends it", flush=True)
 
     run_tensorboard(directory, host, free_port(host, port), len(runs), ready)
+
+
+def _figures(study: "Study") -> dict[str, bytes]:
+    from ganlab.reporting.pages.writing import pictures  # matplotlib: only where figures must be drawn anew
+
+    return pictures(study)
 
 
 def free_port(host: str, asked: int | None) -> int:

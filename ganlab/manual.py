@@ -87,6 +87,6 @@ def ending(result: "RunResult", directory: Path) -> str:
         f"everything is in {directory}",
         f"  images:      {directory}/samples",
         f"  more images: python -m ganlab.sample {directory}",
-        f"  curves:      tensorboard --logdir {directory}",
+        f"  curves:      python -m ganlab.dashboard {directory}",
     ]
     return "\n".join(lines)

@@ -137,5 +137,5 @@ def report(cells: list[Cell], folder: Path) -> int:
     if any(cell.state != "diverged" for cell in unfinished):
         print(f"the same command goes on with them (add hydra.sweep.dir={folder} where no study is named)")
     print(f"compare them: python -m ganlab.compare {folder}")
-    print(f"watch them:   tensorboard --logdir {folder}")
+    print(f"watch them:   python -m ganlab.dashboard {folder}")
     return 1 if unfinished else 0

@@ -41,7 +41,9 @@ def test_every_command_that_measures_is_understood(line, settings):
     assert protocol(settings().metrics, overrides).name == "full"
 
 
-@pytest.mark.parametrize("name", ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard"]
+)
 def test_every_command_of_the_readme_has_help(name, command):
     assert commands(name), f"the README does not mention ganlab.{name}"
     done = command(name, "--help")

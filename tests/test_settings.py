@@ -206,7 +206,7 @@ def test_folders_do_not_import_one_another(folder):
                     assert name.split(".")[1] in ALLOWED[folder], f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("module", ["choose", "config", "library", "compose", "sweep", "isolate", "manual", "compare",
+@pytest.mark.parametrize("module", ["choose", "config", "library", "compose", "sweep", "isolate", "manual", "compare", "status", "dashboard", "share",
                                     "inspect", "export", "views", "command", "run", "reporting.inspection", "reporting.report", "reporting.pages.writing", "reporting.results",
                                     "reporting.statistics", "reporting.records",
                                     "evaluation.cache", "evaluation.features", "evaluation.metrics", "evaluation.spectrum", "evaluation.artifacts", "evaluation.factors",

@@ -55,7 +55,7 @@ def print_places(study: Study, report: Path) -> None:
     print(f"everything is in {report}")
     print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
     print("  to compute:  scores.csv, verdict.json")
-    print(f"  curves:      tensorboard --logdir {study.directory}", flush=True)
+    print(f"  curves:      python -m ganlab.dashboard {study.directory}", flush=True)
 
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
