@@ -4,8 +4,6 @@ python -m ganlab.train -m study=first generator=upsample,transpose seed=0,1,2
 python experiments/first_run/make.py outputs/first
 """
 
-import contextlib
-import io
 import re
 import sys
 from pathlib import Path
@@ -78,24 +76,11 @@ def arms() -> str:
     return "\n".join(lines)
 
 
-def comparison(study: Path) -> str:
-    """What `ganlab.compare` prints."""
-    from ganlab.compare import main
-
-    out = io.StringIO()
-    arguments, sys.argv = sys.argv, ["compare", str(study)]
-    with contextlib.redirect_stdout(out):
-        main()
-    sys.argv = arguments
-    lines = [line.rstrip() for line in out.getvalue().strip("\n").splitlines()]
-    return "\n".join(["```", *lines, "```"])
-
-
 def main() -> None:
     study = Path(sys.argv[1])
     picture(study)
     text = README.read_text()
-    for name, content in {"table": table(study), "arms": arms(), "comparison": comparison(study)}.items():
+    for name, content in {"table": table(study), "arms": arms()}.items():
         block = f"<!-- {name} -->\n{content}\n<!-- end -->"
         text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, b=block: b, text, flags=re.S)
         assert found == 1, name
