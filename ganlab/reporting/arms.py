@@ -32,6 +32,15 @@ class Arm(NamedTuple):
             if run.status == "finished" and metric in run.metrics
         }
 
+    def lack(self, seed: int, metric: str) -> str:
+        """Why a seed has no value: no result, diverged, failed, interrupted, not measured; empty if it has one."""
+        run = self.runs.get(seed)
+        if run is None:
+            return "no result"
+        if run.status != "finished":
+            return run.status
+        return "" if metric in run.metrics else "not measured"
+
 
 def gather_arms(directory: str) -> list[Arm]:
     """The arms under a folder, in the order of their labels; ResultError where they cannot be compared."""

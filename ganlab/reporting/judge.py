@@ -1,87 +1,30 @@
 """What the runs under a folder say about its question: every arm against the reference, in every metric, in pairs."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from ganlab.choose import nearest
-from ganlab.config.comparison import MEASURES, Comparing, Measure, base_name, measure_of
+from ganlab.config.comparison import MEASURES, Comparing, base_name, measure_of
 from ganlab.reporting.arms import Arm, gather_arms, plan_of
 from ganlab.reporting.results import ResultError
-from ganlab.reporting.statistics import Comparison, Verdict, holm, paired_comparison
+from ganlab.reporting.robustness import difference, interquartile_mean, look_again, wilson_interval
+from ganlab.reporting.sentences import as_p as as_p
+from ganlab.reporting.sentences import tell
+from ganlab.reporting.statistics import (
+    Comparison,
+    Verdict,
+    benjamini_hochberg,
+    holm,
+    paired_comparison,
+    signed_rank_test,
+)
+from ganlab.reporting.study import LEVEL, Endpoint, FailureRate, Judgement, Pair, Study, Summary
 
-LEVEL = 0.95
 BASELINE = "transpose"  # of the literature, and the default generator
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A metric that arms are compared in.
-
-    title: quality, spectrum or checkerboard where the settings of the study named it before its first run, else the
-    metric's own name. primary: its p values are adjusted over the arms; all others are exploratory. margin: what
-    difference is negligible, of a ratio as a share (0.05), else in the metric's unit; None: nothing was said.
-    """
-
-    title: str
-    metric: str
-    measure: Measure
-    primary: bool
-    margin: float | None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Both arms' values with one seed, in the metric's own unit; None where a run has none, and why."""
-
-    seed: int
-    ours: float | None
-    theirs: float | None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One arm against the reference in one metric.
-
-    comparison: of differences in which smaller is better, whatever the metric. verdict: after adjustment.
-    p_adjusted: None where nothing was adjusted. sentence: the verdict in one of four fixed forms, with the numbers
-    behind it in the metric's own direction.
-    """
-
-    arm: str
-    reference: str
-    endpoint: Endpoint
-    comparison: Comparison
-    verdict: Verdict
-    p_adjusted: float | None
-    pairs: tuple[Pair, ...]
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Study:
-    """Everything that is known about the arms under a folder.
-
-    endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
-    judgements: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
-    """
-
-    directory: Path
-    plan: Comparing
-    arms: tuple[Arm, ...]
-    reference: Arm
-    endpoints: tuple[Endpoint, ...]
-    judgements: dict[str, tuple[Judgement, ...]]
-    gaps: tuple[str, ...]
-    protocol: dict[str, Any]
-    shown_only: tuple[str, ...]
-
-    @property
-    def stated(self) -> tuple[Endpoint, ...]:
-        """The endpoints that were fixed before the first run."""
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.title != endpoint.metric)
 
 
 def judge(directory: str | Path, metric: str | None = None, reference: str | None = None) -> Study:
@@ -90,7 +33,17 @@ def judge(directory: str | Path, metric: str | None = None, reference: str | Non
     metric, reference: other ones than those that were fixed before the runs. Raises ResultError, of one line.
     """
     arms = gather_arms(str(directory))
-    plan = plan_of(arms)
+    return judge_arms(arms, plan_of(arms), metric, reference, Path(directory))
+
+
+def judge_arms(
+    arms: Sequence[Arm],
+    plan: Comparing,
+    metric: str | None = None,
+    reference: str | None = None,
+    directory: Path = Path(),
+) -> Study:
+    """Compare arms, wherever they come from; `directory` is what errors and reports call them."""
     against = _reference(directory, arms, reference, plan)
     found = sorted(
         {name for arm in arms for run in arm.runs.values() if run.status == "finished" for name in run.metrics}
@@ -100,20 +53,25 @@ def judge(directory: str | Path, metric: str | None = None, reference: str | Non
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
     endpoints = _endpoints(plan, comparable, metric)
+    unmeasured = {name: tuple(_lines(arms, name, ("not measured",), f"no {name}")) for name in found}
     return Study(
-        directory=Path(directory),
+        directory=directory,
         plan=plan,
         arms=tuple(arms),
         reference=against,
         endpoints=tuple(endpoints),
-        judgements={endpoint.metric: _judge(endpoint, arms, against) for endpoint in endpoints},
-        gaps=tuple(gaps(arms)),
+        judgements={endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints},
+        gaps=tuple(_lines(arms, "", ("failed", "interrupted", "no result"))),
         protocol=next((run.protocol for arm in arms for run in arm.runs.values() if run.protocol), {}),
         shown_only=tuple(name for name in found if not measure_of(name)),
+        diverged=tuple(_lines(arms, "", ("diverged",))),
+        unmeasured={name: lines for name, lines in unmeasured.items() if lines},
+        summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
+        failures=tuple(map(_failures, arms)),
     )
 
 
-def _reference(directory: str | Path, arms: list[Arm], asked: str | None, plan: Comparing) -> Arm:
+def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Comparing) -> Arm:
     labels = {arm.label: arm for arm in arms}
     for where, wanted in (("--reference", asked), ("comparison.reference", plan.reference)):
         if wanted is not None:
@@ -134,112 +92,117 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
     ]  # fmt: skip
 
 
-def gaps(arms: list[Arm]) -> list[str]:
-    """Every seed that some arm cannot give to a pair, and why."""
+def _lines(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...], words: str = "") -> list[str]:
+    """`arm, seed: why` for every seed that an arm has no value with, for one of some reasons."""
     seeds = sorted(set().union(*(arm.runs for arm in arms)))
-    lines = []
-    for arm in arms:
-        for seed in seeds:
-            run = arm.runs.get(seed)
-            if run is None:
-                lines.append(f"{arm.label}, seed {seed}: no result")
-            elif run.status != "finished":
-                lines.append(f"{arm.label}, seed {seed}: {run.status}")
-    return lines
+    lacks = [(arm.label, seed, arm.lack(seed, metric)) for arm in arms for seed in seeds]
+    return [f"{label}, seed {seed}: {words or why}" for label, seed, why in lacks if why in reasons]
 
 
-def _judge(endpoint: Endpoint, arms: list[Arm], reference: Arm) -> tuple[Judgement, ...]:
-    """Each arm against the reference. In the primary metric, p is adjusted by Holm over the arms."""
-    others = [arm for arm in arms if arm is not reference]
-    pairs = [_pairs(endpoint.metric, arm, reference) for arm in others]
-    comparisons = [_compare(endpoint, arm, reference, each) for arm, each in zip(others, pairs, strict=True)]
-    adjusted = holm([comparison.p_value for comparison in comparisons])
-    found = []
-    for arm, each, comparison, p in zip(others, pairs, comparisons, adjusted, strict=True):
-        verdict, p_adjusted = comparison.verdict, None
-        if endpoint.primary and len(others) > 1:
-            p_adjusted = float(p)
-            if p > 1 - LEVEL and verdict in ("better", "worse"):
-                verdict = "inconclusive"
-        told = _sentence(arm.label, reference.label, endpoint, comparison, verdict, p_adjusted, len(others), each)
-        found.append(Judgement(arm.label, reference.label, endpoint, comparison, verdict, p_adjusted, each, told))
-    return tuple(found)
-
-
-def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
-    ours, theirs = arm.values(metric), reference.values(metric)
-    return tuple(
-        Pair(seed, ours.get(seed), theirs.get(seed)) for seed in sorted(arm.runs.keys() | reference.runs.keys())
+def _summary(arm: Arm, metric: str) -> Summary:
+    values = list(arm.values(metric).values())
+    if not values:
+        return Summary(arm.label, 0, None, None, None, None)
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Summary(
+        arm.label, len(values), float(np.mean(values)), sd, float(np.median(values)), interquartile_mean(values)
     )
 
 
-def _compare(endpoint: Endpoint, arm: Arm, reference: Arm, pairs: tuple[Pair, ...]) -> Comparison:
-    measure = endpoint.measure
-    sign = -1 if measure.larger_is_better else 1
-    for side, value in [
-        (side, value) for pair in pairs for side, value in ((arm, pair.ours), (reference, pair.theirs))
-    ]:
-        if value is not None and measure.scale == "ratio" and value <= 0:
-            seed = next(seed for seed, found in side.values(endpoint.metric).items() if found == value)
-            raise ResultError(
-                f"{side.runs[seed].path} has metrics.{endpoint.metric}={value}, of which there is no ratio; "
-                "use a positive number, or measure the run again"
-            )
-    differences = [
-        sign * (measure.outcome(pair.ours) - measure.outcome(pair.theirs))
-        for pair in pairs
-        if pair.ours is not None and pair.theirs is not None
-    ]
+def _failures(arm: Arm) -> FailureRate:
+    ended = [run.status for run in arm.runs.values() if run.status in ("finished", "diverged")]
+    diverged = ended.count("diverged")
+    return FailureRate(arm.label, diverged, len(ended), *wilson_interval(diverged, len(ended), LEVEL))
+
+
+def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[Judgement, ...]:
+    """Each arm against the reference.
+
+    In the primary metric p is adjusted by Holm over the arms, and decides; in the other metrics of the plan it is
+    adjusted by Benjamini and Hochberg, and decides nothing; in all others it stays as it is.
+    """
+    others = [arm for arm in arms if arm is not reference]
+    alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
     margin = endpoint.margin
-    if margin is not None and measure.scale == "ratio":
+    if margin is not None and endpoint.measure.scale == "ratio":
         margin = math.log1p(margin)
-    return paired_comparison(differences, margin, LEVEL) if differences else _NO_PAIR
+    theirs = _outcomes(endpoint, reference)
+    found = []
+    for arm in others:
+        ours = _outcomes(endpoint, arm)
+        comparison, by_ranks = _compare(ours, theirs, margin)
+        found.append(
+            Judgement(
+                arm=arm.label,
+                reference=reference.label,
+                endpoint=endpoint,
+                comparison=comparison,
+                verdict=comparison.verdict,
+                p_adjusted=None,
+                pairs=_pairs(endpoint.metric, arm, reference),
+                sentence="",
+                robust=look_again(ours, theirs, comparison, margin, alpha),
+                by_ranks=by_ranks,
+                adjustment=None,
+                arms=len(others),
+            )
+        )
+    adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
+    if len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values()):
+        for place, p in enumerate(adjust([judgement.comparison.p_value for judgement in found])):
+            verdict = found[place].verdict
+            if endpoint.primary and p > 1 - LEVEL and verdict in ("better", "worse"):
+                verdict = "inconclusive"
+            found[place] = replace(found[place], verdict=verdict, p_adjusted=float(p), adjustment=adjustment)
+    return tuple(replace(judgement, sentence=tell(judgement)) for judgement in found)
+
+
+def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
+    """What is subtracted, by seed: smaller is better, infinite where the run diverged, absent where there is none."""
+    measure, sign = endpoint.measure, -1 if endpoint.measure.larger_is_better else 1
+    found = {}
+    for seed, run in arm.runs.items():
+        value = run.metrics.get(endpoint.metric)
+        if run.status == "diverged":
+            found[seed] = math.inf
+        elif run.status == "finished" and value is not None:
+            if measure.scale == "ratio" and value <= 0:
+                raise ResultError(
+                    f"{run.path} has metrics.{endpoint.metric}={value}, of which there is no ratio; "
+                    "use a positive number, or measure the run again"
+                )
+            found[seed] = sign * measure.outcome(value)
+    return found
+
+
+def _compare(ours: dict[int, float], theirs: dict[int, float], margin: float | None) -> tuple[Comparison, bool]:
+    """The comparison of finished pairs, and whether ranks decided it because a run diverged whose partner did not.
+
+    Which of two tests it is depends on the sizes of the differences, not on their signs, so each stays exact.
+    """
+    differences = [difference(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    finished = [
+        ours[seed] - theirs[seed]
+        for seed in sorted(ours.keys() & theirs.keys())
+        if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])
+    ]
+    comparison = paired_comparison(finished, margin, LEVEL) if finished else _NO_PAIR
+    if not np.isinf(differences).any():
+        return comparison, False
+    test = signed_rank_test(differences)
+    verdict: Verdict = "inconclusive"
+    if test.p_value <= 1 - LEVEL:
+        verdict = "better" if test.side < 0 else "worse"
+    return comparison._replace(p_value=test.p_value, verdict=verdict), True
 
 
 _NO_PAIR = Comparison(math.nan, -math.inf, math.inf, 1.0, math.nan, 0, "inconclusive")
 
 
-def _sentence(
-    arm: str,
-    reference: str,
-    endpoint: Endpoint,
-    c: Comparison,
-    verdict: Verdict,
-    p_adjusted: float | None,
-    arms: int,
-    pairs: tuple[Pair, ...],
-) -> str:
-    """The verdict in four fixed forms, then the numbers behind it in the metric's own direction."""
-    if c.runs < 2:
-        have = "1 pair" if c.runs else "no pair"
-        return f"{arm} and {reference} have {have} of finished runs with equal seed; a comparison needs at least 2."
-    claim = {
-        "better": f"{arm} is better than {reference}",
-        "worse": f"{arm} is worse than {reference}",
-        "equivalent": f"{arm} is equivalent to {reference}",
-        "inconclusive": f"{arm} against {reference} is inconclusive",
-    }[verdict]
-    sign = -1 if endpoint.measure.larger_is_better else 1
-    low, high = sorted((sign * c.low, sign * c.high))
-    ratio = endpoint.measure.scale == "ratio"
-
-    def show(value: float) -> str:
-        return f"{100 * math.expm1(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
-
-    within = ""
-    if endpoint.margin is not None and verdict == "equivalent":
-        within = f" within {100 * endpoint.margin:.3g} %" if ratio else f" within {endpoint.margin:.3g}"
-    enough = math.ceil(1 - math.log2(1 - LEVEL))  # pairs for which 2 / 2^n <= alpha
-    few = f" where p <= {1 - LEVEL:.2g} takes {enough}" if c.runs < enough else ""
-    note = "" if p_adjusted is None else f"; adjusted for {arms} arms {as_p(p_adjusted)}"
-    if c.runs < len(pairs):
-        note += f"; {len(pairs) - c.runs} of {len(pairs)} seeds left out"
-    return (
-        f"{claim}{within}: {show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}, "
-        f"{as_p(c.p_value)}, {c.runs} pairs{few}{note}."
-    )
-
-
-def as_p(value: float) -> str:
-    """A p value as people write it."""
-    return f"p = {value:.3g}" if value >= 0.001 else "p < 0.001"
+def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
+    ours, theirs = arm.values(metric), reference.values(metric)
+    found = []
+    for seed in sorted(arm.runs.keys() | reference.runs.keys()):
+        reasons = dict.fromkeys(filter(None, (arm.lack(seed, metric), reference.lack(seed, metric))))
+        found.append(Pair(seed, ours.get(seed), theirs.get(seed), ", ".join(reasons)))
+    return tuple(found)

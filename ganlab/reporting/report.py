@@ -38,6 +38,8 @@ def print_report(study: Study, everything: bool = False) -> None:
     console.print(_runs_table(study.arms))
     for line in study.gaps:
         console.print(f"not in any pair: {line}")
+    for line in study.diverged:
+        console.print(f"counts as the worst: {line}")
     if shown or study.shown_only:
         also = study.shown_only if len(shown) == len(study.endpoints) else ()
         console.print(_metrics_table(study.arms, [*(endpoint.metric for endpoint in shown), *also]))

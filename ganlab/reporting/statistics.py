@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -82,13 +83,61 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
     Whoever rejects what is <= alpha afterwards is wrong anywhere among the m with probability alpha at most, however
     the tests depend on each other. Holm 1979. Raises ValueError that names the argument.
     """
-    p = _vector("p_values", p_values)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p_values={p.tolist()} are no probabilities; use numbers from 0 to 1")
+    p = _probabilities(p_values)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)), 1)
     return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """P values adjusted for being several, [m] in the given order: p_(i) * m / i, running minimum from the largest.
+
+    Of what is <= alpha afterwards, a share of alpha at most is wrong in the mean, if the tests are independent or
+    depend on each other positively. Benjamini and Hochberg 1995. Raises ValueError that names the argument.
+    """
+    p = _probabilities(p_values)
+    order = np.argsort(-p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum.accumulate(p[order] * p.size / np.arange(p.size, 0, -1))
+    return adjusted
+
+
+class RankTest(NamedTuple):
+    """What the signed ranks of differences say.
+
+    side: -1 if the ranks of the differences below 0 weigh more, 1 if those above do, 0 if neither. pairs: differences
+    other than 0.
+    """
+
+    p_value: float
+    side: int
+    pairs: int
+
+
+def signed_rank_test(differences: ArrayLike) -> RankTest:
+    """Wilcoxon's signed-rank test of paired differences, [n]: exact for every n, with ties, two-sided.
+
+    The share of all sign vectors for which the sum of the signed ranks of |difference| lies as far from 0 as the
+    observed one. Equal sizes share their mean rank. An infinite difference is larger than every finite one; a 0 is
+    left out. Wilcoxon 1945. Raises ValueError that names the argument.
+    """
+    d = _vector("differences", differences, finite=False)
+    sizes = np.abs(d)
+    largest = sizes[np.isfinite(sizes)].max(initial=0) or 1.0
+    sizes = np.round(sizes / largest / ROUNDING)  # what differs by rounding only is a tie
+    signs = np.sign(d)[sizes > 0]
+    _, place, count = np.unique(sizes[sizes > 0], return_inverse=True, return_counts=True)
+    ranks = (2 * np.cumsum(count) - count + 1)[place]  # doubled, so that mean ranks are whole numbers
+    total = int(ranks.sum())
+    shares = np.zeros(total + 1)  # of sign vectors, by the sum of the ranks that have a plus
+    shares[0] = 1
+    for rank in ranks:
+        shares[rank:] = (shares[rank:] + shares[:-rank]) / 2
+        shares[:rank] /= 2
+    observed = int((signs * ranks).sum())
+    reached = np.abs(2 * np.arange(total + 1) - total) >= abs(observed)
+    return RankTest(min(float(shares[reached].sum()), 1.0), int(np.sign(observed)), signs.size)
 
 
 def _sign_flip(d: NDArray[np.float64]) -> float:
@@ -100,27 +149,45 @@ def _sign_flip(d: NDArray[np.float64]) -> float:
         for size in sizes[1:]:
             sums = np.concatenate([sums + size, sums - size])
         return float(np.mean(np.abs(sums) >= reached))
-    random, portion = np.random.default_rng(0), 1000
-    count = 0
-    for _ in range(RANDOM_VECTORS // portion):
-        signs = random.integers(0, 2, (portion, d.size), dtype=np.int8) * 2 - 1
-        count += np.count_nonzero(np.abs(signs @ sizes) >= reached)
+    eights = np.pad(sizes, (0, -d.size % 8)).reshape(-1, 8)
+    sums = np.zeros(RANDOM_VECTORS)
+    for eight, signs in zip(eights, _random_signs(len(eights)), strict=True):
+        sums += (_SIGNS @ eight)[signs]
+    count = np.count_nonzero(np.abs(sums) >= reached)
     return float((count + 1) / (RANDOM_VECTORS + 1))
+
+
+_SIGNS = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)  # [256, 8]: a byte is eight signs
+
+
+@cache
+def _random_signs(eights: int) -> NDArray[np.uint8]:
+    """The same sign vectors in every call: [eights, RANDOM_VECTORS], a byte for eight signs."""
+    return np.random.default_rng(0).integers(0, 256, (eights, RANDOM_VECTORS), dtype=np.uint8)
+
+
+def _probabilities(p_values: ArrayLike) -> NDArray[np.float64]:
+    p = _vector("p_values", p_values)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p_values={p.tolist()} are no probabilities; use numbers from 0 to 1")
+    return p
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-def _vector(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Finite numbers, [n], or a ValueError that names the argument."""
+def _vector(name: str, values: ArrayLike, finite: bool = True) -> NDArray[np.float64]:
+    """Numbers, [n], or a ValueError that names the argument."""
     try:
         array = np.asarray(values)
     except ValueError:
         raise ValueError(f"{name} is ragged; give one list of numbers") from None
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise ValueError(f"{name} has shape {array.shape} and type {array.dtype}; give one list of numbers")
-    if not np.isfinite(array).all():
-        at = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ValueError(f"{name}[{at}]={array[at]} is not finite; leave that run out, and say so")
+    odd = ~np.isfinite(array) if finite else np.isnan(array)
+    if odd.any():
+        at = int(np.flatnonzero(odd)[0])
+        remedy = "leave that run out, and say so" if finite else "an infinite one stands for a run that diverged"
+        raise ValueError(f"{name}[{at}]={array[at]} is {'not finite' if finite else 'no number'}; {remedy}")
     return array.astype(np.float64)

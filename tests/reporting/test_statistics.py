@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganlab.reporting.statistics import Comparison, holm, paired_comparison
+from ganlab.reporting.statistics import Comparison, benjamini_hochberg, holm, paired_comparison, signed_rank_test
 
 # Chandrasegaran, Tran and Cheung 2021, CelebA 128x128, DCGAN: FID of nearest and of bilinear in four last layers.
 NEAREST = [93.54, 87.52, 90.80, 73.63]
@@ -159,9 +159,56 @@ def test_seven_pairs_survive_holm_over_three_and_six_do_not():
 
 
 @pytest.mark.parametrize("bad", [[-0.1, 0.5], [1.1], [math.nan], ["x"], [[0.1]], 0.1])
-def test_bad_p_values_are_named(bad):
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_bad_p_values_are_named(adjust, bad):
     with pytest.raises(ValueError, match="p_values"):
-        holm(bad)
+        adjust(bad)
+
+
+def test_benjamini_hochberg_by_hand_and_by_scipy():
+    # sorted .01 .02 .03 .5 times 4/1 4/2 4/3 4/4: .04 .04 .04 .5, and an earlier one is never above a later one
+    np.testing.assert_allclose(benjamini_hochberg([0.03, 0.5, 0.01, 0.02]), [0.04, 0.5, 0.04, 0.04], rtol=1e-12)
+    assert benjamini_hochberg([]).shape == (0,)
+    for seed in range(5):
+        p = np.round(np.random.default_rng(seed).random(7), 1)  # ties too
+        np.testing.assert_allclose(benjamini_hochberg(p), scipy.stats.false_discovery_control(p), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 11, 40])
+def test_signed_ranks_are_wilcoxons(n):
+    d = np.random.default_rng(n).normal(0.4, 1, n)
+    found = signed_rank_test(d)
+    assert found.p_value == pytest.approx(scipy.stats.wilcoxon(d, method="exact").pvalue, rel=1e-12)
+    assert found.pairs == n
+    assert signed_rank_test(-d) == (found.p_value, -found.side, n)
+
+
+def test_signed_ranks_by_hand():
+    # sizes 1 2 2 5: ranks 1 2.5 2.5 4, signs + - + +: sum 5; the last sign fixed, 8 sums are left
+    sums = [a + b + c + 4 for a in (1, -1) for b in (2.5, -2.5) for c in (2.5, -2.5)]
+    share = np.mean([abs(value) >= 5 for value in sums])
+    assert signed_rank_test([1, -2, 2, 5]) == (share, 1, 4)
+    assert signed_rank_test([0, 1, -2, 0, 2, 5]) == (share, 1, 4)  # a difference of 0 tells nothing
+    assert signed_rank_test([0.1 + 0.2 - 0.3, 1, -2, 2 + 1e-15, 5]) == (share, 1, 4)  # nor does what rounding leaves
+    assert signed_rank_test([0, 0]) == signed_rank_test([]) == (1, 0, 0)
+    assert signed_rank_test([1, -1]) == (1, 0, 2)
+
+
+def test_an_infinite_difference_is_the_largest():
+    assert signed_rank_test([1, -2, 2, math.inf]) == signed_rank_test([1, -2, 2, 1e9])
+    assert signed_rank_test([math.inf] * 6) == (2 / 64, 1, 6)
+    assert signed_rank_test([-math.inf, math.inf, 1]) == signed_rank_test([-7, 7, 1])  # equally large
+    with pytest.raises(ValueError, match=r"differences\[1\]=nan is no number"):
+        signed_rank_test([1.0, math.nan])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_signed_ranks_with_ties_agree_with_visiting_every_sign_vector(seed):
+    d = np.random.default_rng(seed).integers(-4, 5, 9).astype(float)
+    d = d[d != 0]
+    ranks = scipy.stats.rankdata(np.abs(d))
+    sums = [abs(np.dot(signs, ranks)) for signs in itertools.product((1, -1), repeat=d.size)]
+    assert signed_rank_test(d).p_value == np.mean(np.array(sums) >= abs((np.sign(d) * ranks).sum()))
 
 
 def test_coverage_of_the_interval_and_rate_of_false_positives():

@@ -69,6 +69,8 @@ def _verdict(study: Study) -> tuple[Block, ...]:
             note = f"compared by absolute value; {note}"
         sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
         found.append(Claims(heading(endpoint), note, sentences))
+    if study.diverged:
+        found.append(Text(f"Counted as the worst: {'; '.join(study.diverged)}."))
     if study.gaps:
         found.append(Text(f"Not in any pair: {'; '.join(study.gaps)}."))
     return tuple(found)
@@ -167,12 +169,13 @@ def _others(study: Study) -> tuple[Block, ...]:
 
 def _runs(study: Study) -> tuple[Block, ...]:
     rows = []
-    for arm in study.arms:
+    for arm, rate in zip(study.arms, study.failures, strict=True):
         counts = Counter(run.status for run in arm.runs.values())
         statuses = (str(counts[status]) for status in get_args(Status))
-        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(arm)))
-    table = Table(("arm", "runs", *get_args(Status), "diverged, share"), tuple(rows))
-    return (table, Bullets(study.gaps)) if study.gaps else (table,)
+        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
+    table = Table(("arm", "runs", *get_args(Status), "diverged, of those that ended"), tuple(rows))
+    named = (*study.gaps, *study.diverged)
+    return (table, Bullets(named)) if named else (table,)
 
 
 def _commands(study: Study) -> tuple[Block, ...]:

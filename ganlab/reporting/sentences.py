@@ -1,0 +1,62 @@
+"""A judgement as a sentence: the verdict in four fixed forms, then the numbers in the metric's own direction."""
+
+import math
+
+from ganlab.reporting.robustness import fewest_pairs
+from ganlab.reporting.study import LEVEL, Judgement
+
+
+def tell(judgement: Judgement) -> str:
+    """What was found, how surely, and what it does not rest on."""
+    arm, reference, endpoint, c = judgement.arm, judgement.reference, judgement.endpoint, judgement.comparison
+    missing = sum(pair.missing for pair in judgement.pairs)
+    ranked = len(judgement.pairs) - missing  # pairs that count, diverged ones too
+    if c.runs < 2 and not judgement.by_ranks:
+        have = "1 pair" if c.runs else "no pair"
+        return f"{arm} and {reference} have {have} of finished runs with equal seed; a comparison needs at least 2."
+    claim = {
+        "better": f"{arm} is better than {reference}",
+        "worse": f"{arm} is worse than {reference}",
+        "equivalent": f"{arm} is equivalent to {reference}",
+        "inconclusive": f"{arm} against {reference} is inconclusive",
+    }[judgement.verdict]
+    ratio = endpoint.measure.scale == "ratio"
+    if endpoint.margin is not None and judgement.verdict == "equivalent":
+        claim += f" within {100 * endpoint.margin:.3g} %" if ratio else f" within {endpoint.margin:.3g}"
+    if not endpoint.primary:
+        claim += " (exploratory)"
+
+    sign = -1 if endpoint.measure.larger_is_better else 1
+    low, high = sorted((sign * c.low, sign * c.high))
+
+    def show(value: float) -> str:
+        return f"{100 * math.expm1(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
+
+    numbers = f"{show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
+    ours, theirs = judgement.diverged
+    if judgement.by_ranks:
+        numbers = f"{numbers} of the {c.runs} finished pairs only" if numbers else f"no interval from {c.runs} finished"
+        worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
+        numbers += f", {as_p(c.p_value)} by ranks, {ranked} pairs in which diverged runs are the worst ({worst})"
+    else:
+        numbers += f", {as_p(c.p_value)}, {c.runs} pairs"
+    arms = judgement.arms if endpoint.primary else 1
+    enough = fewest_pairs((1 - LEVEL) / arms)
+    if ranked < enough:
+        over = f" over {arms} arms" if arms > 1 else ""
+        numbers += f" where p <= {1 - LEVEL:.2g}{over} takes {enough}"
+
+    notes = []
+    if judgement.p_adjusted is not None:
+        how = "" if endpoint.primary else f" ({judgement.adjustment})"
+        notes.append(f"adjusted for {judgement.arms} arms {as_p(judgement.p_adjusted)}{how}")
+    if ours and not judgement.by_ranks:
+        notes.append(f"both diverged in {ours}")
+    if missing:
+        notes.append(f"{missing} of {len(judgement.pairs)} seeds left out")
+    return "; ".join([f"{claim}: {numbers}", *notes]) + "."
+
+
+def as_p(value: float) -> str:
+    """A p value as people write it."""
+    return f"p = {value:.3g}" if value >= 0.001 else "p < 0.001"

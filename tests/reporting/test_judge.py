@@ -1,0 +1,261 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from ganlab.config import Comparing
+from ganlab.reporting.arms import Arm
+from ganlab.reporting.judge import judge_arms
+from ganlab.reporting.results import ResultError, RunResult
+from ganlab.reporting.statistics import paired_comparison, signed_rank_test
+from ganlab.reporting.verdict import as_json, scores
+
+PLAN = Comparing(reference="theirs", question="Which one?")
+
+
+def run(seed, metrics, status="finished"):
+    return RunResult(
+        status=status,
+        variant="x",
+        seed=seed,
+        config={},
+        metrics=metrics,
+        parameters={"generator": 10, "discriminator": 5},
+        versions={"numpy": "2.4"},
+        device="cpu",
+    )
+
+
+def arm(label, values, metric="frechet_distance", **columns):
+    """Values by seed: a number, or the word for what became of the run; None for no run."""
+    runs = {}
+    for seed, value in enumerate(values):
+        if isinstance(value, str):
+            runs[seed] = run(seed, {}, value)
+        elif value is not None:
+            runs[seed] = run(seed, {metric: value} | {name: column[seed] for name, column in columns.items()})
+    return Arm(label, {}, runs)
+
+
+def only(study, metric="frechet_distance"):
+    (judgement,) = study.judgements[metric]
+    return judgement
+
+
+LOW = [1.0, 1.1, 1.2, 1.0, 0.9, 1.3, 1.15, 1.05]
+HIGH = [low * ratio for low, ratio in zip(LOW, [1.5, 1.4, 1.6, 1.5, 1.45, 1.55, 1.35, 1.42], strict=True)]
+
+
+def test_a_diverged_run_is_the_worst_and_not_dropped():
+    judgement = only(judge_arms([arm("ours", [*LOW[:6], "diverged", "diverged"]), arm("theirs", HIGH)], PLAN))
+    logs = np.log(LOW[:6]) - np.log(HIGH[:6])
+    finished = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    c = judgement.comparison
+    assert (c.low, c.high, c.runs) == pytest.approx((finished.low, finished.high, 6))
+    # of the finished pairs alone it would be better, p = 2/64; the two largest ranks of 8 are against it
+    assert paired_comparison(logs).verdict == "better"
+    every = scipy.stats.PermutationMethod(n_resamples=np.inf)  # exact where sizes tie, as two ratios here do
+    assert c.p_value == scipy.stats.wilcoxon([*np.round(logs, 9), 99, 99], method=every).pvalue > 0.05
+    assert judgement.by_ranks
+    assert judgement.verdict == "inconclusive"
+    assert judgement.diverged == (2, 0)
+    assert judgement.sentence == (
+        "ours against theirs is inconclusive: "
+        f"{100 * math.expm1(logs.mean()):+.1f} %, 95 % interval {100 * math.expm1(finished.low):+.1f} % to "
+        f"{100 * math.expm1(finished.high):+.1f} % of the 6 finished pairs only, p = {c.p_value:.3g} by ranks, "
+        "8 pairs in which diverged runs are the worst (2 of ours)."
+    )
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_arm_that_always_diverges_is_worse(swapped):
+    lost, fine = arm("ours", ["diverged"] * 8), arm("theirs", LOW)
+    if swapped:
+        lost, fine = lost._replace(label="theirs"), fine._replace(label="ours")
+    judgement = only(judge_arms([lost, fine], PLAN))
+    assert judgement.verdict == ("better" if swapped else "worse")
+    assert judgement.comparison.p_value == 2 / 2**8
+    assert math.isnan(judgement.comparison.mean)
+    assert judgement.sentence.endswith(
+        "no interval from 0 finished, p = 0.00781 by ranks, 8 pairs in which diverged runs are the worst "
+        f"(8 of {'theirs' if swapped else 'ours'})."
+    )
+
+
+def test_the_side_of_a_metric_that_is_better_when_larger():
+    plan = Comparing(reference="theirs", quality="coverage")
+    ours = arm("ours", [0.9, 0.8, 0.85, 0.9, 0.95, 0.88, 0.91], "coverage")
+    theirs = arm("theirs", [0.5, 0.6, "diverged", 0.5, 0.6, 0.55, "diverged"], "coverage")
+    judgement = only(judge_arms([ours, theirs], plan), "coverage")
+    assert (judgement.verdict, judgement.comparison.p_value) == ("better", 2 / 2**7)
+    assert judgement.diverged == (0, 2)
+
+
+def test_where_both_diverge_neither_is_worse():
+    values = [1.0, 1.01, 0.99, 1.0, 1.02, 0.98]
+    ours, theirs = [*values, "diverged", "diverged"], [*values[::-1], "diverged", "diverged"]
+    judgement = only(judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
+    assert judgement.verdict == "equivalent"
+    assert not judgement.by_ranks
+    assert judgement.sentence.endswith(", 6 pairs; both diverged in 2.")
+    theirs[7] = 1.0
+    judgement = only(judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
+    assert judgement.verdict == "inconclusive"  # equivalent no more
+    assert judgement.by_ranks
+    assert judgement.diverged == (2, 1)
+    logs = np.log(values) - np.log(values[::-1])
+    assert judgement.comparison.p_value == signed_rank_test([*logs, 0, math.inf]).p_value
+
+
+def test_missing_runs_are_counted_and_named_and_never_the_worst():
+    ours = [*LOW[:3], "failed", "interrupted", None, "diverged", LOW[7]]
+    theirs = [*HIGH[:5], HIGH[5], "failed", HIGH[7]]
+    study = judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN)
+    study.arms[0].runs[7].metrics["coverage"] = 0.5
+    del study.arms[0].runs[7].metrics["frechet_distance"]
+    study = judge_arms(study.arms, PLAN)
+    judgement = only(study)
+    assert study.gaps == (
+        "ours, seed 3: failed",
+        "ours, seed 4: interrupted",
+        "ours, seed 5: no result",
+        "theirs, seed 6: failed",
+    )
+    assert study.diverged == ("ours, seed 6: diverged",)
+    assert study.unmeasured["frechet_distance"] == ("ours, seed 7: no frechet_distance",)
+    assert [pair.note for pair in judgement.pairs] == [
+        "", "", "", "failed", "interrupted", "no result", "diverged, failed", "not measured",
+    ]  # fmt: skip
+    assert [pair.missing for pair in judgement.pairs] == [False] * 3 + [True] * 5
+    assert not judgement.by_ranks
+    assert judgement.sentence.endswith("3 pairs where p <= 0.05 takes 6; 5 of 8 seeds left out.")
+
+
+def test_a_share_of_runs_that_diverged_has_an_interval():
+    study = judge_arms([arm("ours", [*LOW[:6], "diverged", "failed"]), arm("theirs", LOW)], PLAN)
+    lost, none = study.failures
+    expected = scipy.stats.binomtest(1, 7).proportion_ci(method="wilson")
+    assert (lost.diverged, lost.runs, lost.low, lost.high) == pytest.approx((1, 7, expected.low, expected.high))
+    assert (none.diverged, none.runs, none.low) == (0, 8, 0)
+
+
+def test_every_metric_has_a_summary_of_every_arm():
+    study = judge_arms([arm("ours", [1.0, 2.0, 3.0, 10.0, "diverged"], odd=[1.0] * 4), arm("theirs", [5.0])], PLAN)
+    ours, theirs = study.summaries["frechet_distance"]
+    assert (ours.runs, ours.mean, ours.median, ours.interquartile_mean) == (4, 4, 2.5, 2.5)
+    assert ours.sd == pytest.approx(math.sqrt(50 / 3))
+    assert (theirs.arm, theirs.runs, theirs.mean, theirs.sd) == ("theirs", 1, 5, None)
+    assert study.summaries["odd"][1].mean is None
+    assert study.shown_only == ("odd",)
+
+
+def several(factors, metric="frechet_distance"):
+    """The reference and an arm for each factor, with noise; every metric of the plan and one more."""
+    random = np.random.default_rng(0)
+    arms = []
+    for place, factor in enumerate([1.0, *factors]):
+        noise = random.normal(0, 0.02, (3, 8))
+        values = factor * np.exp(noise)
+        columns = {"spectral_distance": values[1], "kernel_distance": values[2]}
+        arms.append(arm("theirs" if place == 0 else f"arm{place}", list(values[0]), **columns))
+    return arms
+
+
+def test_holm_decides_the_primary_endpoint_and_the_others_are_exploratory():
+    study = judge_arms(several([1.1, 1.013, 1.0]), Comparing(reference="theirs", margins={}))
+    primary, second, other = (
+        study.judgements[name] for name in ("frechet_distance", "spectral_distance", "kernel_distance")
+    )
+    assert [j.endpoint.primary for j in (primary[0], second[0], other[0])] == [True, False, False]
+    raw = [j.comparison.p_value for j in primary]
+    order = np.argsort(raw)
+    stepped = np.minimum(np.maximum.accumulate(np.sort(raw) * [3, 2, 1]), 1)
+    assert [primary[place].p_adjusted for place in order] == pytest.approx(list(stepped))
+    assert (primary[0].adjustment, primary[0].verdict) == ("Holm", "worse")
+    assert "; adjusted for 3 arms p = 0.0234." in primary[0].sentence
+    assert "exploratory" not in primary[0].sentence
+    found = scipy.stats.false_discovery_control([j.comparison.p_value for j in second])
+    assert [j.p_adjusted for j in second] == pytest.approx(list(found))
+    assert [j.verdict for j in second] == [j.comparison.verdict for j in second]
+    assert second[0].sentence.startswith("arm1 is worse than theirs (exploratory): ")
+    assert "; adjusted for 3 arms p = 0.0234 (Benjamini-Hochberg)." in second[0].sentence
+    assert (other[0].p_adjusted, other[0].adjustment) == (None, None)
+    assert other[0].sentence.startswith("arm1 is worse than theirs (exploratory): ")
+    assert "adjusted" not in other[0].sentence
+
+
+def test_a_difference_that_does_not_survive_holm_is_inconclusive():
+    arms = [arm("theirs", LOW[:6]), arm("arm1", HIGH[:6]), arm("arm2", LOW[:6])]
+    found = judge_arms(arms, PLAN).judgements["frechet_distance"][0]
+    assert (found.comparison.verdict, found.verdict, found.p_adjusted) == ("worse", "inconclusive", 0.0625)
+    assert "p = 0.0312, 6 pairs where p <= 0.05 over 2 arms takes 7; adjusted for 2 arms p = 0.0625." in found.sentence
+    assert found.robust.seeds_for_power == 7  # of alpha / 2
+
+
+def test_a_ratio_of_nothing_names_the_file():
+    with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, of which there is no ratio"):
+        judge_arms([arm("ours", [1.0, 0.0]), arm("theirs", [1.0, 1.0])], PLAN)
+
+
+def test_a_study_as_plain_values():
+    ours = arm("ours", [*LOW[:6], "diverged", "failed"], coverage=[0.8] * 8, odd=LOW)
+    theirs = arm("theirs", HIGH, coverage=[0.7, 0.71, 0.69, 0.7, 0.72, 0.7, 0.7, 0.7])
+    study = judge_arms([ours, theirs], PLAN)
+    tree = as_json(study)
+    assert json.loads(json.dumps(tree, allow_nan=False)) == tree
+    assert (tree["question"], tree["reference"], tree["level"]) == ("Which one?", "theirs", 0.95)
+    assert (tree["versions"], tree["devices"]) == ({"numpy": ["2.4"]}, ["cpu"])
+    assert tree["missing"] == ["ours, seed 7: failed"]
+    assert tree["diverged"] == ["ours, seed 6: diverged"]
+    assert tree["arms"][0]["runs"] == {"finished": 6, "diverged": 1, "failed": 1, "interrupted": 0}
+    assert tree["arms"][0]["failure_rate"]["share"] == 1 / 7
+    assert [each["reference"] for each in tree["arms"]] == [False, True]
+
+    quality = tree["endpoints"][0]
+    assert [quality[key] for key in ("title", "metric", "better", "unit", "primary", "stated", "margin")] == [
+        "quality", "frechet_distance", "smaller", "ratio", True, True, 0.05,
+    ]  # fmt: skip
+    (verdict,) = quality["verdicts"]
+    logs = np.log(LOW[:6]) - np.log(HIGH[:6])
+    assert verdict["estimate"] == pytest.approx(math.exp(logs.mean()))
+    assert verdict["low"] < verdict["estimate"] < verdict["high"] < 1
+    assert verdict["robust"]["interquartile_mean"] == pytest.approx(math.exp(scipy.stats.trim_mean(logs, 0.25)))
+    assert verdict["lacking"] == [
+        {"seed": 6, "why": "diverged", "missing": False},
+        {"seed": 7, "why": "failed", "missing": True},
+    ]
+    assert (verdict["pairs"], verdict["by_ranks"], verdict["diverged"]) == (6, True, {"arm": 1, "reference": 0})
+
+    coverage = next(each for each in tree["endpoints"] if each["metric"] == "coverage")
+    assert [coverage[key] for key in ("better", "unit", "primary", "stated")] == ["larger", "difference", False, False]
+    (verdict,) = coverage["verdicts"]
+    differences = 0.8 - np.array([0.7, 0.71, 0.69, 0.7, 0.72, 0.7])
+    interval = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (verdict["low"], verdict["estimate"], verdict["high"]) == pytest.approx(
+        (interval.low, differences.mean(), interval.high)
+    )
+    assert verdict["robust"]["hodges_lehmann"] > 0 < verdict["effect_size"]
+    assert verdict["exploratory"]
+
+
+def test_what_is_no_number_is_none():
+    tree = as_json(judge_arms([arm("ours", [1.0]), arm("theirs", [2.0])], PLAN))
+    verdict = tree["endpoints"][0]["verdicts"][0]
+    assert (verdict["estimate"], verdict["low"], verdict["high"], verdict["effect_size"]) == (0.5, None, None, None)
+    json.dumps(tree, allow_nan=False)
+
+
+def test_a_row_of_scores_for_each_run():
+    ours = arm("ours", [1.0, "diverged"], odd=[7.0])
+    ours.runs[1].metrics["odd"] = 1e9  # of a run that diverged: no score
+    rows = scores(judge_arms([ours, arm("theirs", [2.0])], PLAN))
+    assert [list(row) for row in rows] == [[
+        "arm", "seed", "status", "frechet_distance", "odd", "parameters", "macs", "seconds", "images_per_second", "path",
+    ]] * 3  # fmt: skip
+    assert [list(row.values())[:6] for row in rows] == [
+        ["ours", 0, "finished", 1.0, 7.0, 10],
+        ["ours", 1, "diverged", None, None, 10],
+        ["theirs", 0, "finished", 2.0, None, 10],
+    ]
