@@ -272,8 +272,8 @@ def test_the_limits_say_how_many_seeds_would_do(made):
     assert judgement.verdict == "inconclusive"
     (said,) = certainty.limits(study)
     (line,) = [item for item in said.items if "pixel_shuffle in frechet_distance, now 5 pairs" in item]
-    assert f"{judgement.robust.seeds_for_power} to find" in line
-    assert f"{judgement.robust.seeds_for_equivalence} to show" in line
+    assert f"{judgement.robust.seeds_for_power} pairs to find" in line
+    assert f"{judgement.robust.seeds_for_equivalence} pairs to show" in line
 
 
 def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):

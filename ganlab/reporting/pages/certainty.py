@@ -44,7 +44,7 @@ def _few_pairs(study: Study) -> list[str]:
 def _open(study: Study) -> list[str]:
     """Inconclusive comparisons, and with how many seeds they would likely not be."""
     return [
-        f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs; for a chance of 80 %: {seeds}."
+        f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs; a chance of 80 % takes {seeds}."
         for endpoint in leading(study)
         for each in study.judgements[endpoint.metric]
         if each.verdict == "inconclusive" and (seeds := plans(each))
@@ -130,6 +130,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("failures counted", True, "runs"),
         ("paired plot", have, "seeds"),
         ("interval, exact p, adjusted p, effect size, verdict", have, "effects"),
+        ("correlation between the arms, other statistics of the same pairs", have, "effects"),
         ("null and real images under the same protocol", all("real_against_real" in each for each in extra), "real"),
         ("endpoints and margins stated before the runs", bool(study.stated), "protocol"),
         ("versions and device", all(run.versions and run.device for run in runs), "protocol"),

@@ -38,7 +38,7 @@ def plans(judgement: Judgement) -> str:
     robust = judgement.robust
     said = []
     if robust.seeds_for_power is not None:
-        said.append(f"{robust.seeds_for_power} to find the difference that was seen, if it is one")
+        said.append(f"{robust.seeds_for_power} pairs to find a difference like the one seen")
     if robust.seeds_for_equivalence is not None:
-        said.append(f"{robust.seeds_for_equivalence} to show equivalence, if there is none")
-    return " or ".join(said)
+        said.append(f"{robust.seeds_for_equivalence} pairs to show equivalence where there is no difference")
+    return ", ".join(said)

@@ -19,12 +19,12 @@ from ganlab.reporting.pages.blocks import (
 )
 from ganlab.reporting.pages.checks import failures, robust_columns
 from ganlab.reporting.results import Status
+from ganlab.reporting.study import Summary
 from ganlab.reporting.words import (
     answer,
     directed,
     heading,
     leading,
-    mean_and_sd,
     negligible,
     number,
     shown_effect,
@@ -121,7 +121,10 @@ def _seeds(study: Study) -> tuple[Block, ...]:
     endpoints = leading(study)
     if not endpoints:
         return ()
-    rows = tuple((arm.label, *(_mean(list(arm.values(e.metric).values())) for e in endpoints)) for arm in study.arms)
+    rows = tuple(
+        (arm.label, *(_mean(study.summaries[endpoint.metric][place]) for endpoint in endpoints))
+        for place, arm in enumerate(study.arms)
+    )
     legend = "Solid, disc: the arm is better with this seed; dashed, hollow triangle: it is not. Cross: no partner."
     return (
         Figures(tuple(plots.paired(study, endpoint) for endpoint in endpoints)),
@@ -131,10 +134,9 @@ def _seeds(study: Study) -> tuple[Block, ...]:
     )
 
 
-def _mean(values: list[float]) -> str:
-    mean, sd = mean_and_sd(values)
-    spread = "" if sd is None else f" ± {number(sd, 2)}"
-    return f"{number(mean)}{spread} ({len(values)})" if values else "–"
+def _mean(summary: Summary) -> str:
+    spread = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
+    return f"{number(summary.mean)}{spread} ({summary.runs})" if summary.runs else "–"
 
 
 def _values_table(study: Study, metric: str) -> Table:
