@@ -35,7 +35,9 @@ def tell(judgement: Judgement) -> str:
     numbers = f"{show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
-        numbers = f"{numbers} of the {c.runs} finished pairs only" if numbers else f"no interval from {c.runs} finished"
+        numbers = (
+            f"{numbers} of the {c.runs} finished pairs only" if numbers else f"no interval (finished pairs: {c.runs})"
+        )
         worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
         numbers += f", {as_p(c.p_value)} by ranks, {ranked} pairs in which diverged runs are the worst ({worst})"
     else:

@@ -79,7 +79,7 @@ def test_an_arm_that_always_diverges_is_worse(swapped):
     assert judgement.comparison.p_value == 2 / 2**8
     assert math.isnan(judgement.comparison.mean)
     assert judgement.sentence.endswith(
-        "no interval from 0 finished, p = 0.00781 by ranks, 8 pairs in which diverged runs are the worst "
+        "no interval (finished pairs: 0), p = 0.00781 by ranks, 8 pairs in which diverged runs are the worst "
         f"(8 of {'theirs' if swapped else 'ours'})."
     )
 
