@@ -93,21 +93,18 @@ def _effects(study: Study) -> tuple[Block, ...]:
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
+    sign = -1 if endpoint.measure.larger_is_better else 1
     for each in study.judgements[endpoint.metric]:
         c, (mean, low, high) = each.comparison, directed(each)
-        row = [each.arm, each.verdict, "–", "–", "–", "–", "–", str(c.runs)]
+        row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", str(c.runs)]
         if c.runs > 1:
-            interval = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
-            row[2:7] = [
-                shown_effect(endpoint, mean),
-                interval,
-                _p(c.p_value),
-                _p(each.p_adjusted),
-                f"{c.effect_size:.2f}",
-            ]
+            row[2] = shown_effect(endpoint, mean)
+            row[3] = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+            row[6] = f"{sign * c.effect_size:.2f}"
         more = robust_columns(each)
         if not rows:
             head += more
+            head[5] += f" ({each.adjustment})" if each.adjustment else ""
         rows.append((*row, *more.values()))
     return Table(tuple(head), tuple(rows))
 
