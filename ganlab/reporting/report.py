@@ -13,7 +13,7 @@ from ganlab.config import flatten
 from ganlab.reporting.arms import Arm, as_typed
 from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.results import Status
-from ganlab.reporting.words import answer, heading, leading, mean_and_sd
+from ganlab.reporting.words import answer, heading, leading
 
 SCREEN = 24  # sentences that are printed without being asked for
 
@@ -38,9 +38,11 @@ def print_report(study: Study, everything: bool = False) -> None:
     console.print(_runs_table(study.arms))
     for line in study.gaps:
         console.print(f"not in any pair: {line}")
+    for line in study.diverged:
+        console.print(f"counts as the worst: {line}")
     if shown or study.shown_only:
         also = study.shown_only if len(shown) == len(study.endpoints) else ()
-        console.print(_metrics_table(study.arms, [*(endpoint.metric for endpoint in shown), *also]))
+        console.print(_metrics_table(study, [*(endpoint.metric for endpoint in shown), *also]))
         protocol = ", ".join(f"{key} {as_typed(value)}" for key, value in flatten(study.protocol).items())
         console.print(f"protocol: {protocol or 'not recorded'}")
     if study.shown_only and len(shown) == len(study.endpoints):
@@ -79,19 +81,13 @@ def _runs_table(arms: tuple[Arm, ...]) -> Table:
     return table
 
 
-def _metrics_table(arms: tuple[Arm, ...], metrics: list[str]) -> Table:
+def _metrics_table(study: Study, metrics: list[str]) -> Table:
     table = Table("metric", "arm", box=box.SIMPLE)
     for column in ("mean", "sd", "runs"):
         table.add_column(column, justify="right")
     for metric in metrics:
-        for place, arm in enumerate(arms):
-            values = list(arm.values(metric).values())
-            mean, sd = mean_and_sd(values)
-            table.add_row(
-                metric if place == 0 else "",
-                arm.label,
-                "-" if mean is None else f"{mean:.4g}",
-                "-" if sd is None else f"{sd:.2g}",
-                str(len(values)),
-            )
+        for place, summary in enumerate(study.summaries[metric]):
+            mean = "-" if summary.mean is None else f"{summary.mean:.4g}"
+            sd = "-" if summary.sd is None else f"{summary.sd:.2g}"
+            table.add_row("" if place else metric, summary.arm, mean, sd, str(summary.runs))
     return table

@@ -4,8 +4,6 @@ import math
 import re
 from typing import get_args
 
-import numpy as np
-
 from ganlab.reporting.judge import Endpoint, Judgement, Study
 from ganlab.reporting.statistics import Verdict
 
@@ -94,14 +92,6 @@ def shown_effect(endpoint: Endpoint, value: float) -> str:
 def number(value: float | None, digits: int = 4) -> str:
     """A value in a table; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}g}"
-
-
-def mean_and_sd(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation (ddof=1), None where there are too few values."""
-    return (
-        float(np.mean(values)) if values else None,
-        float(np.std(values, ddof=1)) if len(values) > 1 else None,
-    )
 
 
 def count(value: float) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import re
 import resource
 import shutil
@@ -16,7 +15,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import scipy.stats
 from PIL import Image
 from reporting_study import ARMS, QUICK, Made
 
@@ -267,24 +265,15 @@ def test_seeds_are_counted_by_what_is_better(made):
         assert plots.better_seeds(study.judgements[metric][0]) == f"{wins} of 6"
 
 
-def test_pairs_to_decide_are_the_first_that_decide(made):
+def test_the_limits_say_how_many_seeds_would_do(made):
     made.arms(["transpose", "pixel_shuffle"], 5)
     study = judge(made.directory)
     (judgement,) = study.judgements["frechet_distance"]
     assert judgement.verdict == "inconclusive"
-    pairs = certainty._pairs_to_decide(judgement)
-    outcomes = [[math.log(value) for value in arm.values("frechet_distance").values()] for arm in study.arms]
-    d = np.subtract(*outcomes) * (1 if study.reference is study.arms[1] else -1)
-    margin = math.log(1.05)
-
-    def decided(n):
-        error = d.std(ddof=1) / math.sqrt(n)
-        inside = abs(d.mean()) + scipy.stats.t.ppf(0.95, n - 1) * error < margin
-        return inside or abs(d.mean()) / error > scipy.stats.t.ppf(0.975, n - 1)
-
-    assert pairs is not None
-    assert decided(pairs)
-    assert not decided(pairs - 1)
+    (said,) = certainty.limits(study)
+    (line,) = [item for item in said.items if "pixel_shuffle in frechet_distance, now 5 pairs" in item]
+    assert f"{judgement.robust.seeds_for_power} pairs to find" in line
+    assert f"{judgement.robust.seeds_for_equivalence} pairs to show" in line
 
 
 def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):

@@ -1,22 +1,20 @@
 """How sure a study can be, what it was made with, and what it leaves unsaid."""
 
-import math
 import os
 import shlex
 from datetime import datetime
 from pathlib import Path
 
-from scipy.special import stdtrit
-
 from ganlab.config import flatten
 from ganlab.reporting.arms import as_typed
-from ganlab.reporting.judge import LEVEL, Judgement, Study
+from ganlab.reporting.judge import LEVEL, Study
 from ganlab.reporting.pages.blocks import Block, Bullets, Fold, Table
-from ganlab.reporting.pages.checks import seeds_for_power
+from ganlab.reporting.pages.checks import plans
 from ganlab.reporting.results import RunResult
+from ganlab.reporting.robustness import fewest_pairs
 from ganlab.reporting.words import leading, listed, negligible
 
-_ENOUGH = math.ceil(1 - math.log2(1 - LEVEL))  # pairs for which 2 / 2^n <= alpha
+_ENOUGH = fewest_pairs(1 - LEVEL)
 
 
 def limits(study: Study) -> tuple[Block, ...]:
@@ -44,35 +42,13 @@ def _few_pairs(study: Study) -> list[str]:
 
 
 def _open(study: Study) -> list[str]:
-    """Inconclusive comparisons, and with how many pairs they would not be."""
-    said = []
-    for endpoint in leading(study):
-        for each in study.judgements[endpoint.metric]:
-            if each.verdict != "inconclusive" or each.comparison.runs < 2:
-                continue
-            power = seeds_for_power(each)
-            found = f"an effect as large as the one seen is found with about {power} pairs" if power else ""
-            needed = _pairs_to_decide(each)
-            decided = f"about {needed} pairs would decide, if mean and spread stayed as they are" if needed else ""
-            if found or decided:
-                more = "; ".join(filter(None, [found, decided]))
-                said.append(f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs: {more}.")
-    return said
-
-
-def _pairs_to_decide(judgement: Judgement) -> int | None:
-    """Pairs that would decide if mean and spread stayed as they are, up to 1000; None if more or already enough."""
-    endpoint, c = judgement.endpoint, judgement.comparison
-    margin = endpoint.margin or 0.0
-    if endpoint.measure.scale == "ratio":
-        margin = math.log1p(margin)
-    sd = (c.high - c.low) / 2 * math.sqrt(c.runs) / float(stdtrit(c.runs - 1, (1 + LEVEL) / 2))
-    for pairs in range(max(_ENOUGH, c.runs + 1), 1001):
-        error = sd / math.sqrt(pairs)
-        inside = abs(c.mean) + float(stdtrit(pairs - 1, LEVEL)) * error < margin
-        if inside or abs(c.mean) > float(stdtrit(pairs - 1, (1 + LEVEL) / 2)) * error:
-            return pairs
-    return None
+    """Inconclusive comparisons, and with how many seeds they would likely not be."""
+    return [
+        f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs; a chance of 80 % takes {seeds}."
+        for endpoint in leading(study)
+        for each in study.judgements[endpoint.metric]
+        if each.verdict == "inconclusive" and (seeds := plans(each))
+    ]
 
 
 def _unfinished(study: Study) -> list[str]:
@@ -82,7 +58,7 @@ def _unfinished(study: Study) -> list[str]:
         diverged = sum(run.status == "diverged" for _, _, run in runs)
         note = f", {diverged} of them diverged" if diverged else ""
         said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}: "
-                    "intervals are over finished pairs only.")  # fmt: skip
+                    "intervals are over finished pairs only, and a diverged run counts as the worst.")  # fmt: skip
     absent = [line for line in study.gaps if line.endswith(": no result")]
     if absent:
         said.append(f"Without result: {'; '.join(line.removesuffix(': no result') for line in absent)}.")
@@ -154,6 +130,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("failures counted", True, "runs"),
         ("paired plot", have, "seeds"),
         ("interval, exact p, adjusted p, effect size, verdict", have, "effects"),
+        ("correlation between the arms, other statistics of the same pairs", have, "effects"),
         ("null and real images under the same protocol", all("real_against_real" in each for each in extra), "real"),
         ("endpoints and margins stated before the runs", bool(study.stated), "protocol"),
         ("versions and device", all(run.versions and run.device for run in runs), "protocol"),

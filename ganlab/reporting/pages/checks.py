@@ -1,22 +1,44 @@
 """What is known of a judgement beside the test that decides: other statistics, failures, seeds that are needed."""
 
-from ganlab.reporting.arms import Arm
+import math
+
 from ganlab.reporting.judge import Judgement
+from ganlab.reporting.study import FailureRate
+from ganlab.reporting.words import number, shown_effect
 
 
 def robust_columns(judgement: Judgement) -> dict[str, str]:
     """Other statistics of the same pairs by name, as a table shows them."""
-    del judgement
-    return {}
+    robust, sign = judgement.robust, -1 if judgement.endpoint.measure.larger_is_better else 1
+
+    def effect(value: float | None) -> str:
+        return "–" if value is None else shown_effect(judgement.endpoint, sign * value)
+
+    chance = number(robust.improvement, 2)
+    if robust.improvement_low is not None and robust.improvement_high is not None:
+        chance += f" ({robust.improvement_low:.2f} to {robust.improvement_high:.2f})"
+    return {
+        "Wilcoxon p": number(robust.wilcoxon_p, 3),
+        "interquartile mean": effect(robust.interquartile_mean),
+        "Hodges-Lehmann": effect(robust.hodges_lehmann),
+        "P(better)": chance,
+        "correlation": number(robust.correlation, 2),
+    }
 
 
-def failures(arm: Arm) -> str:
-    """How many of an arm's runs diverged."""
-    diverged = sum(run.status == "diverged" for run in arm.runs.values())
-    return f"{diverged} of {len(arm.runs)}"
+def failures(rate: FailureRate) -> str:
+    """How many of an arm's runs that came to an end diverged, with an interval."""
+    if not rate.runs:
+        return "–"
+    return f"{rate.diverged} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
 
 
-def seeds_for_power(judgement: Judgement) -> int | None:
-    """Pairs with which a true effect as large as the one seen would be found in 80 of 100 studies."""
-    del judgement
-    return None
+def plans(judgement: Judgement) -> str:
+    """With how many seeds an inconclusive comparison had a good chance to be decided; empty where nobody knows."""
+    robust = judgement.robust
+    said = []
+    if robust.seeds_for_power is not None:
+        said.append(f"{robust.seeds_for_power} pairs to find a difference like the one seen")
+    if robust.seeds_for_equivalence is not None:
+        said.append(f"{robust.seeds_for_equivalence} pairs to show equivalence where there is no difference")
+    return ", ".join(said)

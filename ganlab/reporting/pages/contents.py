@@ -19,12 +19,12 @@ from ganlab.reporting.pages.blocks import (
 )
 from ganlab.reporting.pages.checks import failures, robust_columns
 from ganlab.reporting.results import Status
+from ganlab.reporting.study import Summary
 from ganlab.reporting.words import (
     answer,
     directed,
     heading,
     leading,
-    mean_and_sd,
     negligible,
     number,
     shown_effect,
@@ -69,6 +69,8 @@ def _verdict(study: Study) -> tuple[Block, ...]:
             note = f"compared by absolute value; {note}"
         sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
         found.append(Claims(heading(endpoint), note, sentences))
+    if study.diverged:
+        found.append(Text(f"Counted as the worst: {'; '.join(study.diverged)}."))
     if study.gaps:
         found.append(Text(f"Not in any pair: {'; '.join(study.gaps)}."))
     return tuple(found)
@@ -91,21 +93,18 @@ def _effects(study: Study) -> tuple[Block, ...]:
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
+    sign = -1 if endpoint.measure.larger_is_better else 1
     for each in study.judgements[endpoint.metric]:
         c, (mean, low, high) = each.comparison, directed(each)
-        row = [each.arm, each.verdict, "–", "–", "–", "–", "–", str(c.runs)]
+        row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", str(c.runs)]
         if c.runs > 1:
-            interval = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
-            row[2:7] = [
-                shown_effect(endpoint, mean),
-                interval,
-                _p(c.p_value),
-                _p(each.p_adjusted),
-                f"{c.effect_size:.2f}",
-            ]
+            row[2] = shown_effect(endpoint, mean)
+            row[3] = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+            row[6] = f"{sign * c.effect_size:.2f}"
         more = robust_columns(each)
         if not rows:
             head += more
+            head[5] += f" ({each.adjustment})" if each.adjustment else ""
         rows.append((*row, *more.values()))
     return Table(tuple(head), tuple(rows))
 
@@ -119,7 +118,10 @@ def _seeds(study: Study) -> tuple[Block, ...]:
     endpoints = leading(study)
     if not endpoints:
         return ()
-    rows = tuple((arm.label, *(_mean(list(arm.values(e.metric).values())) for e in endpoints)) for arm in study.arms)
+    rows = tuple(
+        (arm.label, *(_mean(study.summaries[endpoint.metric][place]) for endpoint in endpoints))
+        for place, arm in enumerate(study.arms)
+    )
     legend = "Solid, disc: the arm is better with this seed; dashed, hollow triangle: it is not. Cross: no partner."
     return (
         Figures(tuple(plots.paired(study, endpoint) for endpoint in endpoints)),
@@ -129,10 +131,9 @@ def _seeds(study: Study) -> tuple[Block, ...]:
     )
 
 
-def _mean(values: list[float]) -> str:
-    mean, sd = mean_and_sd(values)
-    spread = "" if sd is None else f" ± {number(sd, 2)}"
-    return f"{number(mean)}{spread} ({len(values)})" if values else "–"
+def _mean(summary: Summary) -> str:
+    spread = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
+    return f"{number(summary.mean)}{spread} ({summary.runs})" if summary.runs else "–"
 
 
 def _values_table(study: Study, metric: str) -> Table:
@@ -167,12 +168,13 @@ def _others(study: Study) -> tuple[Block, ...]:
 
 def _runs(study: Study) -> tuple[Block, ...]:
     rows = []
-    for arm in study.arms:
+    for arm, rate in zip(study.arms, study.failures, strict=True):
         counts = Counter(run.status for run in arm.runs.values())
         statuses = (str(counts[status]) for status in get_args(Status))
-        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(arm)))
-    table = Table(("arm", "runs", *get_args(Status), "diverged, share"), tuple(rows))
-    return (table, Bullets(study.gaps)) if study.gaps else (table,)
+        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
+    table = Table(("arm", "runs", *get_args(Status), "diverged, of those that ended"), tuple(rows))
+    named = (*study.gaps, *study.diverged)
+    return (table, Bullets(named)) if named else (table,)
 
 
 def _commands(study: Study) -> tuple[Block, ...]:

@@ -3,7 +3,7 @@
 from ganlab.reporting.judge import Study
 from ganlab.reporting.pages import costs, curves, samples
 from ganlab.reporting.pages.blocks import Block, Figures, Fold, Grids, Table, Text
-from ganlab.reporting.words import count, leading, mean_and_sd, number
+from ganlab.reporting.words import count, leading, number
 
 
 def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
@@ -94,8 +94,7 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
         if metric not in real and metric not in nulls:
             continue
-        means = [mean_and_sd(list(arm.values(metric).values()))[0] for arm in study.arms]
-        have = [mean for mean in means if mean is not None]
+        have = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
         rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
                      f"{number(min(have))} to {number(max(have))}" if have else "–"))  # fmt: skip
     text = (

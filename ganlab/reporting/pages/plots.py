@@ -56,6 +56,8 @@ def _effect(axis: Any, row: int, judgement: Judgement, label: str, palette: Pale
     axis.text(0, row - 0.12, label, transform=line, color=palette["text"], va="bottom", bbox=clear)
     if judgement.comparison.runs < 2:
         pairs = "1 pair" if judgement.comparison.runs else "no pair"
+        if judgement.by_ranks:
+            pairs = f"{judgement.verdict}, by ranks"
         axis.text(1, row - 0.12, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5)
         return
     hollow = judgement.verdict == "inconclusive"

@@ -1,7 +1,9 @@
 """From contents to files: every file is the old one or the new one, and the same study gives the same bytes."""
 
 import base64
+import csv
 import html
+import io
 import os
 import re
 from pathlib import Path
@@ -11,11 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ganlab.reporting.judge import Study
-from ganlab.reporting.pages import data
 from ganlab.reporting.pages.blocks import Page
 from ganlab.reporting.pages.contents import write_contents
 from ganlab.reporting.pages.drawing import THEMES
 from ganlab.reporting.results import write_json
+from ganlab.reporting.verdict import as_json, scores
+from ganlab.reporting.words import answer
 
 FOLDER = "report"
 _MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown reads as its own
@@ -39,8 +42,8 @@ def write_report(study: Study) -> Path:
         written.add(_write(figures / f"{name}.png", png))
     _write(folder / "report.html", as_html(page).encode())
     _write(folder / "report.md", as_markdown(page).encode())
-    _write(folder / "scores.csv", data.as_csv(data.scores(study)).encode())
-    write_json(folder / "verdict.json", data.verdict(study))
+    _write(folder / "scores.csv", _as_csv(scores(study)).encode())
+    write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
     for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - written:
         stale.unlink()
     return folder
@@ -70,6 +73,15 @@ def as_markdown(page: Page) -> str:
     environment.filters["code"] = lambda text: _Plain(text)
     text = environment.get_template("report.md.jinja").render(page=page)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows of equal columns; an empty field where there is no value."""
+    file = io.StringIO()
+    table = csv.DictWriter(file, rows[0], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return file.getvalue()
 
 
 class _Plain(str):
