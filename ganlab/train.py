@@ -86,14 +86,16 @@ def finish(directory: Path, config=None, *, held: bool = False) -> int:
     from ganlab.run import read_config, run
 
     config = config or read_config(directory, "resume=")
-    (directory / "error.txt").unlink(missing_ok=True)
+    trouble = directory / "error.txt"
+    if trouble.exists():  # of an earlier try
+        trouble.unlink()
     try:
         result = run(config, directory, held=held)
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
-        (directory / "error.txt").write_text(traceback.format_exc())
-        print(f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {directory}/error.txt",
+        trouble.write_text(traceback.format_exc())
+        print(f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}",
               file=sys.stderr)  # fmt: skip
         return 1
     from ganlab.manual import ending

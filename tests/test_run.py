@@ -56,6 +56,7 @@ def assert_same_run(one, other):
         assert picture.read_bytes() == (other / "samples" / picture.name).read_bytes()
     results = [json.loads((path / "result.json").read_text()) for path in (one, other)]
     assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["profiles"] == results[1]["profiles"]
     assert {result["status"] for result in results} == {"finished"}
 
 
@@ -73,6 +74,9 @@ def whole(tmp_path_factory):
 def test_a_run_leaves_the_files_it_promises(whole):
     result = json.loads((whole / "result.json").read_text())
     assert result["status"] == "finished"
+    real, generated = (np.log10(result["profiles"][side][1:]) for side in ("real", "generated"))
+    assert len(real) == 4  # 8x8 images: rings 1 to 4
+    assert result["metrics"]["spectral_distance"] == pytest.approx(np.abs(generated - real).mean())
     for key in ("variant", "seed", "config", "metrics", "protocol", "parameters", "macs", "images_seen", "seconds",
                 "images_per_second", "versions", "device"):  # fmt: skip
         assert key in result, key

@@ -4,7 +4,7 @@ python -m ganlab.train experiment=quick
 python -m ganlab.compare outputs/quick
 python experiments/quick/make.py outputs/quick
 
-The picture needs Chromium. curves.png and bands.png are screenshots of the two links of `ganlab.dashboard outputs/quick`.
+The picture needs Chromium. curves.png and bands.png are screenshots of the two links that the dashboard prints.
 """
 
 import contextlib

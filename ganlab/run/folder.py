@@ -5,6 +5,7 @@ import fcntl
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,6 +94,7 @@ def write_result(
         "config": config.model_dump(mode="json"),
         **facts,
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
     }
     write_json(directory / RESULT, result)

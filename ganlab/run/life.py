@@ -37,9 +37,9 @@ class _Clock:
 def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False) -> RunResult:
     """Train to the end, or to a stop that can be gone on from; returns what result.json says.
 
-    A run that is there already, finished with these settings, is returned at once. held: whether the process that
-    started this one holds the folder for it. Raises ConfigError for settings that cannot be used here, CheckpointError
-    where checkpoints exist and none is good.
+    A run that has finished with these settings is returned at once. held: whether the process that started this one
+    holds the folder for it. Raises ConfigError for settings that cannot be used here, CheckpointError where
+    checkpoints exist and none is good.
     """
     done = finished(config, directory)
     if done is not None:
@@ -108,7 +108,7 @@ def _train(
     tensors = gan.tensors()
     restored = checkpoints.restore(origin, tensors)
     start = restored.step if restored else 0
-    record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}}
+    record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}, "profiles": {}}
     if device.worker():
         record["records"] = {}  # they stand in the first worker's folder
 
@@ -119,6 +119,7 @@ def _train(
     traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
+    profiles: dict[str, list[float]] = record["profiles"]
     last_record = [start, time.perf_counter()]
 
     with (
@@ -156,6 +157,7 @@ def _train(
             found = measuring.on_the_way(painter)
             measured.clear()
             measured.update(found.values)
+            profiles.update(measuring.profiles(found))
             note(step, measured)
             sketch = measuring.sketch(found)
             if sketch is not None:
@@ -165,7 +167,8 @@ def _train(
             refresh(step)
             if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
                 raise DivergedError(f"a weight is no longer finite at step {step}")
-            kept = {"seconds": clock.seconds(), "records": records.position(), "measured": measured}
+            files = records.position()
+            kept = {"seconds": clock.seconds(), "records": files, "measured": measured, "profiles": profiles}
             checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
 
         if machine.emulates:
@@ -203,6 +206,7 @@ def _train(
                 found = measuring.thoroughly(painter)
                 measured.update(found.values)
                 spread = found.spread
+                profiles.update(measuring.profiles(found))
                 note(training.steps, found.values)
                 for name, picture in measuring.draw(painter, found).items():
                     grids.save_png(directory / "pictures" / f"{name}.png", picture)
@@ -219,6 +223,7 @@ def _train(
         status,
         metrics=measured if status == "finished" else {},
         spread=spread,
+        profiles=profiles if status == "finished" else {},
         real_against_real=measuring.real_against_real,
         nulls=measuring.nulls,
         protocol=measuring.protocol,

@@ -17,6 +17,7 @@ from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, 
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
+from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
 from ganlab.run.networks import Painter
 
@@ -48,6 +49,13 @@ class Measuring(NamedTuple):
         """Spectra as they come on the way; none where images have no spectrum."""
         real, fake = self.quick.spectrum, found.spectrum
         return None if real is None or fake is None else pictures.sketch(real, fake)
+
+    def profiles(self, found: Measured) -> dict[str, list[float]]:
+        """Mean power by ring of real and of generated images, r = 0 ... side/2; empty where images have no spectrum."""
+        real, fake = (self.full or self.quick).spectrum, found.spectrum
+        if real is None or fake is None:
+            return {}
+        return {"real": radial_profile(real.power).tolist(), "generated": radial_profile(fake.power).tolist()}
 
     @property
     def protocol(self) -> dict:

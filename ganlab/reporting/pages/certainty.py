@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from datetime import datetime
 from pathlib import Path
 
 from ganlab.config import flatten
@@ -91,8 +90,8 @@ def protocol(study: Study) -> tuple[Block, ...]:
     rows.append(("device", listed(sorted({run.device or "not recorded" for run in runs}))))
     versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
     rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
-    ends = sorted({datetime.fromtimestamp(run.path.stat().st_mtime).date().isoformat() for run in runs if run.path})
-    rows.append(("results written", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not known"))
+    ends = sorted({run.ended.partition("T")[0] for run in runs if run.ended})
+    rows.append(("runs ended", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not recorded"))
     table = Table(("what", "how"), tuple(rows), words=True)
     thorough = [Fold("How it was measured at the end", (Table(table.head, full, words=True),))] if full else []
     return table, *thorough, *_settings(study)
