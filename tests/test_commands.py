@@ -79,6 +79,8 @@ WRONG = {
     ("evaluate", "nowhere", "seed=3"): "nowhere is no folder",
     ("compare", "nowhere"): "nowhere does not exist",
     ("compare",): "required: DIR",
+    ("status", "nowhere"): "nowhere does not exist",
+    ("status",): "required: DIR",
 }
 
 
