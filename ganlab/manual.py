@@ -15,8 +15,9 @@ ganlab.train: train a GAN whose generator enlarges with the operator of your cho
 
   python -m ganlab.train                                                    one run on real digits, about a minute
   python -m ganlab.train generator=upsample seed=3 training.steps=2000      other choices and settings
-  python -m ganlab.train -m generator=upsample,transpose seed=0,1,2         a sweep; then: python -m ganlab.compare DIR
-  python -m ganlab.train -m seed=0,1,2,3 hydra/launcher=joblib hydra.launcher.n_jobs=2     the same, two at a time
+  python -m ganlab.train experiment=quick                                   a study; then: python -m ganlab.compare outputs/quick
+  python -m ganlab.train -m study=mine generator=upsample,transpose seed=0,1,2             a sweep of your own
+  python -m ganlab.train -m study=mine seed=0,1,2,3 hydra/launcher=joblib hydra.launcher.n_jobs=2      two at a time
   python -m ganlab.train resume=outputs/runs/DATE/TIME                      go on with a run that was stopped
 """
 
@@ -31,7 +32,7 @@ Hydra's flags
 
 
 def page() -> str:
-    """What it does, five commands, every choice with its reason, every setting with its comment, Hydra's flags."""
+    """What it does, six commands, every choice with its reason, every setting with its comment, Hydra's flags."""
     defaults = dict(re.findall(r"^  - (\w+): (\w+)", (CONF / "config.yaml").read_text(), re.M))
     choices, settings = ["Choices"], ["Settings"]
     for group in groups():
