@@ -162,7 +162,7 @@ def test_a_metric_is_compared_alike_under_every_protocol_features_and_stride(stu
     study.arm(TRANSPOSE, LOW, **less)
     _, out, _ = compare()
     assert "full/classifier/coverage: larger is better; exploratory\n  upsample is better than transpose (explor" in out
-    worse = "upsample is worse than transpose (exploratory): +0.4"
+    worse = "upsample is worse than transpose (exploratory): +0.4 in size (transpose +0.1, upsample -0.5)"
     assert f"full/checkerboard_index_4: smaller is better; exploratory\n  {worse}" in out
     assert "not compared, since neither direction is better: full/decay_slope" in out
 

@@ -32,7 +32,8 @@ def tell(judgement: Judgement) -> str:
     def show(value: float) -> str:
         return f"{100 * math.expm1(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
-    numbers = f"{show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
+    of = f" in size ({_signed_means(judgement)})" if endpoint.measure.scale == "size" else ""
+    numbers = f"{show(sign * c.mean)}{of}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
         numbers = (
@@ -57,6 +58,13 @@ def tell(judgement: Judgement) -> str:
     if missing:
         notes.append(f"{missing} of {len(judgement.pairs)} seeds left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
+
+
+def _signed_means(judgement: Judgement) -> str:
+    """What the sizes leave out: above 0 or below; a checkerboard or its contrary, too much power or too little."""
+    pairs = [(pair.theirs, pair.ours) for pair in judgement.pairs if pair.theirs is not None and pair.ours is not None]
+    theirs, ours = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    return f"{judgement.reference} {theirs:+.3g}, {judgement.arm} {ours:+.3g}"
 
 
 def as_p(value: float) -> str:
