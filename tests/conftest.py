@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ import pytest
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["GANLAB_CACHE"] = tempfile.mkdtemp()  # of this process, and of the commands that it starts
 atexit.register(shutil.rmtree, os.environ["GANLAB_CACHE"], ignore_errors=True)
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background: commands would inherit that, and not stop
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from ganlab import device  # noqa: E402 - it reads the environment
 

@@ -125,7 +125,7 @@ def test_help_is_one_page_that_has_every_choice_and_setting(command):
         assert f"{choice} " in done.stdout
     for name in ("training.batch_size=64", "optimizer.beta_2=0.99", "generator.latent_size=64", "penalty.weight="):
         assert name in done.stdout
-    assert "-m generator=upsample,transpose" in done.stdout
+    assert "-m study=mine generator=upsample,transpose seed=" in done.stdout
 
 
 def test_an_experiment_wins_over_the_plain_settings():
