@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -136,6 +137,9 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, overrides) from None
+    except yaml.MarkedYAMLError as error:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
+        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
     seen: dict[Path, Cell] = {}
     for cell in cells:
         if cell.directory in seen:

@@ -148,6 +148,13 @@ def test_the_command_line_replaces_what_an_experiment_sweeps_over():
     )
 
 
+def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "bad.yaml").write_text("# @package _global_\ntraining:\n  steps: [1\n  x: 3\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line 4 is no YAML \(expected"):
+        plan(["experiment=bad"], multirun=False, config_dir=str(tmp_path))
+
+
 def test_settings_survive_json_and_differences_are_named(settings):
     one = settings("generator=upsample")
     assert parse(one.model_dump(mode="json")) == one
