@@ -15,7 +15,7 @@ ganlab.train: train a GAN whose generator enlarges with the operator of your cho
 
   python -m ganlab.train                                                    one run on real digits, about a minute
   python -m ganlab.train generator=upsample seed=3 training.steps=2000      other choices and settings
-  python -m ganlab.train experiment=quick                                   a study; ganlab.compare outputs/quick judges it
+  python -m ganlab.train experiment=quick                                   a study; then: ganlab.compare outputs/quick
   python -m ganlab.train -m study=mine generator=upsample,transpose seed=0,1,2             a sweep of your own
   python -m ganlab.train -m study=mine seed=0,1,2,3 hydra/launcher=joblib hydra.launcher.n_jobs=2      two at a time
   python -m ganlab.train resume=outputs/runs/DATE/TIME                      go on with a run that was stopped
