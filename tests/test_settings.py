@@ -182,6 +182,8 @@ def test_a_sweep_is_checked_whole_before_it_starts():
         "training.steps=40-seed1",
     ]
     assert {cell.config.training.steps for cell in wanted.cells} == {20, 40}
+    named = plan(["seed=0,1", "hydra.sweep.subdir=${hydra.job.override_dirname}"], multirun=True)
+    assert [cell.directory.name for cell in named.cells] == ["seed=0", "seed=1"]
     with pytest.raises(ConfigError, match="two cells"):
         plan(["seed=0,0"], multirun=True)
     with pytest.raises(ConfigError, match="two cells"):
