@@ -128,8 +128,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
             params = [f"{key}={value}" for key, value in swept.items() if key not in given]
             _, more = _split(params)
             fixed, _ = _split(params)
-            # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are named
-            # as the defaults name them; other names may hold what only composing tells.
+            # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
+            # named as the defaults name them; other names may hold what only composing tells.
             ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
             trees: dict[tuple[str, ...], DictConfig] = {}
             cells = []
