@@ -354,6 +354,7 @@ class Served:
         return self.process.returncode
 
 
+@pytest.mark.slow
 def test_tensorboard_answers_the_question_of_a_study(study):
     run(study, "transpose", 3, 5.0, images=range(0, 100, 2))
     with Served(study) as served:
