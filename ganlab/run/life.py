@@ -112,8 +112,8 @@ def _train(
     if device.worker():
         record["records"] = {}  # they stand in the first worker's folder
 
-    power = partial(power_iteration, gan.discriminator)
-    steps = make_steps(gan, make_game(config, power), make_deal(config, split.train), xla=machine.xla(training.compile))
+    game = make_game(config, partial(power_iteration, gan.discriminator))
+    steps = make_steps(gan, game, make_deal(config, split.train), xla=machine.xla(training.compile))
     per_step = training.batch_size * training.discriminator_steps
     painter = Painter(gan.average, config)
     traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
@@ -248,10 +248,8 @@ def _train(
 def _check(config: RunConfig, split, replicas: int) -> None:
     """Refuse settings that these images or devices cannot serve; ConfigError."""
     training, images = config.training, len(split.train.pixels)
-    if training.batch_size > images:
-        raise ConfigError(
-            f"training.batch_size={training.batch_size} is more than the {images} training images there are"
-        )
+    if (size := training.batch_size) > images:
+        raise ConfigError(f"training.batch_size={size} is more than the {images} training images there are")
     if training.batch_size % replicas:
         raise ConfigError(
             f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
