@@ -1,4 +1,4 @@
-"""The generator bed in experiments/frequency_bias: its images and measures, its page, and the order of operators."""
+"""The testbed of generators in experiments/frequency_bias: its images and measures, its page, and the order of operators."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ FOLDER = ROOT / "experiments" / "frequency_bias"
 
 @pytest.fixture(scope="module")
 def bed():
-    """`run.py` as a module; `tell` of the folder is importable beside it."""
+    """The testbed: `run.py` as a module; `tell` of the folder is importable beside it."""
     spec = importlib.util.spec_from_file_location("testbed", FOLDER / "run.py")
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
