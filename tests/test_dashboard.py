@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 from conftest import ROOT
 from ganlab.choose import ConfigError
@@ -295,6 +297,28 @@ def test_endpoints_are_those_of_the_study_and_losses_where_it_has_none(tmp_path)
     run(tmp_path, "transpose", 0, 1.0, config=tree("transpose", 0, quality="coverage", checkerboard=None))
     scalars = [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"]
     assert scalars == ["loss/generator", "loss/discriminator"]  # no run has a coverage or a spectrum
+
+
+def test_an_endpoint_of_the_end_only_is_followed_by_its_quick_relative(tmp_path):
+    """A final measure has one point and makes no curve: the curves of its quick relative stand for it, and say so."""
+    full = "full/classifier/frechet_distance"
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            folder = run(tmp_path, arm, seed, value, config=tree(arm, seed, quality=full))
+            with (folder / "metrics.jsonl").open("a") as records:
+                records.write(json.dumps({"step": 50, "images": 3200, "seconds": 5.0, f"metric/{full}": value}) + "\n")
+            result = json.loads((folder / "result.json").read_text())
+            result["metrics"][full] = value
+            (folder / "result.json").write_text(json.dumps(result))
+    assert write_comparison(tmp_path) == []
+    assert scalars(tmp_path / "comparison" / "transpose")["frechet_distance/mean"][0] == (10, 13)
+    content = scalars(tmp_path / "comparison")[CONFIG_SUMMARY_TAG][0][1]
+    (endpoints,) = Layout.FromString(content.item()).category
+    assert [chart.title for chart in endpoints.chart] == [
+        "checkerboard: checkerboard_index_2 (closer to 0 is better)",
+        f"quality: frechet_distance, while {full} is of the end only (smaller is better)",
+    ]
+    assert [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"] == [QUALITY, LATTICE]
 
 
 def test_settings_that_cannot_be_read_are_named(study):

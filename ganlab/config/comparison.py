@@ -55,6 +55,11 @@ def measure_of(metric: str) -> Measure | None:
     return MEASURES.get(base_name(metric))
 
 
+def quick_relative(metric: str) -> str:
+    """Who follows a metric of the end only while a run trains: full/random/coverage, coverage; of others itself."""
+    return metric.rpartition("/")[2]
+
+
 class Comparing(Settings):
     """What ganlab.compare does with the runs of a study; decides no run's result."""
 

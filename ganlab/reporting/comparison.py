@@ -27,6 +27,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__
+from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm, as_typed
 from ganlab.reporting.judge import Endpoint, Study, judge
 from ganlab.reporting.records import METRICS, image_pb, remove_events, replace_events, trial_of
@@ -61,9 +62,9 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
             _clear(folder, keep=())
         raise
     names = arm_names(study.arms)
-    metrics = [end.metric for end in study.endpoints]
+    metrics = sorted({name for end in study.endpoints for name in (end.metric, quick_relative(end.metric))})
     bands = {arm.label: seed_bands(arm, metrics) for arm in study.arms}
-    drawn = [end for end in study.endpoints if any(len(bands[arm.label][end.metric]) > 1 for arm in study.arms)]
+    drawn = _drawn(study, bands)
     for arm in study.arms:
         replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
     lines = _missing(study, drawn, bands)
@@ -101,6 +102,19 @@ def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
     """By metric, over the arm's finished runs, at each step at which all of them have it."""
     runs = [_read(run) for run in arm.runs.values() if run.status == "finished"]
     return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
+
+
+def _drawn(study: Study, bands: Mapping[str, Mapping[str, Band]]) -> dict[str, Endpoint]:
+    """The metrics that have bands, each with the endpoint it is drawn for, those of the plan first.
+
+    That is itself, or an endpoint of the plan that was measured at the end only and has it as its quick relative.
+    """
+    drawn: dict[str, Endpoint] = {}
+    for end in [*study.stated, *study.endpoints]:
+        names = dict.fromkeys((end.metric, quick_relative(end.metric) if end in study.stated else end.metric))
+        for metric in [name for name in names if any(len(bands[arm.label][name]) > 1 for arm in study.arms)][:1]:
+            drawn.setdefault(metric, end)
+    return drawn
 
 
 def _band(curves: Sequence[Mapping[int, float]]) -> Band:
@@ -144,12 +158,12 @@ def _clear(folder: Path, keep: Any) -> None:
         remove_events(folder)
 
 
-def _curves(arm: Arm, endpoints: Sequence[Endpoint], bands: Mapping[str, Band]) -> Iterator[tuple[int, Summary]]:
+def _curves(arm: Arm, drawn: Mapping[str, Endpoint], bands: Mapping[str, Band]) -> Iterator[tuple[int, Summary]]:
     seeds = sum(run.status == "finished" for run in arm.runs.values())
-    for end in endpoints:
+    for metric, end in drawn.items():
         for place, (what, word) in enumerate(BAND.items()):
-            for step, values in bands[end.metric].items():
-                yield step, scalar_pb(f"{end.metric}/{what}", values[place], f"{word} of {seeds} seeds; {_side(end)}")
+            for step, values in bands[metric].items():
+                yield step, scalar_pb(f"{metric}/{what}", values[place], f"{word} of {seeds} seeds; {_side(end)}")
 
 
 def _side(end: Endpoint) -> str:
@@ -158,21 +172,22 @@ def _side(end: Endpoint) -> str:
     return "larger is better" if end.measure.larger_is_better else "smaller is better"
 
 
-def _title(end: Endpoint) -> str:
-    name = end.metric if end.title == end.metric else f"{end.title}: {end.metric}"
+def _title(end: Endpoint, metric: str) -> str:
+    name = metric if end.title == end.metric else f"{end.title}: {metric}"
+    name += "" if metric == end.metric else f", while {end.metric} is of the end only"
     return f"{name} ({_side(end)})"
 
 
-def _layout(endpoints: Sequence[Endpoint]) -> Summary:
+def _layout(drawn: Mapping[str, Endpoint]) -> Summary:
     """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
 
-    def chart(end: Endpoint) -> Any:
-        mean, low, high = (f"{end.metric}/{what}" for what in BAND)
+    def chart(metric: str, end: Endpoint) -> Any:
+        mean, low, high = (f"{metric}/{what}" for what in BAND)
         series = layout_pb2.MarginChartContent.Series(value=mean, lower=low, upper=high)
-        return layout_pb2.Chart(title=_title(end), margin=layout_pb2.MarginChartContent(series=[series]))
+        return layout_pb2.Chart(title=_title(end, metric), margin=layout_pb2.MarginChartContent(series=[series]))
 
-    stated = [chart(end) for end in endpoints if end.title != end.metric]
-    others = [chart(end) for end in endpoints if end.title == end.metric]
+    stated = [chart(metric, end) for metric, end in drawn.items() if end.title != end.metric]
+    others = [chart(metric, end) for metric, end in drawn.items() if end.title == end.metric]
     what = "mean of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
         layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
@@ -209,7 +224,7 @@ def _table(study: Study) -> Summary:
     metrics = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title)
         for tag, title in [
-            *((f"metric/{end.metric}", _title(end)) for end in study.stated or study.endpoints),
+            *((f"metric/{end.metric}", _title(end, end.metric)) for end in study.stated or study.endpoints),
             (_SPEED, "images per second"),
         ]
     ]
@@ -231,7 +246,7 @@ def _type(values: Sequence[Any]) -> Any:
     return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
 
 
-def _missing(study: Study, drawn: Sequence[Endpoint], bands: Mapping[str, Mapping[str, Band]]) -> list[str]:
+def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Mapping[str, Band]]) -> list[str]:
     """What somebody could look for in vain, and why."""
     seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
     found = [
@@ -241,14 +256,13 @@ def _missing(study: Study, drawn: Sequence[Endpoint], bands: Mapping[str, Mappin
         f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
     ]
     for end in study.stated:
-        if end not in drawn:
+        metric = next((metric for metric, shown in drawn.items() if shown == end), None)
+        if metric is None:
             lines.append(f"no band for {end.metric}: its seeds do not share two steps at which it was measured")
             continue
         for arm in study.arms:
-            if not bands[arm.label][end.metric]:
-                lines.append(
-                    f"no band of {arm.label} for {end.metric}: its seeds share no step at which it was measured"
-                )
+            if not bands[arm.label][metric]:
+                lines.append(f"no band of {arm.label} for {metric}: its seeds share no step at which it was measured")
     trials = [{_trial(run) for run in arm.runs.values()} for arm in study.arms]
     if any(len(found) > 1 for found in trials) or len(set.union(*trials)) < len(trials):
         lines.append(
@@ -262,6 +276,6 @@ def _verdict(study: Study, lines: Sequence[str]) -> str:
     parts = [f"# {study.plan.question}"] if study.plan.question else []
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
-        parts.append(f"**{_title(end)}**, {status}")
+        parts.append(f"**{_title(end, end.metric)}**, {status}")
         parts.append("\n".join(f"- {judgement.sentence}" for judgement in study.judgements[end.metric]))
     return "\n\n".join([*parts, *lines])

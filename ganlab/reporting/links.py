@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from ganlab.choose import ConfigError
 from ganlab.config import Comparing
+from ganlab.config.comparison import quick_relative
 from ganlab.reporting.comparison import COMPARISON, common_tail
 from ganlab.reporting.records import METRICS
 
@@ -68,13 +69,19 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
 
 
 def _endpoints(run: Path) -> list[str]:
-    """The tags of the metrics that the run is to be judged by, as far as it has them."""
+    """The tags of the metrics that the run is to be judged by, as far as it has them.
+
+    Where one was measured at the end only, its quick relative, which makes a curve.
+    """
     config = run / "config.json"
     try:
         tree = json.loads(config.read_text()) if config.exists() else {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
     plan = Comparing().model_dump() | tree.get("comparison", {})
-    wanted = [f"metric/{plan[title]}" for title in ("quality", "spectrum", "checkerboard")]
     text = (run / METRICS).read_text()
-    return [tag for tag in wanted if f'"{tag}": ' in text]
+    tags = []
+    for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
+        times = {tag: text.count(f'"{tag}": ') for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}
+        tags += sorted((tag for tag, count in times.items() if count), key=lambda tag: times[tag] < 2)[:1]
+    return tags

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.pages.drawing import (
@@ -92,7 +93,7 @@ def curves_of(study: Study, endpoint: Endpoint, histories: dict[Path, History]) 
 
     A metric of the end only (full/pca/coverage) is followed by its quick relative (coverage).
     """
-    for metric in (endpoint.metric, endpoint.metric.rpartition("/")[2]):
+    for metric in (endpoint.metric, quick_relative(endpoint.metric)):
         found = {arm.label: curve for arm in study.arms if (curve := curve_of(arm, metric, histories))}
         if found:
             return metric, found
