@@ -14,7 +14,12 @@ from ganlab.nets.summaries import MinibatchStd
 from ganlab.run import build_gan
 
 BODIES = ("conv", "residual")
-GRID = list(itertools.product(BODIES, ("strided", "pool", "blur"), ("none", "batch", "spectral")))
+DOWNSAMPLINGS = ("strided", "pool", "blur")
+NORMALIZATIONS = ("none", "batch", "spectral")
+GRID = list(itertools.product(BODIES, DOWNSAMPLINGS, NORMALIZATIONS))
+COMPILED = {  # six of the eighteen: each body with each of the others
+    (body, down, NORMALIZATIONS[(i + j) % 3]) for i, body in enumerate(BODIES) for j, down in enumerate(DOWNSAMPLINGS)
+}
 
 
 @pytest.fixture
@@ -63,10 +68,11 @@ def test_every_kind_scores_and_has_second_gradients_compiled_or_not(discriminato
     assert float(cost) > 0
     assert all(gradient is not None and np.isfinite(gradient).all() for gradient in gradients)
     assert any(np.abs(gradient).max() > 0 for gradient in gradients)
-    compiled = tf.function(penalised(model), jit_compile=True)(images)
-    np.testing.assert_allclose(compiled[0], scores, atol=1e-4)
-    for one, other in zip(compiled[2], gradients, strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-4 * max(1.0, np.abs(other).max()))
+    if (body, downsampling, normalization) in COMPILED:
+        compiled = tf.function(penalised(model), jit_compile=True)(images)
+        np.testing.assert_allclose(compiled[0], scores, atol=1e-4)
+        for one, other in zip(compiled[2], gradients, strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-4 * max(1.0, np.abs(other).max()))
     spectral = [layer for layer in model.layers if isinstance(layer, Spectral)]
     weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
     assert spectral == (weighted if normalization == "spectral" else [])

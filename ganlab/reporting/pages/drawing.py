@@ -69,9 +69,10 @@ class Drawing:
     def png(self, theme: str = "light", dpi: int = 160) -> bytes:
         """The picture in points, for what shows no SVG."""
         file = io.BytesIO()
-        with _style():
+        ground = THEMES[theme]["ground"]
+        with _style({"axes.facecolor": ground}):
             figure = self.draw(THEMES[theme])
-            figure.savefig(file, format="png", dpi=dpi, facecolor=THEMES[theme]["ground"], metadata={"Software": None})
+            figure.savefig(file, format="png", dpi=dpi, facecolor=ground, metadata={"Software": None})
         return file.getvalue()
 
     @cached_property
@@ -183,7 +184,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-").lower()
 
 
-def _style() -> AbstractContextManager[None]:
+def _style(more: Mapping[str, Any] | None = None) -> AbstractContextManager[None]:
     from matplotlib import rc_context
 
     return rc_context(
@@ -194,5 +195,6 @@ def _style() -> AbstractContextManager[None]:
             "font.size": 9,
             "font.family": "sans-serif",
             "font.sans-serif": [_FONT],
+            **(more or {}),
         }
     )

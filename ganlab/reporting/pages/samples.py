@@ -98,17 +98,17 @@ def spectra(study: Study) -> Drawing | None:
 
     Of each finished run that left `profiles`, {"real": [R], "generated": [R]}: mean power by ring, r = 0 ... side/2.
     """
-    ratios = {arm.label: found for arm in study.arms if (found := _ratios(arm)).size}
-    if len({each.shape[1] for each in ratios.values()}) != 1:
+    found = {arm.label: each for arm in study.arms if (each := ratios(arm)).size}
+    if len({each.shape[1] for each in found.values()}) != 1:
         return None
     short = short_labels(study)
-    panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in ratios]
+    panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in found]
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for _, label in panels]
         figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
         for axis, (place, label) in zip(axes, panels, strict=True):
-            values = ratios[label]
+            values = found[label]
             cycles = np.arange(1, values.shape[1] + 1) / (2 * values.shape[1])
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
             if len(values) > 1:
@@ -125,8 +125,8 @@ def spectra(study: Study) -> Drawing | None:
     return Drawing("spectrum-ratio", message, draw)
 
 
-def _ratios(arm: Arm) -> np.ndarray:
-    """log10 generated / real without the mean, [seeds, R - 1]; empty where no run left profiles."""
+def ratios(arm: Arm) -> np.ndarray:
+    """log10 of power, generated over real, of each ring but the mean, [seeds, R - 1]; empty where no run left any."""
     found = []
     for run in arm.runs.values():
         profiles = (run.model_extra or {}).get("profiles")
