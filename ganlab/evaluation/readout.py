@@ -44,6 +44,7 @@ class Readout:
         self._read = tf.function(
             lambda pixels: self._network(tf.cast(pixels, tf.float32), training=False),
             input_signature=[tf.TensorSpec((None, *self._shape), tf.uint8)],
+            autograph=False,
         )
 
     def __call__(self, pixels: np.ndarray) -> Array:
@@ -118,7 +119,7 @@ def train_readout(
     optimizer.build(network.trainable_variables)
     classes = sum(factor.classes for factor in table)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(pixels, labels, targets, mask):
         with tf.GradientTape() as tape:
             outputs = network(tf.cast(pixels, tf.float32), training=True)

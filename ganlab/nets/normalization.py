@@ -93,4 +93,4 @@ def _traced(function: Any) -> Any:
         return function
     import tensorflow as tf
 
-    return tf.function(function, reduce_retracing=True)
+    return tf.function(function, autograph=False, reduce_retracing=True)

@@ -78,7 +78,7 @@ class Painter:
         import tensorflow as tf
 
         self.generator = generator
-        self._generate = tf.function(lambda z: generator(z, training=False), reduce_retracing=True)
+        self._generate = tf.function(lambda z: generator(z, training=False), autograph=False, reduce_retracing=True)
         self._config = config
 
     def latents(self, stream: str, count: int):
@@ -153,7 +153,7 @@ def make_traces(generator, z) -> Callable[[], dict[str, float]]:
         tuple(int(o) // int(i) for o, i in zip(s.output.shape[1:3], s.input.shape[1:3], strict=True)) for s in stages
     ]
     inside = keras.Model(generator.input, [stage.output for stage in stages])
-    maps_of = tf.function(lambda: inside(z, training=False))
+    maps_of = tf.function(lambda: inside(z, training=False), autograph=False)
 
     def traces() -> dict[str, float]:
         values = {}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from conftest import ROOT
 from ganlab.data.sources import SOURCES
 from ganlab.nets.spectral import power_iteration
 from ganlab.run import build_gan
@@ -241,3 +242,10 @@ def test_a_relativistic_generator_sees_the_real_scores(trained):
     apart = logs["loss/generator"] - logs["loss/discriminator"]
     assert apart == pytest.approx(logs["score/real"] - logs["score/fake"], abs=1e-5)
     assert abs(apart) > 1e-3
+
+
+def test_nothing_is_rewritten_by_autograph():
+    """Rewriting would take a third of the time to the first step, and nothing here needs it."""
+    for path in (ROOT / "ganlab").rglob("*.py"):
+        text = path.read_text()
+        assert text.count("tf.function") == text.count("autograph=False"), path

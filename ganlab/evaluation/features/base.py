@@ -56,7 +56,8 @@ def compile_for(shape: tuple[int, ...], network: Callable) -> Callable[[np.ndarr
     """Compile `network`, pixels [N, *shape] -> list of tensors [N,...]: arrays in, float64 out, a block at a time."""
     import tensorflow as tf
 
-    compiled = tf.function(network).get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
+    images = tf.TensorSpec((None, *shape), tf.uint8)
+    compiled = tf.function(network, autograph=False).get_concrete_function(images)
 
     def see(pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
         check_pixels(pixels, shape)

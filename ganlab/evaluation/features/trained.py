@@ -172,7 +172,8 @@ class Network:
 
         vector, number = tf.TensorSpec((sum(self._sizes),)), tf.TensorSpec(())
         pixels, targets = tf.TensorSpec((None, *self._shape), tf.uint8), tf.TensorSpec((None,), tf.int32)
-        return tf.function(step).get_concrete_function(vector, vector, vector, pixels, targets, number, number)
+        compiled = tf.function(step, autograph=False)
+        return compiled.get_concrete_function(vector, vector, vector, pixels, targets, number, number)
 
 
 def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | None) -> dict[str, np.ndarray]:
