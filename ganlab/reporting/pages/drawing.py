@@ -70,7 +70,7 @@ class Drawing:
         """The picture in points, for what shows no SVG."""
         file = io.BytesIO()
         ground = THEMES[theme]["ground"]
-        with _style({"axes.facecolor": ground}):
+        with _style(**{"axes.facecolor": ground}):
             figure = self.draw(THEMES[theme])
             figure.savefig(file, format="png", dpi=dpi, facecolor=ground, metadata={"Software": None})
         return file.getvalue()
@@ -184,7 +184,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-").lower()
 
 
-def _style(more: Mapping[str, Any] | None = None) -> AbstractContextManager[None]:
+def _style(**more: Any) -> AbstractContextManager[None]:
     from matplotlib import rc_context
 
     return rc_context(
@@ -195,6 +195,6 @@ def _style(more: Mapping[str, Any] | None = None) -> AbstractContextManager[None
             "font.size": 9,
             "font.family": "sans-serif",
             "font.sans-serif": [_FONT],
-            **(more or {}),
+            **more,
         }
     )
