@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import NoReturn
@@ -19,11 +21,20 @@ class Parser(argparse.ArgumentParser):
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C."""
+    """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C.
+
+    141, without a line, where the reader of a pipe has gone.
+    """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except ConfigError as error:
         _leave(error, 2)
+    except BrokenPipeError:  # nobody reads on: as quiet as programs that do not catch the signal
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (OSError, RuntimeError) as error:
         _leave(error, 1)
     except KeyboardInterrupt:

@@ -346,6 +346,22 @@ def test_tensorflow_is_not_imported(study):
     assert done.stdout.endswith("[]\n")
 
 
+def test_a_reader_that_leaves_early_costs_nothing(study):
+    """`compare DIR | head -1`: the report is written all the same. Other commands end without a complaint."""
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+
+    def unread(*arguments):
+        line = [sys.executable, *arguments]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            process.stdout.close()
+            return process.wait(), process.stderr.read()
+
+    assert unread("-m", "ganlab.compare", str(study.directory)) == (0, "")
+    assert (study.directory / "report" / "report.html").exists()
+    assert unread("-c", "from ganlab.command import one_line\nwith one_line(): print(1)") == (141, "")
+
+
 def test_a_study_says_itself_how_it_is_judged(study, compare):
     plan = {"reference": "upsample", "quality": "coverage", "margins": {"coverage": 0.5}}
     for tree in (UPSAMPLE, TRANSPOSE):

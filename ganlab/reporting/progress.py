@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from ganlab.reporting.console import Console
 
 _MARKS = (1, 2, 5, *range(10, 101, 10))  # percent at which a log gets a line
 _SILENCE = 60.0  # seconds after which it gets one anyway

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ganlab.config import flatten
 from ganlab.reporting.arms import Arm, as_typed
+from ganlab.reporting.console import Console
 from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.results import Status
 from ganlab.reporting.words import answer, heading, leading

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from ganlab.reporting.cells import Standing, edition, outcome, rough, stand, time_left
+from ganlab.reporting.console import Console
 
 _LOOK = 1.0  # seconds between two looks at the cells
 _SILENCE = 60.0  # seconds after which a log gets a line anyway

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ganlab.reporting.console import Console
 from ganlab.reporting.inspection.view import INPUT, View, even, log10, short, times
 
 _BARS = "▁▂▃▄▅▆▇█"
