@@ -233,24 +233,22 @@ def test_a_run_that_is_killed_at_ten_random_moments_ends_in_the_same_bits(whole,
     assert_same_run(whole, directory)
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(whole, settings, command, tmp_path):
-    directory = tmp_path / "run"
-    run(settings(*SMALL), directory, quiet=True)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(whole, tmp_path, capsys):
+    directory = shutil.copytree(whole, tmp_path / "run")
     (directory / "result.json").unlink()  # as if it had been killed before the end
     data = directory / "checkpoints" / "step-00000060" / "tensors.data-00000-of-00001"
     content = bytearray(data.read_bytes())
     content[100] ^= 1
     data.write_bytes(content)
-    done = command("train", f"resume={directory}")
-    assert done.returncode == 0, done.stderr
-    assert "step-00000060: tensors.data-00000-of-00001 is damaged" in done.stdout
-    assert "going on from step 40" in done.stdout
+    run(read_config(directory), directory)
+    said = capsys.readouterr().out
+    assert "step-00000060: tensors.data-00000-of-00001 is damaged" in said
+    assert "going on from step 40" in said
     assert_same_run(whole, directory)
 
 
-def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(settings, command, tmp_path):
-    directory = tmp_path / "run"
-    run(settings(*SMALL), directory, quiet=True)
+def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(whole, command, tmp_path):
+    directory = shutil.copytree(whole, tmp_path / "run")
     (directory / "result.json").unlink()
     for path in directory.glob("checkpoints/*/manifest.json"):
         path.write_text("{}")

@@ -77,10 +77,9 @@ def test_images_of_another_kind_are_refused(quick, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [1, 3])
-def test_it_reads_every_factor_well_and_real_images_score_what_perfect_ones_do(channels):
+def test_it_reads_every_factor_well_and_real_images_score_what_perfect_ones_do():
     """SCIENCE asks for 0.99 before anything read this way may be believed."""
-    table, draw_images = FACTORS[channels], partial(render, size=32, channels=channels)
+    table, draw_images = FACTORS[3], partial(render, size=32, channels=3)
     readout = train_readout(table, DRAW, draw_images)
     assert min(readout.quality.values()) >= 0.99
     truth = draw_factors(1, 0, 5000)
