@@ -107,19 +107,32 @@ def free_port(host: str, asked: int | None) -> int:
     raise ConfigError(f"{where} cannot be used ({why}); leave it out, or use another")
 
 
+_SERVER = """
+import os, threading
+from tensorboard.main import run_main
+
+def follow():
+    os.read(0, 1)  # returns when whoever started it is gone, though it was killed
+    os._exit(0)
+
+threading.Thread(target=follow, daemon=True).start()
+run_main()
+"""
+
+
 def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; `ready` is told the address once TensorBoard answers there and lists the runs.
 
     Raises RuntimeError with its own last words if it ends by itself.
     """
-    line = [sys.executable, "-m", "tensorboard.main", "--logdir", str(directory), "--host", host, "--port", str(port)]
+    line = [sys.executable, "-c", _SERVER, "--logdir", str(directory), "--host", host, "--port", str(port)]
     line += ["--samples_per_plugin", "images=9999,text=1000", "--window_title", directory.name]  # images=0 keeps none
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{shown}:{port}/"
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     with tempfile.TemporaryFile("w+") as words:
-        child = subprocess.Popen(line, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+        child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
         try:
             _wait(child, address, runs)
             if child.poll() is None:
@@ -152,6 +165,8 @@ def _wait(child: subprocess.Popen, address: str, runs: int) -> None:
 
 
 def _end(child: subprocess.Popen) -> None:
+    if child.stdin:
+        child.stdin.close()
     if child.poll() is None:
         child.terminate()
         try:

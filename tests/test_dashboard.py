@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -466,6 +467,14 @@ def test_one_run_shows_its_losses_metrics_and_samples(study):
         assert "runColorGroup" not in served.curves
         assert served.bands is None
         assert len(served.lines) == 2
+
+        def gone():
+            with contextlib.suppress(OSError), urlopen(served.address, timeout=5):
+                return False
+            return True
+
+        served.process.kill()  # which it cannot tell its TensorBoard
+        served.until(gone)
 
 
 @pytest.mark.slow
