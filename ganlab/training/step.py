@@ -124,7 +124,7 @@ def make_steps(
         gan.follow(keep=tf.where(taken, 0.5 ** (seen / half_life), 1.0))
         gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
 
-    # Without AutoGraph, which would rewrite the source of every function above: a third of the time to the first step.
+    # Without AutoGraph, which would rewrite the source of every function above: seconds before the first step.
     compiled = tf.function(play, jit_compile=True, autograph=False) if xla else play
     strategy = tf.distribute.get_strategy()
 

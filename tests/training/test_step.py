@@ -245,7 +245,7 @@ def test_a_relativistic_generator_sees_the_real_scores(trained):
 
 
 def test_nothing_is_rewritten_by_autograph():
-    """Rewriting would take a third of the time to the first step, and nothing here needs it."""
+    """Rewriting would take seconds before the first step, and nothing here needs it."""
     for path in (ROOT / "ganlab").rglob("*.py"):
         text = path.read_text()
         assert text.count("tf.function") == text.count("autograph=False"), path
