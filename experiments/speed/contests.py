@@ -139,16 +139,19 @@ def gemm(race: Race) -> list[str]:
 
 
 def logging(race: Race) -> list[str]:
-    """What records, progress, pictures, measures and checkpoints cost a whole run of the default network."""
+    """What records, progress, pictures, measures and checkpoints cost a whole run: the default and dcgan_32."""
     silence = [f"training.{what}_every_steps={NEVER}" for what in ("log", "sample", "save")] + ["metrics=none"]
-    length = f"training.steps={3 if race.quick else 2000}"
-    sides = {
-        "on": lambda: train(length, *race.also).whole,
-        "off": lambda: train(length, *silence, *race.also).whole,
-    }
-    said = take_turns(sides, race.rounds)
-    row = [spread(said["on"], 1), spread(said["off"], 1), ratios(said["on"], said["off"])]
-    return table(("all on, images/s", "all off, images/s", "on / off"), [row])
+    networks = {"the default (digits, 8x8)": (2000, ()), "dcgan_32": (1000, ("experiment=dcgan_32",))}
+
+    def whole(steps: int, *settings: str) -> Callable[[], float]:
+        length = f"training.steps={3 if race.quick else steps}"
+        return lambda: train(length, *settings, *race.also).whole
+
+    rows = []
+    for name, (steps, settings) in networks.items():
+        said = take_turns({"on": whole(steps, *settings), "off": whole(steps, *settings, *silence)}, race.rounds)
+        rows.append([name, spread(said["on"], 1), spread(said["off"], 1), ratios(said["on"], said["off"])])
+    return table(("run", "all on, images/s", "all off, images/s", "on / off"), rows)
 
 
 def threads(race: Race) -> list[str]:
