@@ -9,7 +9,7 @@ def main() -> None:
     """Read the command line; print the comparison, or one line of error with exit status 2."""
     parser = Parser(
         prog="ganlab.compare",
-        description="Compare the arms of a study by their result.json files: pairs of equal seed, exact p values. "
+        description="Compare the arms of a study by their result.json files: pairs of equal seed, permutation tests. "
         "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures.",
         epilog="Example: python -m ganlab.compare outputs/upsampling_digits --reference transpose",
     )

@@ -42,12 +42,25 @@ MEASURES = {
     "modes": Measure("difference", larger_is_better=True),
     "class_divergence": Measure("difference"),
     "largest_class_error": Measure("difference"),
+    "total_variation": Measure("difference"),
+    "kolmogorov": Measure("difference"),
+    "kuiper": Measure("difference"),
+    "mutual_information": Measure("difference"),
+    "grid_coverage": Measure("difference", larger_is_better=True),
+    "grid_divergence": Measure("difference"),
+    "residual_median": Measure("ratio"),
+    "residual_mean": Measure("ratio"),
 }
+_OF_A_FACTOR = re.compile(r"(total_variation|kolmogorov|kuiper|mutual_information)_.*")  # then of which, or which two
 
 
 def base_name(metric: str) -> str:
-    """A metric's name without protocol, features and stride: full/random/checkerboard_index_2, checkerboard_index."""
-    return re.sub(r"_\d+$", "", metric.rpartition("/")[2])
+    """A metric's name without protocol, features, stride and factors.
+
+    full/random/checkerboard_index_2 is a checkerboard_index, full/factors/kolmogorov_size is kolmogorov.
+    """
+    name = re.sub(r"_\d+$", "", metric.rpartition("/")[2])
+    return _OF_A_FACTOR.sub(r"\1", name)
 
 
 def measure_of(metric: str) -> Measure | None:

@@ -90,6 +90,16 @@ def read_sweep(folder: Path) -> Sweep | None:
 
 def find_cells(folder: Path) -> list[Standing]:
     """Every cell of the sweep in a folder, and every other run there; raises ResultError for a wrong folder."""
+    return [stand(path, name) for name, path in _cells(folder)]
+
+
+def without_result(folder: Path) -> list[Standing]:
+    """Those of them that have not come to an end: missing, running, interrupted."""
+    return [stand(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
+
+
+def _cells(folder: Path) -> list[tuple[str, Path]]:
+    """Their names and folders."""
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
@@ -97,7 +107,7 @@ def find_cells(folder: Path) -> list[Standing]:
     names = dict.fromkeys([*(record.cells if record else ()), *there])
     if not names:
         raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
-    return [stand(folder / name, folder.name if name == "." else name) for name in names]
+    return [(folder.name if name == "." else name, folder / name) for name in names]
 
 
 def _runs(folder: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ import numpy as np
 from ganlab.choose import nearest
 from ganlab.config.comparison import MEASURES, Comparing, base_name, measure_of
 from ganlab.reporting.arms import Arm, gather_arms, plan_of
+from ganlab.reporting.cells import Standing, without_result
 from ganlab.reporting.results import ResultError
 from ganlab.reporting.robustness import difference, interquartile_mean, look_again, wilson_interval
 from ganlab.reporting.sentences import as_p as as_p
@@ -33,7 +34,8 @@ def judge(directory: str | Path, metric: str | None = None, reference: str | Non
     metric, reference: other ones than those that were fixed before the runs. Raises ResultError, of one line.
     """
     arms = gather_arms(str(directory))
-    return judge_arms(arms, plan_of(arms), metric, reference, Path(directory))
+    study = judge_arms(arms, plan_of(arms), metric, reference, Path(directory))
+    return replace(study, pending=tuple(map(_pending, without_result(Path(directory)))))
 
 
 def judge_arms(
@@ -52,8 +54,16 @@ def judge_arms(
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
-    endpoints = _endpoints(plan, comparable, metric)
     unmeasured = {name: tuple(_lines(arms, name, ("not measured",), f"no {name}")) for name in found}
+    endpoints = []
+    for endpoint in _endpoints(plan, comparable, metric):
+        nothing = _without_ratio(endpoint, arms)
+        if nothing and (endpoint.primary or endpoint.title != endpoint.metric):
+            raise ResultError(f"{nothing[0]}; use a positive number, or measure the run again")
+        if nothing:
+            unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
+        else:
+            endpoints.append(endpoint)
     return Study(
         directory=directory,
         plan=plan,
@@ -69,6 +79,10 @@ def judge_arms(
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
         failures=tuple(map(_failures, arms)),
     )
+
+
+def _pending(cell: Standing) -> str:
+    return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
 
 
 def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Comparing) -> Arm:
@@ -90,6 +104,15 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
                  plan.margins.get(base_name(name)))
         for name in order
     ]  # fmt: skip
+
+
+def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[str]:
+    """A line for each finished run whose value has no logarithm, though ratios are compared."""
+    if endpoint.measure.scale != "ratio":
+        return []
+    found = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(endpoint.metric).items()]
+    return [f"{path} has metrics.{endpoint.metric}={value}, of which there is no ratio" for path, value in found
+            if value <= 0]  # fmt: skip
 
 
 def _lines(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...], words: str = "") -> list[str]:
@@ -119,7 +142,8 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
     """Each arm against the reference.
 
     In the primary metric p is adjusted by Holm over the arms, and decides; in the other metrics of the plan it is
-    adjusted by Benjamini and Hochberg, and decides nothing; in all others it stays as it is.
+    adjusted by Benjamini and Hochberg, and decides nothing; in all others it stays as it is. Equivalence is not
+    adjusted: both of its one-sided tests must pass.
     """
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
@@ -166,11 +190,6 @@ def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
         if run.status == "diverged":
             found[seed] = math.inf
         elif run.status == "finished" and value is not None:
-            if measure.scale == "ratio" and value <= 0:
-                raise ResultError(
-                    f"{run.path} has metrics.{endpoint.metric}={value}, of which there is no ratio; "
-                    "use a positive number, or measure the run again"
-                )
             found[seed] = sign * measure.outcome(value)
     return found
 

@@ -38,6 +38,8 @@ def print_report(study: Study, everything: bool = False) -> None:
     console.print(_runs_table(study.arms))
     for line in study.gaps:
         console.print(f"not in any pair: {line}")
+    for line in study.pending:
+        console.print(f"no result yet: {line}")
     for line in study.diverged:
         console.print(f"counts as the worst: {line}")
     if shown or study.shown_only:

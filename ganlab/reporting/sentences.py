@@ -32,7 +32,7 @@ def tell(judgement: Judgement) -> str:
     def show(value: float) -> str:
         return f"{100 * math.expm1(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
-    of = f" in size ({_signed_means(judgement)})" if endpoint.measure.scale == "size" else ""
+    of = f" in size ({_signed_means(judgement)})" if endpoint.measure.scale == "size" and c.runs else ""
     numbers = f"{show(sign * c.mean)}{of}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
@@ -45,7 +45,7 @@ def tell(judgement: Judgement) -> str:
         numbers += f", {as_p(c.p_value)}, {c.runs} pairs"
     arms = judgement.arms if endpoint.primary else 1
     enough = fewest_pairs((1 - LEVEL) / arms)
-    if ranked < enough:
+    if judgement.deciding < enough:
         over = f" over {arms} arms" if arms > 1 else ""
         numbers += f" where p <= {1 - LEVEL:.2g}{over} takes {enough}"
 

@@ -72,6 +72,11 @@ class Judgement:
     arms: int
 
     @property
+    def deciding(self) -> int:
+        """The pairs that a test can use: two runs that diverged are equally bad and tell nothing."""
+        return sum(not pair.missing and (pair.ours, pair.theirs) != (None, None) for pair in self.pairs)
+
+    @property
     def diverged(self) -> tuple[int, int]:
         """How many runs of the arm and of the reference count as the worst, of the pairs that count."""
         counted = [pair for pair in self.pairs if pair.note == "diverged"]
@@ -107,7 +112,8 @@ class Study:
 
     endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
     judgements: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
-    gaps: seeds that an arm cannot give to any pair, and why. diverged: seeds that count as the worst. unmeasured: by
+    gaps: seeds that an arm cannot give to any pair, and why. pending: cells of the sweep that have no result, and how
+    they stand. diverged: seeds that count as the worst. unmeasured: by
     metric, finished runs without it. summaries: by metric, one for each arm. failures: one for each arm.
     """
 
@@ -124,8 +130,15 @@ class Study:
     unmeasured: dict[str, tuple[str, ...]]
     summaries: dict[str, tuple[Summary, ...]]
     failures: tuple[FailureRate, ...]
+    pending: tuple[str, ...] = ()
 
     @property
     def stated(self) -> tuple[Endpoint, ...]:
         """The endpoints that were fixed before the first run."""
         return tuple(endpoint for endpoint in self.endpoints if endpoint.title != endpoint.metric)
+
+    @property
+    def open(self) -> dict[str, str]:
+        """The endpoints of the plan, by title, that no run has a value of; none where there are no metrics at all."""
+        judged = {endpoint.metric for endpoint in self.endpoints}
+        return {title: metric for title, metric in self.plan.endpoints.items() if judged and metric not in judged}

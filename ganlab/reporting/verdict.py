@@ -25,7 +25,8 @@ def as_json(study: Study) -> dict[str, Any]:
       `missing` (whether it counts nowhere; if not, the run that diverged is the worst). Values are in scores.csv.
     - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of the runs
       that came to an end, those that diverged), `parameters` and `macs` as their results have them.
-    - `missing`, `diverged`, `unmeasured` (by metric): a line for each such run.
+    - `missing`, `pending` (cells of the sweep that have no result yet), `diverged`, `unmeasured` (by metric): a line
+      for each such run. `open`: endpoints of the plan, by title, that no run has a value of.
     - `versions`, `devices`: all that the runs name.
     """
     runs = [run for arm in study.arms for run in arm.runs.values()]
@@ -38,6 +39,8 @@ def as_json(study: Study) -> dict[str, Any]:
             "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
             "arms": [_arm(study, place) for place in range(len(study.arms))],
             "missing": study.gaps,
+            "pending": study.pending,
+            "open": study.open,
             "diverged": study.diverged,
             "unmeasured": study.unmeasured,
             "shown_only": study.shown_only,

@@ -20,14 +20,16 @@ def leading(study: Study) -> tuple[Endpoint, ...]:
 
 
 def answer(study: Study) -> str:
-    """One sentence over all leading endpoints."""
+    """One sentence over all leading endpoints; another for those that nobody measured."""
     if not study.endpoints:
         return "No finished run has metrics that can be compared."
     places: dict[str, list[str]] = {}
     for endpoint in leading(study):
         places.setdefault(standing(study, endpoint), []).append(named(endpoint))
     parts = [f"{found} in {listed(names)}" for found, names in places.items()]
-    return f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}."
+    lacking = [f"The {title} endpoint {metric} was not measured: its verdict is open."
+               for title, metric in study.open.items()]  # fmt: skip
+    return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *lacking])
 
 
 def named(endpoint: Endpoint) -> str:

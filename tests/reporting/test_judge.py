@@ -11,6 +11,7 @@ from ganlab.reporting.judge import judge_arms
 from ganlab.reporting.results import ResultError, RunResult
 from ganlab.reporting.statistics import paired_comparison, signed_rank_test
 from ganlab.reporting.verdict import as_json, scores
+from ganlab.reporting.words import answer
 
 PLAN = Comparing(reference="theirs", question="Which one?")
 
@@ -84,6 +85,13 @@ def test_an_arm_that_always_diverges_is_worse(swapped):
     )
 
 
+def test_an_arm_that_always_diverges_has_no_sizes():
+    name = "checkerboard_index_2"
+    for labels in (("ours", "theirs"), ("theirs", "ours")):
+        study = judge_arms([arm(labels[0], LOW, name), arm(labels[1], ["diverged"] * 8, name)], PLAN)
+        assert "no interval (finished pairs: 0), p = 0.00781 by ranks" in only(study, name).sentence
+
+
 def test_the_side_of_a_metric_that_is_better_when_larger():
     plan = Comparing(reference="theirs", quality="coverage")
     ours = arm("ours", [0.9, 0.8, 0.85, 0.9, 0.95, 0.88, 0.91], "coverage")
@@ -100,6 +108,8 @@ def test_where_both_diverge_neither_is_worse():
     assert judgement.verdict == "equivalent"
     assert not judgement.by_ranks
     assert judgement.sentence.endswith(", 6 pairs; both diverged in 2.")
+    judgement = only(judge_arms([arm("ours", ours[1:]), arm("theirs", theirs[1:])], PLAN))
+    assert judgement.sentence.endswith(", 5 pairs where p <= 0.05 takes 6; both diverged in 2.")  # not 7 pairs
     theirs[7] = 1.0
     judgement = only(judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
     assert judgement.verdict == "inconclusive"  # equivalent no more
@@ -197,6 +207,38 @@ def test_a_difference_that_does_not_survive_holm_is_inconclusive():
 def test_a_ratio_of_nothing_names_the_file():
     with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, of which there is no ratio"):
         judge_arms([arm("ours", [1.0, 0.0]), arm("theirs", [1.0, 1.0])], PLAN)
+
+
+def test_a_ratio_of_nothing_in_a_metric_that_nobody_asked_for_stops_nothing():
+    zero = [0.5, 0.0, *[0.5] * 6]
+    arms = [arm("ours", LOW, spectral_distance_high=zero), arm("theirs", HIGH, spectral_distance_high=[0.5] * 8)]
+    study = judge_arms(arms, PLAN)
+    assert only(study).verdict == "better"
+    assert "spectral_distance_high" not in study.judgements
+    (line,) = study.unmeasured["spectral_distance_high"]
+    assert line.endswith("has metrics.spectral_distance_high=0.0, of which there is no ratio")
+    with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, of which there is no ratio; use a positive"):
+        judge_arms(arms, PLAN, "spectral_distance_high")
+
+
+def test_a_study_whose_primary_endpoint_nobody_measured_is_open():
+    plan = Comparing(reference="theirs", quality="full/random/frechet_distance", checkerboard=None)
+    study = judge_arms(several([1.1]), plan)
+    assert study.open == {"quality": "full/random/frechet_distance"}
+    said = "The quality endpoint full/random/frechet_distance was not measured: its verdict is open."
+    assert answer(study).startswith("Against theirs, arm1 is ")
+    assert answer(study).endswith(f" in spectrum (spectral_distance). {said}")
+    assert as_json(study)["open"] == study.open
+
+
+def test_factors_that_are_known_are_compared():
+    names = ["kolmogorov_size", "mutual_information_shape_x", "grid_coverage", "residual_median"]
+    columns = {f"full/factors/{name}": values for name, values in zip(names, [HIGH, LOW, HIGH, HIGH], strict=True)}
+    others = dict.fromkeys(columns, LOW)
+    study = judge_arms([arm("ours", LOW, **columns), arm("theirs", LOW, **others)], PLAN)
+    found = [only(study, name).verdict for name in columns]
+    assert found == ["worse", "inconclusive", "better", "worse"]
+    assert not study.shown_only
 
 
 def test_a_study_as_plain_values():

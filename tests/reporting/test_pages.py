@@ -20,12 +20,15 @@ from reporting_study import ARMS, QUICK, Made
 
 from conftest import ROOT
 from ganlab.choose import ConfigError
+from ganlab.reporting.cells import record_sweep
 from ganlab.reporting.judge import judge
 from ganlab.reporting.pages import certainty, curves, plots, samples
 from ganlab.reporting.pages.blocks import Page, Section, Text
+from ganlab.reporting.pages.contents import write_contents
 from ganlab.reporting.pages.drawing import DARK, LIGHT, THEMES, wrapped
 from ganlab.reporting.pages.writing import as_markdown, pictures, write_report
 from ganlab.reporting.results import find_results
+from ganlab.reporting.verdict import as_json
 from ganlab.reporting.words import answer, directed, leading
 
 QUESTION = "Which operator is better?"
@@ -265,6 +268,40 @@ def test_seeds_are_counted_by_what_is_better(made):
         assert plots.better_seeds(study.judgements[metric][0]) == f"{wins} of 6"
 
 
+def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
+    made.arms(["transpose"], 10)
+    for seed in range(10):
+        made.run("fir", seed, status="finished" if seed < 3 else "diverged")
+    study = judge(made.directory)
+    page = as_markdown(write_contents(study))
+    (row,) = [line for line in page.splitlines() if line.startswith("| fir | worse | -")][:1]
+    assert "| 3 of 10, by ranks |" in row
+    assert "better is fir in 3 of 10" in page
+    assert "no p value can reach" not in page  # of ten pairs it can
+    (drawn,) = [each for each in write_contents(study).drawings() if each.name == "effect-frechet-distance"]
+    assert " of 3 pairs; worse, by ranks" in drawn.svg("light")
+
+
+def test_the_limits_count_the_arms_that_share_an_error_rate(made):
+    made.arms(["transpose", "upsample", "fir", "carafe", "transpose_k3"], 6)
+    (said,) = certainty.limits(judge(made.directory))
+    assert said.items[0] == "With 6 pairs no p value can reach 0.05 over 4 arms: 8 seeds are the least, 10 are usual."
+
+
+def test_cells_of_a_sweep_that_left_no_result_are_named(made):
+    made.arms(["transpose", "upsample"], 2)
+    cells = [f"{arm}-seed{seed}" for arm in ("transpose", "upsample", "fir") for seed in range(2)]
+    record_sweep(made.directory, "a command", cells)
+    (made.directory / "fir-seed0").mkdir()
+    (made.directory / "fir-seed0/config.json").write_text("{}")
+    study = judge(made.directory)
+    assert study.pending == ("fir-seed0: interrupted", "fir-seed1: not started")
+    page = as_markdown(write_contents(study))
+    assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
+    assert "Without result: fir-seed0: interrupted; fir-seed1: not started." in page
+    assert as_json(study)["pending"] == list(study.pending)
+
+
 def test_the_limits_say_how_many_seeds_would_do(made):
     made.arms(["transpose", "pixel_shuffle"], 5)
     study = judge(made.directory)
@@ -292,9 +329,32 @@ def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):
     assert fewer.grids[1].rows == 2
     assert part.shape[0] == (whole.shape[0] - 6) // 4 + 6
     assert (part == whole[: len(part)]).all()
+    monkeypatch.setattr(samples, "LARGEST", 100)
+    assert samples.last_grids(study) == samples.Samples(1, ())
+    assert "Samples of seed 1 are too large for a page: see samples/ of the runs." in as_markdown(write_contents(study))
     (made.directory / "upsample-seed1/samples/step-00004000.png").write_bytes(b"no picture")
     with pytest.raises(ConfigError, match=r"step-00004000.png is no grid"):
         samples.last_grids(study)
+
+
+def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
+    made.arms(["transpose", "upsample"], 1)
+    study = judge(made.directory)
+    beside = samples.last_grids(study)
+    assert samples.left_spectra(study, beside) is None
+    for arm in ("transpose", "upsample"):
+        picture = made.directory / f"{arm}-seed0/pictures/spectrum.png"
+        picture.parent.mkdir()
+        Image.effect_noise((40, 40), 50).save(picture)
+    found = samples.left_spectra(study, beside)
+    assert found is not None
+    assert len(found.grids) == 2
+    monkeypatch.setattr(samples, "LARGEST", found.size + beside.size - 1)
+    assert samples.left_spectra(study, beside) == samples.Samples(0, ())
+    assert samples.left_spectra(study, None) == found
+    page = as_markdown(write_contents(study))
+    assert "The pictures of spectra are too large for this page: see pictures/ of the runs." in page
+    assert "pictures/spectrum.png)" not in page  # among what was not found
 
 
 def test_figures_are_pictures_too(report):

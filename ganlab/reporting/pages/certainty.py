@@ -13,8 +13,6 @@ from ganlab.reporting.results import RunResult
 from ganlab.reporting.robustness import fewest_pairs
 from ganlab.reporting.words import leading, listed, negligible
 
-_ENOUGH = fewest_pairs(1 - LEVEL)
-
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, most pressing first."""
@@ -32,12 +30,19 @@ def limits(study: Study) -> tuple[Block, ...]:
 
 
 def _few_pairs(study: Study) -> list[str]:
-    runs = [each.comparison.runs for endpoint in leading(study) for each in study.judgements[endpoint.metric]]
-    if not runs or min(runs) >= _ENOUGH:
+    """Where no p value could be small enough, of the endpoint that asks for most pairs."""
+    found = []
+    for endpoint in leading(study):
+        for each in study.judgements[endpoint.metric]:
+            arms = each.arms if endpoint.primary else 1
+            found.append((fewest_pairs((1 - LEVEL) / arms), arms, each.deciding))
+    short = [each for each in found if each[2] < each[0]]
+    if not short:
         return []
-    alpha = f"{1 - LEVEL:.2g}"
-    pairs = "1 pair" if min(runs) == 1 else f"{min(runs)} pairs"
-    return [f"With {pairs} no p value can reach {alpha}: {_ENOUGH} seeds are the least, 10 are usual."]
+    enough, arms, pairs = max(short)
+    have = "1 pair" if pairs == 1 else f"{pairs} pairs"
+    over = f" over {arms} arms" if arms > 1 else ""
+    return [f"With {have} no p value can reach {1 - LEVEL:.2g}{over}: {enough} seeds are the least, 10 are usual."]
 
 
 def _open(study: Study) -> list[str]:
@@ -58,9 +63,9 @@ def _unfinished(study: Study) -> list[str]:
         note = f", {diverged} of them diverged" if diverged else ""
         said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}: "
                     "intervals are over finished pairs only, and a diverged run counts as the worst.")  # fmt: skip
-    absent = [line for line in study.gaps if line.endswith(": no result")]
-    if absent:
-        said.append(f"Without result: {'; '.join(line.removesuffix(': no result') for line in absent)}.")
+    absent = [line.removesuffix(": no result") for line in study.gaps if line.endswith(": no result")]
+    if study.pending or absent:
+        said.append(f"Without result: {'; '.join(study.pending or absent)}.")
     return said
 
 
@@ -73,9 +78,7 @@ def _unplanned(study: Study) -> list[str]:
     if study.plan.reference not in (None, study.reference.label):
         said.append(f"The reference was chosen after the runs; stated was {study.plan.reference}.")
     said += [
-        f"The {title} endpoint {metric} was not measured: its verdict is open."
-        for title, metric in study.plan.endpoints.items()
-        if study.endpoints and metric not in {endpoint.metric for endpoint in study.endpoints}
+        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
     ]
     return said
 
@@ -128,7 +131,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("raw value of every run", have, "seeds, scores.csv"),
         ("failures counted", True, "runs"),
         ("paired plot", have, "seeds"),
-        ("interval, exact p, adjusted p, effect size, verdict", have, "effects"),
+        ("interval, permutation p, adjusted p, effect size, verdict", have, "effects"),
         ("correlation between the arms, other statistics of the same pairs", have, "effects"),
         ("null and real images under the same protocol", all("real_against_real" in each for each in extra), "real"),
         ("endpoints and margins stated before the runs", bool(study.stated), "protocol"),

@@ -1,5 +1,6 @@
 """What a report says, in the order in which people ask: the verdict, how large, every seed, and how sure."""
 
+import math
 from collections import Counter
 from typing import get_args
 
@@ -18,6 +19,7 @@ from ganlab.reporting.pages.blocks import (
     Text,
 )
 from ganlab.reporting.pages.checks import failures, robust_columns
+from ganlab.reporting.pages.samples import last_grids
 from ganlab.reporting.results import Status
 from ganlab.reporting.study import Summary
 from ganlab.reporting.words import (
@@ -34,14 +36,15 @@ from ganlab.reporting.words import (
 def write_contents(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
     missing: list[str] = []
+    grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
         Section("effects", "How large the differences are", _effects(study)),
         Section("seeds", "Every seed", _seeds(study)),
         Section("training", "Over training", evidence.training_of(study, missing)),
         Section("costs", "What it costs", evidence.costs_of(study, missing)),
-        Section("samples", "Samples", evidence.samples_of(study, missing)),
-        Section("spectra", "Spectra", evidence.spectra_of(study, missing)),
+        Section("samples", "Samples", evidence.samples_of(grids, missing)),
+        Section("spectra", "Spectra", evidence.spectra_of(study, grids, missing)),
         Section("others", "All other metrics", _others(study)),
         Section("real", "What real images score", evidence.real_of(study, missing)),
         Section("runs", "Runs", _runs(study)),
@@ -73,6 +76,8 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         found.append(Text(f"Counted as the worst: {'; '.join(study.diverged)}."))
     if study.gaps:
         found.append(Text(f"Not in any pair: {'; '.join(study.gaps)}."))
+    if study.pending:
+        found.append(Text(f"No result yet: {'; '.join(study.pending)}."))
     return tuple(found)
 
 
@@ -84,7 +89,8 @@ def _effects(study: Study) -> tuple[Block, ...]:
     folds = tuple(Fold(f"The numbers in {each.metric}", (_effect_table(study, each),)) for each in endpoints)
     legend = (
         "Mean difference of pairs of equal seed with its 95 % interval; shaded: negligible. "
-        "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive."
+        "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive. "
+        "By ranks: a diverged run is the worst, so the verdict rests on more pairs than the effect that is drawn."
     )
     drawn = [each for each in endpoints if any(j.comparison.runs > 1 for j in study.judgements[each.metric])]
     figures = (Figures(tuple(plots.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
@@ -96,11 +102,12 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     sign = -1 if endpoint.measure.larger_is_better else 1
     for each in study.judgements[endpoint.metric]:
         c, (mean, low, high) = each.comparison, directed(each)
-        row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", str(c.runs)]
+        pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
+        row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
         if c.runs > 1:
             row[2] = shown_effect(endpoint, mean)
             row[3] = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
-            row[6] = f"{sign * c.effect_size:.2f}"
+            row[6] = "–" if math.isnan(c.effect_size) else f"{sign * c.effect_size:.2f}"
         more = robust_columns(each)
         if not rows:
             head += more
@@ -122,7 +129,10 @@ def _seeds(study: Study) -> tuple[Block, ...]:
         (arm.label, *(_mean(study.summaries[endpoint.metric][place]) for endpoint in endpoints))
         for place, arm in enumerate(study.arms)
     )
-    legend = "Solid, disc: the arm is better with this seed; dashed, hollow triangle: it is not. Cross: no partner."
+    legend = (
+        "Solid, disc: the arm is better with this seed; dashed, hollow triangle: it is not. "
+        "Cross: its partner diverged or is missing."
+    )
     return (
         Figures(tuple(plots.paired(study, endpoint) for endpoint in endpoints)),
         Text(legend),

@@ -55,12 +55,13 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
 
 
-def samples_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+def samples_of(found: samples.Samples | None, missing: list[str]) -> tuple[Block, ...]:
     """Grids of the same latents."""
-    found = samples.last_grids(study)
     if found is None:
         missing.append("Samples of one seed that at least two arms finished (samples/step-*.png).")
         return ()
+    if not found.grids:
+        return (Text(f"Samples of seed {found.seed} are too large for a page: see samples/ of the runs."),)
     rows = found.grids[0].rows
     cut = "" if rows == 8 else f"; the upper {rows} of 8 rows"
     caption = f"Seed {found.seed}, the same latents in every arm, at the last step{cut}."
@@ -68,19 +69,21 @@ def samples_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     return (Grids(caption, found.grids, names),)
 
 
-def spectra_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
-    """Power by frequency, generated over real."""
+def spectra_of(study: Study, grids: samples.Samples | None, missing: list[str]) -> tuple[Block, ...]:
+    """Power by frequency, generated over real. grids: the samples on the same page, which take their room."""
     drawing = samples.spectra(study)
     if drawing is None:
         missing.append("Profiles of power by frequency (profiles in result.json).")
-    pictures = samples.left_spectra(study)
+    pictures = samples.left_spectra(study, grids)
     if pictures is None:
         missing.append("Pictures of spectra of one seed that at least two arms finished (pictures/spectrum.png).")
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
-    if pictures:
+    if pictures and pictures.grids:
         names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
-        grids = Grids(f"Seed {pictures.seed}: power by frequency, real and generated.", pictures.grids, names, False)
-        blocks.append(Fold("The spectrum of one run of each arm", (grids,)))
+        shown = Grids(f"Seed {pictures.seed}: power by frequency, real and generated.", pictures.grids, names, False)
+        blocks.append(Fold("The spectrum of one run of each arm", (shown,)))
+    elif pictures:
+        blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))
     return tuple(blocks)
 
 

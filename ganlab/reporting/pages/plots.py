@@ -61,7 +61,10 @@ def _effect(axis: Any, row: int, judgement: Judgement, label: str, palette: Pale
         axis.text(1, row - 0.12, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5)
         return
     hollow = judgement.verdict == "inconclusive"
-    said = f"{shown_effect(judgement.endpoint, mean)}, {judgement.verdict}"
+    effect = shown_effect(judgement.endpoint, mean)
+    said = f"{effect}, {judgement.verdict}"
+    if judgement.by_ranks:
+        said = f"{effect} of {judgement.comparison.runs} pairs; {judgement.verdict}, by ranks"
     weight = "normal" if hollow else "bold"
     axis.text(1, row - 0.12, said, transform=line, color=palette["text"], va="bottom", ha="right", fontsize=8.5,
               fontweight=weight, bbox=clear)  # fmt: skip
@@ -117,15 +120,15 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
 
 
 def better_seeds(judgement: Judgement) -> str:
-    """In how many pairs the arm is the better one, such as `7 of 10`."""
-    both = [pair for pair in judgement.pairs if pair.ours is not None and pair.theirs is not None]
-    return f"{sum(is_better(judgement.endpoint, pair) for pair in both)} of {len(both)}"
+    """In how many pairs the arm is the better one, such as `7 of 10`; better than a run that diverged is any other."""
+    counted = [pair for pair in judgement.pairs if not pair.missing]
+    return f"{sum(is_better(judgement.endpoint, pair) for pair in counted)} of {len(counted)}"
 
 
 def is_better(endpoint: Endpoint, pair: Pair) -> bool:
-    """Whether the arm's value is the better one; of both."""
-    assert pair.ours is not None
-    assert pair.theirs is not None
+    """Whether the arm's value is the better one, of a pair that counts; where a run has none it diverged."""
+    if pair.ours is None or pair.theirs is None:
+        return pair.ours is not None
     ours, theirs = endpoint.measure.outcome(pair.ours), endpoint.measure.outcome(pair.theirs)
     return ours > theirs if endpoint.measure.larger_is_better else ours < theirs
 

@@ -14,7 +14,7 @@ from ganlab.reporting.pages.drawing import Drawing, Palette, colour, entitled, m
 from ganlab.reporting.results import ResultError
 from ganlab.reporting.words import short_labels
 
-LARGEST = 1_500_000  # bytes of all grids of a page together; base64 adds a third
+LARGEST = 1_500_000  # bytes of all pictures of a page together; base64 adds a third
 _ROWS, _BORDER = 8, 6  # of the grids that a run leaves
 
 
@@ -33,36 +33,47 @@ class Grid:
 
 @dataclass(frozen=True)
 class Samples:
-    """The grids of the arms that left one; of this seed, the lowest that all of them finished."""
+    """The grids of the arms that left one, none if they are too large; of the lowest seed that all of them finished."""
 
     seed: int
     grids: tuple[Grid, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pictures."""
+        return sum(len(grid.png) for grid in self.grids)
 
 
 def last_grids(study: Study) -> Samples | None:
     """The arms' last grids beside each other; None where fewer than two arms left any with one seed.
 
-    Of pictures too large for a page the upper rows are kept; no pixel is changed.
+    Of pictures too large for a page the upper rows are kept; no pixel is changed. Grids of which not even one row fits
+    are left out.
     """
     seed, paths = _of_one_seed(study, "samples/step-*.png")
     if not paths:
         return None
-    found: tuple[Grid, ...] = ()
     for rows in (_ROWS, 4, 2, 1):
-        found = tuple(_grid(place, study.arms[place].label, path, rows) for place, path in paths.items())
-        if sum(len(grid.png) for grid in found) <= LARGEST:
-            break
-    return Samples(seed, found)
+        found = Samples(seed, tuple(_grid(at, study.arms[at].label, path, rows) for at, path in paths.items()))
+        if found.size <= LARGEST:
+            return found
+    return Samples(seed, ())
 
 
-def left_spectra(study: Study) -> Samples | None:
-    """The spectrum that a run of each arm left, of one seed; None where too few left any, or they are too large."""
+def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
+    """The spectrum that a run of each arm left, of one seed; None where too few left any.
+
+    beside: the grids that stand on the same page. Where there is no room beside them, none is there.
+    """
     seed, paths = _of_one_seed(study, "pictures/spectrum.png")
+    if not paths:
+        return None
     found = []
     for place, path in paths.items():
         with Image.open(path) as opened:
             found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1))
-    return Samples(seed, tuple(found)) if 0 < sum(len(each.png) for each in found) <= LARGEST // 2 else None
+    spectra = Samples(seed, tuple(found))
+    return spectra if spectra.size + (beside.size if beside else 0) <= LARGEST else Samples(seed, ())
 
 
 def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
