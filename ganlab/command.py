@@ -25,6 +25,7 @@ def one_line() -> Iterator[None]:
 
     141, without a line, where the reader of a pipe has gone.
     """
+    _open_streams()
     try:
         try:
             yield
@@ -39,6 +40,16 @@ def one_line() -> Iterator[None]:
         _leave(error, 1)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
+
+
+def _open_streams() -> None:
+    """Where a shell closed a standard stream (`>&-`), nothing is said there, and no file takes its place."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w"))
 
 
 def _leave(why: object, status: int) -> NoReturn:

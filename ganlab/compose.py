@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,15 +40,15 @@ class Cell:
 class Plan:
     """What a command line asks for: one run, or the cells of a sweep.
 
-    launcher: Hydra's, by name, that starts the cells. replaced: what the experiment would sweep over, were it not for
-    the command line.
+    launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
+    replaces some of it; None where it replaces nothing.
     """
 
     cells: list[Cell]
     sweep: Path | None
     resume: Path | None
     launcher: str = "basic"
-    replaced: tuple[str, ...] = ()
+    left: tuple[str, ...] | None = None
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -58,10 +60,11 @@ def cell_name(overrides: Iterable[str]) -> str:
     A name too long for a file system ends in a digest of the whole.
     """
     last = {}
-    for override in OverridesParser.create().parse_overrides([str(text) for text in overrides]):
-        key = override.get_key_element()
+    for override in _parsed([str(text) for text in overrides]):
+        key = _key(override)
         if key not in ("seed", "study", "experiment", "resume") and not key.startswith("comparison."):
-            last[key] = override.get_value_element_as_str()
+            value = override.value()
+            last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
     name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
@@ -123,33 +126,42 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                     raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
                 return Plan([Cell(settings(first), Path(first.hydra.run.dir))], None, None)
             swept = first.hydra.sweeper.params or {}
-            given = {key.get_key_element() for key in OverridesParser.create().parse_overrides(overrides)}
-            replaced = tuple(key for key in swept if key in given)
+            given = [_key(override) for override in _parsed(overrides)]
+            for key in {_key(_parsed(choices[:1])[0]) for choices in sweeps}:
+                if given.count(key) > 1:
+                    raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
             params = [f"{key}={value}" for key, value in swept.items() if key not in given]
-            _, more = _split(params)
-            fixed, _ = _split(params)
+            fixed, more = _split(params)
             # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
             # named as the defaults name them; other names may hold what only composing tells.
             ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
             trees: dict[tuple[str, ...], DictConfig] = {}
-            cells = []
+            cells, folders = [], set[Path]()
             for choice in itertools.product(*(more + sweeps)):
                 seeds = [text for text in choice if ours and text.startswith("seed=")]
                 rest = tuple(text for text in choice if text not in seeds)
                 if rest not in trees:
-                    trees[rest] = compose("config", extra + fixed + plain + list(choice), return_hydra_config=True)
+                    number = f"hydra.job.num={len(cells)}"
+                    whole = [*extra, *fixed, *plain, *choice, number]
+                    trees[rest] = compose("config", whole, return_hydra_config=True)
                 tree = trees[rest]
                 for text in seeds:
-                    tree.seed = OverridesParser.create().parse_override(text).value()
+                    tree.seed = _parsed([text])[0].value()
+                folders.add(Path(tree.hydra.sweep.dir))
                 directory = Path(tree.hydra.sweep.dir) / tree.hydra.sweep.subdir
                 cells.append(Cell(settings(tree), directory))
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, overrides) from None
+    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
+        raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
     except yaml.MarkedYAMLError as error:
         where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
         raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+    if len(folders) > 1:
+        asked = " and ".join(sorted(map(str, folders)))
+        raise ConfigError(f"a sweep has one folder, not {asked}; give study, and all else that names it, one value")
     seen: dict[Path, Cell] = {}
     for cell in cells:
         if cell.directory in seen:
@@ -158,13 +170,27 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 "let it name every setting that varies, or leave out the repeated value"
             )
         seen[cell.directory] = cell
-    return Plan(cells, Path(first.hydra.sweep.dir), None, first.hydra.runtime.choices["hydra/launcher"], replaced)
+    left = tuple(params) if len(params) < len(swept) else None
+    launcher = first.hydra.runtime.choices["hydra/launcher"]
+    if launcher == "joblib" and not first.hydra.launcher.n_jobs:
+        raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
+    return Plan(cells, folders.pop(), None, launcher, left)
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    hydra = GlobalHydra.instance()
+    return OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None).parse_overrides(overrides)
+
+
+def _key(override: Override) -> str:
+    """What is set, without what says how (+, ++, ~)."""
+    return override.get_key_element().lstrip("+~")
 
 
 def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
     """Overrides with one value, and for each that sweeps, the overrides of its values."""
     plain, sweeps = [], []
-    for text, override in zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True):
+    for text, override in zip(overrides, _parsed(overrides), strict=True):
         if override.is_sweep_override():
             sweeps.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
         else:
@@ -184,6 +210,8 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = ()) -> ConfigErro
         return ConfigError(
             f"{error.override!r} cannot be read; write name=value, quoted where it holds spaces or commas"
         )
+    if found := re.search(r"Could not append to config\. An item is already at '(.+?)'", text):
+        return ConfigError(f"{found[1]} is there already; set it without +")
     if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
         return _unknown(found[1].split("=")[0].lstrip("+~"), overrides)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
@@ -200,7 +228,9 @@ def _unknown(key: str, overrides: Iterable[str]) -> ConfigError:
         parent = parent.get(name) if isinstance(parent, dict) else None
     if isinstance(parent, dict) and len(names) > 1:
         owner = parent.get("name") or ".".join(names[:-1])
-        return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}")
+        swept = any(text.partition("=")[0] == names[0] and "," in text for text in overrides)
+        several = f"; as {names[0]} is swept over, write ++{key}=... (every choice must have it)" if swept else ""
+        return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}{several}")
     if len(names) > 1 and names[0] not in tree:
         return ConfigError(f"{key} is not a setting; {nearest(names[0], tree)}")
     return ConfigError(f"{key} is not a setting; {nearest(key, tree)}")

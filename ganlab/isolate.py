@@ -4,20 +4,26 @@ The child holds a pipe to its parent and stops, with a checkpoint, when the pare
 nothing else that the parent hears: Ctrl-C and the end of a terminal reach all processes of a command at once.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+_LOOK = 0.2  # seconds between two looks at whether to stop
 
-def run_apart(directory: Path, environment: Mapping[str, str], keep: tuple[int, ...]) -> int:
+
+def run_apart(
+    directory: Path, environment: Mapping[str, str], keep: tuple[int, ...], stopping: Callable[[], bool] = lambda: False
+) -> int:
     """Run or go on with the run in a folder that the caller has claimed, and that holds its config.json.
 
     Its lines go to `log.txt` there. environment: variables for the child, besides the caller's own. keep: descriptors
-    that it holds open, with the folder's lock among them, so that they are held as long as anybody writes.
+    that it holds open, with the folder's lock among them, so that they are held as long as anybody writes. stopping:
+    asked now and then; once it says so, the child saves and ends.
 
     Returns the process's exit status, negative where a signal ended it. KeyboardInterrupt passes on once the child
     has saved.
@@ -34,6 +40,10 @@ def run_apart(directory: Path, environment: Mapping[str, str], keep: tuple[int, 
         assert child.stdin
         with child.stdin as pipe:
             try:
+                while not stopping():
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        return child.wait(_LOOK)
+                pipe.close()
                 return child.wait()
             except KeyboardInterrupt:
                 pipe.close()

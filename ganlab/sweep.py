@@ -1,14 +1,17 @@
 """Many runs: each cell in a process of its own, skipped where it has ended, and named at the end if it did not."""
 
+import contextlib
+import multiprocessing
 import os
 import shlex
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from omegaconf import DictConfig
@@ -17,13 +20,15 @@ from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
 from ganlab.reporting.cells import edition, is_held, outcome, record_sweep, stand
-from ganlab.reporting.results import CONFIG, write_json
+from ganlab.reporting.results import CONFIG, ResultError, write_json
 from ganlab.reporting.watching import watched
 from ganlab.run.folder import claimed, finished, write_result
 from ganlab.share import dealt_gpus, threads_of
 
 _LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
+_STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
 _PATIENCE = 60.0  # seconds that cells have to save when a sweep is stopped
+_STARTS = 5  # of a launcher whose workers are killed
 
 
 def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None]) -> int:
@@ -35,26 +40,74 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     """
     folder = plan.sweep
     assert folder
-    ended = [finished(cell.config, cell.directory) is not None for cell in plan.cells]
+    ended = [_ended(cell) for cell in plan.cells]
     cells = {os.path.relpath(cell.directory, folder): cell.directory for cell in plan.cells}
     with claimed(folder, wait=True):
         record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
-    os.environ[_LEADER] = str(os.getpid())
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"{len(cells)} runs in {folder}", flush=True)
     stopped = False
-    with watched(cells):
+    with _stoppable(plan.cells, folder), watched(cells):
         try:
             if not all(ended):
-                hydra([*arguments, *_to_workers(plan, arguments)])
-        except BrokenExecutor as error:
-            print(f"a worker of the launcher was killed: {' '.join(str(error).split())}", file=sys.stderr)
+                _start(lambda: hydra([*arguments, *_to_workers(plan, arguments)]))
         except KeyboardInterrupt:
             stopped = True
-            print("stopping: running cells save a checkpoint first", file=sys.stderr, flush=True)
             _let_save(plan.cells)
     status = report(plan.cells, folder)
     return 130 if stopped else status
+
+
+def _ended(cell: Cell) -> bool:
+    """Whether a cell has nothing more to do; one whose result is damaged has, if only to say so."""
+    try:
+        return finished(cell.config, cell.directory) is not None
+    except ResultError:
+        return False
+
+
+@contextlib.contextmanager
+def _stoppable(cells: list[Cell], folder: Path) -> Iterator[None]:
+    """While inside, Ctrl-C and SIGTERM are a KeyboardInterrupt, once workers have saved; the second one does not wait.
+
+    joblib, when it is interrupted, kills its workers and all that they started.
+    """
+    stop = folder.absolute() / f".stop-{os.getpid()}"
+    stop.unlink(missing_ok=True)
+    os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        if stop.exists():
+            raise KeyboardInterrupt
+        os.write(sys.stderr.fileno(), b"stopping: running cells save a checkpoint first\n")  # print is not reentrant
+        stop.touch()
+        if multiprocessing.active_children():  # workers: they see the file
+            _let_save(cells)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        del os.environ[_LEADER], os.environ[_STOP]
+        stop.unlink(missing_ok=True)
+
+
+def _stopping() -> bool:
+    """Whether the sweep that this process works for is to stop."""
+    return _STOP in os.environ and Path(os.environ[_STOP]).exists()
+
+
+def _start(launcher: Callable[[], None]) -> None:
+    """Let the launcher start the cells; again where one of its workers was killed, which takes the others with it."""
+    for start in range(_STARTS):
+        try:
+            launcher()
+            return
+        except BrokenExecutor as error:
+            why = f"a worker of the launcher was killed: {' '.join(str(error).split())}"
+            print(why if start == _STARTS - 1 else f"{why}; going on with new ones", file=sys.stderr, flush=True)
 
 
 def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
@@ -64,7 +117,7 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
     more = [f"hydra.sweep.dir='{place}'"]  # the default holds the time, which goes on
     if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
         more.append("hydra.launcher.batch_size=1")  # joblib would put the cells after some skipped ones into one job
-    return [*more, *(f"~hydra.sweeper.params.{key}" for key in plan.replaced)]
+    return more if plan.left is None else [*more, "hydra.sweeper.params=null", *plan.left]
 
 
 def _let_save(cells: list[Cell]) -> None:
@@ -89,14 +142,16 @@ def run_cell(tree: DictConfig) -> None:
 
 def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
     """Run a cell, or go on with it, unless it has ended; a process that dies on the way leaves a record of that."""
-    with claimed(directory, wait=True) as lock:
+    if _stopping():
+        return
+    with claimed(directory, wait=True, stopping=_stopping) as lock:
         if finished(config, directory) is not None:
             return
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
         before = edition(directory)
         with dealt_gpus(config.training.replicas) as (gpus, slots):
-            status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots))
+            status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
         if status not in (0, 130) and edition(directory) == before:
             write_result(config, directory, None, "failed", error=_death(status, directory))
 
@@ -123,6 +178,7 @@ def _follow_leader() -> None:
         return  # joblib runs a single job where it is
     if os.getppid() != leader:
         os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all: only the leader acts on it
     if not any(thread.name == _LEADER for thread in threading.enumerate()):
         threading.Thread(target=follow, name=_LEADER, daemon=True).start()
 

@@ -2,6 +2,7 @@ import json
 import math
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -360,6 +361,17 @@ def test_a_reader_that_leaves_early_costs_nothing(study):
     assert unread("-m", "ganlab.compare", str(study.directory)) == (0, "")
     assert (study.directory / "report" / "report.html").exists()
     assert unread("-c", "from ganlab.command import one_line\nwith one_line(): print(1)") == (141, "")
+
+
+def test_streams_that_a_shell_closed_are_missed_by_nobody(study):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+    line = f"{shlex.quote(sys.executable)} -m ganlab.compare {shlex.quote(str(study.directory))} <&- >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (study.directory / "report" / "report.html").exists()
+    done = subprocess.run(["sh", "-c", f"{line} 2>&- --metric=x"], check=False)
+    assert done.returncode == 2
 
 
 def test_a_study_says_itself_how_it_is_judged(study, compare):

@@ -1,6 +1,7 @@
 """Settings: what is refused, in one line, and that the committed YAML means what it says."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from ganlab.choose import ConfigError
 from ganlab.compose import cell_name, plan
 from ganlab.config import differences, parse
 from ganlab.library import CONF, groups, options
+from ganlab.sweep import _to_workers
 
 ROOT = Path(__file__).parent.parent
 EXTRA = {"dataset=mnist": ["generator.stages=[[32,2],[null,2]]"]}
@@ -137,15 +139,55 @@ def test_an_experiment_wins_over_the_plain_settings():
 def test_the_command_line_replaces_what_an_experiment_sweeps_over():
     def cells(*overrides):
         wanted = plan(["experiment=quick", *overrides], multirun=False)
-        return wanted.replaced, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
+        return wanted.left, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
 
     both = [(name, seed) for name in ("transpose", "upsample") for seed in range(6)]
-    assert cells() == ((), both)
-    assert cells("seed=7") == (("seed",), [("transpose", 7), ("upsample", 7)])
-    assert cells("generator=fir,carafe", "seed=0,1") == (
-        ("generator", "seed"),
-        [("carafe", 0), ("carafe", 1), ("fir", 0), ("fir", 1)],
-    )
+    assert cells() == (None, both)
+    assert cells("seed=7") == (("generator=transpose,upsample",), [("transpose", 7), ("upsample", 7)])
+    assert cells("++seed=7") == cells("seed=7")
+    four = [("carafe", 0), ("carafe", 1), ("fir", 0), ("fir", 1)]
+    assert cells("generator=fir,carafe", "seed=0,1") == ((), four)
+
+
+def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    sweeper = "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+    params = "      optimizer.g_learning_rate: 0.001,0.002\n      generator: fir,carafe\n"
+    (tmp_path / "experiment" / "dotted.yaml").write_text(f"# @package _global_\nstudy: x\n{sweeper}{params}")
+    line = ["experiment=dotted", "optimizer.g_learning_rate=0.003"]
+    wanted = plan(line, multirun=False, config_dir=str(tmp_path))
+    again = plan([*line, *_to_workers(wanted, line)], multirun=False, config_dir=str(tmp_path))
+    names = [cell.directory.name for cell in wanted.cells]
+    assert names == [f"{name}-optimizer.g_learning_rate=0.003-seed0" for name in ("fir", "carafe")]
+    assert names == [cell.directory.name for cell in again.cells]
+    assert [cell.config for cell in wanted.cells] == [cell.config for cell in again.cells]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("study=a,b", "a sweep has one folder, not outputs/a and outputs/b; give study"),
+        ("training.steps=3,5 training.steps=7", "training.steps is given twice, once with several values; leave one"),
+        (
+            "hydra/launcher=joblib hydra.launcher.n_jobs=0",
+            "hydra.launcher.n_jobs=0 runs nothing; give a number of jobs",
+        ),
+        ("experiment=null", "Got NoneType; leave it out, or name a choice"),
+        ("+training.steps=3", "training.steps is there already; set it without +"),
+        ("generator=upsample,fir generator.upsampling.implementation=plain", "write ++generator.upsampling.implement"),
+    ],
+)
+def test_a_sweep_that_cannot_be_planned_is_one_line(line, said):
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        plan([*line.split(), "seed=0,1"], multirun=True)
+
+
+def test_cells_may_be_chosen_by_a_pattern_and_named_by_number():
+    wanted = plan(["generator=glob(up*)", "study=x", "hydra.sweep.subdir='${hydra.job.num}'"], multirun=True)
+    found = [(cell.config.generator.name, str(cell.directory)) for cell in wanted.cells]
+    assert found == [("upsample", "outputs/x/0"), ("upsample_bilinear", "outputs/x/1")]
+    line = ["generator=upsample,fir", "++generator.upsampling.implementation=plain"]
+    assert all(cell.config.generator.upsampling.implementation == "plain" for cell in plan(line, multirun=True).cells)
 
 
 def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
@@ -163,7 +205,8 @@ def test_settings_survive_json_and_differences_are_named(settings):
 
 def test_cells_are_named_from_every_override_but_the_seed():
     assert cell_name(["generator=transpose", "seed=3"]) == "transpose"
-    assert cell_name(["seed=3"]) == "default"
+    assert cell_name(["seed=3"]) == cell_name(["++seed=3", "+study=x"]) == "default"
+    assert cell_name(['generator="transpose"']) == "transpose"
     assert cell_name(["training.steps=20", "generator=upsample", "study=x"]) == "upsample-training.steps=20"
     assert cell_name(["penalty=none", "generator=upsample"]) == "upsample-penalty=none"
     assert "/" not in cell_name(["dataset=mnist", "dataset.path=/a/b.npz"])

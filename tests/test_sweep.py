@@ -68,6 +68,17 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
 
     assert command("status", str(folder)).returncode == 0
 
+    # a result that is damaged is named, and stops no other cell
+    text = lost.read_bytes()
+    lost.write_bytes(text[:40])
+    other = next(path for path in made if path != lost)
+    shutil.rmtree(other.parent)
+    done = command(*line)
+    assert done.returncode == 1
+    assert re.search(rf"{lost.parent.name}: failed: \S+ is damaged .*; delete it", done.stdout), done.stdout
+    assert read_result(other).status == "finished"
+    lost.write_bytes(text)
+
     compared = command("compare", str(folder))
     assert compared.returncode == 0, compared.stderr
     assert "upsample" in compared.stdout
@@ -107,7 +118,7 @@ def cell(tmp_path, monkeypatch, settings):
     directory, config, started = tmp_path / "cell", settings(*TINY), []
 
     def run(status, act=lambda _: None):
-        def process(where, _environment, _keep):
+        def process(where, _environment, _keep, _stopping):
             started.append(where)
             act(where)
             return status
@@ -208,15 +219,17 @@ def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():
     assert plan(["seed=0,1"], multirun=True).launcher == "basic"
 
 
-@pytest.fixture
-def sweep(tmp_path):
+@pytest.fixture(params=["basic", "joblib"])
+def sweep(tmp_path, request):
     """A sweep of two cells, as a shell starts it, with its first cell in training; nothing of it is left after."""
-    line = [sys.executable, "-m", "ganlab.train", "-m", *TINY[1:], "training.steps=100000", "study=two", "seed=0,1"]
+    line = [sys.executable, "-m", "ganlab.train", "-m", *TINY[1:], "training.steps=100000", "study=two", "seed=0,1",
+            f"hydra/launcher={request.param}", "training.save_every_steps=50000"]  # fmt: skip
     process = subprocess.Popen(
         line, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    while process.poll() is None and not list(tmp_path.glob("outputs/two/*/checkpoints/step-*")):
+    wanted = 1 if request.param == "basic" else 2
+    while process.poll() is None and len(list(tmp_path.glob("outputs/two/*/metrics.jsonl"))) < wanted:
         time.sleep(0.05)
     yield process
     with contextlib.suppress(ProcessLookupError):
@@ -224,28 +237,35 @@ def sweep(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_interrupted_saves_its_cell_and_names_what_is_left(sweep, tmp_path):
-    os.killpg(sweep.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches parent and child
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_interrupted_saves_its_cells_and_names_what_is_left(sweep, tmp_path, ending):
+    os.killpg(sweep.pid, ending) if ending == signal.SIGINT else sweep.terminate()  # Ctrl-C reaches all, kill one
     output, errors = sweep.communicate(timeout=120)
     assert sweep.returncode == 130, errors
+    assert errors.count("stopping: running cells save a checkpoint first") == 1
     assert "0 of 2 runs finished" in output
     assert re.search(r"interrupted at step \d+; see", output), output
-    assert "not started" in output
     assert "Traceback" not in errors
-    assert list(statuses(tmp_path / "outputs" / "two").values()) == ["interrupted"]
+    begun = list((tmp_path / "outputs" / "two").glob("*/metrics.jsonl"))
+    assert ("not started" in output) == (len(begun) == 1)
+    assert list(statuses(tmp_path / "outputs" / "two").values()) == ["interrupted"] * len(begun)
+    assert all(list((path.parent / "checkpoints").glob("step-*")) for path in begun)  # of the stop: none was due
+    assert not list((tmp_path / "outputs" / "two").glob(".stop-*"))
 
 
 @pytest.mark.slow
 def test_a_cell_does_not_outlive_its_sweep(sweep, tmp_path):
-    (cell,) = (tmp_path / "outputs" / "two").glob("*/checkpoints")
-    assert is_held(cell.parent)
+    cells = [path.parent for path in (tmp_path / "outputs" / "two").glob("*/metrics.jsonl")]
+    assert all(map(is_held, cells))
     sweep.kill()
     sweep.communicate()
     deadline = time.time() + 30
-    while time.time() < deadline and is_held(cell.parent):
+    while time.time() < deadline and any(map(is_held, cells)):
         time.sleep(0.1)
-    assert not is_held(cell.parent)
-    assert statuses(tmp_path / "outputs" / "two") == {cell.parent.name: "interrupted"}  # it saved before it went
+    assert not any(map(is_held, cells))
+    assert statuses(tmp_path / "outputs" / "two") == {
+        cell.name: "interrupted" for cell in cells
+    }  # saved before it went
 
 
 @pytest.mark.slow

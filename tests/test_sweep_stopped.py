@@ -146,8 +146,10 @@ def test_a_sweep_that_is_killed_at_random_moments_ends_as_one_that_was_not(tmp_p
             crew = workers(sweep.pid)
             way(sweep, tmp_path)
             if way is not kill_cells:  # which leaves the sweep at work
-                _, errors = sweep.communicate(timeout=120)
+                _, errors = sweep.communicate(timeout=300)
                 assert "Traceback" not in errors, (way.__name__, errors)
+                if way is kill_worker and crew:
+                    assert sweep.returncode == 0, errors  # it went on with new ones
                 wait_for(lambda crew=crew: not any(Path(f"/proc/{number}").exists() for number in crew), 30)
                 if chance.random() < 0.5:  # else the same command comes while what was stopped still saves
                     wait_for(lambda: not processes(tmp_path, "ganlab.isolate"), 60)

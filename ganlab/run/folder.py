@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -51,11 +51,11 @@ def finished(config: RunConfig, directory: Path) -> RunResult | None:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path, *, wait: bool = False) -> Iterator[int]:
+def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool] = lambda: False) -> Iterator[int]:
     """The folder, made if need be, for this process alone; freed by the system however the process ends.
 
     Yields the descriptor that holds it: a child that keeps it open holds the folder on. wait: until another process
-    has left it; else that is a ConfigError.
+    has left it, or until `stopping` says that this one is to stop, a KeyboardInterrupt; else that is a ConfigError.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -63,10 +63,11 @@ def claimed(directory: Path, *, wait: bool = False) -> Iterator[int]:
     except OSError as error:
         raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
     with lock:
-        if wait:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        elif not _locked_soon(lock):
-            raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it")
+        while not _locked_soon(lock):
+            if not wait:
+                raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it")
+            if stopping():
+                raise KeyboardInterrupt
         yield lock.fileno()
 
 
