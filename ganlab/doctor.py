@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from ganlab import device
+from ganlab.choose import ConfigError
 from ganlab.command import one_line
 
 _HELP = """\
@@ -49,21 +50,30 @@ def examine(overrides: list[str]) -> None:
     """Print what is known, what was measured, and what to change."""
     from ganlab.compose import plan
 
-    config = plan(overrides, multirun=False).cells[0].config
+    wanted = plan(overrides, multirun=False)
+    if wanted.resume is not None:
+        raise ConfigError(f"resume={wanted.resume} is a run, and the doctor looks at settings; give those instead")
+    config = wanted.cells[0].config
     machine = device.start("float32", threads=config.training.threads)
+    present = _present(config, machine)
+    from ganlab.run.measuring import open_images  # TensorFlow: after its start
+
+    images = open_images(config).train
     for name, value in facts(machine):
         print(f"{name:<12} {value}")
     batch = config.training.batch_size * config.training.discriminator_steps
     print(f"\n{'precision':<15} {'compile':<8} {'first call':>10} {'a step':>10} {'images/s':>10}")
     timings = []
-    for timing in measure(config, machine):
+    for timing in measure(config, machine, images):
         timings.append(timing)
         print(
             f"{timing.precision:<15} {timing.compile:<8} {timing.first_call:>8.1f} s {timing.step * 1e3:>7.2f} ms "
             f"{batch / timing.step:>10,.0f}",
             flush=True,
         )
-    print(f"\n{advice(timings, _present(config, machine), machine.kind)}")
+    print(f"\n{advice(timings, present, machine.kind)}")
+    if config.training.replicas > 1:
+        print(f"timed on one device: training.replicas={config.training.replicas} shares the batch out among more")
 
 
 def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
@@ -99,7 +109,7 @@ def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
     )
 
 
-def measure(config: Any, machine: device.Device) -> Iterator[Timing]:
+def measure(config: Any, machine: device.Device, images: Any) -> Iterator[Timing]:
     """Each precision that the device has, in the graph and under XLA, one after the other."""
     import keras
 
@@ -107,7 +117,7 @@ def measure(config: Any, machine: device.Device) -> Iterator[Timing]:
     for precision in precisions:
         keras.config.set_dtype_policy(precision)
         for way in ("graph", "xla"):
-            yield Timing(precision, way, *_time(config, xla=way == "xla"))
+            yield Timing(precision, way, *_time(config, images, xla=way == "xla"))
     keras.config.set_dtype_policy("float32")
 
 
@@ -130,19 +140,17 @@ def _present(config: Any, machine: device.Device) -> tuple[str, str]:
     return there.precision, "xla" if there.xla(config.training.compile) else "graph"
 
 
-def _time(config: Any, *, xla: bool) -> tuple[float, float]:
+def _time(config: Any, images: Any, *, xla: bool) -> tuple[float, float]:
     """Seconds of the first call, which compiles, and of a step after it: the median of five rounds."""
     import numpy as np
     import tensorflow as tf
 
-    from ganlab.data.sources import SOURCES
     from ganlab.nets.spectral import power_iteration
     from ganlab.run.networks import build_gan
     from ganlab.run.play import make_deal, make_game
     from ganlab.training.step import make_steps
 
     gan = build_gan(config)
-    images = SOURCES[config.dataset.name](config.dataset).train
     game = make_game(config, lambda: power_iteration(gan.discriminator))
     steps = make_steps(gan, game, make_deal(config, images), xla=xla)
 

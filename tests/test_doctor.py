@@ -2,7 +2,8 @@
 
 import pytest
 
-from ganlab.doctor import Timing, advice
+from ganlab.choose import ConfigError
+from ganlab.doctor import Timing, advice, examine
 
 
 def timing(precision, compile_, step):
@@ -35,6 +36,20 @@ def test_it_names_the_machine_and_measures_each_precision_and_way_of_compiling(c
 def test_a_wrong_setting_is_one_line(command):
     done = command("doctor", "training.stepz=3")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("training.batch_size=4096", "is more than the 1438 training images there are"),
+        ("precision=mixed_float16", "mixed_float16"),
+        ("resume=somewhere", "resume=somewhere is a run, and the doctor looks at settings"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_before_anything_is_timed(line, said, capsys):
+    with pytest.raises(ConfigError, match=said):
+        examine([line])
+    assert "images/s" not in capsys.readouterr().out
 
 
 def test_advice_names_what_is_faster_and_by_how_much():

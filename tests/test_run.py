@@ -17,6 +17,8 @@ import tensorflow as tf
 
 from conftest import ROOT
 from ganlab.run import build_gan, finished, read_config, run
+from ganlab.run.networks import Painter
+from ganlab.training.profile import Profile
 
 SMALL = (
     "training.steps=60",
@@ -265,6 +267,24 @@ def test_a_profile_is_written_for_tensorboard(settings, tmp_path):
     traces = list((tmp_path / "plugins" / "profile").rglob("*.xplane.pb"))
     assert len(traces) == 1
     assert traces[0].stat().st_size > 10_000
+
+
+def test_a_profile_that_a_stop_cuts_short_is_ended(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("tensorflow.profiler.experimental.start", lambda _: told.append("start"))
+    monkeypatch.setattr("tensorflow.profiler.experimental.stop", lambda: told.append("stop"))
+    profile = Profile(tmp_path, "1:9")
+    profile.turn(1)
+    profile.close()
+    profile.close()
+    assert told == ["start", "stop"]
+
+
+def test_batch_statistics_are_of_every_class_alike(settings):
+    config = settings("conditional=true")
+    batches = Painter(lambda z, training: z, config).batches(8, 5)
+    classes = np.concatenate([batch[:, config.generator.latent_size :].argmax(axis=1) for batch in batches])
+    assert np.bincount(classes).tolist() == [4] * 10
 
 
 def test_statistics_of_the_average_are_taken_anew_where_asked(settings, tmp_path):

@@ -73,6 +73,7 @@ WRONG = {
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
     "training.profile=five": "training.profile='five' names no steps; write START:STOP, such as 100:110",
     "training.profile=9:3": "with START below STOP",
+    "training.profile=4000:4010": "begins after the last step, training.steps=4000; name earlier ones",
     "training.replicas=3": "training.batch_size=64 cannot be shared by training.replicas=3; use a multiple",
     "training.compile=jit": "training.compile='jit' is unknown",
     "training.average_ramp=0": "training.average_ramp=0 is out of range; use a number above 0",

@@ -59,6 +59,11 @@ class RunConfig(Settings):
                 "use a multiple"
             )
         self.discriminator.check(training.batch_size // training.replicas)
+        if training.profile and training.steps <= int(training.profile.partition(":")[0]):
+            raise ValueError(
+                f"training.profile={training.profile} begins after the last step, training.steps={training.steps}; "
+                "name earlier ones"
+            )
         if training.compile == "xla" and training.replicas > 1:
             raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
         for title, metric in self.comparison.endpoints.items():

@@ -13,12 +13,15 @@ from ganlab.nets.normalization import BatchNormalization
 from ganlab.nets.upsampling import UPSAMPLERS
 
 SeedOf = Callable[[str], int]
+_PRECISE = {"dtype": "float32"}  # what makes the image: eight bits of a half precision would be noise in its spectrum
 
 
 def build_generator(
     settings: Generator, image_shape: tuple[int, int, int], seed_of: SeedOf, classes: int = 0
 ) -> keras.Model:
     """Latents [B, latent_size] -> images [B,H,W,C], float32 under every precision; in [-1, 1] with a tanh output.
+
+    The layer that makes the image computes in float32 too.
 
     Body plain: every stage is normalise, activate, enlarge. The last one makes the image itself, so nothing hides what
     the operator does. Body residual: see `_residual`. With `classes`, the inputs are [B, latent_size + classes], a
@@ -52,7 +55,8 @@ def _plain(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> An
         last = number == len(settings.stages)
         maps = _activate(settings, maps, f"{number}")
         maps = _enlarge(settings, maps, number, channels, seed_of, gain=1.0 if last else _gain(settings),
-                        use_bias=last or settings.normalization != "batch")  # fmt: skip
+                        use_bias=last or settings.normalization != "batch",
+                        **(_PRECISE if last else {}))  # fmt: skip
     return maps
 
 
@@ -81,14 +85,22 @@ def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) ->
         skip = keras.layers.UpSampling2D(pair(stage.scale), interpolation="nearest", name=f"repeat{number}")(skip)
         maps = keras.layers.Add(name=f"sum{number}")([inner, skip])
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
-    return convolve(_activate(settings, maps, "_last"), channels, 3, "image", gain=gain)
+    return convolve(_activate(settings, maps, "_last"), channels, 3, "image", gain=gain, **_PRECISE)
 
 
 _BODIES = {"plain": _plain, "residual": _residual}
 
 
 def _enlarge(
-    settings: Generator, maps: Any, number: int, channels: int, seed_of: SeedOf, *, gain: float, use_bias: bool
+    settings: Generator,
+    maps: Any,
+    number: int,
+    channels: int,
+    seed_of: SeedOf,
+    *,
+    gain: float,
+    use_bias: bool,
+    **more: Any,
 ) -> Any:
     """The operator of a stage: the layers that are compared, found by their name."""
     operator = settings.operators[number - 1].model_dump()
@@ -100,6 +112,7 @@ def _enlarge(
         use_bias=use_bias,
         name=f"stage{number}",
         **operator,
+        **more,
     )(maps)
 
 

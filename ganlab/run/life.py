@@ -63,8 +63,7 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
         try:
             from ganlab.run.measuring import open_images, prepare
 
-            split = open_images(config)
-            _check(config, split, machine.replicas)
+            split = open_images(config, machine.replicas)
             measuring = prepare(config, split, say=(lambda _: None) if quiet else partial(print, flush=True))
             with machine.strategy.scope():
                 return _train(config, directory, origin, machine, split, measuring, stopping, quiet)
@@ -192,7 +191,9 @@ def _train(
         ]
         status, error = "finished", None
         try:
-            if not fit(gan, steps, training.steps, training.steps_per_call, events, agreed(stopping)):
+            with contextlib.closing(profile):
+                whole = fit(gan, steps, training.steps, training.steps_per_call, events, agreed(stopping))
+            if not whole:
                 status = "interrupted"
                 save(int(gan.step.numpy()))
         except DivergedError as problem:
@@ -243,25 +244,6 @@ def _train(
         source=split.train.source,
         **({"error": error} if error else {}),
     )
-
-
-def _check(config: RunConfig, split, replicas: int) -> None:
-    """Refuse settings that these images or devices cannot serve; ConfigError."""
-    training, images = config.training, len(split.train.pixels)
-    if (size := training.batch_size) > images:
-        raise ConfigError(f"training.batch_size={size} is more than the {images} training images there are")
-    if training.batch_size % replicas:
-        raise ConfigError(
-            f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
-            "use a multiple"
-        )
-    labels = split.train.labels
-    if config.conditional and labels is None:
-        raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
-    if config.conditional and not (labels.min() >= 0 and labels.max() < config.classes):
-        raise ConfigError(
-            f"conditional=true needs labels from 0 to {config.classes - 1}; there are {labels.min()} to {labels.max()}"
-        )
 
 
 @contextlib.contextmanager

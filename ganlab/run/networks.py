@@ -81,10 +81,11 @@ class Painter:
         self._generate = tf.function(lambda z: generator(z, training=False), autograph=False, reduce_retracing=True)
         self._config = config
 
-    def latents(self, stream: str, count: int):
+    def latents(self, stream: str, count: int, first: int = 0):
         """Latents [count, Z+K], float32: standard normal, the same for every arm of equal seed; then the classes.
 
-        Of a class-conditional generator the last K numbers are the class, one-hot: 0, 1, ..., K-1, 0, ... in turn.
+        Of a class-conditional generator the last K numbers are the class, one-hot: 0, 1, ..., K-1, 0, ... in turn,
+        from the class `first`, modulo K, on.
         """
         import numpy as np
 
@@ -92,7 +93,9 @@ class Painter:
 
         z = normals(self._config.seed, stream, 0, (count, self._config.generator.latent_size)).numpy()
         classes = self._config.classes
-        return np.concatenate([z, np.eye(classes, dtype=z.dtype)[np.arange(count) % classes]], axis=1) if classes else z
+        if not classes:
+            return z
+        return np.concatenate([z, np.eye(classes, dtype=z.dtype)[(first + np.arange(count)) % classes]], axis=1)
 
     def between(self, one, other, angle: float):
         """Latents on the way from one set to another and on to its mirror image: normal throughout, classes kept."""
@@ -113,8 +116,8 @@ class Painter:
         )
 
     def batches(self, size: int, count: int = 100):
-        """So many batches of latents [size,Z+K], for batch statistics of the averaged generator."""
-        return [self.latents(f"latents/statistics/{number}", size) for number in range(count)]
+        """So many batches of latents [size,Z+K], for batch statistics of the averaged generator; classes go on."""
+        return [self.latents(f"latents/statistics/{number}", size, number * size) for number in range(count)]
 
     def invent(self, stream: str, count: int):
         """Pixels uint8 [count,H,W,C] of a stream's latents."""

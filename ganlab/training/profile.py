@@ -15,10 +15,15 @@ class Profile:
         self._directory, self._running = directory, False
 
     def turn(self, step: int) -> None:
-        """Start the profile if it is time, end it if it runs; call it at the end of a run in any case."""
+        """Start the profile if it is time, end it if it runs."""
         if self._running:
-            tf.profiler.experimental.stop()
-            self._running = False
+            self.close()
         elif step in self.steps[:1]:
             tf.profiler.experimental.start(str(self._directory))
             self._running = True
+
+    def close(self) -> None:
+        """End the profile if it still runs; to be called at the end of a run in any case."""
+        if self._running:
+            tf.profiler.experimental.stop()
+            self._running = False

@@ -11,7 +11,7 @@ from ganlab.training.objectives import Objective
 from ganlab.training.state import Gan
 
 LOGS = ("loss/discriminator", "loss/generator", "loss/penalty", "score/real", "score/fake")
-"""What a step reports, in order; `gan.sums` adds it up between two records."""
+"""What a step reports, in order, means over its updates; `gan.sums` adds it up between two records."""
 
 
 class Round(NamedTuple):
@@ -67,7 +67,7 @@ def make_steps(
 
         return judge
 
-    def score(deal: Round, fake: tf.Tensor, update: tf.Tensor):
+    def score(deal: Round, fake: tf.Tensor):
         penalty = game.penalty
 
         def plain():
@@ -81,17 +81,18 @@ def make_steps(
             real_scores, fake_scores, cost = penalty(judge_in(deal, precise=True), deal.real, fake, deal.mix)
             return real_scores, fake_scores, cost * game.lazy
 
-        return with_penalty() if game.lazy == 1 else tf.cond(update % game.lazy == 0, with_penalty, plain)
+        due = gan.d_optimizer.count % game.lazy == 0  # an update that was skipped leaves its penalty to the next
+        return with_penalty() if game.lazy == 1 else tf.cond(due, with_penalty, plain)
 
     def invent(deal: Round) -> tuple[tf.Tensor, tf.GradientTape]:
         with tf.GradientTape() as made:
             fake = gan.generator(deal.latents, training=True)
         return fake, made
 
-    def improve_discriminator(deal: Round, fake: tf.Tensor, update: tf.Tensor):
+    def improve_discriminator(deal: Round, fake: tf.Tensor):
         game.power()
         with tf.GradientTape() as tape:
-            real_scores, fake_scores, cost = score(deal, tf.stop_gradient(fake), update)
+            real_scores, fake_scores, cost = score(deal, tf.stop_gradient(fake))
             loss = game.objective.discriminator(real_scores, fake_scores)
             scaled = gan.d_optimizer.scaled(loss + cost)
         gan.d_optimizer.descend(tape.gradient(scaled, gan.d_optimizer.weights))
@@ -110,11 +111,10 @@ def make_steps(
 
     def play(rounds: list[Round], last: Round) -> None:
         *before, final = rounds
-        first = gan.step * len(rounds)
-        for number, deal in enumerate(before):
-            improve_discriminator(deal, invent(deal)[0], first + number)
+        told = [improve_discriminator(deal, invent(deal)[0]) for deal in before]
         fake, made = invent(final)
-        d_loss, cost, real_score, fake_score = improve_discriminator(final, fake, first + len(before))
+        told.append(improve_discriminator(final, fake))
+        d_loss, cost, real_score, fake_score = (tf.add_n(each) / len(told) for each in zip(*told, strict=True))
         if not game.share_fakes:
             fake, made = invent(last)
         g_loss, taken = improve_generator(last, fake, made)

@@ -69,6 +69,8 @@ def test_half_precision_makes_images_in_float32(settings, body):
         keras.config.set_dtype_policy(policy)
     images = model(latents(model), training=True)
     assert images.dtype == "float32"
+    assert [layer.compute_dtype for layer in model.layers[-2:]] == ["float32", "float32"]  # and what makes the image
+    assert model.get_layer("stage1").compute_dtype == "bfloat16"
     np.testing.assert_allclose(images, exact(latents(model), training=True), atol=0.1)
 
 

@@ -126,6 +126,27 @@ def test_a_lazy_penalty_is_taken_every_so_many_updates_and_counts_as_many_times(
     assert longer.sums.numpy()[place] == lazy.sums.numpy()[place]
 
 
+def test_a_penalty_is_reported_whichever_update_takes_it(trained):
+    place = LOGS.index("loss/penalty")
+    alone = trained("penalty=r1", "penalty.every_steps=2", count=1).sums.numpy()[place]
+    both = trained("penalty=r1", "penalty.every_steps=2", "training.discriminator_steps=2", count=1).sums.numpy()[place]
+    assert both == pytest.approx(alone / 2, rel=1e-5)  # the first of two updates took it
+    assert alone > 0
+
+
+def test_a_skipped_discriminator_update_leaves_its_penalty_to_the_next(trained):
+    def overflow(gan, config):
+        weights = gan.d_optimizer.weights
+        gan.d_optimizer = Adam(weights, config.optimizer, 1e-3, 10, loss_scaled=True)
+        gan.d_optimizer.scale.assign(np.inf)
+
+    place, rules = LOGS.index("loss/penalty"), ("penalty=r1", "penalty.every_steps=4")
+    first, third = (trained(*rules, count=count, prepare=overflow) for count in (1, 3))
+    assert int(third.d_optimizer.skipped) == 3
+    assert third.sums.numpy()[place] > 2 * first.sums.numpy()[place] > 0
+    assert trained(*rules, count=3).sums.numpy()[place] == pytest.approx(first.sums.numpy()[place], rel=1e-5)
+
+
 def test_shared_fakes_are_those_that_the_discriminator_saw(trained):
     """With both rates almost zero the losses are those of one generated batch, or of two."""
     still = ("optimizer.g_learning_rate=1e-12", "optimizer.d_learning_rate=1e-12", "objective=wasserstein",
