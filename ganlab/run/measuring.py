@@ -105,6 +105,8 @@ def _check(config: RunConfig, split: Split, replicas: int) -> None:
             f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
             "use a multiple"
         )
+    if training.compile == "xla" and replicas > 1:
+        raise ConfigError(f"training.compile=xla works on one device, and {replicas} share the batch; use graph")
     labels = split.train.labels
     if config.conditional and labels is None:
         raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
