@@ -56,9 +56,11 @@ def examine(overrides: list[str]) -> None:
     config = wanted.cells[0].config
     machine = device.start("float32", threads=config.training.threads)
     present = _present(config, machine)
-    from ganlab.run.measuring import open_images  # TensorFlow: after its start
+    from ganlab.data.sources import SOURCES  # TensorFlow: after its start
+    from ganlab.run.play import check_images
 
-    images = open_images(config).train
+    images = SOURCES[config.dataset.name](config.dataset).train
+    check_images(config, images)
     for name, value in facts(machine):
         print(f"{name:<12} {value}")
     batch = config.training.batch_size * config.training.discriminator_steps

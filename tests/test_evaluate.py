@@ -149,11 +149,6 @@ def test_too_few_images_for_the_full_protocol_is_one_line(settings):
         measuring.open_images(config)
 
 
-def test_xla_is_refused_where_workers_share_the_batch(settings):
-    with pytest.raises(ConfigError, match="training.compile=xla works on one device, and 2 share the batch"):
-        measuring.open_images(settings("training.compile=xla"), replicas=2)
-
-
 def test_as_few_images_as_allowed_are_measured(settings):
     images = (
         "dataset.size=16",

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ganlab.choose import ConfigError
 from ganlab.compose import cell_name, plan
 from ganlab.config import differences, parse
+from ganlab.data.images import Images
 from ganlab.library import CONF, groups, options
+from ganlab.run.play import check_images
 from ganlab.sweep import _to_workers
 
 ROOT = Path(__file__).parent.parent
@@ -108,6 +111,13 @@ def test_the_groups_of_a_minibatch_deviation_fit_into_a_replica():
 def test_xla_and_several_devices_are_not_asked_for_together():
     with pytest.raises(ConfigError, match=r"training\.compile=xla works on one device; use graph"):
         plan(["training.compile=xla", "training.replicas=2"], multirun=False)
+
+
+def test_xla_is_refused_where_workers_share_the_batch(settings):
+    images = Images(np.zeros((64, 8, 8, 1), np.uint8), None, "x", "x")
+    check_images(settings(), images, replicas=2)
+    with pytest.raises(ConfigError, match=r"training\.compile=xla works on one device, and 2 share the batch"):
+        check_images(settings("training.compile=xla"), images, replicas=2)
 
 
 def test_a_wrong_setting_answers_without_tensorflow(command):

@@ -62,8 +62,10 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
         )
         try:
             from ganlab.run.measuring import open_images, prepare
+            from ganlab.run.play import check_images
 
-            split = open_images(config, machine.replicas)
+            split = open_images(config)
+            check_images(config, split.train, machine.replicas)
             measuring = prepare(config, split, say=(lambda _: None) if quiet else partial(print, flush=True))
             with machine.strategy.scope():
                 return _train(config, directory, origin, machine, split, measuring, stopping, quiet)

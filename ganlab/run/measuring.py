@@ -73,13 +73,9 @@ class Measuring(NamedTuple):
         return self.quick.nulls | (self.full.nulls if self.full else {})
 
 
-def open_images(config: RunConfig, replicas: int = 1) -> Split:
-    """The images of a run; ConfigError where these cannot be trained on or measured as its settings ask.
-
-    replicas: of all workers, which share a batch.
-    """
+def open_images(config: RunConfig) -> Split:
+    """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
     split = SOURCES[config.dataset.name](config.dataset)
-    _check(config, split, replicas)
     asked, least = [("metrics", config.metrics)], min(len(split.held_out.pixels), len(split.train.pixels))
     if isinstance(config.metrics, Full):
         asked.append(("metrics.final", config.metrics.final))
@@ -93,27 +89,6 @@ def open_images(config: RunConfig, replicas: int = 1) -> Split:
                 f"there are {there} to measure with"
             )
     return split
-
-
-def _check(config: RunConfig, split: Split, replicas: int) -> None:
-    """Refuse settings that these images or devices cannot serve; ConfigError."""
-    training, images = config.training, len(split.train.pixels)
-    if (size := training.batch_size) > images:
-        raise ConfigError(f"training.batch_size={size} is more than the {images} training images there are")
-    if training.batch_size % replicas:
-        raise ConfigError(
-            f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
-            "use a multiple"
-        )
-    if training.compile == "xla" and replicas > 1:
-        raise ConfigError(f"training.compile=xla works on one device, and {replicas} share the batch; use graph")
-    labels = split.train.labels
-    if config.conditional and labels is None:
-        raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
-    if config.conditional and not (labels.min() >= 0 and labels.max() < config.classes):
-        raise ConfigError(
-            f"conditional=true needs labels from 0 to {config.classes - 1}; there are {labels.min()} to {labels.max()}"
-        )
 
 
 def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Measuring:

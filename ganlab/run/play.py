@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.data.batches import order, to_images
 from ganlab.data.sources import Images
@@ -13,6 +14,28 @@ from ganlab.training.objectives import OBJECTIVES
 from ganlab.training.penalties import MIXED, PENALTIES
 from ganlab.training.randomness import normals, stream_key, uniforms
 from ganlab.training.step import Game, Round
+
+
+def check_images(config: RunConfig, images: Images, replicas: int = 1) -> None:
+    """Refuse settings that these images, or so many replicas of all workers, cannot serve; ConfigError."""
+    training, count, labels = config.training, len(images.pixels), images.labels
+    if (size := training.batch_size) > count:
+        raise ConfigError(f"training.batch_size={size} is more than the {count} training images there are")
+    if training.batch_size % replicas:
+        raise ConfigError(
+            f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
+            "use a multiple"
+        )
+    if training.compile == "xla" and replicas > 1:
+        raise ConfigError(f"training.compile=xla works on one device, and {replicas} share the batch; use graph")
+    if not config.conditional:
+        return
+    if labels is None:
+        raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
+    if labels.min() < 0 or labels.max() >= config.classes:
+        raise ConfigError(
+            f"conditional=true needs labels from 0 to {config.classes - 1}; there are {labels.min()} to {labels.max()}"
+        )
 
 
 def make_game(config: RunConfig, power: Callable[[], None]) -> Game:
