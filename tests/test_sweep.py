@@ -75,7 +75,7 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     shutil.rmtree(other.parent)
     done = command(*line)
     assert done.returncode == 1
-    assert re.search(rf"{lost.parent.name}: failed: \S+ is damaged .*; delete it", done.stdout), done.stdout
+    assert re.search(rf"{re.escape(lost.parent.name)}: failed: \S+ is damaged .*; delete it", done.stdout), done.stdout
     assert read_result(other).status == "finished"
     lost.write_bytes(text)
 
