@@ -280,12 +280,14 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
     assert "no p value can reach" not in page  # of ten pairs it can
     (drawn,) = [each for each in write_contents(study).drawings() if each.name == "effect-frechet-distance"]
     assert " of 3 pairs; worse, by ranks" in drawn.svg("light")
+    assert "By ranks: a diverged run is the worst" in page
 
 
 def test_the_limits_count_the_arms_that_share_an_error_rate(made):
     made.arms(["transpose", "upsample", "fir", "carafe", "transpose_k3"], 6)
     (said,) = certainty.limits(judge(made.directory))
     assert said.items[0] == "With 6 pairs no p value can reach 0.05 over 4 arms: 8 seeds are the least, 10 are usual."
+    assert "By ranks" not in as_markdown(write_contents(judge(made.directory)))
 
 
 def test_cells_of_a_sweep_that_left_no_result_are_named(made):

@@ -89,9 +89,10 @@ def _effects(study: Study) -> tuple[Block, ...]:
     folds = tuple(Fold(f"The numbers in {each.metric}", (_effect_table(study, each),)) for each in endpoints)
     legend = (
         "Mean difference of pairs of equal seed with its 95 % interval; shaded: negligible. "
-        "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive. "
-        "By ranks: a diverged run is the worst, so the verdict rests on more pairs than the effect that is drawn."
+        "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive."
     )
+    if any(each.by_ranks for endpoint in endpoints for each in study.judgements[endpoint.metric]):
+        legend += " By ranks: a diverged run is the worst, so the verdict rests on more pairs than are drawn."
     drawn = [each for each in endpoints if any(j.comparison.runs > 1 for j in study.judgements[each.metric])]
     figures = (Figures(tuple(plots.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
     return *figures, *folds
