@@ -64,7 +64,7 @@ def test_cells_do_not_outlive_a_local_ray_instance(tmp_path):
     )  # fmt: skip
 
     def running():
-        return [path for path in tmp_path.glob("outputs/two/*") if is_held(path)]
+        return [path for path in tmp_path.glob("outputs/two/*") if path.is_dir() and is_held(path)]
 
     try:
         deadline = time.monotonic() + 300

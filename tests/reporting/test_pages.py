@@ -397,7 +397,16 @@ def test_what_was_chosen_after_the_runs_is_said(made):
 def test_a_command_for_every_run(report):
     text = (report / "report.html").read_text()
     assert len(re.findall(r"<code>python -m ganlab.train resume=\S+</code>", text)) == 17
-    assert f"resume={report.parent / 'fir-seed2'}</code>" in text
+    assert f"resume={report.parent.name}/fir-seed2</code>" in text
+
+
+def test_a_report_names_no_place_on_the_machine_that_made_it(tmp_path):
+    made = Made(tmp_path / "outputs/mine")
+    made.arms(["transpose", "upsample"], 1)
+    page = as_markdown(write_contents(judge(made.directory)))
+    assert str(tmp_path) not in page
+    assert "resume=outputs/mine/upsample-seed0" in page
+    assert "Where the folder outputs stands" in page
 
 
 def test_templates_are_part_of_the_wheel():

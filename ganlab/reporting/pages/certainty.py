@@ -1,7 +1,5 @@
 """How sure a study can be, what it was made with, and what it leaves unsaid."""
 
-import os
-import shlex
 from pathlib import Path
 
 from ganlab.config import flatten
@@ -158,10 +156,8 @@ def _runs(study: Study) -> list[RunResult]:
     return [run for arm in study.arms for run in arm.runs.values()]
 
 
-def folder(run: RunResult) -> str:
-    """A run's folder as one types it in a shell, from here if it is below."""
+def folder(study: Study, run: RunResult) -> Path:
+    """A run's folder as seen from where the study's own stands, or the `outputs` around that; no path of a machine."""
     assert run.path
-    path = run.path.parent
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        path = Path(os.path.relpath(path))
-    return shlex.quote(str(path))
+    around = study.directory.resolve().parent
+    return run.path.parent.resolve().relative_to(around.parent if around.name == "outputs" else around)

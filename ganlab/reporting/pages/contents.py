@@ -1,6 +1,7 @@
 """What a report says, in the order in which people ask: the verdict, how large, every seed, and how sure."""
 
 import math
+import shlex
 from collections import Counter
 from typing import get_args
 
@@ -190,13 +191,14 @@ def _runs(study: Study) -> tuple[Block, ...]:
 
 def _commands(study: Study) -> tuple[Block, ...]:
     """The command that goes on with a run, or repeats one whose result was deleted, from the settings in its folder."""
+    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items()]
+    places = [certainty.folder(study, run) for _, _, run in runs]
     lines = tuple(
-        (f"{arm.label}, seed {seed}, {run.status}", f"python -m ganlab.train resume={certainty.folder(run)}")
-        for arm in study.arms
-        for seed, run in arm.runs.items()
+        (f"{label}, seed {seed}, {run.status}", f"python -m ganlab.train resume={shlex.quote(str(place))}")
+        for (label, seed, run), place in zip(runs, places, strict=True)
     )
     text = (
-        "From the settings in each run's config.json. A run that has ended returns at once: to train it anew, delete "
-        "everything in its folder but config.json."
+        f"Where the folder {places[0].parts[0]} stands, from the settings in each run's config.json. A run that ended "
+        "returns at once: to train it anew, delete everything in its folder but config.json."
     )
     return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)
