@@ -1,8 +1,11 @@
 """`python -m ganlab.compare DIR`: which arm is better, at what, by how much and how surely, in pairs of equal seed."""
 
+from pathlib import Path
+
 from ganlab.command import Parser, one_line
 from ganlab.reporting.judge import BASELINE, judge
 from ganlab.reporting.report import print_places, print_report
+from ganlab.reporting.results import ResultError
 
 
 def main() -> None:
@@ -27,7 +30,11 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="print every metric, also where that is more than a screen")
     choices = parser.parse_args()
     with one_line():
-        study = judge(choices.directory, choices.metric, choices.reference)
+        try:
+            study = judge(choices.directory, choices.metric, choices.reference)
+        except ResultError as error:
+            old = Path(choices.directory, "report")
+            raise ResultError(f"{error} ({old} is of an earlier comparison)" if old.is_dir() else str(error)) from None
         print_report(study, choices.all)
         from ganlab.reporting.pages.writing import write_report  # draws figures: what is printed need not wait for that
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -10,9 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.request import urlopen
+from typing import IO, TYPE_CHECKING
+from urllib.request import ProxyHandler, build_opener
 
 from ganlab.choose import ConfigError
 from ganlab.command import Parser, one_line
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from ganlab.reporting.study import Study
 
 PORT = 6006  # TensorBoard's own
-PATIENCE = 120  # seconds until it must answer
+PATIENCE = 600  # seconds until it must answer: beside other work it takes its time to start
 
 
 def main() -> None:
@@ -45,16 +47,24 @@ def main() -> None:
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Bring the comparison up to date, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.reporting import links
+    from ganlab.reporting.cells import find_cells
     from ganlab.reporting.comparison import COMPARISON, write_comparison
+    from ganlab.reporting.records import find_runs
     from ganlab.reporting.results import ResultError
 
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
         raise ConfigError(f"{directory} {what}; give the folder of a study or of a run")
     directory = directory.resolve()
-    runs = links.find_runs(directory)
+    runs = find_runs(directory)
     if not runs:
-        raise ConfigError(f"{directory} has no run; give the folder of a study or of a run")
+        count = len(find_cells(directory))  # of a folder without any it says so
+        shown = shlex.quote(str(directory))
+        raise ConfigError(
+            f"none of the {count} runs in {directory} has recorded anything yet; python -m ganlab.status {shown}"
+        )
+    if len(runs) > 1:  # of the one study in `outputs`, the study
+        directory = Path(os.path.commonpath([run.parent for run in runs]))
     compared = False
     try:
         for line in write_comparison(directory, _figures):
@@ -75,7 +85,14 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             print(f"seed bands: {links.bands(address)}")
         print("Ctrl-C ends it", flush=True)
 
-    run_tensorboard(directory, host, free_port(host, port), len(runs), ready)
+    while True:
+        chosen = free_port(host, port)
+        try:
+            run_tensorboard(directory, host, chosen, len(runs), ready)
+            return
+        except StartError:
+            if port is not None or free_port(host, None) == chosen:
+                raise  # else somebody took it meanwhile: the next one
 
 
 def _figures(study: "Study") -> dict[str, bytes]:
@@ -120,10 +137,14 @@ run_main()
 """
 
 
+class StartError(RuntimeError):
+    """TensorBoard ended before it listened; the text has its last words."""
+
+
 def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; `ready` is told the address once TensorBoard answers there and lists the runs.
 
-    Raises RuntimeError with its own last words if it ends by itself.
+    Raises RuntimeError with its own last words if it ends by itself, StartError if that was before it listened.
     """
     line = [sys.executable, "-c", _SERVER, "--logdir", str(directory), "--host", host, "--port", str(port)]
     line += ["--samples_per_plugin", "images=9999,text=1000", "--window_title", directory.name]  # images=0 keeps none
@@ -134,7 +155,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
     with tempfile.TemporaryFile("w+") as words:
         child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
         try:
-            _wait(child, address, runs)
+            _wait(child, words, address, runs)
             if child.poll() is None:
                 ready(address)
             child.wait()
@@ -144,24 +165,40 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
             _end(child)
             for number, handler in stops.items():
                 signal.signal(number, handler)
-        words.seek(0)
-        last = words.read().strip().splitlines()
-    raise RuntimeError(f"TensorBoard ended, status {child.returncode}: {last[-1] if last else 'without a word'}")
+        last = _said(words).strip().splitlines()
+        kind = RuntimeError if _listens(words) else StartError
+    raise kind(f"TensorBoard ended, status {child.returncode}: {last[-1] if last else 'without a word'}")
 
 
-def _wait(child: subprocess.Popen, address: str, runs: int) -> None:
-    """Until it answers and lists the runs, of which some may have nothing to show yet, or until it has ended."""
+_DIRECT = build_opener(ProxyHandler({}))  # a proxy knows nothing of this machine's own servers
+
+
+def _wait(child: subprocess.Popen, words: IO[str], address: str, runs: int) -> None:
+    """Until it answers and lists the runs, of which some may have nothing to show yet, or until it has ended.
+
+    Before it says that it listens, whoever answers at its address is another.
+    """
     started, answered = time.monotonic(), math.inf
     while child.poll() is None and time.monotonic() - answered < 5:
         try:
-            with urlopen(f"{address}data/runs", timeout=10) as answer:
-                answered = min(answered, time.monotonic())
-                if len(json.load(answer)) >= runs:
-                    return
-        except OSError:
-            if time.monotonic() - started > PATIENCE:
-                raise RuntimeError(f"TensorBoard did not answer at {address} within {PATIENCE} s") from None
+            if _listens(words):
+                with _DIRECT.open(f"{address}data/runs", timeout=10) as answer:
+                    answered = min(answered, time.monotonic())
+                    if len(json.load(answer)) >= runs:
+                        return
+        except (OSError, HTTPException):
+            pass
+        if answered == math.inf and time.monotonic() - started > PATIENCE:
+            raise RuntimeError(f"TensorBoard did not answer at {address} within {PATIENCE} s")
         time.sleep(0.1)
+
+
+def _said(words: IO[str]) -> str:
+    return os.pread(words.fileno(), 2**20, 0).decode(errors="replace")  # its place is the child's, who is writing
+
+
+def _listens(words: IO[str]) -> bool:
+    return "(Press CTRL+C to quit)" in _said(words)
 
 
 def _end(child: subprocess.Popen) -> None:

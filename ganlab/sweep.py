@@ -187,11 +187,12 @@ def report(cells: list[Cell], folder: Path) -> int:
     """Say what is there and what is not, by name; 0 where every cell has finished, else 1."""
     found = [stand(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
     unfinished = [cell for cell in found if cell.state != "finished"]
+    quoted = shlex.quote(str(folder))
     print(f"{len(found) - len(unfinished)} of {len(found)} runs finished in {folder}")
     for cell in unfinished:
         print(f"  {cell.name}: {outcome(cell)}")
     if any(cell.state != "diverged" for cell in unfinished):
-        print(f"the same command goes on with them (add hydra.sweep.dir={folder} where no study is named)")
-    print(f"compare them: python -m ganlab.compare {folder}")
-    print(f"watch them:   python -m ganlab.dashboard {folder}")
+        print(f"the same command goes on with them (add hydra.sweep.dir={quoted} where no study is named)")
+    print(f"compare them: python -m ganlab.compare {quoted}")
+    print(f"watch them:   python -m ganlab.dashboard {quoted}")
     return 1 if unfinished else 0

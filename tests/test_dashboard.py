@@ -1,5 +1,6 @@
 import contextlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 from urllib.request import urlopen
 
@@ -18,13 +20,16 @@ from hypothesis import strategies as st
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
+import ganlab.dashboard
 from conftest import ROOT
 from ganlab.choose import ConfigError
-from ganlab.dashboard import main, run_tensorboard
-from ganlab.reporting.comparison import common_tail, seed_bands, write_comparison
+from ganlab.dashboard import StartError, main, run_tensorboard
+from ganlab.reporting.bands import seed_bands
+from ganlab.reporting.cells import record_sweep
+from ganlab.reporting.comparison import write_comparison
 from ganlab.reporting.judge import judge
 from ganlab.reporting.links import curves
-from ganlab.reporting.records import Records, image_pb, replace_events, trial_of
+from ganlab.reporting.records import Records, image_pb, replace_events, shared_tail, trial_of
 from ganlab.reporting.results import ResultError
 
 STEPS = range(10, 60, 10)
@@ -40,7 +45,7 @@ def tree(arm, seed, **plan):
         "study": "tiny",
         "generator": {"name": arm, "upsampling": {"name": arm} | kernel},
         "training": {"steps": 50, "batch_size": 64},
-        "comparison": {"question": "Which is better?"} | plan,
+        "comparison": {"question": "Which is better?", "spectrum": None} | plan,
     }
 
 
@@ -177,6 +182,54 @@ def test_folders_that_say_nothing_are_noticed(tmp_path):
     assert {path.name for path in (tmp_path / "comparison").iterdir() if path.is_dir()} == set(VALUES)
 
 
+def test_cells_without_a_result_and_endpoints_without_a_value_are_named(study):
+    full = "full/classifier/frechet_distance"
+    for path in study.glob("*/result.json"):
+        tree = json.loads(path.read_text())
+        tree["config"]["comparison"]["quality"] = full
+        path.write_text(json.dumps(tree))
+    assert write_comparison(study) == [f"the quality endpoint {full} was not measured"]
+    record_sweep(study, "a command", [path.name for path in study.glob("*-seed*")] + ["fir-seed0"])
+    lines = ["no result yet: fir-seed0: not started", f"the quality endpoint {full} was not measured"]
+    assert write_comparison(study) == lines == write_comparison(study)
+    text = scalars(study / "comparison")["comparison/verdict"][0][1].item().decode()
+    assert all(line in text for line in lines)
+    assert "Against transpose, upsample is inconclusive in " in text
+
+
+def test_two_endpoints_with_one_curve_lack_none(tmp_path):
+    names = ["full/classifier/frechet_distance", "full/random/frechet_distance"]
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            config = tree(arm, seed, quality=names[0], spectrum=names[1])
+            folder = run(tmp_path, arm, seed, value, config=config)
+            result = json.loads((folder / "result.json").read_text())
+            result["metrics"] |= dict.fromkeys(names, value)
+            (folder / "result.json").write_text(json.dumps(result))
+    assert write_comparison(tmp_path) == []
+
+
+def test_two_dashboards_of_one_study_do_not_meet(study):
+    def write_often(failed):
+        for _ in range(15):
+            os.utime(study / "transpose-seed0" / "metrics.jsonl")
+            try:
+                write_comparison(study)
+            except Exception as error:
+                failed.put(repr(error))
+
+    context = multiprocessing.get_context("fork")
+    failed = context.SimpleQueue()
+    both = [context.Process(target=write_often, args=(failed,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(120)
+    assert failed.empty()
+    write_comparison(study)
+    assert len(list((study / "comparison").rglob("events*"))) == 3
+
+
 def test_a_comparison_that_no_longer_holds_is_taken_away(study):
     write_comparison(study)
     for path in study.glob("upsample-*/result.json"):
@@ -216,7 +269,7 @@ def test_events_are_replaced_whole_or_not_at_all(tmp_path):
     st.lists(st.sampled_from(["a", "transpose", "x=1e-3"]), min_size=2, unique=True), st.sampled_from(["", "-b.c=2"])
 )
 def test_what_all_cells_end_in_is_no_part_of_an_arm(arms, tail):
-    assert common_tail([arm + tail for arm in arms]) == tail
+    assert shared_tail([Path(f"{arm}{tail}-seed{seed}") for arm in arms for seed in (0, 1)]) == tail
 
 
 def test_a_trial_is_the_cell_without_its_seed(tmp_path):
@@ -240,7 +293,8 @@ def test_only_the_comparison_is_written_where_that_is_asked_and_without_tensorfl
     [
         (["nowhere"], "nowhere does not exist; give the folder"),
         (["{study}/transpose-seed0/result.json"], "is a file; give the folder"),
-        (["{empty}"], "has no run; give the folder"),
+        (["{empty}"], "holds no runs; give the folder"),
+        (["{begun}"], "none of the 1 runs in {begun} has recorded anything yet; python -m ganlab.status {begun}"),
         (["{damaged}", "--no-serve"], "result.json is damaged"),
         (["{study}/transpose-seed0", "--no-serve"], "has one arm only"),
         (["{study}", "--port", "{taken}"], "cannot be used (address already in use); leave it out"),
@@ -253,11 +307,14 @@ def test_what_cannot_be_shown_is_one_line(study, tmp_path, dashboard, arguments,
     (tmp_path / "empty").mkdir()
     damaged = run(tmp_path / "damaged", "upsample", 0, 1.0)
     (damaged / "result.json").write_text("{")
+    (tmp_path / "begun/transpose-seed0").mkdir(parents=True)
+    (tmp_path / "begun/transpose-seed0/config.json").write_text("{}")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        words = {"study": study, "empty": tmp_path / "empty", "damaged": damaged, "taken": server.getsockname()[1]}
+        words = {name: tmp_path / name for name in ("empty", "begun")}
+        words |= {"study": study, "damaged": damaged, "taken": server.getsockname()[1]}
         status, out, err = dashboard(*(each.format(**words) for each in arguments))
     assert (status, out) == (2, "")
-    assert why in err
+    assert why.format(**words) in err
     assert err.count("\n") == 1
 
 
@@ -285,6 +342,32 @@ def test_settings_of_the_whole_sweep_do_not_part_an_arm_from_its_band(tmp_path):
         "comparison/upsample", f"upsample{tail}-seed0", f"upsample{tail}-seed1"
     }  # fmt: skip
     assert len(set(colours.values())) == 2
+
+
+def test_arms_keep_their_names_while_others_are_still_running(tmp_path):
+    for kernel in (3, 5):
+        for arm in VALUES:
+            for seed in (0, 1):
+                folder = run(tmp_path, arm, seed, 1.0, name=f"{{arm}}-generator.kernel_size={kernel}-seed{{seed}}")
+                if kernel == 3:
+                    (folder / "result.json").unlink()
+    write_comparison(tmp_path)
+    grouped = re.compile(query(tmp_path)["runColorGroup"].removeprefix("regex:"))
+    bands = [f"comparison/{path.name}" for path in (tmp_path / "comparison").iterdir() if path.is_dir()]
+    assert {grouped.match(name)[1] for name in bands} == {f"{arm}-generator.kernel_size=5" for arm in VALUES}
+
+
+def test_of_the_one_study_in_a_folder_the_study_is_shown(study, dashboard):
+    status, out, _ = dashboard(study.parent, "--no-serve")
+    assert (status, out) == (0, f"up to date: {study / 'comparison'}\n")
+    assert not (study.parent / "comparison").exists()
+
+
+def test_runs_in_folders_of_their_own_are_called_by_their_arm(tmp_path):
+    run(tmp_path, "transpose", 0, 1.0, name="2026-11-23/10-43-10")
+    run(tmp_path, "upsample", 0, 1.0, name="2026-11-23/10-44-20")
+    write_comparison(tmp_path)
+    assert {path.name for path in (tmp_path / "comparison").iterdir() if path.is_dir()} == set(VALUES)
 
 
 def test_samples_are_of_a_seed_that_all_arms_have(study):
@@ -336,7 +419,8 @@ class Served:
 
     def __init__(self, directory):
         line = [sys.executable, "-m", "ganlab.dashboard", str(directory), "--port", "0"]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        nobody = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # asked for a page of this machine, it fails
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | nobody
         self.process = subprocess.Popen(
             line, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -489,5 +573,30 @@ def test_a_study_that_is_still_running_is_shown_all_the_same(study):
 
 @pytest.mark.slow
 def test_a_tensorboard_that_cannot_start_says_why(study):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RuntimeError, match=r"status \d.*port"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartError, match=r"status \d.*port"):
         run_tensorboard(study, "127.0.0.1", taken.getsockname()[1], 1, pytest.fail)
+
+
+@pytest.mark.slow
+def test_a_port_that_another_took_meanwhile_is_not_ours(study, monkeypatch, capsys):
+    """Two dashboards at once find the same free port; the other one's answers are not taken for our own."""
+    tried, free_port = [], ganlab.dashboard.free_port
+
+    def serve(directory, host, port, runs, ready):
+        def seen(address):
+            ready(address)
+            raise KeyboardInterrupt
+
+        tried.append(port)
+        run_tensorboard(directory, host, port, runs, seen)
+
+    with socket.create_server(("127.0.0.1", free_port("127.0.0.1", None))) as taken:
+        wrong = taken.getsockname()[1]
+        found = iter([wrong])
+        monkeypatch.setattr(ganlab.dashboard, "free_port", lambda *asked: next(found, None) or free_port(*asked))
+        monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", serve)
+        ganlab.dashboard.show(study, "127.0.0.1", None, serve=True)
+    assert tried[0] == wrong != tried[1]
+    out = capsys.readouterr().out
+    assert f"http://127.0.0.1:{tried[1]}/" in out
+    assert f":{wrong}/" not in out

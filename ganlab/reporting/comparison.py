@@ -6,10 +6,9 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 # pyright: reportAttributeAccessIssue=false
 # (protobuf makes the classes of its messages when it is imported)
 
+import fcntl
 import hashlib
-import itertools
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,9 +28,21 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from ganlab import __version__
 from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm, as_typed
+from ganlab.reporting.bands import Band, seed_bands
+from ganlab.reporting.cells import without_result
 from ganlab.reporting.judge import Endpoint, Study, judge
-from ganlab.reporting.records import METRICS, image_pb, remove_events, replace_events, trial_of
-from ganlab.reporting.results import ResultError, RunResult
+from ganlab.reporting.records import (
+    METRICS,
+    arm_of,
+    find_runs,
+    image_pb,
+    remove_events,
+    replace_events,
+    shared_tail,
+    trial_of,
+)
+from ganlab.reporting.results import LOCK, RESULT, ResultError, RunResult, find_files
+from ganlab.reporting.words import answer
 
 COMPARISON = "comparison"
 BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
@@ -42,9 +53,6 @@ _ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms sh
 Pictures = Callable[[Study], Mapping[str, bytes]]
 """The figures of a study as PNG files, by name."""
 
-Band = Mapping[int, tuple[float, float, float]]
-"""Mean, lowest and highest of the seeds, by step."""
-
 
 def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list[str]:
     """Bring `comparison` of a study up to date, if its runs have changed since; what is missing in it, in lines.
@@ -52,16 +60,31 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
     Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away.
     """
     folder = directory / COMPARISON
-    digest, noted = _digest(directory), folder / _DIGEST
-    if noted.exists() and noted.read_text().startswith(digest):
-        return noted.read_text().splitlines()[1:]
+    noted = folder / _DIGEST
     try:
+        digest = _digest(directory)
+        if known := _known(noted, digest):
+            return known[1:]
         study = judge(directory)
     except ResultError:
         if noted.exists():
             _clear(folder, keep=())
         raise
-    names = arm_names(study.arms)
+    folder.mkdir(exist_ok=True)
+    with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = _known(noted, digest)
+        return known[1:] if known else _write(study, folder, digest, pictures)
+
+
+def _known(noted: Path, digest: str) -> list[str]:
+    """What was noted beside a comparison of the same inputs; nothing where there is none."""
+    lines = noted.read_text().splitlines() if noted.exists() else []
+    return lines if lines[:1] == [digest] else []
+
+
+def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[str]:
+    names = arm_names(study.arms, shared_tail(find_runs(study.directory)))
     metrics = sorted({name for end in study.endpoints for name in (end.metric, quick_relative(end.metric))})
     bands = {arm.label: seed_bands(arm, metrics) for arm in study.arms}
     drawn = _drawn(study, bands)
@@ -72,36 +95,24 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
     _clear(folder, keep=names.values())
-    noted.write_text("\n".join([digest, *lines]) + "\n")
+    (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n")
     return lines
 
 
-def arm_names(arms: Sequence[Arm]) -> dict[str, str]:
-    """The name of an arm's run in `comparison`, by label: that of its cells, less what is the same in all names.
+def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
+    """The name of an arm's run in `comparison`, by label: that of its cells, less `tail`, in which all names end.
 
     So its colour is that of its runs. Where folders are named otherwise, the label, in letters a path can have.
     """
-    trials = {arm.label: {_trial(run) for run in arm.runs.values()} for arm in arms}
-    alone = [next(iter(found)) for found in trials.values() if len(found) == 1]
-    if len(set(alone)) < len(arms):
+    folders = {arm.label: [(run.path, run.seed) for run in arm.runs.values() if run.path] for arm in arms}
+    trials = {
+        label: {arm_of(path.parent) if path.parent.name.endswith(f"-seed{seed}") else None for path, seed in found}
+        for label, found in folders.items()
+    }
+    alone = {name for found in trials.values() if len(found) == 1 for name in found if name}
+    if len(alone) < len(arms):
         return {label: re.sub(r"[^\w.,=+-]+", "_", label) for label in trials}
-    tail = common_tail(alone)
-    return {label: next(iter(found)).removesuffix(tail) for label, found in trials.items()}
-
-
-def common_tail(trials: Sequence[str]) -> str:
-    """The `-name=value` parts in which all names of cells end: settings of the whole sweep."""
-    if len(trials) < 2:
-        return ""
-    cut = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # the last part first, without the first
-    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*cut, strict=False))
-    return "".join(reversed([parts[0] for parts in shared]))
-
-
-def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
-    """By metric, over the arm's finished runs, at each step at which all of them have it."""
-    runs = [_read(run) for run in arm.runs.values() if run.status == "finished"]
-    return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
+    return {label: str(*found).removesuffix(tail) for label, found in trials.items()}
 
 
 def _drawn(study: Study, bands: Mapping[str, Mapping[str, Band]]) -> dict[str, Endpoint]:
@@ -117,25 +128,6 @@ def _drawn(study: Study, bands: Mapping[str, Mapping[str, Band]]) -> dict[str, E
     return drawn
 
 
-def _band(curves: Sequence[Mapping[int, float]]) -> Band:
-    steps = sorted(set.intersection(*map(set, curves))) if curves else []
-    columns = {step: [curve[step] for curve in curves] for step in steps}
-    return {step: (float(np.mean(values)), min(values), max(values)) for step, values in columns.items()}
-
-
-def _curve(lines: Sequence[Mapping[str, float]], tag: str) -> dict[int, float]:
-    return {int(line["step"]): line[tag] for line in lines if math.isfinite(line.get(tag, math.nan))}
-
-
-def _read(run: RunResult) -> list[dict[str, float]]:
-    assert run.path is not None  # read_result sets it
-    path = run.path.with_name(METRICS)
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    except ValueError as error:
-        raise ResultError(f"{path} is damaged ({error}); delete its run and give the command again") from None
-
-
 def _trial(run: RunResult) -> str:
     assert run.path is not None
     return trial_of(run.path.parent, run.seed)
@@ -143,9 +135,10 @@ def _trial(run: RunResult) -> str:
 
 def _digest(directory: Path) -> str:
     """Of everything that a comparison is made from, by size and time: runs are not read again to see it."""
-    found = [path for name in ("result.json", METRICS) for path in sorted(directory.rglob(name))]
+    found = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
     inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
-    return hashlib.sha256(json.dumps([__version__, inputs]).encode()).hexdigest()
+    waiting = [(cell.name, cell.state) for cell in without_result(directory)]
+    return hashlib.sha256(json.dumps([__version__, inputs, waiting]).encode()).hexdigest()
 
 
 def _clear(folder: Path, keep: Any) -> None:
@@ -154,7 +147,8 @@ def _clear(folder: Path, keep: Any) -> None:
     for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
         remove_events(path)
     if not kept:
-        (folder / _DIGEST).unlink()
+        for name in (_DIGEST, LOCK):
+            (folder / name).unlink(missing_ok=True)
         remove_events(folder)
 
 
@@ -255,8 +249,10 @@ def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Ma
     lines = [
         f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
     ]
+    lines += [f"no result yet: {line}" for line in study.pending]
+    lines += [f"the {title} endpoint {metric} was not measured" for title, metric in study.open.items()]
     for end in study.stated:
-        metric = next((metric for metric, shown in drawn.items() if shown == end), None)
+        metric = next((metric for metric in (end.metric, quick_relative(end.metric)) if metric in drawn), None)
         if metric is None:
             lines.append(f"no band for {end.metric}: its seeds do not share two steps at which it was measured")
             continue
@@ -274,6 +270,7 @@ def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Ma
 def _verdict(study: Study, lines: Sequence[str]) -> str:
     """The sentences of the study, as Markdown."""
     parts = [f"# {study.plan.question}"] if study.plan.question else []
+    parts += [answer(study)] if study.endpoints else []
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
         parts.append(f"**{_title(end, end.metric)}**, {status}")

@@ -64,17 +64,23 @@ def judge_arms(
             unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
         else:
             endpoints.append(endpoint)
+    judgements = {endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints}
+    counted = _counted(judgements)
+    diverged = _lines(arms, "", ("diverged",))
     return Study(
         directory=directory,
         plan=plan,
         arms=tuple(arms),
         reference=against,
         endpoints=tuple(endpoints),
-        judgements={endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints},
-        gaps=tuple(_lines(arms, "", ("failed", "interrupted", "no result"))),
+        judgements=judgements,
+        gaps=(
+            *_lines(arms, "", ("failed", "interrupted", "no result")),
+            *(f"{line}, without a partner" for line in diverged if line not in counted),
+        ),
         protocol=next((run.protocol for arm in arms for run in arm.runs.values() if run.protocol), {}),
         shown_only=tuple(name for name in found if not measure_of(name)),
-        diverged=tuple(_lines(arms, "", ("diverged",))),
+        diverged=tuple(line for line in diverged if line in counted),
         unmeasured={name: lines for name, lines in unmeasured.items() if lines},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
         failures=tuple(map(_failures, arms)),
@@ -96,7 +102,7 @@ def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Co
 
 
 def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> list[Endpoint]:
-    stated = {name: title for title, name in plan.endpoints.items()}
+    stated = {name: title for title, name in reversed(plan.endpoints.items())}  # of a metric named twice, the first
     primary = metric or plan.quality
     order = sorted(comparable, key=lambda name: (name != primary, name not in stated, name))
     return [
@@ -120,6 +126,19 @@ def _lines(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...], words: st
     seeds = sorted(set().union(*(arm.runs for arm in arms)))
     lacks = [(arm.label, seed, arm.lack(seed, metric)) for arm in arms for seed in seeds]
     return [f"{label}, seed {seed}: {words or why}" for label, seed, why in lacks if why in reasons]
+
+
+def _counted(judgements: dict[str, tuple[Judgement, ...]]) -> set[str]:
+    """`arm, seed: diverged` for every run that counts as the worst in some pair."""
+    return {
+        f"{label}, seed {pair.seed}: diverged"
+        for found in judgements.values()
+        for each in found
+        for pair in each.pairs
+        if pair.note == "diverged"
+        for label, value in ((each.arm, pair.ours), (each.reference, pair.theirs))
+        if value is None
+    }
 
 
 def _summary(arm: Arm, metric: str) -> Summary:

@@ -11,16 +11,11 @@ from urllib.parse import quote, urlencode
 from ganlab.choose import ConfigError
 from ganlab.config import Comparing
 from ganlab.config.comparison import quick_relative
-from ganlab.reporting.comparison import COMPARISON, common_tail
-from ganlab.reporting.records import METRICS
+from ganlab.reporting.comparison import COMPARISON
+from ganlab.reporting.records import METRICS, arm_of, find_runs, shared_tail
 
 _MOST = 12  # grids side by side
 _LOSSES = ("loss/generator", "loss/discriminator")
-
-
-def find_runs(directory: Path) -> list[Path]:
-    """The folders of runs: those with records of their own."""
-    return sorted(path.parent for path in directory.rglob(METRICS))
 
 
 def curves(address: str, directory: Path) -> str:
@@ -43,7 +38,7 @@ def curves(address: str, directory: Path) -> str:
         cards.append({"plugin": "images", "runId": name, "tag": "samples", "sample": 0})
     query = {"smoothing": "0", "pinnedCards": json.dumps(cards, separators=(",", ":"))}
     if not alone:
-        tail = re.escape(common_tail(sorted({_arm(run) for run in runs}))).replace("\\-", "-")
+        tail = re.escape(shared_tail(runs)).replace("\\-", "-")
         optional = f"(?:{tail})?" if tail else ""
         query["runColorGroup"] = rf"regex:^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
     return f"{address}?{urlencode(query, quote_via=quote)}#timeseries"
@@ -54,16 +49,12 @@ def bands(address: str) -> str:
     return f"{address}#custom_scalars&regexInput={quote(f'^{COMPARISON}/')}"
 
 
-def _arm(run: Path) -> str:
-    return re.sub(r"-seed\d+$", "", run.name)
-
-
 def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
     """A run of each arm, all with the same seed where there is one that all arms have."""
     by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
     for run in runs:
         seed = re.search(r"-seed(\d+)$", run.name)
-        by_arm[run.with_name(_arm(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
+        by_arm[run.with_name(arm_of(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
     shared = set.intersection(*map(set, by_arm.values()))
     return [found[min(shared or found)] for found in by_arm.values()]
 

@@ -11,6 +11,7 @@ TensorFlow is not imported: the messages and the record format are TensorBoard's
 # (protobuf makes the classes of its messages when it is imported)
 
 import io
+import itertools
 import json
 import os
 import re
@@ -34,6 +35,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab.reporting import grids
+from ganlab.reporting.results import find_files
 
 METRICS = "metrics.jsonl"
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
@@ -160,6 +162,26 @@ class Records:
     def _write(self, step: int, **content: Any) -> None:
         _append(self._events, step, **content)
         self._events.flush()  # so that a TensorBoard that is looking sees it
+
+
+def find_runs(directory: Path) -> list[Path]:
+    """The folders of runs: those with records of their own."""
+    return [path.parent for path in find_files(directory, METRICS)]
+
+
+def arm_of(directory: Path) -> str:
+    """The name of a run's folder less `-seed<k>`."""
+    return re.sub(r"-seed\d+$", "", directory.name)
+
+
+def shared_tail(runs: Iterable[Path]) -> str:
+    """The `-name=value` parts in which the names of all arms of these runs end: settings of the whole sweep."""
+    trials = sorted({arm_of(run) for run in runs})
+    if len(trials) < 2:
+        return ""
+    cut = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # the last part first, without the first
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*cut, strict=False))
+    return "".join(reversed([parts[0] for parts in shared]))
 
 
 def trial_of(directory: Path, seed: int) -> str:

@@ -1,5 +1,6 @@
 """A study on the terminal: the verdict first, a sentence for each arm and metric, then the runs behind it."""
 
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -59,7 +60,7 @@ def print_places(study: Study, report: Path) -> None:
     print(f"everything is in {report}")
     print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
     print("  to compute:  scores.csv, verdict.json")
-    print(f"  curves:      python -m ganlab.dashboard {study.directory}", flush=True)
+    print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(study.directory))}", flush=True)
 
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:

@@ -71,7 +71,19 @@ def find_results(directory: str | Path) -> list[RunResult]:
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
         raise ResultError(f"{directory} {what}; give a folder of runs")
-    return [read_result(path) for path in sorted(directory.rglob(RESULT))]
+    return [read_result(path) for path in find_files(directory, RESULT)]
+
+
+def find_files(directory: Path, name: str) -> list[Path]:
+    """Every file of that name under a folder, in the order of their paths; through links too, each folder once."""
+    found, seen = [], set()
+    for folder, below, files in os.walk(directory, followlinks=True):
+        real = os.path.realpath(folder)
+        below[:] = sorted(below) if real not in seen else []
+        if name in files and real not in seen:
+            found.append(Path(folder, name))
+        seen.add(real)
+    return sorted(found)
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -33,8 +33,10 @@ def answer(study: Study) -> str:
 
 
 def named(endpoint: Endpoint) -> str:
-    """Quality (frechet_distance), or the metric alone where nothing was stated."""
-    return endpoint.metric if endpoint.title == endpoint.metric else f"{endpoint.title} ({endpoint.metric})"
+    """Quality (frechet_distance), spectrum (spectral_distance, exploratory); where nothing was stated, the metric."""
+    status = "" if endpoint.primary else ", exploratory"
+    bare = f"{endpoint.metric}{' (exploratory)' if status else ''}"
+    return bare if endpoint.title == endpoint.metric else f"{endpoint.title} ({endpoint.metric}{status})"
 
 
 def standing(study: Study, endpoint: Endpoint) -> str:

@@ -132,8 +132,9 @@ def test_missing_runs_are_counted_and_named_and_never_the_worst():
         "ours, seed 4: interrupted",
         "ours, seed 5: no result",
         "theirs, seed 6: failed",
+        "ours, seed 6: diverged, without a partner",
     )
-    assert study.diverged == ("ours, seed 6: diverged",)
+    assert study.diverged == ()  # it counts in no pair
     assert study.unmeasured["frechet_distance"] == ("ours, seed 7: no frechet_distance",)
     assert [pair.note for pair in judgement.pairs] == [
         "", "", "", "failed", "interrupted", "no result", "diverged, failed", "not measured",
@@ -227,8 +228,23 @@ def test_a_study_whose_primary_endpoint_nobody_measured_is_open():
     assert study.open == {"quality": "full/random/frechet_distance"}
     said = "The quality endpoint full/random/frechet_distance was not measured: its verdict is open."
     assert answer(study).startswith("Against theirs, arm1 is ")
-    assert answer(study).endswith(f" in spectrum (spectral_distance). {said}")
+    assert answer(study).endswith(f" in spectrum (spectral_distance, exploratory). {said}")
     assert as_json(study)["open"] == study.open
+
+
+def test_only_the_primary_endpoint_is_told_as_more_than_exploratory():
+    table = {"spectral_distance": HIGH, "checkerboard_index_2": LOW}
+    study = judge_arms([arm("ours", LOW, **table), arm("theirs", HIGH, **dict.fromkeys(table, LOW))], PLAN)
+    assert answer(study) == (
+        "Against theirs, ours is better in quality (frechet_distance); ours is worse in spectrum (spectral_distance, "
+        "exploratory); ours is equivalent in checkerboard (checkerboard_index_2, exploratory)."
+    )
+
+
+def test_a_metric_that_is_two_endpoints_is_the_primary_one():
+    plan = Comparing(reference="theirs", spectrum="frechet_distance", checkerboard=None)
+    (endpoint,) = judge_arms([arm("ours", LOW), arm("theirs", HIGH)], plan).stated
+    assert (endpoint.title, endpoint.primary) == ("quality", True)
 
 
 def test_factors_that_are_known_are_compared():

@@ -20,6 +20,7 @@ from reporting_study import ARMS, QUICK, Made
 
 from conftest import ROOT
 from ganlab.choose import ConfigError
+from ganlab.reporting import grids
 from ganlab.reporting.cells import record_sweep
 from ganlab.reporting.judge import judge
 from ganlab.reporting.pages import certainty, curves, plots, samples
@@ -339,6 +340,83 @@ def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):
         samples.last_grids(study)
 
 
+def test_a_damaged_picture_of_a_spectrum_is_named(made):
+    made.arms(["transpose", "upsample"], 1)
+    for path in made.directory.glob("*-seed0"):
+        grids.save_png(path / "pictures" / "spectrum.png", np.zeros((8, 8, 1), np.uint8))
+    study = judge(made.directory)
+    assert len(samples.left_spectra(study, None).grids) == 2
+    whole = (made.directory / "upsample-seed0/pictures/spectrum.png").read_bytes()
+    for left in (b"", whole[:-20], b"no picture"):
+        (made.directory / "upsample-seed0/pictures/spectrum.png").write_bytes(left)
+        with pytest.raises(ConfigError, match=r"upsample-seed0/pictures/spectrum.png is no picture \(.*; delete it"):
+            samples.left_spectra(study, None)
+
+
+def test_a_run_that_failed_says_nothing_about_the_others(made):
+    made.arms(["transpose", "upsample"], 2)
+    made.run("upsample", 2, status="failed", facts=False)
+    made.run("transpose", 2)
+
+    def told(study):
+        ((table,), (protocol, *_)) = certainty.checklist(study), certainty.protocol(study)
+        return {what: here for what, here, _ in table.rows}, dict(protocol.rows)["device"]
+
+    answers, device = told(judge(made.directory))
+    facts = ["arms with parameters, MACs and time", "null and real images under the same protocol",
+             "versions and device", "bits repeat"]  # fmt: skip
+    assert {answers[what] for what in facts} == {"yes"}
+    assert device == "cpu: made up, float32"
+    for path in made.directory.glob("*"):
+        arm, _, seed = path.name.partition("-seed")
+        made.run(arm, int(seed), status="diverged", facts=False)
+    answers, device = told(judge(made.directory))
+    assert {answers[what] for what in facts} == {"no"}
+    assert device == "not recorded"
+
+
+def test_runs_that_went_astray_are_named(made):
+    made.arms(["transpose", "upsample"], 7)
+    assert "with seed" not in str(certainty.limits(judge(made.directory)))
+    for seed, larger in ((1, 5), (3, 20), (4, 500)):
+        path = made.directory / f"upsample-seed{seed}/result.json"
+        result = json.loads(path.read_text())
+        result["metrics"]["frechet_distance"] *= larger
+        path.write_text(json.dumps(result))
+    said = str(certainty.limits(judge(made.directory)))
+    assert "upsample with seed 3 and 4 ended with over 10 times its median in frechet_distance" in said
+    assert said.count("with seed") == 1
+
+
+def test_two_endpoints_with_one_curve_have_it_once(made):
+    names = (*QUICK, "full/pca/frechet_distance")
+    for arm in ("transpose", "upsample"):
+        for seed in range(2):
+            made.run(arm, seed, metrics=names, spectrum="full/pca/frechet_distance")
+    drawn = [each.name for each in write_contents(judge(made.directory)).drawings() if each.name.startswith("curves")]
+    assert len(drawn) == len(set(drawn)) == 4  # of quality and checkerboard, over images and seconds
+
+
+def test_a_cell_that_is_a_link_is_compared_where_it_stands(tmp_path):
+    made = Made(tmp_path / "outputs/mine")
+    made.arms(["transpose", "upsample"], 2)
+    moved = (made.directory / "upsample-seed1").rename(tmp_path / "disk")
+    (made.directory / "upsample-seed1").symlink_to(moved)
+    (made.directory / "upsample-seed0/round").symlink_to(made.directory)  # a ring is walked once
+    study = judge(made.directory)
+    assert (study.gaps, study.pending) == ((), ())
+    assert "resume=outputs/mine/upsample-seed1" in as_markdown(write_contents(study))
+
+
+def test_what_a_run_takes_is_told_by_the_median(made):
+    made.arms(["transpose", "upsample"], 3)
+    path = made.directory / "upsample-seed1/result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 9999.0}))  # something else ran beside
+    table = as_markdown(write_contents(judge(made.directory)))
+    (row,) = [line for line in table.splitlines() if line.startswith("| 2  upsample |")]
+    assert "| 63.2 |" in row
+
+
 def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
     made.arms(["transpose", "upsample"], 1)
     study = judge(made.directory)
@@ -390,7 +468,7 @@ def test_what_was_chosen_after_the_runs_is_said(made):
     assert "The spectrum endpoint spectral_distance_high was not measured: its verdict is open." in said.items
     assert "With 2 pairs no p value can reach 0.05: 6 seeds are the least, 10 are usual." in said.items
     assert answer(study).startswith(
-        "Against upsample, transpose is inconclusive in coverage, quality (frechet_distance)"
+        "Against upsample, transpose is inconclusive in coverage, quality (frechet_distance, exploratory)"
     )
 
 

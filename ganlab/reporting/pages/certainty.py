@@ -1,6 +1,7 @@
 """How sure a study can be, what it was made with, and what it leaves unsaid."""
 
 from pathlib import Path
+from statistics import median
 
 from ganlab.config import flatten
 from ganlab.reporting.arms import as_typed
@@ -11,10 +12,12 @@ from ganlab.reporting.results import RunResult
 from ganlab.reporting.robustness import fewest_pairs
 from ganlab.reporting.words import leading, listed, negligible
 
+FAR_OUT = 10  # times an arm's median: such a run has not learned less well, it has gone astray
+
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, most pressing first."""
-    said = [*_few_pairs(study), *_open(study), *_unfinished(study), *_unplanned(study)]
+    said = [*_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study), *_unplanned(study)]
     said += [
         f"No margin was stated for {endpoint.metric}, so that nothing can be equivalent in it: set comparison.margins."
         for endpoint in leading(study)
@@ -41,6 +44,22 @@ def _few_pairs(study: Study) -> list[str]:
     have = "1 pair" if pairs == 1 else f"{pairs} pairs"
     over = f" over {arms} arms" if arms > 1 else ""
     return [f"With {have} no p value can reach {1 - LEVEL:.2g}{over}: {enough} seeds are the least, 10 are usual."]
+
+
+def _far_out(study: Study) -> list[str]:
+    """Finished runs of an arm that are another thing than its others, by distances, which such runs can make huge."""
+    said = []
+    for endpoint in leading(study):
+        if endpoint.measure.scale != "ratio" or endpoint.measure.larger_is_better:
+            continue
+        for arm in study.arms:
+            values = arm.values(endpoint.metric)
+            far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
+            if far:
+                said.append(f"{arm.label} with seed {listed(far)} ended with over {FAR_OUT} times its median in "
+                            f"{endpoint.metric}: look at what it draws. Means and intervals lean on that, the "
+                            "interquartile mean and P(better) do not.")  # fmt: skip
+    return said
 
 
 def _open(study: Study) -> list[str]:
@@ -88,7 +107,8 @@ def protocol(study: Study) -> tuple[Block, ...]:
     rows = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
     full = tuple((name, as_typed(value)) for name, value in measured.items() if name.startswith("full."))
     rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
-    rows.append(("device", listed(sorted({run.device or "not recorded" for run in runs}))))
+    devices = sorted({run.device or "not recorded" for run in _finished(study)})
+    rows.append(("device", listed(devices or ["not recorded"])))
     versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
     rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
     ends = sorted({run.ended.partition("T")[0] for run in runs if run.ended})
@@ -121,9 +141,9 @@ def _setting(key: str, value: object) -> str:
 
 def checklist(study: Study) -> tuple[Block, ...]:
     """What a report of a comparison should have, and whether this one does."""
-    runs, extra = _runs(study), [run.model_extra or {} for run in _runs(study)]
-    have = bool(study.endpoints)
-    counted = all(run.parameters and run.macs and run.seconds for run in runs if run.status == "finished")
+    runs, have = _finished(study), bool(study.endpoints)
+    counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
+    beside = bool(runs) and all("real_against_real" in (run.model_extra or {}) for run in runs)
     known = [
         ("arms with parameters, MACs and time", counted, "costs"),
         ("raw value of every run", have, "seeds, scores.csv"),
@@ -131,9 +151,9 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("paired plot", have, "seeds"),
         ("interval, permutation p, adjusted p, effect size, verdict", have, "effects"),
         ("correlation between the arms, other statistics of the same pairs", have, "effects"),
-        ("null and real images under the same protocol", all("real_against_real" in each for each in extra), "real"),
+        ("null and real images under the same protocol", beside, "real"),
         ("endpoints and margins stated before the runs", bool(study.stated), "protocol"),
-        ("versions and device", all(run.versions and run.device for run in runs), "protocol"),
+        ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("bits repeat", _repeats(study), "protocol"),
         ("spread of activations at the start", False, "python -m ganlab.inspect"),
         ("measures notice faults in real images", False, "experiments/metrics, not part of a study"),
@@ -144,11 +164,12 @@ def checklist(study: Study) -> tuple[Block, ...]:
 
 def _repeats(study: Study) -> bool:
     deterministic = study.reference.settings.get("training.deterministic", False)
-    return all(deterministic or (run.device or "").startswith("cpu") for run in _runs(study))
+    runs = _finished(study)
+    return bool(runs) and all(deterministic or (run.device or "").startswith("cpu") for run in runs)
 
 
 def _images_seen(study: Study) -> int | None:
-    seen = {run.images_seen for run in _runs(study) if run.status == "finished"}
+    seen = {run.images_seen for run in _finished(study)}
     return seen.pop() if len(seen) == 1 else None
 
 
@@ -156,8 +177,13 @@ def _runs(study: Study) -> list[RunResult]:
     return [run for arm in study.arms for run in arm.runs.values()]
 
 
+def _finished(study: Study) -> list[RunResult]:
+    return [run for run in _runs(study) if run.status == "finished"]
+
+
 def folder(study: Study, run: RunResult) -> Path:
     """A run's folder as seen from where the study's own stands, or the `outputs` around that; no path of a machine."""
     assert run.path
-    around = study.directory.resolve().parent
-    return run.path.parent.resolve().relative_to(around.parent if around.name == "outputs" else around)
+    here = study.directory.resolve()
+    around = here.parent.parent if here.parent.name == "outputs" else here.parent
+    return (here / run.path.parent.relative_to(study.directory)).relative_to(around)  # a link is where it stands

@@ -56,7 +56,10 @@ def cost_of(arm: Arm, cost: str) -> list[float]:
 
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
-    """Means of the arms, with bars of one standard deviation over the seeds; None where no two arms have a cost."""
+    """The arms' mean, with a bar of one standard deviation over the seeds, against median and middle half of the cost.
+
+    None where no two arms have a cost.
+    """
     points, short = [], short_labels(study)
     for place, arm in enumerate(study.arms):
         values, costs = list(arm.values(endpoint.metric).values()), cost_of(arm, cost)
@@ -71,9 +74,10 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         axis = figure.subplots()
         dress(axis, palette)
         for place, label, costs, values in points:
-            x, y, color = float(np.mean(costs)), float(np.mean(values)), colour(palette, place)
-            sds = [float(np.std(each, ddof=1)) if len(each) > 1 else 0.0 for each in (costs, values)]
-            axis.errorbar(x, y, yerr=sds[1], xerr=sds[0], color=color, linewidth=1, zorder=1)
+            low, x, high = np.percentile(costs, (25, 50, 75))
+            y, color = float(np.mean(values)), colour(palette, place)
+            sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            axis.errorbar(x, y, yerr=sd, xerr=[[x - low], [high - x]], color=color, linewidth=1, zorder=1)
             axis.plot(x, y, "o", color=color, markersize=11, zorder=2 + place, label=f"{place + 1}  {label}")
             axis.text(x, y, f"{place + 1}", color=palette["ground"], ha="center", va="center_baseline", fontsize=8.5,
                       fontweight="bold", zorder=2.5 + place)  # fmt: skip
@@ -89,5 +93,6 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         return entitled(figure, endpoint.metric, palette)
 
     direction = "higher" if endpoint.measure.larger_is_better else "lower"
-    message = f"{endpoint.metric} ({direction} is better) against {name}: means of the arms, bars: sd over seeds"
+    spread = "mean and sd over the seeds, against median and middle half"
+    message = f"{endpoint.metric} ({direction} is better) against {name}: {spread}"
     return Drawing(f"cost-{cost}-{slug(endpoint.metric)}", message, draw)

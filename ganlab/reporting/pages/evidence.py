@@ -1,5 +1,7 @@
 """Sections of a report that need more of a run than its metrics; each says what it did not find."""
 
+from statistics import median
+
 from ganlab.reporting.judge import Study
 from ganlab.reporting.pages import costs, curves, samples
 from ganlab.reporting.pages.blocks import Block, Figures, Fold, Grids, Table, Text
@@ -10,13 +12,14 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """How the leading endpoints went, over images and over seconds."""
     histories = curves.read_histories(study)
     real = _mean_by_metric(study, "real_against_real")
-    over_images, over_seconds = [], []
+    over_images, over_seconds, drawn = [], [], set()
     for endpoint in leading(study):
         metric, found = curves.curves_of(study, endpoint, histories)
         without = [arm.label for arm in study.arms if arm.label not in found]
         if without and study.endpoints:
             missing.append(f"Two common steps of {endpoint.metric} in metrics.jsonl: {', '.join(without)}.")
-        if found:
+        if found and metric not in drawn:  # two endpoints may be followed by one quick relative
+            drawn.add(metric)
             for over, drawings in (("images", over_images), ("seconds", over_seconds)):
                 drawings.append(curves.draw_curves(study, endpoint, metric, found, over, real.get(metric)))
     if not over_images:
@@ -46,12 +49,12 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
             f"{place + 1}  {arm.label}",
             *(count(found[0]) if found else "–" for found in counts),
             "–" if written is None else count(written),
-            f"{sum(seconds) / len(seconds):.4g}" if seconds else "–",
-            f"{sum(rates) / len(rates):.4g}" if rates else "–",
+            f"{median(seconds):.4g}" if seconds else "–",
+            f"{median(rates):.4g}" if rates else "–",
         ))  # fmt: skip
     head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
     table = Table(head, tuple(rows))
-    legend = "Of the generator; MACs: multiply-accumulates for an image; seconds and images/s: means over the runs."
+    legend = "Of the generator; MACs: multiply-accumulates for an image; seconds and images/s: medians over the runs."
     return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
 
 

@@ -70,8 +70,12 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
         return None
     found = []
     for place, path in paths.items():
-        with Image.open(path) as opened:
-            found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1))
+        try:
+            with Image.open(path) as opened:
+                opened.verify()
+                found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1))
+        except (ValueError, OSError, SyntaxError) as error:  # SyntaxError: Pillow's of a damaged PNG
+            raise ResultError(f"{path} is no picture ({error}); delete it, or measure the run again") from None
     spectra = Samples(seed, tuple(found))
     return spectra if spectra.size + (beside.size if beside else 0) <= LARGEST else Samples(seed, ())
 
@@ -99,7 +103,7 @@ def _grid(place: int, label: str, path: Path, rows: int) -> Grid:
         height = (len(pixels) - _BORDER) * rows // _ROWS + _BORDER
         pixels = pixels[:height]
         png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SyntaxError) as error:
         raise ResultError(f"{path} is no grid of samples ({error}); delete it, or run it again") from None
     return Grid(place, label, step, png, pixels.shape[1], height, rows)
 
