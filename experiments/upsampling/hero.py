@@ -1,6 +1,6 @@
 """The README's first picture, from a finished study: what both arms draw, their spectra, and the verdict.
 
-python experiments/upsampling/hero.py outputs/upsampling_digits upsample
+python experiments/upsampling/hero.py outputs/upsampling_shapes upsample
 """
 
 import io
@@ -20,6 +20,7 @@ from ganlab.reporting.words import leading
 
 HERE = Path(__file__).parent
 SHOWN = ("--", "-")  # how the reference and the other arm are drawn
+ROWS = 5  # of the eight rows and columns of a grid: large enough to see grain
 
 
 def hero(study: Study, label: str, samples: Samples) -> Drawing:
@@ -33,7 +34,9 @@ def hero(study: Study, label: str, samples: Samples) -> Drawing:
         figure = new_figure(3.9, width=10)
         axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
         for axis, place in zip(axes, places, strict=False):
-            axis.imshow(Image.open(io.BytesIO(grids[place].png)), cmap="gray", interpolation="nearest")
+            drawn = Image.open(io.BytesIO(grids[place].png))
+            corner = drawn.crop((0, 0, drawn.width * ROWS // 8, drawn.width * ROWS // 8))
+            axis.imshow(corner, cmap="gray", interpolation="nearest")
             axis.set_axis_off()
             axis.set_title(study.arms[place].label, fontsize=12, color=palette["text"])
         last = axes[-1]
