@@ -23,7 +23,7 @@ from ganlab.choose import ConfigError
 from ganlab.reporting import grids
 from ganlab.reporting.cells import record_sweep
 from ganlab.reporting.judge import judge
-from ganlab.reporting.pages import certainty, curves, plots, samples
+from ganlab.reporting.pages import certainty, costs, curves, plots, samples
 from ganlab.reporting.pages.blocks import Page, Section, Text
 from ganlab.reporting.pages.contents import write_contents
 from ganlab.reporting.pages.drawing import DARK, LIGHT, THEMES, wrapped
@@ -386,6 +386,11 @@ def test_runs_that_went_astray_are_named(made):
     said = str(certainty.limits(judge(made.directory)))
     assert "upsample with seed 3 and 4 ended with over 10 times its median in frechet_distance" in said
     assert said.count("with seed") == 1
+    study = judge(made.directory)
+    drawing = costs.against_cost(study, study.endpoints[0], "seconds")
+    assert drawing is not None
+    low, high = drawing.draw(THEMES["light"]).axes[0].get_ylim()
+    assert 0 < low < high < 50  # the middle half: without the run that is 500 times as far
 
 
 def test_two_endpoints_with_one_curve_have_it_once(made):

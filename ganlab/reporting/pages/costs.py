@@ -56,7 +56,7 @@ def cost_of(arm: Arm, cost: str) -> list[float]:
 
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
-    """The arms' mean, with a bar of one standard deviation over the seeds, against median and middle half of the cost.
+    """The arms' median and middle half over the seeds against those of the cost: one run gone astray moves neither.
 
     None where no two arms have a cost.
     """
@@ -74,13 +74,15 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         axis = figure.subplots()
         dress(axis, palette)
         for place, label, costs, values in points:
-            low, x, high = np.percentile(costs, (25, 50, 75))
-            y, color = float(np.mean(values)), colour(palette, place)
-            sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-            axis.errorbar(x, y, yerr=sd, xerr=[[x - low], [high - x]], color=color, linewidth=1, zorder=1)
+            (left, x, right), (low, y, high) = (np.percentile(of, (25, 50, 75)) for of in (costs, values))
+            color = colour(palette, place)
+            axis.hlines(y, left, right, color=color, linewidth=1, zorder=1)
+            axis.vlines(x, low, high, color=color, linewidth=1, zorder=1)
             axis.plot(x, y, "o", color=color, markersize=11, zorder=2 + place, label=f"{place + 1}  {label}")
             axis.text(x, y, f"{place + 1}", color=palette["ground"], ha="center", va="center_baseline", fontsize=8.5,
                       fontweight="bold", zorder=2.5 + place)  # fmt: skip
+        if endpoint.measure.scale == "ratio":
+            axis.set_yscale("log")
         axis.margins(0.12)
         axis.locator_params(axis="x", nbins=5)
         even_ticks([axis])
@@ -93,6 +95,5 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         return entitled(figure, endpoint.metric, palette)
 
     direction = "higher" if endpoint.measure.larger_is_better else "lower"
-    spread = "mean and sd over the seeds, against median and middle half"
-    message = f"{endpoint.metric} ({direction} is better) against {name}: {spread}"
+    message = f"{endpoint.metric} ({direction} is better) against {name}: medians, bars: middle half of the seeds"
     return Drawing(f"cost-{cost}-{slug(endpoint.metric)}", message, draw)

@@ -163,7 +163,7 @@ def even_ticks(axes: Sequence[Any]) -> None:
             if high / low < 30:
                 axis.yaxis.set_major_locator(MaxNLocator(4))
                 axis.yaxis.set_minor_locator(NullLocator())
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            axis.yaxis.set_major_formatter(FuncFormatter(thousands))
             axis.yaxis.set_minor_formatter(NullFormatter())
         else:
             axis.locator_params(axis="y", nbins=5)
