@@ -164,7 +164,7 @@ def test_a_metric_is_compared_alike_under_every_protocol_features_and_stride(stu
     _, out, _ = compare()
     assert "full/classifier/coverage: larger is better; exploratory\n  upsample is better than transpose (explor" in out
     worse = "upsample is worse than transpose (exploratory): +0.4 in size (transpose +0.1, upsample -0.5)"
-    assert f"full/checkerboard_index_4: smaller is better; exploratory\n  {worse}" in out
+    assert f"full/checkerboard_index_4: closer to 0 is better; exploratory\n  {worse}" in out
     assert "not compared, since neither direction is better: full/decay_slope" in out
 
 

@@ -42,7 +42,7 @@ from ganlab.reporting.records import (
     trial_of,
 )
 from ganlab.reporting.results import LOCK, RESULT, ResultError, RunResult, find_files
-from ganlab.reporting.words import answer
+from ganlab.reporting.words import answer, side
 
 COMPARISON = "comparison"
 BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
@@ -157,19 +157,13 @@ def _curves(arm: Arm, drawn: Mapping[str, Endpoint], bands: Mapping[str, Band]) 
     for metric, end in drawn.items():
         for place, (what, word) in enumerate(BAND.items()):
             for step, values in bands[metric].items():
-                yield step, scalar_pb(f"{metric}/{what}", values[place], f"{word} of {seeds} seeds; {_side(end)}")
-
-
-def _side(end: Endpoint) -> str:
-    if end.measure.scale == "size":
-        return "closer to 0 is better"
-    return "larger is better" if end.measure.larger_is_better else "smaller is better"
+                yield step, scalar_pb(f"{metric}/{what}", values[place], f"{word} of {seeds} seeds; {side(end)}")
 
 
 def _title(end: Endpoint, metric: str) -> str:
     name = metric if end.title == end.metric else f"{end.title}: {metric}"
     name += "" if metric == end.metric else f", while {end.metric} is of the end only"
-    return f"{name} ({_side(end)})"
+    return f"{name} ({side(end)})"
 
 
 def _layout(drawn: Mapping[str, Endpoint]) -> Summary:

@@ -49,7 +49,7 @@ def tell(judgement: Judgement) -> str:
         over = f" over {arms} arms" if arms > 1 else ""
         numbers += f" where p <= {1 - LEVEL:.2g}{over} takes {enough}"
 
-    notes = []
+    notes = _undecided(judgement) if judgement.deciding >= enough else []
     if judgement.p_adjusted is not None:
         how = "" if endpoint.primary else f" ({judgement.adjustment})"
         notes.append(f"adjusted for {judgement.arms} arms {as_p(judgement.p_adjusted)}{how}")
@@ -58,6 +58,18 @@ def tell(judgement: Judgement) -> str:
     if missing:
         notes.append(f"{missing} of {len(judgement.pairs)} seeds left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
+
+
+def _undecided(judgement: Judgement) -> list[str]:
+    """Why a verdict is inconclusive though its interval or its p value alone would have decided."""
+    c, by_adjusted = judgement.comparison, judgement.endpoint.primary and judgement.p_adjusted is not None
+    if judgement.verdict != "inconclusive" or judgement.by_ranks:
+        return []
+    p = judgement.p_adjusted if by_adjusted else c.p_value
+    assert p is not None
+    if c.low <= 0 <= c.high:
+        return ["undecided since the interval holds 0"] if p <= 1 - LEVEL else []
+    return [f"undecided since {'the adjusted p' if by_adjusted else 'p'} is above {1 - LEVEL:.2g}"]
 
 
 def _signed_means(judgement: Judgement) -> str:

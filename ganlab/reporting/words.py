@@ -65,9 +65,15 @@ def listed(names: list[str], last: str = " and ") -> str:
 
 def heading(endpoint: Endpoint) -> str:
     """An endpoint in a line: `quality, frechet_distance: smaller is better; primary`."""
-    direction = "larger" if endpoint.measure.larger_is_better else "smaller"
     title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
-    return f"{title}{endpoint.metric}: {direction} is better; {'primary' if endpoint.primary else 'exploratory'}"
+    return f"{title}{endpoint.metric}: {side(endpoint)}; {'primary' if endpoint.primary else 'exploratory'}"
+
+
+def side(endpoint: Endpoint) -> str:
+    """Which values are the better ones."""
+    if endpoint.measure.scale == "size":
+        return "closer to 0 is better"
+    return "larger is better" if endpoint.measure.larger_is_better else "smaller is better"
 
 
 def negligible(endpoint: Endpoint) -> str:

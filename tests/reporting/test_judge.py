@@ -205,6 +205,23 @@ def test_a_difference_that_does_not_survive_holm_is_inconclusive():
     assert found.robust.seeds_for_power == 7  # of alpha / 2
 
 
+def test_an_open_verdict_says_what_kept_it_open():
+    ratios = [1.05, 1.2, 1.1, 1.02, 1.3, 0.97, 1.15, 1.08]  # p = 4/256, but not after Holm over four arms
+    ours = [low * ratio for low, ratio in zip(LOW, ratios, strict=True)]
+    arms = [arm("theirs", LOW), arm("arm1", ours), *(arm(f"arm{place}", LOW) for place in (2, 3, 4))]
+    first, second = judge_arms(arms, PLAN).judgements["frechet_distance"][:2]
+    assert (first.comparison.verdict, first.verdict) == ("worse", "inconclusive")
+    assert first.comparison.p_value <= 0.05 < first.p_adjusted
+    assert "8 pairs; undecided since the adjusted p is above 0.05; adjusted for 4 arms" in first.sentence
+    assert "undecided" not in second.sentence  # neither interval nor p would have decided
+    skewed = [1.0, 1.01, 1.0, 1.02, 1.01, 3.0, 1.02, 1.01]  # one way, one of them far: p is small, the interval wide
+    ours = [low * ratio for low, ratio in zip(LOW, skewed, strict=True)]
+    found = only(judge_arms([arm("ours", ours), arm("theirs", LOW)], PLAN))
+    assert found.comparison.low < 0 < found.comparison.high
+    assert found.comparison.p_value <= 0.05
+    assert "undecided since the interval holds 0." in found.sentence
+
+
 def test_a_ratio_of_nothing_names_the_file():
     with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, of which there is no ratio"):
         judge_arms([arm("ours", [1.0, 0.0]), arm("theirs", [1.0, 1.0])], PLAN)

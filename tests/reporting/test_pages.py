@@ -20,10 +20,11 @@ from reporting_study import ARMS, QUICK, Made
 
 from conftest import ROOT
 from ganlab.choose import ConfigError
+from ganlab.config.comparison import MEASURES
 from ganlab.reporting import grids
 from ganlab.reporting.cells import record_sweep
 from ganlab.reporting.judge import judge
-from ganlab.reporting.pages import certainty, costs, curves, plots, samples
+from ganlab.reporting.pages import certainty, costs, curves, plots, samples, terms
 from ganlab.reporting.pages.blocks import Page, Section, Text
 from ganlab.reporting.pages.contents import write_contents
 from ganlab.reporting.pages.drawing import DARK, LIGHT, THEMES, wrapped
@@ -391,6 +392,101 @@ def test_runs_that_went_astray_are_named(made):
     assert drawing is not None
     low, high = drawing.draw(THEMES["light"]).axes[0].get_ylim()
     assert 0 < low < high < 50  # the middle half: without the run that is 500 times as far
+
+
+def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
+    made.arms(["transpose", "upsample"], 3)
+    path = made.directory / "upsample-seed1/metrics.jsonl"
+    far = [json.loads(line) for line in path.read_text().splitlines()]
+    far = [line | {"metric/frechet_distance": 900.0} if "metric/frechet_distance" in line else line for line in far]
+
+    def drawn():
+        study = judge(made.directory)
+        endpoint = leading(study)[0]
+        metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
+        drawing = curves.draw_curves(study, endpoint, metric, found, "images", 0.36)
+        return drawing.message, drawing.draw(THEMES["light"]).axes[0].get_ylim()[1], found
+
+    message, top, found = drawn()
+    assert "cut off" not in message
+    assert "real images, 0.36" in message
+    assert top > max(curve.values.max() for curve in found.values())
+    path.write_text("".join(json.dumps(line) + "\n" for line in far))
+    message, top, found = drawn()
+    assert top == pytest.approx(10 * found["transpose"].values.max())
+    assert f"runs above {top:.2g} are cut off" in message
+
+
+def test_spectra_that_are_far_off_do_not_flatten_the_others(made):
+    made.arms(["transpose", "upsample"], 3)
+    study = judge(made.directory)
+    drawing = samples.spectra(study)
+    assert drawing is not None
+    assert "cut off" not in drawing.message
+    path = made.directory / "upsample-seed1/result.json"
+    result = json.loads(path.read_text())
+    result["profiles"]["generated"][2] *= 1e-9
+    path.write_text(json.dumps(result))
+    drawing = samples.spectra(judge(made.directory))
+    assert drawing is not None
+    assert "more than 1000 times too weak or too strong is cut off" in drawing.message
+    low, high = drawing.draw(THEMES["light"]).axes[0].get_ylim()
+    assert low == -3
+    assert high < 3
+
+
+def test_discs_that_cover_each_other_have_their_numbers_in_a_row(made):
+    made.arms(["transpose", "upsample", "fir", "carafe"], 1)
+    for arm, place in (("transpose", 1.0), ("upsample", 1.01), ("fir", 3.0), ("carafe", 1.0)):
+        path = made.directory / f"{arm}-seed0/result.json"
+        result = json.loads(path.read_text()) | {"seconds": 10 * place}
+        result["metrics"]["frechet_distance"] = place
+        path.write_text(json.dumps(result))
+    study = judge(made.directory)
+    drawing = costs.against_cost(study, study.endpoints[0], "seconds")
+    assert drawing is not None
+    figure = drawing.draw(THEMES["light"])
+    written = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
+    names = [arm.label for arm in study.arms]
+    alone = str(names.index("fir") + 1)
+    together = ", ".join(str(number) for number in range(1, 5) if str(number) != alone)
+    assert set(written) == {together, alone}
+    assert written[alone] == pytest.approx((30.0, 3.0))
+    figure.draw_without_rendering()
+    (x, y), axis = written[together], figure.axes[0]
+    there = axis.transAxes.inverted().transform(axis.transData.transform((10.0, 1.01)))
+    assert abs(x - there[0]) < 0.05
+    assert 0 < y - there[1] < 0.1  # just above, where the discs are
+
+
+def test_every_measure_has_a_meaning_and_a_report_tells_those_that_it_has(made):
+    assert set(terms.METRICS) == set(MEASURES)
+    names = (*QUICK, "full/factors/kolmogorov_size", "full/random/coverage")
+    for arm in ("transpose", "upsample"):
+        made.run(arm, 0, metrics=names)
+    (fold,) = terms.explain(judge(made.directory))
+    (table,) = fold.blocks
+    told = [row[0] for row in table.rows]
+    assert {"frechet_distance", "checkerboard_index", "kolmogorov", "full/random/", "pair", "p"} <= set(told)
+    assert not {"precision", "fid", "full/classifier/"} & set(told)
+    assert len(told) == len(set(told))
+
+
+def test_the_protocol_that_decides_is_the_one_that_is_open(made):
+    for arm in ("transpose", "upsample"):
+        for seed in range(2):
+            folder = made.run(arm, seed, metrics=(*QUICK, "full/pca/coverage"), quality="full/pca/coverage")
+            path = folder / "result.json"
+            result = json.loads(path.read_text())
+            result["protocol"] |= {"full": {"n_fake": 10_000}}
+            path.write_text(json.dumps(result))
+    table, fold, *_ = certainty.protocol(judge(made.directory))
+    assert ("full.n_fake", "10000") in table.rows
+    assert fold.summary == "How the quick measures were taken"
+    assert ("n_fake", "359") in fold.blocks[0].rows
+    table, fold, *_ = certainty.protocol(judge(made.directory, metric="coverage"))
+    assert ("n_fake", "359") in table.rows
+    assert fold.summary == "How it was measured at the end"
 
 
 def test_two_endpoints_with_one_curve_have_it_once(made):

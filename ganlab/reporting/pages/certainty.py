@@ -104,8 +104,10 @@ def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
     runs = _runs(study)
     measured = flatten(study.protocol)
-    rows = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
-    full = tuple((name, as_typed(value)) for name, value in measured.items() if name.startswith("full."))
+    quick = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
+    full = [(name, as_typed(value)) for name, value in measured.items() if name.startswith("full.")]
+    at_the_end = any(endpoint.metric.startswith("full/") for endpoint in leading(study)[:1])  # it decides there
+    rows, others = (full, quick) if at_the_end else (quick, full)
     rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
     devices = sorted({run.device or "not recorded" for run in _finished(study)})
     rows.append(("device", listed(devices or ["not recorded"])))
@@ -114,8 +116,9 @@ def protocol(study: Study) -> tuple[Block, ...]:
     ends = sorted({run.ended.partition("T")[0] for run in runs if run.ended})
     rows.append(("runs ended", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not recorded"))
     table = Table(("what", "how"), tuple(rows), words=True)
-    thorough = [Fold("How it was measured at the end", (Table(table.head, full, words=True),))] if full else []
-    return table, *thorough, *_settings(study)
+    title = "How the quick measures were taken" if at_the_end else "How it was measured at the end"
+    folded = [Fold(title, (Table(table.head, tuple(others), words=True),))] if others else []
+    return table, *folded, *_settings(study)
 
 
 def _settings(study: Study) -> list[Block]:

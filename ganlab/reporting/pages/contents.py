@@ -21,8 +21,9 @@ from ganlab.reporting.pages.blocks import (
 )
 from ganlab.reporting.pages.checks import failures, robust_columns
 from ganlab.reporting.pages.samples import last_grids
+from ganlab.reporting.pages.terms import explain
 from ganlab.reporting.results import Status
-from ganlab.reporting.study import Summary
+from ganlab.reporting.study import LEVEL, Summary
 from ganlab.reporting.words import (
     answer,
     directed,
@@ -31,6 +32,12 @@ from ganlab.reporting.words import (
     negligible,
     number,
     shown_effect,
+)
+
+_RULE = (
+    f"Better or worse: the {100 * LEVEL:g} % interval leaves 0 out and p, in the primary endpoint adjusted over the "
+    f"arms, is at most {1 - LEVEL:.2g}; where runs diverged, ranks decide. Equivalent: the {100 * (2 * LEVEL - 1):g} % "
+    "interval lies within the margin. Inconclusive: neither, which is no proof of equality."
 )
 
 
@@ -51,6 +58,7 @@ def write_contents(study: Study) -> Page:
         Section("runs", "Runs", _runs(study)),
         Section("certainty", "What would make it more certain", certainty.limits(study)),
         Section("protocol", "Protocol, hardware, versions", certainty.protocol(study)),
+        Section("terms", "Terms", explain(study)),
         Section("checklist", "Checklist", certainty.checklist(study)),
         Section("commands", "Each run again", _commands(study)),
     ]
@@ -70,9 +78,10 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         margin = negligible(endpoint)
         note = f"differences within {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
-            note = f"compared by absolute value; {note}"
+            note = f"compared by distance from 0; {note}"
         sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
         found.append(Claims(heading(endpoint), note, sentences))
+    found.append(Text(_RULE))
     if study.diverged:
         found.append(Text(f"Counted as the worst: {'; '.join(study.diverged)}."))
     if study.gaps:

@@ -1,6 +1,7 @@
 """Quality against what it costs: training time, parameters and multiplications, a point for each arm."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ def _of_generator(counts: int | dict[str, int] | None) -> float | None:
     return counts.get("generator") if isinstance(counts, dict) else counts
 
 
+_DISC = (0.05, 0.08)  # width and height of a disc, as shares of the axes
+
 COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
     "seconds": ("seconds of training", seconds),
     "parameters": ("parameters of the generator", parameters),
@@ -73,17 +76,18 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         figure = new_figure(2.5 + 0.175 * len(points))
         axis = figure.subplots()
         dress(axis, palette)
+        middles: list[tuple[float, float]] = []
         for place, label, costs, values in points:
             (left, x, right), (low, y, high) = (np.percentile(of, (25, 50, 75)) for of in (costs, values))
             color = colour(palette, place)
             axis.hlines(y, left, right, color=color, linewidth=1, zorder=1)
             axis.vlines(x, low, high, color=color, linewidth=1, zorder=1)
-            axis.plot(x, y, "o", color=color, markersize=11, zorder=2 + place, label=f"{place + 1}  {label}")
-            axis.text(x, y, f"{place + 1}", color=palette["ground"], ha="center", va="center_baseline", fontsize=8.5,
-                      fontweight="bold", zorder=2.5 + place)  # fmt: skip
+            axis.plot(x, y, "o", color=color, markersize=11, zorder=2, label=f"{place + 1}  {label}")
+            middles.append((x, y))
         if endpoint.measure.scale == "ratio":
             axis.set_yscale("log")
-        axis.margins(0.12)
+        axis.margins(0.15)
+        _write_numbers(axis, middles, [place + 1 for place, *_ in points], palette)
         axis.locator_params(axis="x", nbins=5)
         even_ticks([axis])
         axis.xaxis.set_major_formatter(thousands)
@@ -97,3 +101,22 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
     direction = "higher" if endpoint.measure.larger_is_better else "lower"
     message = f"{endpoint.metric} ({direction} is better) against {name}: medians, bars: middle half of the seeds"
     return Drawing(f"cost-{cost}-{slug(endpoint.metric)}", message, draw)
+
+
+def _write_numbers(axis: Any, middles: list[tuple[float, float]], numbers: list[int], palette: Palette) -> None:
+    """Each arm's number in its disc; of discs that cover each other all numbers in a row above them."""
+    axis.autoscale_view()  # otherwise the limits wait for the drawing
+    places = axis.transAxes.inverted().transform(axis.transData.transform(middles))
+    groups: list[list[int]] = []
+    for place, here in enumerate(places):
+        near = [group for group in groups if any((abs(here - places[other]) < _DISC).all() for other in group)]
+        groups = [group for group in groups if group not in near] + [[place, *chain(*near)]]
+    for group in groups:
+        if len(group) == 1:
+            axis.text(*middles[group[0]], f"{numbers[group[0]]}", color=palette["ground"], ha="center",
+                      va="center_baseline", fontsize=8.5, fontweight="bold", zorder=3)  # fmt: skip
+        else:
+            x, y = places[group].mean(axis=0)[0], places[group].max(axis=0)[1]
+            row = ", ".join(str(numbers[each]) for each in sorted(group))
+            axis.text(x, y + 0.6 * _DISC[1], row, color=palette["text"], ha="center", va="bottom", fontsize=8.5,
+                      fontweight="bold", zorder=3, transform=axis.transAxes)  # fmt: skip

@@ -21,7 +21,7 @@ from ganlab.reporting.pages.drawing import (
     thousands,
 )
 from ganlab.reporting.results import ResultError, RunResult
-from ganlab.reporting.words import short_labels
+from ganlab.reporting.words import number, short_labels
 
 _RECORDS = "metrics.jsonl"
 
@@ -112,6 +112,7 @@ def draw_curves(
     arms = [(place, arm.label) for place, arm in enumerate(study.arms) if arm is not study.reference]
     panels = [(place, label) for place, label in arms if label in curves]
     panels = panels or [(study.arms.index(study.reference), study.reference.label)]
+    top = _ceiling(list(curves.values())) if endpoint.measure.scale == "ratio" else None
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for _, label in panels]
@@ -128,6 +129,8 @@ def draw_curves(
                 axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
             axis.locator_params(axis="x", nbins=4)
             axis.xaxis.set_major_formatter(thousands)
+        if top is not None:
+            axes[0].set_ylim(top=top)  # of all panels, which share it
         even_ticks(axes)
         unit = "real images seen" if over == "images" else "seconds of training, median over the seeds"
         figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
@@ -137,8 +140,21 @@ def draw_curves(
     runs = "1 run" if seeds == 1 else f"median of {seeds} seeds, band from the lowest to the highest"
     message = f"{metric} over {over}: {runs}; dashed: {short[study.reference.label]}"
     if real is not None:
-        message += "; dotted: real images"
+        message += f"; dotted: real images, {number(real, 3)}"
+    if top is not None:
+        message += f"; runs above {number(top, 2)} are cut off"
+    if metric != endpoint.metric:
+        message += f". Not what decides: {endpoint.metric} is taken at the end only"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
+
+
+def _ceiling(curves: list[Curve]) -> float | None:
+    """Where to cut the axis if runs gone astray would flatten all others: ten times the arm that stays lowest.
+
+    None where no run goes beyond, or where that is not above 0.
+    """
+    top = 10 * min(float(curve.values.max()) for curve in curves)
+    return top if 0 < top < max(curve.values.max() for curve in curves) else None
 
 
 def _band(axis: Any, curve: Curve, over: str, color: Any, style: str, shape: str | None) -> None:

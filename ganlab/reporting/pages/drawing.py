@@ -22,12 +22,12 @@ Palette = Mapping[str, Any]
 LIGHT = {
     "ground": "#ffffff", "text": "#1b1f24", "muted": "#5b636d", "faint": "#d5d9de", "band": "#e3e9f0",
     "arm-1": "#0072b2", "arm-2": "#d55e00", "arm-3": "#00805e", "arm-4": "#a8457f", "arm-5": "#8a6400",
-    "arm-6": "#4a5fc1", "arm-7": "#5d6d7a", "arm-8": "#b03030",
+    "arm-6": "#4a5fc1", "arm-7": "#b03030", "arm-8": "#4d7000",
 }  # fmt: skip
 DARK = {
     "ground": "#14181d", "text": "#e8ebee", "muted": "#a3abb5", "faint": "#3a424c", "band": "#27313d",
     "arm-1": "#56b4e9", "arm-2": "#ff9a4d", "arm-3": "#3fc79a", "arm-4": "#e39ac4", "arm-5": "#e6b53c",
-    "arm-6": "#9aa8ff", "arm-7": "#b4c0cb", "arm-8": "#ff8f8f",
+    "arm-6": "#9aa8ff", "arm-7": "#ff8f8f", "arm-8": "#b5cc5a",
 }  # fmt: skip
 THEMES = {"light": LIGHT, "dark": DARK}
 _PLACEHOLDERS = {role: f"#01ab{place:02x}" for place, role in enumerate(LIGHT)}
@@ -155,13 +155,13 @@ def thousands(value: float, _: int = 0) -> str:
 
 def even_ticks(axes: Sequence[Any]) -> None:
     """A few plain numbers on axes that may be logarithmic and span less than a decade."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     for axis in axes:
         if axis.get_yscale() == "log":
             low, high = axis.get_ylim()
-            if high / low < 30:
-                axis.yaxis.set_major_locator(MaxNLocator(4))
+            if high / low < 100:
+                axis.yaxis.set_major_locator(MaxNLocator(4) if high / low < 5 else LogLocator(subs=(1, 2, 5)))
                 axis.yaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_major_formatter(FuncFormatter(thousands))
             axis.yaxis.set_minor_formatter(NullFormatter())

@@ -15,6 +15,7 @@ from ganlab.reporting.results import ResultError
 from ganlab.reporting.words import short_labels
 
 LARGEST = 1_500_000  # bytes of all pictures of a page together; base64 adds a third
+_DECADES = 3  # of power; beyond them a spectrum is cut off
 _ROWS, _BORDER = 8, 6  # of the grids that a run leaves
 
 
@@ -119,6 +120,8 @@ def spectra(study: Study) -> Drawing | None:
     short = short_labels(study)
     panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in found]
 
+    cut = max(np.abs(each).max() for each in found.values()) > _DECADES
+
     def draw(palette: Palette) -> Any:
         names = [short[label] for _, label in panels]
         figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
@@ -132,11 +135,16 @@ def spectra(study: Study) -> Drawing | None:
             axis.plot(cycles, np.median(values, axis=0), color=colour(palette, place), linewidth=1.5,
                       marker=marker(place), markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
             axis.locator_params(axis="y", nbins=5)
+        if cut:
+            bottom, top = axes[0].get_ylim()
+            axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
         figure.supxlabel("cycles a pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
         figure.supylabel("log10 power, generated over real", fontsize=8.5, color=palette["text"])
         return entitled(figure, "spectrum", palette)
 
     message = "Spectrum of generated images over that of real ones (dotted: equal): median of the seeds, band: all"
+    if cut:
+        message += f"; what is more than {10**_DECADES} times too weak or too strong is cut off"
     return Drawing("spectrum-ratio", message, draw)
 
 
