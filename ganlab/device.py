@@ -84,6 +84,18 @@ def _silence() -> Iterator[None]:
             os.close(saved)
 
 
+@contextlib.contextmanager
+def _absent(*packages: str) -> Iterator[None]:
+    """While inside, packages that are not loaded yet cannot be imported, as if they were not installed."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules |= dict.fromkeys(hidden)  # None: Python's own sign for that
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = False, replicas: int = 1) -> Device:
     """Import TensorFlow and prepare the process; precision and threads are global to it.
 
@@ -97,8 +109,9 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     _keep_freed_memory()
     with _silence():
-        import keras
-        import tensorflow as tf
+        with _absent("sklearn", "matplotlib"):  # Keras would import both, to work with them: a third of its time
+            import keras
+            import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
         if threads:

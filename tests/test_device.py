@@ -1,7 +1,11 @@
 """What a device is asked for: precisions by what it has, parts of a CPU, workers by TensorFlow's own variable."""
 
+import subprocess
+import sys
+
 import pytest
 
+from conftest import ROOT
 from ganlab import device
 from ganlab.choose import ConfigError
 
@@ -64,3 +68,20 @@ def test_an_emulated_bfloat16_is_known_and_compiled_with_xla(monkeypatch):
     assert [each.emulates for each in (emulated, native, single)] == [True, False, False]
     assert [each.xla("auto") for each in (emulated, native, single)] == [True, False, False]
     assert all(each.xla("xla") and not each.xla("graph") for each in (emulated, native, single))
+
+
+def test_a_start_waits_for_no_package_that_a_run_does_not_use():
+    """They take two seconds together; Keras imports scikit-learn and matplotlib wherever they are installed."""
+    program = """
+import sys
+from ganlab.device import start
+start("float32")
+import ganlab.run.measuring
+from ganlab.config import Digits
+from ganlab.data.sources import digits
+digits(Digits(name="digits", size=8, channels=1, held_out=0.2))
+print(sorted({"sklearn", "matplotlib", "scipy.stats"} & set(sys.modules)))
+import matplotlib.pyplot, sklearn.datasets
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,9 +1,11 @@
 """Crops of photographs: natural spectra without a download."""
 
 import numpy as np
+from PIL import Image
 
 from ganlab.choose import ConfigError
 from ganlab.config import Photos, pair
+from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
 
 _FILES = ("china.jpg", "flower.jpg")
@@ -20,11 +22,9 @@ def photos(settings: Photos) -> Split:
     are drawn from the same distribution, which crops of regions kept apart are not, and may overlap without being
     equal. Raises ConfigError where there are fewer different crops than are asked for.
     """
-    from sklearn.datasets import load_sample_image
-
     size, windows = pair(settings.size), []
     for name in _FILES:
-        picture = load_sample_image(name)
+        picture = np.asarray(Image.open(bundled(f"images/{name}")))
         height, width = (side // settings.reduction for side in picture.shape[:2])
         whole = picture[: height * settings.reduction, : width * settings.reduction]
         reduced = fit(whole[None], (height, width), settings.channels)[0]

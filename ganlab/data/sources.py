@@ -8,6 +8,7 @@ import numpy as np
 
 from ganlab.choose import ConfigError
 from ganlab.config import Digits, Mnist, Pair, pair
+from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
 from ganlab.data.photos import photos
 from ganlab.data.shapes import shapes
@@ -19,9 +20,8 @@ def digits(settings: Digits) -> Split:
     The file is ordered by writer, so its halves differ: the held-out share is drawn at random within each class, by a
     generator whose seed is part of the code (the split is the same for every run).
     """
-    from sklearn.datasets import load_digits
-
-    values, labels = load_digits(return_X_y=True)
+    table = np.loadtxt(bundled("data/digits.csv.gz"), np.int64, delimiter=",")
+    values, labels = table[:, :-1], table[:, -1]
     pixels = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     random = np.random.default_rng(0)
     held = np.zeros(len(pixels), bool)

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+
+from ganlab.evaluation.chance import binomial
 
 Array = NDArray[np.float64]
 
@@ -163,7 +164,7 @@ def factor_nulls(table: Sequence[Factor], count: int, bins: int = 8, grid_bins: 
     for cell_count in cells:
         prior = 1 / (len(cells) * cell_count)
         share = hits / count
-        divergence += cell_count * float(binom.pmf(hits, count, prior) @ (share * np.log(share / prior)))
+        divergence += cell_count * float(binomial(hits, count, prior) @ (share * np.log(share / prior)))
     return nulls | {"grid_coverage": 1.0, "grid_divergence": divergence}
 
 
@@ -238,4 +239,4 @@ def _expected_hits(cells: list[int], count: int) -> float:
 def _deviation(count: int, share: float) -> float:
     """The mean of |k/n - p| for k of a binomial distribution: de Moivre's formula."""
     above = int(np.floor(count * share)) + 1
-    return float(2 * above * (1 - share) * binom.pmf(above, count, share) / count)
+    return float(2 * above * (1 - share) * binomial(above, count, share) / count)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.datasets
+from PIL import Image
 
 from ganlab.choose import ConfigError
 from ganlab.config import Photos
@@ -17,13 +18,30 @@ def crops(**more):
 
 
 @pytest.fixture
-def photograph(monkeypatch):
+def photograph(monkeypatch, tmp_path):
     """A function that puts an array [H,W,3] in the place of both photographs."""
 
     def place(pixels):
-        monkeypatch.setattr(sklearn.datasets, "load_sample_image", lambda name: pixels)
+        Image.fromarray(pixels).save(tmp_path / "photograph.png")
+        monkeypatch.setattr("ganlab.data.photos.bundled", lambda _: tmp_path / "photograph.png")
 
     return place
+
+
+def test_the_photographs_are_those_that_scikit_learn_gives():
+    names = ("china.jpg", "flower.jpg")
+    views = [
+        np.lib.stride_tricks.sliding_window_view(sklearn.datasets.load_sample_image(name), (128, 128), axis=(0, 1))
+        for name in names
+    ]
+    held = crops(size=128, reduction=1).held_out
+    assert {*held.labels} == {0, 1}
+    for image, label in zip(held.pixels[:20], held.labels, strict=False):
+        there = (views[label][..., 0, 0] == image[0, 0]).all(axis=-1)
+        assert any(
+            np.array_equal(np.moveaxis(views[label][place], 0, -1), image)
+            for place in zip(*np.nonzero(there), strict=True)
+        )
 
 
 def test_every_crop_is_a_different_one_and_lies_in_the_photograph(photograph):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from ganlab.choose import ConfigError
 from ganlab.config import Digits, Mnist
@@ -30,6 +31,15 @@ def test_digits_are_split_by_class_and_at_random():
     assert gap < 15
     again = digits(digits_settings())
     np.testing.assert_array_equal(again.held_out.pixels, held.pixels)
+
+
+def test_the_digits_are_those_that_scikit_learn_gives():
+    values, labels = load_digits(return_X_y=True)
+    split = digits(digits_settings())
+    whole = {tuple(np.rint(row * 255 / 16).astype(int)): digit for row, digit in zip(values, labels, strict=True)}
+    for part in (split.train, split.held_out):
+        for image, digit in zip(part.pixels, part.labels, strict=True):
+            assert whole[tuple(image.ravel())] == digit
 
 
 def test_images_come_at_the_size_and_channels_asked_for():

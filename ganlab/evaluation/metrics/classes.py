@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr
-from scipy.stats import binom
 
 from ganlab.evaluation.arguments import Array, count, features
+from ganlab.evaluation.chance import binomial
 
 _ROUNDING = 1e-4  # by which probabilities from float16 and float32 miss their sum
 
@@ -64,7 +64,7 @@ def modes_null(shares: ArrayLike, n_fake: int) -> Modes:
     shares, n_fake = _shares(shares), count("n_fake", n_fake, least=1)
     values, how_often = np.unique(shares, return_counts=True)
     counts = np.arange(n_fake + 1)
-    divergence = [np.sum(binom.pmf(counts, n_fake, p) * rel_entr(counts / n_fake, p)) for p in values]
+    divergence = [np.sum(binomial(counts, n_fake, p) * rel_entr(counts / n_fake, p)) for p in values]
     return Modes(float(np.sum(1 - (1 - shares) ** n_fake)), float(how_often @ divergence))
 
 
