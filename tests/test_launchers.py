@@ -39,19 +39,19 @@ def test_a_sweep_on_it_makes_every_cell_once_in_one_folder(launcher, command, tm
     bad = ("optimizer.d_learning_rate=1e30,1e-3", "penalty=none", "generator.output=linear")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    line = ("train", "-m", *TINY, *launcher, *bad, "seed=0,1", "hydra.sweep.dir=here")
+    line = ("train", "-m", *TINY, *launcher, *bad, "hydra.sweep.dir=here")
     done = command(*line, cwd=elsewhere, env=environment, timeout=600)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "2 of 4 runs finished in here" in done.stdout
-    assert "4 of 4 runs ended, 0 running" in done.stdout
+    assert "1 of 2 runs finished in here" in done.stdout
+    assert "2 of 2 runs ended, 0 running" in done.stdout
     made = {path: path.stat().st_mtime_ns for path in elsewhere.glob("here/*/result.json")}
-    assert len(made) == 4
-    assert [json.loads(path.read_text())["status"] for path in made].count("diverged") == 2
+    assert len(made) == 2
+    assert [json.loads(path.read_text())["status"] for path in made].count("diverged") == 1
     again = command(*line, cwd=elsewhere, env=environment, timeout=600)
     assert again.returncode == 1
-    assert "4 of 4 had ended before" in again.stdout
+    assert "2 of 2 had ended before" in again.stdout
     assert made == {path: path.stat().st_mtime_ns for path in made}
-    assert "4 runs: 2 finished, 2 diverged" in command("status", str(elsewhere / "here")).stdout
+    assert "2 runs: 1 finished, 1 diverged" in command("status", str(elsewhere / "here")).stdout
 
 
 def test_cells_do_not_outlive_a_local_ray_instance(tmp_path):
