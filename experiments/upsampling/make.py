@@ -1,15 +1,17 @@
-"""Keep a study: its report, and its rows on the page beside this file.
+"""Keep a study: its report, its rows on the page beside this file, and what `compare` reads of its runs.
 
-python -m ganlab.train experiment=upsampling_digits
-python -m ganlab.compare outputs/upsampling_digits
-python experiments/upsampling/make.py outputs/upsampling_digits digits
+python -m ganlab.train experiment=upsampling_photos
+python -m ganlab.compare outputs/upsampling_photos
+python experiments/upsampling/make.py outputs/upsampling_photos photos
 """
 
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 from ganlab.reporting.judge import judge
+from ganlab.reporting.pages.samples import last_grids
 from ganlab.reporting.study import Judgement, Study
 from ganlab.reporting.words import answer, directed, leading, shown_effect
 
@@ -38,11 +40,32 @@ def rows(study: Study) -> list[str]:
     return [answer(study), "", *lines]
 
 
+def keep_runs(folder: Path, study: Study, target: Path) -> None:
+    """Pack what `compare` reads of the runs, without networks: all their numbers, and the pictures of one seed."""
+    shown = last_grids(study)
+    with tarfile.open(target, "w:xz", preset=9) as packed:
+        for path in sorted(folder.glob("*/result.json")):
+            kept = ["config.json", "result.json", "metrics.jsonl"]
+            if shown and path.parent.name.endswith(f"seed{shown.seed}"):
+                kept += [max((path.parent / "samples").glob("*.png")).relative_to(path.parent), "pictures/spectrum.png"]
+            for name in filter(lambda name, run=path.parent: (run / name).exists(), kept):
+                packed.add(path.parent / name, f"{folder.name}/{path.parent.name}/{name}", filter=_anonymous)
+
+
+def _anonymous(file: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without whose it was, and when: the same runs give the same bytes."""
+    file.uid = file.gid = file.mtime = 0
+    file.uname = file.gname = ""
+    return file
+
+
 def main() -> None:
     folder, name = Path(sys.argv[1]), sys.argv[2]
+    study = judge(folder)
     shutil.rmtree(HERE / name, ignore_errors=True)
     shutil.copytree(folder / "report", HERE / name)
-    write_into(HERE / "README.md", name, rows(judge(folder)))
+    keep_runs(folder, study, HERE / name / "runs.tar.xz")
+    write_into(HERE / "README.md", name, rows(study))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What experiments/upsampling makes of a finished study: rows for its page, and the README's first picture."""
 
 import importlib.util
+import json
+import tarfile
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +14,9 @@ from conftest import ROOT
 from ganlab.reporting.judge import judge
 from ganlab.reporting.pages.drawing import THEMES
 from ganlab.reporting.pages.samples import last_grids
+from ganlab.reporting.pages.writing import write_report
+from ganlab.reporting.verdict import as_json
+from ganlab.reporting.words import answer
 
 FOLDER = ROOT / "experiments" / "upsampling"
 
@@ -42,6 +47,36 @@ def test_rows_say_what_the_report_says(study):
         summary = next(each for each in study.summaries["frechet_distance"] if each.arm == judgement.arm)
         assert cells[judgement.arm][0] == f"{summary.mean:.3g} ± {summary.sd:.2g}"
         assert cells[judgement.arm][1].startswith(f"**{judgement.verdict}** ")
+
+
+def unpacked(file, folder):
+    with tarfile.open(file) as packed:
+        packed.extractall(folder, filter="data")
+    (study,) = folder.iterdir()
+    return study
+
+
+def test_the_runs_that_are_kept_make_the_same_report(study, tmp_path):
+    file = tmp_path / "runs.tar.xz"
+    script("make").keep_runs(study.directory, study, file)
+    write_report(study)
+    again = unpacked(file, tmp_path / "again")
+    write_report(judge(again))
+    names = sorted(path.relative_to(again) for path in (again / "report").rglob("*") if path.is_file())
+    assert len(names) > 30
+    for name in names:
+        assert (again / name).read_bytes() == (study.directory / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*/runs.tar.xz")), ids=lambda file: file.parent.name)
+def test_a_committed_verdict_is_what_its_committed_runs_say(file, tmp_path):
+    study = judge(unpacked(file, tmp_path))
+    found = json.dumps({"answer": answer(study), **as_json(study)})
+    said, found = (
+        json.loads(text, parse_float=lambda number: f"{float(number):.6g}")  # the last bits are the machine's
+        for text in ((file.parent / "verdict.json").read_text(), found)
+    )
+    assert found == said, f"unpack {file}, run experiments/upsampling/make.py on it, and look at what changed"
 
 
 def test_the_first_picture_shows_both_arms_and_cuts_nothing_off(study):
