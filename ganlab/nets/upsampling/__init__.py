@@ -136,7 +136,7 @@ def pixel_shuffle(
 ) -> keras.Layer:
     """Convolve to s*s times the channels at the small size, then lay them out as pixels (sub-pixel convolution).
 
-    The same functions as a transposed convolution with kernel k*s, for odd kernels; even ones
+    Without `phase_bias` the same functions as a transposed convolution with kernel k*s, for odd kernels; even ones
     are refused, since they would shift the image by half an input pixel. Shi et al. 2016, arXiv:1609.05158.
 
     icnr: all phases start with the one kernel that `nearest` draws with the same seed, so that the layer starts
