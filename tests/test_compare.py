@@ -270,6 +270,17 @@ def test_two_settings_outside_the_generator_are_refused(study, compare):
     assert "in more than one setting: optimizer.beta_1: 0.0 and 0.5, training.steps: 20 and 40;" in refused(compare())
 
 
+def test_a_run_that_did_not_finish_was_measured_under_no_protocol(study, compare):
+    study.arm(UPSAMPLE, LOW)
+    study.arm(TRANSPOSE, HIGH)
+    study.add(TRANSPOSE, 6, "diverged", protocol=PROTOCOL | {"hash": "of another time"})
+    study.add(UPSAMPLE, 6, frechet_distance=1.0)
+    status, out, _ = compare()
+    assert status == 0
+    assert "counts as the worst: transpose, seed 6: diverged" in out
+    assert "protocol: n_real 360" in out
+
+
 def test_other_protocols_are_refused(study, compare):
     study.arm(UPSAMPLE, LOW)
     for seed in range(6):

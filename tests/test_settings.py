@@ -43,9 +43,34 @@ def test_every_setting_in_yaml_has_a_comment():
             assert not plain or "#" in bare or "none" in path.stem, f"{path}: {line}"
 
 
+def test_an_endpoint_is_one_that_the_runs_measure(settings):
+    def accepted(metric, *more):
+        try:
+            return bool(settings("metrics=full", f"comparison.quality={metric}", *more))
+        except ConfigError as error:
+            assert str(error).startswith(f"comparison.quality={metric} is not measured in these runs; ")
+            return False
+
+    shapes = "dataset=shapes"
+    for metric in ("full/pca/coverage", "full/inception/kid", "full/classifier/modes", "full/coherent_checkerboard_index_8",
+                   "full/sliced_wasserstein_16", "full/random/sliced_wasserstein", "coverage"):  # fmt: skip
+        assert accepted(metric), metric
+    assert accepted("full/factors/kolmogorov_size", shapes)
+    assert accepted("full/factors/mutual_information_x_y", shapes)
+    for metric in ("full/clasifier/coverage", "full/coverage", "full/inception/frechet_distance", "full/pca/modes",
+                   "full/factors/kolmogorov_size", "full/checkerboard_index_3", "full/pca/fid"):  # fmt: skip
+        assert not accepted(metric), metric
+    assert not accepted("full/classifier/coverage", "metrics.final.features=[pca]")
+    assert not accepted("full/factors/coverage", shapes)
+
+
 WRONG = {
     "comparison.quality=coverige": "comparison.quality=coverige is no measure with a better side; did you mean coverage?",
     "comparison.spectrum=full/spectral_distance": "comparison.spectrum=full/spectral_distance is measured with metrics=full only",
+    "comparison.quality=coverage_7": "comparison.quality=coverage_7 is not measured in these runs; did you mean coverage?",
+    "comparison.checkerboard=checkerboard_index_3": "comparison.checkerboard=checkerboard_index_3 is not measured in these runs",
+    "comparison.quality=ful/pca/coverage": "comparison.quality=ful/pca/coverage is not measured in these runs; did you mean",
+    "comparison.quality=fid": "comparison.quality=fid is not measured in these runs",
     "+comparison.margins.foo=1": "comparison.margins.foo is no measure; choose one of",
     "comparison.margins.coverage=0": "comparison.margins.coverage=0 is out of range; use a number above 0",
     "generator=transposed": "generator=transposed is unknown; did you mean transpose?",

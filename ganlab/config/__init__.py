@@ -5,17 +5,17 @@ A group of settings with a `name` is a choice: the name picks the function in th
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ganlab.choose import ConfigError, explain
+from ganlab.choose import ConfigError, explain, nearest
 from ganlab.config.base import Pair, Settings, pair
 from ganlab.config.choices import Digits, Mnist, Objective, Penalty, Photos, Shapes
-from ganlab.config.comparison import Comparing
+from ganlab.config.comparison import Comparing, is_among, names_under
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
-from ganlab.config.metrics import LEAST, Final, Full, Metrics, Quick
+from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
 from ganlab.config.training import Adam, Augment, Training, profiled
 
 
@@ -69,7 +69,15 @@ class RunConfig(Settings):
         for title, metric in self.comparison.endpoints.items():
             if metric.startswith("full/") and self.metrics.name != "full":
                 raise ValueError(f"comparison.{title}={metric} is measured with metrics=full only; add that")
+            if not is_among(metric, names := self._measured()):
+                raise ValueError(f"comparison.{title}={metric} is not measured in these runs; {nearest(metric, names)}")
         return self
+
+    def _measured(self) -> list[str]:
+        """The names of the measures that can decide."""
+        if not isinstance(self.metrics, Full):
+            return names_under(None, False)
+        return names_under(self.metrics.final.features or get_args(FeatureName), self.dataset.name == "shapes")
 
     @property
     def classes(self) -> int:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import ValidationInfo, field_validator
@@ -21,27 +22,38 @@ class Measure(NamedTuple):
         return {"ratio": math.log, "difference": float, "size": abs}[self.scale](value)
 
 
-MEASURES = {
+_OF_FEATURES = {  # full/pca/...; the first two of Inception's have names of their own
     "frechet_distance": Measure("ratio"),
-    "frechet_distance_extrapolated": Measure("difference"),
-    "fid": Measure("ratio"),
     "kernel_distance": Measure("difference"),
-    "kid": Measure("difference"),
-    "energy_distance": Measure("difference"),
-    "sliced_wasserstein": Measure("ratio"),
-    "spectral_distance": Measure("ratio"),
-    "spectral_distance_high": Measure("ratio"),
-    "high_frequency_bias": Measure("size"),
-    "checkerboard_index": Measure("size"),
-    "coherent_checkerboard_index": Measure("size"),
     "precision": Measure("difference", larger_is_better=True),
     "recall": Measure("difference", larger_is_better=True),
     "density": Measure("difference", larger_is_better=True),
     "coverage": Measure("difference", larger_is_better=True),
+    "frechet_distance_extrapolated": Measure("difference"),
+    "energy_distance": Measure("difference"),
+    "sliced_wasserstein": Measure("ratio"),
+}
+_OF_INCEPTION = {
+    "fid": Measure("ratio"),
+    "kid": Measure("difference"),
+    "inception_score": Measure("difference", larger_is_better=True),
+}
+_OF_CLASSES = {  # full/classifier/...
     "classifier_score": Measure("difference", larger_is_better=True),
     "modes": Measure("difference", larger_is_better=True),
     "class_divergence": Measure("difference"),
     "largest_class_error": Measure("difference"),
+}
+_OF_SPECTRA = {
+    "spectral_distance": Measure("ratio"),
+    "spectral_distance_high": Measure("ratio"),
+    "high_frequency_bias": Measure("size"),
+}
+_OF_LATTICES = {  # each with its stride
+    "checkerboard_index": Measure("size"),
+    "coherent_checkerboard_index": Measure("size"),
+}
+_OF_FACTORS = {  # full/factors/..., with the factor or the two
     "total_variation": Measure("difference"),
     "kolmogorov": Measure("difference"),
     "kuiper": Measure("difference"),
@@ -51,6 +63,8 @@ MEASURES = {
     "residual_median": Measure("ratio"),
     "residual_mean": Measure("ratio"),
 }
+MEASURES = {**_OF_FEATURES, **_OF_INCEPTION, **_OF_CLASSES, **_OF_SPECTRA, **_OF_LATTICES, **_OF_FACTORS}
+_STRIDES = (2, 4, 8)
 _OF_A_FACTOR = re.compile(r"(total_variation|kolmogorov|kuiper|mutual_information)_.*")  # then of which, or which two
 
 
@@ -71,6 +85,36 @@ def measure_of(metric: str) -> Measure | None:
 def quick_relative(metric: str) -> str:
     """Who follows a metric of the end only while a run trains: full/random/coverage, coverage; of others itself."""
     return metric.rpartition("/")[2]
+
+
+def names_under(features: Sequence[str] | None, factors: bool) -> list[str]:
+    """Every name that an endpoint can have.
+
+    features: through which the thorough measures at the end see, None where there are none. factors: whether they know
+    how images were made; of what such measures are called after, the first part stands here.
+    """
+    lattice = [f"checkerboard_index_{stride}" for stride in _STRIDES]
+    quick = [*list(_OF_FEATURES)[:6], "spectral_distance", "high_frequency_bias", *lattice]
+    if features is None:
+        return quick
+    full = [*_OF_SPECTRA, *(f"{name}_{stride}" for name in _OF_LATTICES for stride in _STRIDES)]
+    for each in features:
+        own = [*_OF_FEATURES, *(_OF_CLASSES if each in ("classifier", "inception") else ())]
+        if each == "inception":
+            own = [
+                *_OF_INCEPTION,
+                *(n for n in own if n not in ("frechet_distance", "kernel_distance", "classifier_score")),
+            ]
+        full += [f"{each}/{name}" for name in own]
+    full += [f"factors/{name}" for name in _OF_FACTORS if factors]
+    return [*quick, *(f"full/{name}" for name in full)]
+
+
+def is_among(metric: str, names: Sequence[str]) -> bool:
+    """Whether a metric is one of these, of a factor or of a level of patches too."""
+    base = f"{metric.rpartition('/')[0]}/{base_name(metric)}"
+    of_patches = re.fullmatch(r"full/sliced_wasserstein_\d+", metric) and any("/" in name for name in names)
+    return metric in names or (base.startswith("full/factors/") and base in names) or bool(of_patches)
 
 
 class Comparing(Settings):

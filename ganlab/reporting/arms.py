@@ -116,13 +116,13 @@ def _refuse_confounded(directory: str, trees: list[dict[str, Any]]) -> None:
 
 
 def _refuse_protocols(directory: str, results: list[RunResult]) -> None:
-    """Numbers taken under different protocols are different quantities."""
-    differing = _differing([flatten(run.protocol) for run in results if run.protocol])
+    """Numbers taken under different protocols are different quantities; runs that did not finish have none."""
+    differing = _differing([flatten(run.protocol) for run in results if run.status == "finished" and run.protocol])
     if differing:
         listed = ", ".join(f"protocol.{key}: {_spoken(column)}" for key, column in differing.items())
         raise ResultError(
             f"{directory} has runs measured differently, {listed}; "
-            "measure them again under one protocol (python -m ganlab.evaluate)"
+            "measure them again under one protocol (python -m ganlab.evaluate RUN --record)"
         )
 
 

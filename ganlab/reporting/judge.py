@@ -10,6 +10,7 @@ import numpy as np
 from ganlab.choose import nearest
 from ganlab.config.comparison import MEASURES, Comparing, base_name, measure_of
 from ganlab.reporting.arms import Arm, gather_arms, plan_of
+from ganlab.reporting.cautions import chosen_afterwards, made_differently
 from ganlab.reporting.cells import Standing, without_result
 from ganlab.reporting.results import ResultError
 from ganlab.reporting.robustness import difference, interquartile_mean, look_again, wilson_interval
@@ -46,27 +47,28 @@ def judge_arms(
     directory: Path = Path(),
 ) -> Study:
     """Compare arms, wherever they come from; `directory` is what errors and reports call them."""
-    against = _reference(directory, arms, reference, plan)
-    found = sorted(
-        {name for arm in arms for run in arm.runs.values() if run.status == "finished" for name in run.metrics}
-    )
+    against, runs = _reference(directory, arms, reference, plan), [run for arm in arms for run in arm.runs.values()]
+    found = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
     comparable = [name for name in found if measure_of(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
     unmeasured = {name: tuple(_lines(arms, name, ("not measured",), f"no {name}")) for name in found}
-    endpoints = []
+    endpoints: list[Endpoint] = []
+    dropped: list[str] = []
     for endpoint in _endpoints(plan, comparable, metric):
         nothing = _without_ratio(endpoint, arms)
         if nothing and (endpoint.primary or endpoint.title != endpoint.metric):
             raise ResultError(f"{nothing[0]}; use a positive number, or measure the run again")
         if nothing:
             unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
+            dropped += nothing
         else:
             endpoints.append(endpoint)
     judgements = {endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints}
-    counted = _counted(judgements)
+    counted = _counted(arms, against)
     diverged = _lines(arms, "", ("diverged",))
+    primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
     return Study(
         directory=directory,
         plan=plan,
@@ -78,12 +80,17 @@ def judge_arms(
             *_lines(arms, "", ("failed", "interrupted", "no result")),
             *(f"{line}, without a partner" for line in diverged if line not in counted),
         ),
-        protocol=next((run.protocol for arm in arms for run in arm.runs.values() if run.protocol), {}),
+        protocol=next((run.protocol for run in runs if run.status == "finished" and run.protocol), {}),
         shown_only=tuple(name for name in found if not measure_of(name)),
         diverged=tuple(line for line in diverged if line in counted),
         unmeasured={name: lines for name, lines in unmeasured.items() if lines},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
         failures=tuple(map(_failures, arms)),
+        dropped=tuple(dropped),
+        cautions=(
+            *chosen_afterwards(plan, primary, against.label, _usual(arms).label),
+            *made_differently(arms),
+        ),
     )
 
 
@@ -98,7 +105,11 @@ def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Co
             if wanted not in labels:
                 raise ResultError(f"{where}={wanted!r} is no arm of {directory}; {nearest(wanted, labels)}")
             return labels[wanted]
-    return labels.get(BASELINE, arms[0])
+    return _usual(arms)
+
+
+def _usual(arms: Sequence[Arm]) -> Arm:
+    return next((arm for arm in arms if arm.label == BASELINE), arms[0])
 
 
 def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> list[Endpoint]:
@@ -128,16 +139,16 @@ def _lines(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...], words: st
     return [f"{label}, seed {seed}: {words or why}" for label, seed, why in lacks if why in reasons]
 
 
-def _counted(judgements: dict[str, tuple[Judgement, ...]]) -> set[str]:
-    """`arm, seed: diverged` for every run that counts as the worst in some pair."""
+def _counted(arms: Sequence[Arm], reference: Arm) -> set[str]:
+    """`arm, seed: diverged` for every run that counts as the worst in some pair: both of its runs came to an end."""
     return {
-        f"{label}, seed {pair.seed}: diverged"
-        for found in judgements.values()
-        for each in found
-        for pair in each.pairs
-        if pair.note == "diverged"
-        for label, value in ((each.arm, pair.ours), (each.reference, pair.theirs))
-        if value is None
+        f"{one.label}, seed {seed}: diverged"
+        for arm in arms
+        if arm is not reference
+        for seed in arm.runs.keys() & reference.runs.keys()
+        if {arm.runs[seed].status, reference.runs[seed].status} <= {"finished", "diverged"}
+        for one in (arm, reference)
+        if one.runs[seed].status == "diverged"
     }
 
 

@@ -43,6 +43,10 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print(f"no result yet: {line}")
     for line in study.diverged:
         console.print(f"counts as the worst: {line}")
+    for line in study.dropped:
+        console.print(f"not compared: {line}")
+    for line in study.cautions:
+        console.print(line)
     if shown or study.shown_only:
         also = study.shown_only if len(shown) == len(study.endpoints) else ()
         console.print(_metrics_table(study, [*(endpoint.metric for endpoint in shown), *also]))

@@ -52,7 +52,8 @@ def look_again(
     effect, seeds = comparison.effect_size, None
     if math.isfinite(effect) or math.isinf(effect):
         seeds = seeds_for_power(effect, alpha)
-        seeds = None if seeds is None else max(seeds, fewest_pairs(alpha))
+        least = fewest_pairs(alpha) + 2 * math.isfinite(effect)  # with fewer the exact test has much less power than t
+        seeds = None if seeds is None else max(seeds, least)
     passing = asked = None
     if margin is not None and comparison.runs > 1:
         sd = float(np.std(differences, ddof=1))

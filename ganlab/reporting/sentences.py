@@ -30,7 +30,7 @@ def tell(judgement: Judgement) -> str:
     low, high = sorted((sign * c.low, sign * c.high))
 
     def show(value: float) -> str:
-        return f"{100 * math.expm1(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
+        return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
     of = f" in size ({_signed_means(judgement)})" if endpoint.measure.scale == "size" and c.runs else ""
     numbers = f"{show(sign * c.mean)}{of}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
@@ -77,6 +77,11 @@ def _signed_means(judgement: Judgement) -> str:
     pairs = [(pair.theirs, pair.ours) for pair in judgement.pairs if pair.theirs is not None and pair.ours is not None]
     theirs, ours = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
     return f"{judgement.reference} {theirs:+.3g}, {judgement.arm} {ours:+.3g}"
+
+
+def per_cent(log_ratio: float) -> float:
+    """By how many per cent one side is larger; infinite where that is more than a number holds."""
+    return 100 * math.expm1(log_ratio) if log_ratio < 700 else math.inf
 
 
 def as_p(value: float) -> str:

@@ -113,8 +113,10 @@ class Study:
     endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
     judgements: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
     gaps: seeds that an arm cannot give to any pair, and why. pending: cells of the sweep that have no result, and how
-    they stand. diverged: seeds that count as the worst. unmeasured: by
-    metric, finished runs without it. summaries: by metric, one for each arm. failures: one for each arm.
+    they stand. diverged: seeds that count as the worst. unmeasured: by metric, finished runs without it. dropped: runs
+    for which a metric is compared nowhere, since there is no ratio of 0. cautions: sentences on choices that were made
+    after the runs, and on runs that were not made alike. summaries: by metric, one for each arm. failures: one
+    for each arm.
     """
 
     directory: Path
@@ -130,6 +132,8 @@ class Study:
     unmeasured: dict[str, tuple[str, ...]]
     summaries: dict[str, tuple[Summary, ...]]
     failures: tuple[FailureRate, ...]
+    dropped: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
 
     @property

@@ -26,7 +26,8 @@ def as_json(study: Study) -> dict[str, Any]:
     - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of the runs
       that came to an end, those that diverged), `parameters` and `macs` as their results have them.
     - `missing`, `pending` (cells of the sweep that have no result yet), `diverged`, `unmeasured` (by metric): a line
-      for each such run. `open`: endpoints of the plan, by title, that no run has a value of.
+      for each such run. `open`: endpoints of the plan, by title, that no run has a value of. `cautions`: sentences on
+      choices that were made after the runs, and on runs that were not made alike.
     - `versions`, `devices`: all that the runs name.
     """
     runs = [run for arm in study.arms for run in arm.runs.values()]
@@ -43,6 +44,7 @@ def as_json(study: Study) -> dict[str, Any]:
             "open": study.open,
             "diverged": study.diverged,
             "unmeasured": study.unmeasured,
+            "cautions": study.cautions,
             "shown_only": study.shown_only,
             "protocol": study.protocol,
             "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
@@ -86,7 +88,7 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
         "better": "larger" if endpoint.measure.larger_is_better else "smaller",
         "unit": endpoint.measure.scale,
         "primary": endpoint.primary,
-        "stated": endpoint in study.stated,
+        "stated": endpoint in study.stated and (not endpoint.primary or endpoint.metric == study.plan.quality),
         "margin": endpoint.margin,
         "verdicts": [_verdict(judgement) for judgement in study.judgements[endpoint.metric]],
         "summaries": [vars(summary) for summary in study.summaries[endpoint.metric]],
@@ -98,10 +100,12 @@ def _verdict(judgement: Judgement) -> dict[str, Any]:
     sign = -1 if endpoint.measure.larger_is_better else 1
 
     def own(value: float | None) -> float | None:
-        """A location, turned back into the metric's direction and unit."""
+        """A location, turned back into the metric's direction and unit; None where no number holds it."""
         if value is None or not math.isfinite(value):
             return None
-        return math.exp(sign * value) if endpoint.measure.scale == "ratio" else sign * value
+        if endpoint.measure.scale == "ratio":
+            return math.exp(sign * value) if sign * value < 700 else None
+        return sign * value
 
     low, high = (c.low, c.high) if sign > 0 else (c.high, c.low)
     robust = vars(judgement.robust)

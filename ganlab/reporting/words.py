@@ -1,10 +1,10 @@
 """A study in words: one sentence that answers its question, and numbers as people read them."""
 
-import math
 import re
 from typing import get_args
 
 from ganlab.reporting.judge import Endpoint, Judgement, Study
+from ganlab.reporting.sentences import per_cent
 from ganlab.reporting.statistics import Verdict
 
 _ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "inconclusive")
@@ -95,8 +95,8 @@ def shown_effect(endpoint: Endpoint, value: float) -> str:
     """A difference as people read it: per cent of a ratio, else a number with its sign."""
     if endpoint.measure.scale != "ratio":
         return f"{value + 0.0:+.3g}"
-    per_cent = 100 * math.expm1(value)
-    return f"{per_cent:+.0f} %" if abs(per_cent) >= 100 else f"{per_cent:+.1f} %"
+    change = per_cent(value)
+    return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.1f} %"
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -8,6 +8,7 @@ import scipy.stats
 from ganlab.config import Comparing
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import judge_arms
+from ganlab.reporting.pages.checks import plans
 from ganlab.reporting.results import ResultError, RunResult
 from ganlab.reporting.statistics import paired_comparison, signed_rank_test
 from ganlab.reporting.verdict import as_json, scores
@@ -202,7 +203,7 @@ def test_a_difference_that_does_not_survive_holm_is_inconclusive():
     found = judge_arms(arms, PLAN).judgements["frechet_distance"][0]
     assert (found.comparison.verdict, found.verdict, found.p_adjusted) == ("worse", "inconclusive", 0.0625)
     assert "p = 0.0312, 6 pairs where p <= 0.05 over 2 arms takes 7; adjusted for 2 arms p = 0.0625." in found.sentence
-    assert found.robust.seeds_for_power == 7  # of alpha / 2
+    assert found.robust.seeds_for_power == 9  # 7 of alpha / 2, and two for what the exact test lacks
 
 
 def test_an_open_verdict_says_what_kept_it_open():
@@ -222,6 +223,60 @@ def test_an_open_verdict_says_what_kept_it_open():
     assert "undecided since the interval holds 0." in found.sentence
 
 
+def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
+    arms = [arm("theirs", LOW, recall=HIGH), arm("ours", HIGH, recall=LOW), arm("transpose", LOW, recall=LOW)]
+    assert judge_arms(arms, PLAN).cautions == ()
+    study = judge_arms(arms, PLAN, metric="recall", reference="ours")
+    assert study.cautions == (
+        "The primary metric recall was chosen after the runs; stated was frechet_distance.",
+        "The reference ours was chosen after the runs; stated was theirs.",
+    )
+    assert as_json(study)["cautions"] == list(study.cautions)
+    unnamed = Comparing()  # then it is transpose
+    assert judge_arms(arms, unnamed).cautions == judge_arms(arms, unnamed, reference="transpose").cautions == ()
+    assert "stated was transpose" in judge_arms(arms, unnamed, reference="theirs").cautions[0]
+    stated = {each["metric"]: each["stated"] for each in as_json(judge_arms(arms, PLAN, metric="recall"))["endpoints"]}
+    assert stated == {"recall": False, "frechet_distance": True}
+
+
+def test_runs_that_were_not_made_alike_are_a_caution():
+    ours, theirs = arm("ours", LOW), arm("theirs", HIGH)
+    made = {seed: each.model_copy(update={"device": "gpu: one, mixed_bfloat16", "versions": {"numpy": "2.5"}})
+            for seed, each in ours.runs.items() if seed < 3}  # fmt: skip
+    study = judge_arms([ours._replace(runs=ours.runs | made), theirs], PLAN)
+    assert study.cautions == (
+        "Not all runs were made alike: device gpu: one, mixed_bfloat16 (ours); cpu (ours, theirs).",
+        "Not all runs were made alike: numpy 2.5 (ours); 2.4 (ours, theirs).",
+    )
+
+
+def test_a_distance_beyond_all_measure_is_still_told():
+    arms = [arm("ours", [1e60, 1.0]), arm("theirs", [1.0, 1.0])]
+    study = judge_arms(arms, PLAN)
+    assert "interval -100.0 % to +inf %" in only(study).sentence
+    verdict = as_json(study)["endpoints"][0]["verdicts"][0]
+    assert verdict["estimate"] == pytest.approx(1e30)
+    assert verdict["high"] is None
+
+
+def test_no_plan_is_made_of_pairs_that_do_not_decide_or_are_there_already():
+    ratios = [1.5, 1.4, 1.6, 1.5, 0.99, 1.55]
+    found = only(
+        judge_arms([arm("ours", [a * b for a, b in zip(LOW, ratios, strict=False)]), arm("theirs", LOW)], PLAN)
+    )
+    assert (found.verdict, found.comparison.runs) == ("inconclusive", 6)
+    assert "8 pairs to find" in plans(found)  # the t test says 6 or 7
+    ranked = only(judge_arms([arm("ours", [*LOW[:5], "diverged"]), arm("theirs", HIGH)], PLAN))
+    assert (ranked.by_ranks, ranked.verdict, plans(ranked)) == (True, "inconclusive", "")
+
+
+def test_where_every_run_diverged_each_pair_is_there():
+    arms = [arm("ours", ["diverged"] * 3), arm("theirs", ["diverged"] * 2)]
+    study = judge_arms(arms, PLAN)
+    assert study.diverged == ("ours, seed 0: diverged", "ours, seed 1: diverged", "theirs, seed 0: diverged", "theirs, seed 1: diverged")  # fmt: skip
+    assert study.gaps == ("theirs, seed 2: no result", "ours, seed 2: diverged, without a partner")
+
+
 def test_a_ratio_of_nothing_names_the_file():
     with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, of which there is no ratio"):
         judge_arms([arm("ours", [1.0, 0.0]), arm("theirs", [1.0, 1.0])], PLAN)
@@ -235,6 +290,7 @@ def test_a_ratio_of_nothing_in_a_metric_that_nobody_asked_for_stops_nothing():
     assert "spectral_distance_high" not in study.judgements
     (line,) = study.unmeasured["spectral_distance_high"]
     assert line.endswith("has metrics.spectral_distance_high=0.0, of which there is no ratio")
+    assert study.dropped == (line,)
     with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, of which there is no ratio; use a positive"):
         judge_arms(arms, PLAN, "spectral_distance_high")
 

@@ -204,8 +204,31 @@ def test_what_runs_did_not_leave_is_left_out_and_named(made):
 def test_runs_without_metrics_make_a_report_too(made):
     made.arms(["transpose", "upsample"], 1, status="diverged")
     text = (write_report(judge(made.directory)) / "report.html").read_text()
+    assert "without a partner" not in text
+    assert 'id="real"' not in text
     assert "<h1>No finished run has metrics that can be compared.</h1>" in text
     assert "2 of 2 runs did not finish, 2 of them diverged" in text
+
+
+def test_a_report_says_what_weakens_it(made):
+    made.arms(["transpose", "upsample"], 2)
+    path = made.directory / "upsample-seed1/result.json"
+    result = json.loads(path.read_text()) | {"device": "gpu: made up, mixed_bfloat16"}
+    result["metrics"]["spectral_distance_high"] = 0.0
+    path.write_text(json.dumps(result))
+    study = judge(made.directory, metric="recall")
+    page = as_markdown(write_contents(study))
+    verdict, certainty_, missing = (
+        page[page.index(f"## {title}") :] for title in ("Verdict", "What would", "What was not")
+    )
+    for part in (verdict[: verdict.index("## How large")], certainty_):
+        assert "The primary metric recall was chosen after the runs; stated was frechet_distance." in part
+        assert "Not all runs were made alike: device" in part
+    assert "has metrics.spectral_distance_high=0.0, of which there is no ratio" in missing
+    assert "| endpoints and margins stated before the runs | no |" in page
+    assert "| endpoints and margins stated before the runs | yes |" in as_markdown(
+        write_contents(judge(made.directory))
+    )
 
 
 def test_labels_are_shown_as_they_are(made):
@@ -281,7 +304,7 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
     assert "better is fir in 3 of 10" in page
     assert "no p value can reach" not in page  # of ten pairs it can
     (drawn,) = [each for each in write_contents(study).drawings() if each.name == "effect-frechet-distance"]
-    assert " of 3 pairs; worse, by ranks" in drawn.svg("light")
+    assert "; worse by ranks" in drawn.svg("light")
     assert "By ranks: a diverged run is the worst" in page
 
 
@@ -409,12 +432,16 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
 
     message, top, found = drawn()
     assert "cut off" not in message
+    assert "; dashed: transpose; " in message
     assert "real images, 0.36" in message
     assert top > max(curve.values.max() for curve in found.values())
     path.write_text("".join(json.dumps(line) + "\n" for line in far))
     message, top, found = drawn()
     assert top == pytest.approx(10 * found["transpose"].values.max())
     assert f"runs above {top:.2g} are cut off" in message
+    for each in made.directory.glob("transpose-*/metrics.jsonl"):
+        each.unlink()
+    assert "dashed" not in drawn()[0]
 
 
 def test_spectra_that_are_far_off_do_not_flatten_the_others(made):

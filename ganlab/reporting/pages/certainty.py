@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import median
 
 from ganlab.config import flatten
+from ganlab.config.comparison import base_name
 from ganlab.reporting.arms import as_typed
 from ganlab.reporting.judge import LEVEL, Study
 from ganlab.reporting.pages.blocks import Block, Bullets, Fold, Table
@@ -17,9 +18,13 @@ FAR_OUT = 10  # times an arm's median: such a run has not learned less well, it 
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, most pressing first."""
-    said = [*_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study), *_unplanned(study)]
+    said = [*study.cautions, *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
     said += [
-        f"No margin was stated for {endpoint.metric}, so that nothing can be equivalent in it: set comparison.margins."
+        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
+    ]
+    said += [
+        f"No margin was stated for {endpoint.metric}, so that nothing can be equivalent in it: state one "
+        f"before the runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
         for endpoint in leading(study)
         if endpoint.margin is None
     ]
@@ -86,20 +91,6 @@ def _unfinished(study: Study) -> list[str]:
     return said
 
 
-def _unplanned(study: Study) -> list[str]:
-    """Choices that the runs' settings did not make."""
-    said = []
-    primary = next((endpoint for endpoint in study.endpoints if endpoint.primary), None)
-    if primary is not None and primary.metric != study.plan.quality:
-        said.append(f"The primary metric {primary.metric} was chosen after the runs; stated was {study.plan.quality}.")
-    if study.plan.reference not in (None, study.reference.label):
-        said.append(f"The reference was chosen after the runs; stated was {study.plan.reference}.")
-    said += [
-        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
-    ]
-    return said
-
-
 def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
     runs = _runs(study)
@@ -155,7 +146,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("interval, permutation p, adjusted p, effect size, verdict", have, "effects"),
         ("correlation between the arms, other statistics of the same pairs", have, "effects"),
         ("null and real images under the same protocol", beside, "real"),
-        ("endpoints and margins stated before the runs", bool(study.stated), "protocol"),
+        ("endpoints and margins stated before the runs", _stated(study), "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("bits repeat", _repeats(study), "protocol"),
         ("spread of activations at the start", False, "python -m ganlab.inspect"),
@@ -163,6 +154,11 @@ def checklist(study: Study) -> tuple[Block, ...]:
     ]
     rows = tuple((what, "yes" if yes else "no", where) for what, yes, where in known)
     return (Table(("what", "here", "where"), rows, words=True),)
+
+
+def _stated(study: Study) -> bool:
+    asked = [endpoint.margin is not None for endpoint in leading(study)]
+    return bool(study.stated) and all(asked) and not any("chosen after the runs" in said for said in study.cautions)
 
 
 def _repeats(study: Study) -> bool:

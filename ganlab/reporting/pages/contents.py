@@ -43,7 +43,7 @@ _RULE = (
 
 def write_contents(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
-    missing: list[str] = []
+    missing = [f"A comparison: {line}." for line in study.dropped]
     grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
@@ -88,6 +88,7 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         found.append(Text(f"Not in any pair: {'; '.join(study.gaps)}."))
     if study.pending:
         found.append(Text(f"No result yet: {'; '.join(study.pending)}."))
+    found += [Text(said) for said in study.cautions]
     return tuple(found)
 
 

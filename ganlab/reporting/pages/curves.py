@@ -138,7 +138,9 @@ def draw_curves(
 
     seeds = max(len(curve.values) for curve in curves.values())
     runs = "1 run" if seeds == 1 else f"median of {seeds} seeds, band from the lowest to the highest"
-    message = f"{metric} over {over}: {runs}; dashed: {short[study.reference.label]}"
+    message = f"{metric} over {over}: {runs}"
+    if reference is not None and panels[0][1] != study.reference.label:
+        message += f"; dashed: {short[study.reference.label]}"
     if real is not None:
         message += f"; dotted: real images, {number(real, 3)}"
     if top is not None:

@@ -67,7 +67,7 @@ def samples_of(found: samples.Samples | None, missing: list[str]) -> tuple[Block
         return (Text(f"Samples of seed {found.seed} are too large for a page: see samples/ of the runs."),)
     rows = found.grids[0].rows
     cut = "" if rows == 8 else f"; the upper {rows} of 8 rows"
-    caption = f"Seed {found.seed}, the same latents in every arm, at the last step{cut}."
+    caption = f"Seed {found.seed}, the same latents in every arm that is shown, at the last step{cut}."
     names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)
     return (Grids(caption, found.grids, names),)
 
@@ -103,6 +103,8 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         have = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
         rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
                      f"{number(min(have))} to {number(max(have))}" if have else "–"))  # fmt: skip
+    if not rows:  # no finished run has a metric
+        return ()
     text = (
         "Real: real images in the place of generated ones, under the same protocol: about what a perfect generator "
         "would score. Equal: what equal distributions score by formula."

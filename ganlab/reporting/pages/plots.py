@@ -64,7 +64,7 @@ def _effect(axis: Any, row: int, judgement: Judgement, label: str, palette: Pale
     effect = shown_effect(judgement.endpoint, mean)
     said = f"{effect}, {judgement.verdict}"
     if judgement.by_ranks:
-        said = f"{effect} of {judgement.comparison.runs} pairs; {judgement.verdict}, by ranks"
+        said = f"{effect}; {judgement.verdict} by ranks"
     weight = "normal" if hollow else "bold"
     axis.text(1, row - 0.12, said, transform=line, color=palette["text"], va="bottom", ha="right", fontsize=8.5,
               fontweight=weight, bbox=clear)  # fmt: skip

@@ -8,6 +8,7 @@ METRICS = {
     "frechet_distance": "distance of two normal distributions fitted to the features of real and generated images",
     "frechet_distance_extrapolated": "the Fréchet distance that infinitely many images would have, by extrapolation",
     "fid": "the Fréchet distance in the features of the Inception network",
+    "inception_score": "the classifier score of the Inception network",
     "kernel_distance": "squared distance (MMD) of the features by a cubic kernel; around 0 for equal distributions",
     "kid": "the kernel distance in the features of the Inception network",
     "energy_distance": "how much farther real and generated features are from each other than from their own kind",
@@ -44,14 +45,15 @@ FEATURES = {
 _STATISTICS = {
     "pair": "two runs of equal seed: the same images and latents in the same order, the same first discriminator",
     "effect": "mean difference of the pairs; of logarithms where it is in per cent",
-    "p": "share of all ways to swap the arms within pairs that differ at least as much (exact sign-flip test)",
+    "p": "share of all ways to swap the arms within pairs that differ at least as much (sign-flip test: exact up to "
+    "16 pairs, above that of 100,000 random ways)",
     "adjusted p": "p for having asked about several arms at once (Holm; Benjamini-Hochberg where exploratory)",
     "d_z": "mean difference over its standard deviation between pairs",
     "interquartile mean": "mean of the middle half of the differences",
     "Hodges-Lehmann": "median of the means of all two differences",
     "P(better)": "chance that a run of the arm beats a run of the reference, over all pairs of runs, of whatever seed",
     "correlation": "between the arms, over seeds: how much pairing gained",
-    "exploratory": "not the one endpoint that decides, which was stated as primary",
+    "exploratory": "not the primary endpoint, the one that decides",
     "MACs": "multiply-accumulates; as written: by the layers' definitions, executed: after layers were fused",
     "real images": "real training images in the place of generated ones, about what a perfect generator would score",
 }
