@@ -21,6 +21,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 import ganlab.dashboard
+import ganlab.reporting.comparison
 from conftest import ROOT
 from ganlab.choose import ConfigError
 from ganlab.dashboard import StartError, main, run_tensorboard
@@ -237,6 +238,23 @@ def test_a_comparison_that_no_longer_holds_is_taken_away(study):
     with pytest.raises(ResultError, match="one arm only"):
         write_comparison(study)
     assert not (study / "comparison").exists()
+
+
+@pytest.mark.parametrize("name", ["comparison/{arm}-seed{seed}", "comparison"], ids=["study", "run"])
+def test_runs_in_a_folder_of_that_name_keep_their_records(tmp_path, name):
+    ours = [run(tmp_path / "tiny", "transpose", 0, 1.0), run(tmp_path, "upsample", 0, 1.0, name=name)]
+    before = {path: path.read_bytes() for folder in ours for path in folder.iterdir()}
+    with pytest.raises(ResultError, match=r"comparison holds runs, where a comparison would be written; rename it"):
+        write_comparison(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_came_meanwhile_is_not_taken_for_an_arm_that_is_gone(study):
+    write_comparison(study)
+    late = run(study / "comparison", "upsample", 9, 1.0)
+    before = {path: path.read_bytes() for path in late.iterdir()}
+    ganlab.reporting.comparison._clear(study / "comparison", keep=())
+    assert {path: path.read_bytes() for path in late.iterdir()} == before
 
 
 def test_the_figures_of_a_report_are_images(study):

@@ -41,12 +41,13 @@ from ganlab.reporting.records import (
     shared_tail,
     trial_of,
 )
-from ganlab.reporting.results import LOCK, RESULT, ResultError, RunResult, find_files
+from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, RunResult, find_files
 from ganlab.reporting.words import answer, side
 
 COMPARISON = "comparison"
 BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
+_OF_A_RUN = (CONFIG, METRICS, RESULT)
 _SPEED = "speed/images_per_second"
 _ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms share it
 
@@ -57,9 +58,12 @@ Pictures = Callable[[Study], Mapping[str, bytes]]
 def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list[str]:
     """Bring `comparison` of a study up to date, if its runs have changed since; what is missing in it, in lines.
 
-    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away.
+    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away. Also
+    where runs are in the way, as those of a study named `comparison` are: their event files have the same names.
     """
     folder = directory / COMPARISON
+    if any(find_files(folder, name) for name in _OF_A_RUN):
+        raise ResultError(f"{folder} holds runs, where a comparison would be written; rename it, or give that folder")
     noted = folder / _DIGEST
     try:
         digest = _digest(directory)
@@ -142,10 +146,11 @@ def _digest(directory: Path) -> str:
 
 
 def _clear(folder: Path, keep: Any) -> None:
-    """Take away arms that are no longer there; all of it, where none is kept."""
+    """Take away arms that are no longer there; all of it, where none is kept. A run is never touched."""
     kept = {folder / name for name in keep}
     for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
-        remove_events(path)
+        if not any((path / name).exists() for name in _OF_A_RUN):
+            remove_events(path)
     if not kept:
         for name in (_DIGEST, LOCK):
             (folder / name).unlink(missing_ok=True)
