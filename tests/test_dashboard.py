@@ -71,6 +71,11 @@ def run(directory, arm, seed, value, status="finished", steps=STEPS, images=(0,)
     return folder
 
 
+def run_again(directory, arm, seed, *rest, **more):
+    shutil.rmtree(directory / f"{arm}-seed{seed}")
+    return run(directory, arm, seed, *rest, **more)
+
+
 @pytest.fixture
 def study(tmp_path):
     directory = tmp_path / "tiny"
@@ -392,6 +397,19 @@ def test_samples_are_of_a_seed_that_all_arms_have(study):
     shutil.rmtree(study / "upsample-seed0")
     images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
     assert images == [f"defaultExperimentId/{arm}-seed1" for arm in VALUES]
+
+
+@pytest.mark.parametrize("status", ["diverged", "running"])
+def test_samples_are_of_a_seed_that_finished_in_all_arms(study, status):
+    early = run_again(study, "transpose", 0, 1.0, status="diverged", steps=(10,))
+    if status == "running":
+        (early / "result.json").unlink()
+    images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
+    assert images == [f"defaultExperimentId/{arm}-seed1" for arm in VALUES]
+    for path in study.glob("*/result.json"):
+        path.unlink()
+    images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
+    assert images == [f"defaultExperimentId/{arm}-seed0" for arm in VALUES]
 
 
 def test_endpoints_are_those_of_the_study_and_losses_where_it_has_none(tmp_path):
