@@ -134,7 +134,16 @@ def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
     assert write_comparison(tmp_path) == [
         "not in the bands: transpose, seed 2: no result",
         "not in the bands: upsample, seed 2: diverged",
+        "the rows of HParams include upsample-seed2, not finished: tick Success alone there",
     ]
+
+
+def test_runs_that_hparams_counts_in_though_they_have_not_finished_are_named(study):
+    run_again(study, "transpose", 1, 1.0, status="diverged", steps=(10, 20))
+    (run(study, "transpose", 3, 1.0, steps=(10,)) / "result.json").unlink()
+    line = "the rows of HParams include transpose-seed1, transpose-seed3, not finished: tick Success alone there"
+    assert line in write_comparison(study)
+    assert line in scalars(study / "comparison")["comparison/verdict"][0][1].item().decode()
 
 
 def test_nothing_is_written_again_until_a_run_changes(study):

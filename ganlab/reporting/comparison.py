@@ -258,6 +258,11 @@ def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Ma
         for arm in study.arms:
             if not bands[arm.label][metric]:
                 lines.append(f"no band of {arm.label} for {metric}: its seeds share no step at which it was measured")
+    finished = {run.path for arm in study.arms for run in arm.runs.values() if run.status == "finished"}
+    recorded = find_runs(study.directory)
+    others = [str(run.relative_to(study.directory)) for run in recorded if run / RESULT not in finished]
+    if others:
+        lines.append(f"the rows of HParams include {', '.join(others)}, not finished: tick Success alone there")
     trials = [{_trial(run) for run in arm.runs.values()} for arm in study.arms]
     if any(len(found) > 1 for found in trials) or len(set.union(*trials)) < len(trials):
         lines.append(
