@@ -49,7 +49,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     from ganlab.reporting import links
     from ganlab.reporting.cells import find_cells
     from ganlab.reporting.comparison import COMPARISON, write_comparison
-    from ganlab.reporting.records import find_runs
+    from ganlab.reporting.records import arm_of, find_runs
     from ganlab.reporting.results import ResultError
 
     if not directory.is_dir():
@@ -75,6 +75,8 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             raise
         if runs != [directory]:
             print(f"no comparison: {error}", flush=True)
+        if len({(run.parent, arm_of(run)) for run in runs}) > len({arm_of(run) for run in runs}):
+            print("HParams has one row for arms of one name, whatever their study: give the folder of one", flush=True)
     if not serve:
         print(f"up to date: {directory / COMPARISON}")
         return

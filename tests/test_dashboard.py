@@ -100,6 +100,12 @@ def dashboard(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture
+def served(monkeypatch):
+    """A TensorBoard that is ready and ends at once."""
+    monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", lambda *given: given[-1]("http://x/"))
+
+
 def scalars(folder):
     """All that TensorBoard reads there: {tag: [(step, value), ...]}."""
     from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
@@ -393,6 +399,16 @@ def test_of_the_one_study_in_a_folder_the_study_is_shown(study, dashboard):
     status, out, _ = dashboard(study.parent, "--no-serve")
     assert (status, out) == (0, f"up to date: {study / 'comparison'}\n")
     assert not (study.parent / "comparison").exists()
+
+
+def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashboard, served):
+    assert "HParams" not in dashboard(study)[1]
+    shutil.copytree(study, study.parent / "again")
+    status, out, _ = dashboard(study.parent)
+    first, second, *_ = out.splitlines()
+    assert status == 0
+    assert first.startswith(f"no comparison: {study.parent} has two runs of transpose with seed 0 and equal settings")
+    assert second == "HParams has one row for arms of one name, whatever their study: give the folder of one"
 
 
 def test_runs_in_folders_of_their_own_are_called_by_their_arm(tmp_path):
