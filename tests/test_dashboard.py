@@ -65,7 +65,8 @@ def run(directory, arm, seed, value, status="finished", steps=STEPS, images=(0,)
             records.scalars(step, 64 * step, step / 10, numbers | metrics)
         records.finished(ok=status == "finished")
     (folder / "config.json").write_text(json.dumps(config))
-    ended = {"frechet_distance": value + 50, "checkerboard_index_2": value / 10 - 50} if status == "finished" else {}
+    last = {"frechet_distance": value + steps[-1], "checkerboard_index_2": value / 10 - steps[-1]}
+    ended = last if status == "finished" else {}
     result = {"status": status, "variant": arm, "seed": seed, "config": config, "metrics": ended}
     (folder / "result.json").write_text(json.dumps(result))
     return folder
@@ -218,12 +219,32 @@ def test_cells_without_a_result_and_endpoints_without_a_value_are_named(study):
     assert "Against transpose, upsample is inconclusive in " in text
 
 
+def test_runs_whose_result_hparams_does_not_show_are_named(study):
+    """`ganlab.evaluate --record` puts measures into a result that the records of training do not have."""
+    for name, value in {"transpose-seed1": 9.0, "upsample-seed2": 8.0}.items():
+        path = study / name / "result.json"
+        result = json.loads(path.read_text())
+        result["metrics"]["frechet_distance"] = value
+        path.write_text(json.dumps(result))
+    path = study / "transpose-seed0" / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({tag: line[tag] for tag in line if tag != LATTICE}) + "\n" for line in lines))
+    said = [line for line in write_comparison(study) if line.startswith("HParams")]
+    shown = "HParams shows what was recorded while training, not the"
+    assert said == [
+        f"{shown} frechet_distance of result.json: transpose, seed 1; upsample, seed 2",
+        f"{shown} checkerboard_index_2 of result.json: transpose, seed 0",
+    ]
+
+
 def test_two_endpoints_with_one_curve_lack_none(tmp_path):
     names = ["full/classifier/frechet_distance", "full/random/frechet_distance"]
     for arm, values in VALUES.items():
         for seed, value in enumerate(values):
             config = tree(arm, seed, quality=names[0], spectrum=names[1])
             folder = run(tmp_path, arm, seed, value, config=config)
+            with (folder / "metrics.jsonl").open("a") as records:
+                records.write(json.dumps({"step": 50} | {f"metric/{name}": value for name in names}) + "\n")
             result = json.loads((folder / "result.json").read_text())
             result["metrics"] |= dict.fromkeys(names, value)
             (folder / "result.json").write_text(json.dumps(result))

@@ -9,6 +9,7 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 import fcntl
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from ganlab import __version__
 from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm, as_typed
-from ganlab.reporting.bands import Band, seed_bands
+from ganlab.reporting.bands import Band, last_recorded, seed_bands
 from ganlab.reporting.cells import without_result
 from ganlab.reporting.judge import Endpoint, Study, judge
 from ganlab.reporting.records import (
@@ -135,6 +136,12 @@ def _drawn(study: Study, bands: Mapping[str, Mapping[str, Band]]) -> dict[str, E
 def _trial(run: RunResult) -> str:
     assert run.path is not None
     return trial_of(run.path.parent, run.seed)
+
+
+def _shown(arm: Arm, seed: int, end: Endpoint, value: float) -> bool:
+    """Whether HParams has the value by which a run is judged; not where it was measured again later."""
+    recorded = last_recorded(arm.runs[seed], end.metric)
+    return recorded is not None and math.isclose(recorded, value, rel_tol=1e-6)  # as exact as TensorBoard
 
 
 def _digest(directory: Path) -> str:
@@ -258,6 +265,11 @@ def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Ma
         for arm in study.arms:
             if not bands[arm.label][metric]:
                 lines.append(f"no band of {arm.label} for {metric}: its seeds share no step at which it was measured")
+    for end in study.stated or study.endpoints:
+        found = [(arm, seed, value) for arm in study.arms for seed, value in arm.values(end.metric).items()]
+        if others := [f"{arm.label}, seed {seed}" for arm, seed, value in found if not _shown(arm, seed, end, value)]:
+            what = f"what was recorded while training, not the {end.metric} of {RESULT}"
+            lines.append(f"HParams shows {what}: {'; '.join(others)}")
     finished = {run.path for arm in study.arms for run in arm.runs.values() if run.status == "finished"}
     recorded = find_runs(study.directory)
     others = [str(run.relative_to(study.directory)) for run in recorded if run / RESULT not in finished]
