@@ -32,6 +32,7 @@ from ganlab.reporting.judge import judge
 from ganlab.reporting.links import curves
 from ganlab.reporting.records import Records, image_pb, replace_events, shared_tail, trial_of
 from ganlab.reporting.results import ResultError
+from ganlab.run.life import _hyperparameters
 
 STEPS = range(10, 60, 10)
 VALUES = {"transpose": (1.0, 2.0, 6.0), "upsample": (2.0, 3.0, 4.0)}  # of frechet_distance at step 0, by seed
@@ -334,6 +335,26 @@ def test_what_all_cells_end_in_is_no_part_of_an_arm(arms, tail):
 def test_a_trial_is_the_cell_without_its_seed(tmp_path):
     assert trial_of(tmp_path / "transpose-training.lr=1e-3-seed12", 12) == "transpose-training.lr=1e-3"
     assert trial_of(tmp_path / "14-03-22", 0) == "14-03-22"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("generator.upsampling.kernel_size", "3", "[3, 5]"),
+        ("generator.base_size", "2", "null"),
+        ("dataset.size", "8", "[8, 8]"),
+        ("metrics.every_steps", "50", "null"),
+    ],
+)
+def test_a_column_of_hparams_never_mixes_numbers_and_text(settings, name, one, other):
+    """TensorBoard answers with an error where such a column is to be sorted."""
+    found = [_hyperparameters(settings(f"{name}={value.replace(' ', '')}")) for value in (one, other)]
+    assert [flat[name] for flat in found] == [one, other]
+    first, second = ({key: type(value) for key, value in flat.items()} for flat in found)
+    assert first == second
+    assert found[0]["training.steps"] == settings().training.steps
+    assert found[0]["training.share_fakes"] is settings().training.share_fakes
+    assert found[0].keys().isdisjoint({"seed", "study", "comparison.quality"})
 
 
 # --- the command line -----------------------------------------------------------------------------------------------
