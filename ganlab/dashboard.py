@@ -63,7 +63,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         raise ConfigError(
             f"none of the {count} runs in {directory} has recorded anything yet; python -m ganlab.status {shown}"
         )
-    if len(runs) > 1:  # of the one study in `outputs`, the study
+    if len(runs) > 1 and directory not in runs:  # of the one study in `outputs`, the study
         directory = Path(os.path.commonpath([run.parent for run in runs]))
     compared = False
     try:

@@ -443,6 +443,15 @@ def test_of_the_one_study_in_a_folder_the_study_is_shown(study, dashboard):
     assert not (study.parent / "comparison").exists()
 
 
+def test_a_folder_is_never_left_upwards(study, dashboard):
+    """A run that holds the copy of another is a folder of runs, and its own folder is the one to write in."""
+    whole = study / "transpose-seed0"
+    run(whole, "upsample", 0, 1.0)
+    status, out, _ = dashboard(whole, "--no-serve")
+    assert (status, out) == (0, f"up to date: {whole / 'comparison'}\n")
+    assert not (study / "comparison").exists()
+
+
 def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashboard, served):
     assert "HParams" not in dashboard(study)[1]
     shutil.copytree(study, study.parent / "again")
