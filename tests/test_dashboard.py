@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -24,7 +25,7 @@ import ganlab.dashboard
 import ganlab.reporting.comparison
 from conftest import ROOT
 from ganlab.choose import ConfigError
-from ganlab.dashboard import StartError, main, run_tensorboard
+from ganlab.dashboard import StartError, free_port, main, run_tensorboard
 from ganlab.reporting.bands import seed_bands
 from ganlab.reporting.cells import record_sweep
 from ganlab.reporting.comparison import write_comparison
@@ -295,7 +296,7 @@ def test_a_run_that_came_meanwhile_is_not_taken_for_an_arm_that_is_gone(study):
     write_comparison(study)
     late = run(study / "comparison", "upsample", 9, 1.0)
     before = {path: path.read_bytes() for path in late.iterdir()}
-    ganlab.reporting.comparison._clear(study / "comparison", keep=())
+    ganlab.reporting.comparison._clear(study / "comparison")
     assert {path: path.read_bytes() for path in late.iterdir()} == before
 
 
@@ -462,6 +463,69 @@ def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashb
     assert second == "HParams has one row for arms of one name, whatever their study: give the folder of one"
 
 
+def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, dashboard, served, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    write_comparison(study)
+    run(study, "upsample", 3, 9.0)
+    monkeypatch.setattr(ganlab.reporting.comparison, "replace_events", refused)
+    status, out, _ = dashboard(study)
+    stale, *links, _ = out.splitlines()
+    assert status == 0
+    assert stale == "the comparison there is of earlier runs: [Errno 13] Permission denied"
+    assert [line.partition(":")[0] for line in links] == ["curves", "seed bands"]
+    shutil.rmtree(study / "comparison")
+    assert [line.partition(":")[0] for line in dashboard(study)[1].splitlines()[:-1]] == ["no comparison", "curves"]
+
+
+def test_where_all_runs_diverged_there_is_no_link_to_bands(study, dashboard, served):
+    assert "seed bands: " in dashboard(study)[1]
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            run_again(study, arm, seed, value, status="diverged", steps=(10, 20))
+    status, out, _ = dashboard(study)
+    assert status == 0
+    assert "no comparison" not in out
+    assert "seed bands: " not in out
+    assert "comparison/verdict" in scalars(study / "comparison")
+    assert dashboard(study)[1] == out
+
+
+def test_an_arm_none_of_whose_seeds_finished_lacks_its_band_for_that(study):
+    for seed in range(3):
+        run_again(study, "upsample", seed, 1.0, status="diverged", steps=(10, 20))
+    lines = [line for line in write_comparison(study) if line.startswith("no band")]
+    assert lines == [
+        f"no band of upsample for {metric}: none of its seeds finished"
+        for metric in ("frechet_distance", "checkerboard_index_2")
+    ]
+    assert not (study / "comparison" / "upsample").exists()
+
+
+def test_a_folder_whose_name_looks_like_an_option_names_its_window(study, monkeypatch):
+    class Started(Exception):
+        pass
+
+    def start(line, **_):
+        raise Started(line)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(Started) as started:
+        run_tensorboard(study.rename(study.with_name("-x")), "127.0.0.1", 0, 1, pytest.fail)
+    assert "--window_title=-x" in started.value.args[0]
+
+
+def test_where_no_port_is_free_another_is_asked_for(monkeypatch):
+    class Taken(socket.socket):
+        def bind(self, address):
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(socket, "socket", Taken)
+    with pytest.raises(ConfigError, match=r"^all ports from 6006 to 6105 are taken; give another --port$"):
+        free_port("127.0.0.1", None)
+
+
 def test_runs_in_folders_of_their_own_are_called_by_their_arm(tmp_path):
     run(tmp_path, "transpose", 0, 1.0, name="2026-11-23/10-43-10")
     run(tmp_path, "upsample", 0, 1.0, name="2026-11-23/10-44-20")
@@ -517,8 +581,9 @@ def test_an_endpoint_of_the_end_only_is_followed_by_its_quick_relative(tmp_path)
     assert [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"] == [QUALITY, LATTICE]
 
 
-def test_settings_that_cannot_be_read_are_named(study):
-    (study / "transpose-seed0" / "config.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", '{"comparison": 3}'])
+def test_settings_that_cannot_be_read_are_named(study, text):
+    (study / "transpose-seed0" / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=r"transpose-seed0/config.json cannot be read"):
         query(study)
 

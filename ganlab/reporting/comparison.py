@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,22 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
         study = judge(directory)
     except ResultError:
         if noted.exists():
-            _clear(folder, keep=())
+            _clear(folder)
+            for path in (noted, folder / LOCK):
+                path.unlink(missing_ok=True)
+            remove_events(folder)
         raise
     folder.mkdir(exist_ok=True)
     with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = _known(noted, digest)
         return known[1:] if known else _write(study, folder, digest, pictures)
+
+
+def has_bands(directory: Path) -> bool:
+    """Whether a comparison stands there, of these runs or of earlier ones, in which there is a band to see."""
+    folder = directory / COMPARISON
+    return (folder / _DIGEST).exists() and any(folder.glob("*/events.out.tfevents.*"))
 
 
 def _known(noted: Path, digest: str) -> list[str]:
@@ -93,13 +102,14 @@ def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[
     metrics = sorted({name for end in study.endpoints for name in (end.metric, quick_relative(end.metric))})
     bands = {arm.label: seed_bands(arm, metrics) for arm in study.arms}
     drawn = _drawn(study, bands)
-    for arm in study.arms:
+    shown = [arm for arm in study.arms if any(bands[arm.label][metric] for metric in drawn)]
+    for arm in shown:
         replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
     lines = _missing(study, drawn, bands)
     texts = [text_pb("comparison/verdict", _verdict(study, lines))]
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
-    _clear(folder, keep=names.values())
+    _clear(folder, keep=[names[arm.label] for arm in shown])
     (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n")
     return lines
 
@@ -152,16 +162,12 @@ def _digest(directory: Path) -> str:
     return hashlib.sha256(json.dumps([__version__, inputs, waiting]).encode()).hexdigest()
 
 
-def _clear(folder: Path, keep: Any) -> None:
-    """Take away arms that are no longer there; all of it, where none is kept. A run is never touched."""
+def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
+    """Take away the bands of arms that are no longer there. A run is never touched."""
     kept = {folder / name for name in keep}
     for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
         if not any((path / name).exists() for name in _OF_A_RUN):
             remove_events(path)
-    if not kept:
-        for name in (_DIGEST, LOCK):
-            (folder / name).unlink(missing_ok=True)
-        remove_events(folder)
 
 
 def _curves(arm: Arm, drawn: Mapping[str, Endpoint], bands: Mapping[str, Band]) -> Iterator[tuple[int, Summary]]:
@@ -264,7 +270,9 @@ def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Ma
             continue
         for arm in study.arms:
             if not bands[arm.label][metric]:
-                lines.append(f"no band of {arm.label} for {metric}: its seeds share no step at which it was measured")
+                some = any(run.status == "finished" for run in arm.runs.values())
+                why = "its seeds share no step at which it was measured" if some else "none of its seeds finished"
+                lines.append(f"no band of {arm.label} for {metric}: {why}")
     for end in study.stated or study.endpoints:
         found = [(arm, seed, value) for arm in study.arms for seed, value in arm.values(end.metric).items()]
         if others := [f"{arm.label}, seed {seed}" for arm, seed, value in found if not _shown(arm, seed, end, value)]:

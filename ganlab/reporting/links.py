@@ -77,9 +77,9 @@ def _endpoints(run: Path) -> list[str]:
     config = run / "config.json"
     try:
         tree = json.loads(config.read_text()) if config.exists() else {}
-    except (OSError, ValueError) as error:
+        plan = Comparing().model_dump() | tree.get("comparison", {})
+    except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
         raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
-    plan = Comparing().model_dump() | tree.get("comparison", {})
     text = (run / METRICS).read_text()
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
