@@ -1,5 +1,6 @@
 """`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links that open on the answer."""
 
+import errno
 import json
 import math
 import os
@@ -48,8 +49,8 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Bring the comparison up to date, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.reporting import links
     from ganlab.reporting.cells import find_cells
-    from ganlab.reporting.comparison import COMPARISON, write_comparison
-    from ganlab.reporting.records import find_runs
+    from ganlab.reporting.comparison import COMPARISON, has_bands, write_comparison
+    from ganlab.reporting.records import arm_of, find_runs
     from ganlab.reporting.results import ResultError
 
     if not directory.is_dir():
@@ -63,25 +64,27 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         raise ConfigError(
             f"none of the {count} runs in {directory} has recorded anything yet; python -m ganlab.status {shown}"
         )
-    if len(runs) > 1:  # of the one study in `outputs`, the study
+    if len(runs) > 1 and directory not in runs:  # of the one study in `outputs`, the study
         directory = Path(os.path.commonpath([run.parent for run in runs]))
-    compared = False
     try:
         for line in write_comparison(directory, _figures):
             print(line, flush=True)
-        compared = True
     except (ResultError, OSError) as error:  # a study that others own can still be looked at
         if not serve:
             raise
-        if runs != [directory]:
+        if has_bands(directory):
+            print(f"the comparison there is of earlier runs: {error}", flush=True)
+        elif runs != [directory]:
             print(f"no comparison: {error}", flush=True)
+        if len({(run.parent, arm_of(run)) for run in runs}) > len({arm_of(run) for run in runs}):
+            print("HParams has one row for arms of one name, whatever their study: give the folder of one", flush=True)
     if not serve:
         print(f"up to date: {directory / COMPARISON}")
         return
 
     def ready(address: str) -> None:
         print(f"curves:     {links.curves(address, directory)}")
-        if compared:
+        if has_bands(directory):
             print(f"seed bands: {links.bands(address)}")
         print("Ctrl-C ends it", flush=True)
 
@@ -109,7 +112,7 @@ def free_port(host: str, asked: int | None) -> int:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
         raise ConfigError(f"--host={host} is no address ({error.strerror}); leave it out for this machine") from None
-    why = ""
+    why, taken = "", False
     for port in range(PORT, PORT + 100) if asked is None else [asked]:
         with socket.socket(family) as probe:
             probe.setsockopt(
@@ -120,6 +123,9 @@ def free_port(host: str, asked: int | None) -> int:
                 return probe.getsockname()[1]
             except OSError as error:
                 why = str(error.strerror).lower()
+                taken = error.errno == errno.EADDRINUSE
+    if asked is None and taken:
+        raise ConfigError(f"all ports from {PORT} to {PORT + 99} are taken; give another --port")
     where = f"--host={host}" if asked is None else f"--host={host} --port={asked}"
     raise ConfigError(f"{where} cannot be used ({why}); leave it out, or use another")
 
@@ -147,7 +153,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
     Raises RuntimeError with its own last words if it ends by itself, StartError if that was before it listened.
     """
     line = [sys.executable, "-c", _SERVER, "--logdir", str(directory), "--host", host, "--port", str(port)]
-    line += ["--samples_per_plugin", "images=9999,text=1000", "--window_title", directory.name]  # images=0 keeps none
+    line += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0 keeps none
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{shown}:{port}/"

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -21,9 +22,10 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 import ganlab.dashboard
+import ganlab.reporting.comparison
 from conftest import ROOT
 from ganlab.choose import ConfigError
-from ganlab.dashboard import StartError, main, run_tensorboard
+from ganlab.dashboard import StartError, free_port, main, run_tensorboard
 from ganlab.reporting.bands import seed_bands
 from ganlab.reporting.cells import record_sweep
 from ganlab.reporting.comparison import write_comparison
@@ -31,6 +33,7 @@ from ganlab.reporting.judge import judge
 from ganlab.reporting.links import curves
 from ganlab.reporting.records import Records, image_pb, replace_events, shared_tail, trial_of
 from ganlab.reporting.results import ResultError
+from ganlab.run.life import _hyperparameters
 
 STEPS = range(10, 60, 10)
 VALUES = {"transpose": (1.0, 2.0, 6.0), "upsample": (2.0, 3.0, 4.0)}  # of frechet_distance at step 0, by seed
@@ -64,10 +67,16 @@ def run(directory, arm, seed, value, status="finished", steps=STEPS, images=(0,)
             records.scalars(step, 64 * step, step / 10, numbers | metrics)
         records.finished(ok=status == "finished")
     (folder / "config.json").write_text(json.dumps(config))
-    ended = {"frechet_distance": value + 50, "checkerboard_index_2": value / 10 - 50} if status == "finished" else {}
+    last = {"frechet_distance": value + steps[-1], "checkerboard_index_2": value / 10 - steps[-1]}
+    ended = last if status == "finished" else {}
     result = {"status": status, "variant": arm, "seed": seed, "config": config, "metrics": ended}
     (folder / "result.json").write_text(json.dumps(result))
     return folder
+
+
+def run_again(directory, arm, seed, *rest, **more):
+    shutil.rmtree(directory / f"{arm}-seed{seed}")
+    return run(directory, arm, seed, *rest, **more)
 
 
 @pytest.fixture
@@ -92,6 +101,12 @@ def dashboard(monkeypatch, capsys):
         return status, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """A TensorBoard that is ready and ends at once."""
+    monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", lambda *given: given[-1]("http://x/"))
 
 
 def scalars(folder):
@@ -128,7 +143,16 @@ def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
     assert write_comparison(tmp_path) == [
         "not in the bands: transpose, seed 2: no result",
         "not in the bands: upsample, seed 2: diverged",
+        "the rows of HParams include upsample-seed2, not finished: tick Success alone there",
     ]
+
+
+def test_runs_that_hparams_counts_in_though_they_have_not_finished_are_named(study):
+    run_again(study, "transpose", 1, 1.0, status="diverged", steps=(10, 20))
+    (run(study, "transpose", 3, 1.0, steps=(10,)) / "result.json").unlink()
+    line = "the rows of HParams include transpose-seed1, transpose-seed3, not finished: tick Success alone there"
+    assert line in write_comparison(study)
+    assert line in scalars(study / "comparison")["comparison/verdict"][0][1].item().decode()
 
 
 def test_nothing_is_written_again_until_a_run_changes(study):
@@ -197,12 +221,32 @@ def test_cells_without_a_result_and_endpoints_without_a_value_are_named(study):
     assert "Against transpose, upsample is inconclusive in " in text
 
 
+def test_runs_whose_result_hparams_does_not_show_are_named(study):
+    """`ganlab.evaluate --record` puts measures into a result that the records of training do not have."""
+    for name, value in {"transpose-seed1": 9.0, "upsample-seed2": 8.0}.items():
+        path = study / name / "result.json"
+        result = json.loads(path.read_text())
+        result["metrics"]["frechet_distance"] = value
+        path.write_text(json.dumps(result))
+    path = study / "transpose-seed0" / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({tag: line[tag] for tag in line if tag != LATTICE}) + "\n" for line in lines))
+    said = [line for line in write_comparison(study) if line.startswith("HParams")]
+    shown = "HParams shows what was recorded while training, not the"
+    assert said == [
+        f"{shown} frechet_distance of result.json: transpose, seed 1; upsample, seed 2",
+        f"{shown} checkerboard_index_2 of result.json: transpose, seed 0",
+    ]
+
+
 def test_two_endpoints_with_one_curve_lack_none(tmp_path):
     names = ["full/classifier/frechet_distance", "full/random/frechet_distance"]
     for arm, values in VALUES.items():
         for seed, value in enumerate(values):
             config = tree(arm, seed, quality=names[0], spectrum=names[1])
             folder = run(tmp_path, arm, seed, value, config=config)
+            with (folder / "metrics.jsonl").open("a") as records:
+                records.write(json.dumps({"step": 50} | {f"metric/{name}": value for name in names}) + "\n")
             result = json.loads((folder / "result.json").read_text())
             result["metrics"] |= dict.fromkeys(names, value)
             (folder / "result.json").write_text(json.dumps(result))
@@ -237,6 +281,23 @@ def test_a_comparison_that_no_longer_holds_is_taken_away(study):
     with pytest.raises(ResultError, match="one arm only"):
         write_comparison(study)
     assert not (study / "comparison").exists()
+
+
+@pytest.mark.parametrize("name", ["comparison/{arm}-seed{seed}", "comparison"], ids=["study", "run"])
+def test_runs_in_a_folder_of_that_name_keep_their_records(tmp_path, name):
+    ours = [run(tmp_path / "tiny", "transpose", 0, 1.0), run(tmp_path, "upsample", 0, 1.0, name=name)]
+    before = {path: path.read_bytes() for folder in ours for path in folder.iterdir()}
+    with pytest.raises(ResultError, match=r"comparison holds runs, where a comparison would be written; rename it"):
+        write_comparison(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_came_meanwhile_is_not_taken_for_an_arm_that_is_gone(study):
+    write_comparison(study)
+    late = run(study / "comparison", "upsample", 9, 1.0)
+    before = {path: path.read_bytes() for path in late.iterdir()}
+    ganlab.reporting.comparison._clear(study / "comparison")
+    assert {path: path.read_bytes() for path in late.iterdir()} == before
 
 
 def test_the_figures_of_a_report_are_images(study):
@@ -275,6 +336,26 @@ def test_what_all_cells_end_in_is_no_part_of_an_arm(arms, tail):
 def test_a_trial_is_the_cell_without_its_seed(tmp_path):
     assert trial_of(tmp_path / "transpose-training.lr=1e-3-seed12", 12) == "transpose-training.lr=1e-3"
     assert trial_of(tmp_path / "14-03-22", 0) == "14-03-22"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("generator.upsampling.kernel_size", "3", "[3, 5]"),
+        ("generator.base_size", "2", "null"),
+        ("dataset.size", "8", "[8, 8]"),
+        ("metrics.every_steps", "50", "null"),
+    ],
+)
+def test_a_column_of_hparams_never_mixes_numbers_and_text(settings, name, one, other):
+    """TensorBoard answers with an error where such a column is to be sorted."""
+    found = [_hyperparameters(settings(f"{name}={value.replace(' ', '')}")) for value in (one, other)]
+    assert [flat[name] for flat in found] == [one, other]
+    first, second = ({key: type(value) for key, value in flat.items()} for flat in found)
+    assert first == second
+    assert found[0]["training.steps"] == settings().training.steps
+    assert found[0]["training.share_fakes"] is settings().training.share_fakes
+    assert found[0].keys().isdisjoint({"seed", "study", "comparison.quality"})
 
 
 # --- the command line -----------------------------------------------------------------------------------------------
@@ -363,6 +444,88 @@ def test_of_the_one_study_in_a_folder_the_study_is_shown(study, dashboard):
     assert not (study.parent / "comparison").exists()
 
 
+def test_a_folder_is_never_left_upwards(study, dashboard):
+    """A run that holds the copy of another is a folder of runs, and its own folder is the one to write in."""
+    whole = study / "transpose-seed0"
+    run(whole, "upsample", 0, 1.0)
+    status, out, _ = dashboard(whole, "--no-serve")
+    assert (status, out) == (0, f"up to date: {whole / 'comparison'}\n")
+    assert not (study / "comparison").exists()
+
+
+def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashboard, served):
+    assert "HParams" not in dashboard(study)[1]
+    shutil.copytree(study, study.parent / "again")
+    status, out, _ = dashboard(study.parent)
+    first, second, *_ = out.splitlines()
+    assert status == 0
+    assert first.startswith(f"no comparison: {study.parent} has two runs of transpose with seed 0 and equal settings")
+    assert second == "HParams has one row for arms of one name, whatever their study: give the folder of one"
+
+
+def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, dashboard, served, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    write_comparison(study)
+    run(study, "upsample", 3, 9.0)
+    monkeypatch.setattr(ganlab.reporting.comparison, "replace_events", refused)
+    status, out, _ = dashboard(study)
+    stale, *links, _ = out.splitlines()
+    assert status == 0
+    assert stale == "the comparison there is of earlier runs: [Errno 13] Permission denied"
+    assert [line.partition(":")[0] for line in links] == ["curves", "seed bands"]
+    shutil.rmtree(study / "comparison")
+    assert [line.partition(":")[0] for line in dashboard(study)[1].splitlines()[:-1]] == ["no comparison", "curves"]
+
+
+def test_where_all_runs_diverged_there_is_no_link_to_bands(study, dashboard, served):
+    assert "seed bands: " in dashboard(study)[1]
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            run_again(study, arm, seed, value, status="diverged", steps=(10, 20))
+    status, out, _ = dashboard(study)
+    assert status == 0
+    assert "no comparison" not in out
+    assert "seed bands: " not in out
+    assert "comparison/verdict" in scalars(study / "comparison")
+    assert dashboard(study)[1] == out
+
+
+def test_an_arm_none_of_whose_seeds_finished_lacks_its_band_for_that(study):
+    for seed in range(3):
+        run_again(study, "upsample", seed, 1.0, status="diverged", steps=(10, 20))
+    lines = [line for line in write_comparison(study) if line.startswith("no band")]
+    assert lines == [
+        f"no band of upsample for {metric}: none of its seeds finished"
+        for metric in ("frechet_distance", "checkerboard_index_2")
+    ]
+    assert not (study / "comparison" / "upsample").exists()
+
+
+def test_a_folder_whose_name_looks_like_an_option_names_its_window(study, monkeypatch):
+    class Started(Exception):
+        pass
+
+    def start(line, **_):
+        raise Started(line)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(Started) as started:
+        run_tensorboard(study.rename(study.with_name("-x")), "127.0.0.1", 0, 1, pytest.fail)
+    assert "--window_title=-x" in started.value.args[0]
+
+
+def test_where_no_port_is_free_another_is_asked_for(monkeypatch):
+    class Taken(socket.socket):
+        def bind(self, address):
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(socket, "socket", Taken)
+    with pytest.raises(ConfigError, match=r"^all ports from 6006 to 6105 are taken; give another --port$"):
+        free_port("127.0.0.1", None)
+
+
 def test_runs_in_folders_of_their_own_are_called_by_their_arm(tmp_path):
     run(tmp_path, "transpose", 0, 1.0, name="2026-11-23/10-43-10")
     run(tmp_path, "upsample", 0, 1.0, name="2026-11-23/10-44-20")
@@ -374,6 +537,19 @@ def test_samples_are_of_a_seed_that_all_arms_have(study):
     shutil.rmtree(study / "upsample-seed0")
     images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
     assert images == [f"defaultExperimentId/{arm}-seed1" for arm in VALUES]
+
+
+@pytest.mark.parametrize("status", ["diverged", "running"])
+def test_samples_are_of_a_seed_that_finished_in_all_arms(study, status):
+    early = run_again(study, "transpose", 0, 1.0, status="diverged", steps=(10,))
+    if status == "running":
+        (early / "result.json").unlink()
+    images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
+    assert images == [f"defaultExperimentId/{arm}-seed1" for arm in VALUES]
+    for path in study.glob("*/result.json"):
+        path.unlink()
+    images = [run for plugin, run, _ in pins(query(study)) if plugin == "images"]
+    assert images == [f"defaultExperimentId/{arm}-seed0" for arm in VALUES]
 
 
 def test_endpoints_are_those_of_the_study_and_losses_where_it_has_none(tmp_path):
@@ -405,8 +581,9 @@ def test_an_endpoint_of_the_end_only_is_followed_by_its_quick_relative(tmp_path)
     assert [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"] == [QUALITY, LATTICE]
 
 
-def test_settings_that_cannot_be_read_are_named(study):
-    (study / "transpose-seed0" / "config.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", '{"comparison": 3}'])
+def test_settings_that_cannot_be_read_are_named(study, text):
+    (study / "transpose-seed0" / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=r"transpose-seed0/config.json cannot be read"):
         query(study)
 

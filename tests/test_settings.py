@@ -98,6 +98,7 @@ WRONG = {
     "discriminator.normalization=batch": "penalty=r1_r2 needs a gradient for each image",
     "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
     "study=a/b": "study='a/b' cannot name a folder",
+    "study=comparison": "study=comparison is where ganlab.dashboard writes a comparison; use another word",
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
     "training.profile=five": "training.profile='five' names no steps; write START:STOP, such as 100:110",
     "training.profile=9:3": "with START below STOP",

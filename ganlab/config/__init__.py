@@ -42,6 +42,8 @@ class RunConfig(Settings):
     def _folder(cls, study: str | None) -> str | None:
         if study is not None and (not study.strip("./") or "/" in study or "\\" in study):
             raise ValueError(f"study={study!r} cannot name a folder of outputs/; use a word such as upsampling_digits")
+        if study == "comparison":  # of all runs under outputs/
+            raise ValueError("study=comparison is where ganlab.dashboard writes a comparison; use another word")
         return study
 
     @model_validator(mode="after")

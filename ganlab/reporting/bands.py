@@ -20,6 +20,11 @@ def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
     return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
 
 
+def last_recorded(run: RunResult, metric: str) -> float | None:
+    """The value of a metric that TensorBoard takes for the run's, None where it was never recorded."""
+    return next((line[f"metric/{metric}"] for line in reversed(_read(run)) if f"metric/{metric}" in line), None)
+
+
 def _band(curves: Sequence[Mapping[int, float]]) -> Band:
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
     columns = {step: [curve[step] for curve in curves] for step in steps}

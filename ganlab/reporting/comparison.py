@@ -9,8 +9,9 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 import fcntl
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from ganlab import __version__
 from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm, as_typed
-from ganlab.reporting.bands import Band, seed_bands
+from ganlab.reporting.bands import Band, last_recorded, seed_bands
 from ganlab.reporting.cells import without_result
 from ganlab.reporting.judge import Endpoint, Study, judge
 from ganlab.reporting.records import (
@@ -41,12 +42,13 @@ from ganlab.reporting.records import (
     shared_tail,
     trial_of,
 )
-from ganlab.reporting.results import LOCK, RESULT, ResultError, RunResult, find_files
+from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, RunResult, find_files
 from ganlab.reporting.words import answer, side
 
 COMPARISON = "comparison"
 BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
+_OF_A_RUN = (CONFIG, METRICS, RESULT)
 _SPEED = "speed/images_per_second"
 _ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms share it
 
@@ -57,9 +59,12 @@ Pictures = Callable[[Study], Mapping[str, bytes]]
 def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list[str]:
     """Bring `comparison` of a study up to date, if its runs have changed since; what is missing in it, in lines.
 
-    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away.
+    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away. Also
+    where runs are in the way, as those of a study named `comparison` are: their event files have the same names.
     """
     folder = directory / COMPARISON
+    if any(find_files(folder, name) for name in _OF_A_RUN):
+        raise ResultError(f"{folder} holds runs, where a comparison would be written; rename it, or give that folder")
     noted = folder / _DIGEST
     try:
         digest = _digest(directory)
@@ -68,13 +73,22 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
         study = judge(directory)
     except ResultError:
         if noted.exists():
-            _clear(folder, keep=())
+            _clear(folder)
+            for path in (noted, folder / LOCK):
+                path.unlink(missing_ok=True)
+            remove_events(folder)
         raise
     folder.mkdir(exist_ok=True)
     with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = _known(noted, digest)
         return known[1:] if known else _write(study, folder, digest, pictures)
+
+
+def has_bands(directory: Path) -> bool:
+    """Whether a comparison stands there, of these runs or of earlier ones, in which there is a band to see."""
+    folder = directory / COMPARISON
+    return (folder / _DIGEST).exists() and any(folder.glob("*/events.out.tfevents.*"))
 
 
 def _known(noted: Path, digest: str) -> list[str]:
@@ -88,13 +102,14 @@ def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[
     metrics = sorted({name for end in study.endpoints for name in (end.metric, quick_relative(end.metric))})
     bands = {arm.label: seed_bands(arm, metrics) for arm in study.arms}
     drawn = _drawn(study, bands)
-    for arm in study.arms:
+    shown = [arm for arm in study.arms if any(bands[arm.label][metric] for metric in drawn)]
+    for arm in shown:
         replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
     lines = _missing(study, drawn, bands)
     texts = [text_pb("comparison/verdict", _verdict(study, lines))]
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
-    _clear(folder, keep=names.values())
+    _clear(folder, keep=[names[arm.label] for arm in shown])
     (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n")
     return lines
 
@@ -133,6 +148,12 @@ def _trial(run: RunResult) -> str:
     return trial_of(run.path.parent, run.seed)
 
 
+def _shown(arm: Arm, seed: int, end: Endpoint, value: float) -> bool:
+    """Whether HParams has the value by which a run is judged; not where it was measured again later."""
+    recorded = last_recorded(arm.runs[seed], end.metric)
+    return recorded is not None and math.isclose(recorded, value, rel_tol=1e-6)  # as exact as TensorBoard
+
+
 def _digest(directory: Path) -> str:
     """Of everything that a comparison is made from, by size and time: runs are not read again to see it."""
     found = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
@@ -141,15 +162,12 @@ def _digest(directory: Path) -> str:
     return hashlib.sha256(json.dumps([__version__, inputs, waiting]).encode()).hexdigest()
 
 
-def _clear(folder: Path, keep: Any) -> None:
-    """Take away arms that are no longer there; all of it, where none is kept."""
+def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
+    """Take away the bands of arms that are no longer there. A run is never touched."""
     kept = {folder / name for name in keep}
     for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
-        remove_events(path)
-    if not kept:
-        for name in (_DIGEST, LOCK):
-            (folder / name).unlink(missing_ok=True)
-        remove_events(folder)
+        if not any((path / name).exists() for name in _OF_A_RUN):
+            remove_events(path)
 
 
 def _curves(arm: Arm, drawn: Mapping[str, Endpoint], bands: Mapping[str, Band]) -> Iterator[tuple[int, Summary]]:
@@ -252,7 +270,19 @@ def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Ma
             continue
         for arm in study.arms:
             if not bands[arm.label][metric]:
-                lines.append(f"no band of {arm.label} for {metric}: its seeds share no step at which it was measured")
+                some = any(run.status == "finished" for run in arm.runs.values())
+                why = "its seeds share no step at which it was measured" if some else "none of its seeds finished"
+                lines.append(f"no band of {arm.label} for {metric}: {why}")
+    for end in study.stated or study.endpoints:
+        found = [(arm, seed, value) for arm in study.arms for seed, value in arm.values(end.metric).items()]
+        if others := [f"{arm.label}, seed {seed}" for arm, seed, value in found if not _shown(arm, seed, end, value)]:
+            what = f"what was recorded while training, not the {end.metric} of {RESULT}"
+            lines.append(f"HParams shows {what}: {'; '.join(others)}")
+    finished = {run.path for arm in study.arms for run in arm.runs.values() if run.status == "finished"}
+    recorded = find_runs(study.directory)
+    others = [str(run.relative_to(study.directory)) for run in recorded if run / RESULT not in finished]
+    if others:
+        lines.append(f"the rows of HParams include {', '.join(others)}, not finished: tick Success alone there")
     trials = [{_trial(run) for run in arm.runs.values()} for arm in study.arms]
     if any(len(found) > 1 for found in trials) or len(set.union(*trials)) < len(trials):
         lines.append(

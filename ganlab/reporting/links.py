@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from ganlab.choose import ConfigError
 from ganlab.config import Comparing
 from ganlab.config.comparison import quick_relative
+from ganlab.reporting.cells import stand
 from ganlab.reporting.comparison import COMPARISON
 from ganlab.reporting.records import METRICS, arm_of, find_runs, shared_tail
 
@@ -50,13 +51,22 @@ def bands(address: str) -> str:
 
 
 def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
-    """A run of each arm, all with the same seed where there is one that all arms have."""
+    """A run of each arm, all with the same seed where there is one that all arms have.
+
+    If it can be, with one that finished in all of them: then their samples are of the same step.
+    """
     by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
     for run in runs:
         seed = re.search(r"-seed(\d+)$", run.name)
         by_arm[run.with_name(arm_of(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
-    shared = set.intersection(*map(set, by_arm.values()))
-    return [found[min(shared or found)] for found in by_arm.values()]
+    shared = sorted(set.intersection(*map(set, by_arm.values())))
+    ended = (seed for seed in shared if all(_finished(found[seed]) for found in by_arm.values()))
+    seed = next(ended, min(shared, default=None))
+    return [found[min(found) if seed is None else seed] for found in by_arm.values()]
+
+
+def _finished(run: Path) -> bool:
+    return stand(run, run.name).state == "finished"
 
 
 def _endpoints(run: Path) -> list[str]:
@@ -67,9 +77,9 @@ def _endpoints(run: Path) -> list[str]:
     config = run / "config.json"
     try:
         tree = json.loads(config.read_text()) if config.exists() else {}
-    except (OSError, ValueError) as error:
+        plan = Comparing().model_dump() | tree.get("comparison", {})
+    except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
         raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
-    plan = Comparing().model_dump() | tree.get("comparison", {})
     text = (run / METRICS).read_text()
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:

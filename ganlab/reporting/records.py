@@ -10,6 +10,7 @@ TensorFlow is not imported: the messages and the record format are TensorBoard's
 # pyright: reportAttributeAccessIssue=false
 # (protobuf makes the classes of its messages when it is imported)
 
+import contextlib
 import io
 import itertools
 import json
@@ -82,7 +83,7 @@ class Records:
         self._metrics = (directory / METRICS).open("ab")
 
         self._directory, self._name, self._kept = directory, name, kept
-        self._events = RecordWriter(self._file)
+        self._events, self._ended = RecordWriter(self._file), False
         self._write(0, file_version="brain.Event:2")
         # TensorBoard drops what stands at this step and later: not the step that is done.
         self._write(step + 1 if resume else 0, session_log=SessionLog(status=SessionLog.START))
@@ -90,7 +91,10 @@ class Records:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception) and not self._ended:
+            with contextlib.suppress(OSError):  # what went wrong is not to be hidden by a disk that is full
+                self.finished(ok=False)
         self._file.close()
         self._metrics.close()
 
@@ -149,7 +153,11 @@ class Records:
         self._write(0, summary=hparams_pb(values, trial_id=trial))
 
     def finished(self, ok: bool) -> None:
-        """Record for the HParams table that the run has ended, well or not; call it at most once, at the end."""
+        """Record for the HParams table that the run has ended, well or not; call it at most once, at the end.
+
+        A run that ends with an exception need not: it has ended badly. To go on with it cuts that off.
+        """
+        self._ended = True
         end = SessionEndInfo(status=STATUS_SUCCESS if ok else STATUS_FAILURE, end_time_secs=time.time())
         summary = Summary()
         summary.value.add(

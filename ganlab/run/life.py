@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ganlab import device
 from ganlab.choose import ConfigError
-from ganlab.config import RunConfig, flatten
+from ganlab.config import RunConfig
+from ganlab.config.base import Settings
 from ganlab.reporting.results import RunResult, write_json
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
 from ganlab.run.networks import Painter, build_gan, make_traces
@@ -273,11 +274,23 @@ def _as_markdown(config: RunConfig) -> str:
     return f"```yaml\n{yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)}```"
 
 
-def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool | None]:
-    """Plain settings by dotted name, lists as text, without the seed: runs of one arm share a row."""
-    flat = flatten(config.model_dump(mode="json"))
+def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool]:
+    """Plain settings by dotted name, without the seed: runs of one arm share a row.
+
+    What may be a list or null in another run is text in all of them: TensorBoard cannot sort numbers among texts.
+    """
     return {
-        key: json.dumps(value) if isinstance(value, list) else value
-        for key, value in flat.items()
+        key: value
+        for key, value in _plain(config, "")
         if key not in ("seed", "study") and not key.startswith("comparison.")
     }
+
+
+def _plain(settings: Settings, prefix: str) -> Iterator[tuple[str, float | str | bool]]:
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Settings):
+            yield from _plain(value, f"{prefix}{name}.")
+        else:
+            as_it_is = isinstance(value, str) or field.annotation in (int, float, bool)
+            yield f"{prefix}{name}", value if as_it_is else json.dumps(value)

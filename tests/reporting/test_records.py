@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 import os
@@ -11,6 +12,8 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
 from ganlab.reporting.records import Records, RecordsError
 
@@ -218,6 +221,61 @@ def test_only_records_are_ever_cut(tmp_path, name):
     with pytest.raises(RecordsError, match="manifest is damaged"):
         Records(run, resume={name: 0})
     assert (run / name).read_text() == "keep me"
+
+
+def ended(directory):
+    """What HParams is told of the run's end, each time that it is."""
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+    tag = metadata.SESSION_END_INFO_TAG
+    found = EventAccumulator(str(directory)).Reload()
+    if tag not in found.Tags()["tensors"]:
+        return []
+    content = found.SummaryMetadata(tag).plugin_data.content
+    return [metadata.parse_session_end_info_plugin_data(content).status for _ in found.Tensors(tag)]
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["from a checkpoint", "from the beginning"])
+def test_a_run_that_failed_has_ended_badly_until_it_goes_on(tmp_path, saved):
+    with contextlib.suppress(ValueError), Records(tmp_path) as records:
+        write(records, range(3))
+        position = records.position()
+        write(records, range(3, 5))
+        raise ValueError("broken")
+    assert ended(tmp_path) == [STATUS_FAILURE]
+    with Records(tmp_path, step=2 if saved else 0, resume=position if saved else {}) as records:
+        write(records, range(3 if saved else 0, 5))
+        assert ended(tmp_path) == []
+        records.finished(ok=True)
+    assert ended(tmp_path) == [STATUS_SUCCESS]
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_a_run_ends_once(tmp_path, ok):
+    with contextlib.suppress(ValueError), Records(tmp_path) as records:
+        records.finished(ok=ok)
+        raise ValueError("late")
+    assert ended(tmp_path) == [STATUS_SUCCESS if ok else STATUS_FAILURE]
+
+
+def test_a_run_that_was_interrupted_has_not_ended(tmp_path):
+    with contextlib.suppress(KeyboardInterrupt), Records(tmp_path) as records:
+        write(records, range(3))
+        raise KeyboardInterrupt
+    assert ended(tmp_path) == []
+
+
+def test_a_full_disk_does_not_hide_what_went_wrong(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("no space left")
+
+    def fail():
+        with Records(tmp_path) as records:
+            monkeypatch.setattr(records, "_write", full)
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
 
 
 def test_a_setting_that_hparams_cannot_hold_is_refused(tmp_path):
