@@ -110,16 +110,15 @@ def settings(tree: DictConfig) -> RunConfig:
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
+    if (resume := _resumed(overrides)) is not None:
+        return Plan([], None, resume)
     extra = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF.absolute())):
             plain, sweeps = _split(overrides)
             first = compose("config", extra + plain, return_hydra_config=True)
             if first.resume is not None:
-                given = [text for text in overrides if not text.startswith("resume=")]
-                if given:
-                    raise ConfigError(f"resume={first.resume} takes its settings from that run; leave out {given[0]}")
-                return Plan([], None, Path(first.resume))
+                raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
             if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
                 if sweeps:
                     several = next(text for text in overrides if text not in plain)
@@ -175,6 +174,18 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     if launcher == "joblib" and not first.hydra.launcher.n_jobs:
         raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
     return Plan(cells, folders.pop(), None, launcher, left)
+
+
+def _resumed(overrides: list[str]) -> Path | None:
+    """The run to go on with. Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong."""
+    for text in overrides:
+        name, _, path = text.partition("=")
+        if name.lstrip("+") == "resume" and path != "null":
+            if others := [other for other in overrides if other != text]:
+                raise ConfigError(f"{text} takes its settings from that run; leave out {others[0]}")
+            quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+            return Path(path[1:-1] if quoted else path)
+    return None
 
 
 def _parsed(overrides: list[str]) -> list[Override]:

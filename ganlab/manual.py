@@ -1,6 +1,7 @@
 """What the commands say: the one page of `train --help`, written from the YAML files, and the last lines of a run."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def _settings(text: str, prefix: str = "") -> list[str]:
 def ending(result: "RunResult", directory: Path) -> str:
     """The last lines of a run: how it went, where everything is, and what to type next."""
     if result.status == "interrupted":
-        return f"interrupted; go on with: python -m ganlab.train resume={directory}"
+        return f"interrupted; go on with: python -m ganlab.train resume={shlex.quote(str(directory))}"
     if result.status == "diverged":
         return f"{directory} diverged: {result.model_extra and result.model_extra.get('error')}"
     more = result.model_extra or {}

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from ganlab.compose import cell_name, plan
 from ganlab.config import differences, parse
 from ganlab.data.images import Images
 from ganlab.library import CONF, groups, options
+from ganlab.manual import ending
+from ganlab.reporting.results import RunResult
 from ganlab.run.play import check_images
 from ganlab.sweep import _to_workers
 
@@ -206,6 +209,21 @@ def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
     (tmp_path / "experiment" / "bad.yaml").write_text("# @package _global_\ntraining:\n  steps: [1\n  x: 3\n")
     with pytest.raises(ConfigError, match=r"bad\.yaml, line 4 is no YAML \(expected"):
         plan(["experiment=bad"], multirun=False, config_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["outputs/mine/training.steps=20-seed0", "a [1,2] b", "größe", "it's", "5", "true"])
+def test_the_command_that_goes_on_with_a_run_takes_any_folder(folder):
+    stopped = RunResult(status="interrupted", variant="transpose", seed=0, config={})
+    *_, typed = shlex.split(ending(stopped, Path(folder)))
+    assert plan([typed], multirun=False).resume == Path(folder)
+
+
+def test_resume_is_given_alone():
+    assert plan(["resume='a=b'"], multirun=False).resume == Path("a=b")  # as Hydra wanted it
+    assert plan(["resume=null"], multirun=False).resume is None
+    for other in ("seed=1", "resume=b"):
+        with pytest.raises(ConfigError, match=rf"resume=a takes its settings from that run; leave out {other}"):
+            plan(["resume=a", other], multirun=False)
 
 
 def test_settings_survive_json_and_differences_are_named(settings):
