@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from omegaconf import DictConfig
 
+from ganlab.choose import ConfigError, in_a_line
 from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
@@ -35,8 +36,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     """Check the cells of a sweep, record them, let Hydra's launcher start them, and say how they ended.
 
     hydra: runs Hydra with the arguments of a command line. Returns the exit status: 0 where every cell has finished,
-    1 where not, 130 after Ctrl-C or SIGTERM. Raises ConfigError, before the first starts, for cells whose folders
-    hold other settings.
+    1 where not or where the launcher failed, 130 after Ctrl-C or SIGTERM. Raises ConfigError, before the first starts,
+    for cells whose folders hold other settings.
     """
     folder = plan.sweep
     assert folder
@@ -45,7 +46,7 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     with claimed(folder, wait=True):
         record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
     print(f"{len(cells)} runs in {folder}", flush=True)
-    stopped = False
+    stopped = failed = False
     with _stoppable(plan.cells, folder), watched(cells):
         try:
             if not all(ended):
@@ -53,8 +54,17 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
         except KeyboardInterrupt:
             stopped = True
             _let_save(plan.cells)
+        except ConfigError:
+            raise
+        except Exception as error:  # a job of a cluster that was killed, a timeout: how the cells stand is told anyway
+            failed = True
+            print(f"the launcher failed: {_said(error)}", file=sys.stderr, flush=True)
     status = report(plan.cells, folder)
-    return 130 if stopped else status
+    return 130 if stopped else max(status, int(failed))
+
+
+def _said(error: Exception) -> str:
+    return in_a_line(error) or type(error).__name__
 
 
 def _ended(cell: Cell) -> bool:
@@ -106,7 +116,7 @@ def _start(launcher: Callable[[], None]) -> None:
             launcher()
             return
         except BrokenExecutor as error:
-            why = f"a worker of the launcher was killed: {' '.join(str(error).split())}"
+            why = f"a worker of the launcher was killed: {_said(error)}"
             print(why if start == _STARTS - 1 else f"{why}; going on with new ones", file=sys.stderr, flush=True)
 
 

@@ -75,6 +75,8 @@ def _hydra(arguments: list[str]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, arguments) from None
     except OSError as error:
+        if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
+            raise
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 

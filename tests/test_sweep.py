@@ -13,12 +13,15 @@ import threading
 import time
 from pathlib import Path
 
+import hydra
 import joblib
 import pytest
 from rich.console import Console
 
 from conftest import ROOT
 from ganlab import sweep as sweeps
+from ganlab import train
+from ganlab.choose import ConfigError
 from ganlab.compose import plan
 from ganlab.reporting import watching
 from ganlab.reporting.cells import is_held, stand
@@ -205,6 +208,38 @@ def test_the_sweep_is_told_of_as_a_whole(tmp_path, monkeypatch, settings):
     assert lines[3].startswith("c: interrupted at step 0: its process was killed; see ")
     assert lines[4] == "3 of 3 runs ended, 0 running"
     assert len(lines) == 5
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Job 7\nwas killed: " + "x" * 900), TimeoutError()])
+def test_a_launcher_that_fails_is_one_line_and_the_cells_are_told_anyway(tmp_path, capsys, error):
+    def launcher(_arguments):
+        raise error
+
+    wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    assert sweeps.launch(wanted, [], launcher) == 1
+    output, errors = capsys.readouterr()
+    (line,) = errors.splitlines()
+    assert line.startswith(f"the launcher failed: {'Job 7 was killed: x' if error.args else 'TimeoutError'}")
+    assert len(line) < 350
+    assert f"0 of 2 runs finished in {tmp_path}" in output
+    for cell in wanted.cells:
+        cell.directory.mkdir()
+        write_json(cell.directory / "config.json", cell.config.model_dump(mode="json"))
+        write_result(cell.config, cell.directory, None, "finished")
+    assert sweeps.launch(wanted, [], launcher) == 0  # nothing is left to launch
+
+
+@pytest.mark.parametrize(("error", "comes"), [
+    (BrokenPipeError(32, "Broken pipe"), BrokenPipeError), (PermissionError(13, "denied", "x/multirun.yaml"), ConfigError),
+])  # fmt: skip
+def test_only_trouble_with_a_file_is_a_wrong_setting(monkeypatch, error, comes):
+    def start():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["train"])
+    monkeypatch.setattr(hydra, "main", lambda **_: lambda _: start)
+    with pytest.raises(comes, match="pipe|multirun.yaml cannot be written"):
+        train._hydra([])
 
 
 def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():
