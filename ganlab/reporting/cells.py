@@ -6,6 +6,7 @@ being written holds a lock, which the system frees however its process ends: wha
 
 import fcntl
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,20 +104,26 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
-    there = [str(path.relative_to(folder)) for path in _runs(folder)]
-    names = dict.fromkeys([*(record.cells if record else ()), *there])
+    asked = record.cells if record else []
+    there = [str(path.relative_to(folder)) for path in _runs(folder, {os.path.realpath(folder / it) for it in asked})]
+    names = dict.fromkeys([*asked, *there])
     if not names:
         raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.name if name == "." else name, folder / name) for name in names]
 
 
-def _runs(folder: Path) -> Iterator[Path]:
+def _runs(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """The runs in a folder and beneath; through links too, each real folder once and by its own name if it has one."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
     if (folder / CONFIG).exists() or (folder / RESULT).exists():
         yield folder
         return
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
         if path.is_dir() and not path.name.startswith("."):
-            yield from _runs(path)
+            yield from _runs(path, seen)
 
 
 def stand(directory: Path, name: str) -> Standing:

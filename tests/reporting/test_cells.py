@@ -106,6 +106,18 @@ def test_runs_that_no_sweep_asked_for_are_listed(tmp_path):
     assert show(tmp_path, as_json=False) == 1
 
 
+def test_a_run_that_links_lead_to_as_well_is_listed_once(tmp_path):
+    folder = tmp_path / "x"
+    for name in ("one", "two"):
+        write(folder, name, "finished")
+    for name, target in {"again": ".", "latest": ".", "best": "two", "up": ".."}.items():
+        (folder / name).symlink_to(target)
+    write(tmp_path, "elsewhere", "finished")
+    assert [cell.name for cell in find_cells(folder)] == ["one", "two", "up/elsewhere"]
+    record_sweep(folder, "python -m ganlab.train", ["two"])
+    assert [cell.name for cell in find_cells(folder)] == ["two", "one", "up/elsewhere"]
+
+
 def test_time_left_counts_the_share_that_is_missing(study):
     found = find_cells(study)  # 3.05 of 8 are done
     assert time_left(found, 100.0, 2.05) == pytest.approx((8 - 3.05) * 100)
