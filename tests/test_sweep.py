@@ -210,6 +210,24 @@ def test_the_sweep_is_told_of_as_a_whole(tmp_path, monkeypatch, settings):
     assert len(lines) == 5
 
 
+def test_a_cell_that_is_gone_on_with_has_not_ended(tmp_path, settings):
+    config, text, directory = settings(*TINY), io.StringIO(), tmp_path / "a"
+    watch = watching._Watch({"a": directory}, Console(file=text, width=300))
+    for status, step in (("interrupted", 1), ("failed", 2), ("finished", 4)):
+        with claimed(directory):
+            write_json(directory / "config.json", config.model_dump(mode="json"))
+            record = {"step": step, "images": 16 * step, "speed/images_per_second": 9.0}
+            (directory / "metrics.jsonl").write_text(json.dumps(record))
+            watch.look()
+            assert not watch._ended
+            write_result(config, directory, None, status)
+        watch.look()
+        watch.look()
+    told = [line.partition(" at ")[0].partition(";")[0] for line in text.getvalue().splitlines()]
+    ended = "1 of 1 runs ended, 0 running"  # nor is time left where nothing runs
+    assert told == ["a: interrupted", ended, "a: failed", ended, "a: finished", ended]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("Job 7\nwas killed: " + "x" * 900), TimeoutError()])
 def test_a_launcher_that_fails_is_one_line_and_the_cells_are_told_anyway(tmp_path, capsys, error):
     def launcher(_arguments):

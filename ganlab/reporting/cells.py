@@ -7,7 +7,7 @@ being written holds a lock, which the system frees however its process ends: wha
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -50,13 +50,14 @@ class Standing:
 class Sweep:
     """What `sweep.json` holds: the commands that asked for it, its cells' folders, and how its last start found them.
 
-    done: the sum of the cells' shares when it was started last.
+    asked: the cells that the last start asked for. done: the sum of their shares at that time.
     """
 
     commands: list[str]
     cells: list[str]
     began: str
     done: float
+    asked: list[str]
 
 
 def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
@@ -64,11 +65,11 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
 
     cells: their folders, relative to the sweep's. The caller sees to it that no other process does this meanwhile.
     """
-    before = read_sweep(folder)
-    names = list(dict.fromkeys([*(before.cells if before else ()), *cells]))
+    before, asked = read_sweep(folder), list(cells)
+    names = list(dict.fromkeys([*(before.cells if before else ()), *asked]))
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
-    done = sum(stand(folder / name, name).done for name in names)
-    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), done)
+    done = sum(stand(folder / name, name).done for name in asked)
+    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), done, asked)
     write_json(folder / SWEEP, record.__dict__)
     return record
 
@@ -78,9 +79,9 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / SWEEP
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        record = Sweep(
-            [*map(str, tree["commands"])], [*map(str, tree["cells"])], str(tree["began"]), tree["done"] + 0.0
-        )
+        commands, cells = [*map(str, tree["commands"])], [*map(str, tree["cells"])]
+        asked = [*map(str, tree.get("asked", cells))]  # older records do not say
+        record = Sweep(commands, cells, str(tree["began"]), tree["done"] + 0.0, asked)
         datetime.fromisoformat(record.began)
     except FileNotFoundError:
         return None
@@ -217,13 +218,16 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
     return 0, None, None
 
 
-def time_left(cells: list[Standing], seconds: float, before: float) -> float | None:
-    """Seconds until a sweep is done at its rate so far; None where there is no rate yet.
+def time_left(cells: list[Standing], ended: Container[str], seconds: float, before: float) -> float | None:
+    """Seconds until a sweep is done at its rate so far; None where there is no rate yet, or nothing runs.
 
+    cells: those that it was asked for; ended: the names of those that it will not try again, such as one that failed.
     seconds: since it was started; before: the sum of its cells' shares at that time. Cells count as equally long.
     """
     now = sum(cell.done for cell in cells)
-    return (len(cells) - now) * seconds / (now - before) if seconds > 0 and now > before else None
+    if seconds <= 0 or now <= before or all(cell.state != "running" for cell in cells):
+        return None
+    return sum(1 - cell.done for cell in cells if cell.name not in ended) * seconds / (now - before)
 
 
 def rough(seconds: float) -> str:

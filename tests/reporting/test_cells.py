@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import os
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -93,7 +95,9 @@ def test_a_sweep_that_is_asked_for_more_keeps_what_it_had(study):
     record = read_sweep(study)
     assert record.cells == [*"abcdefghi"]
     assert record.commands == ["python -m ganlab.train -m ...", "python -m ganlab.train -m more"]
-    assert record.done == pytest.approx(1 + 1 + 0.10 + 0.30 + 0.40 + 0.25 + 0 + 0)
+    assert (record.asked, record.done) == (["h", "i"], 0)
+    record_sweep(study, "python -m ganlab.train -m again", "abcdefgh")
+    assert read_sweep(study).done == pytest.approx(1 + 1 + 0.10 + 0.30 + 0.40 + 0.25 + 0 + 0)
 
 
 def test_runs_that_no_sweep_asked_for_are_listed(tmp_path):
@@ -120,8 +124,10 @@ def test_a_run_that_links_lead_to_as_well_is_listed_once(tmp_path):
 
 def test_time_left_counts_the_share_that_is_missing(study):
     found = find_cells(study)  # 3.05 of 8 are done
-    assert time_left(found, 100.0, 2.05) == pytest.approx((8 - 3.05) * 100)
-    assert time_left(found, 100.0, 3.05) is None
+    assert time_left(found, (), 100.0, 2.05) == pytest.approx((8 - 3.05) * 100)
+    assert time_left(found, {"a", "c"}, 100.0, 2.05) == pytest.approx((8 - 3.05 - 0.9) * 100)  # c has failed for good
+    assert time_left(found, (), 100.0, 3.05) is None
+    assert time_left([cell for cell in found if cell.state != "running"], (), 100.0, 0.0) is None
     assert [rough(seconds) for seconds in (40, 150, 5999, 9000)] == ["40 s", "2 min", "100 min", "2.5 h"]
 
 
@@ -130,6 +136,30 @@ def test_the_command_lists_all_and_counts_them(study, capsys):
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [*"abcdefgh"]
     assert last.startswith("8 runs: 1 finished, 2 running, 1 diverged, 1 failed, 2 interrupted, 1 missing")
+
+
+def test_time_left_is_that_of_the_command_that_runs(study, capsys):
+    """Not of runs that it did not ask for, cells of an earlier command that never began, and what has failed since."""
+
+    def left():
+        show(study, as_json=True)
+        return json.loads(capsys.readouterr().out)["seconds_left"]
+
+    path = study / "sweep.json"
+    write(study, "aside", "finished")
+    record = json.loads(path.read_text())
+    record |= {"began": (datetime.now().astimezone() - timedelta(seconds=100)).isoformat(), "done": 0.0}
+    path.write_text(json.dumps(record | {"asked": ["f", "g"]}))
+    assert left() == pytest.approx((0.75 + 1) * 100 / 0.25, rel=0.05)
+    path.write_text(json.dumps(record | {"asked": ["c", "f"]}))
+    assert left() == pytest.approx(0.75 * 100 / 0.35, rel=0.05)  # c failed after the start
+    os.utime(study / "c" / "result.json", (1, 1))
+    assert left() == pytest.approx((0.9 + 0.75) * 100 / 0.35, rel=0.05)  # before it: it is tried again
+    path.write_text(json.dumps(record | {"asked": ["c", "h"]}))
+    assert left() is None
+    del record["asked"]
+    path.write_text(json.dumps(record))  # as older versions wrote it
+    assert left() == pytest.approx((8 - 3.05) * 100 / 3.05, rel=0.05)
 
 
 def test_the_command_speaks_json(study, capsys):
