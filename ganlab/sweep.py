@@ -28,6 +28,7 @@ from ganlab.share import dealt_gpus, threads_of
 
 _LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
 _STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
+_HERE = ("basic", "joblib")  # launchers none of whose jobs begins after its end
 _PATIENCE = 60.0  # seconds that cells have to save when a sweep is stopped
 _STARTS = 5  # of a launcher whose workers are killed
 
@@ -47,7 +48,7 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
         record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
     print(f"{len(cells)} runs in {folder}", flush=True)
     stopped = failed = False
-    with _stoppable(plan.cells, folder), watched(cells):
+    with _stoppable(plan.cells, folder, queued=plan.launcher not in _HERE), watched(cells):
         try:
             if not all(ended):
                 _start(lambda: hydra([*arguments, *_to_workers(plan, arguments)]))
@@ -76,10 +77,11 @@ def _ended(cell: Cell) -> bool:
 
 
 @contextlib.contextmanager
-def _stoppable(cells: list[Cell], folder: Path) -> Iterator[None]:
+def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[None]:
     """While inside, Ctrl-C and SIGTERM are a KeyboardInterrupt, once workers have saved; the second one does not wait.
 
-    joblib, when it is interrupted, kills its workers and all that they started.
+    joblib, when it is interrupted, kills its workers and all that they started. queued: whether jobs may begin hours
+    after a stop, elsewhere; the file that says so stays for them, and means nothing to the next leader, whose is another.
     """
     stop = folder.absolute() / f".stop-{os.getpid()}"
     stop.unlink(missing_ok=True)
@@ -101,7 +103,8 @@ def _stoppable(cells: list[Cell], folder: Path) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         del os.environ[_LEADER], os.environ[_STOP]
-        stop.unlink(missing_ok=True)
+        if not queued:
+            stop.unlink(missing_ok=True)
 
 
 def _stopping() -> bool:
@@ -163,7 +166,8 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
         with dealt_gpus(config.training.replicas) as (gpus, slots):
             status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
         if status not in (0, 130) and edition(directory) == before:
-            write_result(config, directory, None, "failed", error=_death(status, directory))
+            kind = "interrupted" if status == -signal.SIGTERM else "failed"  # before it was ready to save
+            write_result(config, directory, None, kind, error=_death(status, directory))
 
 
 def _death(status: int, directory: Path) -> str:

@@ -1,6 +1,7 @@
 """Sweeps: each cell apart, none twice, none lost, and every failure named."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -157,9 +158,31 @@ def test_what_a_process_says_of_its_end_is_kept(cell):
     assert read_result(cell.directory / "result.json").status == "diverged"
 
 
-def test_an_interruption_is_no_failure(cell):
-    cell(130)
+@pytest.mark.parametrize("status", [130, -signal.SIGTERM])  # the second: before it listened to signals
+def test_an_interruption_is_no_failure(cell, status):
+    cell(status)
     assert stand(cell.directory, "cell").state == "interrupted"
+
+
+@pytest.mark.parametrize(("launcher", "stays"), [("basic", 0), ("joblib", 0), ("submitit_slurm", 1), ("ray", 1)])
+def test_jobs_that_wait_elsewhere_are_stopped_too(tmp_path, monkeypatch, launcher, stays):
+    told = {}
+
+    def start(_arguments):
+        told.update(os.environ)
+        signal.raise_signal(signal.SIGTERM)
+
+    wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    wanted = dataclasses.replace(wanted, launcher=launcher)
+    assert sweeps.launch(wanted, [], start) == 130
+    assert len(list(tmp_path.glob(".stop-*"))) == stays
+    monkeypatch.setattr(sweeps, "run_apart", pytest.fail)
+    if stays:  # a job begins now
+        monkeypatch.setenv(sweeps._STOP, told[sweeps._STOP])
+        sweeps.run_to_end(wanted.cells[0].config, wanted.cells[0].directory, launcher)
+    begun = []
+    sweeps.launch(wanted, [], lambda _: begun.append(not sweeps._stopping()))  # the same command goes on
+    assert begun == [True]
 
 
 def test_a_failed_cell_is_tried_again_and_one_that_ended_is_not(cell):
