@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.errors import ConfigCompositionException
 
 from ganlab.choose import ConfigError
-from ganlab.compose import cell_name, plan
+from ganlab.compose import cell_name, explain_hydra, plan
 from ganlab.config import differences, parse
 from ganlab.data.images import Images
 from ganlab.library import CONF, groups, options
@@ -19,6 +20,7 @@ from ganlab.manual import ending
 from ganlab.reporting.results import RunResult
 from ganlab.run.play import check_images
 from ganlab.sweep import _to_workers
+from ganlab.train import _read
 
 ROOT = Path(__file__).parent.parent
 EXTRA = {"dataset=mnist": ["generator.stages=[[32,2],[null,2]]"]}
@@ -88,6 +90,7 @@ WRONG = {
     "objective.label_smoothing=0.1": "objective.label_smoothing is not a setting of relativistic",
     "objective=non_saturatin": "did you mean non_saturating?",
     "penalty.every_steps=0": "penalty.every_steps=0 is out of range; use a number at least 1",
+    "generator={a:b}": "generator={a:b} names no choice; choose one of: carafe",
     "~generator": "generator.name is missing",
 }
 
@@ -186,6 +189,11 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
             "hydra/launcher=joblib hydra.launcher.n_jobs=0",
             "hydra.launcher.n_jobs=0 runs nothing; give a number of jobs",
         ),
+        ("optimizer.g_learning_rate=range(3,0)", "optimizer.g_learning_rate=range(3,0) gives no value; write a pattern"),
+        ("generator=glob(zzz*)", "generator=glob(zzz*) gives no value; write a pattern or a range that does"),
+        ("optimizer.g_learning_rate=interval(0,1)", "has no values that can be counted; name them"),
+        ("generator=glob(up*) training.stepz=3", "training.stepz is not a setting of training; did you mean steps?"),
+        ("generator=glob(up*) generator.stagez=3", "as generator is swept over, write ++generator.stagez=..."),
         ("experiment=null", "Got NoneType; leave it out, or name a choice"),
         ("+training.steps=3", "training.steps is there already; set it without +"),
         ("generator=upsample,fir generator.upsampling.implementation=plain", "write ++generator.upsampling.implement"),
@@ -202,6 +210,48 @@ def test_cells_may_be_chosen_by_a_pattern_and_named_by_number():
     assert found == [("upsample", "outputs/x/0"), ("upsample_bilinear", "outputs/x/1")]
     line = ["generator=upsample,fir", "++generator.upsampling.implementation=plain"]
     assert all(cell.config.generator.upsampling.implementation == "plain" for cell in plan(line, multirun=True).cells)
+
+
+@pytest.fixture(params=["mine", "größe", "a=b, [c]", "it's \"mine\""])
+def more(tmp_path, request):
+    """A folder of further YAML files, as -cd names it: an experiment and a generator."""
+    folder = tmp_path / request.param
+    for group, text in {"experiment": "# @package _global_\ntraining:\n  steps: 5\n", "generator": UP}.items():
+        (folder / group).mkdir(parents=True)
+        (folder / group / "mine_up.yaml").write_text(text)
+    return str(folder)
+
+
+UP = (CONF / "generator" / "upsample.yaml").read_text()
+
+
+def test_more_yaml_files_are_found_in_any_folder_and_by_a_pattern(more):
+    (cell,) = plan(["experiment=mine_up"], multirun=False, config_dir=more).cells
+    assert cell.config.training.steps == 5
+    cells = plan(["experiment=mine_up", "generator=glob(*up*)"], multirun=True, config_dir=more).cells
+    assert [cell.directory.name for cell in cells] == ["mine_up-seed0", "upsample-seed0", "upsample_bilinear-seed0"]
+    with pytest.raises(ConfigError, match=r"training\.stepz is not a setting of training; did you mean steps"):
+        plan(["experiment=mine_up", "training.stepz=3"], multirun=False, config_dir=more)
+    assert plan(["generator=upsample"], multirun=False).cells  # and what is composed next is ours again
+    with pytest.raises(ConfigError, match=r"experiment=mine_up is unknown"):
+        plan(["experiment=mine_up"], multirun=False)
+
+
+@pytest.mark.parametrize("folder", ["nowhere", ""])
+def test_a_folder_of_more_yaml_files_that_is_not_there_is_refused(folder):
+    with pytest.raises(ConfigError, match=rf"-cd {folder} ?is no folder; give one that holds YAML files"):
+        plan(["seed=0"], multirun=False, config_dir=folder)
+
+
+def test_one_run_and_many_are_not_asked_for_together():
+    assert _read(["-r", "seed=0"])[1] == ["seed=0"]
+    with pytest.raises(ConfigError, match=r"-r asks for one run and -m for many; leave one of them out"):
+        _read(["-r", "seed=0,1", "-m"])
+
+
+def test_a_setting_is_unknown_also_where_the_choices_cannot_be_composed():
+    error = ConfigCompositionException("Could not override 'training.stepz'.")
+    assert str(explain_hydra(error, ["experiment=nowhere"])).startswith("training.stepz is not a setting; see --help")
 
 
 def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
