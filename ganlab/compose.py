@@ -29,7 +29,7 @@ from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, groups, options
 
-LONGEST_NAME = 120  # characters of a cell's name; file systems allow 255 bytes
+LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def cell_name(overrides: Iterable[str]) -> str:
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
     name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
-    if len(name) <= LONGEST_NAME:
+    whole = name.encode()
+    if len(whole) <= LONGEST_NAME:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"{name[: LONGEST_NAME - 11]}-{digest}"
+    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
 
 
 _NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder
@@ -106,9 +106,11 @@ for _name, _resolver in {
 
 def settings(tree: DictConfig) -> RunConfig:
     """The validated settings in a composed tree; raises ConfigError."""
-    values: Any = OmegaConf.to_container(tree, resolve=True)
-    for key in ("hydra", "resume"):
-        values.pop(key, None)
+    values: dict[str, Any] = {}
+    for key in tree:
+        if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
+            value = tree[key]
+            values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     return parse(values)
 
 

@@ -78,6 +78,7 @@ WRONG = {
     "discriminator.normalization=batch": "penalty=r1_r2 needs a gradient for each image",
     "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
     "study=a/b": "study='a/b' cannot name a folder",
+    f"study={'x' * 300}": f"study={'x' * 20}... names a folder with 300 bytes; use at most 255",
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
     "training.profile=five": "training.profile='five' names no steps; write START:STOP, such as 100:110",
     "training.profile=9:3": "with START below STOP",
@@ -276,6 +277,13 @@ def test_resume_is_given_alone():
             plan(["resume=a", other], multirun=False)
 
 
+def test_what_hydra_is_told_does_not_enter_the_settings():
+    """Its logging holds the folder of a job, which there is none of before; a setting may hold Hydra's all the same."""
+    wanted = plan(["hydra/job_logging=default", "training.steps=${hydra.launcher.n_jobs}", "hydra/launcher=joblib",
+                   "hydra.launcher.n_jobs=3", "seed=0,1"], multirun=True)  # fmt: skip
+    assert [cell.config.training.steps for cell in wanted.cells] == [3, 3]
+
+
 def test_settings_survive_json_and_differences_are_named(settings):
     one = settings("generator=upsample")
     assert parse(one.model_dump(mode="json")) == one
@@ -291,8 +299,9 @@ def test_cells_are_named_from_every_override_but_the_seed():
     assert "/" not in cell_name(["dataset=mnist", "dataset.path=/a/b.npz"])
     assert "-seed" not in cell_name(["generator.name=x-seed3"])
     long = [[f"training.log_every_steps={'1' * n}", *["optimizer.g_learning_rate=1e-3"] * 3] for n in (200, 201)]
-    assert all(len(cell_name(overrides)) <= 120 for overrides in long)
-    assert cell_name(long[0]) != cell_name(long[1])
+    long += [[f"dataset.path='{'絵' * n}'"] for n in (60, 61)]  # three bytes each
+    assert all(len(cell_name(overrides).encode()) <= 120 for overrides in long)
+    assert len({cell_name(overrides) for overrides in long}) == 4
 
 
 def test_a_sweep_is_checked_whole_before_it_starts():

@@ -42,6 +42,8 @@ class RunConfig(Settings):
     def _folder(cls, study: str | None) -> str | None:
         if study is not None and (not study.strip("./") or "/" in study or "\\" in study):
             raise ValueError(f"study={study!r} cannot name a folder of outputs/; use a word such as upsampling_digits")
+        if study is not None and (size := len(study.encode())) > 255:
+            raise ValueError(f"study={study[:20]}... names a folder with {size} bytes; use at most 255")
         return study
 
     @model_validator(mode="after")
