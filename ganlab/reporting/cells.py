@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ganlab.choose import in_a_line
 from ganlab.reporting.records import METRICS
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
 
@@ -141,7 +142,7 @@ def stand(directory: Path, name: str) -> Standing:
         took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*took, *filter(None, [", ".join(best)])])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
-    why = str((result.model_extra or {}).get("error", "")) if result else ""
+    why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
     if result and result.status == "diverged":
         return Standing(name, directory, "diverged", step, steps, rate, why=why)
     if held:

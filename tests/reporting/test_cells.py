@@ -83,6 +83,13 @@ def test_what_did_not_finish_says_why(study):
     assert outcome(stand(study / "h", "h")) == "not started"
 
 
+def test_a_failure_of_many_lines_is_told_in_one(tmp_path):
+    cell = stand(write(tmp_path, "a", "failed", error="OOM when allocating\n" + "  [[node]]\n" * 500), "a")
+    assert outcome(cell).startswith("failed: OOM when allocating [[node]] [[node]]")
+    assert len(cell.why) <= 300
+    assert "\n" not in outcome(cell)
+
+
 def test_a_damaged_result_is_a_failure_that_names_the_file(tmp_path):
     directory = write(tmp_path, "a", "finished")
     (directory / "result.json").write_text("{")
