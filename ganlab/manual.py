@@ -80,7 +80,9 @@ def ending(result: "RunResult", directory: Path) -> str:
     more = result.model_extra or {}
     floor, nulls = more.get("real_against_real", {}), more.get("nulls", {})
     full = {name for name in result.metrics if name.startswith("full/")}
-    lines = [f"finished in {result.seconds:.0f} s, {result.images_per_second:.0f} images/s"]
+    took = [f" in {result.seconds:.0f} s"] if result.seconds is not None else []
+    rate = [f" {result.images_per_second:.0f} images/s"] if result.images_per_second is not None else []
+    lines = [f"finished{','.join(took + rate)}"]
     for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
         if protocol:
             values = {name: value for name, value in result.metrics.items() if name in names}

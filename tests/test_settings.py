@@ -18,6 +18,7 @@ from ganlab.data.images import Images
 from ganlab.library import CONF, groups, options
 from ganlab.manual import ending
 from ganlab.reporting.results import RunResult
+from ganlab.run.folder import read_config
 from ganlab.run.play import check_images
 from ganlab.sweep import _to_workers
 from ganlab.train import _read
@@ -282,6 +283,20 @@ def test_what_hydra_is_told_does_not_enter_the_settings():
     wanted = plan(["hydra/job_logging=default", "training.steps=${hydra.launcher.n_jobs}", "hydra/launcher=joblib",
                    "hydra.launcher.n_jobs=3", "seed=0,1"], multirun=True)  # fmt: skip
     assert [cell.config.training.steps for cell in wanted.cells] == [3, 3]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"seed": 1e999}', "{"])
+def test_settings_of_a_run_that_are_damaged_are_named_with_their_file(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path}/config.json")):
+        read_config(tmp_path)
+
+
+def test_a_result_without_its_times_can_be_told_of():
+    facts = {"status": "finished", "variant": "transpose", "seed": 0, "config": {}}
+    assert ending(RunResult(**facts), Path("x")).startswith("finished\neverything is in x")
+    timed = RunResult(**facts, seconds=61.0, images_per_second=1234.5)
+    assert ending(timed, Path("x")).startswith("finished in 61 s, 1234 images/s\n")
 
 
 def test_settings_survive_json_and_differences_are_named(settings):

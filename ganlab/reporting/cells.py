@@ -6,6 +6,7 @@ being written holds a lock, which the system frees however its process ends: wha
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -192,7 +193,7 @@ def is_held(directory: Path) -> bool:
 def _steps(directory: Path) -> int | None:
     try:
         return int(json.loads((directory / CONFIG).read_text(encoding="utf-8"))["training"]["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -211,11 +212,12 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
     for line in reversed(lines):
         try:
             record: dict[str, Any] = json.loads(line)
-            step, images, rate = record["step"], record["images"], record["speed/images_per_second"]
-        except (ValueError, KeyError, TypeError):  # half a line, or one of measures
+            step, rate = int(record["step"]), float(record["speed/images_per_second"])
+            left = (steps - step) * float(record["images"]) / step / rate if steps and step and rate else None
+        except (ValueError, KeyError, TypeError, OverflowError):  # half a line, a damaged one, or one of measures
             continue
-        left = (steps - step) * images / step / rate if steps and step and rate else None
-        return step, rate, left
+        if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
+            return step, rate, left
     return 0, None, None
 
 

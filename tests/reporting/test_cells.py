@@ -83,6 +83,27 @@ def test_what_did_not_finish_says_why(study):
     assert outcome(stand(study / "h", "h")) == "not started"
 
 
+@pytest.mark.parametrize("damaged", [{"step": "x"}, {"step": None}, {"step": 1e999}, {"step": -3}, {"step": 101},
+                                     {"images": None}, {"speed/images_per_second": [9.0]},
+                                     {"speed/images_per_second": 1e-320}])  # fmt: skip
+def test_progress_that_cannot_be_read_is_none(tmp_path, running, damaged):
+    directory = write(tmp_path, "a")
+    running(directory)
+    record = {"step": 25, "images": 200, "speed/images_per_second": 9.0}
+    (directory / "metrics.jsonl").write_text(f"{json.dumps(record)}\n{json.dumps(record | damaged)}\n")
+    assert outcome(stand(directory, "a")) == "running, step 25 of 100, 9 images/s, about 67 s left"
+    (directory / "metrics.jsonl").write_text(json.dumps(record | damaged))
+    assert outcome(stand(directory, "a")) == "running, step 0 of 100"
+
+
+@pytest.mark.parametrize("steps", ["x", None, [], float("inf")])
+def test_steps_that_cannot_be_read_are_not_known(tmp_path, steps):
+    directory = write(tmp_path, "a", records=[(25, 9.0)])
+    (directory / "config.json").write_text(json.dumps({"training": {"steps": steps}}))
+    cell = stand(directory, "a")
+    assert (cell.step, cell.steps, cell.done) == (25, None, 0)
+
+
 def test_a_failure_of_many_lines_is_told_in_one(tmp_path):
     cell = stand(write(tmp_path, "a", "failed", error="OOM when allocating\n" + "  [[node]]\n" * 500), "a")
     assert outcome(cell).startswith("failed: OOM when allocating [[node]] [[node]]")
