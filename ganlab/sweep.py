@@ -81,7 +81,7 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
     """While inside, Ctrl-C and SIGTERM are a KeyboardInterrupt, once workers have saved; the second one does not wait.
 
     joblib, when it is interrupted, kills its workers and all that they started. queued: whether jobs may begin hours
-    after a stop, elsewhere; the file that says so stays for them, and means nothing to the next leader, whose is another.
+    after a stop, elsewhere; the file that says so stays for them. The next leader's has another name.
     """
     stop = folder.absolute() / f".stop-{os.getpid()}"
     stop.unlink(missing_ok=True)

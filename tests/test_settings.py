@@ -191,7 +191,10 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
             "hydra/launcher=joblib hydra.launcher.n_jobs=0",
             "hydra.launcher.n_jobs=0 runs nothing; give a number of jobs",
         ),
-        ("optimizer.g_learning_rate=range(3,0)", "optimizer.g_learning_rate=range(3,0) gives no value; write a pattern"),
+        (
+            "optimizer.g_learning_rate=range(3,0)",
+            "optimizer.g_learning_rate=range(3,0) gives no value; write a pattern",
+        ),
         ("generator=glob(zzz*)", "generator=glob(zzz*) gives no value; write a pattern or a range that does"),
         ("optimizer.g_learning_rate=interval(0,1)", "has no values that can be counted; name them"),
         ("generator=glob(up*) training.stepz=3", "training.stepz is not a setting of training; did you mean steps?"),
@@ -214,7 +217,7 @@ def test_cells_may_be_chosen_by_a_pattern_and_named_by_number():
     assert all(cell.config.generator.upsampling.implementation == "plain" for cell in plan(line, multirun=True).cells)
 
 
-@pytest.fixture(params=["mine", "größe", "a=b, [c]", "it's \"mine\""])
+@pytest.fixture(params=["mine", "größe", "a=b, [c]", 'it\'s "mine"'])
 def more(tmp_path, request):
     """A folder of further YAML files, as -cd names it: an experiment and a generator."""
     folder = tmp_path / request.param

@@ -279,7 +279,7 @@ def test_only_trouble_with_a_file_is_a_wrong_setting(monkeypatch, error, comes):
 
     monkeypatch.setattr(sys, "argv", ["train"])
     monkeypatch.setattr(hydra, "main", lambda **_: lambda _: start)
-    with pytest.raises(comes, match="pipe|multirun.yaml cannot be written"):
+    with pytest.raises(comes, match=r"pipe|multirun\.yaml cannot be written"):
         train._hydra([])
 
 

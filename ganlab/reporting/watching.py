@@ -45,7 +45,7 @@ def watched(cells: Mapping[str, Path], console: Console | None = None) -> Iterat
 
 
 class _Watch:
-    """What was seen of a sweep so far. Cells that had ended before are counted; the others are told of when they end."""
+    """What was seen of a sweep so far. Cells that had ended before are counted; others are told of when they end."""
 
     def __init__(self, cells: Mapping[str, Path], console: Console) -> None:
         self._cells, self._console = cells, console
