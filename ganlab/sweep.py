@@ -60,6 +60,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
         except Exception as error:  # a job of a cluster that was killed, a timeout: how the cells stand is told anyway
             failed = True
             print(f"the launcher failed: {_said(error)}", file=sys.stderr, flush=True)
+            if plan.launcher in _HERE:  # its workers end with it; those elsewhere work on
+                _let_save(plan.cells)
     status = report(plan.cells, folder)
     return 130 if stopped else max(status, int(failed))
 

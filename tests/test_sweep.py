@@ -270,6 +270,22 @@ def test_a_launcher_that_fails_is_one_line_and_the_cells_are_told_anyway(tmp_pat
     assert sweeps.launch(wanted, [], launcher) == 0  # nothing is left to launch
 
 
+def test_cells_that_a_failed_launcher_takes_with_it_are_waited_for(tmp_path, capsys):
+    wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    directory = wanted.cells[0].directory
+
+    def launcher(_arguments):
+        directory.mkdir()
+        write_json(directory / "config.json", wanted.cells[0].config.model_dump(mode="json"))
+        lock = contextlib.ExitStack()
+        lock.enter_context(claimed(directory))
+        threading.Timer(0.5, lock.close).start()
+        raise TimeoutError
+
+    sweeps.launch(wanted, [], launcher)
+    assert f"{directory.name}: interrupted at step 0" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("error", "comes"), [
     (BrokenPipeError(32, "Broken pipe"), BrokenPipeError), (PermissionError(13, "denied", "x/multirun.yaml"), ConfigError),
 ])  # fmt: skip
