@@ -11,6 +11,12 @@ class ConfigError(ValueError):
     """A setting, or what it names, that cannot be used; its text is the one line that people read."""
 
 
+def in_a_line(text: object, most: int = 300) -> str:
+    """A text of others, such as an exception's, without its breaks, and cut where it goes on and on."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """The end of an error line: the likeliest word, then all of them."""
     words = sorted(words)

@@ -3,10 +3,11 @@
 All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
 """
 
+import contextlib
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -23,9 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
-from ganlab.library import CONF, groups
+from ganlab.library import CONF, groups, options
 
-LONGEST_NAME = 120  # characters of a cell's name; file systems allow 255 bytes
+LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,10 @@ def cell_name(overrides: Iterable[str]) -> str:
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
     name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
-    if len(name) <= LONGEST_NAME:
+    whole = name.encode()
+    if len(whole) <= LONGEST_NAME:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"{name[: LONGEST_NAME - 11]}-{digest}"
+    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
 
 
 _NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder
@@ -102,24 +106,26 @@ for _name, _resolver in {
 
 def settings(tree: DictConfig) -> RunConfig:
     """The validated settings in a composed tree; raises ConfigError."""
-    values: Any = OmegaConf.to_container(tree, resolve=True)
-    for key in ("hydra", "resume"):
-        values.pop(key, None)
+    values: dict[str, Any] = {}
+    for key in tree:
+        if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
+            value = tree[key]
+            values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     return parse(values)
 
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
-    extra = [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"] if config_dir else []
+    if (resume := _resumed(overrides)) is not None:
+        return Plan([], None, resume)
+    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
+        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF.absolute())):
+        with _files(config_dir):
             plain, sweeps = _split(overrides)
-            first = compose("config", extra + plain, return_hydra_config=True)
+            first = compose("config", plain, return_hydra_config=True)
             if first.resume is not None:
-                given = [text for text in overrides if not text.startswith("resume=")]
-                if given:
-                    raise ConfigError(f"resume={first.resume} takes its settings from that run; leave out {given[0]}")
-                return Plan([], None, Path(first.resume))
+                raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
             if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
                 if sweeps:
                     several = next(text for text in overrides if text not in plain)
@@ -142,7 +148,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 rest = tuple(text for text in choice if text not in seeds)
                 if rest not in trees:
                     number = f"hydra.job.num={len(cells)}"
-                    whole = [*extra, *fixed, *plain, *choice, number]
+                    whole = [*fixed, *plain, *choice, number]
                     trees[rest] = compose("config", whole, return_hydra_config=True)
                 tree = trees[rest]
                 for text in seeds:
@@ -153,7 +159,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra(error, overrides) from None
+        raise explain_hydra(error, overrides, config_dir) from None
     except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
         raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
     except yaml.MarkedYAMLError as error:
@@ -177,6 +183,34 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     return Plan(cells, folders.pop(), None, launcher, left)
 
 
+@contextlib.contextmanager
+def _files(config_dir: str | None) -> Iterator[None]:
+    """While inside, Hydra composes from our YAML files, and from those of -cd as it does when it reads that flag.
+
+    As hydra.searchpath they would come too late for glob(...).
+    """
+    ours = str(CONF.absolute())
+    with initialize_config_dir(version_base="1.3", config_dir=ours):
+        if config_dir is not None:
+            places = create_config_search_path(ours)
+            places.prepend("command-line", f"file://{Path(config_dir).absolute()}", SearchPathQuery(provider="schema"))
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("app", places)
+        yield
+
+
+def _resumed(overrides: list[str]) -> Path | None:
+    """The run to go on with. Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong."""
+    for text in overrides:
+        name, _, path = text.partition("=")
+        if name.lstrip("+") == "resume" and path != "null":
+            if others := [other for other in overrides if other != text]:
+                raise ConfigError(f"{text} takes its settings from that run; leave out {others[0]}")
+            quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+            return Path(path[1:-1] if quoted else path)
+    return None
+
+
 def _parsed(overrides: list[str]) -> list[Override]:
     hydra = GlobalHydra.instance()
     return OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None).parse_overrides(overrides)
@@ -191,15 +225,20 @@ def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
     """Overrides with one value, and for each that sweeps, the overrides of its values."""
     plain, sweeps = [], []
     for text, override in zip(overrides, _parsed(overrides), strict=True):
+        if override.is_interval_sweep():
+            raise ConfigError(f"{text} has no values that can be counted; name them, or write range(START,STOP,STEP)")
         if override.is_sweep_override():
-            sweeps.append([f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()])
+            choices = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            if not choices:
+                raise ConfigError(f"{text} gives no value; write a pattern or a range that does, or leave it out")
+            sweeps.append(choices)
         else:
             plain.append(text)
     return plain, sweeps
 
 
-def explain_hydra(error: Exception, overrides: Iterable[str] = ()) -> ConfigError:
-    """One line for what Hydra says in several; `overrides` are what was asked for."""
+def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: str | None = None) -> ConfigError:
+    """One line for what Hydra says in several; `overrides` are what was asked for, with the YAML files of -cd."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
@@ -213,22 +252,29 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = ()) -> ConfigErro
     if found := re.search(r"Could not append to config\. An item is already at '(.+?)'", text):
         return ConfigError(f"{found[1]} is there already; set it without +")
     if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
-        return _unknown(found[1].split("=")[0].lstrip("+~"), overrides)
+        return _unknown(found[1].split("=")[0].lstrip("+~"), overrides, config_dir)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text}: {error.__cause__}"
     return ConfigError(" ".join(text.split()))
 
 
-def _unknown(key: str, overrides: Iterable[str]) -> ConfigError:
-    choices = [text for text in overrides if text.partition("=")[0] in groups() and "," not in text]
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF.absolute())):
-        tree: Any = OmegaConf.to_container(compose("config", choices), resolve=False)
+def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> ConfigError:
+    given = [text for text in overrides if text.partition("=")[0] in groups()]
+    if key in groups():
+        wrong = next((text for text in given if text.startswith(f"{key}=")), key)
+        return ConfigError(f"{wrong} names no choice; choose one of: {', '.join(options(key))}")
+    try:
+        with _files(config_dir):
+            choices, sweeps = _split(given)
+            tree: Any = OmegaConf.to_container(compose("config", choices), resolve=False)
+    except (HydraException, OmegaConfBaseException):  # a choice is wrong as well
+        return ConfigError(f"{key} is not a setting; see --help for those that there are")
     parent, names = tree, key.split(".")
     for name in names[:-1]:
         parent = parent.get(name) if isinstance(parent, dict) else None
     if isinstance(parent, dict) and len(names) > 1:
         owner = parent.get("name") or ".".join(names[:-1])
-        swept = any(text.partition("=")[0] == names[0] and "," in text for text in overrides)
+        swept = any(values[0].startswith(f"{names[0]}=") for values in sweeps)
         several = f"; as {names[0]} is swept over, write ++{key}=... (every choice must have it)" if swept else ""
         return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}{several}")
     if len(names) > 1 and names[0] not in tree:

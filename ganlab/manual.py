@@ -1,6 +1,7 @@
 """What the commands say: the one page of `train --help`, written from the YAML files, and the last lines of a run."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,13 +74,15 @@ def _settings(text: str, prefix: str = "") -> list[str]:
 def ending(result: "RunResult", directory: Path) -> str:
     """The last lines of a run: how it went, where everything is, and what to type next."""
     if result.status == "interrupted":
-        return f"interrupted; go on with: python -m ganlab.train resume={directory}"
+        return f"interrupted; go on with: python -m ganlab.train resume={shlex.quote(str(directory))}"
     if result.status == "diverged":
         return f"{directory} diverged: {result.model_extra and result.model_extra.get('error')}"
     more = result.model_extra or {}
     floor, nulls = more.get("real_against_real", {}), more.get("nulls", {})
     full = {name for name in result.metrics if name.startswith("full/")}
-    lines = [f"finished in {result.seconds:.0f} s, {result.images_per_second:.0f} images/s"]
+    took = [f" in {result.seconds:.0f} s"] if result.seconds is not None else []
+    rate = [f" {result.images_per_second:.0f} images/s"] if result.images_per_second is not None else []
+    lines = [f"finished{','.join(took + rate)}"]
     for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
         if protocol:
             values = {name: value for name, value in result.metrics.items() if name in names}

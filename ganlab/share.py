@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 _TELL_THREADS = ("joblib", "ray")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -57,22 +58,31 @@ def dealt_gpus(count: int) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
     folder = Path(tempfile.gettempdir()) / f"ganlab-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        taken: dict[str, int] = {}
-        for place, gpu in _places(gpus):
-            if gpu in taken:
-                continue
-            name = re.sub(r"[^\w-]", "_", gpu)
-            file = stack.enter_context((folder / f"{name}.{place}").open("w"))
-            with contextlib.suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken[gpu] = file.fileno()
-            if len(taken) == count:
-                break
-        yield {_VISIBLE: ",".join(taken)}, tuple(taken.values())
+        with (folder / "dealing").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # who counts at the same time would choose the same ones
+            users = {gpu: sum(map(_is_held, folder.glob(f"{_file(gpu)}.*"))) for gpu in gpus}
+            chosen = sorted(users, key=users.__getitem__)[:count]
+            held = [_hold_a_place(folder, gpu, stack) for gpu in chosen]
+        yield {_VISIBLE: ",".join(chosen)}, tuple(held)
 
 
-def _places(gpus: list[str]) -> Iterator[tuple[int, str]]:
-    """First a first place on every GPU, then a second one, ..."""
-    for place in itertools.count():
-        for gpu in gpus:
-            yield place, gpu
+def _file(gpu: str) -> str:
+    return re.sub(r"[^\w-]", "_", gpu)
+
+
+def _is_held(place: Path) -> bool:
+    with place.open("w") as file:
+        return not _locked(file)
+
+
+def _hold_a_place(folder: Path, gpu: str, stack: contextlib.ExitStack) -> int:
+    """The descriptor of the first place on a GPU that nobody holds, ours until the stack is left."""
+    files = (stack.enter_context((folder / f"{_file(gpu)}.{place}").open("w")) for place in itertools.count())
+    return next(file.fileno() for file in files if _locked(file))
+
+
+def _locked(file: IO[str]) -> bool:
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

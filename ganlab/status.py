@@ -2,12 +2,13 @@
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 from ganlab.command import Parser, one_line
-from ganlab.reporting.cells import find_cells, outcome, read_sweep, rough, time_left, totals
+from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, time_left, totals
 
 
 def main() -> None:
@@ -29,9 +30,11 @@ def show(folder: Path, *, as_json: bool) -> int:
     """Print how the cells stand; 0 where every one has finished, else 1. Raises ResultError for a wrong folder."""
     cells, record = find_cells(folder), read_sweep(folder)
     counts, left = totals(cells), None
-    if record and counts.get("running"):
-        began = datetime.fromisoformat(record.began)
-        left = time_left(cells, (datetime.now(began.tzinfo) - began).total_seconds(), record.done)
+    if record:
+        asked, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
+        mine = [cell for cell in cells if cell.directory in asked]
+        failed = {cell.name for cell in mine if cell.state == "failed" and (edition(cell.directory) or 0) / 1e9 > began}
+        left = time_left(mine, failed, time.time() - began, record.done)
     if as_json:
         listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
         tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}

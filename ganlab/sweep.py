@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from omegaconf import DictConfig
 
+from ganlab.choose import ConfigError, in_a_line
 from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
@@ -27,6 +28,7 @@ from ganlab.share import dealt_gpus, threads_of
 
 _LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
 _STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
+_HERE = ("basic", "joblib")  # launchers none of whose jobs begins after its end
 _PATIENCE = 60.0  # seconds that cells have to save when a sweep is stopped
 _STARTS = 5  # of a launcher whose workers are killed
 
@@ -35,8 +37,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     """Check the cells of a sweep, record them, let Hydra's launcher start them, and say how they ended.
 
     hydra: runs Hydra with the arguments of a command line. Returns the exit status: 0 where every cell has finished,
-    1 where not, 130 after Ctrl-C or SIGTERM. Raises ConfigError, before the first starts, for cells whose folders
-    hold other settings.
+    1 where not or where the launcher failed, 130 after Ctrl-C or SIGTERM. Raises ConfigError, before the first starts,
+    for cells whose folders hold other settings.
     """
     folder = plan.sweep
     assert folder
@@ -45,16 +47,27 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     with claimed(folder, wait=True):
         record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
     print(f"{len(cells)} runs in {folder}", flush=True)
-    stopped = False
-    with _stoppable(plan.cells, folder), watched(cells):
+    stopped = failed = False
+    with _stoppable(plan.cells, folder, queued=plan.launcher not in _HERE), watched(cells):
         try:
             if not all(ended):
                 _start(lambda: hydra([*arguments, *_to_workers(plan, arguments)]))
         except KeyboardInterrupt:
             stopped = True
             _let_save(plan.cells)
+        except ConfigError:
+            raise
+        except Exception as error:  # a job of a cluster that was killed, a timeout: how the cells stand is told anyway
+            failed = True
+            print(f"the launcher failed: {_said(error)}", file=sys.stderr, flush=True)
+            if plan.launcher in _HERE:  # its workers end with it; those elsewhere work on
+                _let_save(plan.cells)
     status = report(plan.cells, folder)
-    return 130 if stopped else status
+    return 130 if stopped else max(status, int(failed))
+
+
+def _said(error: Exception) -> str:
+    return in_a_line(error) or type(error).__name__
 
 
 def _ended(cell: Cell) -> bool:
@@ -66,10 +79,11 @@ def _ended(cell: Cell) -> bool:
 
 
 @contextlib.contextmanager
-def _stoppable(cells: list[Cell], folder: Path) -> Iterator[None]:
+def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[None]:
     """While inside, Ctrl-C and SIGTERM are a KeyboardInterrupt, once workers have saved; the second one does not wait.
 
-    joblib, when it is interrupted, kills its workers and all that they started.
+    joblib, when it is interrupted, kills its workers and all that they started. queued: whether jobs may begin hours
+    after a stop, elsewhere; the file that says so stays for them. The next leader's has another name.
     """
     stop = folder.absolute() / f".stop-{os.getpid()}"
     stop.unlink(missing_ok=True)
@@ -91,7 +105,8 @@ def _stoppable(cells: list[Cell], folder: Path) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         del os.environ[_LEADER], os.environ[_STOP]
-        stop.unlink(missing_ok=True)
+        if not queued:
+            stop.unlink(missing_ok=True)
 
 
 def _stopping() -> bool:
@@ -106,7 +121,7 @@ def _start(launcher: Callable[[], None]) -> None:
             launcher()
             return
         except BrokenExecutor as error:
-            why = f"a worker of the launcher was killed: {' '.join(str(error).split())}"
+            why = f"a worker of the launcher was killed: {_said(error)}"
             print(why if start == _STARTS - 1 else f"{why}; going on with new ones", file=sys.stderr, flush=True)
 
 
@@ -153,7 +168,8 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
         with dealt_gpus(config.training.replicas) as (gpus, slots):
             status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
         if status not in (0, 130) and edition(directory) == before:
-            write_result(config, directory, None, "failed", error=_death(status, directory))
+            kind = "interrupted" if status == -signal.SIGTERM else "failed"  # before it was ready to save
+            write_result(config, directory, None, kind, error=_death(status, directory))
 
 
 def _death(status: int, directory: Path) -> str:

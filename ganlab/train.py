@@ -26,7 +26,10 @@ def main() -> None:
 
 def _command(arguments: list[str]) -> int:
     if any(argument.split("=")[0] in _ASKS_HYDRA for argument in arguments):
-        _hydra(arguments)
+        try:
+            _hydra(arguments)
+        except ValueError as error:  # Hydra's, of flags that do not go together
+            raise ConfigError(" ".join(str(error).split())) from None
         return 0
     from ganlab.compose import plan
 
@@ -49,13 +52,15 @@ def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
         if argument in ("-m", "--multirun"):
             flags.add("multirun")
         elif argument in ("-r", "--run"):
-            continue
+            flags.add("run")
         elif argument.split("=")[0] in ("-cd", "--config-dir"):
             config_dir = argument.partition("=")[2] or next(rest, "")
         elif argument.startswith("-"):
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
         else:
             overrides.append(argument)
+    if {"run", "multirun"} <= flags:
+        raise ConfigError("-r asks for one run and -m for many; leave one of them out")
     return flags, overrides, config_dir
 
 
@@ -75,6 +80,8 @@ def _hydra(arguments: list[str]) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, arguments) from None
     except OSError as error:
+        if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
+            raise
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 

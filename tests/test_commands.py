@@ -70,6 +70,8 @@ def test_no_page_or_source_names_a_path_of_one_machine():
 
 WRONG = {
     ("train", "resume=nowhere"): "resume=nowhere is no folder",
+    ("train", "-sc"): "Expecting one subcommand",
+    ("train", "-cd", "nowhere", "seed=0"): "-cd nowhere is no folder",
     ("sample", "nowhere", "--count", "many"): "argument --count: invalid int value: 'many'",
     ("sample", "nowhere"): "nowhere is no folder",
     ("export", "nowhere", "--fromat", "onnx"): "unrecognized arguments: --fromat onnx",

@@ -2,20 +2,26 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.errors import ConfigCompositionException
 
 from ganlab.choose import ConfigError
-from ganlab.compose import cell_name, plan
+from ganlab.compose import cell_name, explain_hydra, plan
 from ganlab.config import differences, parse
 from ganlab.data.images import Images
 from ganlab.library import CONF, groups, options
+from ganlab.manual import ending
+from ganlab.reporting.results import RunResult
+from ganlab.run.folder import read_config
 from ganlab.run.play import check_images
 from ganlab.sweep import _to_workers
+from ganlab.train import _read
 
 ROOT = Path(__file__).parent.parent
 EXTRA = {"dataset=mnist": ["generator.stages=[[32,2],[null,2]]"]}
@@ -98,6 +104,7 @@ WRONG = {
     "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
     "study=a/b": "study='a/b' cannot name a folder",
     "study=comparison": "study=comparison is where ganlab.dashboard writes a comparison; use another word",
+    f"study={'x' * 300}": f"study={'x' * 20}... names a folder with 300 bytes; use at most 255",
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",
     "training.profile=five": "training.profile='five' names no steps; write START:STOP, such as 100:110",
     "training.profile=9:3": "with START below STOP",
@@ -110,6 +117,7 @@ WRONG = {
     "objective.label_smoothing=0.1": "objective.label_smoothing is not a setting of relativistic",
     "objective=non_saturatin": "did you mean non_saturating?",
     "penalty.every_steps=0": "penalty.every_steps=0 is out of range; use a number at least 1",
+    "generator={a:b}": "generator={a:b} names no choice; choose one of: carafe",
     "~generator": "generator.name is missing",
 }
 
@@ -208,6 +216,14 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
             "hydra/launcher=joblib hydra.launcher.n_jobs=0",
             "hydra.launcher.n_jobs=0 runs nothing; give a number of jobs",
         ),
+        (
+            "optimizer.g_learning_rate=range(3,0)",
+            "optimizer.g_learning_rate=range(3,0) gives no value; write a pattern",
+        ),
+        ("generator=glob(zzz*)", "generator=glob(zzz*) gives no value; write a pattern or a range that does"),
+        ("optimizer.g_learning_rate=interval(0,1)", "has no values that can be counted; name them"),
+        ("generator=glob(up*) training.stepz=3", "training.stepz is not a setting of training; did you mean steps?"),
+        ("generator=glob(up*) generator.stagez=3", "as generator is swept over, write ++generator.stagez=..."),
         ("experiment=null", "Got NoneType; leave it out, or name a choice"),
         ("+training.steps=3", "training.steps is there already; set it without +"),
         ("generator=upsample,fir generator.upsampling.implementation=plain", "write ++generator.upsampling.implement"),
@@ -226,11 +242,89 @@ def test_cells_may_be_chosen_by_a_pattern_and_named_by_number():
     assert all(cell.config.generator.upsampling.implementation == "plain" for cell in plan(line, multirun=True).cells)
 
 
+@pytest.fixture(params=["mine", "größe", "a=b, [c]", 'it\'s "mine"'])
+def more(tmp_path, request):
+    """A folder of further YAML files, as -cd names it: an experiment and a generator."""
+    folder = tmp_path / request.param
+    for group, text in {"experiment": "# @package _global_\ntraining:\n  steps: 5\n", "generator": UP}.items():
+        (folder / group).mkdir(parents=True)
+        (folder / group / "mine_up.yaml").write_text(text)
+    return str(folder)
+
+
+UP = (CONF / "generator" / "upsample.yaml").read_text()
+
+
+def test_more_yaml_files_are_found_in_any_folder_and_by_a_pattern(more):
+    (cell,) = plan(["experiment=mine_up"], multirun=False, config_dir=more).cells
+    assert cell.config.training.steps == 5
+    cells = plan(["experiment=mine_up", "generator=glob(*up*)"], multirun=True, config_dir=more).cells
+    assert [cell.directory.name for cell in cells] == ["mine_up-seed0", "upsample-seed0", "upsample_bilinear-seed0"]
+    with pytest.raises(ConfigError, match=r"training\.stepz is not a setting of training; did you mean steps"):
+        plan(["experiment=mine_up", "training.stepz=3"], multirun=False, config_dir=more)
+    assert plan(["generator=upsample"], multirun=False).cells  # and what is composed next is ours again
+    with pytest.raises(ConfigError, match=r"experiment=mine_up is unknown"):
+        plan(["experiment=mine_up"], multirun=False)
+
+
+@pytest.mark.parametrize("folder", ["nowhere", ""])
+def test_a_folder_of_more_yaml_files_that_is_not_there_is_refused(folder):
+    with pytest.raises(ConfigError, match=rf"-cd {folder} ?is no folder; give one that holds YAML files"):
+        plan(["seed=0"], multirun=False, config_dir=folder)
+
+
+def test_one_run_and_many_are_not_asked_for_together():
+    assert _read(["-r", "seed=0"])[1] == ["seed=0"]
+    with pytest.raises(ConfigError, match=r"-r asks for one run and -m for many; leave one of them out"):
+        _read(["-r", "seed=0,1", "-m"])
+
+
+def test_a_setting_is_unknown_also_where_the_choices_cannot_be_composed():
+    error = ConfigCompositionException("Could not override 'training.stepz'.")
+    assert str(explain_hydra(error, ["experiment=nowhere"])).startswith("training.stepz is not a setting; see --help")
+
+
 def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "bad.yaml").write_text("# @package _global_\ntraining:\n  steps: [1\n  x: 3\n")
     with pytest.raises(ConfigError, match=r"bad\.yaml, line 4 is no YAML \(expected"):
         plan(["experiment=bad"], multirun=False, config_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["outputs/mine/training.steps=20-seed0", "a [1,2] b", "größe", "it's", "5", "true"])
+def test_the_command_that_goes_on_with_a_run_takes_any_folder(folder):
+    stopped = RunResult(status="interrupted", variant="transpose", seed=0, config={})
+    *_, typed = shlex.split(ending(stopped, Path(folder)))
+    assert plan([typed], multirun=False).resume == Path(folder)
+
+
+def test_resume_is_given_alone():
+    assert plan(["resume='a=b'"], multirun=False).resume == Path("a=b")  # as Hydra wanted it
+    assert plan(["resume=null"], multirun=False).resume is None
+    for other in ("seed=1", "resume=b"):
+        with pytest.raises(ConfigError, match=rf"resume=a takes its settings from that run; leave out {other}"):
+            plan(["resume=a", other], multirun=False)
+
+
+def test_what_hydra_is_told_does_not_enter_the_settings():
+    """Its logging holds the folder of a job, which there is none of before; a setting may hold Hydra's all the same."""
+    wanted = plan(["hydra/job_logging=default", "training.steps=${hydra.launcher.n_jobs}", "hydra/launcher=joblib",
+                   "hydra.launcher.n_jobs=3", "seed=0,1"], multirun=True)  # fmt: skip
+    assert [cell.config.training.steps for cell in wanted.cells] == [3, 3]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"seed": 1e999}', "{"])
+def test_settings_of_a_run_that_are_damaged_are_named_with_their_file(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path}/config.json")):
+        read_config(tmp_path)
+
+
+def test_a_result_without_its_times_can_be_told_of():
+    facts = {"status": "finished", "variant": "transpose", "seed": 0, "config": {}}
+    assert ending(RunResult(**facts), Path("x")).startswith("finished\neverything is in x")
+    timed = RunResult(**facts, seconds=61.0, images_per_second=1234.5)
+    assert ending(timed, Path("x")).startswith("finished in 61 s, 1234 images/s\n")
 
 
 def test_settings_survive_json_and_differences_are_named(settings):
@@ -248,8 +342,9 @@ def test_cells_are_named_from_every_override_but_the_seed():
     assert "/" not in cell_name(["dataset=mnist", "dataset.path=/a/b.npz"])
     assert "-seed" not in cell_name(["generator.name=x-seed3"])
     long = [[f"training.log_every_steps={'1' * n}", *["optimizer.g_learning_rate=1e-3"] * 3] for n in (200, 201)]
-    assert all(len(cell_name(overrides)) <= 120 for overrides in long)
-    assert cell_name(long[0]) != cell_name(long[1])
+    long += [[f"dataset.path='{'絵' * n}'"] for n in (60, 61)]  # three bytes each
+    assert all(len(cell_name(overrides).encode()) <= 120 for overrides in long)
+    assert len({cell_name(overrides) for overrides in long}) == 4
 
 
 def test_a_sweep_is_checked_whole_before_it_starts():

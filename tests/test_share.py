@@ -67,6 +67,15 @@ def test_runs_get_different_gpus_and_share_only_when_none_is_free(machine):
         assert len(held) == 1
 
 
+def test_a_gpu_that_has_become_free_comes_before_one_that_is_shared(machine):
+    machine(LISTED)
+    with contextlib.ExitStack() as ended, contextlib.ExitStack() as last:
+        for stack in (ended, ended, ended, last):
+            stack.enter_context(dealt_gpus(1))
+        ended.close()  # the last one shares GPU 0, from its second place
+        assert [last.enter_context(dealt_gpus(1))[0]["CUDA_VISIBLE_DEVICES"] for _ in range(2)] == ["1", "10"]
+
+
 def test_a_run_on_several_gpus_gets_as_many(machine):
     machine(LISTED)
     with dealt_gpus(2) as (two, held), dealt_gpus(1) as (one, _):

@@ -1,6 +1,7 @@
 """Sweeps: each cell apart, none twice, none lost, and every failure named."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -13,12 +14,15 @@ import threading
 import time
 from pathlib import Path
 
+import hydra
 import joblib
 import pytest
 from rich.console import Console
 
 from conftest import ROOT
 from ganlab import sweep as sweeps
+from ganlab import train
+from ganlab.choose import ConfigError
 from ganlab.compose import plan
 from ganlab.reporting import watching
 from ganlab.reporting.cells import is_held, stand
@@ -154,9 +158,31 @@ def test_what_a_process_says_of_its_end_is_kept(cell):
     assert read_result(cell.directory / "result.json").status == "diverged"
 
 
-def test_an_interruption_is_no_failure(cell):
-    cell(130)
+@pytest.mark.parametrize("status", [130, -signal.SIGTERM])  # the second: before it listened to signals
+def test_an_interruption_is_no_failure(cell, status):
+    cell(status)
     assert stand(cell.directory, "cell").state == "interrupted"
+
+
+@pytest.mark.parametrize(("launcher", "stays"), [("basic", 0), ("joblib", 0), ("submitit_slurm", 1), ("ray", 1)])
+def test_jobs_that_wait_elsewhere_are_stopped_too(tmp_path, monkeypatch, launcher, stays):
+    told = {}
+
+    def start(_arguments):
+        told.update(os.environ)
+        signal.raise_signal(signal.SIGTERM)
+
+    wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    wanted = dataclasses.replace(wanted, launcher=launcher)
+    assert sweeps.launch(wanted, [], start) == 130
+    assert len(list(tmp_path.glob(".stop-*"))) == stays
+    monkeypatch.setattr(sweeps, "run_apart", pytest.fail)
+    if stays:  # a job begins now
+        monkeypatch.setenv(sweeps._STOP, told[sweeps._STOP])
+        sweeps.run_to_end(wanted.cells[0].config, wanted.cells[0].directory, launcher)
+    begun = []
+    sweeps.launch(wanted, [], lambda _: begun.append(not sweeps._stopping()))  # the same command goes on
+    assert begun == [True]
 
 
 def test_a_failed_cell_is_tried_again_and_one_that_ended_is_not(cell):
@@ -205,6 +231,72 @@ def test_the_sweep_is_told_of_as_a_whole(tmp_path, monkeypatch, settings):
     assert lines[3].startswith("c: interrupted at step 0: its process was killed; see ")
     assert lines[4] == "3 of 3 runs ended, 0 running"
     assert len(lines) == 5
+
+
+def test_a_cell_that_is_gone_on_with_has_not_ended(tmp_path, settings):
+    config, text, directory = settings(*TINY), io.StringIO(), tmp_path / "a"
+    watch = watching._Watch({"a": directory}, Console(file=text, width=300))
+    for status, step in (("interrupted", 1), ("failed", 2), ("finished", 4)):
+        with claimed(directory):
+            write_json(directory / "config.json", config.model_dump(mode="json"))
+            record = {"step": step, "images": 16 * step, "speed/images_per_second": 9.0}
+            (directory / "metrics.jsonl").write_text(json.dumps(record))
+            watch.look()
+            assert not watch._ended
+            write_result(config, directory, None, status)
+        watch.look()
+        watch.look()
+    told = [line.partition(" at ")[0].partition(";")[0] for line in text.getvalue().splitlines()]
+    ended = "1 of 1 runs ended, 0 running"  # nor is time left where nothing runs
+    assert told == ["a: interrupted", ended, "a: failed", ended, "a: finished", ended]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("Job 7\nwas killed: " + "x" * 900), TimeoutError()])
+def test_a_launcher_that_fails_is_one_line_and_the_cells_are_told_anyway(tmp_path, capsys, error):
+    def launcher(_arguments):
+        raise error
+
+    wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    assert sweeps.launch(wanted, [], launcher) == 1
+    output, errors = capsys.readouterr()
+    (line,) = errors.splitlines()
+    assert line.startswith(f"the launcher failed: {'Job 7 was killed: x' if error.args else 'TimeoutError'}")
+    assert len(line) < 350
+    assert f"0 of 2 runs finished in {tmp_path}" in output
+    for cell in wanted.cells:
+        cell.directory.mkdir()
+        write_json(cell.directory / "config.json", cell.config.model_dump(mode="json"))
+        write_result(cell.config, cell.directory, None, "finished")
+    assert sweeps.launch(wanted, [], launcher) == 0  # nothing is left to launch
+
+
+def test_cells_that_a_failed_launcher_takes_with_it_are_waited_for(tmp_path, capsys):
+    wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    directory = wanted.cells[0].directory
+
+    def launcher(_arguments):
+        directory.mkdir()
+        write_json(directory / "config.json", wanted.cells[0].config.model_dump(mode="json"))
+        lock = contextlib.ExitStack()
+        lock.enter_context(claimed(directory))
+        threading.Timer(0.5, lock.close).start()
+        raise TimeoutError
+
+    sweeps.launch(wanted, [], launcher)
+    assert f"{directory.name}: interrupted at step 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("error", "comes"), [
+    (BrokenPipeError(32, "Broken pipe"), BrokenPipeError), (PermissionError(13, "denied", "x/multirun.yaml"), ConfigError),
+])  # fmt: skip
+def test_only_trouble_with_a_file_is_a_wrong_setting(monkeypatch, error, comes):
+    def start():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["train"])
+    monkeypatch.setattr(hydra, "main", lambda **_: lambda _: start)
+    with pytest.raises(comes, match=r"pipe|multirun\.yaml cannot be written"):
+        train._hydra([])
 
 
 def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():

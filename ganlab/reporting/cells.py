@@ -6,12 +6,15 @@ being written holds a lock, which the system frees however its process ends: wha
 
 import fcntl
 import json
-from collections.abc import Iterable, Iterator
+import math
+import os
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ganlab.choose import in_a_line
 from ganlab.reporting.records import METRICS
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
 
@@ -49,13 +52,14 @@ class Standing:
 class Sweep:
     """What `sweep.json` holds: the commands that asked for it, its cells' folders, and how its last start found them.
 
-    done: the sum of the cells' shares when it was started last.
+    asked: the cells that the last start asked for. done: the sum of their shares at that time.
     """
 
     commands: list[str]
     cells: list[str]
     began: str
     done: float
+    asked: list[str]
 
 
 def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
@@ -63,11 +67,11 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
 
     cells: their folders, relative to the sweep's. The caller sees to it that no other process does this meanwhile.
     """
-    before = read_sweep(folder)
-    names = list(dict.fromkeys([*(before.cells if before else ()), *cells]))
+    before, asked = read_sweep(folder), list(cells)
+    names = list(dict.fromkeys([*(before.cells if before else ()), *asked]))
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
-    done = sum(stand(folder / name, name).done for name in names)
-    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), done)
+    done = sum(stand(folder / name, name).done for name in asked)
+    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), done, asked)
     write_json(folder / SWEEP, record.__dict__)
     return record
 
@@ -77,9 +81,9 @@ def read_sweep(folder: Path) -> Sweep | None:
     path = folder / SWEEP
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        record = Sweep(
-            [*map(str, tree["commands"])], [*map(str, tree["cells"])], str(tree["began"]), tree["done"] + 0.0
-        )
+        commands, cells = [*map(str, tree["commands"])], [*map(str, tree["cells"])]
+        asked = [*map(str, tree.get("asked", cells))]  # older records do not say
+        record = Sweep(commands, cells, str(tree["began"]), tree["done"] + 0.0, asked)
         datetime.fromisoformat(record.began)
     except FileNotFoundError:
         return None
@@ -103,20 +107,26 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
-    there = [str(path.relative_to(folder)) for path in _runs(folder)]
-    names = dict.fromkeys([*(record.cells if record else ()), *there])
+    asked = record.cells if record else []
+    there = [str(path.relative_to(folder)) for path in _runs(folder, {os.path.realpath(folder / it) for it in asked})]
+    names = dict.fromkeys([*asked, *there])
     if not names:
         raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.name if name == "." else name, folder / name) for name in names]
 
 
-def _runs(folder: Path) -> Iterator[Path]:
+def _runs(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """The runs in a folder and beneath; through links too, each real folder once and by its own name if it has one."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
     if (folder / CONFIG).exists() or (folder / RESULT).exists():
         yield folder
         return
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
         if path.is_dir() and not path.name.startswith("."):
-            yield from _runs(path)
+            yield from _runs(path, seen)
 
 
 def stand(directory: Path, name: str) -> Standing:
@@ -133,7 +143,7 @@ def stand(directory: Path, name: str) -> Standing:
         took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*took, *filter(None, [", ".join(best)])])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
-    why = str((result.model_extra or {}).get("error", "")) if result else ""
+    why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
     if result and result.status == "diverged":
         return Standing(name, directory, "diverged", step, steps, rate, why=why)
     if held:
@@ -183,7 +193,7 @@ def is_held(directory: Path) -> bool:
 def _steps(directory: Path) -> int | None:
     try:
         return int(json.loads((directory / CONFIG).read_text(encoding="utf-8"))["training"]["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
@@ -202,21 +212,25 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
     for line in reversed(lines):
         try:
             record: dict[str, Any] = json.loads(line)
-            step, images, rate = record["step"], record["images"], record["speed/images_per_second"]
-        except (ValueError, KeyError, TypeError):  # half a line, or one of measures
+            step, rate = int(record["step"]), float(record["speed/images_per_second"])
+            left = (steps - step) * float(record["images"]) / step / rate if steps and step and rate else None
+        except (ValueError, KeyError, TypeError, OverflowError):  # half a line, a damaged one, or one of measures
             continue
-        left = (steps - step) * images / step / rate if steps and step and rate else None
-        return step, rate, left
+        if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
+            return step, rate, left
     return 0, None, None
 
 
-def time_left(cells: list[Standing], seconds: float, before: float) -> float | None:
-    """Seconds until a sweep is done at its rate so far; None where there is no rate yet.
+def time_left(cells: list[Standing], ended: Container[str], seconds: float, before: float) -> float | None:
+    """Seconds until a sweep is done at its rate so far; None where there is no rate yet, or nothing runs.
 
+    cells: those that it was asked for; ended: the names of those that it will not try again, such as one that failed.
     seconds: since it was started; before: the sum of its cells' shares at that time. Cells count as equally long.
     """
     now = sum(cell.done for cell in cells)
-    return (len(cells) - now) * seconds / (now - before) if seconds > 0 and now > before else None
+    if seconds <= 0 or now <= before or all(cell.state != "running" for cell in cells):
+        return None
+    return sum(1 - cell.done for cell in cells if cell.name not in ended) * seconds / (now - before)
 
 
 def rough(seconds: float) -> str:

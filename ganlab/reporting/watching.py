@@ -14,6 +14,7 @@ from rich.text import Text
 from ganlab.reporting.cells import Standing, edition, outcome, rough, stand, time_left
 from ganlab.reporting.console import Console
 
+_OVER = ("finished", "diverged")  # for good: all others are tried again
 _LOOK = 1.0  # seconds between two looks at the cells
 _SILENCE = 60.0  # seconds after which a log gets a line anyway
 
@@ -44,12 +45,12 @@ def watched(cells: Mapping[str, Path], console: Console | None = None) -> Iterat
 
 
 class _Watch:
-    """What was seen of a sweep so far. Cells that had ended before are counted; the others are told of, once each."""
+    """What was seen of a sweep so far. Cells that had ended before are counted; others are told of when they end."""
 
     def __init__(self, cells: Mapping[str, Path], console: Console) -> None:
         self._cells, self._console = cells, console
         self._found = {name: stand(directory, name) for name, directory in cells.items()}
-        self._ended = {name for name, cell in self._found.items() if cell.state in ("finished", "diverged")}
+        self._ended = {name for name, cell in self._found.items() if cell.state in _OVER}
         self._results = {name: edition(cells[name]) for name in cells}
         self._seen: set[str] = set()
         self._news: list[Standing] = []
@@ -66,19 +67,24 @@ class _Watch:
         So what is said comes a moment late: by then the next cell has begun.
         """
         self._tell()
-        for name in self._cells.keys() - self._ended:
-            cell = self._found[name] = stand(self._cells[name], name)
+        for name, directory in self._cells.items():
+            if self._found[name].state in _OVER:
+                continue
+            cell = self._found[name] = stand(directory, name)
             if cell.state == "running":
                 self._seen.add(name)
-            elif cell.state != "missing" and (name in self._seen or self._results[name] != edition(cell.directory)):
+                self._ended.discard(name)  # it was interrupted, as when a worker is killed, and is gone on with
+            elif cell.state != "missing" and (name in self._seen or self._results[name] != edition(directory)):
                 self._news.append(cell)
                 self._ended.add(name)
+                self._seen.discard(name)
+                self._results[name] = edition(directory)
 
     def _tell(self) -> None:
         now, cells = time.monotonic(), list(self._found.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
-        if left := time_left(cells, now - self._began, self._before):
+        if left := time_left(cells, self._ended, now - self._began, self._before):
             line += f", about {rough(left)} left"
         for cell in self._news:
             self._console.print(Text(f"{cell.name}: {outcome(cell)}"))

@@ -31,6 +31,8 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
         raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def finished(config: RunConfig, directory: Path) -> RunResult | None:

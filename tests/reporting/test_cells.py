@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import os
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -81,6 +83,34 @@ def test_what_did_not_finish_says_why(study):
     assert outcome(stand(study / "h", "h")) == "not started"
 
 
+@pytest.mark.parametrize("damaged", [{"step": "x"}, {"step": None}, {"step": 1e999}, {"step": -3}, {"step": 101},
+                                     {"images": None}, {"speed/images_per_second": [9.0]},
+                                     {"speed/images_per_second": 1e-320}])  # fmt: skip
+def test_progress_that_cannot_be_read_is_none(tmp_path, running, damaged):
+    directory = write(tmp_path, "a")
+    running(directory)
+    record = {"step": 25, "images": 200, "speed/images_per_second": 9.0}
+    (directory / "metrics.jsonl").write_text(f"{json.dumps(record)}\n{json.dumps(record | damaged)}\n")
+    assert outcome(stand(directory, "a")) == "running, step 25 of 100, 9 images/s, about 67 s left"
+    (directory / "metrics.jsonl").write_text(json.dumps(record | damaged))
+    assert outcome(stand(directory, "a")) == "running, step 0 of 100"
+
+
+@pytest.mark.parametrize("steps", ["x", None, [], float("inf")])
+def test_steps_that_cannot_be_read_are_not_known(tmp_path, steps):
+    directory = write(tmp_path, "a", records=[(25, 9.0)])
+    (directory / "config.json").write_text(json.dumps({"training": {"steps": steps}}))
+    cell = stand(directory, "a")
+    assert (cell.step, cell.steps, cell.done) == (25, None, 0)
+
+
+def test_a_failure_of_many_lines_is_told_in_one(tmp_path):
+    cell = stand(write(tmp_path, "a", "failed", error="OOM when allocating\n" + "  [[node]]\n" * 500), "a")
+    assert outcome(cell).startswith("failed: OOM when allocating [[node]] [[node]]")
+    assert len(cell.why) <= 300
+    assert "\n" not in outcome(cell)
+
+
 def test_a_damaged_result_is_a_failure_that_names_the_file(tmp_path):
     directory = write(tmp_path, "a", "finished")
     (directory / "result.json").write_text("{")
@@ -93,7 +123,9 @@ def test_a_sweep_that_is_asked_for_more_keeps_what_it_had(study):
     record = read_sweep(study)
     assert record.cells == [*"abcdefghi"]
     assert record.commands == ["python -m ganlab.train -m ...", "python -m ganlab.train -m more"]
-    assert record.done == pytest.approx(1 + 1 + 0.10 + 0.30 + 0.40 + 0.25 + 0 + 0)
+    assert (record.asked, record.done) == (["h", "i"], 0)
+    record_sweep(study, "python -m ganlab.train -m again", "abcdefgh")
+    assert read_sweep(study).done == pytest.approx(1 + 1 + 0.10 + 0.30 + 0.40 + 0.25 + 0 + 0)
 
 
 def test_runs_that_no_sweep_asked_for_are_listed(tmp_path):
@@ -106,10 +138,24 @@ def test_runs_that_no_sweep_asked_for_are_listed(tmp_path):
     assert show(tmp_path, as_json=False) == 1
 
 
+def test_a_run_that_links_lead_to_as_well_is_listed_once(tmp_path):
+    folder = tmp_path / "x"
+    for name in ("one", "two"):
+        write(folder, name, "finished")
+    for name, target in {"again": ".", "latest": ".", "best": "two", "up": ".."}.items():
+        (folder / name).symlink_to(target)
+    write(tmp_path, "elsewhere", "finished")
+    assert [cell.name for cell in find_cells(folder)] == ["one", "two", "up/elsewhere"]
+    record_sweep(folder, "python -m ganlab.train", ["two"])
+    assert [cell.name for cell in find_cells(folder)] == ["two", "one", "up/elsewhere"]
+
+
 def test_time_left_counts_the_share_that_is_missing(study):
     found = find_cells(study)  # 3.05 of 8 are done
-    assert time_left(found, 100.0, 2.05) == pytest.approx((8 - 3.05) * 100)
-    assert time_left(found, 100.0, 3.05) is None
+    assert time_left(found, (), 100.0, 2.05) == pytest.approx((8 - 3.05) * 100)
+    assert time_left(found, {"a", "c"}, 100.0, 2.05) == pytest.approx((8 - 3.05 - 0.9) * 100)  # c has failed for good
+    assert time_left(found, (), 100.0, 3.05) is None
+    assert time_left([cell for cell in found if cell.state != "running"], (), 100.0, 0.0) is None
     assert [rough(seconds) for seconds in (40, 150, 5999, 9000)] == ["40 s", "2 min", "100 min", "2.5 h"]
 
 
@@ -118,6 +164,30 @@ def test_the_command_lists_all_and_counts_them(study, capsys):
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [*"abcdefgh"]
     assert last.startswith("8 runs: 1 finished, 2 running, 1 diverged, 1 failed, 2 interrupted, 1 missing")
+
+
+def test_time_left_is_that_of_the_command_that_runs(study, capsys):
+    """Not of runs that it did not ask for, cells of an earlier command that never began, and what has failed since."""
+
+    def left():
+        show(study, as_json=True)
+        return json.loads(capsys.readouterr().out)["seconds_left"]
+
+    path = study / "sweep.json"
+    write(study, "aside", "finished")
+    record = json.loads(path.read_text())
+    record |= {"began": (datetime.now().astimezone() - timedelta(seconds=100)).isoformat(), "done": 0.0}
+    path.write_text(json.dumps(record | {"asked": ["f", "g"]}))
+    assert left() == pytest.approx((0.75 + 1) * 100 / 0.25, rel=0.05)
+    path.write_text(json.dumps(record | {"asked": ["c", "f"]}))
+    assert left() == pytest.approx(0.75 * 100 / 0.35, rel=0.05)  # c failed after the start
+    os.utime(study / "c" / "result.json", (1, 1))
+    assert left() == pytest.approx((0.9 + 0.75) * 100 / 0.35, rel=0.05)  # before it: it is tried again
+    path.write_text(json.dumps(record | {"asked": ["c", "h"]}))
+    assert left() is None
+    del record["asked"]
+    path.write_text(json.dumps(record))  # as older versions wrote it
+    assert left() == pytest.approx((8 - 3.05) * 100 / 3.05, rel=0.05)
 
 
 def test_the_command_speaks_json(study, capsys):
