@@ -50,6 +50,7 @@ def test_a_damaged_tf_config_is_one_line(monkeypatch, text):
         device.worker()
 
 
+@pytest.mark.slow
 def test_workers_and_parts_of_a_cpu_exclude_each_other(command):
     places = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
     done = command("train", "training.replicas=2", env={"TF_CONFIG": places})

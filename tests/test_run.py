@@ -18,6 +18,7 @@ import tensorflow as tf
 from conftest import ROOT
 from ganlab.run import build_gan, finished, read_config, run
 from ganlab.run.networks import Painter
+from ganlab.train import finish
 from ganlab.training.profile import Profile
 
 SMALL = (
@@ -249,16 +250,15 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(whole,
     assert_same_run(whole, directory)
 
 
-def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(whole, command, tmp_path):
+def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(whole, capsys, tmp_path):
     directory = shutil.copytree(whole, tmp_path / "run")
     (directory / "result.json").unlink()
     for path in directory.glob("checkpoints/*/manifest.json"):
         path.write_text("{}")
     lines = (directory / "metrics.jsonl").read_text()
-    done = command("train", f"resume={directory}")
-    assert done.returncode == 1
-    assert "no checkpoint that can be used" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert finish(directory) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no checkpoint that can be used" in line
     assert (directory / "metrics.jsonl").read_text() == lines
 
 
@@ -287,6 +287,7 @@ def test_batch_statistics_are_of_every_class_alike(settings):
     assert np.bincount(classes).tolist() == [4] * 10
 
 
+@pytest.mark.slow
 def test_statistics_of_the_average_are_taken_anew_where_asked(settings, tmp_path):
     batch = (*SMALL, "training.steps=20", "generator.normalization=batch", "metrics=none")
     found = {}
@@ -374,6 +375,7 @@ def test_half_precision_trains_and_gives_float32_images(settings, tmp_path, prec
     assert precision in result.device
 
 
+@pytest.mark.slow  # tests/test_device.py asks for it without a process
 def test_float16_is_refused_on_a_cpu(command, tmp_path):
     done = command("train", *SMALL, "precision=mixed_float16", f"hydra.run.dir={tmp_path}/run")
     assert done.returncode == 2

@@ -58,6 +58,7 @@ def test_wrong_questions_get_one_line(small_run, command, arguments, status, mes
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_model_file_opens_without_ganlab_and_paints_the_same(small_run, tmp_path):
     painter, _ = open_average(small_run)
     z = painter.latents("latents/samples", 8)
