@@ -12,7 +12,7 @@ help:  ## this list
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch .venv/ready
 
-run: .venv/ready  ## set up once, then train on real digits (about two minutes)
+run: .venv/ready  ## set up once, then train on real digits (about a minute)
 	$(BIN)/python -m ganlab.train
 
 test: .venv/ready  ## set up once, then the tests that take minutes (no network, no GPU)
