@@ -438,7 +438,7 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
     path.write_text("".join(json.dumps(line) + "\n" for line in far))
     message, top, found = drawn()
     assert top == pytest.approx(10 * found["transpose"].values.max())
-    assert f"runs above {top:.2g} are cut off" in message
+    assert f"runs above {float(f'{top:.2g}'):g} are cut off" in message
     for each in made.directory.glob("transpose-*/metrics.jsonl"):
         each.unlink()
     assert "dashed" not in drawn()[0]

@@ -144,7 +144,7 @@ def draw_curves(
     if real is not None:
         message += f"; dotted: real images, {number(real, 3)}"
     if top is not None:
-        message += f"; runs above {number(top, 2)} are cut off"
+        message += f"; runs above {float(number(top, 2)):g} are cut off"
     if metric != endpoint.metric:
         message += f". Not what decides: {endpoint.metric} is taken at the end only"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
