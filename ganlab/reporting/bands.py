@@ -20,9 +20,10 @@ def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
     return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
 
 
-def last_recorded(run: RunResult, metric: str) -> float | None:
-    """The value of a metric that TensorBoard takes for the run's, None where it was never recorded."""
-    return next((line[f"metric/{metric}"] for line in reversed(_read(run)) if f"metric/{metric}" in line), None)
+def last_recorded(run: RunResult, metrics: Sequence[str]) -> dict[str, float]:
+    """The values that TensorBoard takes for the run's, by metric; without those that were never recorded."""
+    lines = _read(run)
+    return {metric: line[f"metric/{metric}"] for line in lines for metric in metrics if f"metric/{metric}" in line}
 
 
 def _band(curves: Sequence[Mapping[int, float]]) -> Band:

@@ -9,7 +9,6 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 import fcntl
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,9 +28,10 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from ganlab import __version__
 from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm, as_typed
-from ganlab.reporting.bands import Band, last_recorded, seed_bands
+from ganlab.reporting.bands import Band, seed_bands
 from ganlab.reporting.cells import without_result
 from ganlab.reporting.judge import Endpoint, Study, judge
+from ganlab.reporting.lacking import what_lacks
 from ganlab.reporting.records import (
     METRICS,
     arm_of,
@@ -40,9 +40,8 @@ from ganlab.reporting.records import (
     remove_events,
     replace_events,
     shared_tail,
-    trial_of,
 )
-from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, RunResult, find_files
+from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.reporting.words import answer, side
 
 COMPARISON = "comparison"
@@ -105,7 +104,7 @@ def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[
     shown = [arm for arm in study.arms if any(bands[arm.label][metric] for metric in drawn)]
     for arm in shown:
         replace_events(folder / names[arm.label], _curves(arm, drawn, bands[arm.label]))
-    lines = _missing(study, drawn, bands)
+    lines = what_lacks(study, drawn, bands)
     texts = [text_pb("comparison/verdict", _verdict(study, lines))]
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
@@ -141,17 +140,6 @@ def _drawn(study: Study, bands: Mapping[str, Mapping[str, Band]]) -> dict[str, E
         for metric in [name for name in names if any(len(bands[arm.label][name]) > 1 for arm in study.arms)][:1]:
             drawn.setdefault(metric, end)
     return drawn
-
-
-def _trial(run: RunResult) -> str:
-    assert run.path is not None
-    return trial_of(run.path.parent, run.seed)
-
-
-def _shown(arm: Arm, seed: int, end: Endpoint, value: float) -> bool:
-    """Whether HParams has the value by which a run is judged; not where it was measured again later."""
-    recorded = last_recorded(arm.runs[seed], end.metric)
-    return recorded is not None and math.isclose(recorded, value, rel_tol=1e-6)  # as exact as TensorBoard
 
 
 def _digest(directory: Path) -> str:
@@ -250,45 +238,6 @@ def _type(values: Sequence[Any]) -> Any:
         return api_pb2.DATA_TYPE_BOOL
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
-
-
-def _missing(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Mapping[str, Band]]) -> list[str]:
-    """What somebody could look for in vain, and why."""
-    seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
-    found = [
-        (arm, seed, arm.runs[seed].status if seed in arm.runs else "no result") for arm in study.arms for seed in seeds
-    ]
-    lines = [
-        f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
-    ]
-    lines += [f"no result yet: {line}" for line in study.pending]
-    lines += [f"the {title} endpoint {metric} was not measured" for title, metric in study.open.items()]
-    for end in study.stated:
-        metric = next((metric for metric in (end.metric, quick_relative(end.metric)) if metric in drawn), None)
-        if metric is None:
-            lines.append(f"no band for {end.metric}: its seeds do not share two steps at which it was measured")
-            continue
-        for arm in study.arms:
-            if not bands[arm.label][metric]:
-                some = any(run.status == "finished" for run in arm.runs.values())
-                why = "its seeds share no step at which it was measured" if some else "none of its seeds finished"
-                lines.append(f"no band of {arm.label} for {metric}: {why}")
-    for end in study.stated or study.endpoints:
-        found = [(arm, seed, value) for arm in study.arms for seed, value in arm.values(end.metric).items()]
-        if others := [f"{arm.label}, seed {seed}" for arm, seed, value in found if not _shown(arm, seed, end, value)]:
-            what = f"what was recorded while training, not the {end.metric} of {RESULT}"
-            lines.append(f"HParams shows {what}: {'; '.join(others)}")
-    finished = {run.path for arm in study.arms for run in arm.runs.values() if run.status == "finished"}
-    recorded = find_runs(study.directory)
-    others = [str(run.relative_to(study.directory)) for run in recorded if run / RESULT not in finished]
-    if others:
-        lines.append(f"the rows of HParams include {', '.join(others)}, not finished: tick Success alone there")
-    trials = [{_trial(run) for run in arm.runs.values()} for arm in study.arms]
-    if any(len(found) > 1 for found in trials) or len(set.union(*trials)) < len(trials):
-        lines.append(
-            "the rows of HParams are not the arms: runs of one arm have folders of several names, or the reverse"
-        )
-    return lines
 
 
 def _verdict(study: Study, lines: Sequence[str]) -> str:
