@@ -366,6 +366,18 @@ def test_a_sweep_is_checked_whole_before_it_starts():
         plan(["training.steps=20,-1"], multirun=True)
 
 
+def test_an_operator_is_the_same_wherever_it_is_named():
+    """What a YAML of `generator` leaves unsaid and what `elsewhere` leaves unsaid must not differ."""
+    for arm in options("generator"):
+        here = plan([f"generator={arm}"], multirun=False).cells[0].config.generator.upsampling
+        short = {key: getattr(here, key) for key in ("name", "kernel_size", "init")}
+        named = ",".join(f"{key}:{value}" for key, value in short.items())
+        there = plan([f"generator.elsewhere={{{named}}}"], multirun=False).cells[0].config.generator.elsewhere
+        odd = {key for key in type(here).model_fields if getattr(here, key) != getattr(there, key)}
+        said = (ROOT / "conf/generator" / f"{arm}.yaml").read_text()
+        assert all(f"{key}: true" in said for key in odd), f"{arm} and elsewhere differ in {odd}"
+
+
 ALLOWED = {  # the picture of who may import whom; the wiring is run/ and views.py
     "nets": {"config", "nets"},
     "data": {"config", "choose", "data"},

@@ -94,7 +94,7 @@ def build(arm: str, seed: int):
     """
     import keras
 
-    from ganlab.nets.init import LEAKY, initializer
+    from ganlab.nets.init import gain_of, initializer
     from ganlab.nets.upsampling import UPSAMPLERS
 
     seeds = iter(range(100 * seed, 100 * seed + 100))
@@ -107,13 +107,13 @@ def build(arm: str, seed: int):
         return keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=draw)(maps)
 
     operator, settings = ARMS[arm]
-    settings = {"kernel_size": 3, "gain": LEAKY, **settings}
+    settings = {"kernel_size": 3, "gain": gain_of(0.2), **settings}
     latents = keras.Input((LATENT,))
     maps = keras.layers.Dense(BASE * BASE * WIDTH, use_bias=False, kernel_initializer=drawn(LATENT, 1.0))(latents)
     maps = keras.layers.Reshape((BASE, BASE, WIDTH))(maps)
     while maps.shape[1] < SIDE:
         maps = keras.layers.LeakyReLU(0.2)(UPSAMPLERS[operator](WIDTH, seed=next(seeds), **settings)(maps))
-        maps = keras.layers.LeakyReLU(0.2)(convolve(maps, WIDTH, 3, LEAKY))
+        maps = keras.layers.LeakyReLU(0.2)(convolve(maps, WIDTH, 3, gain_of(0.2)))
     return keras.Model(latents, convolve(maps, 1, 1, 1.0))
 
 

@@ -8,7 +8,7 @@ import keras
 
 from ganlab.config import Discriminator
 from ganlab.nets.downsampling import DownConv2D
-from ganlab.nets.init import LEAKY, initializer
+from ganlab.nets.init import gain_of, initializer
 from ganlab.nets.normalization import BatchNormalization
 from ganlab.nets.spectral import SpectralConv2D, SpectralDense
 from ganlab.nets.summaries import MinibatchStd, PositionSum
@@ -53,7 +53,7 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
         first = number == 1
         inner = maps if first else activate(maps, f"{number}a")
         inner = _convolve(settings, inner, filters if first else maps.shape[-1], seed_of, f"conv{number}a",
-                          gain=1.0 if first else LEAKY, use_bias=bias_counts)  # fmt: skip
+                          gain=1.0 if first else None, use_bias=bias_counts)  # fmt: skip
         inner = activate(inner, f"{number}b")
         inner = _convolve(settings, inner, filters, seed_of, f"conv{number}b", stride=settings.stride)
         skip = maps
@@ -66,7 +66,7 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
     features = PositionSum(dtype="float32", name="positions")(maps)
     # Behind activations positions are nearly alike, not independent: their sum grows with their number, not its root.
     alike = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
-    return _scored(settings, inputs, features, seed_of, classes, fan_in=alike, gain=LEAKY)
+    return _scored(settings, inputs, features, seed_of, classes, fan_in=alike, gain=gain_of(settings.slope))
 
 
 def _convolve(
@@ -78,10 +78,14 @@ def _convolve(
     *,
     kernel_size: int | None = None,
     stride: int = 1,
-    gain: float = LEAKY,
+    gain: float | None = None,
     use_bias: bool = True,
 ) -> Any:
-    """A convolution that starts, is normalised and makes smaller as the settings say."""
+    """A convolution that starts, is normalised and makes smaller as the settings say.
+
+    gain: of its weights; None: what keeps the second moment through an activation.
+    """
+    gain = gain_of(settings.slope) if gain is None else gain
     size = kernel_size or settings.kernel_size
     options = {
         "kernel_initializer": initializer(

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 
 from ganlab.config import Generator, Pair, pair
-from ganlab.nets.init import LEAKY, RELU, initializer
+from ganlab.nets.init import gain_of, initializer
 from ganlab.nets.normalization import BatchNormalization
 from ganlab.nets.upsampling import UPSAMPLERS
 
 SeedOf = Callable[[str], int]
+_SLOPES = {"relu": 0.0, "leaky_relu": 0.2}  # below zero
 _PRECISE = {"dtype": "float32"}  # what makes the image: eight bits of a half precision would be noise in its spectrum
 
 
@@ -121,9 +122,9 @@ def _activate(settings: Generator, maps: Any, name: str) -> Any:
         maps = BatchNormalization(name=f"norm{name}")(maps)
     name = f"activation{name}"
     relu = settings.activation == "relu"
-    return (keras.layers.ReLU(name=name) if relu else keras.layers.LeakyReLU(0.2, name=name))(maps)
+    return (keras.layers.ReLU(name=name) if relu else keras.layers.LeakyReLU(_SLOPES["leaky_relu"], name=name))(maps)
 
 
 def _gain(settings: Generator) -> float:
     """What keeps the second moment through an activation."""
-    return RELU if settings.activation == "relu" else LEAKY
+    return gain_of(_SLOPES[settings.activation])

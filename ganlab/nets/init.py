@@ -4,8 +4,15 @@ import math
 
 import keras
 
-LEAKY = math.sqrt(2 / 1.04)  # keeps the second moment through leaky ReLU of slope 0.2
-RELU = math.sqrt(2)
+INITS = ("matched", "keras", "dcgan")
+
+
+def gain_of(slope: float) -> float:
+    """What keeps the second moment through a leaky ReLU of this slope below zero: sqrt 2 for 0 (ReLU), 1 for 1.
+
+    He et al. 2015, arXiv:1502.01852, equation 15.
+    """
+    return math.sqrt(2 / (1 + slope**2))
 
 
 def initializer(init: str, effective_fan_in: float, *, gain: float, seed: int | None) -> keras.Initializer:
@@ -15,6 +22,8 @@ def initializer(init: str, effective_fan_in: float, *, gain: float, seed: int | 
     effective_fan_in: products that meet in one output value, on average over positions.
     seed: equal seeds and shapes give equal numbers.
     """
+    if init not in INITS:
+        raise ValueError(f"init={init!r} is unknown; choose one of: {', '.join(INITS)}")
     if init == "keras":
         return keras.initializers.GlorotUniform(seed=seed)
     deviation = 0.02 if init == "dcgan" else gain / math.sqrt(effective_fan_in)

@@ -1,6 +1,8 @@
 """Discriminators: every body with every way down and every normalisation; classes; minibatch deviation."""
 
 import itertools
+import math
+import zlib
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 
 from ganlab.choose import ConfigError
 from ganlab.nets.discriminator import DISCRIMINATORS
+from ganlab.nets.init import initializer
 from ganlab.nets.spectral import Spectral
 from ganlab.nets.summaries import MinibatchStd
 from ganlab.run import build_gan
@@ -115,6 +118,24 @@ def test_matched_weights_keep_the_size_of_what_goes_through(settings, body):
         for seed in range(6)
     ]
     assert 0.4 < np.sqrt(np.mean(np.square(scores))) < 2.5
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("body", BODIES)
+def test_matched_weights_keep_the_size_whatever_the_slope(settings, body, slope):
+    """A leaky ReLU keeps (1 + slope^2)/2 of the second moment: with slope 1 it keeps all."""
+    config = settings(f"discriminator={body}", "discriminator.filters=[64,64,64,64,64]", "discriminator.kernel_size=3",
+                      "discriminator.stride=1", f"discriminator.slope={slope}")  # fmt: skip
+    noise = np.random.default_rng(0).normal(size=(16, 12, 12, 64)).astype(np.float32)
+    model = DISCRIMINATORS[body](config.discriminator, (12, 12, 64), lambda name: zlib.crc32(name.encode()))
+    last = keras.Model(model.inputs[0], model.get_layer("activation5" if body == "conv" else "block5").output)
+    inside = last(noise).numpy()[:, 6, 6]  # zeros come in at the border
+    assert 0.5 < np.sqrt(np.mean(np.square(inside))) / (1 if body == "residual" else math.sqrt((1 + slope**2) / 2)) < 2
+
+
+def test_an_unknown_init_is_refused_by_name():
+    with pytest.raises(ValueError, match="init='mached' is unknown; choose one of: matched, keras, dcgan"):
+        initializer("mached", 9, gain=1.0, seed=0)
 
 
 @pytest.mark.parametrize("normalization", ["none", "spectral"])
