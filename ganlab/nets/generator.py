@@ -37,7 +37,7 @@ def build_generator(
     gain = _gain(settings) if settings.body == "plain" else 1.0
     dense: Any = keras.layers.Dense(
         base[0] * base[1] * settings.base_filters,
-        kernel_initializer=initializer(settings.upsampling.init, fan_in, gain=gain, seed=seed_of("generator/base")),
+        kernel_initializer=initializer(_other_init(settings), fan_in, gain=gain, seed=seed_of("generator/base")),
         name="base",
     )
     maps = keras.layers.Reshape((*base, settings.base_filters), name="base_map")(dense(inputs))
@@ -71,7 +71,7 @@ def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) ->
 
     def convolve(maps: Any, filters: int, size: int, name: str, **more: Any) -> Any:
         draw = initializer(
-            settings.upsampling.init, size * size * maps.shape[-1], gain=more.pop("gain"),
+            _other_init(settings), size * size * maps.shape[-1], gain=more.pop("gain"),
             seed=seed_of(f"generator/{name}"),
         )  # fmt: skip
         return keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=draw, name=name, **more)(maps)
@@ -123,6 +123,11 @@ def _activate(settings: Generator, maps: Any, name: str) -> Any:
     name = f"activation{name}"
     relu = settings.activation == "relu"
     return (keras.layers.ReLU(name=name) if relu else keras.layers.LeakyReLU(_SLOPES["leaky_relu"], name=name))(maps)
+
+
+def _other_init(settings: Generator) -> str:
+    """How the layers beside the operators start: as they do; `resize` is of transposed kernels alone."""
+    return "matched" if settings.upsampling.init == "resize" else settings.upsampling.init
 
 
 def _gain(settings: Generator) -> float:
