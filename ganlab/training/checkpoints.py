@@ -5,15 +5,17 @@ is written beside, flushed to the disk, and renamed into place. There is no poin
 are right is the checkpoint.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import tensorflow as tf
+if TYPE_CHECKING:  # what only looks at checkpoints needs no TensorFlow
+    import tensorflow as tf
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
@@ -21,6 +23,10 @@ _FORMAT = 1
 
 class CheckpointError(RuntimeError):
     """Checkpoints exist and none can be used."""
+
+
+class _DamagedError(ValueError):
+    pass
 
 
 class Restored(NamedTuple):
@@ -31,8 +37,17 @@ class Restored(NamedTuple):
     damaged: list[str]
 
 
-def save(folder: Path, step: int, tensors: dict[str, tf.Variable], record: dict[str, Any], keep: int) -> Path:
-    """Write `folder/step-<step>` whole or not at all, then delete all but the newest `keep`."""
+def save(
+    folder: Path,
+    step: int,
+    tensors: dict[str, "tf.Variable"],
+    record: dict[str, Any],
+    keep: int,
+    best: int | None = None,
+) -> Path:
+    """Write `folder/step-<step>` whole or not at all, then delete all but the newest `keep` and that of step `best`."""
+    import tensorflow as tf
+
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{step:08d}"
     beside = folder / f".{target.name}.{os.getpid()}"
@@ -57,18 +72,20 @@ def save(folder: Path, step: int, tensors: dict[str, tf.Variable], record: dict[
         shutil.rmtree(target)
     beside.rename(target)
     _flush(folder)
-    for old in _found(folder)[keep:]:
+    for old in [path for path in _found(folder)[keep:] if _step(path) != best]:
         shutil.rmtree(old)
     return target
 
 
-def restore(folder: Path, tensors: dict[str, tf.Variable]) -> Restored | None:
-    """Fill `tensors` from the newest good checkpoint; None where there is none at all.
+def restore(folder: Path, tensors: dict[str, "tf.Variable"], step: int | None = None) -> Restored | None:
+    """Fill `tensors` from the newest good checkpoint, or from that of a step; None where there is none at all.
 
     A damaged one is passed over and named in the result. Raises CheckpointError where some exist and none is good.
     """
+    import tensorflow as tf
+
     damaged: list[str] = []
-    for path in _found(folder):
+    for path in [path for path in _found(folder) if step in (None, _step(path))]:
         manifest, why = _verify(path, tensors)
         if manifest is None:
             damaged.append(f"{path.name}: {why}")
@@ -87,25 +104,51 @@ def restore(folder: Path, tensors: dict[str, tf.Variable]) -> Restored | None:
 
 def newest(folder: Path) -> int | None:
     """The step of the newest checkpoint, unverified, or None."""
-    found = _found(folder)
-    return int(found[0].name.removeprefix("step-")) if found else None
+    return max(steps(folder), default=None)
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints, unverified, in their order."""
+    return [_step(path) for path in reversed(_found(folder))]
+
+
+def best(folder: Path) -> int | None:
+    """The step of the best checkpoint, as the newest one whose manifest is whole records it; None where none does."""
+    for path in _found(folder):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            kept = _manifest(path)["record"].get("best")
+            return None if kept is None else int(kept["step"])
+    return None
 
 
 def _found(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
-    return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
+    there = (path for path in folder.glob("step-*") if path.is_dir() and path.name[5:].isdecimal())
+    return sorted(there, key=_step, reverse=True)
 
 
-def _verify(path: Path, tensors: dict[str, tf.Variable]) -> tuple[dict[str, Any] | None, str]:
+def _step(path: Path) -> int:
+    return int(path.name[5:])
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """What stands in a manifest; ValueError where its sum is another, and what reading raises."""
+    sealed = json.loads((path / MANIFEST).read_text())
+    manifest = sealed["manifest"]
+    if hashlib.sha256(json.dumps(manifest).encode()).hexdigest() != sealed["sha256"]:
+        raise _DamagedError
+    return manifest
+
+
+def _verify(path: Path, tensors: dict[str, "tf.Variable"]) -> tuple[dict[str, Any] | None, str]:
     """The manifest of a good checkpoint, or none and the reason."""
     try:
-        sealed = json.loads((path / MANIFEST).read_text())
-        manifest = sealed["manifest"]
-        if hashlib.sha256(json.dumps(manifest).encode()).hexdigest() != sealed["sha256"]:
-            return None, "its manifest is damaged"
+        manifest = _manifest(path)
         for name, digest in manifest["files"].items():
             if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
                 return None, f"{name} is damaged"
+    except _DamagedError:
+        return None, "its manifest is damaged"
     except FileNotFoundError as error:
         return None, f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -120,7 +163,7 @@ def _verify(path: Path, tensors: dict[str, tf.Variable]) -> tuple[dict[str, Any]
     return manifest, ""
 
 
-def _escaped(tensors: dict[str, tf.Variable]) -> dict[str, tf.Variable]:
+def _escaped(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
     """TensorFlow's object graph treats a slash as a level; names stay flat."""
     return {name.replace("/", "|"): variable for name, variable in tensors.items()}
 
