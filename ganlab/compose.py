@@ -44,6 +44,7 @@ class Cell:
 class Plan:
     """What a command line asks for: one run, or the cells of a sweep.
 
+    steps: the last step that a run to be gone on with gets; None: that of its settings.
     launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
     replaces some of it; None where it replaces nothing.
     """
@@ -53,6 +54,7 @@ class Plan:
     resume: Path | None
     launcher: str = "basic"
     left: tuple[str, ...] | None = None
+    steps: int | None = None
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -116,8 +118,8 @@ def settings(tree: DictConfig) -> RunConfig:
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
-    if (resume := _resumed(overrides)) is not None:
-        return Plan([], None, resume)
+    if (resumed := _resumed(overrides)) is not None:
+        return Plan([], None, resumed[0], steps=resumed[1])
     if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
         raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
     try:
@@ -199,16 +201,34 @@ def _files(config_dir: str | None) -> Iterator[None]:
         yield
 
 
-def _resumed(overrides: list[str]) -> Path | None:
-    """The run to go on with. Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong."""
+def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
+    """The run to go on with, and its last step if that is given.
+
+    Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong.
+    """
     for text in overrides:
         name, _, path = text.partition("=")
         if name.lstrip("+") == "resume" and path != "null":
-            if others := [other for other in overrides if other != text]:
-                raise ConfigError(f"{text} takes its settings from that run; leave out {others[0]}")
+            others = [other for other in overrides if other != text]
+            steps = [other for other in others if other.startswith(_STEPS)]
+            if wrong := [*(other for other in others if other not in steps), *steps[1:]]:
+                raise ConfigError(
+                    f"{text} takes its settings from that run; leave out {wrong[0]} "
+                    f"({_STEPS}... alone may stand beside it, to train it longer)"
+                )
             quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
-            return Path(path[1:-1] if quoted else path)
+            return Path(path[1:-1] if quoted else path), _whole_number(steps[0]) if steps else None
     return None
+
+
+_STEPS = "training.steps="
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text.removeprefix(_STEPS))
+    except ValueError:
+        raise ConfigError(f"{text} is not a whole number; use one above the steps that the run has taken") from None
 
 
 def _parsed(overrides: list[str]) -> list[Override]:

@@ -36,7 +36,7 @@ def _command(arguments: list[str]) -> int:
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
     if wanted.resume is not None:
-        return finish(wanted.resume)
+        return finish(wanted.resume, steps=wanted.steps)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
     from ganlab.sweep import launch
@@ -85,10 +85,10 @@ def _hydra(arguments: list[str]) -> None:
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
-def finish(directory: Path, config=None, *, held: bool = False) -> int:
+def finish(directory: Path, config=None, *, held: bool = False, steps: int | None = None) -> int:
     """Run to the end in a folder (settings from its config.json unless given), say how it went, return the status.
 
-    held: whether another process holds the folder for this one.
+    held: whether another process holds the folder for this one. steps: another last step for a run that is there.
     """
     from ganlab.run import read_config, run
 
@@ -97,7 +97,7 @@ def finish(directory: Path, config=None, *, held: bool = False) -> int:
     if trouble.exists():  # of an earlier try
         trouble.unlink()
     try:
-        result = run(config, directory, held=held)
+        result = run(config, directory, held=held, steps=steps)
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:

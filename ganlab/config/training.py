@@ -1,5 +1,6 @@
 """The settings of training: optimizers, augmentation, how long, on what, and how often something is written."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -20,6 +21,13 @@ class Adam(Settings):
     beta_1: Fraction
     beta_2: Fraction
     epsilon: Positive
+
+    def share(self, taken: int, updates: int) -> float:
+        """The share of its start that a rate has after so many updates of so many: warm-up, then the fall."""
+        done = min(max((taken - self.warmup_steps) / max(updates - self.warmup_steps, 1), 0.0), 1.0)
+        fall = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
+        warm = min((taken + 1) / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
+        return (self.final_rate + (1 - self.final_rate) * fall) * warm
 
 
 class Augment(Settings):

@@ -16,6 +16,7 @@ from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.reporting.results import RunResult, write_json
+from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
 from ganlab.run.networks import Painter, build_gan, make_traces
 
@@ -35,15 +36,17 @@ class _Clock:
         return self.before + time.perf_counter() - self.started
 
 
-def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False) -> RunResult:
+def run(
+    config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False, steps: int | None = None
+) -> RunResult:
     """Train to the end, or to a stop that can be gone on from; returns what result.json says.
 
     A run that has finished with these settings is returned at once. held: whether the process that started this one
-    holds the folder for it. Raises ConfigError for settings that cannot be used here, CheckpointError where
-    checkpoints exist and none is good.
+    holds the folder for it. steps: train the run that is there to this step instead of that of its settings. Raises
+    ConfigError for settings that cannot be used here, CheckpointError where checkpoints exist and none is good.
     """
     done = finished(config, directory)
-    if done is not None:
+    if done is not None and steps is None:
         return done
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
@@ -51,6 +54,12 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
             directory, quiet, held = Path(stack.enter_context(tempfile.TemporaryDirectory())), True, True
         if not held:
             stack.enter_context(claimed(directory))
+        if steps is not None:
+            config, changes = (
+                extend(config, origin.parent, steps) if not device.worker() else (longer(config, steps), [])
+            )
+            if not quiet:
+                print("\n".join(changes), flush=True)
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -131,7 +140,7 @@ def _train(
 
         def log(step: int) -> None:
             count = step - (step - 1) // training.log_every_steps * training.log_every_steps
-            means = take_means(gan, count)
+            means = take_means(gan, count, whole=count == training.log_every_steps)
             now = time.perf_counter()
             rate = (step - last_record[0]) * per_step / (now - last_record[1])
             last_record[:] = step, now
@@ -245,6 +254,7 @@ def _train(
         seconds=seconds,
         images_per_second=seen / seconds,
         source=split.train.source,
+        **({"extended": extended} if (extended := extensions(config, directory)) else {}),
         **({"error": error} if error else {}),
     )
 
