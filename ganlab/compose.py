@@ -113,11 +113,18 @@ def settings(tree: DictConfig) -> RunConfig:
         if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if (source := values.get("init_from")) is not None:
+        from ganlab.run.initial import pin
+
+        if not isinstance(source, str):
+            raise ConfigError(f"init_from={source} is no folder; give that of a run")
+        values["init_from"] = pin(source).model_dump()
     return parse(values)
 
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
+    overrides = readable(overrides)
     if (resumed := _resumed(overrides)) is not None:
         return Plan([], None, resumed[0], steps=resumed[1])
     if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
@@ -229,6 +236,21 @@ def _whole_number(text: str) -> int:
         return int(text.removeprefix(_STEPS))
     except ValueError:
         raise ConfigError(f"{text} is not a whole number; use one above the steps that the run has taken") from None
+
+
+def readable(arguments: list[str]) -> list[str]:
+    """Arguments with the path of init_from= in quotes where Hydra's grammar could not read it, as a cell's name."""
+    written = []
+    for text in arguments:
+        name, equals, path = text.partition("=")
+        if name.lstrip("+") == "init_from":
+            try:
+                _parsed([text])
+            except OverrideParseException:
+                escaped = path.replace("'", r"\'")
+                text = f"{name}{equals}'{escaped}'"
+        written.append(text)
+    return written
 
 
 def _parsed(overrides: list[str]) -> list[Override]:

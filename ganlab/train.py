@@ -31,8 +31,9 @@ def _command(arguments: list[str]) -> int:
         except ValueError as error:  # Hydra's, of flags that do not go together
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
-    from ganlab.compose import plan
+    from ganlab.compose import plan, readable
 
+    arguments = readable(arguments)
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
     if wanted.resume is not None:

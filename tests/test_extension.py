@@ -175,3 +175,107 @@ def test_what_cannot_be_extended_is_one_line_and_left_alone(short, tmp_path):
     result = json.loads((directory / "result.json").read_text())
     (directory / "result.json").write_text(json.dumps(result | {"status": "diverged"}))
     refused(12, "diverged, and would do so again")
+
+
+@pytest.fixture(scope="module")
+def tuned(short, tmp_path_factory):
+    """A run of six steps at a rate of its own that starts with the weights of the short one."""
+    directory = tmp_path_factory.mktemp("tuned") / "run"
+    train(directory, "training.steps=6", f"init_from={short}", "seed=3", "optimizer.g_learning_rate=0.0001")
+    return directory
+
+
+def test_a_run_starts_with_the_weights_of_another_and_nothing_else_of_it(short, tmp_path, monkeypatch):
+    seen = {}
+
+    def look(gan, *_):
+        seen.update({name: variable.numpy() for name, variable in gan.tensors().items()})
+        return False
+
+    monkeypatch.setattr("ganlab.training.loop.fit", look)
+    train(tmp_path / "run", "training.steps=6", f"init_from={short}", "seed=3")
+    theirs = {name.split("/")[1].replace("|", "/"): value for name, value in weights(short).items() if ".ATTR" in name}
+    assert any(name.startswith("average/") for name in theirs)
+    for name, value in seen.items():
+        if name.startswith(("generator/", "discriminator/", "average/")):
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+        elif name.startswith("g_optimizer/second") or name in ("step", "g_optimizer/count"):
+            assert not value.any(), name
+
+
+def test_it_says_where_its_weights_came_from_and_needs_them_no_longer(short, tuned, tmp_path, capsys):
+    config = json.loads((tuned / "config.json").read_text())
+    assert config["init_from"]["run"] == str(short)
+    assert config["init_from"]["step"] == 6
+    assert len(config["init_from"]["sha256"]) == 64
+    source = shutil.copytree(short, tmp_path / "source")
+    directory = tmp_path / "run"
+    train(directory, "training.steps=6", f"init_from={source}", "seed=3", "optimizer.g_learning_rate=0.0001")
+    shutil.rmtree(source)
+    (directory / "result.json").unlink()
+    shutil.rmtree(directory / "checkpoints" / "step-00000006", ignore_errors=True)
+    with pytest.raises(ConfigError, match=r"its checkpoint of step 6 is gone; start a new run"):
+        run(read_config(directory), directory, quiet=True)  # nothing was saved before the loss of the source
+    shutil.copytree(tuned / "checkpoints", directory / "checkpoints", dirs_exist_ok=True)
+    for path in tuned.glob("events*"):
+        shutil.copy(path, directory)
+    shutil.copy(tuned / "metrics.jsonl", directory)
+    assert run(read_config(directory), directory, quiet=True).status == "finished"
+
+
+def test_a_source_that_has_changed_is_not_taken_for_the_one_that_was_named(short, tmp_path):
+    source = shutil.copytree(short, tmp_path / "source")
+    config = plan([*TINY, f"init_from={source}"], multirun=False).cells[0].config
+    path = source / "checkpoints" / "step-00000006" / "manifest.json"
+    sealed = json.loads(path.read_text())
+    sealed["manifest"]["record"]["seconds"] += 1
+    path.write_text(json.dumps(sealed))
+    with pytest.raises(ConfigError, match="its checkpoint of step 6 is another by now"):
+        run(config, tmp_path / "run", quiet=True)
+
+
+def test_networks_of_other_shapes_are_refused_by_the_first_tensor(short, tmp_path):
+    with pytest.raises(ConfigError) as refused:
+        train(tmp_path / "run", f"init_from={short}", "generator.base_filters=8")
+    assert re.fullmatch(
+        rf"init_from={re.escape(str(short))} does not fit: generator/base/kernel is float32 \[64, 16\] there and "
+        r"float32 \[64, 32\] here; give the networks the settings that they have there",
+        str(refused.value),
+    ), str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["plain", "generator.stages=[[4,2],[null,2]]-seed0", "it's, here"])
+def test_a_source_may_have_any_name_and_be_swept_over(short, tmp_path, name, monkeypatch):
+    source = tmp_path / name
+    source.mkdir()
+    shutil.copy(short / "config.json", source)
+    shutil.copytree(short / "checkpoints", source / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    (cell,) = plan([f"init_from={name}"], multirun=False).cells
+    assert cell.config.init_from.run == str(source)
+    cells = plan([f"init_from={name}", "seed=0,1", "study=x"], multirun=True).cells
+    assert {cell.config.init_from.run for cell in cells} == {str(source)}
+    assert len({cell.directory for cell in cells}) == 2
+
+
+def test_a_source_that_is_none_is_one_line_before_anything_is_made(tmp_path, short, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    shutil.copy(short / "config.json", empty)
+    for path, said in {
+        "nowhere": "init_from=nowhere is no folder; give that of a run",
+        "empty": "init_from=empty has no good checkpoint; give a run that has saved one",
+    }.items():
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            plan([f"init_from={path}"], multirun=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    with pytest.raises(ConfigError, match="is no folder; give that of a run"):
+        plan(["init_from=[a]"], multirun=False)
+
+
+def test_compare_sees_where_weights_came_from(settings, short):
+    from ganlab.config import differences
+
+    one = settings(f"init_from={short}")
+    assert set(differences(settings(), one)) >= {"init_from.run", "init_from.step"}

@@ -10,6 +10,17 @@ from ganlab.config.base import Count, Fraction, NotNegative, Positive, Settings
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class InitFrom(Settings):
+    """The checkpoint whose weights a run starts with: the other run's folder, absolute, the step, and what pins it.
+
+    sha256: of the checkpoint's manifest, which holds the sums of its files.
+    """
+
+    run: str
+    step: Annotated[int, Field(ge=0)]
+    sha256: str
+
+
 class Adam(Settings):
     """Kingma and Ba 2015, one for each network; rates rise over a warm-up and fall to `final_rate` of their start."""
 

@@ -18,7 +18,9 @@ from ganlab.config.base import Settings
 from ganlab.reporting.results import RunResult, write_json
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
+from ganlab.run.initial import find_source, start_from
 from ganlab.run.networks import Painter, build_gan, make_traces
+from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
     from ganlab.data.sources import Split
@@ -55,11 +57,11 @@ def run(
         if not held:
             stack.enter_context(claimed(directory))
         if steps is not None:
-            config, changes = (
-                extend(config, origin.parent, steps) if not device.worker() else (longer(config, steps), [])
-            )
-            if not quiet:
-                print("\n".join(changes), flush=True)
+            config, changes = (longer(config, steps), []) if device.worker() else extend(config, directory, steps)
+            for line in [] if quiet else changes:
+                print(line, flush=True)
+        if config.init_from and checkpoints.newest(origin) is None:
+            find_source(config.init_from)
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -108,7 +110,6 @@ def _train(
     from ganlab.reporting.progress import Progress
     from ganlab.reporting.records import Records, trial_of
     from ganlab.run.play import make_deal, make_game
-    from ganlab.training import checkpoints
     from ganlab.training.loop import DivergedError, Event, fit, take_means
     from ganlab.training.profile import Profile
     from ganlab.training.replicas import agreed
@@ -118,6 +119,8 @@ def _train(
     gan = build_gan(config)
     tensors = gan.tensors()
     restored = checkpoints.restore(origin, tensors)
+    if restored is None and config.init_from:
+        start_from(config.init_from, tensors)
     start = restored.step if restored else 0
     record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}, "profiles": {}}
     if device.worker():
@@ -189,6 +192,8 @@ def _train(
         if restored:
             progress.say(f"going on from step {start}")
         else:
+            if config.init_from:
+                progress.say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
             records.text(0, "settings", _as_markdown(config))
             records.hyperparameters(_hyperparameters(config), trial=trial_of(directory, config.seed))
             sample(0)

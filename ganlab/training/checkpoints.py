@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what only looks at checkpoints needs no TensorFlow
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 class CheckpointError(RuntimeError):
@@ -49,7 +50,7 @@ def save(
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"step-{step:08d}"
+    target = _place(folder, step)
     beside = folder / f".{target.name}.{os.getpid()}"
     for litter in folder.glob(".step-*"):
         shutil.rmtree(litter)
@@ -82,24 +83,37 @@ def restore(folder: Path, tensors: dict[str, "tf.Variable"], step: int | None = 
 
     A damaged one is passed over and named in the result. Raises CheckpointError where some exist and none is good.
     """
-    import tensorflow as tf
-
     damaged: list[str] = []
     for path in [path for path in _found(folder) if step in (None, _step(path))]:
         manifest, why = _verify(path, tensors)
         if manifest is None:
             damaged.append(f"{path.name}: {why}")
             continue
-        checkpoint = tf.train.Checkpoint(tensors=_escaped(tensors))
-        with (
-            tempfile.TemporaryDirectory() as plain
-        ):  # TensorFlow takes [ ] * ? in a path for a pattern, and finds nothing
-            (Path(plain) / "step").symlink_to(path.absolute())
-            checkpoint.read(f"{plain}/step/tensors").assert_consumed()
+        _read(path, tensors).assert_consumed()
         return Restored(manifest["step"], manifest["record"], damaged)
     if damaged:
         raise CheckpointError(f"{folder} has no checkpoint that can be used: {'; '.join(damaged)}")
     return None
+
+
+def digest(folder: Path, step: int) -> str | None:
+    """What pins the checkpoint of a step: the sum of its manifest; None where it is not whole."""
+    path = _place(folder, step)
+    with contextlib.suppress(*_UNREADABLE):
+        manifest = _manifest(path)
+        if manifest["format"] == _FORMAT and not _damaged_file(path, manifest):
+            return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    return None
+
+
+def shapes(folder: Path, step: int) -> dict[str, list]:
+    """The tensors of a whole checkpoint: `{name: [dtype, *shape]}`."""
+    return _manifest(_place(folder, step))["tensors"]
+
+
+def fill(folder: Path, step: int, tensors: dict[str, "tf.Variable"]) -> None:
+    """Fill some of the tensors of a whole checkpoint."""
+    _read(_place(folder, step), tensors).assert_existing_objects_matched()
 
 
 def newest(folder: Path) -> int | None:
@@ -115,10 +129,24 @@ def steps(folder: Path) -> list[int]:
 def best(folder: Path) -> int | None:
     """The step of the best checkpoint, as the newest one whose manifest is whole records it; None where none does."""
     for path in _found(folder):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(*_UNREADABLE):
             kept = _manifest(path)["record"].get("best")
             return None if kept is None else int(kept["step"])
     return None
+
+
+def _read(path: Path, tensors: dict[str, "tf.Variable"]):
+    """Fill tensors from one checkpoint; returns TensorFlow's account of which it found."""
+    import tensorflow as tf
+
+    checkpoint = tf.train.Checkpoint(tensors=_escaped(tensors))
+    with tempfile.TemporaryDirectory() as plain:  # TensorFlow takes [ ] * ? in a path for a pattern, and finds nothing
+        (Path(plain) / "step").symlink_to(path.absolute())
+        return checkpoint.read(f"{plain}/step/tensors")
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
 
 
 def _found(folder: Path) -> list[Path]:
@@ -140,18 +168,25 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def _damaged_file(path: Path, manifest: dict[str, Any]) -> str | None:
+    """The first file of a checkpoint whose sum is another."""
+    for name, kept in manifest["files"].items():
+        if hashlib.sha256((path / name).read_bytes()).hexdigest() != kept:
+            return name
+    return None
+
+
 def _verify(path: Path, tensors: dict[str, "tf.Variable"]) -> tuple[dict[str, Any] | None, str]:
     """The manifest of a good checkpoint, or none and the reason."""
     try:
         manifest = _manifest(path)
-        for name, digest in manifest["files"].items():
-            if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
-                return None, f"{name} is damaged"
+        if name := _damaged_file(path, manifest):
+            return None, f"{name} is damaged"
     except _DamagedError:
         return None, "its manifest is damaged"
     except FileNotFoundError as error:
         return None, f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         return None, f"its manifest cannot be read ({type(error).__name__})"
     if manifest["format"] != _FORMAT:
         return None, f"it has format {manifest['format']}, this version reads {_FORMAT}"
