@@ -20,7 +20,7 @@ from ganlab.choose import ConfigError, in_a_line
 from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
-from ganlab.reporting.cells import edition, is_held, outcome, record_sweep, stand
+from ganlab.reporting.cells import edition, may_be_held, outcome, record_sweep, stand
 from ganlab.reporting.results import CONFIG, ResultError, write_json
 from ganlab.reporting.watching import watched
 from ganlab.run.folder import claimed, finished, write_result
@@ -137,7 +137,7 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
 
 def _let_save(cells: list[Cell]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and any(is_held(cell.directory) for cell in cells):
+    while time.monotonic() < deadline and any(may_be_held(cell.directory) for cell in cells):
         time.sleep(0.1)
 
 

@@ -4,7 +4,6 @@ A sweep records its cells in `sweep.json` when it starts, so that those which ne
 being written holds a lock, which the system frees however its process ends: what is locked is running.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ganlab import locks
 from ganlab.choose import in_a_line
 from ganlab.reporting.records import METRICS
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
@@ -179,15 +179,20 @@ def edition(directory: Path) -> int | None:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a process writes the run in a folder."""
+    """Whether a process writes the run in a folder, as far as can be known (`locks.held`)."""
     try:
-        with (directory / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return locks.held(directory / LOCK) or False
     except FileNotFoundError:
         return False
-    except OSError:
-        return True
-    return False
+
+
+def may_be_held(directory: Path) -> bool:
+    """Whether a process writes the run in a folder, or may: where there are no locks, a run that has no result."""
+    try:
+        held = locks.held(directory / LOCK)
+    except FileNotFoundError:
+        return False
+    return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held
 
 
 def _steps(directory: Path) -> int | None:
