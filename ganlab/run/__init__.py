@@ -2,7 +2,7 @@
 
 from ganlab.run.folder import CHECKPOINTS, CONFIG, RESULT, finished, read_config
 from ganlab.run.life import run
-from ganlab.run.networks import Painter, build_gan, image_shape, open_average, step_of
+from ganlab.run.networks import Painter, build_gan, image_shape, open_average
 
 __all__ = [
     "CHECKPOINTS",
@@ -15,5 +15,4 @@ __all__ = [
     "open_average",
     "read_config",
     "run",
-    "step_of",
 ]

@@ -16,6 +16,7 @@ from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.reporting.results import RunResult, write_json
+from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
 from ganlab.run.initial import find_source, start_from
@@ -134,6 +135,7 @@ def _train(
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
     profiles: dict[str, list[float]] = record["profiles"]
+    best = Best(config.comparison.quality, record.get("best"), checkpoints.steps(origin))
     last_record = [start, time.perf_counter()]
 
     with (
@@ -176,14 +178,18 @@ def _train(
             sketch = measuring.sketch(found)
             if sketch is not None:
                 records.image(step, "spectrum", sketch)
+            if best.offer(step, measured):
+                save(step)
 
+        @lru_cache(1)
         def save(step: int) -> None:
             refresh(step)
             if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
                 raise DivergedError(f"a weight is no longer finite at step {step}")
             files = records.position()
             kept = {"seconds": clock.seconds(), "records": files, "measured": measured, "profiles": profiles}
-            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
+            kept["best"] = best.known
+            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints, best.step)
 
         if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
@@ -242,6 +248,7 @@ def _train(
         metrics=measured if status == "finished" else {},
         spread=spread,
         profiles=profiles if status == "finished" else {},
+        best=best.known,
         real_against_real=measuring.real_against_real,
         nulls=measuring.nulls,
         protocol=measuring.protocol,

@@ -158,15 +158,6 @@ def open_average(directory: Path, step: int | str | None = None) -> tuple[Painte
     return Painter(gan.average, config), restored.step
 
 
-def step_of(text: str) -> int | str:
-    """The `step` of `open_average` that a command line names: a number, or best; ValueError for anything else."""
-    if text == "best":
-        return text
-    if not text.isdecimal():
-        raise ValueError(text)
-    return int(text)
-
-
 def make_traces(generator, z) -> Callable[[], dict[str, float]]:
     """What the operators of a generator in training leave behind, by tag and stage."""
     import keras
