@@ -1,5 +1,6 @@
 """The best checkpoint: the one that was measured, kept beside the newest, through every stop."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -57,6 +58,19 @@ def test_the_best_that_was_measured_is_kept_and_named(worse):
     assert checkpoints.steps(worse / "checkpoints") == [step, 21]
 
 
+def test_a_best_that_is_overtaken_takes_no_place_of_the_newest(tmp_path):
+    """Steps 3 and 7 are saved as the best only; of 5, 10, ... and the end, the newest two stay."""
+    import tensorflow as tf
+
+    tensors = {"weight": tf.Variable(1.0)}
+    stood = {}
+    for step, best in ((3, 3), (5, 3), (7, 7), (10, 7), (15, 15), (20, 15), (25, 15), (27, 15)):
+        checkpoints.save(tmp_path, step, tensors, {}, 2, best, lambda s, at=step: s % 5 == 0 or s == at == 27)
+        stood[step] = checkpoints.steps(tmp_path)
+    assert stood == {3: [3], 5: [3, 5], 7: [5, 7], 10: [5, 7, 10], 15: [10, 15], 20: [15, 20], 25: [15, 20, 25],
+                     27: [15, 25, 27]}  # fmt: skip
+
+
 def test_what_is_kept_scores_what_was_measured(worse):
     config = read_config(worse)
     for step, there in (("best", best_of(worse)["step"]), (None, 21), (21, 21)):
@@ -89,12 +103,10 @@ def typed(worse, monkeypatch, capsys):
 
     def run_it(command, *arguments):
         monkeypatch.setattr(sys, "argv", [command.__name__, str(worse), *arguments])
-        try:
+        with contextlib.suppress(SystemExit):
             command.main()
-        except SystemExit as left:
-            assert left.code == 2
-            return capsys.readouterr().err
-        return capsys.readouterr().out
+            return capsys.readouterr().out
+        return capsys.readouterr().err
 
     return run_it
 

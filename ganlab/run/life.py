@@ -178,18 +178,21 @@ def _train(
             sketch = measuring.sketch(found)
             if sketch is not None:
                 records.image(step, "spectrum", sketch)
-            if best.offer(step, measured):
-                save(step)
+            if best.offer(step, measured) and step % training.save_every_steps and step < training.steps:
+                save(step, regular=False)  # else it is saved at once anyway
 
-        @lru_cache(1)
-        def save(step: int) -> None:
+        def save(step: int, *, regular: bool = True) -> None:
             refresh(step)
             if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
                 raise DivergedError(f"a weight is no longer finite at step {step}")
             files = records.position()
             kept = {"seconds": clock.seconds(), "records": files, "measured": measured, "profiles": profiles}
             kept["best"] = best.known
-            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints, best.step)
+
+            def counts(saved: int) -> bool:
+                return saved % training.save_every_steps == 0 or (regular and saved == step)
+
+            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints, best.step, counts)
 
         if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")

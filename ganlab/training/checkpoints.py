@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,8 +46,13 @@ def save(
     record: dict[str, Any],
     keep: int,
     best: int | None = None,
+    counts: Callable[[int], bool] = lambda step: True,
 ) -> Path:
-    """Write `folder/step-<step>` whole or not at all, then delete all but the newest `keep` and that of step `best`."""
+    """Write `folder/step-<step>` whole or not at all, then delete what is not to stay.
+
+    That of the step `best` stays, and the newest `keep` of those whose steps count; a best one that was between them,
+    and no longer is the best, does not.
+    """
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +79,8 @@ def save(
         shutil.rmtree(target)
     beside.rename(target)
     _flush(folder)
-    for old in [path for path in _found(folder)[keep:] if _step(path) != best]:
+    staying = [path for path in _found(folder) if counts(_step(path))][:keep]
+    for old in [path for path in _found(folder) if path not in staying and _step(path) not in (best, step)]:
         shutil.rmtree(old)
     return target
 
