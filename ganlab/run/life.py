@@ -21,6 +21,7 @@ from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
 from ganlab.run.initial import find_source, start_from
 from ganlab.run.networks import Painter, build_gan, make_traces
+from ganlab.signals import STOPPING, Asked
 from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
@@ -276,19 +277,20 @@ def _train(
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """While inside, SIGINT and SIGTERM are only noted; a second one stops at once. An ignored one stays ignored."""
-    asked: list[int] = []
+    """While inside, what asks to stop is only noted; the second one stops at once. An ignored one stays ignored."""
+    asked = Asked()
 
     def note(number: int, _frame: object) -> None:
-        if asked:
+        if asked.twice(number):
             raise KeyboardInterrupt
-        asked.append(number)
 
-    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in heard}
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)  # as a cell of a sweep has it (`signals.heard`)
     try:
         yield lambda: bool(asked)
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in before.items():
             signal.signal(number, handler)
 
