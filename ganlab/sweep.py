@@ -20,7 +20,7 @@ from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
 from ganlab.reporting.cells import edition, may_be_held, outcome, record_sweep, stand
-from ganlab.reporting.results import CONFIG, ResultError, write_json
+from ganlab.reporting.results import CONFIG, LOG, ResultError, write_json
 from ganlab.reporting.watching import watched
 from ganlab.run.folder import claimed, finished, write_result
 from ganlab.share import dealt_gpus, threads_of
@@ -180,7 +180,7 @@ def _death(status: int, directory: Path) -> str:
     if status < 0:
         guess = " (out of memory?)" if -status == signal.SIGKILL else f" ({signal.strsignal(-status)})"
         return f"killed by signal {-status}{guess}"
-    lines = (directory / "log.txt").read_text(errors="replace").splitlines()
+    lines = (directory / LOG).read_text(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
 
 

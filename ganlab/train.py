@@ -91,24 +91,30 @@ def finish(directory: Path, config=None, *, held: bool = False, steps: int | Non
 
     held: whether another process holds the folder for this one. steps: another last step for a run that is there.
     """
+    from ganlab import device
+    from ganlab.reporting.console import Log
+    from ganlab.reporting.results import LOG
     from ganlab.run import read_config, run
 
     config = config or read_config(directory, "resume=")
     trouble = directory / "error.txt"
     if trouble.exists():  # of an earlier try
         trouble.unlink()
+    log = Log(None if held or device.worker() else directory / LOG)
     try:
         result = run(config, directory, held=held, steps=steps)
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
         trouble.write_text(traceback.format_exc())
-        print(f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}",
-              file=sys.stderr)  # fmt: skip
+        last = f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}"
+        print(last, file=sys.stderr)
+        log.keep(last)
         return 1
     from ganlab.manual import ending
 
-    print(ending(result, directory), file=sys.stderr if result.status == "diverged" else sys.stdout)
+    log.keep(last := ending(result, directory))
+    print(last, file=sys.stderr if result.status == "diverged" else sys.stdout)
     return {"finished": 0, "interrupted": 130}.get(result.status, 1)
 
 

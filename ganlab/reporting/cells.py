@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from ganlab import locks
 from ganlab.choose import in_a_line
 from ganlab.reporting.records import METRICS
-from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
+from ganlab.reporting.results import CONFIG, LOCK, LOG, RESULT, ResultError, read_result, write_json
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -167,7 +167,7 @@ def outcome(cell: Standing) -> str:
             place += [f"{cell.images_per_second:,.0f} images/s", f"about {rough(cell.seconds_left)} left"]
         return ", ".join(place)
     why = f"{cell.state} at step {cell.step:,}" if cell.state == "interrupted" else cell.state
-    return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/log.txt"
+    return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/{LOG}"
 
 
 def edition(directory: Path) -> int | None:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from ganlab import __version__, device, locks
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, differences, parse
+from ganlab.provenance import commit
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, RunResult, read_result, write_json
 
 CHECKPOINTS = "checkpoints"
@@ -94,6 +95,7 @@ def write_result(
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         **facts,
+        "commit": commit(),
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
         "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,

@@ -15,7 +15,9 @@ from ganlab import device
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
-from ganlab.reporting.results import RunResult, write_json
+from ganlab.provenance import commit
+from ganlab.reporting.console import Log
+from ganlab.reporting.results import LOG, RunResult, write_json
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
@@ -58,12 +60,14 @@ def run(
             directory, quiet, held = Path(stack.enter_context(tempfile.TemporaryDirectory())), True, True
         if not held:
             stack.enter_context(claimed(directory))
+        log = Log(None if quiet or held else directory / LOG)
         if steps is not None:
             config, changes = (longer(config, steps), []) if device.worker() else extend(config, directory, steps)
             for line in [] if quiet else changes:
-                print(line, flush=True)
+                log.say(line)
         if config.init_from and checkpoints.newest(origin) is None:
             find_source(config.init_from)
+        commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -80,9 +84,9 @@ def run(
 
             split = open_images(config)
             check_images(config, split.train, machine.replicas)
-            measuring = prepare(config, split, say=(lambda _: None) if quiet else partial(print, flush=True))
+            measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, split, measuring, stopping, quiet)
+                return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
         except (ConfigError, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -99,6 +103,7 @@ def _train(
     measuring: "Measuring",
     stopping: Callable[[], bool],
     quiet: bool,
+    kept: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     import tensorflow as tf
@@ -141,7 +146,7 @@ def _train(
 
     with (
         Records(directory, step=start, resume=record["records"]) as records,
-        Progress(training.steps, start, unit_images=per_step, quiet=quiet) as progress,
+        Progress(training.steps, start, unit_images=per_step, quiet=quiet, log=kept) as progress,
     ):
 
         def log(step: int) -> None:
