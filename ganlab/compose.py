@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, groups, options
+from ganlab.reporting.tracking import check_installed
 
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 
@@ -68,7 +69,7 @@ def cell_name(overrides: Iterable[str]) -> str:
     last = {}
     for override in _parsed([str(text) for text in overrides]):
         key = _key(override)
-        if key not in ("seed", "study", "experiment", "resume") and not key.startswith("comparison."):
+        if key not in ("seed", "study", "experiment", "resume", "tracking") and not key.startswith("comparison."):
             value = override.value()
             last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
     arm = [last.pop("generator")] if "generator" in last else []
@@ -119,7 +120,9 @@ def settings(tree: DictConfig) -> RunConfig:
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is no folder; give that of a run")
         values["init_from"] = pin(source).model_dump()
-    return parse(values)
+    config = parse(values)
+    check_installed(config.tracking)
+    return config
 
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:

@@ -36,6 +36,7 @@ class RunConfig(Settings):
     augment: Augment
     training: Training
     metrics: Metrics
+    tracking: Literal["none", "wandb", "mlflow"] = "none"
     comparison: Comparing = Comparing()
 
     @field_validator("study")

@@ -18,6 +18,7 @@ from ganlab.config.base import Settings
 from ganlab.provenance import commit
 from ganlab.reporting.console import Log
 from ganlab.reporting.results import LOG, RunResult, write_json
+from ganlab.reporting.tracking import check_installed, tracked
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
@@ -54,10 +55,12 @@ def run(
     done = finished(config, directory)
     if done is not None and steps is None:
         return done
+    check_installed(config.tracking)
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         if device.worker():  # the first worker's files are the run's; the others write what nobody needs
             directory, quiet, held = Path(stack.enter_context(tempfile.TemporaryDirectory())), True, True
+            config = config.model_copy(update={"tracking": "none"})
         if not held:
             stack.enter_context(claimed(directory))
         log = Log(None if quiet or held else directory / LOG)
@@ -145,7 +148,8 @@ def _train(
     last_record = [start, time.perf_counter()]
 
     with (
-        Records(directory, step=start, resume=record["records"]) as records,
+        tracked(config, directory, (lambda _: None) if quiet else kept.say) as tracker,
+        Records(directory, step=start, resume=record["records"], copy=tracker.scalars) as records,
         Progress(training.steps, start, unit_images=per_step, quiet=quiet, log=kept) as progress,
     ):
 
@@ -244,6 +248,7 @@ def _train(
                 for name, picture in measuring.draw(painter, found).items():
                     grids.save_png(directory / "pictures" / f"{name}.png", picture)
                     records.image(training.steps, f"pictures/{name}", picture)
+        tracker.status = status
         if status != "interrupted":
             records.finished(status == "finished")
 
@@ -314,7 +319,7 @@ def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool]:
     return {
         key: value
         for key, value in _plain(config, "")
-        if key not in ("seed", "study") and not key.startswith("comparison.")
+        if key not in ("seed", "study", "tracking") and not key.startswith("comparison.")
     }
 
 
