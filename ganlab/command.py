@@ -19,6 +19,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{message}; see python -m {self.prog} --help\n")
 
 
+def step_of(text: str) -> int | str:
+    """What `--step` names: the step of a checkpoint, or best."""
+    if text != "best" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no step; give the number of one that has a checkpoint, or best")
+    return text if text == "best" else int(text)
+
+
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
     """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C.

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, groups, options
+from ganlab.reporting.tracking import check_installed
 
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 
@@ -44,6 +45,7 @@ class Cell:
 class Plan:
     """What a command line asks for: one run, or the cells of a sweep.
 
+    steps: the last step that a run to be gone on with gets; None: that of its settings.
     launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
     replaces some of it; None where it replaces nothing.
     """
@@ -53,6 +55,7 @@ class Plan:
     resume: Path | None
     launcher: str = "basic"
     left: tuple[str, ...] | None = None
+    steps: int | None = None
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -66,7 +69,7 @@ def cell_name(overrides: Iterable[str]) -> str:
     last = {}
     for override in _parsed([str(text) for text in overrides]):
         key = _key(override)
-        if key not in ("seed", "study", "experiment", "resume") and not key.startswith("comparison."):
+        if key not in ("seed", "study", "experiment", "resume", "tracking") and not key.startswith("comparison."):
             value = override.value()
             last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
     arm = [last.pop("generator")] if "generator" in last else []
@@ -111,13 +114,22 @@ def settings(tree: DictConfig) -> RunConfig:
         if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    return parse(values)
+    if (source := values.get("init_from")) is not None:
+        from ganlab.run.initial import pin
+
+        if not isinstance(source, str):
+            raise ConfigError(f"init_from={source} is no folder; give that of a run")
+        values["init_from"] = pin(source).model_dump()
+    config = parse(values)
+    check_installed(config.tracking)
+    return config
 
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
-    if (resume := _resumed(overrides)) is not None:
-        return Plan([], None, resume)
+    overrides = readable(overrides)
+    if (resumed := _resumed(overrides)) is not None:
+        return Plan([], None, resumed[0], steps=resumed[1])
     if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
         raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
     try:
@@ -199,16 +211,49 @@ def _files(config_dir: str | None) -> Iterator[None]:
         yield
 
 
-def _resumed(overrides: list[str]) -> Path | None:
-    """The run to go on with. Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong."""
+def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
+    """The run to go on with, and its last step if that is given.
+
+    Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong.
+    """
     for text in overrides:
         name, _, path = text.partition("=")
         if name.lstrip("+") == "resume" and path != "null":
-            if others := [other for other in overrides if other != text]:
-                raise ConfigError(f"{text} takes its settings from that run; leave out {others[0]}")
+            others = [other for other in overrides if other != text]
+            steps = [other for other in others if other.startswith(_STEPS)]
+            if wrong := [*(other for other in others if other not in steps), *steps[1:]]:
+                raise ConfigError(
+                    f"{text} takes its settings from that run; leave out {wrong[0]} "
+                    f"({_STEPS}... alone may stand beside it, to train it longer)"
+                )
             quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
-            return Path(path[1:-1] if quoted else path)
+            return Path(path[1:-1] if quoted else path), _whole_number(steps[0]) if steps else None
     return None
+
+
+_STEPS = "training.steps="
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text.removeprefix(_STEPS))
+    except ValueError:
+        raise ConfigError(f"{text} is not a whole number; use one above the steps that the run has taken") from None
+
+
+def readable(arguments: list[str]) -> list[str]:
+    """Arguments with the path of init_from= in quotes where Hydra's grammar could not read it, as a cell's name."""
+    written = []
+    for text in arguments:
+        name, equals, path = text.partition("=")
+        if name.lstrip("+") == "init_from":
+            try:
+                _parsed([text])
+            except OverrideParseException:
+                escaped = path.replace("'", r"\'")
+                text = f"{name}{equals}'{escaped}'"
+        written.append(text)
+    return written
 
 
 def _parsed(overrides: list[str]) -> list[Override]:

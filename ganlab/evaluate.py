@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, step_of
 from ganlab.config import Metrics
 
 
@@ -23,9 +23,14 @@ def main() -> None:
     parser.add_argument(
         "--record", action="store_true", help="put the measures into the run's result.json too, for ganlab.compare"
     )
+    parser.add_argument("--step", type=step_of, help="the step of a checkpoint, or best (default: the newest)")
     options = parser.parse_args()
     with one_line():
-        print(measure_again(options.run, options.settings, record=options.record))
+        if options.record and options.step is not None:
+            raise ConfigError(
+                f"--step={options.step} is not what --record takes, the end of a run; leave one of them out"
+            )
+        print(measure_again(options.run, options.settings, record=options.record, step=options.step))
 
 
 def protocol(own: Metrics, overrides: list[str]) -> Metrics:
@@ -45,7 +50,7 @@ def protocol(own: Metrics, overrides: list[str]) -> Metrics:
     return wanted
 
 
-def measure_again(directory: Path, overrides: list[str], *, record: bool) -> str:
+def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write `evaluations/` beside the run, and say what was found."""
     from ganlab.reporting.grids import save_png
     from ganlab.reporting.measures import counts, table
@@ -56,7 +61,7 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool) -> str
 
     config = read_config(directory)
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})
-    painter, step = open_average(directory)
+    painter, step = open_average(directory, step)
     measuring = prepare(config, open_images(config), say=lambda line: print(line, flush=True))
     measures = measuring.full or measuring.quick
     measured = measuring.thoroughly(painter) if measuring.full else measuring.on_the_way(painter)

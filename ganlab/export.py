@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ganlab.choose import ConfigError, nearest
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, step_of
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -19,13 +19,14 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
     parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")
     parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
+    parser.add_argument("--step", type=step_of, help="the step of a checkpoint, or best (default: the newest)")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
     with one_line():
-        print(export(options.run, options.format, options.out))
+        print(export(options.run, options.format, options.out, options.step))
 
 
-def export(run: Path, name: str, out: Path | None) -> str:
+def export(run: Path, name: str, out: Path | None, step: int | str | None = None) -> str:
     """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
     from ganlab.nets import exports
     from ganlab.run import read_config
@@ -43,7 +44,7 @@ def export(run: Path, name: str, out: Path | None) -> str:
                           "use --format=keras or --format=saved_model")  # fmt: skip
     if modules := exports.missing(name):
         raise ConfigError(f"--format={name} needs {', '.join(modules)}; pip install 'ganlab-keras[export]'")
-    generator, latents, step = _open(run)
+    generator, latents, step = _open(run, step)
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
@@ -60,11 +61,11 @@ def _refuse_existing(out: Path) -> None:
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
 
 
-def _open(run: Path):
-    """The averaged generator of a run's newest good checkpoint, latents [16,Z] of that run, and the step."""
+def _open(run: Path, step: int | str | None):
+    """The averaged generator of a run's checkpoint, latents [16,Z] of that run, and the step."""
     from ganlab.run import open_average
 
-    painter, step = open_average(run)
+    painter, step = open_average(run, step)
     return painter.generator, painter.latents("latents/export", _LATENTS), step
 
 

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ganlab.reporting.results import LOG
+
 _LOOK = 0.2  # seconds between two looks at whether to stop
 
 
@@ -28,7 +30,7 @@ def run_apart(
     Returns the process's exit status, negative where a signal ended it. KeyboardInterrupt passes on once the child
     has saved.
     """
-    with (directory / "log.txt").open("a") as log:
+    with (directory / LOG).open("a") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "ganlab.isolate", str(directory)],
             stdin=subprocess.PIPE,

@@ -87,6 +87,11 @@ def ending(result: "RunResult", directory: Path) -> str:
         if protocol:
             values = {name: value for name, value in result.metrics.items() if name in names}
             lines += [f"  {counts(protocol)}", table(values, more.get("spread", {}), floor, nulls)]
+    best = more.get("best")
+    if best and best["step"] != result.config["training"]["steps"]:
+        lines.append(
+            f"the best checkpoint is of step {best['step']}, {best['metric']} {best['value']:.4g}: --step best"
+        )
     lines += [
         f"everything is in {directory}",
         f"  images:      {directory}/samples",

@@ -4,7 +4,6 @@ Both reach the run's process through its environment: its settings stay the same
 """
 
 import contextlib
-import fcntl
 import itertools
 import os
 import re
@@ -12,7 +11,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+
+from ganlab import locks
 
 _TELL_THREADS = ("joblib", "ray")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -59,7 +59,7 @@ def dealt_gpus(count: int) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
     folder.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         with (folder / "dealing").open("w") as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)  # who counts at the same time would choose the same ones
+            locks.lock(turn, wait=True)  # who counts at the same time would choose the same ones
             users = {gpu: sum(map(_is_held, folder.glob(f"{_file(gpu)}.*"))) for gpu in gpus}
             chosen = sorted(users, key=users.__getitem__)[:count]
             held = [_hold_a_place(folder, gpu, stack) for gpu in chosen]
@@ -72,17 +72,10 @@ def _file(gpu: str) -> str:
 
 def _is_held(place: Path) -> bool:
     with place.open("w") as file:
-        return not _locked(file)
+        return not locks.lock(file)
 
 
 def _hold_a_place(folder: Path, gpu: str, stack: contextlib.ExitStack) -> int:
     """The descriptor of the first place on a GPU that nobody holds, ours until the stack is left."""
     files = (stack.enter_context((folder / f"{_file(gpu)}.{place}").open("w")) for place in itertools.count())
-    return next(file.fileno() for file in files if _locked(file))
-
-
-def _locked(file: IO[str]) -> bool:
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
+    return next(file.fileno() for file in files if locks.lock(file))

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from omegaconf import DictConfig
@@ -20,11 +19,12 @@ from ganlab.choose import ConfigError, in_a_line
 from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
-from ganlab.reporting.cells import edition, is_held, outcome, record_sweep, stand
-from ganlab.reporting.results import CONFIG, ResultError, write_json
+from ganlab.reporting.cells import edition, may_be_held, outcome, record_sweep, stand
+from ganlab.reporting.results import CONFIG, LOG, ResultError, write_json
 from ganlab.reporting.watching import watched
 from ganlab.run.folder import claimed, finished, write_result
 from ganlab.share import dealt_gpus, threads_of
+from ganlab.signals import STOPPING, Asked, heard
 
 _LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
 _STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
@@ -37,7 +37,7 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     """Check the cells of a sweep, record them, let Hydra's launcher start them, and say how they ended.
 
     hydra: runs Hydra with the arguments of a command line. Returns the exit status: 0 where every cell has finished,
-    1 where not or where the launcher failed, 130 after Ctrl-C or SIGTERM. Raises ConfigError, before the first starts,
+    1 where not or where the launcher failed, 130 after what asks to stop. Raises ConfigError, before the first starts,
     for cells whose folders hold other settings.
     """
     folder = plan.sweep
@@ -80,7 +80,7 @@ def _ended(cell: Cell) -> bool:
 
 @contextlib.contextmanager
 def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[None]:
-    """While inside, Ctrl-C and SIGTERM are a KeyboardInterrupt, once workers have saved; the second one does not wait.
+    """While inside, what asks to stop is a KeyboardInterrupt, once workers have saved; the second one does not wait.
 
     joblib, when it is interrupted, kills its workers and all that they started. queued: whether jobs may begin hours
     after a stop, elsewhere; the file that says so stays for them. The next leader's has another name.
@@ -89,21 +89,24 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
     stop.unlink(missing_ok=True)
     os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        if stop.exists():
+    asked = Asked()
+
+    def ask(number: int) -> None:
+        first = not asked
+        if asked.twice(number):
             raise KeyboardInterrupt
+        if not first:
+            return
         os.write(sys.stderr.fileno(), b"stopping: running cells save a checkpoint first\n")  # print is not reentrant
         stop.touch()
         if multiprocessing.active_children():  # workers: they see the file
             _let_save(cells)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        with heard(ask):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         del os.environ[_LEADER], os.environ[_STOP]
         if not queued:
             stop.unlink(missing_ok=True)
@@ -137,7 +140,7 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
 
 def _let_save(cells: list[Cell]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and any(is_held(cell.directory) for cell in cells):
+    while time.monotonic() < deadline and any(may_be_held(cell.directory) for cell in cells):
         time.sleep(0.1)
 
 
@@ -168,7 +171,7 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
         with dealt_gpus(config.training.replicas) as (gpus, slots):
             status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
         if status not in (0, 130) and edition(directory) == before:
-            kind = "interrupted" if status == -signal.SIGTERM else "failed"  # before it was ready to save
+            kind = "interrupted" if -status in STOPPING else "failed"  # before it was ready to save
             write_result(config, directory, None, kind, error=_death(status, directory))
 
 
@@ -177,7 +180,7 @@ def _death(status: int, directory: Path) -> str:
     if status < 0:
         guess = " (out of memory?)" if -status == signal.SIGKILL else f" ({signal.strsignal(-status)})"
         return f"killed by signal {-status}{guess}"
-    lines = (directory / "log.txt").read_text(errors="replace").splitlines()
+    lines = (directory / LOG).read_text(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
 
 

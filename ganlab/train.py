@@ -31,12 +31,13 @@ def _command(arguments: list[str]) -> int:
         except ValueError as error:  # Hydra's, of flags that do not go together
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
-    from ganlab.compose import plan
+    from ganlab.compose import plan, readable
 
+    arguments = readable(arguments)
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
     if wanted.resume is not None:
-        return finish(wanted.resume)
+        return finish(wanted.resume, steps=wanted.steps)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
     from ganlab.sweep import launch
@@ -85,29 +86,35 @@ def _hydra(arguments: list[str]) -> None:
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
-def finish(directory: Path, config=None, *, held: bool = False) -> int:
+def finish(directory: Path, config=None, *, held: bool = False, steps: int | None = None) -> int:
     """Run to the end in a folder (settings from its config.json unless given), say how it went, return the status.
 
-    held: whether another process holds the folder for this one.
+    held: whether another process holds the folder for this one. steps: another last step for a run that is there.
     """
+    from ganlab import device
+    from ganlab.reporting.console import Log
+    from ganlab.reporting.results import LOG
     from ganlab.run import read_config, run
 
     config = config or read_config(directory, "resume=")
     trouble = directory / "error.txt"
     if trouble.exists():  # of an earlier try
         trouble.unlink()
+    log = Log(None if held or device.worker() else directory / LOG)
     try:
-        result = run(config, directory, held=held)
+        result = run(config, directory, held=held, steps=steps)
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
         trouble.write_text(traceback.format_exc())
-        print(f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}",
-              file=sys.stderr)  # fmt: skip
+        last = f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}"
+        print(last, file=sys.stderr)
+        log.keep(last)
         return 1
     from ganlab.manual import ending
 
-    print(ending(result, directory), file=sys.stderr if result.status == "diverged" else sys.stdout)
+    log.keep(last := ending(result, directory))
+    print(last, file=sys.stderr if result.status == "diverged" else sys.stdout)
     return {"finished": 0, "interrupted": 130}.get(result.status, 1)
 
 

@@ -197,6 +197,49 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(whole, command, tmp_path):
     assert_same_run(whole, directory)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, number):
+    from ganlab.reporting.records import Records
+
+    write, times = Records.scalars, []
+
+    def warned(self, step, *arguments):
+        write(self, step, *arguments)
+        if not times:
+            times.append(step)
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(Records, "scalars", warned)
+    before = signal.getsignal(number)
+    assert run(settings(*SMALL), tmp_path, quiet=True).status == "interrupted"
+    assert signal.getsignal(number) == before
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"step-{times[0]:08d}"]
+    assert run(settings(*SMALL), tmp_path, quiet=True).status == "finished"
+    assert_same_run(whole, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "at_once"),
+    [
+        ("INT INT", True),
+        ("TERM INT", True),
+        ("USR1", False),
+        ("USR1 USR1", False),
+        ("USR1 TERM", False),  # a cluster's warning, and what it warned of while the run still saves
+        ("TERM USR1", False),
+        ("USR1 TERM TERM", True),
+    ],
+)
+def test_the_second_signal_stops_at_once_and_a_warning_is_none(numbers, at_once):
+    from ganlab.run.life import _asked_to_stop
+
+    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), _asked_to_stop() as stopping:
+        assert not stopping()
+        for name in numbers.split():
+            signal.raise_signal(getattr(signal, f"SIG{name}"))
+            assert stopping()
+
+
 def start(directory):
     line = [sys.executable, "-m", "ganlab.train", *SMALL, f"hydra.run.dir={directory}"]
     return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -158,19 +158,31 @@ def test_what_a_process_says_of_its_end_is_kept(cell):
     assert read_result(cell.directory / "result.json").status == "diverged"
 
 
-@pytest.mark.parametrize("status", [130, -signal.SIGTERM])  # the second: before it listened to signals
+@pytest.mark.parametrize("status", [130, -signal.SIGTERM, -signal.SIGUSR1])  # these: before it listened to signals
 def test_an_interruption_is_no_failure(cell, status):
     cell(status)
     assert stand(cell.directory, "cell").state == "interrupted"
 
 
-@pytest.mark.parametrize(("launcher", "stays"), [("basic", 0), ("joblib", 0), ("submitit_slurm", 1), ("ray", 1)])
-def test_jobs_that_wait_elsewhere_are_stopped_too(tmp_path, monkeypatch, launcher, stays):
+@pytest.mark.parametrize(
+    ("launcher", "stays", "signals"),
+    [
+        ("basic", 0, [signal.SIGTERM]),
+        ("basic", 0, [signal.SIGUSR1]),
+        ("joblib", 0, [signal.SIGUSR1]),
+        ("submitit_slurm", 1, [signal.SIGTERM]),
+        ("ray", 1, [signal.SIGTERM]),
+    ],
+)
+def test_jobs_that_wait_elsewhere_are_stopped_too(tmp_path, monkeypatch, launcher, stays, signals):
     told = {}
 
     def start(_arguments):
         told.update(os.environ)
-        signal.raise_signal(signal.SIGTERM)
+        for number in signals:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+            pytest.fail("it was not heard")
 
     wanted = plan([*TINY, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True)
     wanted = dataclasses.replace(wanted, launcher=launcher)
@@ -330,11 +342,12 @@ def sweep(tmp_path, request):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sweep", "ending"),
-    [("basic", signal.SIGINT), ("joblib", signal.SIGINT), ("joblib", signal.SIGTERM)],
+    [("basic", signal.SIGINT), ("joblib", signal.SIGINT), ("joblib", signal.SIGTERM), ("joblib", signal.SIGUSR1)],
     indirect=["sweep"],
 )
 def test_a_sweep_that_is_interrupted_saves_its_cells_and_names_what_is_left(sweep, tmp_path, ending):
-    os.killpg(sweep.pid, ending) if ending == signal.SIGINT else sweep.terminate()  # Ctrl-C reaches all, kill one
+    # Ctrl-C and a cluster's warning reach all, kill one
+    sweep.terminate() if ending == signal.SIGTERM else os.killpg(sweep.pid, ending)
     output, errors = sweep.communicate(timeout=120)
     assert sweep.returncode == 130, errors
     assert errors.count("stopping: running cells save a checkpoint first") == 1

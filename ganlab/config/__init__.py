@@ -16,7 +16,7 @@ from ganlab.config.comparison import Comparing, is_among, names_under
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
 from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
-from ganlab.config.training import Adam, Augment, Training, profiled
+from ganlab.config.training import Adam, Augment, InitFrom, Training, profiled
 
 
 class RunConfig(Settings):
@@ -29,12 +29,14 @@ class RunConfig(Settings):
     discriminator: Discriminator
     dataset: Annotated[Digits | Mnist | Photos | Shapes, Field(discriminator="name")]
     conditional: bool
+    init_from: InitFrom | None = None
     objective: Objective
     penalty: Penalty
     optimizer: Adam
     augment: Augment
     training: Training
     metrics: Metrics
+    tracking: Literal["none", "wandb", "mlflow"] = "none"
     comparison: Comparing = Comparing()
 
     @field_validator("study")
@@ -123,6 +125,7 @@ __all__ = [
     "Final",
     "Full",
     "Generator",
+    "InitFrom",
     "Metrics",
     "Mnist",
     "Pair",

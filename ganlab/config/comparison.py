@@ -21,6 +21,11 @@ class Measure(NamedTuple):
         """What is subtracted; ValueError for a ratio of a number that is not positive."""
         return {"ratio": math.log, "difference": float, "size": abs}[self.scale](value)
 
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether a value is better than another; False where they are equal, or the value is not finite."""
+        one, other = (abs(value), abs(than)) if self.scale == "size" else (value, than)
+        return math.isfinite(one) and (one > other if self.larger_is_better else one < other)
+
 
 _OF_FEATURES = {  # full/pca/...; the first two of Inception's have names of their own
     "frechet_distance": Measure("ratio"),

@@ -1,5 +1,6 @@
 """The settings of training: optimizers, augmentation, how long, on what, and how often something is written."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -7,6 +8,17 @@ from pydantic import Field, field_validator
 from ganlab.config.base import Count, Fraction, NotNegative, Positive, Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class InitFrom(Settings):
+    """The checkpoint whose weights a run starts with: the other run's folder, absolute, the step, and what pins it.
+
+    sha256: of the checkpoint's manifest, which holds the sums of its files.
+    """
+
+    run: str
+    step: Annotated[int, Field(ge=0)]
+    sha256: str
 
 
 class Adam(Settings):
@@ -20,6 +32,13 @@ class Adam(Settings):
     beta_1: Fraction
     beta_2: Fraction
     epsilon: Positive
+
+    def share(self, taken: int, updates: int) -> float:
+        """The share of its start that a rate has after so many updates of so many: warm-up, then the fall."""
+        done = min(max((taken - self.warmup_steps) / max(updates - self.warmup_steps, 1), 0.0), 1.0)
+        fall = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
+        warm = min((taken + 1) / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
+        return (self.final_rate + (1 - self.final_rate) * fall) * warm
 
 
 class Augment(Settings):

@@ -5,7 +5,6 @@ written beside and renamed into place. One that is damaged is computed again. No
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import math
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ganlab import locks
 from ganlab.choose import ConfigError
 
 _SUM = "sha256 of the entry"
@@ -113,7 +113,7 @@ def _claimed(path: Path) -> Iterator[None]:
         lock = path.with_name(f".{path.name}.lock").open("w")
     with lock:
         with _named(path.parent):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            locks.lock(lock, wait=True)
         yield
 
 

@@ -1,7 +1,7 @@
 """From the runs under a folder to arms that may be compared.
 
-Reads `result.json` files, never directory names. An arm is everything that ran with the same settings but for `seed`
-and `study`; arms are compared only if nothing differs but the thing in question.
+Reads `result.json` files, never directory names. An arm is everything that ran with the same settings but for `seed`,
+`study` and `tracking`; arms are compared only if nothing differs but the thing in question.
 """
 
 import json
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ganlab.config import Comparing, flatten
 from ganlab.reporting.results import ResultError, RunResult, find_results
 
-NOT_OF_THE_ARM = re.compile(r"(seed|study|comparison\..*)$")
+NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|comparison\..*)$")
 
 
 class Arm(NamedTuple):

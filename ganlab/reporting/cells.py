@@ -4,7 +4,6 @@ A sweep records its cells in `sweep.json` when it starts, so that those which ne
 being written holds a lock, which the system frees however its process ends: what is locked is running.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -14,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ganlab import locks
 from ganlab.choose import in_a_line
 from ganlab.reporting.records import METRICS
-from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
+from ganlab.reporting.results import CONFIG, LOCK, LOG, RESULT, ResultError, read_result, write_json
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -167,7 +167,7 @@ def outcome(cell: Standing) -> str:
             place += [f"{cell.images_per_second:,.0f} images/s", f"about {rough(cell.seconds_left)} left"]
         return ", ".join(place)
     why = f"{cell.state} at step {cell.step:,}" if cell.state == "interrupted" else cell.state
-    return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/log.txt"
+    return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/{LOG}"
 
 
 def edition(directory: Path) -> int | None:
@@ -179,15 +179,20 @@ def edition(directory: Path) -> int | None:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a process writes the run in a folder."""
+    """Whether a process writes the run in a folder, as far as can be known (`locks.held`)."""
     try:
-        with (directory / LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return locks.held(directory / LOCK) or False
     except FileNotFoundError:
         return False
-    except OSError:
-        return True
-    return False
+
+
+def may_be_held(directory: Path) -> bool:
+    """Whether a process writes the run in a folder, or may: where there are no locks, a run that has no result."""
+    try:
+        held = locks.held(directory / LOCK)
+    except FileNotFoundError:
+        return False
+    return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held
 
 
 def _steps(directory: Path) -> int | None:

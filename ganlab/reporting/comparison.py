@@ -6,7 +6,6 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 # pyright: reportAttributeAccessIssue=false
 # (protobuf makes the classes of its messages when it is imported)
 
-import fcntl
 import hashlib
 import json
 import re
@@ -25,7 +24,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from ganlab import __version__
+from ganlab import __version__, locks
 from ganlab.config.comparison import quick_relative
 from ganlab.reporting.arms import Arm, as_typed
 from ganlab.reporting.bands import Band, seed_bands
@@ -79,7 +78,7 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
         raise
     folder.mkdir(exist_ok=True)
     with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.lock(lock, wait=True)
         known = _known(noted, digest)
         return known[1:] if known else _write(study, folder, digest, pictures)
 

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ganlab.reporting.console import Console
+from ganlab.reporting.console import Console, Log
 
 _MARKS = (1, 2, 5, *range(10, 101, 10))  # percent at which a log gets a line
 _SILENCE = 60.0  # seconds after which it gets one anyway
@@ -25,12 +25,20 @@ class Progress:
     quiet: show nothing at all.
     console: where to; None is standard output. A bar is drawn only where it can be redrawn (not in a pipe or
     a file, not with TERM=dumb); NO_COLOR takes the colours away.
+    log: keeps the whole lines, also where a bar is drawn.
     """
 
     def __init__(
-        self, total: int, start: int, *, unit_images: int, quiet: bool = False, console: Console | None = None
+        self,
+        total: int,
+        start: int,
+        *,
+        unit_images: int,
+        quiet: bool = False,
+        console: Console | None = None,
+        log: Log | None = None,
     ) -> None:
-        self._console = console or Console()
+        self._console, self._log = console or Console(), log or Log(None)
         self._total, self._unit_images, self._quiet = total, unit_images, quiet
         drawable = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, refresh_per_second=4) if drawable and not quiet else None
@@ -54,16 +62,17 @@ class Progress:
         pace = self._pace(step, now)
         if self._live:
             self._draw(step, pace, values)
-            return
         marks = self._passed(step)
         if marks > self._marks or now - self._printed >= _SILENCE:
             numbers = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items())
-            self.say("  ".join(part for part in (f"step {self._place(step)}", pace, numbers) if part))
+            line = "  ".join(part for part in (f"step {self._place(step)}", pace, numbers) if part)
+            self._log.keep(line) if self._live else self.say(line)
             self._marks, self._printed = marks, now
 
     def say(self, text: str) -> None:
         """Print a line as it is, above the bar where there is one."""
         if not self._quiet:
+            self._log.keep(text)
             self._console.print(Text(text), soft_wrap=True)
 
     def _pace(self, step: int, now: float) -> str:

@@ -17,7 +17,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,12 +56,20 @@ class Records:
     step: the last step whose records stand, so the one that `resume` was taken at; 0 for a new run.
     resume: None for a new run; a `position` to go on from: all that was written later is cut off. An empty
     position cuts off everything: it starts a run again that was stopped before its first checkpoint.
+    copy: is handed the step and the numbers of each record, after they are written.
 
     Raises RecordsError, before anything is touched, where a file of `resume` is missing or shorter than it
     was, and where a new run would be mixed with the records of another.
     """
 
-    def __init__(self, directory: Path, *, step: int = 0, resume: Position | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        step: int = 0,
+        resume: Position | None = None,
+        copy: Callable[[int, Mapping[str, float]], None] = lambda step, values: None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         found = {path.name: path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)}
         if (directory / METRICS).exists():
@@ -82,6 +90,7 @@ class Records:
             found[other].unlink()
         self._metrics = (directory / METRICS).open("ab")
 
+        self._copy = copy
         self._directory, self._name, self._kept = directory, name, kept
         self._events, self._ended = RecordWriter(self._file), False
         self._write(0, file_version="brain.Event:2")
@@ -127,6 +136,7 @@ class Records:
             for tag, value in values.items():
                 summary.MergeFrom(scalar_pb(tag, value))
         self._write(step, summary=summary)
+        self._copy(int(step), {name: value for name, value in line.items() if name != "step"})
 
     def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
         """Record one picture for TensorBoard: uint8 [H,W,C], C = 1 or 3; ValueError for anything else.

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ganlab.choose import ConfigError
 
-CONFIG, RESULT, LOCK = "config.json", "result.json", ".lock"
-"""Files of a run: its settings, its outcome, and what the process that writes it holds locked."""
+CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
+"""Files of a run: its settings, its outcome, what the process that writes it holds locked, and what it has said."""
 
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 

@@ -1,7 +1,6 @@
 """The folder of a run: whose it is, what stands in it, and who may write there. No TensorFlow."""
 
 import contextlib
-import fcntl
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -9,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab import __version__, device
+from ganlab import __version__, device, locks
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, differences, parse
+from ganlab.provenance import commit
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, RunResult, read_result, write_json
 
 CHECKPOINTS = "checkpoints"
@@ -76,8 +76,7 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
 def _locked_soon(lock: IO[str]) -> bool:
     """Lock a file; False if another process keeps it: one that only looks (`reporting/cells`) is gone in a moment."""
     for _ in range(10):
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if locks.lock(lock):
             return True
         time.sleep(0.02)
     return False
@@ -96,6 +95,7 @@ def write_result(
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         **facts,
+        "commit": commit(),
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
         "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,

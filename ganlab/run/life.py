@@ -15,9 +15,17 @@ from ganlab import device
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
-from ganlab.reporting.results import RunResult, write_json
+from ganlab.provenance import commit
+from ganlab.reporting.console import Log
+from ganlab.reporting.results import LOG, RunResult, write_json
+from ganlab.reporting.tracking import check_installed, tracked
+from ganlab.run.best import Best
+from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
+from ganlab.run.initial import find_source, start_from
 from ganlab.run.networks import Painter, build_gan, make_traces
+from ganlab.signals import STOPPING, Asked
+from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
     from ganlab.data.sources import Split
@@ -35,22 +43,34 @@ class _Clock:
         return self.before + time.perf_counter() - self.started
 
 
-def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False) -> RunResult:
+def run(
+    config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False, steps: int | None = None
+) -> RunResult:
     """Train to the end, or to a stop that can be gone on from; returns what result.json says.
 
     A run that has finished with these settings is returned at once. held: whether the process that started this one
-    holds the folder for it. Raises ConfigError for settings that cannot be used here, CheckpointError where
-    checkpoints exist and none is good.
+    holds the folder for it. steps: train the run that is there to this step instead of that of its settings. Raises
+    ConfigError for settings that cannot be used here, CheckpointError where checkpoints exist and none is good.
     """
     done = finished(config, directory)
-    if done is not None:
+    if done is not None and steps is None:
         return done
+    check_installed(config.tracking)
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         if device.worker():  # the first worker's files are the run's; the others write what nobody needs
             directory, quiet, held = Path(stack.enter_context(tempfile.TemporaryDirectory())), True, True
+            config = config.model_copy(update={"tracking": "none"})
         if not held:
             stack.enter_context(claimed(directory))
+        log = Log(None if quiet or held else directory / LOG)
+        if steps is not None:
+            config, changes = (longer(config, steps), []) if device.worker() else extend(config, directory, steps)
+            for line in [] if quiet else changes:
+                log.say(line)
+        if config.init_from and checkpoints.newest(origin) is None:
+            find_source(config.init_from)
+        commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -67,9 +87,9 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
 
             split = open_images(config)
             check_images(config, split.train, machine.replicas)
-            measuring = prepare(config, split, say=(lambda _: None) if quiet else partial(print, flush=True))
+            measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, split, measuring, stopping, quiet)
+                return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
         except (ConfigError, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -86,6 +106,7 @@ def _train(
     measuring: "Measuring",
     stopping: Callable[[], bool],
     quiet: bool,
+    kept: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     import tensorflow as tf
@@ -99,7 +120,6 @@ def _train(
     from ganlab.reporting.progress import Progress
     from ganlab.reporting.records import Records, trial_of
     from ganlab.run.play import make_deal, make_game
-    from ganlab.training import checkpoints
     from ganlab.training.loop import DivergedError, Event, fit, take_means
     from ganlab.training.profile import Profile
     from ganlab.training.replicas import agreed
@@ -109,6 +129,8 @@ def _train(
     gan = build_gan(config)
     tensors = gan.tensors()
     restored = checkpoints.restore(origin, tensors)
+    if restored is None and config.init_from:
+        start_from(config.init_from, tensors)
     start = restored.step if restored else 0
     record = restored.record if restored else {"seconds": 0.0, "records": {}, "measured": {}, "profiles": {}}
     if device.worker():
@@ -122,16 +144,18 @@ def _train(
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
     profiles: dict[str, list[float]] = record["profiles"]
+    best = Best(config.comparison.quality, record.get("best"), checkpoints.steps(origin))
     last_record = [start, time.perf_counter()]
 
     with (
-        Records(directory, step=start, resume=record["records"]) as records,
-        Progress(training.steps, start, unit_images=per_step, quiet=quiet) as progress,
+        tracked(config, directory, (lambda _: None) if quiet else kept.say) as tracker,
+        Records(directory, step=start, resume=record["records"], copy=tracker.scalars) as records,
+        Progress(training.steps, start, unit_images=per_step, quiet=quiet, log=kept) as progress,
     ):
 
         def log(step: int) -> None:
             count = step - (step - 1) // training.log_every_steps * training.log_every_steps
-            means = take_means(gan, count)
+            means = take_means(gan, count, whole=count == training.log_every_steps)
             now = time.perf_counter()
             rate = (step - last_record[0]) * per_step / (now - last_record[1])
             last_record[:] = step, now
@@ -164,14 +188,21 @@ def _train(
             sketch = measuring.sketch(found)
             if sketch is not None:
                 records.image(step, "spectrum", sketch)
+            if best.offer(step, measured) and step % training.save_every_steps and step < training.steps:
+                save(step, regular=False)  # else it is saved at once anyway
 
-        def save(step: int) -> None:
+        def save(step: int, *, regular: bool = True) -> None:
             refresh(step)
             if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
                 raise DivergedError(f"a weight is no longer finite at step {step}")
             files = records.position()
             kept = {"seconds": clock.seconds(), "records": files, "measured": measured, "profiles": profiles}
-            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints)
+            kept["best"] = best.known
+
+            def counts(saved: int) -> bool:
+                return saved % training.save_every_steps == 0 or (regular and saved == step)
+
+            checkpoints.save(directory / CHECKPOINTS, step, tensors, kept, training.keep_checkpoints, best.step, counts)
 
         if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
@@ -180,6 +211,8 @@ def _train(
         if restored:
             progress.say(f"going on from step {start}")
         else:
+            if config.init_from:
+                progress.say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
             records.text(0, "settings", _as_markdown(config))
             records.hyperparameters(_hyperparameters(config), trial=trial_of(directory, config.seed))
             sample(0)
@@ -215,6 +248,7 @@ def _train(
                 for name, picture in measuring.draw(painter, found).items():
                     grids.save_png(directory / "pictures" / f"{name}.png", picture)
                     records.image(training.steps, f"pictures/{name}", picture)
+        tracker.status = status
         if status != "interrupted":
             records.finished(status == "finished")
 
@@ -228,6 +262,7 @@ def _train(
         metrics=measured if status == "finished" else {},
         spread=spread,
         profiles=profiles if status == "finished" else {},
+        best=best.known,
         real_against_real=measuring.real_against_real,
         nulls=measuring.nulls,
         protocol=measuring.protocol,
@@ -245,25 +280,27 @@ def _train(
         seconds=seconds,
         images_per_second=seen / seconds,
         source=split.train.source,
+        **({"extended": extended} if (extended := extensions(config, directory)) else {}),
         **({"error": error} if error else {}),
     )
 
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """While inside, SIGINT and SIGTERM are only noted; a second one stops at once. An ignored one stays ignored."""
-    asked: list[int] = []
+    """While inside, what asks to stop is only noted; the second one stops at once. An ignored one stays ignored."""
+    asked = Asked()
 
     def note(number: int, _frame: object) -> None:
-        if asked:
+        if asked.twice(number):
             raise KeyboardInterrupt
-        asked.append(number)
 
-    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in heard}
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)  # as a cell of a sweep has it (`signals.heard`)
     try:
         yield lambda: bool(asked)
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -282,7 +319,7 @@ def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool]:
     return {
         key: value
         for key, value in _plain(config, "")
-        if key not in ("seed", "study") and not key.startswith("comparison.")
+        if key not in ("seed", "study", "tracking") and not key.startswith("comparison.")
     }
 
 

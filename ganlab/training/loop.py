@@ -59,10 +59,15 @@ def fit(
     return True
 
 
-def take_means(gan: Gan, count: int) -> dict[str, float]:
-    """Means over the `count` steps since the last record, by tag; starts the next sums."""
+def take_means(gan: Gan, count: int, *, whole: bool = True) -> dict[str, float]:
+    """Means over the `count` steps since the last record, by tag; starts the next sums.
+
+    whole: whether these are all the steps of a record. Where a run ends before, its sums stay as they are, for the
+    record that comes if it is trained longer.
+    """
     sums = gan.sums.numpy()
-    gan.reset_sums()
+    if whole:
+        gan.reset_sums()
     return {tag: float(value) / count for tag, value in zip(LOGS, sums, strict=True)}
 
 

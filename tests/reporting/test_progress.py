@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from ganlab.reporting import progress
+from ganlab.reporting.console import Log
 from ganlab.reporting.progress import Progress
 
 
@@ -117,6 +118,7 @@ def test_no_color_and_dumb_terminals_are_respected(log):
 def test_lines_reach_a_pipe_at_once():
     program = """
 import sys
+from ganlab.reporting.console import Log
 from ganlab.reporting.progress import Progress
 with Progress(10, 0, unit_images=1) as shown:
     shown.update(1, {})
@@ -127,3 +129,16 @@ assert "tensorflow" not in sys.modules
         assert run.stdout.readline().startswith(b"step 1/10  10 %")  # while the run still waits
         run.stdin.close()
         assert run.wait(timeout=30) == 0
+
+
+def test_where_a_bar_is_drawn_the_log_keeps_whole_lines(clock, log, tmp_path):
+    console = terminal(log)
+    with Progress(100, 0, unit_images=8, console=console, log=Log(tmp_path / "log.txt")) as shown:
+        shown.say("going on")
+        for step in range(1, 101):
+            clock.now += 0.01
+            shown.update(step, {"loss/generator": 0.5})
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert lines[0] == "going on"
+    assert [int(re.search(r"(\d+) %", line)[1]) for line in lines[1:]] == [1, 2, 5, *range(10, 101, 10)]
+    assert lines[-1] == "step 100/100  100 %  800 images/s  0:00:00 left  loss/generator 0.5"
