@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 from ganlab.reporting.judge import BASELINE, judge
 from ganlab.reporting.report import print_places, print_report
 from ganlab.reporting.results import ResultError
@@ -16,7 +16,7 @@ def main() -> None:
         "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures.",
         epilog="Example: python -m ganlab.compare outputs/upsampling_digits --reference transpose",
     )
-    parser.add_argument("directory", metavar="DIR", help="folder with runs anywhere beneath it, such as outputs/STUDY")
+    parser.add_argument("directory", metavar="DIR", type=path, help="folder with runs anywhere beneath it, such as outputs/STUDY")
     parser.add_argument(
         "--metric",
         metavar="NAME",

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 
 if TYPE_CHECKING:
     from ganlab.reporting.study import Study
@@ -36,7 +36,7 @@ def main() -> None:
         "arm, endpoints and samples pinned; and the bands. Ctrl-C ends it.",
         epilog="Example: python -m ganlab.dashboard outputs/upsampling_digits",
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or of a run")
+    parser.add_argument("directory", metavar="DIR", type=path, help="folder of a study, or of a run")
     parser.add_argument("--port", type=int, help=f"port to listen on; 0: any (default: the first free one from {PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--no-serve", action="store_true", help="bring DIR/comparison up to date, and stop")

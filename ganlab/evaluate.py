@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 from ganlab.config import Metrics
 
 
@@ -15,7 +15,7 @@ def main() -> None:
         "are measured in its place as well, and everything is written beside the run.",
         epilog="Example: python -m ganlab.evaluate outputs/first/upsample-seed0 metrics.final.images=5000",
     )
-    parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
+    parser.add_argument("run", type=path, help="the folder of a run, finished or running")
     parser.add_argument(
         "settings", nargs="*", metavar="metrics.NAME=VALUE",
         help="metrics=quick or metrics=full, and their settings (default: the run's own, if full, else metrics=full)",

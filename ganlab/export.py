@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ganlab.choose import ConfigError, nearest
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -16,9 +16,9 @@ def main() -> None:
         description="Write the averaged generator of a run's newest good checkpoint for others to use. Whatever is "
         "written is opened again without ganlab and compared with the original on 16 latents.",
     )
-    parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
+    parser.add_argument("run", type=path, help="the folder of a run, finished or running")
     parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")
-    parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
+    parser.add_argument("--out", type=path, help="the file, for saved_model the folder (default: inside the run's)")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
     with one_line():

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, time_left, totals
 
 
@@ -19,7 +19,7 @@ def main() -> None:
         "have finished. A cell is missing if it was asked for (DIR/sweep.json says so) and never began.",
         epilog="Example: python -m ganlab.status outputs/upsampling_digits",
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="a sweep's folder, or one with single runs beneath")
+    parser.add_argument("directory", metavar="DIR", type=path, help="a sweep's folder, or one with single runs beneath")
     parser.add_argument("--json", action="store_true", help="the same for programs")
     options = parser.parse_args()
     with one_line():
