@@ -28,7 +28,9 @@ def expand(text: str, where: str = "") -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{where}{text} cannot be found: this home directory is unknown; write the path out") from None
+        raise ConfigError(
+            f"{where}{text} cannot be found: this home directory is unknown; write the path out"
+        ) from None
 
 
 def in_a_line(text: object, most: int = 300) -> str:

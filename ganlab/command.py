@@ -37,6 +37,9 @@ class Parser(argparse.ArgumentParser):
         """Exit status 2."""
         self.exit(2, f"{message}; see {self.prog} --help\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:  # argparse's own is silent of a closed pipe
+        print(message, end="", file=file or sys.stderr)
+
 
 class _Formatter(argparse.HelpFormatter):
     """Wraps descriptions, but never the command of an example."""
@@ -93,7 +96,20 @@ def _open_streams() -> None:
 
 _ALIKE = "ganlab.alike"
 _ASCII = str.maketrans(
-    {"×": "x", "±": "+-", "−": "-", "–": "-", "—": "-", "→": "->", "≤": "<=", "≥": ">=", "·": ".", "…": "...", "’": "'"}
+    {
+        "×": "x",
+        "±": "+-",
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "→": "->",
+        "≤": "<=",
+        "≥": ">=",
+        "·": ".",
+        "…": "...",
+        "’": "'",
+        "ß": "ss",
+    }
     | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}
 )
 

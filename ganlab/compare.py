@@ -16,7 +16,9 @@ def main() -> None:
         "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures.",
         epilog="Example: python -m ganlab.compare outputs/upsampling_digits --reference transpose",
     )
-    parser.add_argument("directory", metavar="DIR", type=path, help="folder with runs anywhere beneath it, such as outputs/STUDY")
+    parser.add_argument(
+        "directory", metavar="DIR", type=path, help="folder with runs anywhere beneath it, such as outputs/STUDY"
+    )
     parser.add_argument(
         "--metric",
         metavar="NAME",

@@ -64,28 +64,30 @@ class Plan:
 # --- names of folders -----------------------------------------------------------------------------------------------
 
 
-def cell_name(overrides: Iterable[str], *more: str, longest: int = LONGEST_NAME) -> str:
+def cell_name(overrides: Iterable[str], *more: str) -> str:
     """A folder's name from every overridden setting but the seed: the generator by its option, others by name=value.
 
-    more: of seed and experiment, what is named as well. A name of more than `longest` bytes ends in a digest of the
+    more: of seed and experiment, what is named as well. A name too long for a file system ends in a digest of the
     whole.
     """
+    name = _named(overrides, *more) or "default"
+    whole = name.encode()
+    if len(whole) <= LONGEST_NAME:
+        return name
+    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
+
+
+def _named(overrides: Iterable[str], *more: str) -> str:
     last = {}
     for override in _parsed([str(text) for text in overrides]):
         key = _key(override)
-        if key in more or (
-            key not in ("seed", "study", "experiment", "resume") and not key.startswith("comparison.")
-        ):
+        if key in more or (key not in ("seed", "study", "experiment", "resume") and not key.startswith("comparison.")):
             value = override.value()
             last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
     name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts))
-    name = re.sub(r"-seed(?!=)", "_seed", name) or "default"
-    whole = name.encode()
-    if len(whole) <= longest:
-        return name
-    return f"{whole[: longest - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
+    return re.sub(r"-seed(?!=)", "_seed", name)
 
 
 _NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder
@@ -100,9 +102,17 @@ def _run_directory(study: str | None, seed: int, overrides: list[str]) -> str:
 
 
 def _label(overrides: list[str]) -> str:
-    """What tells one of several single runs from the others in TensorBoard, without brackets: -upsample-seed=3."""
-    name = cell_name(overrides, "seed", "experiment", longest=LONGEST_LABEL)
-    return "" if name == "default" else f"-{re.sub(r'[][]', '', name)}"
+    """What tells single runs from each other in TensorBoard: -upsample-seed=3-steps=200, cut where it is long.
+
+    Settings go by the last part of their names, and without brackets: the time keeps folders apart.
+    """
+    name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _named(overrides, "seed", "experiment"))
+    whole = f"-{name}".rstrip("-").encode()
+    return (
+        whole.decode()
+        if len(whole) <= LONGEST_LABEL
+        else whole[:LONGEST_LABEL].decode(errors="ignore").rpartition("-")[0]
+    )
 
 
 def _sweep_directory(study: str | None) -> str:
@@ -164,7 +174,9 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
             # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
             # named as the defaults name them; other names may hold what only composing tells.
             ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
-            naming = (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+            naming = (
+                (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+            )
             trees: dict[tuple[str, ...], DictConfig] = {}
             cells, folders = [], set[Path]()
             for choice in itertools.product(*(more + sweeps)):
@@ -220,7 +232,9 @@ def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...])
     if chosen is None:
         return
     if own := tree.hydra.sweeper.params:
-        raise ConfigError(f"{chosen} is a sweep itself (over {', '.join(own)}); run such experiments one after the other")
+        raise ConfigError(
+            f"{chosen} is a sweep itself (over {', '.join(own)}); run such experiments one after the other"
+        )
     launcher, wanted = (each.hydra.runtime.choices["hydra/launcher"] for each in (first, tree))
     if launcher != wanted:
         raise ConfigError(f"{chosen} wants hydra/launcher={wanted}, this sweep has {launcher}; give hydra/launcher too")
@@ -267,7 +281,9 @@ def quoted(text: str) -> str:
     if _readable(text) or not equals:
         return text
     words = re.split(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][(){},])""", value)
-    words[::2] = [re.sub(r"\S(?:.*\S)?", r"'\g<0>'", word) if re.search(r"[^ -}]|=", word) else word for word in words[::2]]
+    words[::2] = [
+        re.sub(r"\S(?:.*\S)?", r"'\g<0>'", word) if re.search(r"[^ -}]|=", word) else word for word in words[::2]
+    ]
     other = f"{name}={''.join(words)}"
     return other if _readable(other) else text
 
@@ -357,7 +373,7 @@ def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> Conf
                 return ConfigError(f"{key} needs {names[0]}={having[0]}; add it")
             return ConfigError(f"{key} is not a setting of {owner}; it needs {names[0]}={_or(having)}")
         if more := _addable(key, overrides, choices, config_dir):
-            return ConfigError(f"{more} has a value, but none in a YAML file; write +{more}")
+            return ConfigError(f"{key} stands in no YAML file; add it as +{more}")
         near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
         if near and near[0] not in (parent or {}):
             other = [*names[:-1], near[0]]

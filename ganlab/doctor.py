@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ganlab import device
 from ganlab.choose import ConfigError
-from ganlab.command import one_line
+from ganlab.command import HELP, VERSION, one_line
 
 _HELP = """\
 ganlab.doctor: the device, its precisions, XLA, versions, threads, memory, and what a training step takes here.
@@ -39,11 +39,16 @@ class Timing(NamedTuple):
 def main() -> None:
     """The command line; exit status 2 for a wrong setting."""
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        print(_HELP, end="")
-        return
     with one_line():
-        examine(arguments)
+        if "--version" in arguments:
+            print(VERSION)
+        elif set(HELP) & set(arguments):
+            print(_HELP, end="")
+        else:
+            for argument in arguments:
+                if argument.startswith("-"):
+                    raise ConfigError(f"{argument} is not a flag of this command; see --help")
+            examine(arguments)
 
 
 def examine(overrides: list[str]) -> None:

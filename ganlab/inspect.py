@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ganlab import views
-from ganlab.choose import ConfigError, nearest
-from ganlab.command import one_line
+from ganlab.choose import ConfigError, expand, nearest
+from ganlab.command import HELP, VERSION, one_line
 
 _HELP = """\
 ganlab.inspect: look into a generator, in the terminal and as one PNG. Nothing is trained; a few seconds.
@@ -49,13 +49,15 @@ class _Options:
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where a run has no usable checkpoint."""
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        from ganlab.library import options
-
-        print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=" ".join(options("generator"))), end="")
-        return
     with one_line():
-        _command(_read(arguments))
+        if "--version" in arguments:
+            print(VERSION)
+        elif set(HELP) & set(arguments):
+            from ganlab.library import options
+
+            print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=" ".join(options("generator"))), end="")
+        else:
+            _command(_read(arguments))
 
 
 def _read(arguments: list[str]) -> _Options:
@@ -76,11 +78,11 @@ def _read(arguments: list[str]) -> _Options:
             overrides.append(argument)
     if own["log"] not in ("true", "false"):
         raise ConfigError(f"log={own['log']} is not true or false")
-    out = Path(own["out"]) if own["out"] else None
+    out = expand(own["out"], "out=") if own["out"] else None
     if out is not None and (out.suffix.lower() != ".png" or out.is_dir()):
         raise ConfigError(f"out={out} is no name of a picture; use one that ends in .png")
     arms = [arm.strip() for arm in compare.split(",")] if compare is not None else []
-    options = _Options(overrides, arms, Path(own["run"]) if own["run"] else None, out, own["log"] == "true")
+    options = _Options(overrides, arms, expand(own["run"], "run=") if own["run"] else None, out, own["log"] == "true")
     _check(options)
     return options
 

@@ -1,12 +1,14 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
 
 from ganlab.choose import ConfigError, expand
 from ganlab.command import HELP, VERSION, one_line
+from ganlab.device import check_environment
 
 _ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 
@@ -24,10 +26,11 @@ def _command(arguments: list[str]) -> int:
         print(VERSION)
         return 0
     if set(HELP) & set(arguments):
-        from ganlab.manual import page
+        from ganlab.manual import folded, page
 
         flags, overrides, config_dir = _read([argument for argument in arguments if argument not in HELP])
-        print(page(overrides, multirun="multirun" in flags, config_dir=config_dir))
+        text = page(overrides, multirun="multirun" in flags, config_dir=config_dir)
+        print(folded(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
         return 0
     if any(argument.split("=")[0] in _ASKS_HYDRA for argument in arguments):
         try:
@@ -36,9 +39,12 @@ def _command(arguments: list[str]) -> int:
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
     from ganlab.compose import plan
+    from ganlab.evaluation.cache import cache_folder
 
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
+    check_environment()
+    cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
         return finish(wanted.resume)
     if wanted.sweep is None:
@@ -111,7 +117,7 @@ def finish(directory: Path, config=None, *, held: bool = False) -> int:
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
-        trouble.write_text(traceback.format_exc())
+        trouble.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
         print(f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}",
               file=sys.stderr)  # fmt: skip
         return 1
