@@ -1,4 +1,4 @@
-"""How every command begins and ends: --help and --version; one line on stderr, and a status that says whose turn it is."""
+"""How every command begins and ends: --help, --version, one line on stderr, a status that says whose turn it is."""
 
 import argparse
 import codecs

@@ -107,12 +107,9 @@ def _label(overrides: list[str]) -> str:
     Settings go by the last part of their names, and without brackets: the time keeps folders apart.
     """
     name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _named(overrides, "seed", "experiment"))
-    whole = f"-{name}".rstrip("-").encode()
-    return (
-        whole.decode()
-        if len(whole) <= LONGEST_LABEL
-        else whole[:LONGEST_LABEL].decode(errors="ignore").rpartition("-")[0]
-    )
+    whole = f"-{name}".rstrip("-")
+    cut = whole.encode()[:LONGEST_LABEL].decode(errors="ignore")
+    return whole if whole == cut else cut.rpartition("-")[0] or cut
 
 
 def _sweep_directory(study: str | None) -> str:

@@ -14,13 +14,13 @@ from ganlab.choose import ConfigError
 from ganlab.command import HELP, VERSION, one_line
 
 _HELP = """\
-ganlab.doctor: the device, its precisions, XLA, versions, threads, memory, and what a training step takes here.
+ganlab.doctor: show the device, its precisions, XLA, versions, threads and memory, and time a training step here.
 
   python -m ganlab.doctor                                      the default settings
-  python -m ganlab.doctor generator=upsample dataset.size=32   those of any run: python -m ganlab.train --help
+  python -m ganlab.doctor generator=upsample dataset.size=32   any settings: python -m ganlab.train --help
 
-For each precision and way of compiling it builds the networks, compiles the step and times it for a few seconds; one
-line of advice comes last. Nothing is written.
+For each precision, in graph mode and under XLA, it builds the networks, compiles the step and times it for a few
+seconds. The last line is advice. Nothing is written.
 """
 _SECONDS = 3.0  # for which a step is timed, in rounds
 _WORTH = 1.05  # how many times as fast another setting must be to be advised

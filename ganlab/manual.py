@@ -136,7 +136,7 @@ def _reason(text: str) -> str:
 def folded(text: str, width: int) -> str:
     """Lines of a page that are longer than a terminal is wide go on below their comment."""
     lines = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         column = re.match(r" *\S+ *", line)
         indent = min(column.end() if column else 0, 48) * " "
         lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
