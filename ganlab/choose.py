@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,27 @@ from pydantic import ValidationError
 
 class ConfigError(ValueError):
     """A setting, or what it names, that cannot be used; its text is the one line that people read."""
+
+
+class UnknownSettingError(ConfigError):
+    """A setting that the choice that was made does not have; `key` is its dotted name."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+
+
+def expand(text: str, where: str = "") -> Path:
+    """The path that somebody typed, in which `~` is the home directory; raises ConfigError where there is none.
+
+    where: what named the path, such as `out=`.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{where}{text} cannot be found: this home directory is unknown; write the path out"
+        ) from None
 
 
 def in_a_line(text: object, most: int = 300) -> str:
@@ -46,7 +68,7 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     where = ".".join(path)
     owner = _name_at(path[:-1], tree)
     if kind == "extra_forbidden":
-        return ConfigError(f"{where} is not a setting of {owner}")
+        return UnknownSettingError(where, f"{where} is not a setting of {owner}")
     if kind == "missing":
         return ConfigError(f"{where} is missing; {owner} needs it")
     shown = f"{where}={_shown(node)}"

@@ -1,22 +1,59 @@
-"""How every command ends when it cannot go on: one line on stderr, and a status that says whose turn it is."""
+"""How every command begins and ends: --help, --version, one line on stderr, a status that says whose turn it is."""
 
 import argparse
+import codecs
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from typing import NoReturn
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
-from ganlab.choose import ConfigError
+from ganlab import __version__
+from ganlab.choose import ConfigError, expand
+
+VERSION = f"ganlab {__version__}"
+HELP = ("--help", "-h")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with one line for a wrong command line."""
+    """argparse, with --version, one line for a wrong command line, and silence where the reader of a pipe has gone.
+
+    prog: the module, such as ganlab.compare.
+    """
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, **more)
+        self.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """The options; exit status 2 for a wrong command line."""
+        with one_line():
+            return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""
-        self.exit(2, f"{message}; see python -m {self.prog} --help\n")
+        self.exit(2, f"{message}; see {self.prog} --help\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # argparse's own is silent of a closed pipe
+        print(message, end="", file=file or sys.stderr)
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Wraps descriptions, but never the command of an example."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("Example") else super()._fill_text(text, width, indent)
+
+
+def path(text: str) -> Path:
+    """The type of an argument that names a file or a folder; `~` is the home directory."""
+    try:
+        return expand(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def step_of(text: str) -> int | str:
@@ -50,13 +87,49 @@ def one_line() -> Iterator[None]:
 
 
 def _open_streams() -> None:
-    """Where a shell closed a standard stream (`>&-`), nothing is said there, and no file takes its place."""
+    """Where a shell closed a standard stream (`>&-`), nothing is said there, and no file takes its place.
+
+    Characters that a terminal's encoding lacks are replaced by their like.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w"))
+    with contextlib.suppress(AttributeError):  # another's stream, such as a notebook's, that has no encoding
+        sys.stdout.reconfigure(errors=_ALIKE)
+
+
+_ALIKE = "ganlab.alike"
+_ASCII = str.maketrans(
+    {
+        "×": "x",
+        "±": "+-",
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "→": "->",
+        "≤": "<=",
+        "≥": ">=",
+        "·": ".",
+        "…": "...",
+        "’": "'",
+        "ß": "ss",
+    }
+    | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}
+)
+
+
+def _alike(error: UnicodeError) -> tuple[str, int]:
+    """Characters that an encoding has, for those that it lacks: x for ×, e for é, 1 to 8 for bars, else ?."""
+    assert isinstance(error, UnicodeEncodeError)
+    wrong = error.object[error.start : error.end].translate(_ASCII)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", wrong) if not unicodedata.combining(c))
+    return "".join(c if c.isascii() else "?" for c in plain), error.end
+
+
+codecs.register_error(_ALIKE, _alike)
 
 
 def _leave(why: object, status: int) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 from ganlab.reporting.judge import BASELINE, judge
 from ganlab.reporting.report import print_places, print_report
 from ganlab.reporting.results import ResultError
@@ -12,22 +12,24 @@ def main() -> None:
     """Read the command line; print the comparison, or one line of error with exit status 2."""
     parser = Parser(
         prog="ganlab.compare",
-        description="Compare the arms of a study by their result.json files: pairs of equal seed, permutation tests. "
+        description="Compare the arms of a study: runs of equal seed are paired, p values come from permutation tests. "
         "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures.",
         epilog="Example: python -m ganlab.compare outputs/upsampling_digits --reference transpose",
     )
-    parser.add_argument("directory", metavar="DIR", help="folder with runs anywhere beneath it, such as outputs/STUDY")
+    parser.add_argument(
+        "directory", metavar="DIR", type=path, help="folder with runs anywhere beneath it, such as outputs/STUDY"
+    )
     parser.add_argument(
         "--metric",
         metavar="NAME",
-        help="another primary metric than comparison.quality, which the study fixed before its runs",
+        help="primary metric, instead of comparison.quality, which the study fixed before its runs",
     )
     parser.add_argument(
         "--reference",
         metavar="ARM",
         help=f"the arm that the others are compared with (default: {BASELINE} if there is one, else the first)",
     )
-    parser.add_argument("--all", action="store_true", help="print every metric, also where that is more than a screen")
+    parser.add_argument("--all", action="store_true", help="print every metric, even if they fill more than a screen")
     choices = parser.parse_args()
     with one_line():
         try:

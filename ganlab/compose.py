@@ -4,11 +4,12 @@ All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
 """
 
 import contextlib
+import difflib
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.choose import ConfigError, nearest
+from ganlab.choose import ConfigError, UnknownSettingError, expand, nearest
 from ganlab.config import RunConfig, parse
-from ganlab.library import CONF, groups, options
+from ganlab.library import CONF, file_of, groups, options
 from ganlab.reporting.tracking import check_installed
 
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
+LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Plan:
 
     steps: the last step that a run to be gone on with gets; None: that of its settings.
     launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
-    replaces some of it; None where it replaces nothing.
+    replaces some of it; None where it replaces nothing. naming: overrides that name the cells, where the defaults
+    would not tell them apart. swept: what the cells differ in, as overrides. choices: of the first cell, by group.
     """
 
     cells: list[Cell]
@@ -56,40 +59,63 @@ class Plan:
     launcher: str = "basic"
     left: tuple[str, ...] | None = None
     steps: int | None = None
+    naming: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
+    choices: Mapping[str, str | None] = field(default_factory=dict)
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
 
 
-def cell_name(overrides: Iterable[str]) -> str:
+def cell_name(overrides: Iterable[str], *more: str) -> str:
     """A folder's name from every overridden setting but the seed: the generator by its option, others by name=value.
 
-    A name too long for a file system ends in a digest of the whole.
+    more: of seed and experiment, what is named as well. A name too long for a file system ends in a digest of the
+    whole.
     """
-    last = {}
-    for override in _parsed([str(text) for text in overrides]):
-        key = _key(override)
-        if key not in ("seed", "study", "experiment", "resume", "tracking") and not key.startswith("comparison."):
-            value = override.value()
-            last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
-    arm = [last.pop("generator")] if "generator" in last else []
-    parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
-    name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts)).replace("-seed", "_seed") or "default"
+    name = _named(overrides, *more) or "default"
     whole = name.encode()
     if len(whole) <= LONGEST_NAME:
         return name
     return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
 
 
+_UNNAMED = ("seed", "study", "experiment", "resume", "tracking")
+
+
+def _named(overrides: Iterable[str], *more: str) -> str:
+    last = {}
+    for override in _parsed([str(text) for text in overrides]):
+        key = _key(override)
+        if key in more or (key not in _UNNAMED and not key.startswith("comparison.")):
+            value = override.value()
+            last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
+    arm = [last.pop("generator")] if "generator" in last else []
+    parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
+    name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts))
+    return re.sub(r"-seed(?!=)", "_seed", name)
+
+
 _NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder
 
 
-def _cell(seed: int, overrides: list[str]) -> str:
-    return f"{cell_name(overrides)}-seed{seed}"
+def _cell(seed: int, overrides: list[str], *more: str) -> str:
+    return f"{cell_name(overrides, *more)}-seed{seed}"
 
 
 def _run_directory(study: str | None, seed: int, overrides: list[str]) -> str:
-    return f"outputs/{study}/{_cell(seed, overrides)}" if study else f"outputs/runs/{_NOW}"
+    return f"outputs/{study}/{_cell(seed, overrides)}" if study else f"outputs/runs/{_NOW}{_label(overrides)}"
+
+
+def _label(overrides: list[str]) -> str:
+    """What tells single runs from each other in TensorBoard: -upsample-seed=3-steps=200, cut where it is long.
+
+    Settings go by the last part of their names, and without brackets: the time keeps folders apart.
+    """
+    name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _named(overrides, "seed", "experiment"))
+    whole = f"-{name}".rstrip("-")
+    cut = whole.encode()[:LONGEST_LABEL].decode(errors="ignore")
+    return whole if whole == cut else cut.rpartition("-")[0] or cut
 
 
 def _sweep_directory(study: str | None) -> str:
@@ -120,16 +146,21 @@ def settings(tree: DictConfig) -> RunConfig:
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is no folder; give that of a run")
         values["init_from"] = pin(source).model_dump()
-    config = parse(values)
+    try:
+        config = parse(values)
+    except UnknownSettingError as error:
+        names = error.key.split(".")
+        having = _having(names)
+        raise ConfigError(f"{error}; it needs {names[0]}={_or(having)}" if having else str(error)) from None
     check_installed(config.tracking)
     return config
 
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
-    overrides = readable(overrides)
     if (resumed := _resumed(overrides)) is not None:
         return Plan([], None, resumed[0], steps=resumed[1])
+    overrides = [quoted(text) for text in overrides]
     if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
         raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
     try:
@@ -142,10 +173,11 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 if sweeps:
                     several = next(text for text in overrides if text not in plain)
                     raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-                return Plan([Cell(settings(first), Path(first.hydra.run.dir))], None, None)
+                directory = expand(first.hydra.run.dir, "hydra.run.dir=")
+                return Plan([Cell(settings(first), directory)], None, None, choices=first.hydra.runtime.choices)
             swept = first.hydra.sweeper.params or {}
             given = [_key(override) for override in _parsed(overrides)]
-            for key in {_key(_parsed(choices[:1])[0]) for choices in sweeps}:
+            for key in {_key_of(choices[0]) for choices in sweeps}:
                 if given.count(key) > 1:
                     raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
             params = [f"{key}={value}" for key, value in swept.items() if key not in given]
@@ -153,6 +185,9 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
             # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
             # named as the defaults name them; other names may hold what only composing tells.
             ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+            naming = (
+                (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+            )
             trees: dict[tuple[str, ...], DictConfig] = {}
             cells, folders = [], set[Path]()
             for choice in itertools.product(*(more + sweeps)):
@@ -160,13 +195,15 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 rest = tuple(text for text in choice if text not in seeds)
                 if rest not in trees:
                     number = f"hydra.job.num={len(cells)}"
-                    whole = [*fixed, *plain, *choice, number]
+                    whole = [*fixed, *plain, *choice, *naming, number]
                     trees[rest] = compose("config", whole, return_hydra_config=True)
+                    _refuse_nested(trees[rest], first, choice)
                 tree = trees[rest]
                 for text in seeds:
                     tree.seed = _parsed([text])[0].value()
-                folders.add(Path(tree.hydra.sweep.dir))
-                directory = Path(tree.hydra.sweep.dir) / tree.hydra.sweep.subdir
+                folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
+                folders.add(folder)
+                directory = folder / tree.hydra.sweep.subdir
                 cells.append(Cell(settings(tree), directory))
     except ConfigError:
         raise
@@ -192,7 +229,26 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     launcher = first.hydra.runtime.choices["hydra/launcher"]
     if launcher == "joblib" and not first.hydra.launcher.n_jobs:
         raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
-    return Plan(cells, folders.pop(), None, launcher, left)
+    swept = (*params, *(text for text in overrides if text not in plain))
+    choices = next(iter(trees.values())).hydra.runtime.choices
+    return Plan(cells, folders.pop(), None, launcher, left, naming, swept, choices)
+
+
+_BY_EXPERIMENT = "hydra.sweep.subdir='${ganlab_cell:${seed},${hydra.overrides.task},experiment}'"
+
+
+def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...]) -> None:
+    """Refuse, among the experiments of a sweep, one that asks for what only a whole sweep can have."""
+    chosen = next((text for text in choice if _key_of(text) == "experiment"), None)
+    if chosen is None:
+        return
+    if own := tree.hydra.sweeper.params:
+        raise ConfigError(
+            f"{chosen} is a sweep itself (over {', '.join(own)}); run such experiments one after the other"
+        )
+    launcher, wanted = (each.hydra.runtime.choices["hydra/launcher"] for each in (first, tree))
+    if launcher != wanted:
+        raise ConfigError(f"{chosen} wants hydra/launcher={wanted}, this sweep has {launcher}; give hydra/launcher too")
 
 
 @contextlib.contextmanager
@@ -226,8 +282,9 @@ def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
                     f"{text} takes its settings from that run; leave out {wrong[0]} "
                     f"({_STEPS}... alone may stand beside it, to train it longer)"
                 )
-            quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
-            return Path(path[1:-1] if quoted else path), _whole_number(steps[0]) if steps else None
+            in_quotes = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+            directory = expand(path[1:-1] if in_quotes else path, "resume=")
+            return directory, _whole_number(steps[0]) if steps else None
     return None
 
 
@@ -241,19 +298,40 @@ def _whole_number(text: str) -> int:
         raise ConfigError(f"{text} is not a whole number; use one above the steps that the run has taken") from None
 
 
-def readable(arguments: list[str]) -> list[str]:
-    """Arguments with the path of init_from= in quotes where Hydra's grammar could not read it, as a cell's name."""
-    written = []
-    for text in arguments:
-        name, equals, path = text.partition("=")
-        if name.lstrip("+") == "init_from":
-            try:
-                _parsed([text])
-            except OverrideParseException:
-                escaped = path.replace("'", r"\'")
-                text = f"{name}{equals}'{escaped}'"
-        written.append(text)
-    return written
+def quoted(text: str) -> str:
+    """An override as Hydra's grammar can read it: words with `~`, `=` or letters of other scripts stand in quotes.
+
+    What it reads as it is, or not even so, comes back as it was. Raises ConfigError for bytes that are no text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{text!a} is not UTF-8; write it in a terminal that uses UTF-8 (LC_ALL=C.UTF-8)") from None
+    name, equals, value = text.partition("=")
+    if _readable(text) or not equals:
+        return text
+    words = re.split(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][(){},])""", value)
+    words[::2] = [
+        re.sub(r"\S(?:.*\S)?", r"'\g<0>'", word) if re.search(r"[^ -}]|=", word) else word for word in words[::2]
+    ]
+    other = f"{name}={''.join(words)}"
+    if _readable(other):
+        return other
+    escaped = value.replace("'", r"\'")
+    whole = f"{name}='{escaped}'"
+    return whole if name.lstrip("+") == "init_from" and _readable(whole) else text
+
+
+def _readable(text: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException:
+        return False
+    return True
+
+
+def _key_of(text: str) -> str:
+    return _key(_parsed([text])[0])
 
 
 def _parsed(overrides: list[str]) -> list[Override]:
@@ -311,17 +389,75 @@ def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> Conf
     try:
         with _files(config_dir):
             choices, sweeps = _split(given)
-            tree: Any = OmegaConf.to_container(compose("config", choices), resolve=False)
+            composed = compose("config", choices, return_hydra_config=True)
+            swept = {_key_of(values[0]) for values in sweeps} | set(composed.hydra.sweeper.params or {})
+            tree: Any = OmegaConf.to_container(composed, resolve=False)
+            del tree["hydra"]
     except (HydraException, OmegaConfBaseException):  # a choice is wrong as well
         return ConfigError(f"{key} is not a setting; see --help for those that there are")
     parent, names = tree, key.split(".")
     for name in names[:-1]:
         parent = parent.get(name) if isinstance(parent, dict) else None
+    group = tree.get(names[0])
+    if isinstance(group, dict) and names[0] not in swept:
+        chosen = any(text.startswith(f"{names[0]}=") for text in given)
+        owner = group.get("name") or names[0]
+        if having := _having(names, config_dir):
+            if len(having) == 1 and not chosen:
+                return ConfigError(f"{key} needs {names[0]}={having[0]}; add it")
+            return ConfigError(f"{key} is not a setting of {owner}; it needs {names[0]}={_or(having)}")
+        if more := _addable(key, overrides, choices, config_dir):
+            return ConfigError(f"{key} stands in no YAML file; add it as +{more}")
+        near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
+        if near and near[0] not in (parent or {}):
+            other = [*names[:-1], near[0]]
+            needs = f"{names[0]}={_or(_having(other, config_dir))}"
+            return ConfigError(f"{key} is not a setting; did you mean {'.'.join(other)}? it needs {needs}")
     if isinstance(parent, dict) and len(names) > 1:
         owner = parent.get("name") or ".".join(names[:-1])
-        swept = any(values[0].startswith(f"{names[0]}=") for values in sweeps)
-        several = f"; as {names[0]} is swept over, write ++{key}=... (every choice must have it)" if swept else ""
+        several = f"; as {names[0]} is swept over, write ++{key}=... (every choice must have it)"
+        several = several if names[0] in swept else ""
         return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}{several}")
     if len(names) > 1 and names[0] not in tree:
         return ConfigError(f"{key} is not a setting; {nearest(names[0], tree)}")
     return ConfigError(f"{key} is not a setting; {nearest(key, tree)}")
+
+
+def _having(names: list[str], config_dir: str | None = None) -> list[str]:
+    """The choices of a group whose YAML has a setting, given as [group, ..., name]."""
+    if names[0] not in groups() or len(names) < 2:
+        return []
+    there = options(names[0], config_dir)
+    return [each for each in there if names[-1] in (_node([names[0], each, *names[1:-1]], config_dir))]
+
+
+def _siblings(names: list[str], config_dir: str | None) -> set[str]:
+    """The settings beside one, in any choice of its group."""
+    there = options(names[0], config_dir) if names[0] in groups() else []
+    return {str(name) for each in there for name in _node([names[0], each, *names[1:-1]], config_dir)}
+
+
+def _node(place: list[str], config_dir: str | None) -> dict[Any, Any]:
+    """What the YAML of a choice itself, [group, choice, ...], has in a place; empty where nothing is."""
+    try:
+        node = yaml.safe_load(file_of(place[0], place[1], config_dir).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    for name in place[2:]:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else {}
+
+
+def _or(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _addable(key: str, overrides: Iterable[str], choices: list[str], config_dir: str | None) -> str:
+    """The override of a setting that can be given, though no YAML file does; empty where it cannot."""
+    asked = next((text for text in overrides if text.partition("=")[0] == key), "")
+    try:
+        with _files(config_dir):
+            settings(compose("config", [*choices, f"+{asked}"]))
+    except (ConfigError, HydraException, OmegaConfBaseException):
+        return ""
+    return asked

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 
 if TYPE_CHECKING:
     from ganlab.reporting.study import Study
@@ -31,15 +31,15 @@ def main() -> None:
     """Read the command line; serve until Ctrl-C, or one line of error: status 2 for a wrong folder or port."""
     parser = Parser(
         prog="ganlab.dashboard",
-        description="TensorBoard on the runs under a folder. A study of several arms also gets bands over its seeds, "
-        "a table of its arms and its verdict, in DIR/comparison. Prints two links: the curves of all runs coloured by "
-        "arm, endpoints and samples pinned; and the bands. Ctrl-C ends it.",
+        description="Start TensorBoard on the runs in a folder. A study of several arms also gets bands over seeds, "
+        "a table of its arms and its verdict, in DIR/comparison. Prints two links: one to the curves of all runs, "
+        "coloured by arm, with endpoints and samples pinned; one to the bands. Ctrl-C ends it.",
         epilog="Example: python -m ganlab.dashboard outputs/upsampling_digits",
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="folder of a study, or of a run")
+    parser.add_argument("directory", metavar="DIR", type=path, help="folder of a study, or of a run")
     parser.add_argument("--port", type=int, help=f"port to listen on; 0: any (default: the first free one from {PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
-    parser.add_argument("--no-serve", action="store_true", help="bring DIR/comparison up to date, and stop")
+    parser.add_argument("--no-serve", action="store_true", help="update DIR/comparison and exit")
     choices = parser.parse_args()
     with one_line():
         show(choices.directory, choices.host, choices.port, serve=not choices.no_serve)

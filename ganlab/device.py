@@ -44,8 +44,14 @@ class Device:
 
 def worker() -> int:
     """Which of several worker processes this is, 0 the first: TF_CONFIG says it, TensorFlow's own variable."""
-    task = _cluster().get("task", {})
-    return int(task.get("index", 0)) + (1 if task.get("type") == "worker" and "chief" in _workers() else 0)
+    task = _part(_cluster(), "task", dict)
+    index = _part(task, "index", int | str) or 0
+    if not str(index).isdecimal():
+        raise ConfigError(f"TF_CONFIG: task.index={index!r} is not a whole number; see TensorFlow's guide {_GUIDE}")
+    return int(index) + (1 if task.get("type") == "worker" and "chief" in _workers() else 0)
+
+
+_GUIDE = "to training with several workers"
 
 
 def _cluster() -> dict[str, Any]:
@@ -55,12 +61,23 @@ def _cluster() -> dict[str, Any]:
     except json.JSONDecodeError:
         cluster = None
     if not isinstance(cluster, dict):
-        raise ConfigError("TF_CONFIG is no JSON object; see TensorFlow's guide to training with several workers")
+        raise ConfigError(f"TF_CONFIG is no JSON object; see TensorFlow's guide {_GUIDE}")
     return cluster
 
 
+def _part(tree: dict[str, Any], name: str, kind: Any) -> Any:
+    """A part of TF_CONFIG; one that is absent or null is as if it were empty. Raises ConfigError for another type."""
+    value = tree.get(name)
+    if value is None:
+        return {} if kind is dict else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"TF_CONFIG: {name}={json.dumps(value)} is not usable; see TensorFlow's guide {_GUIDE}")
+    return value
+
+
 def _workers() -> dict[str, list[str]]:
-    return _cluster().get("cluster", {})
+    cluster = _part(_cluster(), "cluster", dict)
+    return {kind: places for kind in cluster if (places := _part(cluster, kind, list | dict) or [])}
 
 
 @contextlib.contextmanager
@@ -85,6 +102,19 @@ def _silence() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _home() -> Iterator[None]:
+    """While inside, a user without a home directory has one: TensorFlow would make a folder named ~ where it stands."""
+    if os.path.expanduser("~") != "~":  # noqa: PTH111 - which raises nothing
+        yield
+        return
+    os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
+
+
+@contextlib.contextmanager
 def _absent(*packages: str) -> Iterator[None]:
     """While inside, packages that are not loaded yet cannot be imported, as if they were not installed."""
     hidden = [name for name in packages if name not in sys.modules]
@@ -104,12 +134,14 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     where there is none. threads: for one operation; 0: what TensorFlow's TF_NUM_INTRAOP_THREADS says, else all cores.
     Raises ConfigError for a precision or a number of GPUs that the machine lacks.
     """
+    asked = check_environment()
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     _keep_freed_memory()
     with _silence():
-        with _absent("sklearn", "matplotlib"):  # Keras would import both, to work with them: a third of its time
+        # Keras would import both packages, to work with them: a third of its time.
+        with _absent("sklearn", "matplotlib"), _home():
             import keras
             import tensorflow as tf
 
@@ -141,9 +173,19 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         capability=capability,
         strategy=strategy,
         replicas=strategy.num_replicas_in_sync,
-        threads=threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(os.sched_getaffinity(0))),
+        threads=threads or asked or len(os.sched_getaffinity(0)),
         bfloat16=capability >= _AMPERE if capability else bool({"avx512_bf16", "amx_bf16"} & _flags()),
     )
+
+
+def check_environment() -> int:
+    """Raise ConfigError for variables that TensorFlow could not read; returns its threads for an operation, 0: all."""
+    worker()
+    for name in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        text = os.environ.get(name, "").strip()
+        if text and not (text.isascii() and text.isdecimal()):
+            raise ConfigError(f"{name}={text} is not a whole number; use one, 0 for all cores, or unset it")
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS", "").strip() or 0)
 
 
 _AMPERE = (8, 0)

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 from ganlab import device
 from ganlab.choose import ConfigError
-from ganlab.command import one_line
+from ganlab.command import HELP, VERSION, one_line
 
 _HELP = """\
-ganlab.doctor: the device, its precisions, XLA, versions, threads, memory, and what a training step takes here.
+ganlab.doctor: show the device, its precisions, XLA, versions, threads and memory, and time a training step here.
 
   python -m ganlab.doctor                                      the default settings
-  python -m ganlab.doctor generator=upsample dataset.size=32   those of any run: python -m ganlab.train --help
+  python -m ganlab.doctor generator=upsample dataset.size=32   any settings: python -m ganlab.train --help
 
-For each precision and way of compiling it builds the networks, compiles the step and times it for a few seconds; one
-line of advice comes last. Nothing is written.
+For each precision, in graph mode and under XLA, it builds the networks, compiles the step and times it for a few
+seconds. The last line is advice. Nothing is written.
 """
 _SECONDS = 3.0  # for which a step is timed, in rounds
 _WORTH = 1.05  # how many times as fast another setting must be to be advised
@@ -39,11 +39,16 @@ class Timing(NamedTuple):
 def main() -> None:
     """The command line; exit status 2 for a wrong setting."""
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        print(_HELP, end="")
-        return
     with one_line():
-        examine(arguments)
+        if "--version" in arguments:
+            print(VERSION)
+        elif set(HELP) & set(arguments):
+            print(_HELP, end="")
+        else:
+            for argument in arguments:
+                if argument.startswith("-"):
+                    raise ConfigError(f"{argument} is not a flag of this command; see --help")
+            examine(arguments)
 
 
 def examine(overrides: list[str]) -> None:

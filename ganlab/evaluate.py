@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, step_of
+from ganlab.command import Parser, one_line, path, step_of
 from ganlab.config import Metrics
 
 
@@ -11,17 +11,18 @@ def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
     parser = Parser(
         "ganlab.evaluate",
-        description="Measure the averaged generator of a run's newest good checkpoint under a protocol. Real images "
-        "are measured in its place as well, and everything is written beside the run.",
-        epilog="Example: python -m ganlab.evaluate outputs/first/upsample-seed0 metrics.final.images=5000",
+        description="Measure the averaged generator (EMA) of a run's newest good checkpoint under a protocol. Real "
+        "training images are measured in its place too, as a reference. Results go to RUN/evaluations.",
+        epilog="Example: python -m ganlab.evaluate outputs/quick/upsample-seed0 metrics.final.images=5000",
     )
-    parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
+    parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument(
         "settings", nargs="*", metavar="metrics.NAME=VALUE",
-        help="metrics=quick or metrics=full, and their settings (default: the run's own, if full, else metrics=full)",
+        help="metrics=quick or metrics=full, and their settings (default: the run's own if they are metrics=full, else "
+        "metrics=full)",
     )  # fmt: skip
     parser.add_argument(
-        "--record", action="store_true", help="put the measures into the run's result.json too, for ganlab.compare"
+        "--record", action="store_true", help="also write the measures to RUN/result.json, for ganlab.compare"
     )
     parser.add_argument("--step", type=step_of, help="the step of a checkpoint, or best (default: the newest)")
     options = parser.parse_args()

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ganlab.choose import ConfigError, nearest
-from ganlab.command import Parser, one_line, step_of
+from ganlab.command import Parser, one_line, path, step_of
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -13,12 +13,13 @@ def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the export fails or is not the same function."""
     parser = Parser(
         "ganlab.export",
-        description="Write the averaged generator of a run's newest good checkpoint for others to use. Whatever is "
-        "written is opened again without ganlab and compared with the original on 16 latents.",
+        description="Export the averaged generator (EMA) of a run's newest good checkpoint. What is written is opened "
+        "again without ganlab, and its images are compared with the original's on 16 latents.",
+        epilog="Example: python -m ganlab.export outputs/quick/upsample-seed0 --format onnx",
     )
-    parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
+    parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")
-    parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
+    parser.add_argument("--out", type=path, help="output file, for saved_model a folder (default: in RUN)")
     parser.add_argument("--step", type=step_of, help="the step of a checkpoint, or best (default: the newest)")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ganlab import views
-from ganlab.choose import ConfigError, nearest
-from ganlab.command import one_line
+from ganlab.choose import ConfigError, expand, nearest
+from ganlab.command import HELP, VERSION, one_line
 
 _HELP = """\
 ganlab.inspect: look into a generator, in the terminal and as one PNG. Nothing is trained; a few seconds.
@@ -16,22 +16,22 @@ ganlab.inspect: look into a generator, in the terminal and as one PNG. Nothing i
   python -m ganlab.inspect generator=upsample                     one generator
   python -m ganlab.inspect generator=transpose generator.upsampling.kernel_size=5
   python -m ganlab.inspect --compare upsample,transpose,fir       several, side by side
-  python -m ganlab.inspect run=outputs/runs/DATE/TIME             the averaged generator of a trained run
+  python -m ganlab.inspect run=outputs/runs/DATE/RUN              the averaged generator (EMA) of a trained run
 
 It shows
-  the layers: shapes, kernels, parameters, multiply-accumulates (MACs) as written and as executed, what they see
+  the layers: shapes, kernels, parameters, multiply-accumulates (MACs) as written and as executed, receptive fields
   what the operator does to [[1,2],[3,4]], through a kernel with a single 1 and through all ones
   its overlap: how many taps of the kernel reach each output pixel
-  its variance by phase and its lattice fraction, over {draws} draws of the kernel; of a run, those of its kernels
-  images, and the power of {images} of them by frequency
+  its variance by phase and its lattice fraction, over {draws} draws of the kernel; of a run, its own kernels'
+  images, and the power spectrum of {images} of them
 
 Its own settings
   --compare ARMS   choices of `generator`, with commas between
-  run=DIR          a trained run; takes all other settings from it
-  out=FILE.png     the picture (default: outputs/inspect/ARM.png; with run=, inside the run's folder)
-  log=true         write it for TensorBoard as well, into a folder FILE.events beside the picture
+  run=DIR          a trained run, whose settings are taken; no others may be given
+  out=FILE.png     the picture (default: outputs/inspect/ARM.png; with run=, in the run's folder)
+  log=true         write it for TensorBoard too, into a folder FILE.events beside the picture
 
-Every setting of a run can be given too: python -m ganlab.train --help. Those of training change nothing here, and
+Every setting of a run can be given: python -m ganlab.train --help. Those of training change nothing here, and
 numbers are float32 whatever precision says. The choices of `generator`:
   {arms}
 """
@@ -49,13 +49,15 @@ class _Options:
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where a run has no usable checkpoint."""
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        from ganlab.library import options
-
-        print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=" ".join(options("generator"))), end="")
-        return
     with one_line():
-        _command(_read(arguments))
+        if "--version" in arguments:
+            print(VERSION)
+        elif set(HELP) & set(arguments):
+            from ganlab.library import options
+
+            print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=" ".join(options("generator"))), end="")
+        else:
+            _command(_read(arguments))
 
 
 def _read(arguments: list[str]) -> _Options:
@@ -76,11 +78,11 @@ def _read(arguments: list[str]) -> _Options:
             overrides.append(argument)
     if own["log"] not in ("true", "false"):
         raise ConfigError(f"log={own['log']} is not true or false")
-    out = Path(own["out"]) if own["out"] else None
+    out = expand(own["out"], "out=") if own["out"] else None
     if out is not None and (out.suffix.lower() != ".png" or out.is_dir()):
         raise ConfigError(f"out={out} is no name of a picture; use one that ends in .png")
     arms = [arm.strip() for arm in compare.split(",")] if compare is not None else []
-    options = _Options(overrides, arms, Path(own["run"]) if own["run"] else None, out, own["log"] == "true")
+    options = _Options(overrides, arms, expand(own["run"], "run=") if own["run"] else None, out, own["log"] == "true")
     _check(options)
     return options
 

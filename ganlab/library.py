@@ -12,6 +12,13 @@ def groups() -> list[str]:
     return sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "local")
 
 
-def options(group: str) -> list[str]:
-    """The choices in one folder."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+def options(group: str, config_dir: str | None = None) -> list[str]:
+    """The choices in one folder, with one's own of the folder that -cd names."""
+    places = [CONF, Path(config_dir)] if config_dir else [CONF]
+    return sorted({path.stem for place in places for path in (place / group).glob("*.yaml")})
+
+
+def file_of(group: str, option: str, config_dir: str | None = None) -> Path:
+    """The YAML of a choice: one's own comes before one that is here."""
+    own = Path(config_dir or "", group, f"{option}.yaml")
+    return own if config_dir and own.is_file() else CONF / group / f"{option}.yaml"

@@ -1,25 +1,24 @@
 """Draw images from a run: `python -m ganlab.sample RUN [--folder | --walk]`; a grid by default."""
 
 import argparse
-from pathlib import Path
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 
 _WALKERS = 16  # images that walk side by side
 
 
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
-    parser = Parser("ganlab.sample", description="Draw images from a finished or a running run.")
-    parser.add_argument("run", type=Path, help="the folder of a run")
+    parser = Parser("ganlab.sample", description="Generate images with the averaged generator (EMA) of a run.")
+    parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument("--count", type=int, default=64, help="images in the grid or the folder (default: 64)")
-    parser.add_argument("--seed", type=int, default=0, help="other latents for another seed (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
     kinds = parser.add_mutually_exclusive_group()
-    kinds.add_argument("--folder", action="store_true", help="one PNG for each image, at its true size")
-    kinds.add_argument("--walk", action="store_true", help="a GIF that walks between latents")
-    parser.add_argument("--frames", type=int, default=60, help="frames of the walk (default: 60)")
-    parser.add_argument("--out", type=Path, help="where to (default: inside the run's folder)")
+    kinds.add_argument("--folder", action="store_true", help="write one PNG per image, at its true size, not a grid")
+    kinds.add_argument("--walk", action="store_true", help="write a GIF that interpolates between latents, not a grid")
+    parser.add_argument("--frames", type=int, default=60, help="frames of the GIF (default: 60)")
+    parser.add_argument("--out", type=path, help="output file, or folder with --folder (default: in RUN)")
     options = parser.parse_args()
     with one_line():
         for name in ("count", "frames"):

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, path
 from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, time_left, totals
 
 
@@ -15,12 +15,12 @@ def main() -> None:
     """The command line; exit status 0 where every cell has finished, 1 where not, 2 for a wrong folder."""
     parser = Parser(
         prog="ganlab.status",
-        description="All cells of a sweep: finished, running, diverged, failed, interrupted or missing; 1 unless all "
-        "have finished. A cell is missing if it was asked for (DIR/sweep.json says so) and never began.",
+        description="Show how each cell of a sweep stands: finished, running, diverged, failed, interrupted or missing "
+        "(listed in DIR/sweep.json, but never begun). Exit status 0 if all have finished, else 1.",
         epilog="Example: python -m ganlab.status outputs/upsampling_digits",
     )
-    parser.add_argument("directory", metavar="DIR", type=Path, help="a sweep's folder, or one with single runs beneath")
-    parser.add_argument("--json", action="store_true", help="the same for programs")
+    parser.add_argument("directory", metavar="DIR", type=path, help="a sweep's folder, or one with single runs beneath")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     options = parser.parse_args()
     with one_line():
         sys.exit(show(options.directory, as_json=options.json))

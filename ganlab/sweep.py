@@ -132,7 +132,7 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
     """What a launcher's workers, which compose the settings again, must find as it was here."""
     assert plan.sweep
     place = str(plan.sweep.absolute()).replace("'", r"\'")
-    more = [f"hydra.sweep.dir='{place}'"]  # the default holds the time, which goes on
+    more = [f"hydra.sweep.dir='{place}'", *plan.naming]  # the default holds the time, which goes on
     if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
         more.append("hydra.launcher.batch_size=1")  # joblib would put the cells after some skipped ones into one job
     return more if plan.left is None else [*more, "hydra.sweeper.params=null", *plan.left]

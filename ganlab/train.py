@@ -1,41 +1,50 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
 
-from ganlab.choose import ConfigError
-from ganlab.command import one_line
+from ganlab.choose import ConfigError, expand
+from ganlab.command import HELP, VERSION, one_line
+from ganlab.device import check_environment
 
-_ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help", "--version")
+_ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 
 
 def main() -> None:
     """The command line; exit status 0 done, 1 a run failed or diverged, 2 a wrong setting, 130 interrupted."""
     arguments = sys.argv[1:]
-    if {"--help", "-h"} & set(arguments):
-        from ganlab.manual import page
-
-        print(page())
-        sys.exit(0)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here whole, and leave as one line
     with one_line():
         sys.exit(_command(arguments))
 
 
 def _command(arguments: list[str]) -> int:
+    if "--version" in arguments:
+        print(VERSION)
+        return 0
+    if set(HELP) & set(arguments):
+        from ganlab.manual import folded, page
+
+        flags, overrides, config_dir = _read([argument for argument in arguments if argument not in HELP])
+        text = page(overrides, multirun="multirun" in flags, config_dir=config_dir)
+        print(folded(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
+        return 0
     if any(argument.split("=")[0] in _ASKS_HYDRA for argument in arguments):
         try:
             _hydra(arguments)
         except ValueError as error:  # Hydra's, of flags that do not go together
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
-    from ganlab.compose import plan, readable
+    from ganlab.compose import plan
+    from ganlab.evaluation.cache import cache_folder
 
-    arguments = readable(arguments)
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
+    check_environment()
+    cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
         return finish(wanted.resume, steps=wanted.steps)
     if wanted.sweep is None:
@@ -56,6 +65,7 @@ def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
             flags.add("run")
         elif argument.split("=")[0] in ("-cd", "--config-dir"):
             config_dir = argument.partition("=")[2] or next(rest, "")
+            config_dir = config_dir and str(expand(config_dir, "-cd "))
         elif argument.startswith("-"):
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
         else:
@@ -71,11 +81,16 @@ def _hydra(arguments: list[str]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ganlab.compose import explain_hydra
+    from ganlab.compose import explain_hydra, quoted
     from ganlab.library import CONF
     from ganlab.sweep import run_cell
 
-    sys.argv[1:] = arguments  # where Hydra reads them
+    flags = {"-cd", "--config-dir"}
+    after = ["", *arguments]
+    sys.argv[1:] = [  # where Hydra reads them
+        str(expand(text, "-cd ")) if last in flags else text if text.startswith("-") else quoted(text)
+        for last, text in zip(after, arguments, strict=False)
+    ]
     try:
         hydra.main(version_base="1.3", config_path=str(CONF.absolute()), config_name="config")(run_cell)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -106,7 +121,7 @@ def finish(directory: Path, config=None, *, held: bool = False, steps: int | Non
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
-        trouble.write_text(traceback.format_exc())
+        trouble.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
         last = f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}"
         print(last, file=sys.stderr)
         log.keep(last)

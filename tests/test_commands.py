@@ -44,11 +44,8 @@ def test_every_command_that_measures_is_understood(line, settings):
 @pytest.mark.parametrize(
     "name", ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard"]
 )
-def test_every_command_of_the_readme_has_help(name, command):
+def test_every_command_is_in_the_readme(name):
     assert commands(name), f"the README does not mention ganlab.{name}"
-    done = command(name, "--help")
-    assert done.returncode == 0, done.stderr
-    assert name in done.stdout
 
 
 def test_the_table_of_arms_is_complete():

@@ -119,6 +119,13 @@ WRONG = {
     "penalty.every_steps=0": "penalty.every_steps=0 is out of range; use a number at least 1",
     "generator={a:b}": "generator={a:b} names no choice; choose one of: carafe",
     "~generator": "generator.name is missing",
+    "metrics.final.images=100": "metrics.final.images needs metrics=full; add it",
+    "metrics.final.imagez=100": "metrics.final.imagez is not a setting; did you mean metrics.final.images? it needs metrics=full",
+    "+metrics.final.images=100": "metrics.final is not a setting of quick; it needs metrics=full",
+    "generator.upsampling.phase_bias=true": "is not a setting of transpose; it needs generator=pixel_shuffle or pixel_shuffle_icnr",
+    "objective.label_smoothing=0.2": "it needs objective=least_squares or non_saturating",
+    "dataset.reduction=2": "dataset.reduction needs dataset=photos; add it",
+    "dataset.reductoin=2": "dataset.reductoin is not a setting; did you mean dataset.reduction? it needs dataset=photos",
 }
 
 
@@ -131,8 +138,18 @@ def test_a_wrong_setting_is_one_line_that_says_where_and_what(override):
 
 
 def test_an_error_names_the_settings_of_the_choice_that_was_made():
-    with pytest.raises(ConfigError, match=r"penalty.weight is not a setting of none"):
+    needed = r"penalty.weight is not a setting of none; it needs penalty=interpolation, r1, r1_r2, r2 or zero_centred"
+    with pytest.raises(ConfigError, match=needed):
         plan(["penalty=none", "penalty.weight=3"], multirun=False)
+    with pytest.raises(ConfigError, match=r"metrics.final.images is not a setting of none; it needs metrics=full"):
+        plan(["metrics=none", "metrics.final.images=100"], multirun=False)
+
+
+def test_an_error_names_the_choice_of_ones_own_that_has_a_setting(tmp_path):
+    (tmp_path / "penalty").mkdir()
+    (tmp_path / "penalty" / "mine.yaml").write_text("# Mine.\nname: r1\nweight: 1.0\nevery_steps: 1\nextra: 1\n")
+    with pytest.raises(ConfigError, match=r"penalty.extra needs penalty=mine; add it"):
+        plan(["penalty.extra=3"], multirun=False, config_dir=str(tmp_path))
 
 
 def test_the_groups_of_a_minibatch_deviation_fit_into_a_replica():

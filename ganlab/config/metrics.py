@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from ganlab.choose import expand
 from ganlab.config.base import Count, Settings
 
 LEAST = 50  # images a side, of which extrapolations and held-out tests still say something
@@ -28,6 +29,11 @@ class Final(Settings):
     images: Annotated[int, Field(ge=LEAST)]
     sets: Count
     neighbours: Count
+
+    @field_validator("inception_weights")
+    @classmethod
+    def _path(cls, weights: str | None) -> str | None:
+        return weights and str(expand(weights, "metrics.final.inception_weights="))
 
     @field_validator("features")
     @classmethod

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ganlab import locks
-from ganlab.choose import ConfigError
+from ganlab.choose import ConfigError, expand
 
 _SUM = "sha256 of the entry"
 
@@ -40,11 +40,18 @@ def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, np
 
 
 def cache_folder() -> Path:
-    """`$GANLAB_CACHE`, else `ganlab` in `$XDG_CACHE_HOME` or in `~/.cache`; it may not exist yet."""
+    """`$GANLAB_CACHE`, else `ganlab` in `$XDG_CACHE_HOME` or in `~/.cache`; it may not exist yet.
+
+    Raises ConfigError where neither says it and there is no home directory.
+    """
     if chosen := os.environ.get("GANLAB_CACHE"):
-        return Path(chosen)
+        return expand(chosen, "GANLAB_CACHE=")
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "ganlab"
+    try:
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "ganlab"
+    except RuntimeError:
+        raise ConfigError("GANLAB_CACHE is not set, and there is no home directory; set it to a folder for computed "
+                          "data") from None  # fmt: skip
 
 
 def fingerprint(value: Any) -> str:

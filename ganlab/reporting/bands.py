@@ -40,6 +40,6 @@ def _read(run: RunResult) -> list[dict[str, float]]:
     assert run.path is not None  # read_result sets it
     path = run.path.with_name(METRICS)
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     except ValueError as error:
         raise ResultError(f"{path} is damaged ({error}); delete its run and give the command again") from None

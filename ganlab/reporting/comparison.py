@@ -91,7 +91,7 @@ def has_bands(directory: Path) -> bool:
 
 def _known(noted: Path, digest: str) -> list[str]:
     """What was noted beside a comparison of the same inputs; nothing where there is none."""
-    lines = noted.read_text().splitlines() if noted.exists() else []
+    lines = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
     return lines if lines[:1] == [digest] else []
 
 
@@ -108,7 +108,7 @@ def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
     _clear(folder, keep=[names[arm.label] for arm in shown])
-    (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n")
+    (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n", encoding="utf-8")
     return lines
 
 

@@ -76,11 +76,11 @@ def _endpoints(run: Path) -> list[str]:
     """
     config = run / "config.json"
     try:
-        tree = json.loads(config.read_text()) if config.exists() else {}
+        tree = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
         plan = Comparing().model_dump() | tree.get("comparison", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
         raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
-    text = (run / METRICS).read_text()
+    text = (run / METRICS).read_text(encoding="utf-8")
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
         times = {tag: text.count(f'"{tag}": ') for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}

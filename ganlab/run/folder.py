@@ -26,7 +26,7 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
     if not directory.is_dir():
         raise ConfigError(f"{setting}{directory} is no folder; give that of a run, which holds {CONFIG}")
     try:
-        return parse(json.loads(path.read_text()))
+        return parse(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
