@@ -156,6 +156,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 folders.add(Path(tree.hydra.sweep.dir))
                 directory = Path(tree.hydra.sweep.dir) / tree.hydra.sweep.subdir
                 cells.append(Cell(settings(tree), directory))
+            _check_endpoints(cells)
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
@@ -181,6 +182,14 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     if launcher == "joblib" and not first.hydra.launcher.n_jobs:
         raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
     return Plan(cells, folders.pop(), None, launcher, left)
+
+
+def _check_endpoints(cells: list[Cell]) -> None:
+    try:
+        for cell in cells:
+            cell.config.check_endpoints(of_a_study=True)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 @contextlib.contextmanager
