@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from ganlab.choose import ConfigError
 from ganlab.command import Parser, one_line
 from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, time_left, totals
 
@@ -17,12 +18,24 @@ def main() -> None:
         prog="ganlab.status",
         description="All cells of a sweep: finished, running, diverged, failed, interrupted or missing; 1 unless all "
         "have finished. A cell is missing if it was asked for (DIR/sweep.json says so) and never began.",
-        epilog="Example: python -m ganlab.status outputs/upsampling_digits",
+        epilog="Examples: python -m ganlab.status outputs/upsampling_digits; "
+        "python -m ganlab.status outputs/mine --forget fir-seed3 'carafe-*'",
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="a sweep's folder, or one with single runs beneath")
     parser.add_argument("--json", action="store_true", help="the same for programs")
+    parser.add_argument(
+        "--forget", nargs="+", metavar="CELL",
+        help="take these runs out of the study, names or quoted patterns: asks, then moves them to DIR/forgotten",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="forget without asking")
     options = parser.parse_args()
     with one_line():
+        if options.forget:
+            from ganlab.forget import forget
+
+            sys.exit(forget(options.directory, options.forget, yes=options.yes))
+        if options.yes:
+            raise ConfigError("--yes answers what --forget asks; give that too")
         sys.exit(show(options.directory, as_json=options.json))
 
 

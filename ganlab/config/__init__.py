@@ -44,6 +44,8 @@ class RunConfig(Settings):
             raise ValueError(f"study={study!r} cannot name a folder of outputs/; use a word such as upsampling_digits")
         if study == "comparison":  # of all runs under outputs/
             raise ValueError("study=comparison is where ganlab.dashboard writes a comparison; use another word")
+        if study == "forgotten":  # runs taken out of the study above
+            raise ValueError("study=forgotten is where ganlab.status --forget moves runs to; use another word")
         if study is not None and (size := len(study.encode())) > 255:
             raise ValueError(f"study={study[:20]}... names a folder with {size} bytes; use at most 255")
         return study

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from ganlab.choose import in_a_line
 from ganlab.reporting.records import METRICS
-from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, read_result, write_json
+from ganlab.reporting.results import CONFIG, FORGOTTEN, LOCK, RESULT, ResultError, read_result, write_json
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -125,7 +125,7 @@ def _runs(folder: Path, seen: set[str]) -> Iterator[Path]:
         yield folder
         return
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
-        if path.is_dir() and not path.name.startswith("."):
+        if path.is_dir() and not path.name.startswith(".") and path.name != FORGOTTEN:
             yield from _runs(path, seen)
 
 
