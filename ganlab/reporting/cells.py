@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ganlab.choose import in_a_line
+from ganlab.config.comparison import Comparing
+from ganlab.reporting.measures import directed
 from ganlab.reporting.records import METRICS
-from ganlab.reporting.results import CONFIG, FORGOTTEN, LOCK, RESULT, ResultError, read_result, write_json
+from ganlab.reporting.results import CONFIG, FORGOTTEN, LOCK, RESULT, ResultError, RunResult, read_result, write_json
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -139,9 +141,8 @@ def stand(directory: Path, name: str) -> Standing:
     steps = _steps(directory)
     step, rate, left = _pace(directory, steps)
     if result and result.status == "finished":
-        best = [f"{metric} {value:.3g}" for metric, value in list(result.metrics.items())[:2]]
         took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
-        why = "; ".join([*took, *filter(None, [", ".join(best)])])
+        why = "; ".join([*took, *_primary(result)])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
     why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
     if result and result.status == "diverged":
@@ -153,6 +154,15 @@ def stand(directory: Path, name: str) -> Standing:
     if (directory / CONFIG).exists():
         return Standing(name, directory, "interrupted", step, steps, rate, why="its process was killed")
     return Standing(name, directory, "missing")
+
+
+def _primary(result: RunResult) -> list[str]:
+    """The metric by which the run's study is judged; nothing where nothing was measured."""
+    plan = result.config.get("comparison")
+    metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
+    if metric in result.metrics:
+        return [directed(metric, result.metrics[metric])]
+    return [f"no {metric}"] if result.metrics else []
 
 
 def outcome(cell: Standing) -> str:

@@ -75,12 +75,26 @@ def test_a_running_cell_has_its_step_its_rate_and_its_time_left(study):
 
 
 def test_what_did_not_finish_says_why(study):
-    assert outcome(stand(study / "a", "a")) == "finished in 61 s; frechet_distance 0.963"
+    assert outcome(stand(study / "a", "a")) == "finished in 61 s; frechet_distance 0.963 (smaller is better)"
     assert outcome(stand(study / "b", "b")).startswith("diverged: loss/generator became nan between steps 20 and 25;")
     assert outcome(stand(study / "c", "c")).startswith("failed: killed by signal 9 (out of memory?); see ")
     assert outcome(stand(study / "d", "d")).startswith("interrupted at step 30; see ")
     assert outcome(stand(study / "e", "e")).startswith("interrupted at step 40: its process was killed; see ")
     assert outcome(stand(study / "h", "h")) == "not started"
+
+
+@pytest.mark.parametrize(("quality", "said"), [
+    ("full/pca/coverage", "; full/pca/coverage 0.9 (larger is better)"),
+    ("checkerboard_index_2", "; checkerboard_index_2 -0.2 (closer to 0 is better)"),
+    ("full/kid", "; no full/kid"),
+])  # fmt: skip
+def test_what_finished_shows_what_its_study_is_judged_by(tmp_path, quality, said):
+    metrics = {"frechet_distance": 3.0, "full/pca/coverage": 0.9, "checkerboard_index_2": -0.2}
+    config = {"comparison": {"quality": quality}}
+    assert (
+        outcome(stand(write(tmp_path, "a", "finished", metrics=metrics, config=config), "a")) == f"finished {said[2:]}"
+    )
+    assert outcome(stand(write(tmp_path, "b", "finished", config=config), "b")) == "finished"  # nothing was measured
 
 
 @pytest.mark.parametrize("damaged", [{"step": "x"}, {"step": None}, {"step": 1e999}, {"step": -3}, {"step": 101},
