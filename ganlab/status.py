@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ganlab.choose import ConfigError
 from ganlab.command import Parser, one_line
-from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, time_left, totals
+from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, totals
+from ganlab.reporting.remaining import time_left
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def show(folder: Path, *, as_json: bool) -> int:
         asked, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
         mine = [cell for cell in cells if cell.directory in asked]
         failed = {cell.name for cell in mine if cell.state == "failed" and (edition(cell.directory) or 0) / 1e9 > began}
-        left = time_left(mine, failed, time.time() - began, record.done)
+        left = time_left(mine, failed, began, time.time())
     if as_json:
         listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
         tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}
