@@ -45,7 +45,7 @@ class Plan:
     """What a command line asks for: one run, or the cells of a sweep.
 
     launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
-    replaces some of it; None where it replaces nothing.
+    replaces some of it; None where it replaces nothing. jobs: how many cells joblib runs at a time, as it is told.
     """
 
     cells: list[Cell]
@@ -53,6 +53,7 @@ class Plan:
     resume: Path | None
     launcher: str = "basic"
     left: tuple[str, ...] | None = None
+    jobs: int = 1
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -181,7 +182,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
     launcher = first.hydra.runtime.choices["hydra/launcher"]
     if launcher == "joblib" and not first.hydra.launcher.n_jobs:
         raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
-    return Plan(cells, folders.pop(), None, launcher, left)
+    jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
+    return Plan(cells, folders.pop(), None, launcher, left, jobs)
 
 
 def _check_endpoints(cells: list[Cell]) -> None:

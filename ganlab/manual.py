@@ -25,6 +25,7 @@ ganlab.train: train a GAN whose generator enlarges with the operator of your cho
 _TAIL = """\
 Hydra's flags
   -m, --multirun      run every combination of comma-separated values, each in a process of its own
+  --dry-run           list the runs, time a step of each arm, say what it costs and whether the seeds can decide; stop
   --cfg job           print the settings and stop          --info defaults     where they come from
   hydra.run.dir=DIR   the folder of a run                  hydra.sweep.dir=DIR the folder of a sweep
   -cd DIR             more YAML files (trust them as you trust code)

@@ -35,6 +35,10 @@ def _command(arguments: list[str]) -> int:
 
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
+    if "dry-run" in flags:
+        from ganlab.dry_run import show
+
+        return show(wanted)
     if wanted.resume is not None:
         return finish(wanted.resume)
     if wanted.sweep is None:
@@ -53,6 +57,8 @@ def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
             flags.add("multirun")
         elif argument in ("-r", "--run"):
             flags.add("run")
+        elif argument == "--dry-run":
+            flags.add("dry-run")
         elif argument.split("=")[0] in ("-cd", "--config-dir"):
             config_dir = argument.partition("=")[2] or next(rest, "")
         elif argument.startswith("-"):
