@@ -22,6 +22,8 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     chosen = [cells[name] for name in matching(cells, patterns, "--forget")]
     for cell in chosen:
         _refuse(folder, cell)
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
+        raise ConfigError("--forget asks on a terminal, and there is none; add --yes")
     for cell in chosen:
         print(f"{cell.name}  {cell.state}")
     if not (yes or _agreed(len(chosen))):
@@ -54,8 +56,6 @@ def _refuse(folder: Path, cell: Standing) -> None:
 
 
 def _agreed(count: int) -> bool:
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise ConfigError("--forget asks on a terminal, and there is none; add --yes")
     try:
         said = input(f"forget {'this run' if count == 1 else f'these {count} runs'}? [y/N] ")
     except EOFError:

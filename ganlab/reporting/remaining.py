@@ -17,6 +17,7 @@ from ganlab.reporting.cells import Standing
 from ganlab.reporting.records import METRICS
 from ganlab.reporting.results import CONFIG, LOCK, RESULT
 
+_BETWEEN = 10.0  # seconds that a worker has to begin its next cell
 _TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
 
 
@@ -47,8 +48,8 @@ def time_left(cells: list[Standing], ended: Container[str], began: float, now: f
     """Seconds until a sweep is done; None where nothing runs, or where too little is recorded yet.
 
     cells: those that it was asked for; ended: the names of those that it will not try again, such as one that failed.
-    began: when it was started, now: the time, both in seconds since the epoch. As many cells as run now go on running
-    until none is left.
+    began: when it was started, now: the time, both in seconds since the epoch. As many cells as run now, and as have
+    just ended, go on running until none is left.
     """
     if all(cell.state != "running" for cell in cells):
         return None
@@ -75,13 +76,23 @@ def time_left(cells: list[Standing], ended: Container[str], began: float, now: f
             running.append(max(0.0, (fresh if each.fresh else whole) - (now - (each.since or now))))
         elif cell.name not in ended and cell.done < 1:
             waiting.append(whole)
-    heapq.heapify(running)  # when each worker is free again
     last = max(running)
+    running += [0.0] * _between_cells(known, now)
+    heapq.heapify(running)  # when each worker is free again
     for seconds in waiting:
         free = heapq.heappop(running) + seconds
         heapq.heappush(running, free)
         last = max(last, free)
     return last
+
+
+def _between_cells(cells: list[tuple[Standing, Pace]], now: float) -> int:
+    """Workers whose last cell has just ended, and whose next has not begun."""
+    over = [
+        each.ended for cell, each in cells if cell.state != "running" and each.ended and now - each.ended < _BETWEEN
+    ]
+    taken = [each for cell, each in cells if cell.state == "running" and over and (each.since or 0) >= min(over) - 0.5]
+    return max(0, len(over) - len(taken))
 
 
 def _wholes(cells: list[tuple[Standing, Pace]], end: float, began: float) -> dict[str, float]:

@@ -193,7 +193,9 @@ def test_time_left_is_that_of_the_command_that_runs(study, capsys):
         {"step": step, "images": 8 * step, "seconds": step / 10, "speed/images_per_second": 80.0} for step in (5, 25)
     ]
     (study / "f" / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))  # a tenth of a second each
-    for name, seconds in {"a": 10.5, "f": 3, "g": 3}.items():
+    for name in "abcd":
+        os.utime(study / name / "result.json", (now - 60, now - 60))
+    for name, seconds in {"a": 70.5, "f": 3, "g": 3}.items():
         os.utime(study / name / ".lock", (now - seconds, now - seconds))  # half a second to start
     path = study / "sweep.json"
     write(study, "aside", "finished")

@@ -27,6 +27,7 @@ class Made:
     end: float = 0.0
     steps: int = 1000
     log_every: int = 100
+    between: float = 0.0  # one cell and the next
     done: tuple[str, ...] = ()  # had ended before
     half: tuple[str, ...] = ()  # were interrupted half way, before
     times: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Made:
                 steps = self.steps * (0.5 if name in self.half else 1)
                 whole = self.start + self.compiling + steps * self.arms[name.partition("-")[0]] + self.end
                 self.times[name] = begin, begin + whole
-                heapq.heappush(free, begin + whole)
+                heapq.heappush(free, begin + whole + self.between)
         self.over = max(end for _, end in self.times.values())
 
     @property
@@ -122,6 +123,17 @@ def test_time_left_is_near_the_truth_all_the_way(tmp_path, name):
             continue
         assert found == pytest.approx(sweep.over - now, rel=0.15, abs=0.04 * whole), (share, whole)
     assert said >= 5
+
+
+def test_a_worker_between_two_cells_is_counted(tmp_path):
+    """One of two cells has ended, its worker takes a moment to begin the next: that is no sweep of one at a time."""
+    sweep = Made({"a": 0.1, "b": 0.11}, workers=2, seeds=6, between=3.0)
+    now = sweep.times["a-seed0"][1] + 1.5
+    assert sweep.estimate(tmp_path, now) == pytest.approx(sweep.over - now, rel=0.05)
+    alone = Made({"a": 0.1, "b": 0.1}, between=0.2)
+    now = alone.times["a-seed0"][1] + 1.5
+    (tmp_path / "alone").mkdir()
+    assert alone.estimate(tmp_path / "alone", now) == pytest.approx(alone.over - now, rel=0.05)
 
 
 def test_nothing_is_said_where_nothing_runs_or_nothing_is_known(tmp_path):
