@@ -1,6 +1,7 @@
 """One line for every wrong setting: where it stands, what is wrong, what would be right. No TensorFlow here."""
 
 import difflib
+import fnmatch
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,25 @@ def nearest(word: str, words: Iterable[str]) -> str:
     words = sorted(words)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return (f"did you mean {close[0]}? " if close else "") + "choose one of: " + ", ".join(words)
+
+
+def matching(names: Iterable[str], patterns: Iterable[str], flag: str) -> list[str]:
+    """Those of some names that are given, or that fit a pattern with * or ?; ConfigError for one that fits none.
+
+    A name stands for itself, whatever brackets it holds. flag: what the patterns were given to.
+    """
+    names, found = list(names), dict[str, None]()
+    for pattern in patterns:
+        plain = pattern.rstrip("/").removeprefix("./")
+        some = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, _escaped(plain))]
+        if not some:
+            raise ConfigError(f"{flag} {pattern} is no run there; {nearest(plain, names)}")
+        found |= dict.fromkeys(some)
+    return list(found)
+
+
+def _escaped(pattern: str) -> str:
+    return pattern.replace("[", "[[]")  # names of cells hold lists
 
 
 _EXPECTED = {

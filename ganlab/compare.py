@@ -30,10 +30,14 @@ def main() -> None:
         help=f"the arm that the others are compared with (default: {BASELINE} if there is one, else the first)",
     )
     parser.add_argument("--all", action="store_true", help="print every metric, even if they fill more than a screen")
+    parser.add_argument(
+        "--leave-out", nargs="+", default=[], metavar="CELL",
+        help="runs that are not compared, by folder below DIR or quoted pattern; the report says so",
+    )  # fmt: skip
     choices = parser.parse_args()
     with one_line():
         try:
-            study = judge(choices.directory, choices.metric, choices.reference)
+            study = judge(choices.directory, choices.metric, choices.reference, choices.leave_out)
         except ResultError as error:
             old = Path(choices.directory, "report")
             raise ResultError(f"{error} ({old} is of an earlier comparison)" if old.is_dir() else str(error)) from None

@@ -51,6 +51,7 @@ class Plan:
     launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
     replaces some of it; None where it replaces nothing. naming: overrides that name the cells, where the defaults
     would not tell them apart. swept: what the cells differ in, as overrides. choices: of the first cell, by group.
+    jobs: how many cells joblib runs at a time, as it is told.
     """
 
     cells: list[Cell]
@@ -62,6 +63,7 @@ class Plan:
     naming: tuple[str, ...] = ()
     swept: tuple[str, ...] = ()
     choices: Mapping[str, str | None] = field(default_factory=dict)
+    jobs: int = 1
 
 
 # --- names of folders -----------------------------------------------------------------------------------------------
@@ -205,6 +207,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 folders.add(folder)
                 directory = folder / tree.hydra.sweep.subdir
                 cells.append(Cell(settings(tree), directory))
+            _check_endpoints(cells)
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
@@ -231,7 +234,16 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
         raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
     swept = (*params, *(text for text in overrides if text not in plain))
     choices = next(iter(trees.values())).hydra.runtime.choices
-    return Plan(cells, folders.pop(), None, launcher, left, naming, swept, choices)
+    jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
+    return Plan(cells, folders.pop(), None, launcher, left, naming=naming, swept=swept, choices=choices, jobs=jobs)
+
+
+def _check_endpoints(cells: list[Cell]) -> None:
+    try:
+        for cell in cells:
+            cell.config.check_endpoints(of_a_study=True)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 _BY_EXPERIMENT = "hydra.sweep.subdir='${ganlab_cell:${seed},${hydra.overrides.task},experiment}'"

@@ -1,5 +1,6 @@
 """`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links that open on the answer."""
 
+import contextlib
 import errno
 import json
 import math
@@ -10,8 +11,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -158,7 +160,8 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{shown}:{port}/"
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    with tempfile.TemporaryFile("w+") as words:
+    with tempfile.TemporaryFile("w+") as words, _without_forgotten(directory) as shown_directory:
+        line[line.index("--logdir") + 1] = str(shown_directory)
         child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
         try:
             _wait(child, words, address, runs)
@@ -176,6 +179,55 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
     raise kind(f"TensorBoard ended, status {child.returncode}: {last[-1] if last else 'without a word'}")
 
 
+@contextlib.contextmanager
+def _without_forgotten(directory: Path) -> Iterator[Path]:
+    """The folder itself, or, where runs in it were forgotten, one of links to all else: TensorBoard shows all it finds.
+
+    Runs keep their names. Every few seconds links to what is new are added.
+    """
+    if not _forgot(directory):
+        yield directory
+        return
+    over = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="ganlab-") as place:
+        _link(directory, Path(place))
+
+        def follow() -> None:
+            while not over.wait(_LOOK):
+                with contextlib.suppress(OSError):
+                    _link(directory, Path(place))
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield Path(place)
+        finally:
+            over.set()
+            thread.join()
+
+
+def _forgot(directory: Path) -> bool:
+    """Whether runs were forgotten in a study, or in one of the studies in a folder."""
+    from ganlab.reporting.results import FORGOTTEN
+
+    return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
+
+
+def _link(directory: Path, place: Path) -> None:
+    from ganlab.reporting.results import FORGOTTEN
+
+    for entry in directory.iterdir():
+        there = place / entry.name
+        if entry.name == FORGOTTEN:
+            continue
+        if entry.is_dir() and (entry / FORGOTTEN).is_dir():
+            there.mkdir(exist_ok=True)
+            _link(entry, there)
+        elif not there.is_symlink():
+            there.symlink_to(entry.absolute())
+
+
+_LOOK = 5.0  # seconds between two looks at what is new
 _DIRECT = build_opener(ProxyHandler({}))  # a proxy knows nothing of this machine's own servers
 
 

@@ -60,7 +60,7 @@ def examine(overrides: list[str]) -> None:
         raise ConfigError(f"resume={wanted.resume} is a run, and the doctor looks at settings; give those instead")
     config = wanted.cells[0].config
     machine = device.start("float32", threads=config.training.threads)
-    present = _present(config, machine)
+    present = chosen(config, machine)
     from ganlab.data.sources import SOURCES  # TensorFlow: after its start
     from ganlab.run.play import check_images
 
@@ -124,7 +124,7 @@ def measure(config: Any, machine: device.Device, images: Any) -> Iterator[Timing
     for precision in precisions:
         keras.config.set_dtype_policy(precision)
         for way in ("graph", "xla"):
-            yield Timing(precision, way, *_time(config, images, xla=way == "xla"))
+            yield Timing(precision, way, *time_step(config, images, xla=way == "xla"))
     keras.config.set_dtype_policy("float32")
 
 
@@ -141,14 +141,17 @@ def advice(timings: list[Timing], present: tuple[str, str], kind: str) -> str:
     return f"advice: keep precision={now.precision} and training.compile={now.compile}{more}"
 
 
-def _present(config: Any, machine: device.Device) -> tuple[str, str]:
+def chosen(config: Any, machine: device.Device) -> tuple[str, str]:
     """The precision and the way of compiling that a run of these settings would take here."""
     there = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
     return there.precision, "xla" if there.xla(config.training.compile) else "graph"
 
 
-def _time(config: Any, images: Any, *, xla: bool) -> tuple[float, float]:
-    """Seconds of the first call, which compiles, and of a step after it: the median of five rounds."""
+def time_step(config: Any, images: Any, *, xla: bool, seconds: float = _SECONDS) -> tuple[float, float]:
+    """Seconds of the first call, which compiles, and of a step after it: the median of five rounds.
+
+    seconds: for which steps are timed in all.
+    """
     import numpy as np
     import tensorflow as tf
 
@@ -161,15 +164,15 @@ def _time(config: Any, images: Any, *, xla: bool) -> tuple[float, float]:
     game = make_game(config, lambda: power_iteration(gan.discriminator))
     steps = make_steps(gan, game, make_deal(config, images), xla=xla)
 
-    def seconds(count: int) -> float:
+    def timed(count: int) -> float:
         before = time.perf_counter()
         steps(tf.constant(count, tf.int64))
         gan.step.numpy()
         return time.perf_counter() - before
 
-    first, second = seconds(1), seconds(1)
-    count = max(1, int(_SECONDS / 5 / second))
-    return first, float(np.median([seconds(count) / count for _ in range(5)]))
+    first, second = timed(1), timed(1)
+    count = max(1, int(seconds / 5 / second))
+    return first, float(np.median([timed(count) / count for _ in range(5)]))
 
 
 def _version(name: str) -> str:

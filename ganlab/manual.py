@@ -33,6 +33,7 @@ ganlab.train: train a GAN with the upsampling operator of your choice, or sweep 
 _TAIL = """\
 Hydra's flags
   -m, --multirun      run every combination of comma-separated values, each in a process of its own
+  --dry-run           list the runs, time a step of each arm, say what it costs and whether the seeds can decide; stop
   --cfg job           print the settings and stop          --info defaults     where they come from
   hydra.run.dir=DIR   the folder of a run                  hydra.sweep.dir=DIR the folder of a sweep
   hydra/launcher=joblib hydra.launcher.n_jobs=4            four runs of a sweep at once

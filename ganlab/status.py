@@ -7,8 +7,10 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from ganlab.choose import ConfigError
 from ganlab.command import Parser, one_line, path
-from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, time_left, totals
+from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, totals
+from ganlab.reporting.remaining import time_left
 
 
 def main() -> None:
@@ -17,12 +19,24 @@ def main() -> None:
         prog="ganlab.status",
         description="Show how each cell of a sweep stands: finished, running, diverged, failed, interrupted or missing "
         "(listed in DIR/sweep.json, but never begun). Exit status 0 if all have finished, else 1.",
-        epilog="Example: python -m ganlab.status outputs/upsampling_digits",
+        epilog="Examples: python -m ganlab.status outputs/upsampling_digits; "
+        "python -m ganlab.status outputs/mine --forget fir-seed3 'carafe-*'",
     )
     parser.add_argument("directory", metavar="DIR", type=path, help="a sweep's folder, or one with single runs beneath")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument(
+        "--forget", nargs="+", metavar="CELL",
+        help="take these runs out of the study, names or quoted patterns: asks, then moves them to DIR/forgotten",
+    )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="forget without asking")
     options = parser.parse_args()
     with one_line():
+        if options.forget:
+            from ganlab.forget import forget
+
+            sys.exit(forget(options.directory, options.forget, yes=options.yes))
+        if options.yes:
+            raise ConfigError("--yes answers what --forget asks; give that too")
         sys.exit(show(options.directory, as_json=options.json))
 
 
@@ -34,7 +48,7 @@ def show(folder: Path, *, as_json: bool) -> int:
         asked, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
         mine = [cell for cell in cells if cell.directory in asked]
         failed = {cell.name for cell in mine if cell.state == "failed" and (edition(cell.directory) or 0) / 1e9 > began}
-        left = time_left(mine, failed, time.time() - began, record.done)
+        left = time_left(mine, failed, began, time.time())
     if as_json:
         listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
         tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}

@@ -20,9 +20,9 @@ from ganlab.compose import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.isolate import run_apart
 from ganlab.reporting.cells import edition, may_be_held, outcome, record_sweep, stand
-from ganlab.reporting.results import CONFIG, LOG, ResultError, write_json
+from ganlab.reporting.results import CONFIG, LOG, ResultError, find_files, write_json
 from ganlab.reporting.watching import watched
-from ganlab.run.folder import claimed, finished, write_result
+from ganlab.run.folder import claimed, finished, read_config, write_result
 from ganlab.share import dealt_gpus, threads_of
 from ganlab.signals import STOPPING, Asked, heard
 
@@ -47,6 +47,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     with claimed(folder, wait=True):
         record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
     print(f"{len(cells)} runs in {folder}", flush=True)
+    for line in prospects(plan):
+        print(line, flush=True)
     stopped = failed = False
     with _stoppable(plan.cells, folder, queued=plan.launcher not in _HERE), watched(cells):
         try:
@@ -64,6 +66,20 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
                 _let_save(plan.cells)
     status = report(plan.cells, folder)
     return 130 if stopped else max(status, int(failed))
+
+
+def prospects(plan: Plan) -> list[str]:
+    """Whether the seeds of a sweep, with those of runs that its folder holds already, can give a verdict."""
+    from ganlab.reporting.seeds import can_decide
+
+    assert plan.sweep
+    ours = {os.path.realpath(cell.directory) for cell in plan.cells}
+    configs = [cell.config.model_dump(mode="json") for cell in plan.cells]
+    for path in find_files(plan.sweep, CONFIG) if plan.sweep.is_dir() else []:
+        if os.path.realpath(path.parent) not in ours:
+            with contextlib.suppress(ConfigError):  # of another version: compare will say what it thinks of it
+                configs.append(read_config(path.parent).model_dump(mode="json"))
+    return can_decide(configs, plan.cells[0].config.comparison)
 
 
 def _said(error: Exception) -> str:

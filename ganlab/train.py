@@ -44,6 +44,10 @@ def _command(arguments: list[str]) -> int:
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
     check_environment()
+    if "dry-run" in flags:
+        from ganlab.dry_run import show
+
+        return show(wanted)
     cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
         return finish(wanted.resume, steps=wanted.steps)
@@ -63,6 +67,8 @@ def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
             flags.add("multirun")
         elif argument in ("-r", "--run"):
             flags.add("run")
+        elif argument == "--dry-run":
+            flags.add("dry-run")
         elif argument.split("=")[0] in ("-cd", "--config-dir"):
             config_dir = argument.partition("=")[2] or next(rest, "")
             config_dir = config_dir and str(expand(config_dir, "-cd "))

@@ -309,11 +309,20 @@ def test_one_arm_and_tensorboard(inspect, tmp_path):
     }
 
 
-def test_images_without_a_spectrum(settings):
+def test_rectangles_have_a_spectrum(settings):
     config = settings("generator.stages=[[4,[2,3]],[null,2]]", "generator.base_filters=4", "dataset.size=[8,12]")
     view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    assert view.power is not None and view.power.shape == (8, 12)
+    assert view.profile is not None and len(view.profile) == 5
+    assert not view.odd
+    assert inspection.picture([view, view]).std() > 10
+
+
+def test_images_without_a_spectrum(settings):
+    config = settings("generator.stages=[[4,[1,3]],[null,[1,2]]]", "generator.base_filters=4", "dataset.size=[1,12]")
+    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
     assert view.power is view.profile is None
-    assert "images of size 8x12 have no rings" in view.odd
+    assert "images of size 1x12 have no rings" in view.odd
     assert inspection.picture([view, view]).std() > 10
 
 

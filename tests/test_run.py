@@ -434,3 +434,18 @@ def test_a_damaged_result_is_one_line_and_is_left_alone(whole, command, tmp_path
     assert "result.json is damaged" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert sorted(directory.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_a_run_of_rectangles_has_spectra_to_the_end(settings, tmp_path):
+    config = settings(
+        "dataset=shapes", "dataset.size=[16,32]", "dataset.images=100", "dataset.held_out=60", "training.steps=10",
+        "training.batch_size=16", "generator.base_filters=4", "generator.stages=[[4,2],[null,2]]",
+        "discriminator.filters=[4,4]", "metrics.every_steps=5", "metrics.images=50",
+    )  # fmt: skip
+    result = run(config, tmp_path / "run", quiet=True)
+    assert result.status == "finished"
+    wanted = {"spectral_distance", "high_frequency_bias", *(f"checkerboard_index_{stride}" for stride in (2, 4, 8))}
+    assert wanted <= result.metrics.keys()
+    assert wanted <= result.model_extra["real_against_real"].keys()
+    assert [len(result.model_extra["profiles"][side]) for side in ("real", "generated")] == [9, 9]

@@ -14,7 +14,9 @@ from hydra.errors import ConfigCompositionException
 from ganlab.choose import ConfigError
 from ganlab.compose import cell_name, explain_hydra, plan
 from ganlab.config import differences, parse
+from ganlab.config.comparison import names_under
 from ganlab.data.images import Images
+from ganlab.evaluation.protocols import _artifacts, _patches, _spectrum
 from ganlab.library import CONF, groups, options
 from ganlab.manual import ending
 from ganlab.reporting.results import RunResult
@@ -57,8 +59,8 @@ def test_an_endpoint_is_one_that_the_runs_measure(settings):
             return not str(error).startswith(f"comparison.quality={metric} is not measured in these runs; ")
 
     shapes = "dataset=shapes"
-    for metric in ("full/pca/coverage", "full/inception/kid", "full/classifier/modes", "full/coherent_checkerboard_index_8",
-                   "full/sliced_wasserstein_16", "full/random/sliced_wasserstein", "coverage"):  # fmt: skip
+    for metric in ("full/pca/coverage", "full/inception/kid", "full/classifier/modes", "full/coherent_checkerboard_index_4",
+                   "full/sliced_wasserstein_8", "full/random/sliced_wasserstein", "coverage"):  # fmt: skip
         assert accepted(metric), metric
     assert accepted("full/factors/kolmogorov_size", shapes)
     assert accepted("full/factors/mutual_information_x_y", shapes)
@@ -69,12 +71,40 @@ def test_an_endpoint_is_one_that_the_runs_measure(settings):
     assert not accepted("full/factors/coverage", shapes)
 
 
+@pytest.mark.parametrize("size", [*((n, n) for n in (*range(1, 36), 40, 48, 64, 100, 128)), (16, 32), (32, 16), (8, 12),
+                                  (28, 32), (2, 64), (1, 8), (20, 18), (9, 15)])  # fmt: skip
+def test_what_images_of_a_size_cannot_have_is_known_before_they_are_measured(size):
+    """Two routes: the rule by which settings are refused, and what the measures themselves give of noise."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (12, *size, 1)).astype(np.uint8)
+    spectra = _spectrum(images)
+    given = {*_artifacts(spectra, spectra, thorough=True), *_patches(images, images)}
+    promised = {name.removeprefix("full/") for name in names_under(["pca"], False, size) if "/pca/" not in name}
+    of_sides = re.compile(r"spectral_distance|spectral_distance_high|high_frequency_bias|\w+_\d+")
+    assert {name for name in promised if of_sides.fullmatch(name)} == {
+        name for name in given if of_sides.fullmatch(name) and not name.startswith("phase_variance")
+    }
+
+
+def test_an_endpoint_that_images_cannot_have_is_refused_where_runs_are_compared(settings):
+    odd = ["dataset.size=9", "generator.stages=[[null,3]]", "comparison.checkerboard=checkerboard_index_2"]
+    assert settings(*odd)  # alone, and nobody chose it
+    words = "checkerboard_index_2 cannot be measured of images of 9x9 pixels; use comparison.checkerboard=null"
+    for more, multirun in ((["study=mine"], False), (["seed=0,1"], True)):
+        with pytest.raises(ConfigError, match=words):
+            plan([*odd, *more], multirun=multirun)
+        assert plan([*odd[:2], *more, "comparison.checkerboard=null"], multirun=multirun).cells
+    with pytest.raises(ConfigError, match="checkerboard_index_4 cannot be measured of images of 9x9"):
+        settings(*odd[:2], "comparison.checkerboard=checkerboard_index_4")
+
+
 WRONG = {
     "comparison.quality=coverige": "comparison.quality=coverige is no measure with a better side; did you mean coverage?",
     "comparison.spectrum=full/spectral_distance": "comparison.spectrum=full/spectral_distance is measured with metrics=full only",
     "comparison.quality=coverage_7": "comparison.quality=coverage_7 is not measured in these runs; did you mean coverage?",
     "comparison.checkerboard=checkerboard_index_3": "comparison.checkerboard=checkerboard_index_3 is not measured in these runs",
     "comparison.quality=ful/pca/coverage": "comparison.quality=ful/pca/coverage is not measured in these runs; did you mean",
+    "comparison.checkerboard=checkerboard_index_8": "comparison.checkerboard=checkerboard_index_8 cannot be measured of images of 8x8 pixels; use comparison.checkerboard=null, or did you mean checkerboard_index_4?",
     "comparison.quality=fid": "comparison.quality=fid is not measured in these runs",
     "+comparison.margins.foo=1": "comparison.margins.foo is no measure; choose one of",
     "comparison.margins.coverage=0": "comparison.margins.coverage=0 is out of range; use a number above 0",
@@ -436,6 +466,10 @@ WITHOUT_TENSORFLOW = [
     "command",
     "run",
     "reporting.inspection",
+    "dry_run",
+    "forget",
+    "reporting.seeds",
+    "reporting.remaining",
     "reporting.report",
     "reporting.pages.writing",
     "reporting.results",

@@ -46,6 +46,8 @@ class RunConfig(Settings):
             raise ValueError(f"study={study!r} cannot name a folder of outputs/; use a word such as upsampling_digits")
         if study == "comparison":  # of all runs under outputs/
             raise ValueError("study=comparison is where ganlab.dashboard writes a comparison; use another word")
+        if study == "forgotten":  # runs taken out of the study above
+            raise ValueError("study=forgotten is where ganlab.status --forget moves runs to; use another word")
         if study is not None and (size := len(study.encode())) > 255:
             raise ValueError(f"study={study[:20]}... names a folder with {size} bytes; use at most 255")
         return study
@@ -72,18 +74,34 @@ class RunConfig(Settings):
             )
         if training.compile == "xla" and training.replicas > 1:
             raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
+        self.check_endpoints(of_a_study=self.study is not None)
+        return self
+
+    def check_endpoints(self, *, of_a_study: bool) -> None:
+        """Refuse endpoints that such runs do not measure; ValueError.
+
+        of_a_study: whether runs like this one will be compared. Of one that stands alone, an exploratory endpoint that
+        nobody chose may be one that images of these sides do not have.
+        """
+        size = pair(self.dataset.size)
         for title, metric in self.comparison.endpoints.items():
             if metric.startswith("full/") and self.metrics.name != "full":
                 raise ValueError(f"comparison.{title}={metric} is measured with metrics=full only; add that")
-            if not is_among(metric, names := self._measured()):
-                raise ValueError(f"comparison.{title}={metric} is not measured in these runs; {nearest(metric, names)}")
-        return self
+            if is_among(metric, names := self._measured(size)):
+                continue
+            where = f"comparison.{title}={metric}"
+            if not is_among(metric, self._measured(None)):
+                raise ValueError(f"{where} is not measured in these runs; {nearest(metric, names)}")
+            leave = f"use comparison.{title}=null, or " if title != "quality" else ""
+            if of_a_study or not leave or metric != Comparing().endpoints[title]:
+                what = f"cannot be measured of images of {size[0]}x{size[1]} pixels"
+                raise ValueError(f"{where} {what}; {leave}{nearest(metric, names)}")
 
-    def _measured(self) -> list[str]:
-        """The names of the measures that can decide."""
+    def _measured(self, size: Pair | None) -> list[str]:
+        """The names of the measures that can decide, of images of a size, or of any."""
         if not isinstance(self.metrics, Full):
-            return names_under(None, False)
-        return names_under(self.metrics.final.features or get_args(FeatureName), self.dataset.name == "shapes")
+            return names_under(None, False, size)
+        return names_under(self.metrics.final.features or get_args(FeatureName), self.dataset.name == "shapes", size)
 
     @property
     def classes(self) -> int:

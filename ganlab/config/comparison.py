@@ -17,6 +17,13 @@ class Measure(NamedTuple):
     scale: Literal["ratio", "difference", "size"]
     larger_is_better: bool = False
 
+    @property
+    def better(self) -> str:
+        """Which values are the better ones: smaller, larger, closer to 0."""
+        if self.scale == "size":
+            return "closer to 0"
+        return "larger" if self.larger_is_better else "smaller"
+
     def outcome(self, value: float) -> float:
         """What is subtracted; ValueError for a ratio of a number that is not positive."""
         return {"ratio": math.log, "difference": float, "size": abs}[self.scale](value)
@@ -87,22 +94,32 @@ def measure_of(metric: str) -> Measure | None:
     return MEASURES.get(base_name(metric))
 
 
+def better(metric: str) -> str:
+    """Which values of a metric are the better ones, `smaller`, `larger` or `closer to 0`; empty where neither are."""
+    measure = measure_of(metric)
+    return measure.better if measure else ""
+
+
 def quick_relative(metric: str) -> str:
     """Who follows a metric of the end only while a run trains: full/random/coverage, coverage; of others itself."""
     return metric.rpartition("/")[2]
 
 
-def names_under(features: Sequence[str] | None, factors: bool) -> list[str]:
+def names_under(features: Sequence[str] | None, factors: bool, size: tuple[int, int] | None = None) -> list[str]:
     """Every name that an endpoint can have.
 
     features: through which the thorough measures at the end see, None where there are none. factors: whether they know
-    how images were made; of what such measures are called after, the first part stands here.
+    how images were made; of what such measures are called after, the first part stands here. size: height and width of
+    the images, whose spectra have what their sides admit; None: of any.
     """
-    lattice = [f"checkerboard_index_{stride}" for stride in _STRIDES]
-    quick = [*list(_OF_FEATURES)[:6], "spectral_distance", "high_frequency_bias", *lattice]
+    strides = [stride for stride in _STRIDES if size is None or admits(size, stride)]
+    lattice = [f"checkerboard_index_{stride}" for stride in strides]
+    spectra = list(_OF_SPECTRA) if size is None or min(size) > 1 else []
+    quick = [*list(_OF_FEATURES)[:6], *(n for n in spectra if n != "spectral_distance_high"), *lattice]
     if features is None:
         return quick
-    full = [*_OF_SPECTRA, *(f"{name}_{stride}" for name in _OF_LATTICES for stride in _STRIDES)]
+    full = [*spectra, *(f"{name}_{stride}" for name in _OF_LATTICES for stride in strides)]
+    full += [f"sliced_wasserstein_{height}" for height in (levels(size) if size else range(4, 1025))]
     for each in features:
         own = [*_OF_FEATURES, *(_OF_CLASSES if each in ("classifier", "inception") else ())]
         if each == "inception":
@@ -115,11 +132,29 @@ def names_under(features: Sequence[str] | None, factors: bool) -> list[str]:
     return [*quick, *(f"full/{name}" for name in full)]
 
 
+def admits(size: tuple[int, int], stride: int) -> bool:
+    """Whether images of this height and width show the lattice of a stride.
+
+    It divides both sides and leaves neighbours between lattice bins, as `ganlab.evaluation.spectrum.strides` says.
+    """
+    apart = 1 if min(size) <= 16 else 2
+    return all(side % stride == 0 and side // stride > apart for side in size)
+
+
+def levels(size: tuple[int, int]) -> list[int]:
+    """Heights of the levels of a pyramid of patches, as `ganlab.evaluation.metrics.sliced_wasserstein_pyramid` has."""
+    smallest = 16 if min(size) >= 32 else 4
+    heights = []
+    while min(size) >= smallest:
+        heights.append(size[0])
+        size = -(-size[0] // 2), -(-size[1] // 2)
+    return heights
+
+
 def is_among(metric: str, names: Sequence[str]) -> bool:
-    """Whether a metric is one of these, of a factor or of a level of patches too."""
+    """Whether a metric is one of these, of a factor too."""
     base = f"{metric.rpartition('/')[0]}/{base_name(metric)}"
-    of_patches = re.fullmatch(r"full/sliced_wasserstein_\d+", metric) and any("/" in name for name in names)
-    return metric in names or (base.startswith("full/factors/") and base in names) or bool(of_patches)
+    return metric in names or (base.startswith("full/factors/") and base in names)
 
 
 class Comparing(Settings):

@@ -58,15 +58,17 @@ def phase_moments(images: ArrayLike | Spectrum, stride: int = 2) -> Array:
     """The second moment of fine detail at each phase (y mod stride, x mod stride): [N,H,W,C] -> [stride,stride].
 
     Detail is the luminance less its 3x3 binomial blur; the outer `stride` pixels are left out.
-    images: square, of an even side that stride divides into at least 3; or their `Spectrum`.
+    images: of sides that stride divides into at least 3; or their `Spectrum`.
     Raises ValueError, naming the argument.
     """
     spectrum = spectrum_of("images", images)
     if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 2:
         raise ValueError(f"stride={stride!r} has no phases; use a whole number of at least 2")
-    if spectrum.side % stride or spectrum.side < 3 * stride:
+    if any(side % stride for side in spectrum.size) or spectrum.side < 3 * stride:
+        height, width = spectrum.size
+        sides, divides = (f"side {height}", "it") if height == width else (f"sides {height} and {width}", "both")
         raise ValueError(
-            f"stride={stride} does not fit images of side {spectrum.side}; use one that divides it into at least 3"
+            f"stride={stride} does not fit images of {sides}; use one that divides {divides} into at least 3"
         )
     rim = stride - 1  # the outermost pixels are gone already
     return _by_phase(spectrum.detail[rim:-rim, rim:-rim], (stride, stride))

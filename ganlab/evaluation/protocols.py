@@ -95,6 +95,8 @@ class Measures:
             "train": real.train,
             "labels": real.train_labels,
         }
+        if _uneven(real.held_out):
+            key["spectra"] = 1  # which such images did not have at first: what was kept of them holds none
         whole = fingerprint(key)
         self.protocol["hash"] = whole[:12]
         kept = cached(f"real-{name}", {"all": whole}, lambda: self._prepare(real))
@@ -190,9 +192,14 @@ class Measures:
 
 
 def _spectrum(pixels: np.ndarray) -> spectrum.Spectrum | None:
-    """The spectrum of images that have one: square, of even side."""
+    """The spectrum of images that have one: no line of pixels."""
+    return spectrum.measure_spectrum(pixels) if min(pixels.shape[1:3]) > 1 else None
+
+
+def _uneven(pixels: np.ndarray) -> bool:
+    """Whether images are not square, or of an odd side."""
     height, width = pixels.shape[1:3]
-    return spectrum.measure_spectrum(pixels) if height == width and not height % 2 else None
+    return height != width or height % 2 == 1
 
 
 def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, thorough: bool) -> Values:
@@ -207,13 +214,13 @@ def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, t
 
     take("spectral_distance", spectrum.spectral_distance, real, fake)
     take("high_frequency_bias", spectrum.high_frequency_bias, real, fake)
-    for stride in spectrum.strides(real.side):
+    for stride in spectrum.strides(*real.size):
         take(f"checkerboard_index_{stride}", spectrum.checkerboard_index, real, fake, stride)
     if not thorough:
         return values
     take("spectral_distance_high", spectrum.spectral_distance_high, real, fake)
     take("decay_slope", spectrum.decay_slope, fake)
-    for stride in spectrum.strides(real.side):
+    for stride in spectrum.strides(*real.size):
         take(f"coherent_checkerboard_index_{stride}", spectrum.coherent_checkerboard_index, real, fake, stride)
         take(f"phase_variance_{stride}", lambda images, s: phase_variance_ratio(images, s).variance, fake, stride)
     return values
@@ -225,7 +232,7 @@ def _patches(real: np.ndarray, fake: np.ndarray) -> Values:
     with contextlib.suppress(ValueError):  # too small for a pyramid, or constant at a level
         levels = metrics.sliced_wasserstein_pyramid(real[:_PATCHED], fake[:_PATCHED])
         values |= {f"sliced_wasserstein_{height}": value for height, value in levels.items()}
-    with contextlib.suppress(ValueError):  # of odd or unequal sides, or all constant
+    with contextlib.suppress(ValueError):  # all constant, or lines of pixels
         values["spectral_two_sample"] = spectrum.spectral_two_sample(real[:_TESTED], fake[:_TESTED]).accuracy
     return values
 

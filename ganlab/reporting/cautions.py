@@ -19,6 +19,12 @@ def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usua
     return said
 
 
+def left_out_by_hand(lines: Sequence[str]) -> list[str]:
+    """That somebody chose runs that do not count; `lines`: which, and how they stand."""
+    runs = f"{len(lines)} run{'s' * (len(lines) > 1)}"
+    return [f"Left out by hand, after the runs (--leave-out): {runs}, {'; '.join(lines)}."] if lines else []
+
+
 def made_differently(arms: Sequence[Arm]) -> list[str]:
     """The devices, and the versions, of finished runs, with the arms that have them, where they are not all equal."""
     facts: dict[str, dict[str, list[str]]] = {}

@@ -7,7 +7,7 @@ being written holds a lock, which the system frees however its process ends: wha
 import json
 import math
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,20 @@ from typing import Any, Literal, get_args
 
 from ganlab import locks
 from ganlab.choose import in_a_line
+from ganlab.config.comparison import Comparing
+from ganlab.reporting.measures import directed
 from ganlab.reporting.records import METRICS
-from ganlab.reporting.results import CONFIG, LOCK, LOG, RESULT, ResultError, read_result, write_json
+from ganlab.reporting.results import (
+    CONFIG,
+    FORGOTTEN,
+    LOCK,
+    LOG,
+    RESULT,
+    ResultError,
+    RunResult,
+    read_result,
+    write_json,
+)
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -50,15 +62,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep.json` holds: the commands that asked for it, its cells' folders, and how its last start found them.
+    """What `sweep.json` holds: the commands that asked for it, its cells' folders, and when it was last started.
 
-    asked: the cells that the last start asked for. done: the sum of their shares at that time.
+    asked: the cells that the last start asked for.
     """
 
     commands: list[str]
     cells: list[str]
     began: str
-    done: float
     asked: list[str]
 
 
@@ -70,8 +81,7 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
     before, asked = read_sweep(folder), list(cells)
     names = list(dict.fromkeys([*(before.cells if before else ()), *asked]))
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
-    done = sum(stand(folder / name, name).done for name in asked)
-    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), done, asked)
+    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
     write_json(folder / SWEEP, record.__dict__)
     return record
 
@@ -83,7 +93,7 @@ def read_sweep(folder: Path) -> Sweep | None:
         tree = json.loads(path.read_text(encoding="utf-8"))
         commands, cells = [*map(str, tree["commands"])], [*map(str, tree["cells"])]
         asked = [*map(str, tree.get("asked", cells))]  # older records do not say
-        record = Sweep(commands, cells, str(tree["began"]), tree["done"] + 0.0, asked)
+        record = Sweep(commands, cells, str(tree["began"]), asked)
         datetime.fromisoformat(record.began)
     except FileNotFoundError:
         return None
@@ -125,7 +135,7 @@ def _runs(folder: Path, seen: set[str]) -> Iterator[Path]:
         yield folder
         return
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
-        if path.is_dir() and not path.name.startswith("."):
+        if path.is_dir() and not path.name.startswith(".") and path.name != FORGOTTEN:
             yield from _runs(path, seen)
 
 
@@ -139,9 +149,8 @@ def stand(directory: Path, name: str) -> Standing:
     steps = _steps(directory)
     step, rate, left = _pace(directory, steps)
     if result and result.status == "finished":
-        best = [f"{metric} {value:.3g}" for metric, value in list(result.metrics.items())[:2]]
         took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
-        why = "; ".join([*took, *filter(None, [", ".join(best)])])
+        why = "; ".join([*took, *_primary(result)])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
     why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
     if result and result.status == "diverged":
@@ -153,6 +162,15 @@ def stand(directory: Path, name: str) -> Standing:
     if (directory / CONFIG).exists():
         return Standing(name, directory, "interrupted", step, steps, rate, why="its process was killed")
     return Standing(name, directory, "missing")
+
+
+def _primary(result: RunResult) -> list[str]:
+    """The metric by which the run's study is judged; nothing where nothing was measured."""
+    plan = result.config.get("comparison")
+    metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
+    if metric in result.metrics:
+        return [directed(metric, result.metrics[metric])]
+    return [f"no {metric}"] if result.metrics else []
 
 
 def outcome(cell: Standing) -> str:
@@ -206,7 +224,10 @@ _TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
 
 
 def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
-    """The step of the last record, its images per second, and the seconds left at that rate."""
+    """The step of the last record, its images per second, and the seconds left at that rate.
+
+    The first record's rate has compiling in it and tells nothing of what is left.
+    """
     try:
         with (directory / METRICS).open("rb") as file:
             size = file.seek(0, 2)
@@ -214,6 +235,7 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
             lines = file.read().splitlines()
     except OSError:
         return 0, None, None
+    found: list[tuple[int, float, float | None]] = []
     for line in reversed(lines):
         try:
             record: dict[str, Any] = json.loads(line)
@@ -222,20 +244,10 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
         except (ValueError, KeyError, TypeError, OverflowError):  # half a line, a damaged one, or one of measures
             continue
         if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
-            return step, rate, left
-    return 0, None, None
-
-
-def time_left(cells: list[Standing], ended: Container[str], seconds: float, before: float) -> float | None:
-    """Seconds until a sweep is done at its rate so far; None where there is no rate yet, or nothing runs.
-
-    cells: those that it was asked for; ended: the names of those that it will not try again, such as one that failed.
-    seconds: since it was started; before: the sum of its cells' shares at that time. Cells count as equally long.
-    """
-    now = sum(cell.done for cell in cells)
-    if seconds <= 0 or now <= before or all(cell.state != "running" for cell in cells):
-        return None
-    return sum(1 - cell.done for cell in cells if cell.name not in ended) * seconds / (now - before)
+            found.append((step, rate, left))
+            if len(found) == 2:
+                return found[0]
+    return (*found[0][:2], found[0][2] if size > _TAIL else None) if found else (0, None, None)
 
 
 def rough(seconds: float) -> str:

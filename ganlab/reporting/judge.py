@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.choose import nearest
+from ganlab.choose import matching, nearest
 from ganlab.config.comparison import MEASURES, Comparing, base_name, measure_of
 from ganlab.reporting.arms import Arm, gather_arms, plan_of
-from ganlab.reporting.cautions import chosen_afterwards, made_differently
-from ganlab.reporting.cells import Standing, without_result
+from ganlab.reporting.cautions import chosen_afterwards, left_out_by_hand, made_differently
+from ganlab.reporting.cells import Standing, find_cells, without_result
 from ganlab.reporting.results import ResultError
 from ganlab.reporting.robustness import difference, interquartile_mean, look_again, wilson_interval
 from ganlab.reporting.sentences import as_p as as_p
@@ -29,14 +29,30 @@ from ganlab.reporting.study import LEVEL, Endpoint, FailureRate, Judgement, Pair
 BASELINE = "transpose"  # of the literature, and the default generator
 
 
-def judge(directory: str | Path, metric: str | None = None, reference: str | None = None) -> Study:
+def judge(
+    directory: str | Path, metric: str | None = None, reference: str | None = None, leave_out: Sequence[str] = ()
+) -> Study:
     """Compare the arms under a folder as their settings ask.
 
-    metric, reference: other ones than those that were fixed before the runs. Raises ResultError, of one line.
+    metric, reference: other ones than those that were fixed before the runs. leave_out: runs that are not compared, by
+    folder below the study's or by pattern. Raises ConfigError, of one line.
     """
-    arms = gather_arms(str(directory))
-    study = judge_arms(arms, plan_of(arms), metric, reference, Path(directory))
-    return replace(study, pending=tuple(map(_pending, without_result(Path(directory)))))
+    folder = Path(directory)
+    left_out = {cell.name: cell.state for cell in _left_out(folder, leave_out)} if leave_out else {}
+    arms = gather_arms(str(directory), left_out)
+    study = judge_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
+    lines = tuple(f"{name}: {state}" for name, state in left_out.items())
+    return replace(
+        study,
+        pending=tuple(_pending(cell) for cell in without_result(folder) if cell.name not in left_out),
+        left_out=lines,
+        cautions=(*study.cautions, *left_out_by_hand(lines)),
+    )
+
+
+def _left_out(folder: Path, patterns: Sequence[str]) -> list[Standing]:
+    cells = {cell.name: cell for cell in find_cells(folder)}
+    return [cells[name] for name in matching(cells, patterns, "--leave-out")]
 
 
 def judge_arms(
@@ -59,7 +75,9 @@ def judge_arms(
     for endpoint in _endpoints(plan, comparable, metric):
         nothing = _without_ratio(endpoint, arms)
         if nothing and (endpoint.primary or endpoint.title != endpoint.metric):
-            raise ResultError(f"{nothing[0]}; use a positive number, or measure the run again")
+            raise ResultError(
+                f"{nothing[0]}; use a positive number, measure the run again, or leave it out (--leave-out)"
+            )
         if nothing:
             unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
             dropped += nothing

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ganlab.config.comparison import better
+
 Values = Mapping[str, float]
 
 
 def table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
-    """A header and a line for each measure; columns that no measure fills are left out.
+    """A header and a line for each measure; columns that no measure fills are left out. The last says what is better.
 
     spread: standard deviation over sets of generated images. floor: real images in their place. nulls: what equal
     distributions score by formula.
@@ -15,12 +17,22 @@ def table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
     columns = {"": values, "+-": spread, "real images": floor, "equal": nulls}
     columns = {title: column for title, column in columns.items() if column}
     width = max(len(name) for name in values)
-    rows = [" " * width + "".join(f"  {title:>11}" for title in columns)]
+    sides = {name: better(name) for name in values}
+    last = "better" if any(sides.values()) else ""
+    rows = [" " * width + "".join(f"  {title:>11}" for title in columns) + f"  {last}"]
     rows += [
-        f"{name:<{width}}" + "".join(f"  {_number(column.get(name)):>11}" for column in columns.values())
+        f"{name:<{width}}"
+        + "".join(f"  {_number(column.get(name)):>11}" for column in columns.values())
+        + f"  {sides[name]}"
         for name in values
     ]
     return "\n".join(f"  {row.rstrip()}" for row in rows)
+
+
+def directed(metric: str, value: float) -> str:
+    """A measure in a line, with which values are the better ones: `coverage 0.921 (larger is better)`."""
+    side = better(metric)
+    return f"{metric} {value:.3g}" + (f" ({side} is better)" if side else "")
 
 
 def counts(protocol: Mapping[str, Any]) -> str:

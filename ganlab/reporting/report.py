@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
+from ganlab.config.comparison import better
 from ganlab.reporting.arms import Arm, as_typed
 from ganlab.reporting.console import Console
 from ganlab.reporting.judge import Endpoint, Study
@@ -92,9 +93,11 @@ def _metrics_table(study: Study, metrics: list[str]) -> Table:
     table = Table("metric", "arm", box=box.SIMPLE)
     for column in ("mean", "sd", "runs"):
         table.add_column(column, justify="right")
+    table.add_column("better")
     for metric in metrics:
         for place, summary in enumerate(study.summaries[metric]):
             mean = "-" if summary.mean is None else f"{summary.mean:.4g}"
             sd = "-" if summary.sd is None else f"{summary.sd:.2g}"
-            table.add_row("" if place else metric, summary.arm, mean, sd, str(summary.runs))
+            side = "" if place else better(metric)
+            table.add_row("" if place else metric, summary.arm, mean, sd, str(summary.runs), side)
     return table

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,9 @@ from ganlab.choose import ConfigError
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
 """Files of a run: its settings, its outcome, what the process that writes it holds locked, and what it has said."""
+
+FORGOTTEN = "forgotten"
+"""A folder in that of a study: runs that were taken out of it. Nothing below it belongs to the study."""
 
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
@@ -65,21 +69,28 @@ def read_result(path: str | Path) -> RunResult:
         raise ResultError(f"{path} is damaged ({where}: {first['msg'].lower()}); {_REMEDY}") from None
 
 
-def find_results(directory: str | Path) -> list[RunResult]:
-    """Every result.json under a folder, in the order of their paths; one damaged file is a ResultError."""
+def find_results(directory: str | Path, without: Container[str] = ()) -> list[RunResult]:
+    """Every result.json under a folder, in the order of their paths; one damaged file is a ResultError.
+
+    without: names of runs, their folders below it, that are not read.
+    """
     directory = Path(directory)
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
         raise ResultError(f"{directory} {what}; give a folder of runs")
-    return [read_result(path) for path in find_files(directory, RESULT)]
+    found = find_files(directory, RESULT)
+    return [read_result(path) for path in found if str(path.parent.relative_to(directory)) not in without]
 
 
 def find_files(directory: Path, name: str) -> list[Path]:
-    """Every file of that name under a folder, in the order of their paths; through links too, each folder once."""
+    """Every file of that name under a folder, in the order of their paths; through links too, each folder once.
+
+    Not those of runs that were forgotten.
+    """
     found, seen = [], set()
     for folder, below, files in os.walk(directory, followlinks=True):
         real = os.path.realpath(folder)
-        below[:] = sorted(below) if real not in seen else []
+        below[:] = sorted(name for name in below if name != FORGOTTEN) if real not in seen else []
         if name in files and real not in seen:
             found.append(Path(folder, name))
         seen.add(real)

@@ -83,6 +83,11 @@ def fewest_pairs(alpha: float) -> int:
     return math.ceil(1 - math.log2(alpha))
 
 
+def smallest_p(pairs: int) -> float:
+    """The smallest p value that so many pairs can have: 2 / 2^n, of differences of one sign; 1 for none."""
+    return 2.0 ** (1 - max(pairs, 1))
+
+
 def _defined(value: float) -> float | None:
     return value if math.isfinite(value) else None
 

@@ -14,10 +14,10 @@ _DECADES = 6  # what shades can tell apart; weaker power is shown as the darkest
 
 
 class Side(NamedTuple):
-    """The spectrum of one set of square images of even side N, at least 4.
+    """The spectrum of one set of images of sides H and W, the shorter of which, N, is at least 2.
 
-    images: how many. power: [N,N], in the order of `numpy.fft.fftfreq`. profile: its mean by ring, [N/2+1]. band:
-    between which 95 % of the single images' profiles lie, [2,N/2+1].
+    images: how many. power: [H,W], in the order of `numpy.fft.fftfreq`. profile: its mean by ring, [N//2+1]. band:
+    between which 95 % of the single images' profiles lie, [2,N//2+1].
     """
 
     images: int
@@ -63,11 +63,11 @@ def draw_means(
 ) -> np.ndarray:
     """What all images share: mean images, their difference, and how strong detail is at each phase; about 760 wide.
 
-    real_mean, fake_mean: luminance [N,N]. moments: for each stride the second moment of detail by phase, real and
+    real_mean, fake_mean: luminance [H,W]. moments: for each stride the second moment of detail by phase, real and
     fake, each [stride,stride]. Raises ValueError for arrays that do not fit.
     """
     for name, mean in (("real_mean", real_mean), ("fake_mean", fake_mean)):
-        _fit(name, mean, real_mean.shape[:1] * 2)
+        _fit(name, mean, real_mean.shape)
     for stride, pair in moments.items():
         for name, moment in zip(("real", "fake"), pair, strict=True):
             _fit(f"moments[{stride}], {name},", moment, (stride, stride))
@@ -131,11 +131,11 @@ def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndar
 def paint_powers(real: np.ndarray, fake: np.ndarray, enlarge: int | None = None) -> np.ndarray:
     """Log power of real and fake beside each other in grey, a matter of a millisecond: to be looked at in training.
 
-    real, fake: [N,N], in the order of `numpy.fft.fftfreq`; the mean, which has none, is in the middle. White is the
+    real, fake: [H,W], in the order of `numpy.fft.fftfreq`; the mean, which has none, is in the middle. White is the
     strongest of both, black a millionth of it. enlarge: pixels a frequency; None aims at a width of 512.
     """
     for name, power in (("real", real), ("fake", fake)):
-        _fit(name, power, real.shape[:1] * 2)
+        _fit(name, power, real.shape)
     logs = np.stack([np.fft.fftshift(log) for log in _logs(real, fake)])
     span = (logs - logs.max() + _DECADES) / _DECADES
     pixels = np.rint(255 * span).astype(np.uint8)[..., None]
@@ -144,7 +144,7 @@ def paint_powers(real: np.ndarray, fake: np.ndarray, enlarge: int | None = None)
 
 def _profiles(part: Any, real: Side, fake: Side) -> None:
     axis = part.subplots()
-    side = len(real.power)
+    side = min(real.power.shape)
     cycles = np.arange(1, side // 2 + 1) / side
     floor = 10.0**-_DECADES * max(real.profile.max(), fake.profile.max()) or 1.0
 
@@ -170,19 +170,19 @@ def _profiles(part: Any, real: Side, fake: Side) -> None:
 
 
 def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
-    side = len(real.power)
+    size = real.power.shape
     axes = part.subplots(1, 3)
     logs = _logs(real.power, fake.power)
     difference = logs[1] - logs[0]
-    at = [f"{_MARKS[stride][2]} {_signed(difference[_places(stride, side)].mean())}" for stride in strides]
+    at = [f"{_MARKS[stride][2]} {_signed(difference[_places(stride, size)].mean())}" for stride in strides]
     logs[:, 0, 0] = np.nan  # the mean has no power
     limits = np.nanmin(logs), np.nanmax(logs)
     for axis, log, name in ((axes[0], logs[0], "real"), (axes[1], logs[1], "fake")):
-        shown = _map(axis, _centred(log), f"{name}\nlog10 power", "magma", limits, side)
+        shown = _map(axis, _centred(log), f"{name}\nlog10 power", "magma", limits, size)
     _bar(part, shown, axes[:2])
     limit = max(0.3, float(np.quantile(np.abs(difference), 0.99)))
     title = "\n".join(["log10 fake/real", "  ".join(at)])
-    shown = _map(axes[2], _centred(difference), title, "PuOr_r", (-limit, limit), side)
+    shown = _map(axes[2], _centred(difference), title, "PuOr_r", (-limit, limit), size)
     _bar(part, shown, axes[2], extend="both" if np.abs(difference).max() > limit else "neither")
     for stride in strides:
         shape, size, _ = _MARKS[stride]
@@ -199,9 +199,10 @@ def _lattice(stride: int) -> np.ndarray:
     return steps[:, (steps % 2).any(axis=0)] / stride
 
 
-def _places(stride: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same as indices of a spectrum of this side, those at .5 once, to the nearest bin."""
-    down, across = np.unique(np.rint(_lattice(stride) * side).astype(int) % side, axis=1)
+def _places(stride: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The same as indices of a spectrum of these sides, those at .5 once, to the nearest bin."""
+    sides = np.array(size)[:, None]
+    down, across = np.unique(np.rint(_lattice(stride) * sides).astype(int) % sides, axis=1)
     return down, across
 
 
@@ -210,24 +211,28 @@ def _signed(value: float) -> str:
 
 
 def _centred(power: np.ndarray) -> np.ndarray:
-    """The mean in the middle and Nyquist's frequencies on both sides: [N,N] -> [N+1,N+1]."""
-    return np.pad(np.fft.fftshift(power), (0, 1), mode="wrap")
+    """The mean in the middle; in even sides Nyquist's frequencies at both ends: [N,N] -> [N+1,N+1]."""
+    return np.pad(np.fft.fftshift(power), [(0, 1 - side % 2) for side in power.shape], mode="wrap")
 
 
 def _logs(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
-    """log10 of both, [2,N,N], six decades at most."""
+    """log10 of both, [2,H,W], six decades at most."""
     powers = np.stack([real, fake]).astype(np.float64)
     return np.log10(np.maximum(powers, 10.0**-_DECADES * powers.max() or 1.0))
 
 
-def _map(axis: Any, values: np.ndarray, title: str, colours: str, limits: tuple, side: int | None = None) -> Any:
-    """Shades of values; with a `side`, of a centred spectrum of that side, over its frequencies."""
-    reach = 0 if side is None else 0.5 + 0.5 / side
-    extent = (-reach, reach, reach, -reach) if side else None
+def _map(
+    axis: Any, values: np.ndarray, title: str, colours: str, limits: tuple, size: tuple[int, ...] | None = None
+) -> Any:
+    """Shades of values; with a `size`, of a centred spectrum of images of that size, over its frequencies."""
+    extent = None
+    if size is not None:
+        down, across = (0.5 if side % 2 else 0.5 + 0.5 / side for side in size)
+        extent = (-across, across, down, -down)
     shown = axis.imshow(values, colours, vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
     axis.set_title(title, fontsize=11, pad=9)
-    ticks = [-0.5, -0.25, 0, 0.25, 0.5] if side else []
-    names = ["−½", "−¼", "0", "¼", "½"] if side else []
+    ticks = [-0.5, -0.25, 0, 0.25, 0.5] if size else []
+    names = ["−½", "−¼", "0", "¼", "½"] if size else []
     axis.set_xticks(ticks, names)
     axis.set_yticks(ticks, names if axis.get_subplotspec().is_first_col() else [""] * len(names))
     axis.tick_params(labelsize=11)
@@ -265,13 +270,13 @@ def _drawn(figure: Any) -> np.ndarray:
 def _check(real: Side, fake: Side, strides: Sequence[int] = ()) -> None:
     if not set(strides) <= set(_MARKS):
         raise ValueError(f"strides={tuple(strides)} have no marks; use some of 2, 4 and 8")
-    side = len(real.power)
-    if side < 4 or side % 2:
-        raise ValueError(f"real has a spectrum of side {side}; use an even one of at least 4")
+    size = real.power.shape
+    if len(size) != 2 or min(size) < 2:
+        raise ValueError(f"real has a spectrum of shape {list(size)}; use [H,W] of sides of at least 2")
     for name, one in (("real", real), ("fake", fake)):
-        _fit(f"{name}.power", one.power, (side, side))
-        _fit(f"{name}.profile", one.profile, (side // 2 + 1,))
-        _fit(f"{name}.band", one.band, (2, side // 2 + 1))
+        _fit(f"{name}.power", one.power, size)
+        _fit(f"{name}.profile", one.profile, (min(size) // 2 + 1,))
+        _fit(f"{name}.band", one.band, (2, min(size) // 2 + 1))
 
 
 def _fit(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:

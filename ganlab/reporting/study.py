@@ -115,7 +115,8 @@ class Study:
     gaps: seeds that an arm cannot give to any pair, and why. pending: cells of the sweep that have no result, and how
     they stand. diverged: seeds that count as the worst. unmeasured: by metric, finished runs without it. dropped: runs
     for which a metric is compared nowhere, since there is no ratio of 0. cautions: sentences on choices that were made
-    after the runs, and on runs that were not made alike. summaries: by metric, one for each arm. failures: one
+    after the runs, and on runs that were not made alike. left_out: runs that somebody left out by hand, and how they
+    stand. summaries: by metric, one for each arm. failures: one
     for each arm.
     """
 
@@ -135,6 +136,7 @@ class Study:
     dropped: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def stated(self) -> tuple[Endpoint, ...]:

@@ -11,8 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ganlab.reporting.cells import Standing, edition, outcome, rough, stand, time_left
+from ganlab.reporting.cells import Standing, edition, outcome, rough, stand
 from ganlab.reporting.console import Console
+from ganlab.reporting.remaining import time_left
 
 _OVER = ("finished", "diverged")  # for good: all others are tried again
 _LOOK = 1.0  # seconds between two looks at the cells
@@ -54,8 +55,7 @@ class _Watch:
         self._results = {name: edition(cells[name]) for name in cells}
         self._seen: set[str] = set()
         self._news: list[Standing] = []
-        self._before = sum(cell.done for cell in self._found.values())
-        self._began = self._told = time.monotonic()
+        self._began, self._told = time.time(), time.monotonic()
         drawable = console.is_terminal and not console.is_dumb_terminal
         self.live = Live(console=console, refresh_per_second=2) if drawable else None
         if self._ended:
@@ -84,7 +84,7 @@ class _Watch:
         now, cells = time.monotonic(), list(self._found.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
-        if left := time_left(cells, self._ended, now - self._began, self._before):
+        if left := time_left(cells, self._ended, self._began, time.time()):
             line += f", about {rough(left)} left"
         for cell in self._news:
             self._console.print(Text(f"{cell.name}: {outcome(cell)}"))

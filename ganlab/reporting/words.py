@@ -71,9 +71,7 @@ def heading(endpoint: Endpoint) -> str:
 
 def side(endpoint: Endpoint) -> str:
     """Which values are the better ones."""
-    if endpoint.measure.scale == "size":
-        return "closer to 0 is better"
-    return "larger is better" if endpoint.measure.larger_is_better else "smaller is better"
+    return f"{endpoint.measure.better} is better"
 
 
 def negligible(endpoint: Endpoint) -> str:

@@ -18,9 +18,9 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
     """
     drawn = {"neighbours": _neighbours(train, samples[:_SAMPLES])}
     if real is not None and fake is not None:
-        marked = [stride for stride in strides(real.side) if real.side >= 4 * stride]  # more would hide what they mark
+        marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]  # more would hide what they mark
         drawn["spectrum"] = spectra.draw_spectrum(_side(real), _side(fake), marked)
-        phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.side, s)}
+        phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.size, s)}
         drawn["means"] = spectra.draw_means(real.mean, fake.mean, phases)
     return drawn
 
@@ -34,8 +34,8 @@ def _side(spectrum: Spectrum) -> spectra.Side:
     return spectra.Side(spectrum.count, spectrum.power, radial_profile(spectrum.power), spectrum.band)
 
 
-def _has_phases(side: int, stride: int) -> bool:
-    return side % stride == 0 and side >= 3 * stride
+def _has_phases(size: tuple[int, int], stride: int) -> bool:
+    return all(side % stride == 0 and side >= 3 * stride for side in size)
 
 
 def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:

@@ -85,7 +85,8 @@ def test_a_phase_without_detail_is_infinitely_behind():
         (uneven(), 8, "stride=8 does not fit images of side 16"),
         (uneven(), 3, "stride=3 does not fit"),
         (uneven(), 1, "stride=1 has no phases"),
-        (uneven(side=15), 3, "images of size 15x15"),
+        (uneven(side=14), 3, "stride=3 does not fit images of side 14"),
+        (uneven()[:, :12], 8, "stride=8 does not fit images of sides 12 and 16"),
         (np.full((2, 16, 16, 1), np.nan), 2, "images hold numbers that are not finite"),
     ],
 )

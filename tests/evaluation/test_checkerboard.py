@@ -66,7 +66,7 @@ def test_by_hand_on_eight_pixels():
 
 @pytest.mark.parametrize(("side", "stride", "bins"), [(32, 2, 3), (32, 4, 12), (32, 8, 48), (24, 3, 8), (18, 6, 27)])
 def test_lattices_have_their_sizes_and_neighbours_are_two_away(side, stride, bins):
-    lattice, neighbours = _places(side, stride)
+    lattice, neighbours = _places((side, side), stride)
     assert lattice.sum() == bins
     grid = np.zeros((side, side), bool)
     grid[:: side // stride, :: side // stride] = True
@@ -81,9 +81,9 @@ def test_lattices_have_their_sizes_and_neighbours_are_two_away(side, stride, bin
 
 
 def test_small_images_have_the_next_bins_as_neighbours():
-    neighbours = _places(16, 2)[1]
+    neighbours = _places((16, 16), 2)[1]
     assert neighbours.sum() == 3 * 8 and neighbours[7, 7] and neighbours[0, 9] and not neighbours[6, 8]
-    assert _places(18, 2)[1].sum() == 3 * 16
+    assert _places((18, 18), 2)[1].sum() == 3 * 16
 
 
 def test_strides_of_sides():
@@ -96,6 +96,35 @@ def test_strides_of_sides():
             else:
                 with pytest.raises(ValueError, match=f"stride={stride} does not fit images of side {side}"):
                     lattice_peak_ratio(noise(side=side), stride)
+
+
+@pytest.mark.parametrize("size", [(16, 32), (32, 16), (24, 40), (24, 16)])
+@pytest.mark.parametrize("stride", [2, 4])
+def test_a_pattern_shows_at_its_stride_in_rectangles(size, stride):
+    random = np.random.default_rng(8)
+    real = random.normal(size=(400, *size, 1))
+    down, across = (np.arange(side) % stride == 0 for side in size)
+    fake = random.normal(size=(400, *size, 1)) + np.outer(down, across)[..., None]
+    assert stride in strides(*size)
+    assert checkerboard_index(real, fake, stride) > 0.2
+    assert abs(checkerboard_index(real, random.normal(size=real.shape), stride)) < 0.2
+    turned = [np.rot90(images, axes=(1, 2)) for images in (real, fake)]
+    assert checkerboard_index(*turned, stride) == pytest.approx(checkerboard_index(real, fake, stride))
+
+
+def test_strides_of_rectangles_and_odd_sides():
+    sizes = {
+        (16, 32): (2, 4, 8),
+        (8, 12): (2, 4),
+        (28, 32): (2, 4),
+        (9, 9): (),
+        (15, 10): (),
+        (20, 18): (2,),
+        (2, 64): (),
+    }
+    assert {size: strides(*size) for size in sizes} == sizes
+    with pytest.raises(ValueError, match="stride=4 does not fit images of sides 20 and 18; use one that divides both"):
+        lattice_peak_ratio(np.random.default_rng(0).normal(size=(4, 20, 18, 1)), 4)
 
 
 @pytest.mark.parametrize("stride", [0, 1, -2, 2.0, True, "2", None])
@@ -143,7 +172,7 @@ def test_what_has_no_lattice_is_named(index):
     real = noise()
     for fake, words in (
         (np.full((4, 32, 32, 1), 0.1), "fake has (no power|a constant mean)"),
-        (np.full((4, 31, 31, 1), 0.1), "fake of size 31x31"),
+        (np.full((4, 31, 31, 1), 0.1), "fake has images of shape"),
         (noise(side=16), "fake has images of shape"),
         (np.where(real > 3, np.nan, real), "fake hold numbers"),
     ):

@@ -113,7 +113,7 @@ def test_common_scale_and_shift_change_nothing(seed, half, scale, shift):
         (lambda x: np.full_like(x, 0.1), "fake has no power"),
         (lambda x: np.full((4, 32, 32, 3), 0.7), "shape"),
         (lambda x: x[:, :16, :16], "fake has images of shape \\[16, 16, 1\\]"),
-        (lambda x: x[:, :31, :31], "fake of size 31x31"),
+        (lambda x: x[:, :31, :31], "fake has images of shape \\[31, 31, 1\\]"),
         (lambda x: np.where(x > 3, np.nan, x), "fake hold numbers that are not finite"),
         (lambda x: x[:0], "fake of shape"),
         (lambda x: (x > 0).astype(np.uint8), "fake holds whole numbers, real floats"),

@@ -1,6 +1,7 @@
 """Measures as a table: every value beside its floor, and nothing where there is none."""
 
-from ganlab.reporting.measures import counts, table
+from ganlab.config.comparison import MEASURES, base_name, names_under
+from ganlab.reporting.measures import counts, directed, table
 
 
 def test_every_value_stands_in_its_row_and_column():
@@ -20,6 +21,21 @@ def test_every_value_stands_in_its_row_and_column():
 def test_a_spread_has_a_column_only_where_there_is_one():
     assert "+-" in table({"a": 1.0}, {"a": 0.5}, {}, {})
     assert table({"a": 1.0}, {}, {}, {}).split() == ["a", "1.0000"]
+
+
+def test_every_measure_says_which_side_is_better():
+    """Of every name that has one, in the table and in a line, in the words of the study's own rule."""
+    names = names_under(["pca", "classifier", "inception"], True, (32, 32))
+    header, *rows = table(dict.fromkeys([*names, "decay_slope"], 1.0), {}, {}, {}).splitlines()
+    assert header.split() == ["better"]
+    sides = {row.split()[0]: " ".join(row.split()[2:]) for row in rows}
+    assert sides.pop("decay_slope") == ""
+    assert sides == {name: MEASURES[base_name(name)].better for name in names}
+    assert {sides[name] for name in names} == {"smaller", "larger", "closer to 0"}
+    assert sides["coverage"] == "larger" and sides["full/inception/fid"] == "smaller"
+    assert directed("coverage", 0.9213) == "coverage 0.921 (larger is better)"
+    assert directed("checkerboard_index_2", -0.2) == "checkerboard_index_2 -0.2 (closer to 0 is better)"
+    assert directed("decay_slope", -2.0) == "decay_slope -2"
 
 
 def test_counts_name_both_sides_and_the_features():

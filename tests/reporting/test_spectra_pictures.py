@@ -35,8 +35,8 @@ def test_marks_stand_at_the_lattice():
     half = [-0.5, 0, 0.5]
     assert sorted(spectra._lattice(2).T.tolist()) == sorted([y, x] for y in half for x in half if (y, x) != (0, 0))
     for stride, bins in ((2, 3), (4, 12), (8, 48)):
-        assert np.transpose(spectra._places(stride, 32)).shape == (bins, 2)
-    assert np.transpose(spectra._places(2, 32)).tolist() == [[0, 16], [16, 0], [16, 16]]
+        assert np.transpose(spectra._places(stride, (32, 32))).shape == (bins, 2)
+    assert np.transpose(spectra._places(2, (32, 32))).tolist() == [[0, 16], [16, 0], [16, 16]]
     centred = spectra._centred(np.arange(16).reshape(4, 4))
     assert centred[2, 2] == 0 and centred[0, 2] == centred[4, 2] == 8
     assert (spectra.draw_powers(REAL, FAKE, (2, 4, 8)) != spectra.draw_powers(REAL, FAKE, ())).any()
@@ -72,6 +72,30 @@ def test_neighbours_keep_their_pixels():
     assert grey.shape == drawn.shape
 
 
+@pytest.mark.parametrize("size", [(16, 32), (15, 9)])
+def test_spectra_of_rectangles_and_odd_sides_are_drawn(size):
+    """A lattice is marked where it is, in cycles a pixel; and all pictures can be made."""
+    images = np.random.default_rng(2).normal(size=(20, *size, 1))
+    one, other = side_of(images), side_of(images.cumsum(axis=1))
+    assert spectra.draw_spectrum(one, other).std() > 10
+    assert spectra.paint_powers(one.power, other.power).shape[1] > 300
+    assert spectra.draw_means(images.mean(axis=0)[..., 0], images[0, ..., 0], {}).std() > 10
+    centred = spectra._centred(one.power)
+    assert centred.shape == tuple(side + 1 - side % 2 for side in size)
+    assert centred[tuple(side // 2 for side in size)] == one.power[0, 0] == 0
+    if not any(side % 4 for side in size):
+        marked = np.zeros(size, bool)
+        marked[spectra._places(4, size)] = True
+        assert (marked == lattice_of(size, 4)).all()
+
+
+def lattice_of(size, stride):
+    """Where the power of a comb that stands every `stride` pixels is, less that of half the stride."""
+    combs = [np.outer(*(np.arange(side) % step == 0 for side in size)) for step in (stride, stride // 2)]
+    fine, coarse = (np.abs(np.fft.fft2(comb)) > 1e-9 for comb in combs)
+    return fine & ~coarse
+
+
 def test_a_raster_is_the_log_of_both():
     powers = np.full((8, 8), 1.0)
     stronger = powers * 1e3
@@ -86,7 +110,8 @@ def test_a_raster_is_the_log_of_both():
     ("call", "words"),
     [
         (lambda: spectra.draw_spectrum(REAL, side_of(noise(0, 8))), "fake.power has shape"),
-        (lambda: spectra.draw_powers(REAL._replace(power=np.ones((15, 15))), FAKE), "spectrum of side 15"),
+        (lambda: spectra.draw_powers(REAL._replace(power=np.ones((15, 1))), FAKE), r"spectrum of shape \[15, 1\]"),
+        (lambda: spectra.draw_powers(REAL._replace(power=np.ones((15, 15))), FAKE), "real.profile has shape"),
         (lambda: spectra.draw_profiles(REAL, FAKE._replace(profile=np.full(9, np.nan))), "fake.profile has values"),
         (lambda: spectra.draw_profiles(REAL._replace(band=REAL.profile), FAKE), "real.band has shape"),
         (lambda: spectra.draw_powers(REAL, FAKE, (3,)), "strides=.* of 2, 4 and 8"),

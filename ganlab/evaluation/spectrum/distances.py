@@ -9,6 +9,8 @@ from ganlab.evaluation.spectrum.power import SILENT, Array, Spectrum, corner_pow
 def spectral_distance(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, *, axes: bool = True) -> float:
     """How far the radial profiles are apart: mean over r = 1 ... N/2 of |log10 S_fake(r) - log10 S_real(r)|.
 
+    N is the shorter side, here and below.
+
     0 for equal profiles; .3 is a factor of 2 in power, up or down. Finite sets are never at 0: split halves of the
     real images show by how much.
 

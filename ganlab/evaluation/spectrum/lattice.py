@@ -38,22 +38,31 @@ def coherent_checkerboard_index(real: ArrayLike | Spectrum, fake: ArrayLike | Sp
 def lattice_peak_ratio(images: ArrayLike | Spectrum, stride: int = 2) -> float:
     """The mean power of a stride's lattice bins by that of their neighbours; 1 for white noise, 0 for a full notch.
 
-    The bins are the multiples of N/stride in both directions, without those of half the stride if it is even, without
+    The bins are the multiples of H/stride and W/stride, without those of half the stride if it is even, without
     the mean if it is odd: 3, 12 and 48 of them for 2, 4 and 8. The neighbours lie two steps away in either direction
-    (the border of the 5x5 block), in images of at most 16 pixels one step, around the edge if need be; each counts
+    (the border of the 5x5 block), where a side has at most 16 pixels one step, around the edge if need be; each counts
     once. 1e-6 of the spectrum's mean is added to both. The bins of stride 2 are real, so their power is noisy: white
     noise of side 32 has a standard deviation of .04 over sets of 500 images.
 
-    images: [N,H,W,C] or their `Spectrum`. stride: one that `strides` gives, or another that divides N and leaves room.
+    images: [N,H,W,C] or their `Spectrum`. stride: one that `strides` gives, or another that divides both sides and
+    leaves room.
     Raises ValueError, naming the argument.
     """
     spectrum = spectrum_of("images", images)
     return _ratio("images", spectrum, spectrum.power, stride)
 
 
-def strides(side: int) -> tuple[int, ...]:
-    """Those of 2, 4 and 8 that images of this side admit: they divide it and leave neighbours between lattice bins."""
-    return tuple(stride for stride in (2, 4, 8) if side % stride == 0 and side // stride > _reach(side))
+def strides(height: int, width: int | None = None) -> tuple[int, ...]:
+    """Those of 2, 4 and 8 that images of these sides admit: they divide both and leave neighbours between lattice bins.
+
+    Square images without a width.
+    """
+    size = (height, height if width is None else width)
+    return tuple(stride for stride in (2, 4, 8) if _fits(size, stride))
+
+
+def _fits(size: tuple[int, int], stride: int) -> bool:
+    return all(side % stride == 0 and side // stride > _reach(size) for side in size)
 
 
 def _ratio(name: str, spectrum: Spectrum, power: Array, stride: int) -> float:
@@ -61,7 +70,7 @@ def _ratio(name: str, spectrum: Spectrum, power: Array, stride: int) -> float:
         raise ValueError(f"{name} was measured with a Hann window, which spreads peaks; measure it without")
     if not power.any():
         raise ValueError(f"{name} has no power at all; give images that are not constant")
-    lattice, neighbours = _places(spectrum.side, stride)
+    lattice, neighbours = _places(spectrum.size, stride)
     epsilon = 1e-6 * power.mean()
     return float((power[lattice].mean() + epsilon) / (power[neighbours].mean() + epsilon))
 
@@ -74,27 +83,30 @@ def _coherent_power(name: str, spectrum: Spectrum) -> Array:
     return power
 
 
-def _places(side: int, stride: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The lattice bins of a stride and their neighbours, as masks [N,N]."""
+def _places(size: tuple[int, int], stride: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The lattice bins of a stride and their neighbours, as masks [H,W]."""
     if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 2:
         raise ValueError(f"stride={stride!r} has no lattice; use a whole number of at least 2")
-    reach = _reach(side)
-    if side % stride or side // stride <= reach:
+    height, width = size
+    reach = _reach(size)
+    if not _fits(size, int(stride)):
+        sides = f"side {height}" if height == width else f"sides {height} and {width}"
+        divides = "it" if height == width else "both"
         raise ValueError(
-            f"stride={stride} does not fit images of side {side}; use one that divides it into at least {reach + 1}"
+            f"stride={stride} does not fit images of {sides}; use one that divides {divides} into at least {reach + 1}"
         )
-    lattice = np.zeros((side, side), bool)
-    lattice[:: side // stride, :: side // stride] = True
-    coarser = 2 * side // stride if stride % 2 == 0 else side
-    lattice[::coarser, ::coarser] = False
+    lattice = np.zeros(size, bool)
+    lattice[:: height // stride, :: width // stride] = True
+    down, across = (2 * side // stride if stride % 2 == 0 else side for side in size)
+    lattice[::down, ::across] = False
     steps = range(-reach, reach + 1)
     border = [(y, x) for y in steps for x in steps if max(abs(y), abs(x)) == reach]
     return lattice, np.any([np.roll(lattice, step, axis=(0, 1)) for step in border], axis=0)
 
 
-def _reach(side: int) -> int:
+def _reach(size: tuple[int, int]) -> int:
     """How many bins away a lattice bin's neighbours are."""
-    return 1 if side <= 16 else 2
+    return 1 if min(size) <= 16 else 2
 
 
 def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float:

@@ -19,11 +19,11 @@ _BLOCK = 2**17  # luminances in work at a time: they and their waves stay near t
 class Spectrum:
     """What a set of images amounts to: enough for every measure here but the two-sample test.
 
-    count: how many images. shape: of one, (N,N,C). kind: "pixels" for whole numbers, "images" for floats; their powers
+    count: how many images. shape: of one, (H,W,C). kind: "pixels" for whole numbers, "images" for floats; their powers
     differ by the square of a scale, so the two are never compared. hann: whether a window was used.
-    power: see `power_spectrum`, [N,N]. mean: the mean image's luminance, [N,N].
+    power: see `power_spectrum`, [H,W]. mean: the mean image's luminance, [H,W].
     detail: mean over images of the squared luminance less its 3x3 binomial blur, without the outermost pixels,
-    [N-2,N-2]. band: between which the radial profile of 95 % of the single images lies, ring by ring, [2,N/2+1].
+    [H-2,W-2]. band: between which the radial profile of 95 % of the single images lies, ring by ring, [2,R].
     """
 
     count: int
@@ -36,9 +36,14 @@ class Spectrum:
     band: Array
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.shape[:2]
+
+    @property
     def side(self) -> int:
-        """Pixels along an edge."""
-        return self.shape[0]
+        """Pixels along the shorter edge: what rings are counted by."""
+        return min(self.size)
 
 
 def measure_spectrum(images: ArrayLike, *, hann: bool = False) -> Spectrum:
@@ -59,42 +64,48 @@ def power_spectrum(images: ArrayLike, *, hann: bool = False) -> Array:
     hann: weigh what is left of each image by a Hann window of root-mean-square 1, so that white noise keeps its power.
     Borders that do not fit together leak along the axes; with the window they do not, but lines are three bins wide.
 
-    Raises ValueError unless the images are square, of even side, of one or three channels, finite, and at least one.
+    Raises ValueError unless the images have sides of at least 2, one or three channels, are finite, and at least one.
     """
     return _measured("images", images, hann).power
 
 
 def radial_profile(power: ArrayLike, *, axes: bool = True) -> Array:
-    """A spectrum by distance from the mean alone: [H,W] -> [H/2+1], ring r = 0 ... H/2, the last one Nyquist's.
+    """A spectrum by distance from the mean alone: [H,W] -> [R], ring r = 0 ... R-1 = N/2 rounded down, N = min(H,W).
 
-    Each value is the mean over the frequencies (u,v) with rint(sqrt(u^2+v^2)) = r; the corners beyond H/2 are left
-    out, see `corner_power`. axes: False leaves out u=0 and v=0 in all rings but the first, which is the mean's.
-    Raises ValueError unless the spectrum is square, of even side, and finite.
+    Each value is the mean over the frequencies (u,v) in ring r, see `rings`: r/N cycles a pixel in every direction, the
+    last one Nyquist's where N is even. The corners beyond it are left out, see `corner_power`. axes: False leaves out
+    u=0 and v=0 in all rings but the first, which is the mean's. Raises ValueError unless the spectrum is finite and its
+    sides are at least 2.
     """
     power = _checked(power)
-    side = len(power)
-    ring = rings(side)
-    inside = ring <= side // 2
+    ring = rings(*power.shape)
+    inside = ring <= min(power.shape) // 2
     if not axes:
         inside[0, 1:] = inside[1:, 0] = False
     return np.bincount(ring[inside], power[inside]) / np.bincount(ring[inside])
 
 
 def corner_power(power: ArrayLike) -> float:
-    """The mean over the frequencies that no ring holds, r > H/2: where a checkerboard of single pixels lies.
+    """The mean over the frequencies that no ring holds, r > N/2: where a checkerboard of single pixels lies.
 
-    power: [H,W] as `power_spectrum` gives it, of side 4 or more. Raises ValueError for others.
+    power: [H,W] as `power_spectrum` gives it, of sides of 4 or more. Raises ValueError for others.
     """
     power = _checked(power)
-    if len(power) < 4:
-        raise ValueError(f"power of size {len(power)}x{len(power)} has no corners; use a side of at least 4")
-    return float(power[rings(len(power)) > len(power) // 2].mean())
+    if min(power.shape) < 4:
+        raise ValueError(f"power of size {_times(power.shape)} has no corners; use sides of at least 4")
+    return float(power[rings(*power.shape) > min(power.shape) // 2].mean())
 
 
-def rings(side: int) -> NDArray[np.intp]:
-    """Which ring each frequency of a side x side spectrum lies in: whole numbers [side,side]."""
-    along = np.fft.fftfreq(side, 1 / side)
-    return np.rint(np.hypot(along[:, None], along[None, :])).astype(int)
+def rings(height: int, width: int | None = None) -> NDArray[np.intp]:
+    """Which ring each frequency of a spectrum lies in: whole numbers [height,width]; a square without a width.
+
+    By cycles a pixel, so that a ring is a circle whatever the sides: r = rint(sqrt((u/H)^2 + (v/W)^2) * N),
+    where N is the shorter side; in a square rint(sqrt(u^2+v^2)).
+    """
+    width = height if width is None else width
+    side = min(height, width)
+    down, across = (np.fft.fftfreq(length, 1 / length) * (side / length) for length in (height, width))
+    return np.rint(np.hypot(down[:, None], across[None, :])).astype(int)
 
 
 def spectrum_of(name: str, images: ArrayLike | Spectrum) -> Spectrum:
@@ -130,17 +141,17 @@ def checked_images(name: str, images: ArrayLike) -> np.ndarray:
         raise ValueError(f"{name} of shape {array.shape} cannot be used; give [N,H,W,C], at least one, C = 1 or 3")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} hold {array.dtype}; give real numbers")
-    _square(array.shape[1:3], name)
+    _has_rings(array.shape[1:3], name)
     return array
 
 
 def luminances(name: str, images: np.ndarray) -> Iterator[tuple[Array, Array]]:
-    """Blocks of luminance [n,N,N] above that of each image's first pixel, and the latter, [n].
+    """Blocks of luminance [n,H,W] above that of each image's first pixel, and the latter, [n].
 
     A constant image is exactly 0 then, which it would not be above its rounded mean.
     """
-    count, side = images.shape[:2]
-    step = max(1, _BLOCK // side**2)
+    count, height, width = images.shape[:3]
+    step = max(1, _BLOCK // (height * width))
     for start in range(0, count, step):
         block = images[start : start + step].astype(np.float64)
         if not (block.min() >= -_LARGEST and block.max() <= _LARGEST):  # a NaN fails both
@@ -155,17 +166,21 @@ def luminances(name: str, images: np.ndarray) -> Iterator[tuple[Array, Array]]:
 
 
 def half_power(luminance: Array, hann: bool = False) -> Array:
-    """|DFT|^2 of each, [n,N,N/2+1]: the other half mirrors it."""
+    """|DFT|^2 of each, [n,H,W/2+1]: the other half mirrors it."""
     luminance = luminance - luminance.mean(axis=(1, 2), keepdims=True)
     if hann:
-        side = luminance.shape[1]
-        window = 1 - np.cos(2 * np.pi * np.arange(side) / side)
-        window /= np.sqrt(np.mean(window**2))
-        luminance *= window[:, None] * window
+        down, across = map(_hann, luminance.shape[1:])
+        luminance *= down[:, None] * across
     waves = np.asarray(scipy.fft.rfft2(luminance))
     if not hann:
         waves[:, 0, 0] = 0  # less its mean, but for rounding
     return waves.real**2 + waves.imag**2
+
+
+def _hann(length: int) -> Array:
+    """A window of root-mean-square 1."""
+    window = 1 - np.cos(2 * np.pi * np.arange(length) / length)
+    return window / np.sqrt(np.mean(window**2))
 
 
 def kind_of(images: np.ndarray) -> str:
@@ -175,10 +190,11 @@ def kind_of(images: np.ndarray) -> str:
 
 def _measured(name: str, images: ArrayLike, hann: bool = False) -> Spectrum:
     images = checked_images(name, images)
-    count, side = images.shape[:2]
-    power, mean, detail = np.zeros((side, side // 2 + 1)), np.zeros((side, side)), np.zeros((side - 2, side - 2))
-    profiles, done = np.empty((count, side // 2 + 1)), 0
-    average = _half_rings(side)
+    count, height, width, channels = images.shape
+    power, mean = np.zeros((height, width // 2 + 1)), np.zeros((height, width))
+    detail = np.zeros((height - 2, width - 2))
+    average = _half_rings(height, width)
+    profiles, done = np.empty((count, average.shape[1])), 0
     for level, luminance in luminances(name, images):
         mean += luminance.sum(axis=0) + level.sum()
         inner = luminance[:, 1:-1, 1:-1] - _blurred(luminance)
@@ -189,10 +205,10 @@ def _measured(name: str, images: ArrayLike, hann: bool = False) -> Spectrum:
         done += len(powers)
     return Spectrum(
         count=count,
-        shape=(side, side, images.shape[3]),
+        shape=(height, width, channels),
         kind=kind_of(images),
         hann=hann,
-        power=_whole(power) / count,
+        power=_whole(power, width) / count,
         mean=mean / count,
         detail=detail / count,
         band=np.percentile(profiles, [2.5, 97.5], axis=0),
@@ -205,21 +221,23 @@ def _blurred(luminance: Array) -> Array:
     return (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 16
 
 
-def _half_rings(side: int) -> Array:
-    """What turns half a spectrum, as a row, into its radial profile: [N*(N/2+1), N/2+1]."""
-    ring = rings(side)[:, : side // 2 + 1]
+def _half_rings(height: int, width: int) -> Array:
+    """What turns half a spectrum, as a row, into its radial profile: [H*(W/2+1), R]."""
+    ring = rings(height, width)[:, : width // 2 + 1]
     twice = np.full_like(ring, 2)
-    twice[:, [0, -1]] = 1  # their mirror images are in this half too
-    matrix = (ring.ravel()[:, None] == np.arange(side // 2 + 1)) * twice.reshape(-1, 1)
+    twice[:, 0] = 1  # their mirror images are in this half too
+    if width % 2 == 0:
+        twice[:, -1] = 1
+    matrix = (ring.ravel()[:, None] == np.arange(min(height, width) // 2 + 1)) * twice.reshape(-1, 1)
     return matrix / matrix.sum(axis=0)
 
 
-def _whole(half: Array) -> Array:
-    """[N,N/2+1] -> [N,N]: power at (-u,-v) is that at (u,v)."""
-    side = len(half)
-    whole = np.empty((side, side))
-    whole[:, : side // 2 + 1] = half
-    whole[:, side // 2 + 1 :] = half[-np.arange(side), 1 : side // 2][:, ::-1]
+def _whole(half: Array, width: int) -> Array:
+    """[H,W/2+1] -> [H,W]: power at (-u,-v) is that at (u,v)."""
+    height, kept = half.shape
+    whole = np.empty((height, width))
+    whole[:, :kept] = half
+    whole[:, kept:] = half[-np.arange(height), 1 : width - kept + 1][:, ::-1]
     return whole
 
 
@@ -227,12 +245,16 @@ def _checked(power: ArrayLike) -> Array:
     power = np.asarray(power, np.float64)
     if power.ndim != 2 or 0 in power.shape:
         raise ValueError(f"power of shape {power.shape} cannot be used; give [H,W]")
-    _square(power.shape, "power")
+    _has_rings(power.shape, "power")
     if not np.isfinite(power).all():
         raise ValueError(f"power holds {np.count_nonzero(~np.isfinite(power))} numbers that are not finite")
     return power
 
 
-def _square(size: tuple[int, ...], what: str) -> None:
-    if size[0] != size[1] or size[0] % 2:
-        raise ValueError(f"{what} of size {size[0]}x{size[1]} have no rings; use a square of even side")
+def _has_rings(size: tuple[int, ...], what: str) -> None:
+    if min(size) < 2:
+        raise ValueError(f"{what} of size {_times(size)} have no rings; use sides of at least 2")
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return "x".join(map(str, size))

@@ -189,7 +189,8 @@ def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> An
         return None
     logs = np.nan_to_num(log10(view.power), nan=limits[0])  # no power at all is the darkest shade
     logs[0, 0] = np.nan
-    return axis.imshow(np.fft.fftshift(logs), cmap="magma", vmin=limits[0], vmax=limits[1])
+    cycles = (-0.5, 0.5, 0.5, -0.5)  # a pixel: a square, whatever the sides of the images
+    return axis.imshow(np.fft.fftshift(logs), cmap="magma", vmin=limits[0], vmax=limits[1], extent=cycles)
 
 
 def _bar(part: Any, shown: Any, axes: Any, **where: Any) -> None:

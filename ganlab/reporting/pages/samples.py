@@ -1,5 +1,6 @@
 """What the arms draw: the last grids of one seed, made from the same latents, and their spectra."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ def spectra(study: Study) -> Drawing | None:
     short = short_labels(study)
     panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in found]
 
+    rings = next(iter(found.values())).shape[1]
+    side = 2 * rings + _is_odd(study.arms)  # the shorter one
     cut = max(np.abs(each).max() for each in found.values()) > _DECADES
 
     def draw(palette: Palette) -> Any:
@@ -127,7 +130,7 @@ def spectra(study: Study) -> Drawing | None:
         figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
         for axis, (place, label) in zip(axes, panels, strict=True):
             values = found[label]
-            cycles = np.arange(1, values.shape[1] + 1) / (2 * values.shape[1])
+            cycles = np.arange(1, values.shape[1] + 1) / side
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
             if len(values) > 1:
                 low, high = values.min(axis=0), values.max(axis=0)
@@ -146,6 +149,12 @@ def spectra(study: Study) -> Drawing | None:
     if cut:
         message += f"; what is more than {10**_DECADES} times too weak or too strong is cut off"
     return Drawing("spectrum-ratio", message, draw)
+
+
+def _is_odd(arms: Sequence[Arm]) -> bool:
+    """Whether the shorter side of the images has no Nyquist frequency."""
+    size = arms[0].settings.get("dataset.size", 0)
+    return min(size if isinstance(size, list) else [size]) % 2 == 1
 
 
 def ratios(arm: Arm) -> np.ndarray:
