@@ -19,6 +19,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{message}; see python -m {self.prog} --help\n")
 
 
+def which_step(text: str) -> int | str:
+    """The value of `--step`: a number of steps, or `best`; argparse makes one line of the error."""
+    if text == "best":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a number of steps; use one such as 500, or best")
+    return int(text)
+
+
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
     """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C.

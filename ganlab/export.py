@@ -2,9 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ganlab.choose import ConfigError, nearest
-from ganlab.command import Parser, one_line
+from ganlab.command import Parser, one_line, which_step
+
+if TYPE_CHECKING:
+    from ganlab.config import RunConfig
+    from ganlab.nets.exports import Interface
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -18,15 +23,17 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
     parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")
+    parser.add_argument("--step", type=which_step, help="an earlier checkpoint, or best (default: the newest)")
     parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
     with one_line():
-        print(export(options.run, options.format, options.out))
+        print(export(options.run.expanduser(), options.format, options.out, options.step))
 
 
-def export(run: Path, name: str, out: Path | None) -> str:
+def export(run: Path, name: str, out: Path | None, step: Any = None) -> str:
     """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
+    from ganlab.destination import check_parent
     from ganlab.nets import exports
     from ganlab.run import read_config
 
@@ -34,24 +41,44 @@ def export(run: Path, name: str, out: Path | None) -> str:
         raise ConfigError(f"--format={name} is unknown; {nearest(name, exports.FORMATS)}")
     suffix = exports.FORMATS[name].suffix
     if out is not None:
+        out = out.expanduser()
         if name != "saved_model" and out.suffix != suffix:
-            raise ConfigError(f"--out={out} does not end as {name} files do; use {out.with_suffix(suffix)}")
+            better = out.with_suffix(suffix) if out.name else f"generator{suffix}"
+            raise ConfigError(f"--out={out} does not end as {name} files do; use {better}")
         _refuse_existing(out)
+        check_parent("--out", out)
     config = read_config(run)
     if why := exports.refusal(name, config.generator):
         raise ConfigError(f"--format={name} cannot hold generator={config.generator.name}: it lacks {why}; "
                           "use --format=keras or --format=saved_model")  # fmt: skip
     if modules := exports.missing(name):
         raise ConfigError(f"--format={name} needs {', '.join(modules)}; pip install 'ganlab-keras[export]'")
-    generator, latents, step = _open(run)
+    generator, latents, step = _open(run, step)
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
-    difference = exports.export(name, generator, latents, out)
+    face = _interface(config, generator, step)
+    difference = exports.export(name, generator, latents, out, exports.page(name, face, out.name))
     return (
         f"the generator of step {step}: {out}\n"
         f"opened without ganlab, {_LATENTS} images differ from the original by at most {difference:.1e}\n"
-        f"to use it: {exports.FORMATS[name].opens.format(path=str(out))}"
+        f"{face.latents}\n{face.images}\nto use it, in Python:\n\n{exports.usage(name, face, str(out.resolve()))}"
+    )
+
+
+def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
+    """What people must know of this generator to use it."""
+    from ganlab.data.labels import say_classes
+    from ganlab.nets.exports import Interface
+
+    size, classes = config.generator.latent_size, config.classes
+    return Interface(
+        f"Generator {config.generator.name} of ganlab after {step} steps on {config.dataset.name}, seed {config.seed}",
+        size,
+        classes,
+        say_classes(config.dataset.name, list(range(classes))),
+        tuple(generator.output_shape[1:]),
+        config.generator.output == "tanh",
     )
 
 
@@ -60,11 +87,11 @@ def _refuse_existing(out: Path) -> None:
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
 
 
-def _open(run: Path):
+def _open(run: Path, step: Any):
     """The averaged generator of a run's newest good checkpoint, latents [16,Z] of that run, and the step."""
     from ganlab.run import open_average
 
-    painter, step = open_average(run)
+    painter, step = open_average(run, step)
     return painter.generator, painter.latents("latents/export", _LATENTS), step
 
 

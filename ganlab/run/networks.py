@@ -124,8 +124,8 @@ class Painter:
         return self.paint(self.latents(stream, count))
 
 
-def open_average(directory: Path) -> tuple[Painter, int]:
-    """The averaged generator of a run's newest good checkpoint, and its step.
+def open_average(directory: Path, step: int | None = None) -> tuple[Painter, int]:
+    """The averaged generator of a run's newest good checkpoint, or of that of a step, and its step.
 
     Networks are built from config.json and tensors read by name and shape; no model file is loaded. Raises
     ConfigError where there is no run or no checkpoint, CheckpointError where none is good.
@@ -135,7 +135,10 @@ def open_average(directory: Path) -> tuple[Painter, int]:
     from ganlab.training import checkpoints
 
     gan = build_gan(config)
-    restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors())
+    restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors(), step)
+    there = checkpoints.steps(directory / CHECKPOINTS)
+    if restored is None and there:
+        raise ConfigError(f"--step={step} has no checkpoint in {directory}; choose one of: {', '.join(map(str, there))}")
     if restored is None:
         raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
     return Painter(gan.average, config), restored.step

@@ -62,13 +62,15 @@ def save(folder: Path, step: int, tensors: dict[str, tf.Variable], record: dict[
     return target
 
 
-def restore(folder: Path, tensors: dict[str, tf.Variable]) -> Restored | None:
-    """Fill `tensors` from the newest good checkpoint; None where there is none at all.
+def restore(folder: Path, tensors: dict[str, tf.Variable], step: int | None = None) -> Restored | None:
+    """Fill `tensors` from the newest good checkpoint, or from that of a step; None where there is none at all.
 
     A damaged one is passed over and named in the result. Raises CheckpointError where some exist and none is good.
     """
     damaged: list[str] = []
     for path in _found(folder):
+        if step is not None and path.name != f"step-{step:08d}":
+            continue
         manifest, why = _verify(path, tensors)
         if manifest is None:
             damaged.append(f"{path.name}: {why}")
@@ -89,6 +91,11 @@ def newest(folder: Path) -> int | None:
     """The step of the newest checkpoint, unverified, or None."""
     found = _found(folder)
     return int(found[0].name.removeprefix("step-")) if found else None
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps that have a checkpoint, unverified, first to last."""
+    return [int(path.name.removeprefix("step-")) for path in reversed(_found(folder))]
 
 
 def _found(folder: Path) -> list[Path]:
