@@ -188,7 +188,9 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
         if not chosen and classes and found.ndim == 2 and found.shape[1] == size:
             more = f"; say --class=K, or add the class, one-hot, behind the {size} numbers"
         else:
-            parts = f"{size} numbers and {classes} of the one-hot class" if classes and not chosen else f"{size} numbers"
+            parts = (
+                f"{size} numbers and {classes} of the one-hot class" if classes and not chosen else f"{size} numbers"
+            )
             more = f"; it must be floating-point [N,{wanted[0]}]: {parts} for each image"
         raise ConfigError(f"{where} is {found.dtype} {list(found.shape)}{more}")
     if len(found) > _MOST:

@@ -162,12 +162,11 @@ def test_a_keras_file_holds_its_page(small_run, nearby, tmp_path):
 
 @pytest.mark.slow
 @tools_of_others
-@pytest.mark.parametrize("arm", KINDS)
-def test_onnx_names_what_goes_in_and_comes_out(small_run, nearby, arm, tmp_path):
+def test_onnx_names_what_goes_in_and_comes_out(small_run, nearby, tmp_path):
     import onnx
     import onnxruntime
 
-    export(small_run(arm, *CONDITIONAL), "onnx", tmp_path / "new.onnx")
+    export(small_run("transpose", *CONDITIONAL), "onnx", tmp_path / "new.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "new.onnx")
     assert [(each.name, each.shape) for each in session.get_inputs()] == [("latents", ["batch", 74])]
     assert [(each.name, each.shape) for each in session.get_outputs()] == [("images", ["batch", 8, 8, 1])]
@@ -178,7 +177,7 @@ def test_onnx_names_what_goes_in_and_comes_out(small_run, nearby, arm, tmp_path)
 @tools_of_others
 def test_litert_names_what_goes_in_and_comes_out(small_run, nearby, tmp_path):
     export(small_run("transpose", *CONDITIONAL), "litert", tmp_path / "new.tflite")
-    interpreter = tf.lite.Interpreter(str(tmp_path / "new.tflite"))
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(tmp_path / "new.tflite"))
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["latents"], "outputs": ["images"]}}
     assert b"10 classes: 0 to 9" in (tmp_path / "new.tflite").read_bytes()
 

@@ -173,8 +173,7 @@ FORMATS = {
         ".onnx",
         _write_onnx,
         "import numpy as np\nimport onnxruntime  # pip install onnxruntime",
-        "session = onnxruntime.InferenceSession({path!r})\n"
-        "images = session.run(['images'], {{'latents': latents}})[0]",
+        "session = onnxruntime.InferenceSession({path!r})\nimages = session.run(['images'], {{'latents': latents}})[0]",
         ("onnx", "tf2onnx", "onnxruntime"),
         _not_in_onnx,
     ),

@@ -138,7 +138,9 @@ def open_average(directory: Path, step: int | None = None) -> tuple[Painter, int
     restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors(), step)
     there = checkpoints.steps(directory / CHECKPOINTS)
     if restored is None and there:
-        raise ConfigError(f"--step={step} has no checkpoint in {directory}; choose one of: {', '.join(map(str, there))}")
+        raise ConfigError(
+            f"--step={step} has no checkpoint in {directory}; choose one of: {', '.join(map(str, there))}"
+        )
     if restored is None:
         raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
     return Painter(gan.average, config), restored.step
