@@ -17,8 +17,8 @@ from scipy import stats
 from ganlab.choose import ConfigError
 from ganlab.data.labels import say_classes
 from ganlab.run import Painter, open_average, run
-from ganlab.sample import main as sampling
 from ganlab.sample import draw, truncate
+from ganlab.sample import main as sampling
 from test_sweep import TINY
 
 
