@@ -18,11 +18,12 @@ _WIDEST = 32  # images in a row of one class
 _WALKERS = 16  # images that walk side by side, or 4 of each class
 _MOST = 100_000
 _NAMES = r"\d{6}(-class-\d+)?\.png"  # of the images in a folder
-_EPILOG = """\
-Truncation: each number of a latent is drawn from the standard normal distribution cut off at -T and T (Brock et al.
-2019). Below about 1, images look more alike and more typical. The same seed gives the same images, nearer to the
-middle one: a number keeps its rank. A walk goes between such latents; on its way numbers reach at most 1.41 T.
-Of a conditional run, each row of a grid is one class."""
+_EPILOG = (
+    "Truncation: each number of a latent is drawn from the standard normal distribution cut off at -T and T (Brock et "
+    "al. 2019). Below about 1, images look more alike and more typical. The same seed gives the same images, nearer to "
+    "the middle one: numbers keep their rank. A walk goes between such latents; on its way numbers reach at most "
+    "1.41 T. Of a conditional run, each row of a grid is one class."
+)
 
 
 class _Request(NamedTuple):
@@ -36,8 +37,7 @@ class _Request(NamedTuple):
 
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
-    parser = Parser("ganlab.sample", description="Draw images from a finished or a running run.", epilog=_EPILOG,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = Parser("ganlab.sample", description="Draw images from a finished or a running run.", epilog=_EPILOG)
     parser.add_argument("run", type=Path, help="the folder of a run")
     parser.add_argument(
         "--count", type=int, help=f"images in the grid or the folder (default: {_GRID}, or {_PER_CLASS} of each class)"
@@ -86,7 +86,7 @@ def draw(options: argparse.Namespace) -> str:
         out = out or run / f"walk-step-{step:08d}.gif"
         frames = [_picture(pixels, asked) for pixels in _walk(painter, config, asked, stream, options)]
         grids.save_gif(out, frames, 0.08, about)
-        return f"a walk of {len(frames)} frames at step {step}: {out}{_rows(config, asked)}"
+        return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, asked)}"
     latents = asked.latents
     if latents is None:
         z = _truncated(_normals(painter, config, stream, asked.count), options.truncation)
@@ -98,10 +98,10 @@ def draw(options: argparse.Namespace) -> str:
         destination.clear_others(out, _NAMES, [f"{name}.png" for name in names])
         for name, image in zip(names, pixels, strict=True):
             grids.save_png(out / f"{name}.png", image, about)
-        return f"{asked.count} images at step {step}: {out}"
+        return f"{asked.count} image{'s' * (asked.count > 1)} at step {step}: {out}"
     out = out or run / f"grid-step-{step:08d}.png"
     grids.save_png(out, _picture(pixels, asked), about)
-    return f"a grid of {asked.count} images at step {step}: {out}{_rows(config, asked)}"
+    return f"a grid of {asked.count} image{'s' * (asked.count > 1)} at step {step}: {out}{_rows(config, asked)}"
 
 
 # --- what is asked for ----------------------------------------------------------------------------------------------

@@ -13,11 +13,17 @@ WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for
 BACKGROUND = 128  # between black and white, so that images of either kind have an edge
 
 
-def grid(pixels: np.ndarray, columns: int = 8, border: int = 6, enlarge: int | None = None) -> np.ndarray:
+def grid(
+    pixels: np.ndarray,
+    columns: int = 8,
+    border: int = 6,
+    enlarge: int | None = None,
+    background: int = BACKGROUND,
+) -> np.ndarray:
     """Lay images out in rows: uint8 [N,H,W,C], C = 1 or 3, -> uint8 [rows,across,C].
 
     columns: images in a row, at least 1; fewer images than that make a narrower picture.
-    border: grey pixels between and around the images, at least 0.
+    border: pixels of the background, a shade from 0 to 255, between and around the images, at least 0.
     enlarge: whole factor, at least 1; every pixel becomes a square, nothing is interpolated. None chooses
     the factor that brings the picture closest to 512 pixels across.
 
@@ -32,7 +38,7 @@ def grid(pixels: np.ndarray, columns: int = 8, border: int = 6, enlarge: int | N
     tiles = pixels.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
     _, height, width, channels = tiles.shape
     down, right = height + border, width + border
-    picture = np.full((rows * down + border, columns * right + border, channels), BACKGROUND, np.uint8)
+    picture = np.full((rows * down + border, columns * right + border, channels), background, np.uint8)
     for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
         top, left = row * down + border, column * right + border
