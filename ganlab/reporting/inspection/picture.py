@@ -93,8 +93,8 @@ def _draw_many(figure: Any, views: Sequence[View]) -> None:
             _bar(parts[2 * place + 1], shown, axes, shrink=0.15, anchor=(0.0, 0.0))
         names = ("through a\nsingle 1", "through\nall ones", "taps that reach\neach pixel", "output variance\nby phase",
                  f"images\n{one.moment}", "log10 power\nof the images")  # fmt: skip
-        for axis, name in zip(axes[:, 0], names, strict=False):
-            axis.set_ylabel(name, fontsize=10)
+        for row, name in zip(axes, names, strict=False):
+            next((axis for axis in row if axis.axison), row[0]).set_ylabel(name, fontsize=10)
     if not curves:
         return
     axis = parts[-1].subplots()
