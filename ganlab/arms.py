@@ -57,7 +57,7 @@ def read_arms(texts: Sequence[str]) -> list[Arm]:
 
 
 def whole_name(override: str) -> str:
-    """`kernel_size=3` as `generator.upsampling.kernel_size=3`, `stages=...` as `generator.stages=...`, else as it is."""
+    """`kernel_size=3` as `generator.upsampling.kernel_size=3`, `body=...` as `generator.body=...`, others unchanged."""
     name, equals, value = override.partition("=")
     plus = name[: len(name) - len(name.lstrip("+~"))]
     bare = name.lstrip("+~")
