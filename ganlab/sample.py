@@ -30,7 +30,7 @@ class _Request(NamedTuple):
     """Which images to draw: so many of each class, from a seed or from latents that a file gave."""
 
     labels: list[int]  # the class of each image; empty where the run has none
-    count: int
+    images: int
     latents: "np.ndarray | None"  # [count,Z+K]
     columns: int
 
@@ -89,19 +89,19 @@ def draw(options: argparse.Namespace) -> str:
         return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, asked)}"
     latents = asked.latents
     if latents is None:
-        z = _truncated(_normals(painter, config, stream, asked.count), options.truncation)
+        z = _truncated(_normals(painter, config, stream, asked.images), options.truncation)
         latents = _with_classes(z, asked.labels, config.classes)
     pixels = painter.paint(latents)
     if options.folder:
         out = out or run / f"images-step-{step:08d}"
-        names = [f"{n:06d}" + (f"-class-{asked.labels[n]}" if asked.labels else "") for n in range(asked.count)]
+        names = [f"{n:06d}" + (f"-class-{asked.labels[n]}" if asked.labels else "") for n in range(asked.images)]
         destination.clear_others(out, _NAMES, [f"{name}.png" for name in names])
         for name, image in zip(names, pixels, strict=True):
             grids.save_png(out / f"{name}.png", image, about)
-        return f"{asked.count} image{'s' * (asked.count > 1)} at step {step}: {out}"
+        return f"{asked.images} image{'s' * (asked.images > 1)} at step {step}: {out}"
     out = out or run / f"grid-step-{step:08d}.png"
     grids.save_png(out, _picture(pixels, asked), about)
-    return f"a grid of {asked.count} image{'s' * (asked.count > 1)} at step {step}: {out}{_rows(config, asked)}"
+    return f"a grid of {asked.images} image{'s' * (asked.images > 1)} at step {step}: {out}{_rows(config, asked)}"
 
 
 # --- what is asked for ----------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def _walk(painter: Any, config: "RunConfig", asked: _Request, stream: str, optio
     """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
     import numpy as np
 
-    z = _truncated(_normals(painter, config, stream, 2 * asked.count), options.truncation)
+    z = _truncated(_normals(painter, config, stream, 2 * asked.images), options.truncation)
     one, other = (_with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))
     for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
         yield painter.paint(painter.between(one, other, angle))

@@ -281,32 +281,23 @@ def chained() -> Numbers:
     `python -m ganlab.inspect` prints such a table of any of ganlab's generators, with what each layer costs and what
     it sees.
     """
-    resize = keras.Sequential(
-        [
+    resize = [
+        keras.Input((5, 5, 128)),
+        keras.layers.UpSampling2D(size=2, name="up1"),
+        keras.layers.Conv2D(64, kernel_size=3, padding="same", activation="relu", name="conv1"),
+        keras.layers.UpSampling2D(size=2, name="up2"),
+        keras.layers.Conv2D(1, kernel_size=3, padding="same", activation="tanh", name="conv2"),
+    ]
+    summaries = {"UpSampling2D + Conv2D": summary_of(keras.Sequential(resize, name="resize"))}
+    for padding in ("same", "valid"):
+        transposed = [
             keras.Input((5, 5, 128)),
-            keras.layers.UpSampling2D(size=2, name="up1"),
-            keras.layers.Conv2D(64, kernel_size=3, padding="same", activation="relu", name="conv1"),
-            keras.layers.UpSampling2D(size=2, name="up2"),
-            keras.layers.Conv2D(1, kernel_size=3, padding="same", activation="tanh", name="conv2"),
-        ],
-        name="resize",
-    )
-
-    def transposed(padding):
-        return keras.Sequential(
-            [
-                keras.Input((5, 5, 128)),
-                keras.layers.Conv2DTranspose(64, 3, strides=2, padding=padding, activation="relu", name="stage1"),
-                keras.layers.Conv2DTranspose(1, 3, strides=2, padding=padding, activation="tanh", name="stage2"),
-            ],
-            name=f"transposed_{padding}",
-        )
-
-    return {
-        "UpSampling2D + Conv2D": summary_of(resize),
-        "Conv2DTranspose, 'same'": summary_of(transposed("same")),
-        "Conv2DTranspose, 'valid'": summary_of(transposed("valid")),
-    }
+            keras.layers.Conv2DTranspose(64, 3, strides=2, padding=padding, activation="relu", name="stage1"),
+            keras.layers.Conv2DTranspose(1, 3, strides=2, padding=padding, activation="tanh", name="stage2"),
+        ]
+        model = keras.Sequential(transposed, name=f"transposed_{padding}")
+        summaries[f"Conv2DTranspose, '{padding}'"] = summary_of(model)
+    return summaries
 
 
 # --- the pictures ---------------------------------------------------------------------------------------------------
