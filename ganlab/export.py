@@ -2,9 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ganlab.choose import ConfigError, nearest
 from ganlab.command import Parser, one_line, path, step_of
+
+if TYPE_CHECKING:
+    from ganlab.config import RunConfig
+    from ganlab.nets.exports import Interface
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -29,6 +34,7 @@ def main() -> None:
 
 def export(run: Path, name: str, out: Path | None, step: int | str | None = None) -> str:
     """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
+    from ganlab.destination import check_parent
     from ganlab.nets import exports
     from ganlab.run import read_config
 
@@ -37,8 +43,10 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     suffix = exports.FORMATS[name].suffix
     if out is not None:
         if name != "saved_model" and out.suffix != suffix:
-            raise ConfigError(f"--out={out} does not end as {name} files do; use {out.with_suffix(suffix)}")
+            better = out.with_suffix(suffix) if out.name else f"generator{suffix}"
+            raise ConfigError(f"--out={out} does not end as {name} files do; use {better}")
         _refuse_existing(out)
+        check_parent("--out", out)
     config = read_config(run)
     if why := exports.refusal(name, config.generator):
         raise ConfigError(f"--format={name} cannot hold generator={config.generator.name}: it lacks {why}; "
@@ -49,11 +57,28 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
-    difference = exports.export(name, generator, latents, out)
+    face = _interface(config, generator, step)
+    difference = exports.export(name, generator, latents, out, exports.page(name, face, out.name))
     return (
         f"the generator of step {step}: {out}\n"
         f"opened without ganlab, {_LATENTS} images differ from the original by at most {difference:.1e}\n"
-        f"to use it: {exports.FORMATS[name].opens.format(path=str(out))}"
+        f"{face.latents}\n{face.images}\nto use it, in Python:\n\n{exports.usage(name, face, str(out.resolve()))}"
+    )
+
+
+def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
+    """What people must know of this generator to use it."""
+    from ganlab.data.labels import say_classes
+    from ganlab.nets.exports import Interface
+
+    size, classes = config.generator.latent_size, config.classes
+    return Interface(
+        f"Generator {config.generator.name} of ganlab after {step} steps on {config.dataset.name}, seed {config.seed}",
+        size,
+        classes,
+        say_classes(config.dataset.name, list(range(classes))),
+        tuple(generator.output_shape[1:]),
+        config.generator.output == "tanh",
     )
 
 

@@ -2,20 +2,24 @@
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ganlab import views
-from ganlab.choose import ConfigError, expand, nearest
+from ganlab.arms import Arm, label, picture_name, read_arms, whole_name
+from ganlab.choose import ConfigError, expand
 from ganlab.command import HELP, VERSION, one_line
+from ganlab.library import CONF
+from ganlab.library import options as choices
 
 _HELP = """\
 ganlab.inspect: look into a generator, in the terminal and as one PNG. Nothing is trained; a few seconds.
 
   python -m ganlab.inspect generator=upsample                     one generator
-  python -m ganlab.inspect generator=transpose generator.upsampling.kernel_size=5
+  python -m ganlab.inspect generator=transpose kernel_size=5
   python -m ganlab.inspect --compare upsample,transpose,fir       several, side by side
+  python -m ganlab.inspect --compare 'transpose kernel_size=3' 'transpose kernel_size=5' upsample
   python -m ganlab.inspect run=outputs/runs/DATE/RUN              the averaged generator (EMA) of a trained run
 
 It shows
@@ -26,21 +30,24 @@ It shows
   images, and the power spectrum of {images} of them
 
 Its own settings
-  --compare ARMS   choices of `generator`, with commas between
-  run=DIR          a trained run, whose settings are taken; no others may be given
-  out=FILE.png     the picture (default: outputs/inspect/ARM.png; with run=, in the run's folder)
-  log=true         write it for TensorBoard too, into a folder FILE.events beside the picture
+  --compare ARM...  choices of `generator`, each in quotes with settings of its own; plain ones with commas too
+  run=DIR           a trained run, whose settings are taken; no others may be given
+  out=FILE.png      the picture (default: in outputs/inspect, named by what was set; with run=, in the run's folder)
+  log=true          write it for TensorBoard too, into a folder FILE.events beside the picture
 
 Every setting of a run can be given: python -m ganlab.train --help. Those of training change nothing here, and
-numbers are float32 whatever precision says. The choices of `generator`:
-  {arms}
+numbers are float32 whatever precision says. Settings of the generator and its operator may go without their prefix:
+kernel_size=3 is generator.upsampling.kernel_size=3.
+
+The choices of `generator`
+{arms}
 """
 
 
 @dataclass(frozen=True)
 class _Options:
     overrides: list[str]
-    compare: list[str]
+    compare: list[Arm] | None
     run: Path | None
     out: Path | None
     log: bool
@@ -53,44 +60,45 @@ def main() -> None:
         if "--version" in arguments:
             print(VERSION)
         elif set(HELP) & set(arguments):
-            from ganlab.library import options
-
-            print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=" ".join(options("generator"))), end="")
+            print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=_choices()), end="")
         else:
             _command(_read(arguments))
 
 
 def _read(arguments: list[str]) -> _Options:
-    """Our own words out of the command line; what is left are Hydra's overrides."""
-    overrides, own, compare = [], {"run": "", "out": "", "log": "false"}, None
-    rest = iter(arguments)
-    for argument in rest:
+    """Our own words out of the command line; what is left are Hydra's overrides.
+
+    Behind --compare, an argument whose first word has no = is an arm, wherever it stands.
+    """
+    overrides, own = [], {"run": "", "out": "", "log": "false"}
+    compare: list[str] | None = None
+    for argument in arguments:
         name, _, value = argument.partition("=")
         if name == "--compare":
-            compare = value or next(rest, "")
+            compare = [*(compare or []), *([value] if "=" in argument else [])]
         elif argument.startswith("-"):
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
+        elif compare is not None and "=" not in (argument.split() or [""])[0] and not argument.startswith("~"):
+            compare.append(argument)
         elif name in own and "=" in argument:
             if not value:
                 raise ConfigError(f"{argument} says nothing; write {name}=value")
             own[name] = value
         else:
-            overrides.append(argument)
+            overrides.append(whole_name(argument))
     if own["log"] not in ("true", "false"):
         raise ConfigError(f"log={own['log']} is not true or false")
     out = expand(own["out"], "out=") if own["out"] else None
-    if out is not None and (out.suffix.lower() != ".png" or out.is_dir()):
-        raise ConfigError(f"out={out} is no name of a picture; use one that ends in .png")
-    arms = [arm.strip() for arm in compare.split(",")] if compare is not None else []
-    options = _Options(overrides, arms, expand(own["run"], "run=") if own["run"] else None, out, own["log"] == "true")
+    arms = None if compare is None else read_arms(compare or [""])
+    run = expand(own["run"], "run=") if own["run"] else None
+    options = _Options(overrides, arms, run, out, own["log"] == "true")
     _check(options)
     return options
 
 
 def _check(options: _Options) -> None:
-    from ganlab.library import options as choices
+    from ganlab.destination import check_picture
 
-    arms = choices("generator")
     chosen = [text for text in options.overrides if text.startswith("generator=")]
     if options.run is not None and (options.overrides or options.compare):
         other = options.overrides[0] if options.overrides else "--compare"
@@ -102,11 +110,17 @@ def _check(options: _Options) -> None:
             raise ConfigError(f"{text} has several values; use --compare {text.partition('=')[2]}")
         if options.compare:
             raise ConfigError(f"{text} and --compare both choose the generator; leave out one")
-    for arm in options.compare:
-        if arm not in arms:
-            raise ConfigError(f"--compare={arm} is unknown; {nearest(arm, arms)}")
-        if options.compare.count(arm) > 1:
-            raise ConfigError(f"--compare={','.join(options.compare)} names {arm} twice; leave out one")
+    if options.out is not None:
+        check_picture("out", options.out, ".png")
+
+
+def _choices() -> str:
+    """The generators with the reason that their files begin with."""
+    lines = []
+    for option in choices("generator"):
+        first = (CONF / "generator" / f"{option}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        lines.append(f"  {option:<22} {first.lstrip('# ')}")
+    return "\n".join(lines)
 
 
 def _command(options: _Options) -> None:
@@ -114,15 +128,26 @@ def _command(options: _Options) -> None:
 
     configs = []
     if options.run is None:
-        choices: list[list[str]] = [[f"generator={arm}"] for arm in options.compare] or [[]]
-        configs = [plan([*options.overrides, *choice], multirun=False).cells[0].config for choice in choices]
+        arms = options.compare or [Arm("", [])]
+        configs = [plan([*options.overrides, *arm.overrides], multirun=False).cells[0].config for arm in arms]
     from ganlab import device
 
     if options.run is None:
         device.start("float32")
-        names = options.compare or [configs[0].generator.name]
-        out = options.out or Path("outputs/inspect") / f"{'-'.join(names)}.png"
-        shown = [views.before_training(config, views.side(configs)) for config in configs]
+        if options.compare:
+            labels = [arm.label for arm in options.compare]
+            name = picture_name(options.compare, options.overrides)
+        else:
+            labels = [label(configs[0].generator.name, options.overrides)]
+            chosen = any(text.startswith("generator=") for text in options.overrides)
+            name = picture_name(
+                [], [*([] if chosen else [f"generator={configs[0].generator.name}"]), *options.overrides]
+            )
+        out = options.out or Path("outputs/inspect") / f"{name}.png"
+        side = views.side(configs)
+        shown = [
+            replace(views.before_training(config, side), arm=arm) for config, arm in zip(configs, labels, strict=True)
+        ]
     else:
         view, step = views.trained(options.run)
         out = options.out or options.run / f"inspect-step-{step:08d}.png"
@@ -131,10 +156,10 @@ def _command(options: _Options) -> None:
 
     inspection.show(shown)
     pixels = inspection.picture(shown)
-    grids.save_png(out, pixels)
+    grids.save_png(out, pixels, f"{', '.join(view.arm for view in shown)}: {shown[0].moment}; {shown[0].about}")
     print(f"picture: {out}")
     if options.log:
-        print(f"tensorboard --logdir {_log(out, pixels, inspection.markdown(shown))}")
+        print(f"tensorboard --logdir {shlex.quote(str(_log(out, pixels, inspection.markdown(shown))))}")
     if options.run is None and not options.compare:
         print(f"to train it: python -m ganlab.train {shlex.join(options.overrides)}".rstrip())
 

@@ -1,57 +1,295 @@
 """Draw images from a run: `python -m ganlab.sample RUN [--folder | --walk]`; a grid by default."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, path
+from ganlab.command import Parser, one_line, path, step_of
 
-_WALKERS = 16  # images that walk side by side
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ganlab.config import RunConfig
+
+_GRID = 64  # images, where nothing else is asked for
+_PER_CLASS = 8
+_WIDEST = 32  # images in a row of one class
+_WALKERS = 16  # images that walk side by side, or 4 of each class
+_MOST = 100_000
+_NAMES = r"\d{6}(-class-\d+)?\.png"  # of the images in a folder
+_EPILOG = (
+    "Truncation: each number of a latent is drawn from the standard normal distribution cut off at -T and T (Brock et "
+    "al. 2019). Below about 1, images look more alike and more typical. The same seed gives the same images, nearer to "
+    "the middle one: numbers keep their rank. A walk goes between such latents; on its way numbers reach at most "
+    "1.41 T. Of a conditional run, each row of a grid is one class."
+)
+
+
+class _Request(NamedTuple):
+    """Which images to draw: so many of each class, from a seed or from latents that a file gave."""
+
+    labels: list[int]  # the class of each image; empty where the run has none
+    images: int
+    latents: "np.ndarray | None"  # [count,Z+K]
+    columns: int
 
 
 def main() -> None:
     """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
-    parser = Parser("ganlab.sample", description="Generate images with the averaged generator (EMA) of a run.")
+    parser = Parser(
+        "ganlab.sample", description="Generate images with the averaged generator (EMA) of a run.", epilog=_EPILOG
+    )
     parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
-    parser.add_argument("--count", type=int, default=64, help="images in the grid or the folder (default: 64)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
+    parser.add_argument(
+        "--count", type=int, help=f"images in the grid or the folder (default: {_GRID}, or {_PER_CLASS} of each class)"
+    )
+    parser.add_argument("--seed", type=int, help="other latents for another seed (default: 0)")
+    parser.add_argument("--step", type=step_of, help="an earlier checkpoint, or best (default: the newest)")
+    parser.add_argument(
+        "--class", dest="classes", metavar="K", help="of a conditional run, only this class, or several with commas"
+    )
+    parser.add_argument("--truncation", type=float, metavar="T", help="cut the latents off at -T and T; above 0")
+    parser.add_argument(
+        "--latents", type=path, metavar="FILE",
+        help="an .npy or .npz of your own latents [N,Z] (with --class), or [N,Z+K] with the class one-hot behind them",
+    )  # fmt: skip
     kinds = parser.add_mutually_exclusive_group()
-    kinds.add_argument("--folder", action="store_true", help="write one PNG per image, at its true size, not a grid")
-    kinds.add_argument("--walk", action="store_true", help="write a GIF that interpolates between latents, not a grid")
-    parser.add_argument("--frames", type=int, default=60, help="frames of the GIF (default: 60)")
-    parser.add_argument("--out", type=path, help="output file, or folder with --folder (default: in RUN)")
+    kinds.add_argument("--folder", action="store_true", help="one PNG for each image, at its true size")
+    kinds.add_argument("--walk", action="store_true", help="a GIF that walks between latents")
+    parser.add_argument("--frames", type=int, help="frames of the walk (default: 60)")
+    parser.add_argument("--out", type=path, help="where to: .png, .gif or a folder (default: inside the run's)")
     options = parser.parse_args()
     with one_line():
-        for name in ("count", "frames"):
-            if not 1 <= getattr(options, name) <= 100_000:
-                raise ConfigError(f"--{name}={getattr(options, name)} is out of range; use a number from 1 to 100000")
         print(draw(options))
 
 
 def draw(options: argparse.Namespace) -> str:
-    """Write what the options ask for; returns a line that says where it is."""
+    """Write what the options ask for; returns lines that say where it is and what is in it."""
+    from ganlab import destination
+    from ganlab.run import open_average, read_config
+
+    _check(options)
+    run = options.run
+    config = read_config(run)
+    asked = _request(options, config)
+    out = options.out
+    if out is not None and options.folder:
+        destination.check_folder("--out", out, _NAMES)
+    elif out is not None:
+        destination.check_picture("--out", out, ".gif" if options.walk else ".png")
+
+    painter, step = open_average(run, options.step)
+    from ganlab.reporting import grids
+
+    stream = f"latents/drawn/{options.seed or 0}"
+    about = f"{config.generator.name}, step {step}, {_which(options)}"
+    if options.walk:
+        out = out or run / f"walk-step-{step:08d}.gif"
+        frames = [_picture(pixels, asked) for pixels in _walk(painter, config, asked, stream, options)]
+        grids.save_gif(out, frames, 0.08, about)
+        return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, asked)}"
+    latents = asked.latents
+    if latents is None:
+        z = _truncated(_normals(painter, config, stream, asked.images), options.truncation)
+        latents = _with_classes(z, asked.labels, config.classes)
+    pixels = painter.paint(latents)
+    if options.folder:
+        out = out or run / f"images-step-{step:08d}"
+        names = [f"{n:06d}" + (f"-class-{asked.labels[n]}" if asked.labels else "") for n in range(asked.images)]
+        destination.clear_others(out, _NAMES, [f"{name}.png" for name in names])
+        for name, image in zip(names, pixels, strict=True):
+            grids.save_png(out / f"{name}.png", image, about)
+        return f"{asked.images} image{'s' * (asked.images > 1)} at step {step}: {out}"
+    out = out or run / f"grid-step-{step:08d}.png"
+    grids.save_png(out, _picture(pixels, asked), about)
+    return f"a grid of {asked.images} image{'s' * (asked.images > 1)} at step {step}: {out}{_rows(config, asked)}"
+
+
+# --- what is asked for ----------------------------------------------------------------------------------------------
+
+
+def _check(options: argparse.Namespace) -> None:
+    """What can be refused without looking at the run."""
+    for name in ("count", "frames"):
+        value = getattr(options, name)
+        if value is not None and not 1 <= value <= _MOST:
+            raise ConfigError(f"--{name}={value} is out of range; use a number from 1 to {_MOST}")
+    if options.truncation is not None and not 0 < options.truncation < float("inf"):
+        raise ConfigError(f"--truncation={options.truncation:g} is out of range; use a number above 0, such as 0.7")
+    if options.walk and options.count is not None:
+        raise ConfigError(f"--count={options.count} says nothing of a walk; leave it out, or use --frames")
+    if options.frames is not None and not options.walk:
+        raise ConfigError(f"--frames={options.frames} is for --walk; add that, or leave it out")
+    if options.latents is not None:
+        for name in ("count", "seed", "truncation", "walk"):
+            if (value := getattr(options, name)) is not None and value is not False:
+                flag = f"--{name}" if value is True else f"--{name}={value}"
+                raise ConfigError(f"{flag} is for latents that are drawn; leave it out, or leave out --latents")
+
+
+def _request(options: argparse.Namespace, config: "RunConfig") -> _Request:
+    """The images that the options ask for of this run; raises ConfigError."""
+    chosen = _chosen_classes(options.classes, config)
+    if options.latents is not None:
+        latents = _read_latents(options.latents, config, chosen)
+        labels = chosen * len(latents) if len(chosen) == 1 else []
+        return _Request(labels, len(latents), latents, 8)
+    classes = chosen or list(range(config.classes))
+    if not classes:
+        return _Request([], _WALKERS, None, 4) if options.walk else _Request([], options.count or _GRID, None, 8)
+    if options.walk:
+        each = _WALKERS if len(classes) == 1 else 4
+        return _Request([label for label in classes for _ in range(each)], each * len(classes), None, 4)
+    count = options.count or (_GRID if len(classes) == 1 else _PER_CLASS * len(classes))
+    whole, more = divmod(count, len(classes))
+    labels = [label for place, label in enumerate(classes) for _ in range(whole + (place < more))]
+    columns = 8 if len(classes) == 1 else min(_WIDEST, whole + (more > 0))
+    return _Request(labels, count, None, columns)
+
+
+def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
+    if text is None:
+        return []
+    if not config.classes:
+        raise ConfigError(f"--class={text} needs a conditional run; train one with conditional=true, or leave it out")
+    chosen = []
+    for word in text.split(","):
+        if not word.strip().isdecimal() or int(word) >= config.classes:
+            raise ConfigError(f"--class={text} is not among this run's classes; use numbers from 0 to "
+                              f"{config.classes - 1}")  # fmt: skip
+        chosen.append(int(word))
+    if len(set(chosen)) < len(chosen):
+        raise ConfigError(f"--class={text} names a class twice; leave one out")
+    return chosen
+
+
+def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.ndarray":
+    """Latents [N,Z+K], float32, of a file; raises ConfigError."""
+    import zipfile
+
+    import numpy as np
+
+    where, size, classes = f"--latents={path}", config.generator.latent_size, config.classes
+    if not path.is_file():
+        raise ConfigError(f"{where} is not a file; give an .npy or .npz with latents")
+    try:
+        found: Any = np.load(path, allow_pickle=False, **({} if zipfile.is_zipfile(path) else {"mmap_mode": "r"}))
+        if isinstance(found, np.lib.npyio.NpzFile):
+            with found:
+                if "latents" not in found.files and len(found.files) != 1:
+                    names = ", ".join(found.files) or "nothing"
+                    raise ConfigError(f"{where} holds {names}; name the array that is meant latents")
+                found = found["latents" if "latents" in found.files else found.files[0]]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{where} cannot be read as numbers; give an .npy or .npz with latents") from None
+    wanted = [size] if chosen else [size + classes]
+    if found.dtype.kind not in "fiu" or found.ndim != 2 or found.shape[1] not in wanted or not len(found):
+        if not chosen and classes and found.ndim == 2 and found.shape[1] == size:
+            more = f"; say --class=K, or add the class, one-hot, behind the {size} numbers"
+        else:
+            parts = (
+                f"{size} numbers and {classes} of the one-hot class" if classes and not chosen else f"{size} numbers"
+            )
+            more = f"; it must be floating-point [N,{wanted[0]}]: {parts} for each image"
+        raise ConfigError(f"{where} is {found.dtype} {list(found.shape)}{more}")
+    if len(found) > _MOST:
+        raise ConfigError(f"{where} holds {len(found)} latents; give at most {_MOST} at once")
+    if len(chosen) > 1:
+        raise ConfigError(f"--class={','.join(map(str, chosen))} names several; with --latents give one")
+    with np.errstate(over="ignore"):
+        latents = np.asarray(found, np.float32)
+    if not np.isfinite(latents).all():
+        raise ConfigError(f"{where} holds numbers that float32 has not, such as nan; give finite ones")
+    return _with_classes(latents, chosen * len(latents), classes) if chosen else latents
+
+
+# --- latents --------------------------------------------------------------------------------------------------------
+
+
+def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
+    """Standard normal numbers as numbers of the normal distribution cut off at -threshold and threshold, same rank.
+
+    threshold: above 0. z is taken through its own distribution function and the inverse of the other's, so that one
+    draw serves every threshold and large ones change nothing; Brock, Donahue and Simonyan 2019, arXiv:1809.11096,
+    draw anew what lies outside, which gives the same distribution.
+    """
+    import numpy as np
+    from scipy.special import ndtr, ndtri
+
+    outside = ndtr(-float(threshold))  # on either side
+    below = outside + ndtr(-np.abs(np.asarray(z, np.float64))) * (1 - 2 * outside)
+    size = np.minimum(-ndtri(below), threshold)  # minimum: of rounding
+    return np.copysign(size, z).astype(z.dtype)
+
+
+def _truncated(z: "np.ndarray", threshold: float | None) -> "np.ndarray":
+    return z if threshold is None else truncate(z, threshold)
+
+
+def _normals(painter: Any, config: "RunConfig", stream: str, count: int) -> "np.ndarray":
+    """The first numbers of a stream's latents, [count,Z], without classes."""
+    return painter.latents(stream, count)[:, : config.generator.latent_size]
+
+
+def _with_classes(z: "np.ndarray", labels: list[int], classes: int) -> "np.ndarray":
+    """Latents [N,Z] with the one-hot classes behind them, where there are any."""
+    import numpy as np
+
+    return np.concatenate([z, np.eye(classes, dtype=z.dtype)[labels]], axis=1) if labels else z
+
+
+def _walk(painter: Any, config: "RunConfig", asked: _Request, stream: str, options: argparse.Namespace) -> Any:
+    """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
+    import numpy as np
+
+    z = _truncated(_normals(painter, config, stream, 2 * asked.images), options.truncation)
+    one, other = (_with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))
+    for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
+        yield painter.paint(painter.between(one, other, angle))
+
+
+# --- the grid -------------------------------------------------------------------------------------------------------
+
+
+def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
+    """The images as one picture; where there are several classes, each begins a row."""
     import numpy as np
 
     from ganlab.reporting import grids
-    from ganlab.run import open_average
 
-    painter, step = open_average(options.run)
-    stream = f"latents/drawn/{options.seed}"
-    if options.walk:
-        out = options.out or options.run / f"walk-step-{step:08d}.gif"
-        one, other = painter.latents(stream, 2 * _WALKERS).reshape(2, _WALKERS, -1)
-        angles = np.linspace(0, 2 * np.pi, options.frames, endpoint=False)
-        frames = (painter.between(one, other, angle) for angle in angles)  # ends where it began
-        grids.save_gif(out, [grids.grid(painter.paint(frame), columns=4) for frame in frames], 0.08)
-        return f"a walk of {options.frames} frames at step {step}: {out}"
-    pixels = painter.invent(stream, options.count)
-    if options.folder:
-        out = options.out or options.run / f"images-step-{step:08d}"
-        for number, image in enumerate(pixels):
-            grids.save_png(out / f"{number:06d}.png", image)
-        return f"{options.count} images at step {step}: {out}"
-    out = options.out or options.run / f"grid-step-{step:08d}.png"
-    grids.save_png(out, grids.grid(pixels))
-    return f"a grid of {options.count} images at step {step}: {out}"
+    if len(set(asked.labels)) < 2:
+        return grids.grid(pixels, columns=asked.columns)
+    empty = np.full((1, *pixels.shape[1:]), grids.BACKGROUND, np.uint8)
+    placed, labels = [], np.array(asked.labels)
+    for label in dict.fromkeys(asked.labels):
+        images = pixels[labels == label]
+        placed += [images, empty.repeat(-len(images) % asked.columns, axis=0)]
+    enlarge = max(1, round(grids.WIDTH / (max(asked.columns, 8) * pixels.shape[2])))  # few columns stay small
+    return grids.grid(np.concatenate(placed), columns=asked.columns, enlarge=enlarge)
+
+
+def _rows(config: "RunConfig", asked: _Request) -> str:
+    """A line that says which classes the rows are; nothing where there are none."""
+    from ganlab.data.labels import say_classes
+
+    labels = list(dict.fromkeys(asked.labels))
+    if not labels:
+        return ""
+    said = say_classes(config.dataset.name, labels)
+    if len(labels) == 1:
+        return f"\nall of class {said}"
+    rows = -(-max(asked.labels.count(label) for label in labels) // asked.columns)
+    return f"\n{'a row' if rows == 1 else f'{rows} rows'} for each class, from the top: {said}"
+
+
+def _which(options: argparse.Namespace) -> str:
+    """The latents in a few words, for the file."""
+    if options.latents is not None:
+        return f"latents of {options.latents.name}"
+    return f"seed {options.seed or 0}" + (f", truncation {options.truncation:g}" if options.truncation else "")
 
 
 if __name__ == "__main__":

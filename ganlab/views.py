@@ -107,6 +107,7 @@ def _view(
     except ValueError as error:
         odd = f"no spectrum: {error}"
     parts = anatomy.parts(generator, z)
+    stage = next(part for part in parts if part.name == f"stage{_place(config) + 1}")
     reached = anatomy.overlap(settings, scale, side)
     within = anatomy.inside(reached, scale)
     executed, written = (sum(getattr(part, name) for part in parts) for name in ("executed", "written"))
@@ -114,7 +115,8 @@ def _view(
         "parameters": f"{generator.count_params():,}",
         "MACs as written": f"{written:,}",
         "MACs as executed": f"{executed:,}",
-        "its kernel": next(part.kernel for part in parts if part.name == f"stage{_place(config) + 1}"),
+        "its layers": stage.kind,
+        "its kernel": stage.kernel,
         "base map pixels an image pixel sees": times(parts[-1].sees),
         "taps that reach a pixel, inside": _range(within),
         "variance, largest / smallest phase": f"{_ratio(variance)}",
@@ -125,10 +127,10 @@ def _view(
     return View(
         arm=settings.name,
         moment=moment,
-        about=f"{times((height, width, config.dataset.channels))} images from {settings.latent_size} numbers, "
-        f"seed {config.seed}",
+        about=f"{times((height, width, config.dataset.channels))} images from {settings.latent_size} numbers"
+        f"{f' and {config.classes} classes' if config.classes else ''}, seed {config.seed}",
         layers=_layers(generator, parts),
-        notes=_notes(settings, spread is not None),
+        notes=_notes(generator, settings, spread is not None),
         facts=facts,
         scale=scale,
         single=anatomy.enlarge(anatomy.with_a_single_one(settings, scale), anatomy.TWO_BY_TWO),
@@ -177,8 +179,11 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
     return rows
 
 
-def _notes(settings: Any, drawn: bool) -> list[str]:
+def _notes(generator: Any, settings: Any, drawn: bool) -> list[str]:
+    from ganlab.nets import anatomy
+
     notes = [
+        *dict.fromkeys(note for stage in anatomy.stages_of(generator) if (note := anatomy.equals(stage))),
         "MACs: multiply-accumulates for one image. share: of those executed. sees: pixels of the base map, vertical × "
         "horizontal, that one output pixel is computed from, worked out from kernels and scales; at the border fewer.",
         f"deviation: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "

@@ -1,16 +1,22 @@
 """Exports: every file is the generator that it was made from, opens without ganlab, and is whole or not there."""
 
+import importlib.util
 import os
+import subprocess
+import sys
+import zipfile
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ganlab.choose import ConfigError
+from ganlab.data.batches import to_pixels
 from ganlab.export import export
 from ganlab.library import options
 from ganlab.nets import exports, reopen
-from ganlab.run import build_gan, run
+from ganlab.run import build_gan, open_average, run
 from test_sweep import TINY
 
 STAGES = "generator.stages=[[4,2],[4,2],[null,2]]"  # three: LiteRT holds two of nearest even unfolded
@@ -18,17 +24,17 @@ STAGES = "generator.stages=[[4,2],[4,2],[null,2]]"  # three: LiteRT holds two of
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    """`small_run(arm)`: the folder of a short run, trained once."""
+    """`small_run(arm)`: the folder of a short run, trained once for these settings."""
     from ganlab.compose import plan
 
     made = {}
 
-    def of(arm):
-        if arm not in made:
-            made[arm] = tmp_path_factory.mktemp(arm) / "run"
-            line = [f"generator={arm}", "metrics=none", STAGES, *TINY[1:-2], "training.steps=2", TINY[-1]]
-            run(plan(line, multirun=False).cells[0].config, made[arm], quiet=True)
-        return made[arm]
+    def of(arm, *more):
+        if (arm, *more) not in made:
+            made[arm, *more] = tmp_path_factory.mktemp(arm) / "run"
+            line = [f"generator={arm}", "metrics=none", STAGES, *TINY[1:-2], "training.steps=2", TINY[-1], *more]
+            run(plan(line, multirun=False).cells[0].config, made[arm, *more], quiet=True)
+        return made[arm, *more]
 
     return of
 
@@ -106,18 +112,84 @@ def test_the_command_says_where_it_is_and_nothing_else(small_run, command):
     done = command("export", str(small_run("upsample")))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert len(done.stdout.splitlines()) == 3
     assert (small_run("upsample") / "generator-step-00000002.keras").exists()
+    told, _, code = done.stdout.partition("to use it, in Python:\n\n")
+    assert len(told.splitlines()) == 4 and "latents: float32 [batch, 64], 64 standard normal numbers\n" in told
+    code += "assert pixels.shape == (4, 8, 8, 1) and pixels.dtype == np.uint8\n"
+    elsewhere = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True)
+    assert elsewhere.returncode == 0, elsewhere.stderr
+
+
+CONDITIONAL, LINEAR = ("conditional=true",), ("generator.output=linear", "dataset.channels=3")
+SLOW = [pytest.param(name, marks=[pytest.mark.slow, tools_of_others]) for name in ("onnx", "litert")]
+
+
+@pytest.mark.parametrize("name", ["keras", "saved_model", *SLOW])
+@pytest.mark.parametrize("more", [CONDITIONAL, LINEAR], ids=" ".join)
+def test_the_printed_usage_works_as_it_is_pasted(small_run, nearby, name, more, tmp_path):
+    directory, out = small_run("transpose", *more), tmp_path / ("new's" + exports.FORMATS[name].suffix)
+    if name == "litert" and importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("the code that is printed needs ai-edge-litert")
+    said = export(directory, name, out)
+    told, _, code = said.partition("to use it, in Python:\n\n")
+    names = {}
+    exec(code, names)
+    painter, _ = open_average(directory)
+    np.testing.assert_allclose(names["images"], painter.generator(names["latents"], training=False), atol=1e-4)
+    np.testing.assert_array_equal(names["pixels"], to_pixels(names["images"]))
+    if more == CONDITIONAL:
+        assert "64 standard normal numbers and behind them the class, one-hot; its 10 classes: 0 to 9" in told
+        assert names["latents"][:, 64:].argmax(1).tolist() == [0, 1, 2, 3]
+        assert "images: float32 [batch, 8, 8, 1], from -1 (pixel value 0) to 1 (255)" in told
+    else:
+        assert "images: float32 [batch, 8, 8, 3], unbounded" in told
+
+
+def test_a_saved_model_names_what_goes_in_and_comes_out(small_run, nearby, tmp_path):
+    export(small_run("transpose", *CONDITIONAL), "saved_model", tmp_path / "new")
+    served = tf.saved_model.load(str(tmp_path / "new")).signatures["serving_default"]
+    assert served.structured_input_signature[1]["latents"].shape.as_list() == [None, 74]
+    assert served.structured_outputs["images"].shape.as_list() == [None, 8, 8, 1]
+    page = (tmp_path / "new" / "README.md").read_text()
+    assert "tf.saved_model.load('new')" in page and "10 classes: 0 to 9" in page
+
+
+def test_a_keras_file_holds_its_page(small_run, nearby, tmp_path):
+    export(small_run("transpose", *CONDITIONAL), "keras", tmp_path / "new.keras")
+    page = zipfile.ZipFile(tmp_path / "new.keras").read("README.md").decode()
+    assert "10 classes: 0 to 9" in page and "keras.saving.load_model('new.keras')" in page
+
+
+@pytest.mark.slow
+@tools_of_others
+def test_onnx_names_what_goes_in_and_comes_out(small_run, nearby, tmp_path):
+    import onnx
+    import onnxruntime
+
+    export(small_run("transpose", *CONDITIONAL), "onnx", tmp_path / "new.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "new.onnx")
+    assert [(each.name, each.shape) for each in session.get_inputs()] == [("latents", ["batch", 74])]
+    assert [(each.name, each.shape) for each in session.get_outputs()] == [("images", ["batch", 8, 8, 1])]
+    assert "10 classes: 0 to 9" in onnx.load(tmp_path / "new.onnx").doc_string
+
+
+@pytest.mark.slow
+@tools_of_others
+def test_litert_names_what_goes_in_and_comes_out(small_run, nearby, tmp_path):
+    export(small_run("transpose", *CONDITIONAL), "litert", tmp_path / "new.tflite")
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(tmp_path / "new.tflite"))
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["latents"], "outputs": ["images"]}}
+    assert b"10 classes: 0 to 9" in (tmp_path / "new.tflite").read_bytes()
 
 
 def test_a_file_that_is_another_function_is_an_error_and_is_removed(network, nearby, tmp_path, monkeypatch):
     generator, latents = network("generator=upsample")
     honest = exports.FORMATS["keras"]
 
-    def crooked(path, generator):
+    def crooked(path, generator, about):
         weights = generator.get_weights()
         generator.set_weights([weight + np.float32(1e-4) for weight in weights])
-        honest.write(path, generator)
+        honest.write(path, generator, about)
 
     monkeypatch.setitem(exports.FORMATS, "keras", honest._replace(write=crooked))
     with pytest.raises(exports.ExportError, match="gives other images than the generator: they differ by"):
@@ -127,7 +199,7 @@ def test_a_file_that_is_another_function_is_an_error_and_is_removed(network, nea
 
 def test_a_file_that_does_not_run_is_an_error_and_is_removed(network, tmp_path, monkeypatch):
     generator, latents = network("generator=transpose")
-    broken = exports.FORMATS["onnx"]._replace(write=lambda path, generator: path.write_bytes(b"no model"))
+    broken = exports.FORMATS["onnx"]._replace(write=lambda path, generator, about: path.write_bytes(b"no model"))
     monkeypatch.setitem(exports.FORMATS, "onnx", broken)
     with pytest.raises(exports.ExportError, match="was written and does not run"):
         exports.export("onnx", generator, latents, tmp_path / "a.onnx")
@@ -135,7 +207,7 @@ def test_a_file_that_does_not_run_is_an_error_and_is_removed(network, tmp_path, 
 
 
 def test_a_converter_that_fails_is_one_line(network, tmp_path, monkeypatch, capfd):
-    def fail(path, generator):
+    def fail(path, generator, about):
         print("chatter")
         os.write(2, b"chatter of native code")
         path.mkdir()

@@ -1,5 +1,7 @@
 """ganlab.inspect: its numbers against values found by hand or by another way, its picture, its refusals."""
 
+import dataclasses
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib import figure as figures
 from PIL import Image
 
 from ganlab import inspect as command_line
 from ganlab import views
+from ganlab.arms import picture_name, read_arms, whole_name
 from ganlab.choose import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.library import options
@@ -236,6 +240,21 @@ def inspect(monkeypatch, tmp_path, capsys):
     return run_it
 
 
+def drawn_figure(shown):
+    """The figure of a picture of these views."""
+    made = []
+
+    class Kept(figures.Figure):
+        def __init__(self, *arguments, **more):
+            super().__init__(*arguments, **more)
+            made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "Figure", Kept)
+        inspection.picture(shown)
+    return made[0]
+
+
 def drawn(path):
     """The picture's size, if there is something in it."""
     pixels = np.asarray(Image.open(path))
@@ -267,7 +286,10 @@ def test_the_operator_is_shown_at_the_stage_that_has_it(settings, monkeypatch):
                       "generator.stages=[[4,[2,3]],[null,2]]", "dataset.size=[8,12]")  # fmt: skip
     view = views.before_training(config, views.side([config]))
     assert view.scale == (2, 3) and view.ones.shape == (4, 6)
-    assert [row[1] for row in view.layers if row[0].startswith("stage")] == ["Conv2DTranspose", "NearestConv2D, fused"]
+    assert [row[1] for row in view.layers if row[0].startswith("stage")] == [
+        "Conv2DTranspose",
+        "UpSampling2D + Conv2D, fused",
+    ]
     assert view.facts["its kernel"] == "3×3"
 
 
@@ -293,7 +315,7 @@ def test_every_arm_at_once(inspect, tmp_path):
 def test_one_arm_and_tensorboard(inspect, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    out = Path("outputs/inspect/transpose_k3.png")
+    out = Path("outputs/inspect/transpose_k3-base_filters=4-stages=[[4,2],[null,2]]-seed=3.png")
     command_line._log(tmp_path / out, np.zeros((4, 4, 3), np.uint8), "an earlier look, which is replaced")
     said = inspect("generator=transpose_k3", *SMALL, "log=true", "seed=3")
     height, width, _ = drawn(tmp_path / out)
@@ -301,7 +323,7 @@ def test_one_arm_and_tensorboard(inspect, tmp_path):
     for line in ("Conv2DTranspose", "seed 3", "4  4 10  6", "lattice fraction 0.7", "1.8", "picture: outputs/inspect/"):
         assert line in said
     assert "to train it: python -m ganlab.train generator=transpose_k3" in said
-    events = EventAccumulator(str(tmp_path / "outputs/inspect/transpose_k3.events"), size_guidance={"tensors": 0})
+    events = EventAccumulator(str(tmp_path / out.with_suffix(".events")), size_guidance={"tensors": 0})
     events.Reload()
     assert {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]} == {
         "inspect/picture": 1,
@@ -326,6 +348,25 @@ def test_images_without_a_spectrum(settings):
     assert inspection.picture([view, view]).std() > 10
 
 
+def test_no_box_is_drawn_for_a_spectrum_that_is_not_there(settings, monkeypatch):
+    monkeypatch.setattr(views, "DRAWS", 2)
+    monkeypatch.setattr(views, "IMAGES", 16)
+    whole = views.before_training(settings("generator=transpose", *SMALL), 5)
+    view = dataclasses.replace(whole, power=None, profile=None, odd="no spectrum: images have no rings")
+    for shown in ([view], [view, view], [view, whole]):
+        figure = drawn_figure(shown)
+        drawn_axes = [axes for axes in figure.axes if axes.axison]
+        assert all(axes.images or axes.lines or axes.collections for axes in drawn_axes), "an empty box"
+        titles = [axes.get_title() + axes.get_ylabel() for axes in drawn_axes]
+        assert any("power" in title for title in titles) == any(each is whole for each in shown)
+        assert (
+            sum(
+                "No spectrum: images have no rings" in text.get_text() for part in figure.subfigs for text in part.texts
+            )
+            == 1
+        )
+
+
 def test_a_trained_run(inspect, settings, tmp_path):
     config, directory = settings(*TINY, "generator=transpose"), tmp_path / "run"
     directory.mkdir()
@@ -348,9 +389,16 @@ def test_a_trained_run(inspect, settings, tmp_path):
 
 WRONG = {
     ("generator=transposed",): "generator=transposed is unknown; did you mean transpose?",
+    ("--compare", "upsample", "transposed"): "--compare=transposed is unknown; did you mean transpose?",
+    ("--compare", "transpose kernel=3"): "kernel is not a setting",
+    ("--compare", "transpose,fir kernel_size=3"): "has commas and settings; give each generator quotes of its own",
+    ("--compare", "transpose kernel_size"): "has kernel_size, which is no setting; write NAME=VALUE",
+    ("--compare", "transpose kernel_size=3 init=keras", "transpose init=keras kernel_size=3"): "is named twice",
+    ("--compare", "transpose 'kernel_size=3"): "cannot be read (No closing quotation); mend its quotes",
+    ("--compare", "transpose kernel_size=x"): "generator.upsampling.kernel_size",
     ("--compare", "upsample,transposed"): "--compare=transposed is unknown; did you mean transpose?",
     ("--compare",): "--compare= is unknown; choose one of",
-    ("--compare=upsample,upsample",): "names upsample twice",
+    ("--compare=upsample,upsample",): "--compare=upsample is named twice",
     ("--compare=upsample,fir", "generator=carafe"): "both choose the generator",
     ("generator=upsample,fir",): "use --compare upsample,fir",
     ("seed=1,2",): "seed=1,2 has several values",
@@ -361,7 +409,7 @@ WRONG = {
     ("run=.", "--compare=fir"): "leave out --compare",
     ("resume=there",): "use run=there",
     ("log=yes",): "log=yes is not true or false",
-    ("out=picture.jpg",): "out=picture.jpg is no name of a picture",
+    ("out=picture.jpg",): "out=picture.jpg does not end in .png, as this picture does; use out=picture.png",
     ("out=",): "out= says nothing",
     ("--what",): "--what is not a flag",
 }
@@ -376,6 +424,90 @@ def test_a_wrong_question_is_one_line(arguments, monkeypatch, capsys, tmp_path):
     said = capsys.readouterr()
     assert caught.value.code == 2 and said.out == ""
     assert WRONG[arguments] in said.err and len(said.err.splitlines()) == 1
+
+
+def test_a_picture_of_others_is_left_as_it_is(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (3, 3)).save("mine.png")
+    before = Path("mine.png").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["inspect", "out=mine.png"])
+    with pytest.raises(SystemExit) as caught:
+        command_line.main()
+    assert caught.value.code == 2 and "out=mine.png exists and is not a picture of ganlab's" in capsys.readouterr().err
+    assert Path("mine.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arms", "common", "name"),
+    [
+        (["upsample", "fir"], [], "upsample-fir"),
+        ([], ["generator=transpose"], "transpose"),
+        ([], ["generator=transpose", "generator.upsampling.kernel_size=5"], "transpose-kernel_size=5"),
+        (["transpose kernel_size=3", "transpose kernel_size=5"], [], "transpose-kernel_size=3-transpose-kernel_size=5"),
+        (["upsample"], ["seed=3", "experiment=mnist"], "upsample-experiment=mnist-seed=3"),
+        ([], ["generator=fir", "dataset.size=[8,12]"], "fir-dataset.size=[8,12]"),
+    ],
+)
+def test_a_picture_is_named_by_what_was_set(arms, common, name):
+    assert picture_name(read_arms(arms), common) == name
+
+
+def test_other_settings_never_have_the_same_picture():
+    """All pairs of a few settings, long ones too; the order of a command line means nothing."""
+    more = ["seed=1", "kernel_size=3", "kernel_size=5", "init=keras", "dataset.size=16", "precision=float32",
+            "generator.stages=[[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[4,2],[null,2]]"]  # fmt: skip
+    names, sets = (
+        set(),
+        [pair for pair in itertools.combinations(more, 2) if pair != ("kernel_size=3", "kernel_size=5")],
+    )
+    for each in [*sets, *((one,) for one in more)]:
+        found = {
+            picture_name([], ["generator=transpose", *map(whole_name, order)]) for order in itertools.permutations(each)
+        }
+        assert len(found) == 1 and len(min(found).encode()) <= 120
+        names |= found
+    assert len(names) == len(sets) + len(more)
+
+
+def test_arms_with_settings_of_their_own(inspect, tmp_path):
+    said = inspect(
+        "--compare", "transpose kernel_size=3", *SMALL, "transpose generator.upsampling.kernel_size=5", "upsample"
+    )
+    name = "transpose-kernel_size=3-transpose-kernel_size=5-upsample-base_filters=4-stages=[[4,2],[null,2]].png"
+    drawn(tmp_path / "outputs" / "inspect" / name)
+    lines = said.splitlines()
+    assert [line.split() for line in lines[2:4]] == [
+        ["transpose", "transpose"],
+        ["kernel_size=3", "kernel_size=5", "upsample"],
+    ]
+    (kernels,) = [line.split()[2:] for line in lines if line.startswith(" its kernel")]
+    assert kernels == ["3×3", "5×5", "3×3", "as", "4×4"]
+    assert "Conv2DTranspose" in said and "UpSampling2D + Conv2D, fused" in said
+
+
+WHAT_IT_IS = {
+    ("upsample", "implementation=plain"): ("UpSampling2D + Conv2D", None),
+    ("upsample", "implementation=fused"): ("UpSampling2D + Conv2D, fused", "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused"),
+    ("upsample_bilinear",): ("UpSampling2D (bilinear) + Conv2D", None),
+    ("transpose",): ("Conv2DTranspose", None),
+    ("fir", "implementation=plain"): ("FirConv2D, plain", "FirConv2D = zeros between the pixels"),
+    ("pixel_shuffle",): ("PixelShuffle2D", "PixelShuffle2D = Conv2D"),
+    ("carafe",): ("Carafe2D", "Carafe2D = weights read off the image by two Conv2D"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", WHAT_IT_IS, ids=" ".join)
+def test_layers_are_called_what_they_are(arm, settings, monkeypatch):
+    monkeypatch.setattr(views, "DRAWS", 2)
+    monkeypatch.setattr(views, "IMAGES", 8)
+    config = settings(*SMALL, f"generator={arm[0]}", *map(whole_name, arm[1:]))
+    view = views.before_training(config, 5)
+    kind, note = WHAT_IT_IS[arm]
+    assert {row[1] for row in view.layers if row[0].startswith("stage")} == {kind} == {view.facts["its layers"]}
+    assert [text for text in view.notes if " = " in text.partition(":")[0]] == [
+        text for text in view.notes if note is not None and text.startswith(note)
+    ]
+    assert (note is None) == (not any(text.startswith(str(note)) for text in view.notes))
 
 
 def test_a_residual_generator_is_looked_into(inspect, tmp_path):
@@ -396,7 +528,8 @@ def test_a_wrong_setting_and_help_need_no_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--compare ARMS" in done.stdout and "pixel_shuffle_icnr" in done.stdout
+    assert "--compare ARM" in done.stdout and "pixel_shuffle_icnr" in done.stdout
+    assert "UpSampling2D (nearest) + Conv2D" in done.stdout and "Conv2DTranspose with even overlap" in done.stdout
 
 
 def test_bars_share_one_range_and_leave_out_what_is_nothing():

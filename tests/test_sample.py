@@ -1,5 +1,6 @@
 """Images from a run, and the model file that opens without ganlab."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -7,9 +8,16 @@ import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as some
 from PIL import Image
+from scipy import stats
 
-from ganlab.run import open_average, run
+from ganlab.choose import ConfigError
+from ganlab.data.labels import say_classes
+from ganlab.run import Painter, open_average, run
+from ganlab.sample import draw, truncate
 from ganlab.sample import main as sampling
 from test_sweep import TINY
 
@@ -56,6 +64,242 @@ def test_wrong_questions_get_one_line(small_run, command, arguments, status, mes
     assert done.returncode == status
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+# --- which images ---------------------------------------------------------------------------------------------------
+
+CLASSES, SIZE = 5, 64  # of dataset=shapes; of the latents
+DISC_TO_BAR = "0 disc, 1 square, 2 triangle, 3 cross, 4 bar"
+
+
+@pytest.fixture
+def drawn(tmp_path, settings, monkeypatch):
+    """`drawn("--class", 3)`: what the command says and the latents [N,Z+K] that it drew, of a run without training."""
+    config = settings("dataset=shapes", "dataset.size=16", "conditional=true", "generator.base_filters=4")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(config.model_dump_json())
+    monkeypatch.chdir(tmp_path)
+    seen, steps = [], []
+
+    def generator(z, training):
+        """Each image has one shade, its class's: 0, 51, ... 204."""
+        shade = tf.argmax(z[:, SIZE:], axis=1)
+        return tf.ones((1, 16, 16, 3)) * (tf.cast(shade, tf.float32) * 0.4 - 1)[:, None, None, None]
+
+    def open_it(directory, step=None):
+        steps.append(step)
+        painter = Painter(generator, config)
+        paint = painter.paint
+        painter.paint = lambda z: seen.append(np.array(z)) or paint(z)
+        return painter, step if isinstance(step, int) else 7
+
+    monkeypatch.setattr("ganlab.run.open_average", open_it)
+
+    def ask(*arguments):
+        seen.clear()
+        monkeypatch.setattr(sys, "argv", ["sample", "run", *map(str, arguments)])
+        sampling()
+        return np.concatenate(seen)
+
+    ask.steps = steps
+    return ask
+
+
+def shades(path, columns):
+    """The shade in the middle of each place of a grid, 128 where it is empty."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("L"))
+    side = (pixels.shape[1] - 6) // columns
+    return pixels[6 + side // 2 - 6 :: side, 6 + side // 2 - 6 :: side]
+
+
+def test_each_class_has_a_row_of_its_own(drawn, capsys):
+    z = drawn()
+    assert z.shape == (40, SIZE + CLASSES)
+    assert z[:, SIZE:].argmax(1).tolist() == np.repeat(range(CLASSES), 8).tolist()
+    assert capsys.readouterr().out.splitlines()[1] == f"a row for each class, from the top: {DISC_TO_BAR}"
+    np.testing.assert_array_equal(
+        shades("run/grid-step-00000007.png", 8), np.repeat([[0], [51], [102], [153], [204]], 8, axis=1)
+    )
+
+
+def test_rows_stay_rows_where_classes_have_other_counts(drawn):
+    drawn("--count", 7, "--out", "a.png")
+    np.testing.assert_array_equal(shades("a.png", 2), [[0, 0], [51, 51], [102, 128], [153, 128], [204, 128]])
+    drawn("--count", 165, "--out", "b.png")  # 33 of each: more than fit into a row
+    found = shades("b.png", 32)
+    assert found.shape == (10, 32) and found[1].tolist() == [0] + [128] * 31 and found[2].tolist() == [51] * 32
+
+
+def test_one_class_or_some(drawn, capsys):
+    z = drawn("--class", 3)
+    assert z.shape == (64, SIZE + CLASSES) and set(z[:, SIZE:].argmax(1)) == {3}
+    assert capsys.readouterr().out.splitlines()[1] == "all of class 3 cross"
+    z = drawn("--class", "4,0", "--count", 4)
+    assert z[:, SIZE:].argmax(1).tolist() == [4, 4, 0, 0]
+    assert capsys.readouterr().out.splitlines()[1] == "a row for each class, from the top: 4 bar, 0 disc"
+    z = drawn("--walk", "--frames", 2, "--class", 2)
+    assert z.shape == (32, SIZE + CLASSES) and set(z[:, SIZE:].argmax(1)) == {2}
+    np.testing.assert_allclose(z[:16, :SIZE], -z[16:, :SIZE], atol=1e-6)
+
+
+def test_a_folder_names_the_classes_and_holds_nothing_of_an_earlier_one(drawn, tmp_path):
+    for count in (9, 5):
+        drawn("--folder", "--count", count, "--out", "there")
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [f"{n:06}-class-{n}.png" for n in range(5)]
+
+
+def test_an_earlier_step_is_asked_for(drawn):
+    for arguments in (["--step", 3], ["--step", "best"], []):
+        drawn("--class", 1, "--count", 1, "--out", "a.png", *arguments)
+    assert drawn.steps == [3, "best", None]
+
+
+def test_the_images_are_those_of_the_step(small_run, tmp_path, capsys, monkeypatch):
+    for step in (2, 4):
+        sample(monkeypatch, small_run, "--step", step, "--out", tmp_path / f"{step}.png")
+        assert f"at step {step}" in capsys.readouterr().out
+    sample(monkeypatch, small_run, "--out", tmp_path / "newest.png")
+    two, four, newest = (shades(tmp_path / f"{name}.png", 64) for name in (2, 4, "newest"))
+    np.testing.assert_array_equal(four, newest)
+    assert np.abs(two.astype(int) - four).max() > 0
+
+
+def test_without_classes_the_latents_are_those_of_the_seed(small_run, monkeypatch, tmp_path):
+    painter, _ = open_average(small_run)
+    seen = []
+    monkeypatch.setattr(painter, "paint", lambda z: seen.append(z) or np.zeros((len(z), 8, 8, 1), np.uint8))
+    monkeypatch.setattr("ganlab.run.open_average", lambda directory, step: (painter, 4))
+    for more in ((), ("--truncation", 0.5), ("--truncation", 1e9)):
+        sample(monkeypatch, small_run, "--seed", 3, "--out", tmp_path / "a.png", *more)
+    plain, cut, whole = seen
+    np.testing.assert_array_equal(plain, painter.latents("latents/drawn/3", 64))
+    np.testing.assert_array_equal(cut, truncate(plain, 0.5))
+    np.testing.assert_allclose(whole, plain, rtol=1e-6)
+    assert np.abs(cut).max() <= 0.5
+
+
+@pytest.mark.parametrize("name", ["z.npy", "z.npz", "one.npz"])
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16"])
+def test_latents_of_a_file_are_drawn_as_they_are(drawn, name, kind):
+    z = np.random.default_rng(0).normal(size=(6, SIZE + CLASSES)).astype(kind)
+    if name == "z.npy":
+        np.save(name, z)
+    else:
+        np.savez(name, **({"latents": z, "other": np.zeros(3)} if name == "z.npz" else {"anything": z}))
+    np.testing.assert_array_equal(drawn("--latents", name), z.astype("float32"))
+    np.save("plain.npy", z[:, :SIZE])
+    found = drawn("--latents", "plain.npy", "--class", 2)
+    np.testing.assert_array_equal(found[:, :SIZE], z[:, :SIZE].astype("float32"))
+    np.testing.assert_array_equal(found[:, SIZE:], np.eye(5)[[2] * 6])
+
+
+@given(z=some.floats(-37, 37, width=32), threshold=some.floats(1e-3, 100))
+def test_a_truncated_number_is_inside_and_keeps_its_sign(z, threshold):
+    cut = truncate(np.array([z, 0.0, -z], np.float32), threshold)
+    assert (
+        cut.dtype == np.float32 and np.all(np.abs(cut) <= np.float32(threshold)) and cut[0] == -cut[2] and cut[1] == 0
+    )
+    assert abs(cut[0]) <= abs(z) * (1 + 1e-5) and (z == 0 or np.sign(cut[0]) in (0, np.sign(z)))
+
+
+@pytest.mark.parametrize("threshold", [0.04, 0.7, 2.0])
+def test_truncated_numbers_have_the_truncated_normal_distribution(threshold):
+    z = np.random.default_rng(0).normal(size=20_000)
+    cut = truncate(z, threshold)
+    assert stats.kstest(cut, stats.truncnorm(-threshold, threshold).cdf).pvalue > 0.01
+    assert np.all(np.argsort(cut) == np.argsort(z))  # the same images, nearer to the middle
+
+
+def test_classes_in_words():
+    assert say_classes("digits", list(range(10))) == "0 to 9"
+    assert say_classes("digits", [0, 1]) == "0, 1"
+    assert say_classes("digits", [3, 5, 6]) == "3, 5, 6"
+    assert say_classes("photos", [1, 0]) == "1 flower, 0 china"
+
+
+WRONG = {
+    ("--class", "5"): "--class=5 is not among this run's classes; use numbers from 0 to 4",
+    ("--class", "1,1"): "--class=1,1 names a class twice",
+    ("--class", "x"): "--class=x is not among",
+    ("--truncation", "0"): "--truncation=0 is out of range; use a number above 0, such as 0.7",
+    ("--truncation", "nan"): "--truncation=nan is out of range",
+    ("--frames", "3"): "--frames=3 is for --walk",
+    ("--walk", "--count", "3"): "--count=3 says nothing of a walk",
+    ("--step", "x"): "argument --step: x is not a number of steps; use one such as 500, or best",
+    ("--out", "x.txt"): "--out=x.txt does not end in .png, as this picture does; use --out=x.png",
+    ("--walk", "--out", "x.png"): "--out=x.png does not end in .gif, as this picture does; use --out=x.gif",
+    ("--out", "/dev/full"): "--out=/dev/full does not end in .png",
+    ("--out", "mine.png"): "--out=mine.png exists and is not a picture of ganlab's",
+    ("--out", "link.png"): "--out=link.png exists and is not a picture of ganlab's",
+    ("--walk", "--out", "mine.gif"): "--out=mine.gif exists and is not a picture of ganlab's",
+    ("--out", "folder.png"): "--out=folder.png is a directory",
+    ("--out", "mine.png/a.png"): "mine.png, which is not a directory",
+    ("--folder", "--out", "mine"): "--out=mine holds 000000.png, which is not ganlab's; give an empty folder",
+    ("--folder", "--out", "mine.png"): "--out=mine.png is not a directory",
+    ("--latents", "none.npy"): "--latents=none.npy is not a file",
+    ("--latents", "text.npy"): "--latents=text.npy cannot be read as numbers",
+    ("--latents", "objects.npy"): "--latents=objects.npy cannot be read as numbers",
+    ("--latents", "two.npz"): "--latents=two.npz holds a, b; name the array that is meant latents",
+    ("--latents", "short.npy"): "--latents=short.npy is float64 [3, 7]; it must be floating-point [N,69]: 64 numbers "
+    "and 5 of the one-hot class for each image",
+    ("--latents", "plain.npy"): "--latents=plain.npy is float64 [3, 64]; say --class=K, or add the class, one-hot",
+    ("--latents", "short.npy", "--class", "1"): "it must be floating-point [N,64]: 64 numbers for each image",
+    ("--latents", "empty.npy"): "--latents=empty.npy is float64 [0, 69]",
+    ("--latents", "nan.npy"): "--latents=nan.npy holds numbers that float32 has not",
+    ("--latents", "plain.npy", "--class", "1,2"): "--class=1,2 names several; with --latents give one",
+    ("--latents", "plain.npy", "--seed", "0"): "--seed=0 is for latents that are drawn",
+    ("--latents", "plain.npy", "--walk"): "--walk is for latents that are drawn",
+    ("--latents", "plain.npy", "--truncation", "1"): "--truncation=1.0 is for latents that are drawn",
+}  # fmt: skip
+
+
+@pytest.fixture
+def others(tmp_path):
+    """Files that ganlab did not write, and what was in each."""
+    Image.new("L", (3, 3)).save(tmp_path / "mine.png")
+    Image.new("L", (3, 3)).save(tmp_path / "mine.gif", comment=b"a walk of mine")
+    (tmp_path / "link.png").symlink_to("/dev/full")
+    (tmp_path / "mine").mkdir()
+    Image.new("L", (3, 3)).save(tmp_path / "mine" / "000000.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "text.npy").write_text("text")
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
+    np.save(tmp_path / "short.npy", np.zeros((3, 7)))
+    np.save(tmp_path / "plain.npy", np.zeros((3, 64)))
+    np.save(tmp_path / "empty.npy", np.zeros((0, 69)))
+    np.save(tmp_path / "nan.npy", np.full((3, 69), 1e300))
+    return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()}
+
+
+def test_a_wrong_question_is_one_line_and_nothing_is_touched(drawn, others, tmp_path, capsys):
+    for arguments, message in WRONG.items():
+        with pytest.raises(SystemExit) as caught:
+            drawn(*arguments)
+        said = capsys.readouterr()
+        assert caught.value.code == 2 and not said.out, arguments
+        assert message in said.err and len(said.err.splitlines()) == 1, (arguments, said.err)
+    assert not drawn.steps  # nothing was opened
+    files = {path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()}
+    assert {path: path.read_bytes() for path in files} == others
+
+
+def test_a_picture_of_our_own_is_written_anew(drawn, tmp_path):
+    for arguments in (("--out", "new/a.png"), ("--walk", "--frames", 2, "--out", "new/a.gif")):
+        for _ in range(2):
+            drawn(*arguments)
+    with Image.open("new/a.png") as image:
+        assert image.info["Description"] == "transpose, step 7, seed 0"
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.gif", "a.png"]
+
+
+def test_a_run_without_classes_has_no_class_to_ask_for(small_run):
+    options = argparse.Namespace(
+        run=small_run, count=None, frames=None, truncation=None, latents=None, walk=False, classes="3"
+    )
+    with pytest.raises(ConfigError, match="--class=3 needs a conditional run"):
+        draw(options)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""From doubling rows and columns to a generator of 10x10 images, in ten small steps.
+"""From doubling rows and columns to a generator of 10x10 images, in twelve small steps.
 
     python experiments/layers/walkthrough.py            prints every step and draws figures/
     python experiments/layers/walkthrough.py --write    makes README.md of them, too
@@ -10,6 +10,7 @@ import argparse
 import ast
 import inspect
 import io
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,13 @@ def through(layer, image):
 def layers_of(model):
     """What each layer gives and holds: {layer: (shape of its output, parameters)}."""
     return {type(layer).__name__: (layer.output.shape[1:], layer.count_params()) for layer in model.layers}
+
+
+def summary_of(model):
+    """What `model.summary()` prints: each layer, the shape of its output, its parameters."""
+    lines = []
+    model.summary(line_length=72, print_fn=lambda text, line_break=False: lines.append(text))
+    return "\n".join(lines)
 
 
 def ganlab_generator(arm):
@@ -153,6 +161,24 @@ def even_overlap() -> Numbers:
     return {"image": IMAGE, "4x4 stamps": through(layer, IMAGE), "how many stamps": through(layer, ones)}
 
 
+def valid_padding() -> Numbers:
+    """Nothing cut off: 5x5 becomes 11x11.
+
+    The stamps of five pixels in a row begin at 0, 2, 4, 6 and 8, and the last is 3 wide: together they are
+    (5-1)*2 + 3 = 11 pixels wide. With 'valid' padding the layer gives all of it; 'same' cuts it to 5*2 = 10. Inside,
+    the counts are the same uneven ones. What 'valid' changes is the size: 11 is no multiple of 5, and the next stage
+    would make (11-1)*2 + 3 = 23 of it. To end at a size that was asked for, generators use 'same', and so does ganlab.
+    """
+    same = keras.layers.Conv2DTranspose(1, kernel_size=3, strides=2, padding="same", kernel_initializer="ones")
+    valid = keras.layers.Conv2DTranspose(1, kernel_size=3, strides=2, padding="valid", kernel_initializer="ones")
+    ones = np.ones((5, 5), "float32")
+    return {
+        "image": ones,
+        "how many stamps, 'same'": through(same, ones),
+        "how many stamps, 'valid'": through(valid, ones),
+    }
+
+
 def parameters() -> Numbers:
     """What there is to learn: 0, 2 or 10 numbers.
 
@@ -244,6 +270,36 @@ def transposed_generator() -> Numbers:
     }
 
 
+def chained() -> Numbers:
+    """Two doublings in a row, as Keras tells them.
+
+    Most generators enlarge more than once. `model.summary()` shows the two ways side by side: UpSampling2D and Conv2D
+    take turns, or one Conv2DTranspose does both. They hold the same parameters, 128*9*64 + 64 = 73,792 and
+    64*9 + 1 = 577, and with 'same' padding they give the same shapes, 10x10 and 20x20. With 'valid' padding the
+    shapes are those of step 8, 11x11 and 23x23.
+
+    `python -m ganlab.inspect` prints such a table of any of ganlab's generators, with what each layer costs and what
+    it sees.
+    """
+    resize = [
+        keras.Input((5, 5, 128)),
+        keras.layers.UpSampling2D(size=2, name="up1"),
+        keras.layers.Conv2D(64, kernel_size=3, padding="same", activation="relu", name="conv1"),
+        keras.layers.UpSampling2D(size=2, name="up2"),
+        keras.layers.Conv2D(1, kernel_size=3, padding="same", activation="tanh", name="conv2"),
+    ]
+    summaries = {"UpSampling2D + Conv2D": summary_of(keras.Sequential(resize, name="resize"))}
+    for padding in ("same", "valid"):
+        transposed = [
+            keras.Input((5, 5, 128)),
+            keras.layers.Conv2DTranspose(64, 3, strides=2, padding=padding, activation="relu", name="stage1"),
+            keras.layers.Conv2DTranspose(1, 3, strides=2, padding=padding, activation="tanh", name="stage2"),
+        ]
+        model = keras.Sequential(transposed, name=f"transposed_{padding}")
+        summaries[f"Conv2DTranspose, '{padding}'"] = summary_of(model)
+    return summaries
+
+
 # --- the pictures ---------------------------------------------------------------------------------------------------
 
 COLOURS = matplotlib.colormaps["YlGnBu"]
@@ -311,6 +367,36 @@ def draw_generator(numbers: Numbers) -> Figure:
     return figure
 
 
+def rows_of(summary: str) -> list[tuple[str, str, tuple[int, ...], int]]:
+    """Name, kind, shape of the output and parameters of each layer in a summary."""
+    found = re.findall(r"(\w+) \((\w+)\) +│ \(None, ([\d, ]+)\) +│ +([\d,]+) │", summary)
+    return [
+        (name, kind, tuple(int(size) for size in shape.split(", ")), int(count.replace(",", "")))
+        for name, kind, shape, count in found
+    ]
+
+
+def draw_chains(numbers: Numbers) -> Figure:
+    """Every chain from top to bottom, layers with shapes and parameters, stages at the same height."""
+    figure, axes = _canvas(3 * 9 + 2 * 1.2, 11)
+    for (name, summary), left in zip(numbers.items(), (0.0, 10.2, 20.4), strict=True):
+        axes.text(left, 0.35, name, va="center", size=8, weight="bold", color=INK)
+        layers = [("", (5, 5, 128), None), *((kind, shape, count) for _, kind, shape, count in rows_of(summary))]
+        step = (11 - 0.9 - 1.25) / (len(layers) - 1)
+        for place, (kind, shape, count) in enumerate(layers):
+            top = 0.9 + place * step
+            colour = COLOURS(0.3 if count else 0.08)
+            axes.add_patch(Rectangle((left, top), 9, 1.25, facecolor=colour, edgecolor="white"))
+            axes.text(left + 0.25, top + 0.4, kind or "maps", va="center", size=8, color=INK)
+            axes.text(left + 0.25, top + 0.86, _shape(shape), va="center", size=8, weight="bold", color=INK)
+            if count is not None:
+                axes.text(left + 8.75, top + 0.4, f"{count:,}", ha="right", va="center", size=8, color=INK)
+            if place + 1 < len(layers):
+                arrow = {"arrowstyle": "->", "color": INK}
+                axes.annotate("", (left + 4.5, top + step), (left + 4.5, top + 1.25), arrowprops=arrow)
+    return figure
+
+
 def _canvas(width: float, height: float) -> tuple[Figure, Any]:
     """Axes in units of one cell, the origin at the top left."""
     figure = Figure(((width + 0.4) * CELL, (height + 0.4) * CELL), dpi=144)
@@ -343,9 +429,11 @@ STEPS: dict[Callable[[], Numbers], Callable[[Numbers], Figure]] = {
     one_weight: draw_cells,
     uneven_overlap: draw_cells,
     even_overlap: draw_cells,
+    valid_padding: draw_cells,
     parameters: draw_weights,
     resize_generator: draw_generator,
     transposed_generator: draw_generator,
+    chained: draw_chains,
 }
 
 
@@ -380,6 +468,8 @@ def say(numbers: Numbers) -> str:
             lines += ["  " + "  ".join(cell.rjust(across) for cell in row) for row in cells]
         elif isinstance(value, tuple):
             lines.append(f"{name}: {_shape(value[0])}, {value[1]:,} parameters")
+        elif isinstance(value, str):
+            lines += [f"{name}:", *(line.rstrip() for line in value.splitlines() if line.strip())]
         else:
             lines.append(f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value:g}")
     return "\n".join(lines)
@@ -408,7 +498,7 @@ def draw(step: Callable, numbers: Numbers) -> None:
 def readme(every: dict[Callable, Numbers]) -> str:
     """The whole walk as Markdown."""
     helpers = ['IMAGE = np.array([[1, 2], [3, 4]], "float32")']
-    helpers += [inspect.getsource(helper).strip() for helper in (through, layers_of, ganlab_generator)]
+    helpers += [inspect.getsource(helper).strip() for helper in (through, layers_of, summary_of, ganlab_generator)]
     parts = [PREFACE.format(helpers="\n\n\n".join(helpers))]
     for step, numbers in every.items():
         picture = figure_path(step).relative_to(HERE)
@@ -422,7 +512,7 @@ def readme(every: dict[Callable, Numbers]) -> str:
 PREFACE = """\
 # From doubling rows and columns to a generator
 
-**How does a small image become a large one inside a generator, and what can go wrong?** Ten steps, each with its
+**How does a small image become a large one inside a generator, and what can go wrong?** Twelve steps, each with its
 code, its numbers and a picture. The code is stock Keras; nothing is trained.
 
 ```sh

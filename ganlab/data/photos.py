@@ -8,7 +8,9 @@ from ganlab.config import Photos, pair
 from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
 
-_FILES = ("china.jpg", "flower.jpg")
+NAMES = ("china", "flower")
+"""The photographs, in the order of their labels."""
+
 _SOURCE = (
     "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), "
     "Flickr, CC BY 2.0"
@@ -23,8 +25,8 @@ def photos(settings: Photos) -> Split:
     equal. Raises ConfigError where there are fewer different crops than are asked for.
     """
     size, windows = pair(settings.size), []
-    for name in _FILES:
-        picture = np.asarray(Image.open(bundled(f"images/{name}")))
+    for name in NAMES:
+        picture = np.asarray(Image.open(bundled(f"images/{name}.jpg")))
         height, width = (side // settings.reduction for side in picture.shape[:2])
         whole = picture[: height * settings.reduction, : width * settings.reduction]
         reduced = fit(whole[None], (height, width), settings.channels)[0]

@@ -10,7 +10,7 @@ from ganlab.config import Generator, Pair, pair
 from ganlab.nets.cost import multiplications
 from ganlab.nets.fields import scale_of, seen_by, sources
 from ganlab.nets.upsampling import UPSAMPLERS, transposed_kernel
-from ganlab.nets.upsampling.layers import Carafe2D, PixelShuffle2D
+from ganlab.nets.upsampling.layers import BilinearConv2D, Carafe2D, FirConv2D, NearestConv2D, PixelShuffle2D
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
@@ -80,10 +80,31 @@ def stages_of(generator: keras.Model) -> list[Any]:
     return [layer for layer in generator.layers if layer.name.startswith("stage")]
 
 
+def equals(layer: Any) -> str:
+    """What an operator is in layers that people know, as a sentence; empty where its kind says so already."""
+    if isinstance(layer, NearestConv2D) and layer.implementation == "fused":
+        return (
+            "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused: both at once, as the transposed convolution that "
+            "gives the same image and the same gradients."
+        )
+    if isinstance(layer, FirConv2D):
+        fused = ", fused into one transposed convolution" if layer.implementation == "fused" else ""
+        return f"FirConv2D = zeros between the pixels, a smoothing filter along both axes, Conv2D{fused}."
+    if isinstance(layer, PixelShuffle2D):
+        return "PixelShuffle2D = Conv2D to as many channels for each output pixel, laid out as pixels (depth to space)."
+    if isinstance(layer, Carafe2D):
+        return "Carafe2D = weights read off the image by two Conv2D, weighted means of neighbourhoods, Conv2D."
+    return ""
+
+
 def _kind(layer: Any) -> str:
     kind = type(layer).__name__
     if kind == "Activation":
         return layer.activation.__name__
+    if isinstance(layer, NearestConv2D):
+        return "UpSampling2D + Conv2D" + (", fused" if layer.implementation == "fused" else "")
+    if isinstance(layer, BilinearConv2D):
+        return "UpSampling2D (bilinear) + Conv2D"
     return f"{kind}, {layer.implementation}" if hasattr(layer, "implementation") else kind
 
 

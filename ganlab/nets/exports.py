@@ -26,44 +26,113 @@ class ExportError(RuntimeError):
     """A file could not be written, or is not the generator that it was made from."""
 
 
+class Interface(NamedTuple):
+    """What goes into a generator and what comes out, for people who have nothing but the file.
+
+    title: which generator. classes: how many, 0: none; labels: which, in words. bounded: whether images stay within
+    -1 and 1.
+    """
+
+    title: str
+    latent_size: int
+    classes: int
+    labels: str
+    shape: tuple[int, ...]
+    bounded: bool
+
+    @property
+    def latents(self) -> str:
+        """What goes in, as a line."""
+        size = f"latents: float32 [batch, {self.latent_size + self.classes}]"
+        numbers = f"{self.latent_size} standard normal numbers"
+        if not self.classes:
+            return f"{size}, {numbers}"
+        return f"{size}, {numbers} and behind them the class, one-hot; its {self.classes} classes: {self.labels}"
+
+    @property
+    def images(self) -> str:
+        """What comes out, as a line."""
+        values = "-1 (pixel value 0) to 1 (255)"
+        reach = f"from {values}" if self.bounded else f"unbounded, made to look like images from {values}"
+        return f"images: float32 [batch, {', '.join(map(str, self.shape))}], {reach}"
+
+
 class Format(NamedTuple):
     """One line of `FORMATS`.
 
-    write: (path, generator) -> None; what it prints is nobody's business. needs: modules of the extra `export`.
-    cannot: (name of an operator, its kernel, its scale) -> why this format cannot hold it, or None.
-    opens: how other people's code opens and runs the file.
+    write: (path, generator, about) -> None; what it prints is nobody's business; `about` goes into the file where it
+    has a place for it. needs: modules of the extra `export`. cannot: (name of an operator, its kernel, its scale) ->
+    why this format cannot hold it, or None. imports, opens: how other people's code opens and runs the file.
     """
 
     suffix: str
-    write: Callable[[Path, Any], None]
+    write: Callable[[Path, Any, str], None]
+    imports: str
     opens: str
     needs: tuple[str, ...] = ()
     cannot: Callable[[str, Pair, Pair], str | None] = lambda name, kernel, scale: None
 
 
-def _write_keras(path: Path, generator: Any) -> None:
+def _write_keras(path: Path, generator: Any, about: str) -> None:
     from ganlab.nets.portable import save_portable
 
-    save_portable(path, generator)
+    save_portable(path, generator, about)
 
 
-def _write_saved_model(path: Path, generator: Any) -> None:
+def _write_saved_model(path: Path, generator: Any, about: str) -> None:
     from ganlab.nets.portable import portable
 
-    portable(generator).export(path, format="tf_saved_model", verbose=False)
+    _archive(path, portable(generator))
+    if about:
+        (path / "README.md").write_text(about)
 
 
-def _write_onnx(path: Path, generator: Any) -> None:
-    _folded(generator).export(path, format="onnx", verbose=False)
-
-
-def _write_litert(path: Path, generator: Any) -> None:
+def _archive(path: Path, model: Any) -> None:
+    """A SavedModel whose signature names both sides, which Keras' own export calls output_0."""
+    import keras
     import tensorflow as tf
 
-    # Keras also allows TensorFlow's own operations, which make a file that is written and does not run.
-    builtins: Any = tf.lite.OpsSet.TFLITE_BUILTINS
-    only = {"supported_ops": [builtins]}
-    _folded(generator).export(path, format="litert", verbose=False, target_spec=only)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    latents = tf.TensorSpec((None, model.input_shape[-1]), tf.float32, "latents")
+    archive.add_endpoint("serve", lambda latents: {"images": model(latents, training=False)}, [latents])
+    archive.write_out(path, verbose=False)
+
+
+def _write_onnx(path: Path, generator: Any, about: str) -> None:
+    import onnx  # pyright: ignore[reportMissingImports] - of an extra
+
+    _folded(generator).export(path, format="onnx", verbose=False)
+    model = onnx.load(path)
+    graph = model.graph
+    (latents,), (images,) = graph.input, graph.output
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["images" if name == images.name else name for name in names]
+    images.name = "images"
+    for value in (latents, images):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    graph.name = "generator"
+    graph.doc_string = model.doc_string = about
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _write_litert(path: Path, generator: Any, about: str) -> None:
+    import tensorflow as tf
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    with tempfile.TemporaryDirectory() as folder:
+        _archive(Path(folder), _folded(generator))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        # TensorFlow's own operations would make a file that is written and does not run.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        content = converter.convert()
+    if about:
+        model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+        model.description = about
+        content = flatbuffer_utils.convert_object_to_bytearray(model)
+    path.write_bytes(content)
 
 
 def _folded(generator: Any) -> Any:
@@ -88,21 +157,53 @@ def _not_in_litert(name: str, kernel: Pair, scale: Pair) -> str | None:
 
 
 FORMATS = {
-    "keras": Format(".keras", _write_keras, "keras.saving.load_model({path!r})(latents)"),
+    "keras": Format(
+        ".keras",
+        _write_keras,
+        "import keras\nimport numpy as np",
+        "model = keras.saving.load_model({path!r})\nimages = model.predict(latents, verbose=0)",
+    ),
     "saved_model": Format(
-        ".saved_model", _write_saved_model, "model = tf.saved_model.load({path!r}); model.serve(latents)"
+        ".saved_model",
+        _write_saved_model,
+        "import numpy as np\nimport tensorflow as tf",
+        "model = tf.saved_model.load({path!r})\nimages = model.serve(latents)['images'].numpy()",
     ),
     "onnx": Format(
         ".onnx",
         _write_onnx,
-        "onnxruntime.InferenceSession({path!r}).run(None, {{'latents': latents}})",
+        "import numpy as np\nimport onnxruntime  # pip install onnxruntime",
+        "session = onnxruntime.InferenceSession({path!r})\nimages = session.run(['images'], {{'latents': latents}})[0]",
         ("onnx", "tf2onnx", "onnxruntime"),
         _not_in_onnx,
     ),
     "litert": Format(
-        ".tflite", _write_litert, "ai_edge_litert.interpreter.Interpreter({path!r})", cannot=_not_in_litert
+        ".tflite",
+        _write_litert,
+        "import numpy as np\nfrom ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert",
+        "runner = Interpreter({path!r}).get_signature_runner()\nimages = runner(latents=latents)['images']",
+        cannot=_not_in_litert,
     ),
 }
+
+
+def usage(name: str, face: Interface, path: str) -> str:
+    """Lines of Python that open a file, draw four latents and make pixels uint8 of the images; they run as they are."""
+    form = FORMATS[name]
+    draw = [f"latents = np.random.default_rng(0).normal(size=(4, {face.latent_size})).astype('float32')"]
+    if face.classes:
+        chosen = [label % face.classes for label in range(4)]
+        draw += [
+            f"classes = np.eye({face.classes}, dtype='float32')[{chosen}]",
+            "latents = np.concatenate([latents, classes], axis=1)",
+        ]
+    pixels = "pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype('uint8')"
+    return "\n".join([form.imports, "", *draw, form.opens.format(path=path), pixels])
+
+
+def page(name: str, face: Interface, path: str) -> str:
+    """What a file says of itself: what it is, what goes in and comes out, and how it is used."""
+    return f"{face.title}\n\n- {face.latents}\n- {face.images}\n\n```python\n{usage(name, face, path)}\n```\n"
 
 
 def missing(name: str) -> list[str]:
@@ -119,9 +220,10 @@ def refusal(name: str, generator: Generator) -> str | None:
     return None
 
 
-def export(name: str, generator: Any, latents: np.ndarray, out: Path) -> float:
+def export(name: str, generator: Any, latents: np.ndarray, out: Path, about: str = "") -> float:
     """Write `out`, whole or not at all, and return how far its images lie from the generator's at most.
 
+    about: a page on its use, such as `page` gives; it goes into the file where the format has a place for it.
     The file is opened and run in a process of its own, without ganlab. latents: float32 [B,Z]. The difference is that
     of image values, in parts of the largest where values exceed 1. Raises ExportError where the format's tools fail,
     or where the difference is above TOLERANCE; nothing is left behind then. FileExistsError where `out` exists.
@@ -132,7 +234,7 @@ def export(name: str, generator: Any, latents: np.ndarray, out: Path) -> float:
         try:
             with _hushed():
                 wanted = np.asarray(generator(latents, training=False))
-                FORMATS[name].write(beside, generator)
+                FORMATS[name].write(beside, generator, about)
         except OSError:
             raise
         except Exception as error:  # what the tools of four projects raise

@@ -34,8 +34,10 @@ def portable(generator: keras.Model, *, folded: bool = False) -> keras.Model:
     return model
 
 
-def save_portable(path: Path, generator: keras.Model) -> None:
+def save_portable(path: Path, generator: keras.Model, about: str = "") -> None:
     """Write a `.keras` file that Keras 3.10 and later open, whole or not at all.
+
+    about: a page on its use, which the file, a zip archive, then holds as README.md.
 
     Keras refuses files of a newer version because their layers have settings that it does not know; a setting that
     equals its default says nothing, and is left out.
@@ -45,6 +47,8 @@ def save_portable(path: Path, generator: keras.Model) -> None:
     with zipfile.ZipFile(beside) as file:
         parts = {name: file.read(name) for name in file.namelist()}
     parts["config.json"] = json.dumps(_without_defaults(json.loads(parts["config.json"]))).encode()
+    if about:
+        parts["README.md"] = about.encode()
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
         for name, content in parts.items():
             file.writestr(name, content)

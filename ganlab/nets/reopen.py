@@ -21,14 +21,14 @@ def _saved_model(path, latents):
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)  # by a name of its own: without one, its weights are gone before it runs
-    return loaded.serve(latents).numpy()
+    return loaded.serve(latents)["images"].numpy()
 
 
 def _onnx(path, latents):
     import onnxruntime  # pyright: ignore[reportMissingImports] - of an extra
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, {"latents": latents})[0]
+    return session.run(["images"], {"latents": latents})[0]
 
 
 def _litert(path, latents):
@@ -39,12 +39,7 @@ def _litert(path, latents):
 
         Interpreter = tf.lite.Interpreter
     interpreter = Interpreter(path)
-    taken, given = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    interpreter.resize_tensor_input(taken, latents.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(taken, latents)
-    interpreter.invoke()
-    return interpreter.get_tensor(given)
+    return interpreter.get_signature_runner()(latents=latents)["images"]
 
 
 READERS = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "litert": _litert}

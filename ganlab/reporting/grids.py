@@ -5,17 +5,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
-_WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for a screen beside another
-_BACKGROUND = 128  # between black and white, so that images of either kind have an edge
+_MARK = "ganlab"  # in a PNG the text chunk Software, in a GIF how the comment begins
+WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for a screen beside another
+BACKGROUND = 128  # between black and white, so that images of either kind have an edge
 
 
-def grid(pixels: np.ndarray, columns: int = 8, border: int = 6, enlarge: int | None = None) -> np.ndarray:
+def grid(
+    pixels: np.ndarray,
+    columns: int = 8,
+    border: int = 6,
+    enlarge: int | None = None,
+    background: int = BACKGROUND,
+) -> np.ndarray:
     """Lay images out in rows: uint8 [N,H,W,C], C = 1 or 3, -> uint8 [rows,across,C].
 
     columns: images in a row, at least 1; fewer images than that make a narrower picture.
-    border: grey pixels between and around the images, at least 0.
+    border: pixels of the background, a shade from 0 to 255, between and around the images, at least 0.
     enlarge: whole factor, at least 1; every pixel becomes a square, nothing is interpolated. None chooses
     the factor that brings the picture closest to 512 pixels across.
 
@@ -26,11 +34,11 @@ def grid(pixels: np.ndarray, columns: int = 8, border: int = 6, enlarge: int | N
         raise ValueError(f"columns={columns}, border={border}, enlarge={enlarge} is no layout; use at least 1, 0 and 1")
     columns = min(columns, len(pixels))
     rows = -(-len(pixels) // columns)
-    enlarge = enlarge or max(1, round(_WIDTH / (columns * pixels.shape[2])))
+    enlarge = enlarge or max(1, round(WIDTH / (columns * pixels.shape[2])))
     tiles = pixels.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
     _, height, width, channels = tiles.shape
     down, right = height + border, width + border
-    picture = np.full((rows * down + border, columns * right + border, channels), _BACKGROUND, np.uint8)
+    picture = np.full((rows * down + border, columns * right + border, channels), background, np.uint8)
     for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
         top, left = row * down + border, column * right + border
@@ -38,30 +46,53 @@ def grid(pixels: np.ndarray, columns: int = 8, border: int = 6, enlarge: int | N
     return picture
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """The PNG file of one picture, uint8 [H,W,C] with C = 1 or 3; ValueError for anything else."""
-    file = io.BytesIO()
-    _picture(pixels).save(file, "PNG")
+def png(pixels: np.ndarray, about: str = "") -> bytes:
+    """The PNG file of one picture, uint8 [H,W,C] with C = 1 or 3; ValueError for anything else.
+
+    about: what it shows; the file says so, and that ganlab wrote it.
+    """
+    file, said = io.BytesIO(), PngInfo()
+    if about:
+        said.add_text("Software", _MARK)
+        said.add_itxt("Description", about)
+    _picture(pixels).save(file, "PNG", pnginfo=said)
     return file.getvalue()
 
 
-def save_png(path: Path, pixels: np.ndarray) -> None:
-    """Write one picture, uint8 [H,W,C] with C = 1 or 3; `path` is missing, old or whole, never half written."""
-    _replace(path, png(pixels))
+def save_png(path: Path, pixels: np.ndarray, about: str = "") -> None:
+    """Write one picture, uint8 [H,W,C] with C = 1 or 3; `path` is missing, old or whole, never half written.
+
+    about: as in `png`.
+    """
+    _replace(path, png(pixels, about))
 
 
-def save_gif(path: Path, frames: Iterable[np.ndarray], seconds_per_frame: float) -> None:
+def is_ours(path: Path) -> bool:
+    """Whether a file is a picture that says that ganlab wrote it."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    try:
+        with Image.open(path) as image:
+            said = image.info
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return said.get("Software") == _MARK or said.get("comment", b"").startswith(f"{_MARK}: ".encode())
+
+
+def save_gif(path: Path, frames: Iterable[np.ndarray], seconds_per_frame: float, about: str = "") -> None:
     """Write pictures of one size, each uint8 [H,W,C] with C = 1 or 3, as an animation that repeats for ever.
 
     seconds_per_frame: GIF counts hundredths, and browsers slow down below 0.02. Colours are reduced to 256
     a frame, as GIF demands. As with `save_png`, `path` is never half written; no frame is a ValueError.
+    about: what it shows, in the file's comment, of which GIF takes 255 bytes.
     """
     pictures = [_picture(frame) for frame in frames]
     if not pictures or len({picture.size for picture in pictures}) > 1:
         raise ValueError(f"{path} needs at least one frame, and all of one size; got {[p.size for p in pictures]}")
     file = io.BytesIO()
     milliseconds = max(1, round(100 * seconds_per_frame)) * 10
-    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    comment = {"comment": f"{_MARK}: {about}".encode()[:255]} if about else {}
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, **comment)
     _replace(path, file.getvalue())
 
 

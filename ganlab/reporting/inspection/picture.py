@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.reporting import grids
-from ganlab.reporting.inspection.view import INPUT, View, even, log10, short, times
+from ganlab.reporting.inspection.view import INPUT, View, even, log10, short, stacked, times
 
 _ABREAST = 6  # arms beside each other, so that numbers stay readable
 _WIDE = 13.0  # inches
@@ -31,7 +31,7 @@ def picture(views: Sequence[View]) -> np.ndarray:
 
 
 def _draw_one(figure: Any, view: View) -> None:
-    notes = [line for note in view.notes for line in textwrap.wrap(note, 150)]
+    notes = [line for note in (*view.notes, _first_capital(view.odd)) for line in textwrap.wrap(note, 150)]
     lines = [*_lines(view.layers, left=2), "", *notes]
     heights = [0.21 * len(lines), 3.3, 4.0]
     figure.set_size_inches(_WIDE, sum(heights) + 0.7)
@@ -63,8 +63,12 @@ def _draw_many(figure: Any, views: Sequence[View]) -> None:
     columns = len(blocks[0])
     width = max(9.0, min(_WIDE, 1.6 + 2.3 * columns))
     side = (width - 1.6) / columns
-    lines = [_lines([["", *(v.arm for v in block)], *_facts(block)], left=len(block) + 1) for block in blocks]
-    heights = [h for text in lines for h in (0.21 * len(text), 6.2 * side + 0.4)] + [3.6]
+    lines = [_lines([["", *(stacked(v.arm) for v in block)], *_facts(block)], left=len(block) + 1) for block in blocks]
+    missing = dict.fromkeys(_first_capital(view.odd) for view in views if view.odd)
+    lines[-1] += [line for note in missing for line in ("", *textwrap.wrap(note, 100))]
+    rows = 6 if any(view.power is not None for view in views) else 5
+    curves = any(view.profile is not None for view in views)
+    heights = [h for text in lines for h in (0.21 * len(text), (rows + 0.2) * side + 0.4)] + [3.6] * curves
     figure.set_size_inches(width, sum(heights) + 0.6)
     one = views[0]
     figure.suptitle(f"{one.moment}; {one.about}; scale {times(one.scale)}", fontsize=13, fontweight="bold")
@@ -72,24 +76,27 @@ def _draw_many(figure: Any, views: Sequence[View]) -> None:
     limits = _limits(views)
     for place, (block, text) in enumerate(zip(blocks, lines, strict=True)):
         _write(parts[2 * place], text, width)
-        axes = parts[2 * place + 1].subplots(6, columns, squeeze=False)
+        axes = parts[2 * place + 1].subplots(rows, columns, squeeze=False)
         for unused in axes[:, len(block) :].ravel():
             unused.set_axis_off()
         shown = None
         for column, view in zip(axes.T, block, strict=False):
-            _heat(column[0], view.single, view.arm, vmax=4)
+            _heat(column[0], view.single, stacked(view.arm), vmax=4)
             column[0].title.set_fontweight("bold")
             _heat(column[1], view.ones, "")
             _heat(column[2], view.overlap, "", cell=view.scale)
             _heat(column[3], view.variance, "", spread=view.spread)
             _images(column[4], view, "")
-            shown = _power(column[5], view, limits, "") or shown
+            if rows == 6:
+                shown = _power(column[5], view, limits, "") or shown
         if shown is not None:
             _bar(parts[2 * place + 1], shown, axes, shrink=0.15, anchor=(0.0, 0.0))
         names = ("through a\nsingle 1", "through\nall ones", "taps that reach\neach pixel", "output variance\nby phase",
                  f"images\n{one.moment}", "log10 power\nof the images")  # fmt: skip
-        for axis, name in zip(axes[:, 0], names, strict=True):
-            axis.set_ylabel(name, fontsize=10)
+        for row, name in zip(axes, names, strict=False):
+            next((axis for axis in row if axis.axison), row[0]).set_ylabel(name, fontsize=10)
+    if not curves:
+        return
     axis = parts[-1].subplots()
     _profiles(axis, views)
     axis.set_title("log10 power of the images by ring", fontsize=10)
@@ -99,8 +106,18 @@ def _facts(views: Sequence[View]) -> list[list[str]]:
     return [[name, *(view.facts[name] for view in views)] for name in views[0].facts]
 
 
+def _first_capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _lines(table: list[list[str]], left: int) -> list[str]:
-    """A table as lines of a typewriter: the first `left` columns start together, the others end together."""
+    """A table as lines of a typewriter: the first `left` columns start together, the others end together.
+
+    The header may have several lines.
+    """
+    heads = [text.split("\n") for text in table[0]]
+    tall = max(map(len, heads))
+    table = [[(head + [""] * tall)[line] for head in heads] for line in range(tall)] + table[1:]
     widths = [max(len(row[place]) for row in table) for place in range(len(table[0]))]
     rows = [
         "   ".join(
@@ -109,7 +126,7 @@ def _lines(table: list[list[str]], left: int) -> list[str]:
         )
         for row in table
     ]
-    return [rows[0], "─" * len(rows[0]), *rows[1:]]
+    return [*rows[:tall], "─" * len(rows[0]), *rows[tall:]]
 
 
 def _write(part: Any, lines: list[str], inches: float) -> None:
@@ -162,7 +179,7 @@ def _heat(
 
 def _images(axis: Any, view: View, title: str) -> None:
     enlarge = max(1, round(512 / (4 * view.pixels.shape[2])))
-    sheet = grids.grid(view.pixels[:16], columns=4, border=10, enlarge=enlarge)
+    sheet = grids.grid(view.pixels[:16], columns=4, border=enlarge, enlarge=enlarge, background=255)
     axis.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set_xticks([])
     axis.set_yticks([])
@@ -180,13 +197,12 @@ def _limits(views: Sequence[View]) -> tuple[float, float]:
 
 def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> Any:
     """Returns what a bar of shades is made from, or None."""
+    if view.power is None:  # the notes say why
+        axis.set_axis_off()
+        return None
     axis.set_title(title, fontsize=10)
     axis.set_xticks([])
     axis.set_yticks([])
-    if view.power is None:
-        axis.text(0.5, 0.5, textwrap.fill(view.odd, 24), ha="center", va="center", transform=axis.transAxes, fontsize=9)
-        axis.set_box_aspect(1)
-        return None
     logs = np.nan_to_num(log10(view.power), nan=limits[0])  # no power at all is the darkest shade
     logs[0, 0] = np.nan
     cycles = (-0.5, 0.5, 0.5, -0.5)  # a pixel: a square, whatever the sides of the images
@@ -200,10 +216,6 @@ def _bar(part: Any, shown: Any, axes: Any, **where: Any) -> None:
 def _profiles(axis: Any, views: Sequence[View]) -> None:
     styles = ("-", "--", ":")
     drawn = [view for view in views if view.profile is not None]
-    if not drawn:
-        axis.set_axis_off()
-        axis.text(0.5, 0.5, textwrap.fill(views[0].odd, 28), ha="center", va="center", transform=axis.transAxes)
-        return
     for number, view in enumerate(drawn):
         assert view.profile is not None
         rings = np.arange(1, len(view.profile))

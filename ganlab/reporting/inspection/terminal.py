@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganlab.reporting.console import Console
-from ganlab.reporting.inspection.view import INPUT, View, even, log10, short, times
+from ganlab.reporting.inspection.view import INPUT, View, even, log10, short, stacked, times
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -18,7 +18,7 @@ def show(views: Sequence[View], console: Console | None = None) -> None:
     """Print one view in full, or several side by side, as many as the terminal is wide."""
     console = console or Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console.width = max(console.width, 140)  # a file has no width; numbers should not be folded
+        console.width = max(console.width, 160)  # a file has no width; numbers should not be folded
     if len(views) == 1:
         _show_one(views[0], console)
     else:
@@ -51,14 +51,14 @@ def _show_many(views: Sequence[View], console: Console) -> None:
     bars = _bars([view.profile for view in views])
     rows = [_rows(view, line) for view, line in zip(views, bars, strict=True)]
     widths = [
-        max(len(view.arm), *(len(line) for _, text in row for line in text.splitlines()))
+        max(len(line) for text in (stacked(view.arm), *(text for _, text in row)) for line in text.splitlines())
         for view, row in zip(views, rows, strict=True)
     ]
     label = max(len(name) for name, _ in rows[0])
     abreast = max(1, (console.width - label - 4) // (max(widths) + 2))
     for first in range(0, len(views), abreast):
         block = views[first : first + abreast]
-        table = _grid(["", *(view.arm for view in block)], left=len(block) + 1)
+        table = _grid(["", *(stacked(view.arm) for view in block)], left=len(block) + 1)
         for cells in zip(*rows[first : first + abreast], strict=True):
             table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
         console.print(table)

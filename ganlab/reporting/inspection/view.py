@@ -19,7 +19,7 @@ class View:
     pixels: uint8 [N,H,W,C]. power and profile: of the images, None where they have no spectrum, `odd` then says why.
     """
 
-    arm: str
+    arm: str  # with what is set of it behind spaces
     moment: str
     about: str
     layers: list[list[str]]
@@ -46,6 +46,11 @@ def short(value: float) -> str:
 def even(value: float) -> str:
     """Three decimals, so that numbers stand below each other, unless they are too small for it."""
     return f"{value:.2g}" if 0 < abs(value) < 5e-4 else f"{value:.3f}"
+
+
+def stacked(arm: str) -> str:
+    """An arm's name with its settings below each other."""
+    return arm.replace(" ", "\n")
 
 
 def times(size: tuple[int, ...]) -> str:
