@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ganlab.choose import ConfigError, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, groups, options
+from ganlab.run.inputs import complete
 
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 
@@ -111,7 +112,7 @@ def settings(tree: DictConfig) -> RunConfig:
         if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-    return parse(values)
+    return parse(complete(values))
 
 
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:

@@ -32,11 +32,14 @@ def _command(arguments: list[str]) -> int:
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
     from ganlab.compose import plan
+    from ganlab.run.inputs import check_inputs
 
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
     if wanted.resume is not None:
         return finish(wanted.resume)
+    for cell in wanted.cells:
+        check_inputs(cell.config)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
     from ganlab.sweep import launch

@@ -8,10 +8,9 @@ from ganlab.config import Photos, pair
 from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
 
-_FILES = ("china.jpg", "flower.jpg")
+_FILES, _SIDES = ("china.jpg", "flower.jpg"), (427, 640)
 _SOURCE = (
-    "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), "
-    "Flickr, CC BY 2.0"
+    "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), Flickr"
 )
 
 
@@ -22,6 +21,7 @@ def photos(settings: Photos) -> Split:
     are drawn from the same distribution, which crops of regions kept apart are not, and may overlap without being
     equal. Raises ConfigError where there are fewer different crops than are asked for.
     """
+    check_crops(settings)
     size, windows = pair(settings.size), []
     for name in _FILES:
         picture = np.asarray(Image.open(bundled(f"images/{name}")))
@@ -29,14 +29,36 @@ def photos(settings: Photos) -> Split:
         whole = picture[: height * settings.reduction, : width * settings.reduction]
         reduced = fit(whole[None], (height, width), settings.channels)[0]
         windows.append(np.lib.stride_tricks.sliding_window_view(reduced, size, axis=(0, 1)))
-    ends = np.cumsum([view.shape[0] * view.shape[1] for view in windows])
-    if settings.images + settings.held_out > ends[-1]:
+    order = _order(settings)
+    notes = () if settings.channels == 3 else ("2 photographs 427x640x3 -> 427x640x1: grey",)
+    return Split(_crops(windows, order[: settings.images]), _crops(windows, order[::-1][: settings.held_out]), notes)
+
+
+def check_crops(settings: Photos) -> None:
+    """Raise ConfigError where there are fewer different crops than are asked for."""
+    there = 2 * _crops_of_one(settings)
+    if settings.images + settings.held_out > there:
         raise ConfigError(
             f"dataset.images={settings.images} and dataset.held_out={settings.held_out} are more than there are "
-            f"different crops; use at most {ends[-1]} together"
+            f"different crops; use at most {there} together"
         )
-    order = np.random.default_rng(0).permutation(ends[-1])
-    return Split(_crops(windows, order[: settings.images]), _crops(windows, order[::-1][: settings.held_out]))
+
+
+def photo_labels(settings: Photos) -> np.ndarray:
+    """Which photograph each crop to train on is of, without looking at them."""
+    check_crops(settings)
+    return _order(settings)[: settings.images] // _crops_of_one(settings)
+
+
+def _crops_of_one(settings: Photos) -> int:
+    """How many different crops a photograph has; both are of one size."""
+    sides = zip(_SIDES, pair(settings.size), strict=True)
+    down, across = (max(0, side // settings.reduction - crop + 1) for side, crop in sides)
+    return down * across
+
+
+def _order(settings: Photos) -> np.ndarray:
+    return np.random.default_rng(0).permutation(2 * _crops_of_one(settings))
 
 
 def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:
@@ -49,4 +71,4 @@ def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:
         mine = labels == label
         rows, columns = np.divmod(numbers[mine] - counts[:label].sum(), view.shape[1])
         pixels[mine] = np.moveaxis(view[rows, columns], 1, -1)
-    return Images(pixels, labels.astype(np.int64), "photos", _SOURCE)
+    return Images(pixels, labels.astype(np.int64), "photos", _SOURCE, licence="CC BY 2.0")

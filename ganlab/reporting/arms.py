@@ -49,7 +49,7 @@ def gather_arms(directory: str) -> list[Arm]:
         raise ResultError(f"{directory} has no result.json; give the folder of a study, or let its runs finish")
     groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
     for run in results:
-        settings = {key: value for key, value in flatten(run.config).items() if not NOT_OF_THE_ARM.match(key)}
+        settings = _settings(run)
         runs = next((runs for known, runs in groups if known == settings), None)
         if runs is None:
             groups.append((settings, runs := {}))
@@ -67,6 +67,13 @@ def gather_arms(directory: str) -> list[Arm]:
     _refuse_confounded(directory, trees)
     _refuse_protocols(directory, results)
     return arms
+
+
+def _settings(run: RunResult) -> dict[str, Any]:
+    """What an arm is made of; of files that were identified what is in them counts, not where they lie."""
+    whole = flatten(run.config)
+    known = {f"dataset.{part}path" for part in ("", "held_out_") if whole.get(f"dataset.{part}sha256")}
+    return {key: value for key, value in whole.items() if key not in known and not NOT_OF_THE_ARM.match(key)}
 
 
 def plan_of(arms: Sequence[Arm]) -> Comparing:
@@ -102,6 +109,11 @@ def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 def _refuse_confounded(directory: str, trees: list[dict[str, Any]]) -> None:
     """Arms may differ in the generator or in one setting outside it; of two causes nobody could tell which acts."""
     differing = _differing(trees)
+    for key in ("dataset.sha256", "dataset.held_out_sha256"):
+        if key in differing and "dataset.name" not in differing:
+            raise ResultError(
+                f"{directory} has runs of different data, {key}: {_spoken(differing[key])}; compare runs of one data set"
+            )
     outside = {key: column for key, column in differing.items() if not key.startswith("generator.")}
     choices = [key.removesuffix("name") for key in outside if key.endswith(".name")]
     for choice in choices:  # another penalty brings its own settings: one difference

@@ -15,8 +15,9 @@ from ganlab import device
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
-from ganlab.reporting.results import RunResult, write_json
+from ganlab.reporting.results import LOCK, RunResult, write_json
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
+from ganlab.run.inputs import check_inputs
 from ganlab.run.networks import Painter, build_gan, make_traces
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
     done = finished(config, directory)
     if done is not None:
         return done
+    check_inputs(config)
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         if device.worker():  # the first worker's files are the run's; the others write what nobody needs
@@ -53,6 +55,7 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
             stack.enter_context(claimed(directory))
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
+            stack.enter_context(_leaving_nothing(directory))
             write_json(directory / CONFIG, config.model_dump(mode="json"))
         training = config.training
         machine = device.start(
@@ -66,6 +69,8 @@ def run(config: RunConfig, directory: Path, *, quiet: bool = False, held: bool =
             from ganlab.run.play import check_images
 
             split = open_images(config)
+            for note in () if quiet else split.notes:
+                print(note, flush=True)
             check_images(config, split.train, machine.replicas)
             measuring = prepare(config, split, say=(lambda _: None) if quiet else partial(print, flush=True))
             with machine.strategy.scope():
@@ -245,8 +250,22 @@ def _train(
         seconds=seconds,
         images_per_second=seen / seconds,
         source=split.train.source,
+        data=split.facts,
         **({"error": error} if error else {}),
     )
+
+
+@contextlib.contextmanager
+def _leaving_nothing(directory: Path) -> Iterator[None]:
+    """A new run that is refused after all, by what only its images or this machine can say, leaves no folder."""
+    try:
+        yield
+    except ConfigError:
+        if {path.name for path in directory.iterdir()} <= {CONFIG, LOCK}:
+            for name in (CONFIG, LOCK):
+                (directory / name).unlink(missing_ok=True)
+            directory.rmdir()
+        raise
 
 
 @contextlib.contextmanager
