@@ -42,6 +42,7 @@ class Part(NamedTuple):
 
     @property
     def count(self) -> int:
+        """How many images."""
         return self.images.shape[0]
 
     @property
@@ -374,7 +375,7 @@ def _unfit(header: Header, where: str) -> ConfigError:
     what = f"{where} has {header.key or 'an array'}"
     if header.dtype.hasobject:
         return ConfigError(f"{what} of Python objects, which only a pickle can hold; give images, {_LAYOUT}")
-    if odd := _odd_shape(header.shape):
+    if (odd := _odd_shape(header.shape)) is not None:
         return ConfigError(f"{what} of shape {list(header.shape)}{odd}; it must be {_LAYOUT}")
     return ConfigError(f"{what} of type {in_a_line(header.dtype, 40)}; it must be uint8, 0 to 255")
 

@@ -8,7 +8,7 @@ from ganlab.config import Photos, pair
 from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
 
-_FILES, _SIDES = ("china.jpg", "flower.jpg"), (427, 640)
+_FILES = ("china.jpg", "flower.jpg")
 _SOURCE = (
     "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), Flickr"
 )
@@ -36,7 +36,7 @@ def photos(settings: Photos) -> Split:
 
 def check_crops(settings: Photos) -> None:
     """Raise ConfigError where there are fewer different crops than are asked for."""
-    there = 2 * _crops_of_one(settings)
+    there = sum(_counts(settings))
     if settings.images + settings.held_out > there:
         raise ConfigError(
             f"dataset.images={settings.images} and dataset.held_out={settings.held_out} are more than there are "
@@ -45,20 +45,23 @@ def check_crops(settings: Photos) -> None:
 
 
 def photo_labels(settings: Photos) -> np.ndarray:
-    """Which photograph each crop to train on is of, without looking at them."""
+    """Which photograph each crop to train on is of, without looking at it."""
     check_crops(settings)
-    return _order(settings)[: settings.images] // _crops_of_one(settings)
+    return np.searchsorted(np.cumsum(_counts(settings)), _order(settings)[: settings.images], side="right")
 
 
-def _crops_of_one(settings: Photos) -> int:
-    """How many different crops a photograph has; both are of one size."""
-    sides = zip(_SIDES, pair(settings.size), strict=True)
-    down, across = (max(0, side // settings.reduction - crop + 1) for side, crop in sides)
-    return down * across
+def _counts(settings: Photos) -> list[int]:
+    """How many different crops each photograph has; only its size is read."""
+    counts, (height, width) = [], pair(settings.size)
+    for name in _FILES:
+        with Image.open(bundled(f"images/{name}")) as picture:
+            across, down = (side // settings.reduction for side in picture.size)
+        counts.append(max(0, down - height + 1) * max(0, across - width + 1))
+    return counts
 
 
 def _order(settings: Photos) -> np.ndarray:
-    return np.random.default_rng(0).permutation(2 * _crops_of_one(settings))
+    return np.random.default_rng(0).permutation(sum(_counts(settings)))
 
 
 def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:

@@ -112,7 +112,8 @@ def _refuse_confounded(directory: str, trees: list[dict[str, Any]]) -> None:
     for key in ("dataset.sha256", "dataset.held_out_sha256"):
         if key in differing and "dataset.name" not in differing:
             raise ResultError(
-                f"{directory} has runs of different data, {key}: {_spoken(differing[key])}; compare runs of one data set"
+                f"{directory} has runs of different data, {key}: {_spoken(differing[key])}; "
+                "compare runs of one data set"
             )
     outside = {key: column for key, column in differing.items() if not key.startswith("generator.")}
     choices = [key.removesuffix("name") for key in outside if key.endswith(".name")]

@@ -45,7 +45,10 @@ def check_inputs(config: RunConfig) -> None:
             found = identify(Path(path), where)
             if wanted is not None:
                 arrays.refuse_other(where, found.sha256, wanted)
-    check_counts(config, *counts(dataset))
+    train, held_out = counts(dataset)
+    if (size := config.training.batch_size) > train:
+        raise ConfigError(f"training.batch_size={size} is more than the {train} training images there are")
+    check_measured(config, train, held_out)
     if isinstance(config.metrics, Full):
         check_weights(config.metrics.final.inception_weights)
         told = getattr(dataset, "classes", None) or 0
@@ -54,10 +57,8 @@ def check_inputs(config: RunConfig) -> None:
             raise ConfigError(f"metrics.final.features=[classifier] needs two classes, {have}; use random or pca")
 
 
-def check_counts(config: RunConfig, train: int, held_out: int) -> None:
-    """Refuse settings that so many images cannot serve; ConfigError."""
-    if (size := config.training.batch_size) > train:
-        raise ConfigError(f"training.batch_size={size} is more than the {train} training images there are")
+def check_measured(config: RunConfig, train: int, held_out: int) -> None:
+    """Refuse measures for which so many images are too few; ConfigError."""
     asked, least = [("metrics", config.metrics)], min(train, held_out)
     if isinstance(config.metrics, Full):
         asked.append(("metrics.final", config.metrics.final))

@@ -19,7 +19,7 @@ from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
-from ganlab.run.inputs import check_counts
+from ganlab.run.inputs import check_measured
 from ganlab.run.networks import Painter
 
 _READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no run trains on
@@ -77,7 +77,7 @@ class Measuring(NamedTuple):
 def open_images(config: RunConfig) -> Split:
     """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
     split = SOURCES[config.dataset.name](config.dataset)
-    check_counts(config, len(split.train.pixels), len(split.held_out.pixels))
+    check_measured(config, len(split.train.pixels), len(split.held_out.pixels))
     return split
 
 
