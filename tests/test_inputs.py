@@ -16,6 +16,7 @@ from ganlab.compose import plan
 from ganlab.config import pair, parse
 from ganlab.data.sources import SOURCES, digits
 from ganlab.reporting.arms import gather_arms
+from ganlab.reporting.pages.certainty import _data
 from ganlab.run import measuring, read_config, run
 from ganlab.run.inputs import check_inputs
 from ganlab.run.networks import Painter
@@ -163,6 +164,8 @@ def test_a_result_says_what_it_was_made_of(stopped):
     assert data["sha256"] == split.facts["sha256"] != config.dataset.sha256
     split.held_out.labels[0] ^= 1
     assert data["sha256"] != split.facts["sha256"]
+    ((name, row),) = [row for row in _data([result]) if "sha256" in row[1]]
+    assert name == "data" and row.startswith("own.npz; licence CC0; 160 images to train on, 40 held out; 10 classes; ")
     assert result.config["dataset"]["class_counts"] == np.bincount(split.train.labels).tolist()
 
 

@@ -41,7 +41,7 @@ class Part(NamedTuple):
     labels: Header | None
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many images."""
         return self.images.shape[0]
 
@@ -53,7 +53,7 @@ class Part(NamedTuple):
 
     def pixels(self) -> np.ndarray:
         """uint8 [N,H,W,C]."""
-        return load(self.path, self.images, self.where).reshape(self.count, *self.shape)
+        return load(self.path, self.images, self.where).reshape(self.number, *self.shape)
 
 
 class Survey(NamedTuple):
@@ -71,11 +71,11 @@ class Survey(NamedTuple):
     def held(self, share: float) -> NDArray[np.bool_]:
         """Which images of `train` are held out; ConfigError where a side is left empty."""
         if self.held_out is not None:
-            return np.zeros(self.train.count, bool)
-        held = draw_held_out(self.train.count, self.classes, share)
+            return np.zeros(self.train.number, bool)
+        held = draw_held_out(self.train.number, self.classes, share)
         if held.all() or not held.any():
             raise ConfigError(
-                f"dataset.held_out={share} leaves one side of the {self.train.count} images empty; use a share such "
+                f"dataset.held_out={share} leaves one side of the {self.train.number} images empty; use a share such "
                 "as 0.2, or give dataset.held_out_path"
             )
         return held
@@ -83,7 +83,7 @@ class Survey(NamedTuple):
     def counts(self, share: float) -> tuple[int, int]:
         """How many images to train on, and how many held out."""
         drawn = int(self.held(share).sum())
-        return self.train.count - drawn, drawn if self.held_out is None else self.held_out.count
+        return self.train.number - drawn, drawn if self.held_out is None else self.held_out.number
 
     def class_counts(self, share: float) -> list[int] | None:
         """How many training images each class has; None without labels."""
@@ -252,11 +252,11 @@ def _labels(part: Part) -> Labels:
     """The labels of a part, whose shape is looked at before they are loaded."""
     assert part.labels
     where = f"{part.where} has {part.labels.key}"
-    small = part.labels.shape in ((part.count,), (part.count, 1)) and not part.labels.dtype.hasobject
+    small = part.labels.shape in ((part.number,), (part.number, 1)) and not part.labels.dtype.hasobject
     empty = np.broadcast_to(
         np.zeros((), part.labels.dtype if not part.labels.dtype.hasobject else object), part.labels.shape
     )
-    return read_labels(load(part.path, part.labels, part.where) if small else empty, part.count, where)
+    return read_labels(load(part.path, part.labels, part.where) if small else empty, part.number, where)
 
 
 def _agree(train: Part, held_out: Part) -> None:

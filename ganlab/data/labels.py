@@ -23,13 +23,15 @@ def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
     if array.dtype.kind not in "biuf":
         raise ConfigError(f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on")
     flat = array.reshape(-1)
+    if flat.dtype.kind in "bf":
+        flat = flat.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        good = (flat >= 0) & (flat == np.floor(flat)) & (flat < 2.0**63) if flat.dtype.kind != "b" else flat == flat
+        good = (flat >= 0) & (flat == np.floor(flat)) & (flat < 2.0**63)
     if not good.all():
         place = int(np.flatnonzero(~good)[0])
         raise ConfigError(
-            f"{where}[{place}]={flat[place]!s}; labels are whole numbers of at least 0 (to leave them unread: "
-            "dataset.labels_key='')"
+            f"{where}[{place}]={flat[place]!s}; labels are whole numbers of at least 0 (dataset=arrays "
+            "dataset.labels_key='' leaves them unread)"
         )
     return flat.astype(np.int64)
 

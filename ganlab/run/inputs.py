@@ -1,4 +1,7 @@
-"""What a run reads, found and looked into before anything starts: paths, files, counts of images. No TensorFlow."""
+"""What a run reads, found and looked into before anything starts: paths, files, counts of images. No TensorFlow.
+
+NumPy is imported where it is needed, since most wrong settings are told without it.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,13 +9,8 @@ from typing import Any
 
 from ganlab.choose import ConfigError
 from ganlab.config import LEAST, Arrays, Full, Mnist, RunConfig
-from ganlab.data import arrays, mnist
-from ganlab.data.counts import counts
-from ganlab.data.files import identify
-from ganlab.evaluation.features.imagenet import check_weights
 
 _PATHS = (("dataset", "path"), ("dataset", "held_out_path"), ("metrics", "final", "inception_weights"))
-_FILLED = {"arrays": arrays.fill_in, "mnist": mnist.fill_in}
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -25,8 +23,11 @@ def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
     for place in _PATHS:
         whole = _absolute(whole, place)
     dataset = whole.get("dataset")
-    if isinstance(dataset, dict) and dataset.get("name") in _FILLED:
-        whole["dataset"] = _FILLED[dataset["name"]](dataset, whole.get("conditional") is True)
+    if isinstance(dataset, dict) and dataset.get("name") in ("arrays", "mnist"):
+        from ganlab.data import arrays, mnist
+
+        fill_in = {"arrays": arrays.fill_in, "mnist": mnist.fill_in}[dataset["name"]]
+        whole["dataset"] = fill_in(dataset, whole.get("conditional") is True)
     return whole
 
 
@@ -35,6 +36,10 @@ def check_inputs(config: RunConfig) -> None:
 
     Raises ConfigError. Whatever can be known of a run's inputs without loading images is known here.
     """
+    from ganlab.data.arrays import refuse_other
+    from ganlab.data.counts import counts
+    from ganlab.data.files import identify
+
     dataset = config.dataset
     if isinstance(dataset, Arrays | Mnist) and dataset.path is not None:
         files = [("path", dataset.path, dataset.sha256)]
@@ -44,13 +49,16 @@ def check_inputs(config: RunConfig) -> None:
             where = f"dataset.{setting}={path}"
             found = identify(Path(path), where)
             if wanted is not None:
-                arrays.refuse_other(where, found.sha256, wanted)
+                refuse_other(where, found.sha256, wanted)
     train, held_out = counts(dataset)
     if (size := config.training.batch_size) > train:
         raise ConfigError(f"training.batch_size={size} is more than the {train} training images there are")
     check_measured(config, train, held_out)
     if isinstance(config.metrics, Full):
-        check_weights(config.metrics.final.inception_weights)
+        if config.metrics.final.inception_weights is not None:
+            from ganlab.evaluation.features.imagenet import check_weights
+
+            check_weights(config.metrics.final.inception_weights)
         told = getattr(dataset, "classes", None) or 0
         if "classifier" in (config.metrics.final.features or ()) and told < 2:
             have = "this dataset has one" if told else "this dataset has no labels"

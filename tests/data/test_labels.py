@@ -44,6 +44,7 @@ GOOD = {
     "column": np.arange(4)[:, None],
     "float": np.array([0.0, 3.0, 3.0, 7.0]),
     "bool": np.array([True, False, True, True]),
+    "float16": np.array([0, 3, 3, 7], np.float16),
     "uint8": np.array([9, 0, 9, 1], np.uint8),
     "huge": np.array([90_000_000, 3, 2**62, 3]),
 }
