@@ -30,6 +30,7 @@ from ganlab.choose import ConfigError, UnknownSettingError, expand, nearest
 from ganlab.config import RunConfig, parse
 from ganlab.library import CONF, file_of, groups, options
 from ganlab.reporting.tracking import check_installed
+from ganlab.run.inputs import complete
 
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
@@ -149,7 +150,7 @@ def settings(tree: DictConfig) -> RunConfig:
             raise ConfigError(f"init_from={source} is no folder; give that of a run")
         values["init_from"] = pin(source).model_dump()
     try:
-        config = parse(values)
+        config = parse(complete(values))
     except UnknownSettingError as error:
         names = error.key.split(".")
         having = _having(names)

@@ -54,11 +54,13 @@ def main() -> None:
 def examine(overrides: list[str]) -> None:
     """Print what is known, what was measured, and what to change."""
     from ganlab.compose import plan
+    from ganlab.run.inputs import check_inputs
 
     wanted = plan(overrides, multirun=False)
     if wanted.resume is not None:
         raise ConfigError(f"resume={wanted.resume} is a run, and the doctor looks at settings; give those instead")
     config = wanted.cells[0].config
+    check_inputs(config)
     machine = device.start("float32", threads=config.training.threads)
     present = chosen(config, machine)
     from ganlab.data.sources import SOURCES  # TensorFlow: after its start

@@ -58,12 +58,17 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     from ganlab.reporting.results import write_json
     from ganlab.run import open_average, read_config
     from ganlab.run.folder import record_measures
+    from ganlab.run.inputs import check_inputs
     from ganlab.run.measuring import open_images, prepare
 
     config = read_config(directory)
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})
+    check_inputs(config)
     painter, step = open_average(directory, step)
-    measuring = prepare(config, open_images(config), say=lambda line: print(line, flush=True))
+    images = open_images(config)
+    for note in images.notes:
+        print(note, flush=True)
+    measuring = prepare(config, images, say=lambda line: print(line, flush=True))
     measures = measuring.full or measuring.quick
     measured = measuring.thoroughly(painter) if measuring.full else measuring.on_the_way(painter)
     out = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"

@@ -40,6 +40,7 @@ def _command(arguments: list[str]) -> int:
         return 0
     from ganlab.compose import plan
     from ganlab.evaluation.cache import cache_folder
+    from ganlab.run.inputs import check_inputs
 
     flags, overrides, config_dir = _read(arguments)
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
@@ -51,6 +52,8 @@ def _command(arguments: list[str]) -> int:
     cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
         return finish(wanted.resume, steps=wanted.steps)
+    for cell in wanted.cells:
+        check_inputs(cell.config)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
     from ganlab.sweep import launch

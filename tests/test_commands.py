@@ -3,11 +3,13 @@
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from conftest import ROOT
 from ganlab.compose import plan
 from ganlab.evaluate import protocol
+from ganlab.run.inputs import check_inputs
 
 README = (ROOT / "README.md").read_text()
 
@@ -19,8 +21,18 @@ def commands(name):
     return sorted({line.split("   ")[0].split("#")[0].strip() for line in found})
 
 
+@pytest.fixture(scope="module")
+def own_images(tmp_path_factory):
+    """A folder with the files that the README speaks of."""
+    folder, pixels = tmp_path_factory.mktemp("own"), np.zeros((80, 16, 16, 3), np.uint8)
+    np.savez(folder / "my.npz", images=pixels, labels=np.arange(80) % 4)
+    np.save(folder / "my.npy", pixels)
+    return folder
+
+
 @pytest.mark.parametrize("line", commands("train"))
-def test_every_training_command_is_understood(line):
+def test_every_training_command_is_understood(line, own_images, monkeypatch):
+    monkeypatch.chdir(own_images)
     arguments = shlex.split(line.replace('"', ""))
     if (
         {"--help", "--cfg"} & set(arguments)
@@ -33,6 +45,8 @@ def test_every_training_command_is_understood(line):
     wanted = plan([word for word in arguments if word not in flags and "<TAB>" not in word and word != "generator="],
                   multirun=bool(flags))  # fmt: skip
     assert wanted.cells
+    for cell in wanted.cells:
+        check_inputs(cell.config)
 
 
 @pytest.mark.parametrize("line", commands("evaluate"))

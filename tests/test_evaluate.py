@@ -167,9 +167,9 @@ def test_real_images_that_cannot_be_measured_are_one_line(settings, tmp_path):
     same = np.tile(np.random.default_rng(0).integers(0, 256, (1, 8, 8), np.uint8), (60, 1, 1))
     train = np.random.default_rng(1).integers(0, 256, (60, 8, 8), np.uint8)
     np.savez(tmp_path / "copies.npz", x_train=train, x_test=same)
-    path = ("dataset=mnist", f"dataset.path={tmp_path / 'copies.npz'}", "dataset.size=8")
+    path = ("dataset=arrays", f"dataset.path={tmp_path / 'copies.npz'}")
     config = settings(*path, "generator.stages=[[8,2],[null,2]]")
-    with pytest.raises(ConfigError, match=r"^dataset=mnist cannot be measured: real ") as caught:
+    with pytest.raises(ConfigError, match=r"^dataset=arrays cannot be measured: real ") as caught:
         measuring.prepare(config, measuring.open_images(config), print)
     assert "\n" not in str(caught.value)
 

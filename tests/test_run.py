@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 
 from conftest import ROOT
+from ganlab.data.photos import photo_labels
 from ganlab.run import build_gan, finished, read_config, run
 from ganlab.run.networks import Painter
 from ganlab.train import finish
@@ -323,11 +324,17 @@ def test_a_profile_that_a_stop_cuts_short_is_ended(tmp_path, monkeypatch):
     assert told == ["start", "stop"]
 
 
-def test_batch_statistics_are_of_every_class_alike(settings):
-    config = settings("conditional=true")
-    batches = Painter(lambda z, training: z, config).batches(8, 5)
-    classes = np.concatenate([batch[:, config.generator.latent_size :].argmax(axis=1) for batch in batches])
-    assert np.bincount(classes).tolist() == [4] * 10
+def test_batch_statistics_have_the_classes_of_the_training_images(settings):
+    config = settings("conditional=true", "dataset=photos", "dataset.size=16", "dataset.reduction=4")
+    painter = Painter(lambda z, training: z, config)
+    batches = np.concatenate(painter.batches(8, 50))
+    classes = batches[:, config.generator.latent_size :].argmax(axis=1)
+    share = np.mean(photo_labels(config.dataset))
+    assert 0.4 < share < 0.6
+    for size in (8, 100, 400):
+        assert abs(classes[:size].sum() - share * size) < 1
+    one = painter.latents("latents/statistics/7", 8, 56)  # the same whatever was asked before
+    np.testing.assert_array_equal(Painter(painter.generator, config).latents("latents/statistics/7", 8, 56), one)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 from ganlab.choose import ConfigError
-from ganlab.data.labels import say_classes
+from ganlab.data.classes import say_classes
 from ganlab.run import Painter, open_average, run
 from ganlab.sample import draw, truncate
 from ganlab.sample import main as sampling

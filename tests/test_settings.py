@@ -34,8 +34,10 @@ def every_choice():
 
 
 @pytest.mark.parametrize("choice", every_choice())
-def test_every_committed_yaml_composes_and_validates(choice):
-    wanted = plan([choice], multirun=False)
+def test_every_committed_yaml_composes_and_validates(choice, tmp_path):
+    np.save(tmp_path / "own.npy", np.zeros((9, 8, 8), np.uint8))
+    own = [f"dataset.path={tmp_path / 'own.npy'}"] if choice == "dataset=arrays" else []
+    wanted = plan([choice, *own], multirun=False)
     assert wanted.cells
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.choose import ConfigError, explain, nearest
 from ganlab.config.base import Pair, Settings, pair
-from ganlab.config.choices import Digits, Mnist, Objective, Penalty, Photos, Shapes
+from ganlab.config.choices import Arrays, Digits, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.comparison import Comparing, is_among, names_under
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator
@@ -27,7 +27,7 @@ class RunConfig(Settings):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     generator: Generator
     discriminator: Discriminator
-    dataset: Annotated[Digits | Mnist | Photos | Shapes, Field(discriminator="name")]
+    dataset: Annotated[Arrays | Digits | Mnist | Photos | Shapes, Field(discriminator="name")]
     conditional: bool
     init_from: InitFrom | None = None
     objective: Objective
@@ -60,6 +60,8 @@ class RunConfig(Settings):
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
                 "use penalty=none or discriminator.normalization=none"
             )
+        if self.conditional and not self.dataset.classes:
+            raise ValueError("conditional=true needs labels, which this dataset has not; use conditional=false")
         training = self.training
         if training.batch_size % training.replicas:
             raise ValueError(
@@ -106,7 +108,7 @@ class RunConfig(Settings):
     @property
     def classes(self) -> int:
         """How many classes both networks are told; 0: none."""
-        return self.dataset.classes if self.conditional else 0
+        return (self.dataset.classes or 0) if self.conditional else 0
 
 
 def parse(tree: dict[str, Any]) -> RunConfig:
@@ -134,6 +136,7 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 __all__ = [
     "LEAST",
     "Adam",
+    "Arrays",
     "Augment",
     "Comparing",
     "ConfigError",

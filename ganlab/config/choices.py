@@ -76,7 +76,26 @@ Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 Side = Annotated[int, Field(ge=16, le=128)]
 
 
-class Digits(Settings):
+class _Images(Settings):
+    """What every data set can be asked."""
+
+    flip: Literal["none", "horizontal"] = "none"
+
+
+class _File(_Images):
+    """Images in a file: who they are is filled in before anything starts.
+
+    classes: how many there are; None without labels. class_counts: training images of each, where networks are told
+    their class. sha256, bytes: of the file, of all files together.
+    """
+
+    classes: Count | None = None
+    class_counts: list[Annotated[int, Field(ge=0)]] | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+
+
+class Digits(_Images):
     """scikit-learn's 1797 handwritten digits, 8x8."""
 
     name: Literal["digits"]
@@ -86,17 +105,17 @@ class Digits(Settings):
     held_out: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Mnist(Settings):
+class Mnist(_File):
     """The 70,000 digits of LeCun, Cortes and Burges, 28x28."""
 
     name: Literal["mnist"]
-    classes: ClassVar[int] = 10
+    classes: Count | None = 10
     size: Count | Pair
     channels: Literal[1, 3]
     path: str | None
 
 
-class Shapes(Settings):
+class Shapes(_Images):
     """Rendered shapes whose factors are known: class, place, size, angle and colour."""
 
     name: Literal["shapes"]
@@ -108,7 +127,7 @@ class Shapes(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class Photos(Settings):
+class Photos(_Images):
     """Crops of scikit-learn's two photographs; the class is which of them."""
 
     name: Literal["photos"]
@@ -118,3 +137,21 @@ class Photos(Settings):
     reduction: Annotated[int, Field(ge=1, le=4)]
     images: Count
     held_out: Count
+
+
+class Arrays(_File):
+    """Images of one's own in an .npz or .npy file; what is null in YAML is filled in from it."""
+
+    name: Literal["arrays"]
+    path: str
+    held_out_path: str | None
+    held_out: Annotated[float, Field(gt=0, lt=1)]
+    size: Count | Pair
+    channels: Literal[1, 3]
+    images_key: str | None
+    labels_key: str | None
+    held_out_images_key: str | None
+    held_out_labels_key: str | None
+    source: str | None
+    licence: str | None
+    held_out_sha256: str | None = None

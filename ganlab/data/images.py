@@ -1,6 +1,8 @@
 """What a data set is: images with their labels and where they are from, some to train on and some held out."""
 
+import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -10,9 +12,10 @@ from ganlab.config import Pair
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels uint8 [N,H,W,C], their labels int [N] or none, where they are from, and their factors or none.
+    """Pixels uint8 [N,H,W,C], their labels int [N] or none, where they are from, their factors or none, their licence.
 
-    factors: what each image was rendered from, float64 [N,F], a column for each of `shapes.FACTORS`.
+    labels: classes 0 ... K-1. factors: what each image was rendered from, float64 [N,F], a column for each of
+    `shapes.FACTORS`.
     """
 
     pixels: np.ndarray
@@ -20,14 +23,40 @@ class Images:
     name: str
     source: str
     factors: np.ndarray | None = None
+    licence: str = "unknown"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images to train on and images kept for measuring; none is in both."""
+    """Images to train on and images kept for measuring; none is in both.
+
+    notes: a line each for what people must be told of them, such as that they were resized.
+    """
 
     train: Images
     held_out: Images
+    notes: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `result.json` says of the data; the sha256 is of pixels and labels as they were used."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.held_out):
+            for array in (part.pixels, part.labels):
+                if array is not None:
+                    digest.update(f"{array.dtype.str}{array.shape}".encode())
+                    digest.update(np.ascontiguousarray(array))
+        labels = self.train.labels
+        return {
+            "name": self.train.name,
+            "source": self.train.source,
+            "licence": self.train.licence,
+            "train": len(self.train.pixels),
+            "held_out": len(self.held_out.pixels),
+            "classes": None if labels is None else len(np.unique(labels)),
+            "sha256": digest.hexdigest(),
+            "notes": list(self.notes),
+        }
 
 
 def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
@@ -43,3 +72,12 @@ def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
         picture = Image.fromarray(image[..., 0] if channels == 1 else image)
         resized[place] = np.asarray(picture.resize(size[::-1], Image.Resampling.BICUBIC)).reshape(*size, channels)
     return resized
+
+
+def shown_change(count: int, were: tuple[int, int, int], are: tuple[int, int, int]) -> list[str]:
+    """A line on what `fit` made of so many images, (height, width, channels) before and after; none where nothing."""
+    done = ["resized"] if were[:2] != are[:2] else []
+    if were[2] != are[2]:
+        done.append("grey" if are[2] == 1 else "grey repeated to three channels")
+    sizes = ["x".join(map(str, shape)) for shape in (were, are)]
+    return [f"{count} images {sizes[0]} -> {sizes[1]}: {', '.join(done)}"] if done else []

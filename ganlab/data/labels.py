@@ -1,17 +1,90 @@
-"""What the labels of the built-in sets stand for."""
+"""Labels: numbers in a file become classes 0 ... K-1; classes are drawn and dealt by their shares."""
 
-from ganlab.data.photos import NAMES
-from ganlab.data.shapes import SHAPES
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.choose import ConfigError
+
+Labels = NDArray[np.int64]
 
 
-def class_names(dataset: str) -> tuple[str, ...]:
-    """The names of a set's classes in the order of their labels; empty where a label has no other name."""
-    return {"shapes": SHAPES, "photos": NAMES}.get(dataset, ())
+def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
+    """Whole numbers of at least 0, int64 [N], from an array of [N] or [N,1] numbers.
+
+    where: the array, as in `dataset.path=FILE has y_train`. Raises ConfigError, which names the first bad place.
+    """
+    if array.shape not in ((images,), (images, 1)):
+        hint = "; of one-hot labels take argmax(axis=1)" if array.ndim == 2 and len(array) == images else ""
+        raise ConfigError(
+            f"{where} of shape {list(array.shape)}; it must be one label an image, [{images}] or [{images},1]{hint}"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on")
+    flat = array.reshape(-1)
+    if flat.dtype.kind in "bf":
+        flat = flat.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        good = (flat >= 0) & (flat == np.floor(flat)) & (flat < 2.0**63)
+    if not good.all():
+        place = int(np.flatnonzero(~good)[0])
+        raise ConfigError(
+            f"{where}[{place}]={flat[place]!s}; labels are whole numbers of at least 0 (dataset=arrays "
+            "dataset.labels_key='' leaves them unread)"
+        )
+    return flat.astype(np.int64)
 
 
-def say_classes(dataset: str, labels: list[int]) -> str:
-    """Labels as people read them: `0 to 9`, `0 disc, 3 cross`."""
-    names = class_names(dataset)
-    if not names and len(labels) > 2 and labels == list(range(labels[0], labels[-1] + 1)):
-        return f"{labels[0]} to {labels[-1]}"
-    return ", ".join(f"{label} {names[label]}" if label < len(names) else f"{label}" for label in labels)
+def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
+    """The places of labels among `values`, the sorted labels of the training images; ConfigError for any other."""
+    places = np.minimum(np.searchsorted(values, labels), len(values) - 1)
+    if (odd := values[places] != labels).any():
+        place = int(np.flatnonzero(odd)[0])
+        raise ConfigError(
+            f"{where}[{place}]={labels[place]}, a label that no training image has; leave such images out"
+        )
+    return places.astype(np.int64)
+
+
+def draw_held_out(images: int, labels: Labels | None, share: float) -> NDArray[np.bool_]:
+    """Which images are held out, bool [N]: a share of each class, drawn at random, the same in every run.
+
+    Of every class at least one image is left to train on. All classes together give the share, rounded.
+    """
+    random, held = np.random.default_rng(0), np.zeros(images, bool)
+    groups = [np.arange(images)] if labels is None else [np.flatnonzero(labels == n) for n in np.unique(labels)]
+    wanted = apportion(np.array([len(group) for group in groups]), round(share * images))
+    for group, count in zip(groups, wanted, strict=True):
+        held[random.permutation(group)[: min(count, len(group) - 1)]] = True
+    return held
+
+
+def apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """`total` as whole numbers in the proportion of weights, by the largest remainders; of equal ones the first."""
+    scaled = weights * total
+    parts = scaled // weights.sum()
+    remainders = scaled - parts * weights.sum()
+    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
+    return parts
+
+
+def deal(counts: Sequence[int], total: int) -> Labels:
+    """The classes of a row of images, int64 [total], in the shares of `counts`, each above 0.
+
+    After n images each class has had its share of n, to within one image, whatever n: any stretch of the row has the
+    mixture of the whole. Equal counts give 0, 1, ..., K-1, 0, 1, ... in turn. R. Tijdeman, "The chairman assignment
+    problem", Discrete Mathematics 32 (1980).
+    """
+    weights, row = np.array(counts, np.int64), np.zeros(total, np.int64)
+    whole, fair = int(weights.sum()), 2 * len(weights) - 2
+    if len(weights) < 2:
+        return row
+    lacking = np.zeros_like(weights)  # of each class, in images times `whole`
+    for place in range(total):
+        lacking += weights
+        allowed = np.flatnonzero(lacking * fair >= whole)
+        due = (fair * (whole - lacking[allowed]) - whole) / weights[allowed]
+        row[place] = chosen = allowed[np.argmin(due)]
+        lacking[chosen] -= whole
+    return row

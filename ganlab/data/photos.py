@@ -12,8 +12,7 @@ NAMES = ("china", "flower")
 """The photographs, in the order of their labels."""
 
 _SOURCE = (
-    "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), "
-    "Flickr, CC BY 2.0"
+    "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), Flickr"
 )
 
 
@@ -24,6 +23,7 @@ def photos(settings: Photos) -> Split:
     are drawn from the same distribution, which crops of regions kept apart are not, and may overlap without being
     equal. Raises ConfigError where there are fewer different crops than are asked for.
     """
+    check_crops(settings)
     size, windows = pair(settings.size), []
     for name in NAMES:
         picture = np.asarray(Image.open(bundled(f"images/{name}.jpg")))
@@ -31,14 +31,39 @@ def photos(settings: Photos) -> Split:
         whole = picture[: height * settings.reduction, : width * settings.reduction]
         reduced = fit(whole[None], (height, width), settings.channels)[0]
         windows.append(np.lib.stride_tricks.sliding_window_view(reduced, size, axis=(0, 1)))
-    ends = np.cumsum([view.shape[0] * view.shape[1] for view in windows])
-    if settings.images + settings.held_out > ends[-1]:
+    order = _order(settings)
+    notes = () if settings.channels == 3 else ("2 photographs 427x640x3 -> 427x640x1: grey",)
+    return Split(_crops(windows, order[: settings.images]), _crops(windows, order[::-1][: settings.held_out]), notes)
+
+
+def check_crops(settings: Photos) -> None:
+    """Raise ConfigError where there are fewer different crops than are asked for."""
+    there = sum(_counts(settings))
+    if settings.images + settings.held_out > there:
         raise ConfigError(
             f"dataset.images={settings.images} and dataset.held_out={settings.held_out} are more than there are "
-            f"different crops; use at most {ends[-1]} together"
+            f"different crops; use at most {there} together"
         )
-    order = np.random.default_rng(0).permutation(ends[-1])
-    return Split(_crops(windows, order[: settings.images]), _crops(windows, order[::-1][: settings.held_out]))
+
+
+def photo_labels(settings: Photos) -> np.ndarray:
+    """Which photograph each crop to train on is of, without looking at it."""
+    check_crops(settings)
+    return np.searchsorted(np.cumsum(_counts(settings)), _order(settings)[: settings.images], side="right")
+
+
+def _counts(settings: Photos) -> list[int]:
+    """How many different crops each photograph has; only its size is read."""
+    counts, (height, width) = [], pair(settings.size)
+    for name in _FILES:
+        with Image.open(bundled(f"images/{name}")) as picture:
+            across, down = (side // settings.reduction for side in picture.size)
+        counts.append(max(0, down - height + 1) * max(0, across - width + 1))
+    return counts
+
+
+def _order(settings: Photos) -> np.ndarray:
+    return np.random.default_rng(0).permutation(sum(_counts(settings)))
 
 
 def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:
@@ -51,4 +76,4 @@ def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:
         mine = labels == label
         rows, columns = np.divmod(numbers[mine] - counts[:label].sum(), view.shape[1])
         pixels[mine] = np.moveaxis(view[rows, columns], 1, -1)
-    return Images(pixels, labels.astype(np.int64), "photos", _SOURCE)
+    return Images(pixels, labels.astype(np.int64), "photos", _SOURCE, licence="CC BY 2.0")

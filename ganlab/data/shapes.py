@@ -73,7 +73,7 @@ def shapes(settings: Shapes) -> Split:
         factors = draw_factors(settings.seed, first, count)
         labels = factors[:, 0].astype(np.int64)
         source = f"rendered by ganlab.data.shapes, seed {settings.seed}"
-        return Images(render(factors, size, settings.channels), labels, "shapes", source, factors)
+        return Images(render(factors, size, settings.channels), labels, "shapes", source, factors, "Apache-2.0")
 
     return Split(part(0, settings.images), part(_HELD_OUT, settings.held_out))
 

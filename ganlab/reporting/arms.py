@@ -97,8 +97,13 @@ def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run's arm, by dotted name: its settings but for the seed and how the study is judged."""
-    return {key: value for key, value in flatten(config).items() if not NOT_OF_THE_ARM.match(key)}
+    """What makes a run's arm, by dotted name: its settings but for the seed and how the study is judged.
+
+    Of files that were identified what is in them counts, not where they lie.
+    """
+    whole = flatten(config)
+    known = {f"dataset.{part}path" for part in ("", "held_out_") if whole.get(f"dataset.{part}sha256")}
+    return {key: value for key, value in whole.items() if key not in known and not NOT_OF_THE_ARM.match(key)}
 
 
 def by_number(label: str) -> list[int | str]:
@@ -133,6 +138,12 @@ def refuse_confounded(
     runs: those of each arm, if there are any yet.
     """
     differing = _differing(trees)
+    for key in ("dataset.sha256", "dataset.held_out_sha256"):
+        if key in differing and "dataset.name" not in differing:
+            raise ResultError(
+                f"{directory} has runs of different data, {key}: {_spoken(differing[key])}; "
+                "compare runs of one data set"
+            )
     outside = {key: column for key, column in differing.items() if not key.startswith("generator.")}
     choices = [key.removesuffix("name") for key in outside if key.endswith(".name")]
     for choice in choices:  # another penalty brings its own settings: one difference

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -44,12 +44,24 @@ def finished(config: RunConfig, directory: Path) -> RunResult | None:
         return None
     there = read_config(directory)
     if odd := differences(there, config):
+        _refuse_other_data(directory, odd, config)
         found = ", ".join(f"{key}={json.dumps(old)}, now {json.dumps(new)}" for key, (old, new) in odd.items())
         raise ConfigError(f"{directory} has {found}; use another folder or study name")
     if not (directory / RESULT).exists():
         return None
     result = read_result(directory / RESULT)
     return result if result.status in ("finished", "diverged") else None
+
+
+def _refuse_other_data(directory: Path, odd: Mapping[str, tuple[Any, Any]], config: RunConfig) -> None:
+    """Of a file that was written again since, everything may differ: what counts is that it is another one."""
+    for key, path in (("dataset.sha256", "dataset.path"), ("dataset.held_out_sha256", "dataset.held_out_path")):
+        if key in odd and all(odd[key]) and path not in odd:
+            before, now = (value[:16] for value in odd[key])
+            raise ConfigError(
+                f"{path}={getattr(config.dataset, path.partition('.')[2])} is not the file that {directory} was made "
+                f"of: its sha256 is {now}..., and was {before}...; put that one back, or use another folder or study"
+            )
 
 
 @contextlib.contextmanager

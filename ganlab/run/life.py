@@ -17,12 +17,13 @@ from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.provenance import commit
 from ganlab.reporting.console import Log
-from ganlab.reporting.results import LOG, RunResult, write_json
+from ganlab.reporting.results import LOCK, LOG, RunResult, write_json
 from ganlab.reporting.tracking import check_installed, tracked
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
 from ganlab.run.initial import find_source, start_from
+from ganlab.run.inputs import check_inputs
 from ganlab.run.networks import Painter, build_gan, make_traces
 from ganlab.signals import STOPPING, Asked
 from ganlab.training import checkpoints
@@ -56,6 +57,7 @@ def run(
     if done is not None and steps is None:
         return done
     check_installed(config.tracking)
+    check_inputs(config)
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         if device.worker():  # the first worker's files are the run's; the others write what nobody needs
@@ -73,6 +75,7 @@ def run(
         commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_asked_to_stop())
         if not (directory / CONFIG).exists():
+            stack.enter_context(_leaving_nothing(directory))
             write_json(directory / CONFIG, config.model_dump(mode="json"))
         training = config.training
         machine = device.start(
@@ -86,6 +89,8 @@ def run(
             from ganlab.run.play import check_images
 
             split = open_images(config)
+            for note in () if quiet else split.notes:
+                log.say(note)
             check_images(config, split.train, machine.replicas)
             measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
             with machine.strategy.scope():
@@ -281,8 +286,22 @@ def _train(
         images_per_second=seen / seconds,
         source=split.train.source,
         **({"extended": extended} if (extended := extensions(config, directory)) else {}),
+        data=split.facts,
         **({"error": error} if error else {}),
     )
+
+
+@contextlib.contextmanager
+def _leaving_nothing(directory: Path) -> Iterator[None]:
+    """A new run that is refused after all, by what only its images or this machine can say, leaves no folder."""
+    try:
+        yield
+    except ConfigError:
+        if {path.name for path in directory.iterdir()} <= {CONFIG, LOCK, LOG}:
+            for name in (CONFIG, LOCK, LOG):
+                (directory / name).unlink(missing_ok=True)
+            directory.rmdir()
+        raise
 
 
 @contextlib.contextmanager

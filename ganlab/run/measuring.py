@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ganlab.choose import ConfigError
-from ganlab.config import LEAST, Full, RunConfig, Shapes, pair
+from ganlab.config import Full, RunConfig, Shapes, pair
 from ganlab.data import shapes
 from ganlab.data.sources import SOURCES, Split
 from ganlab.evaluation.cache import cached
@@ -19,6 +19,7 @@ from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
+from ganlab.run.inputs import check_measured
 from ganlab.run.networks import Painter
 
 _READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no run trains on
@@ -76,18 +77,7 @@ class Measuring(NamedTuple):
 def open_images(config: RunConfig) -> Split:
     """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
     split = SOURCES[config.dataset.name](config.dataset)
-    asked, least = [("metrics", config.metrics)], min(len(split.held_out.pixels), len(split.train.pixels))
-    if isinstance(config.metrics, Full):
-        asked.append(("metrics.final", config.metrics.final))
-        if least < LEAST:
-            raise ConfigError(f"metrics=full needs {LEAST} images to train on and {LEAST} held out; there are {least}")
-    for where, settings in asked:
-        there = min(least, settings.images)
-        if there <= settings.neighbours:
-            raise ConfigError(
-                f"{where}.neighbours={settings.neighbours} needs more images than that; "
-                f"there are {there} to measure with"
-            )
+    check_measured(config, len(split.train.pixels), len(split.held_out.pixels))
     return split
 
 
@@ -112,7 +102,8 @@ def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Mea
     if not isinstance(settings, Full):
         return Measuring(quick, None)
     final = settings.final
-    names = final.features or [*(["classifier"] if train.labels is not None else []), "random", "pca"]
+    several = train.labels is not None and len(np.unique(train.labels)) > 1
+    names = final.features or [*(["classifier"] if several else []), "random", "pca"]
     counts = Counts(final.images, final.neighbours, final.sets)
     weights = {"inception": {"weights": final.inception_weights}}
     features = [FEATURES[name](real, say=say, **weights.get(name, {})) for name in names]

@@ -75,17 +75,19 @@ class Painter:
     """A generator and the latents of its run: `paint(latents)` gives pixels uint8 [B,H,W,C]."""
 
     def __init__(self, generator, config: RunConfig):
+        import numpy as np
         import tensorflow as tf
 
         self.generator = generator
         self._generate = tf.function(lambda z: generator(z, training=False), autograph=False, reduce_retracing=True)
         self._config = config
+        self._row = np.zeros(0, np.int64)
 
     def latents(self, stream: str, count: int, first: int = 0):
         """Latents [count, Z+K], float32: standard normal, the same for every arm of equal seed; then the classes.
 
-        Of a class-conditional generator the last K numbers are the class, one-hot: 0, 1, ..., K-1, 0, ... in turn,
-        from the class `first`, modulo K, on.
+        Of a class-conditional generator the last K numbers are the class, one-hot. Classes come in a fixed order, in
+        which any stretch has the mixture of the training images; `first`: how far on in it the latents begin.
         """
         import numpy as np
 
@@ -95,7 +97,18 @@ class Painter:
         classes = self._config.classes
         if not classes:
             return z
-        return np.concatenate([z, np.eye(classes, dtype=z.dtype)[(first + np.arange(count)) % classes]], axis=1)
+        told = np.zeros((count, classes), z.dtype)
+        told[np.arange(count), self._classes(first + count)[first:]] = 1
+        return np.concatenate([z, told], axis=1)
+
+    def _classes(self, total: int):
+        """The first so many classes of the order; what was once worked out is kept."""
+        from ganlab.data.counts import class_counts
+        from ganlab.data.labels import deal
+
+        if len(self._row) < total:
+            self._row = deal(class_counts(self._config.dataset), max(total, 2 * len(self._row)))
+        return self._row[:total]
 
     def between(self, one, other, angle: float):
         """Latents on the way from one set to another and on to its mirror image: normal throughout, classes kept."""

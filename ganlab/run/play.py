@@ -18,9 +18,7 @@ from ganlab.training.step import Game, Round
 
 def check_images(config: RunConfig, images: Images, replicas: int = 1) -> None:
     """Refuse settings that these images, or so many replicas of all workers, cannot serve; ConfigError."""
-    training, count, labels = config.training, len(images.pixels), images.labels
-    if (size := training.batch_size) > count:
-        raise ConfigError(f"training.batch_size={size} is more than the {count} training images there are")
+    training, labels = config.training, images.labels
     if training.batch_size % replicas:
         raise ConfigError(
             f"training.batch_size={training.batch_size} cannot be shared by the {replicas} replicas of all workers; "
@@ -58,6 +56,7 @@ def make_deal(config: RunConfig, images: Images) -> Callable[[tf.Tensor], tuple[
     """`deal(step)`: this replica's part of every round of a step, a function of (seed, step) alone."""
     training, batch = config.training, config.training.batch_size
     number, shape = len(images.pixels), (batch, *image_shape(config))
+    mirrored = config.dataset.flip == "horizontal"
     pixels, shuffle = tf.constant(images.pixels), stream_key(config.seed, "order")
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
 
@@ -69,8 +68,12 @@ def make_deal(config: RunConfig, images: Images) -> Callable[[tf.Tensor], tuple[
             latents = tf.concat([latents, classes], axis=1)
         mix = uniforms(config.seed, f"mix/{stream}", update, (batch,))
         draws = augment.draw(config.augment, config.seed, stream, update, shape, done)
+        chosen = tf.gather(pixels, replicas.part(places))
+        if mirrored:
+            coins = uniforms(config.seed, f"flip/{stream}", update, (batch,)) < 0.5
+            chosen = tf.where(replicas.part(coins)[:, None, None, None], tf.reverse(chosen, [2]), chosen)
         return Round(
-            to_images(tf.gather(pixels, replicas.part(places))),
+            to_images(chosen),
             None if classes is None else replicas.part(classes),
             replicas.part(latents),
             replicas.part(mix),

@@ -1,12 +1,19 @@
 """Images: the right ones, split once for all, and clear words for files that are not what they should be."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from ganlab.choose import ConfigError
 from ganlab.config import Digits, Mnist
-from ganlab.data.sources import digits, mnist
+from ganlab.data.counts import class_counts, counts
+from ganlab.data.mnist import CLASS_COUNTS, HELD_OUT
+from ganlab.data.sources import SOURCES, digits, mnist
+
+GENUINE = Path(os.environ.get("GANLAB_MNIST", Path.home() / ".keras/datasets/mnist.npz"))
 
 
 def digits_settings(**more):
@@ -50,6 +57,24 @@ def test_images_come_at_the_size_and_channels_asked_for():
     assert abs(split.train.pixels.mean() - plain.mean()) < 4  # resizing keeps the brightness
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("dataset=digits",),
+        ("dataset=digits", "dataset.held_out=0.37"),
+        ("dataset=photos", "dataset.images=3000", "dataset.held_out=70", "dataset.size=48", "dataset.reduction=3"),
+        ("dataset=shapes", "dataset.images=700", "dataset.held_out=50", "dataset.seed=4", "dataset.size=16"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_said_of_images_before_they_are_loaded_is_so(settings, overrides):
+    size = () if "digits" in overrides[0] else ("generator.stages=[[8,2],[8,2],[null,2]]",)
+    dataset = settings(*overrides, *size).dataset
+    split = SOURCES[dataset.name](dataset)
+    assert counts(dataset) == (len(split.train.pixels), len(split.held_out.pixels))
+    assert class_counts(dataset) == np.bincount(split.train.labels, minlength=dataset.classes).tolist()
+
+
 def write(path, **arrays):
     np.savez(path, **arrays)
     return path
@@ -67,12 +92,32 @@ def test_an_npz_in_the_layout_of_keras_is_read(tmp_path):
     assert mnist(mnist_settings(unlabelled)).train.labels is None
 
 
-def test_rgb_becomes_grey_by_luminance(tmp_path):
-    red = np.zeros((4, 28, 28, 3), np.uint8)
-    red[..., 0] = 200
-    path = write(tmp_path / "rgb.npz", x_train=red, x_test=red)
-    assert set(np.unique(mnist(mnist_settings(path)).train.pixels)) == {60}  # .299 x 200
-    assert mnist(mnist_settings(path, channels=3)).train.pixels.shape == (4, 28, 28, 3)
+def test_a_file_in_that_layout_is_mnist_by_its_content_only(tmp_path):
+    path = write(tmp_path / "m.npz", x_train=IMAGES, x_test=IMAGES)
+    split = mnist(mnist_settings(path))
+    assert (split.train.source, split.train.licence) == ("m.npz", "unknown")
+    assert split.notes == ("m.npz: 12 images [x_train] to train on, 12 [x_test] held out, no labels; licence unknown",)
+    small = mnist(mnist_settings(path, size=(14, 12), channels=3))
+    assert small.notes[1:] == ("24 images 28x28x1 -> 14x12x3: resized, grey repeated to three channels",)
+
+
+@pytest.mark.skipif(not GENUINE.exists(), reason="the file of MNIST is not here")
+def test_the_genuine_file_is_told_by_its_content(tmp_path):
+    split = mnist(mnist_settings(GENUINE))
+    assert split.train.source == "MNIST of LeCun, Cortes and Burges"
+    assert split.notes == ()
+    assert np.bincount(split.train.labels).tolist() == list(CLASS_COUNTS)
+    assert len(split.held_out.pixels) == HELD_OUT
+    with np.load(GENUINE) as file:
+        arrays = dict(file)
+    arrays["x_train"][0, 0, 0] ^= 1
+    other = write(tmp_path / "other.npz", **arrays)
+    assert mnist(mnist_settings(other)).train.source == "other.npz"
+
+
+def single(path, array):
+    with path.open("wb") as file:
+        np.save(file, array)
 
 
 def flipped(path):
@@ -84,21 +129,25 @@ def flipped(path):
 BAD = {
     "does not exist": lambda p: None,
     "is no .npz": lambda p: p.write_bytes(b"not a zip"),
-    "is no .npz; give": lambda p: p.write_bytes(write(p.with_suffix(".whole.npz"), x_train=IMAGES).read_bytes()[:900]),
-    "is no readable .npz": lambda p: p.write_bytes(
-        flipped(write(p.with_suffix(".whole.npz"), x_train=IMAGES, x_test=IMAGES))
+    "is no .npz and no .npy; give": lambda p: p.write_bytes(
+        write(p.with_suffix(".whole.npz"), x_train=IMAGES).read_bytes()[:900]
     ),
-    "lacks x_test; it has x_train": lambda p: write(p, x_train=IMAGES),
-    "lacks x_test and x_train; it has images": lambda p: write(p, images=IMAGES),
-    "has x_train of type float32; it must be uint8": lambda p: write(p, x_train=IMAGES / np.float32(9), x_test=IMAGES),
-    "has x_train of shape [28, 28]": lambda p: write(p, x_train=IMAGES[0], x_test=IMAGES),
-    "has x_test of shape [12, 28, 28, 2]": lambda p: write(p, x_train=IMAGES, x_test=np.stack([IMAGES] * 2, 3)),
-    "different shapes": lambda p: write(p, x_train=IMAGES, x_test=IMAGES[:, 1:]),
+    "is damaged": lambda p: p.write_bytes(flipped(write(p.with_suffix(".whole.npz"), x_train=IMAGES, x_test=IMAGES))),
+    "lacks x_test of Keras' mnist.npz (it has x_train); use dataset=arrays": lambda p: write(p, x_train=IMAGES),
+    "lacks x_train and x_test of Keras' mnist.npz (it has images); use": lambda p: write(p, images=IMAGES),
+    "has x_train float32 [12, 28, 28], and MNIST has uint8 [N,28,28]; use dataset=arrays": lambda p: write(
+        p, x_train=IMAGES / np.float32(9), x_test=IMAGES
+    ),
+    "has x_train uint8 [28, 28]": lambda p: write(p, x_train=IMAGES[0], x_test=IMAGES),
+    "has x_test uint8 [12, 28, 28, 3]": lambda p: write(p, x_train=IMAGES, x_test=np.stack([IMAGES] * 3, 3)),
+    "has x_test uint8 [12, 27, 28]": lambda p: write(p, x_train=IMAGES, x_test=IMAGES[:, 1:]),
     "has y_train of shape [3]": lambda p: write(
         p, x_train=IMAGES, x_test=IMAGES, y_train=np.arange(3), y_test=np.arange(12)
     ),
     "labels for one part only": lambda p: write(p, x_train=IMAGES, x_test=IMAGES, y_train=np.arange(12)),
-    "has x_train of shape [0, 28, 28]": lambda p: write(p, x_train=IMAGES[:0], x_test=IMAGES),
+    "has x_train uint8 [0, 28, 28]": lambda p: write(p, x_train=IMAGES[:0], x_test=IMAGES),
+    "has x_train object [1], and MNIST": lambda p: write(p, x_train=np.array([{"a": 1}], object), x_test=IMAGES),
+    "lacks x_train and x_test of Keras' mnist.npz (it has one array without a name)": lambda p: single(p, IMAGES),
 }
 
 
@@ -111,17 +160,3 @@ def test_a_file_that_is_not_right_is_named_with_what_is_wrong(what, tmp_path):
     assert what in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_pickles_are_not_read(tmp_path):
-    path = write(tmp_path / "p.npz", x_train=np.array([{"a": 1}], object), x_test=IMAGES)
-    with pytest.raises(ConfigError, match=r"is no readable \.npz"):
-        mnist(mnist_settings(path))
-
-
-def test_a_single_array_is_no_npz(tmp_path):
-    path = tmp_path / "a.npz"
-    with path.open("wb") as file:
-        np.save(file, IMAGES)
-    with pytest.raises(ConfigError, match="is no"):
-        mnist(mnist_settings(path))

@@ -62,12 +62,17 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
     )
 
 
+def check_weights(weights: str | None) -> None:
+    """Raise ConfigError where the file of weights is not there."""
+    if weights is not None and not (weights.endswith(".h5") and Path(weights).is_file()):
+        raise ConfigError(f"metrics.final.inception_weights={weights} is no .h5 file; give Keras' {_FILE}")
+
+
 def _build(weights: str | None) -> Any:
     import keras
 
     where = f"metrics.final.inception_weights={weights}"
-    if weights is not None and not (weights.endswith(".h5") and Path(weights).is_file()):
-        raise ConfigError(f"{where} is no .h5 file; give Keras' {_FILE}")
+    check_weights(weights)
     try:
         return keras.applications.InceptionV3(weights=weights or "imagenet")
     except Exception as error:  # Keras raises plain Exception where the network fails, ValueError for another network

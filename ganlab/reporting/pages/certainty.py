@@ -1,5 +1,6 @@
 """How sure a study can be, what it was made with, and what it leaves unsaid."""
 
+import json
 from pathlib import Path
 from statistics import median
 
@@ -100,6 +101,7 @@ def protocol(study: Study) -> tuple[Block, ...]:
     at_the_end = any(endpoint.metric.startswith("full/") for endpoint in leading(study)[:1])  # it decides there
     rows, others = (full, quick) if at_the_end else (quick, full)
     rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
+    rows += _data(runs)
     devices = sorted({run.device or "not recorded" for run in _finished(study)})
     rows.append(("device", listed(devices or ["not recorded"])))
     versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
@@ -110,6 +112,20 @@ def protocol(study: Study) -> tuple[Block, ...]:
     title = "How the quick measures were taken" if at_the_end else "How it was measured at the end"
     folded = [Fold(title, (Table(table.head, tuple(others), words=True),))] if others else []
     return table, *folded, *_settings(study)
+
+
+def _data(runs: list[RunResult]) -> list[tuple[str, str]]:
+    """Where the images are from, their licence, how many there are, and what tells them from others."""
+    told = [(run.model_extra or {}).get("data") for run in runs]
+    facts = {json.dumps(each, sort_keys=True): each for each in told if isinstance(each, dict)}
+    rows = []
+    for each in facts.values():
+        said = [f"{each.get('source')}; licence {each.get('licence')}"]
+        said += [f"{each.get('train')} images to train on, {each.get('held_out')} held out"]
+        said += [f"{each['classes']} classes"] if each.get("classes") else []
+        rows.append(("data", f"{'; '.join(said)}; sha256 of pixels and labels {str(each.get('sha256'))[:16]}..."))
+        rows += [("data", str(note)) for note in each.get("notes", [])]
+    return rows
 
 
 def _settings(study: Study) -> list[Block]:

@@ -1,0 +1,399 @@
+"""Images of one's own in an .npz or .npy file: what the file holds, what of it is meant, and its pixels and classes."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.choose import ConfigError, in_a_line
+from ganlab.config import Arrays, pair
+from ganlab.data.files import Header, Stamp, headers, identify, load, stamp
+from ganlab.data.images import Images, Split, fit, shown_change
+from ganlab.data.labels import Labels, draw_held_out, read_labels, to_classes
+
+MOST_CLASSES = 10_000  # that networks are told: every batch holds a number for each
+_TRAIN = {"train", "training", "trn", "tr"}
+_HELD_OUT = {"test", "testing", "tst", "val", "valid", "validation", "eval", "dev", "held", "heldout", "holdout"}
+_LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "category", "categories"}
+_GLUED = re.compile(r"(x|y|images?|labels?)?(train|test|val|valid)(x|y|images?|labels?|ing)?")
+_LAYOUT = "uint8 [N,H,W], [N,H,W,1] or [N,H,W,3]"
+
+
+class Keys(NamedTuple):
+    """Which arrays are meant; None: found by their names and shapes; empty, of labels: none."""
+
+    images: str | None = None
+    labels: str | None = None
+    held_out_images: str | None = None
+    held_out_labels: str | None = None
+
+
+class Part(NamedTuple):
+    """Images in a file, to train on or held out, and their labels if any. where: the file, as people type it."""
+
+    path: Path
+    where: str
+    images: Header
+    labels: Header | None
+
+    @property
+    def number(self) -> int:
+        """How many images."""
+        return self.images.shape[0]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        _, height, width, *channels = self.images.shape
+        return height, width, (channels or [1])[0]
+
+    def pixels(self) -> np.ndarray:
+        """uint8 [N,H,W,C]."""
+        return load(self.path, self.images, self.where).reshape(self.number, *self.shape)
+
+
+class Survey(NamedTuple):
+    """What files hold, pixels apart. held_out: None where it must be drawn from `train`.
+
+    classes: of the images of `train`; held_out_classes: of those held out. values: the labels that classes stand for.
+    """
+
+    train: Part
+    held_out: Part | None
+    classes: Labels | None
+    held_out_classes: Labels | None
+    values: Labels | None
+
+    def held(self, share: float) -> NDArray[np.bool_]:
+        """Which images of `train` are held out; ConfigError where a side is left empty."""
+        if self.held_out is not None:
+            return np.zeros(self.train.number, bool)
+        held = draw_held_out(self.train.number, self.classes, share)
+        if held.all() or not held.any():
+            raise ConfigError(
+                f"dataset.held_out={share} leaves one side of the {self.train.number} images empty; use a share such "
+                "as 0.2, or give dataset.held_out_path"
+            )
+        return held
+
+    def counts(self, share: float) -> tuple[int, int]:
+        """How many images to train on, and how many held out."""
+        drawn = int(self.held(share).sum())
+        return self.train.number - drawn, drawn if self.held_out is None else self.held_out.number
+
+    def class_counts(self, share: float) -> list[int] | None:
+        """How many training images each class has; None without labels."""
+        return None if self.classes is None else np.bincount(self.classes[~self.held(share)]).tolist()
+
+
+def survey(path: str, held_out_path: str | None, keys: Keys) -> Survey:
+    """Look into files: headers and labels are read, pixels are not. Raises ConfigError."""
+    where = _where("path", path), _where("held_out_path", held_out_path)
+    stamps = stamp(Path(path), where[0]), held_out_path and stamp(Path(held_out_path), where[1])
+    return _survey(path, held_out_path, keys, stamps)
+
+
+def survey_of(settings: Arrays) -> Survey:
+    """The files that settings name."""
+    keys = Keys(settings.images_key, settings.labels_key, settings.held_out_images_key, settings.held_out_labels_key)
+    return survey(settings.path, settings.held_out_path, keys)
+
+
+def arrays(settings: Arrays) -> Split:
+    """The images of an .npz or .npy file, as they are unless the settings ask for another size or other channels."""
+    found = survey_of(settings)
+    return read(found, settings, settings.held_out, "arrays", settings.source or Path(settings.path).name,
+                settings.licence or "unknown")  # fmt: skip
+
+
+def read(found: Survey, settings: Any, share: float, name: str, source: str, licence: str) -> Split:
+    """The images of files that were looked into; settings: with `path`, `size` and `channels`."""
+    size, channels, held = pair(settings.size), settings.channels, found.held(share)
+    pixels = found.train.pixels()
+
+    def part(pixels: np.ndarray, classes: Labels | None) -> Images:
+        return Images(fit(pixels, size, channels), classes, name, source, licence=licence)
+
+    train = part(pixels[~held], None if found.classes is None else found.classes[~held])
+    if found.held_out is not None:
+        held_out = part(found.held_out.pixels(), found.held_out_classes)
+    else:
+        held_out = part(pixels[held], None if found.classes is None else found.classes[held])
+    notes = [f"{source}: {_told(found, train, held_out)}; licence {licence}"]
+    if found.values is not None and not np.array_equal(found.values, np.arange(len(found.values))):
+        first = ", ".join(map(str, found.values[:3].tolist()))
+        last = f" ... {found.values[-1]}" if len(found.values) > 3 else ""
+        notes.append(f"labels {first}{last} are classes 0 to {len(found.values) - 1}")
+    count = len(train.pixels) + len(held_out.pixels)
+    notes += shown_change(count, found.train.shape, (*size, channels))
+    return Split(train, held_out, tuple(notes))
+
+
+def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
+    """Settings of `dataset=arrays` with what the files say in the place of what is null; ConfigError.
+
+    A tree that is not of the right types is left to those who validate it.
+    """
+    path, held_out_path, keys = tree.get("path"), tree.get("held_out_path"), _keys(tree)
+    if path is None:
+        raise ConfigError("dataset.path=null names no images; give dataset.path=FILE.npz or dataset.path=FILE.npy")
+    if not isinstance(path, str) or not isinstance(held_out_path, str | None) or keys is None:
+        return dict(tree)
+    found = survey(path, held_out_path, keys)
+    height, width, channels = found.train.shape
+    filled = {
+        "size": height if height == width else [height, width],
+        "channels": channels,
+        "source": Path(path).name,
+        "licence": "unknown",
+    }
+    whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
+    return whole | identities(tree, found) | classes(tree, found, conditional, tree.get("held_out"))
+
+
+def identities(tree: Mapping[str, Any], found: Survey) -> dict[str, Any]:
+    """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError where the tree has others."""
+    total, said = 0, {}
+    parts = [("sha256", found.train), ("held_out_sha256", found.held_out)]
+    for key, part in parts:
+        if part is None or (key != "sha256" and part.path == found.train.path):
+            said[key] = None
+            continue
+        said[key], size = identify(part.path, part.where)
+        total += size
+        if tree.get(key) is not None:
+            refuse_other(part.where, said[key], tree[key])
+    return said | {"bytes": total}
+
+
+def refuse_other(where: str, now: str, wanted: object) -> None:
+    """Raise ConfigError where a file has another sha256 than it should."""
+    if now != wanted:
+        raise ConfigError(
+            f"{where} is not the file it was: its sha256 is {now[:16]}..., and {str(wanted)[:16]}... is asked for; "
+            "put that one back, or start another run with this one"
+        )
+
+
+def classes(tree: Mapping[str, Any], found: Survey, conditional: bool, share: Any) -> dict[str, Any]:
+    """`classes`, and for networks that are told them `class_counts`; ConfigError where the tree has another number."""
+    count = None if found.values is None else len(found.values)
+    if tree.get("classes") not in (None, count):
+        raise ConfigError(f"dataset.classes={tree['classes']}, and {found.train.where} has {count or 'no'} labels; "
+                          "leave it null")  # fmt: skip
+    if conditional and count and count > MOST_CLASSES:
+        raise ConfigError(
+            f"conditional=true and {count} different labels in {found.train.where}; networks are told at most "
+            f"{MOST_CLASSES}: use conditional=false, or other labels"
+        )
+    drawn = isinstance(share, float) and 0 < share < 1
+    counted = found.class_counts(share) if conditional and (drawn or found.held_out) else None
+    return {"classes": count, "class_counts": counted}
+
+
+def _keys(tree: Mapping[str, Any]) -> Keys | None:
+    given = [tree.get(f"{name}_key") for name in Keys._fields]
+    return Keys(*given) if all(isinstance(key, str | None) for key in given) else None
+
+
+def _told(found: Survey, train: Images, held_out: Images) -> str:
+    def key(part: Part) -> str:
+        return f" [{part.images.key}]" if part.images.key else ""
+
+    said = f"{len(train.pixels)} images{key(found.train)} to train on, {len(held_out.pixels)}"
+    if found.held_out is None:
+        said += " others drawn to be held out"
+    else:
+        other = found.held_out.path.name if found.held_out.path != found.train.path else ""
+        said += f"{f' of {other}' if other else ''}{key(found.held_out)} held out"
+    return said + (", no labels" if found.values is None else f", {len(found.values)} classes")
+
+
+def _where(setting: str, path: object) -> str:
+    return f"dataset.{setting}={path}"
+
+
+@lru_cache(4)
+def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Stamp, Stamp | None]) -> Survey:
+    place, where = Path(path), _where("path", path)
+    there = headers(place, where)
+    train = _choose_train(there, keys.images, where)
+    if held_out_path is None:
+        other, other_where, others = place, where, there
+        held = _choose_held_out(there, train, keys.held_out_images, where)
+    else:
+        other, other_where = Path(held_out_path), _where("held_out_path", held_out_path)
+        others = headers(other, other_where)
+        held = _choose_other(others, keys.held_out_images, other_where)
+    apart = held_out_path is not None
+    mine = Part(place, where, train, _choose_labels(there, train, keys.labels, "labels_key", where, apart))
+    theirs = None
+    if held is not None:
+        named = _choose_labels(others, held, keys.held_out_labels, "held_out_labels_key", other_where, apart)
+        theirs = Part(other, other_where, held, None if keys.labels == "" else named)
+        _agree(mine, theirs)
+    if mine.labels is None:
+        return Survey(mine, theirs, None, None, None)
+    labels = _labels(mine)
+    values = np.unique(labels)
+    place_of = to_classes(labels, values, "")
+    if theirs is None:
+        return Survey(mine, None, place_of, None, values)
+    assert theirs.labels
+    told = f"{theirs.where} has {theirs.labels.key}"
+    return Survey(mine, theirs, place_of, to_classes(_labels(theirs), values, told), values)
+
+
+def _labels(part: Part) -> Labels:
+    """The labels of a part, whose shape is looked at before they are loaded."""
+    assert part.labels
+    where = f"{part.where} has {part.labels.key}"
+    small = part.labels.shape in ((part.number,), (part.number, 1)) and not part.labels.dtype.hasobject
+    empty = np.broadcast_to(
+        np.zeros((), part.labels.dtype if not part.labels.dtype.hasobject else object), part.labels.shape
+    )
+    return read_labels(load(part.path, part.labels, part.where) if small else empty, part.number, where)
+
+
+def _agree(train: Part, held_out: Part) -> None:
+    names = train.images.key or train.path.name, held_out.images.key or held_out.path.name
+    if train.shape != held_out.shape:
+        raise ConfigError(
+            f"{held_out.where} has {names[0]} and {names[1]} of different shapes, {list(train.shape)} and "
+            f"{list(held_out.shape)}; give images of one shape"
+        )
+    if (train.labels is None) != (held_out.labels is None):
+        with_labels = train.labels or held_out.labels
+        assert with_labels
+        raise ConfigError(
+            f"{held_out.where} has labels for one part only, {with_labels.key}; give both parts labels, or "
+            "dataset.labels_key='' to leave them unread"
+        )
+
+
+# --- which arrays are meant -----------------------------------------------------------------------------------------
+
+
+def _words(key: str) -> set[str]:
+    """The words of an array's name: x_train, trainX, train-images, XTrain, xtrain."""
+    words = set[str]()
+    for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key):
+        glued = _GLUED.fullmatch(word.lower())
+        words |= {part for part in glued.groups() if part} if glued else {word.lower()}
+    return words
+
+
+def _part(key: str) -> str:
+    """`train`, `held_out`, or empty where a name says neither."""
+    words = _words(key)
+    return "held_out" if words & _HELD_OUT else "train" if words & _TRAIN else ""
+
+
+def _images(there: Mapping[str, Header]) -> list[Header]:
+    """The arrays that can be images."""
+    return [each for each in there.values() if each.dtype == np.uint8 and _odd_shape(each.shape) is None]
+
+
+def _choose_train(there: Mapping[str, Header], key: str | None, where: str) -> Header:
+    if key is not None:
+        return _named(there, key, "images_key", where)
+    found = _candidates(there, where)
+    mine = [each for each in found if _part(each.key) == "train"] or [each for each in found if not _part(each.key)]
+    if not mine:
+        raise ConfigError(
+            f"{where} has images to be held out only, {_listed(found)}; to train on them give "
+            f"dataset.images_key={found[0].key}"
+        )
+    return _only(mine, "images", "to train on", "images_key", where)
+
+
+def _choose_held_out(there: Mapping[str, Header], train: Header, key: str | None, where: str) -> Header | None:
+    """The images of the same file that are held out, if it names any."""
+    if key is not None:
+        return _named(there, key, "held_out_images_key", where)
+    found = [each for each in _images(there) if each.key != train.key and _part(each.key) == "held_out"]
+    return _only(found, "images", "to hold out", "held_out_images_key", where) if found else None
+
+
+def _choose_other(there: Mapping[str, Header], key: str | None, where: str) -> Header:
+    """The images of the file of those that are held out."""
+    if key is not None:
+        return _named(there, key, "held_out_images_key", where)
+    found = _candidates(there, where)
+    mine = [each for each in found if _part(each.key) == "held_out"] or found
+    return _only(mine, "images", "to hold out", "held_out_images_key", where)
+
+
+def _choose_labels(
+    there: Mapping[str, Header], images: Header, key: str | None, setting: str, where: str, apart: bool
+) -> Header | None:
+    """The labels of some images, by their names; apart: whether the file is of these images alone."""
+    if key is not None:
+        if key and key not in there:
+            raise ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_listed(there.values())}")
+        return there[key] if key else None
+    found = [each for each in there.values() if each.key != images.key and _words(each.key) & _LABELS]
+    found = [each for each in found if len(each.shape) < 3]
+    mine = [each for each in found if _part(each.key) == _part(images.key)]
+    if not mine and (apart or not any(_part(each.key) for each in found)) and _part(images.key) != "held_out":
+        mine = found
+    return _only(mine, "labels", "that is meant", setting, where) if mine else None
+
+
+def _only(found: list[Header], what: str, purpose: str, setting: str, where: str) -> Header:
+    if len(found) > 1:
+        raise ConfigError(
+            f"{where} has several arrays of {what}, {_listed(found)}; name the one {purpose} with "
+            f"dataset.{setting}={found[0].key}"
+        )
+    return found[0]
+
+
+def _candidates(there: Mapping[str, Header], where: str) -> list[Header]:
+    if found := _images(there):
+        return found
+    likely = sorted(there.values(), key=lambda each: (bool(_words(each.key) & _LABELS), -len(each.shape)))
+    if not likely:
+        raise ConfigError(f"{where} holds no arrays; give images, {_LAYOUT}")
+    raise _unfit(likely[0], where)
+
+
+def _named(there: Mapping[str, Header], key: str, setting: str, where: str) -> Header:
+    if key not in there:
+        raise ConfigError(f"dataset.{setting}={key!s} is not in {where}; it has {_listed(there.values())}")
+    if there[key] not in _images(there):
+        raise _unfit(there[key], where)
+    return there[key]
+
+
+def _unfit(header: Header, where: str) -> ConfigError:
+    """Why an array cannot be images."""
+    what = f"{where} has {header.key or 'an array'}"
+    if header.dtype.hasobject:
+        return ConfigError(f"{what} of Python objects, which only a pickle can hold; give images, {_LAYOUT}")
+    if (odd := _odd_shape(header.shape)) is not None:
+        return ConfigError(f"{what} of shape {list(header.shape)}{odd}; it must be {_LAYOUT}")
+    return ConfigError(f"{what} of type {in_a_line(header.dtype, 40)}; it must be uint8, 0 to 255")
+
+
+def _odd_shape(shape: tuple[int, ...]) -> str | None:
+    """What is wrong with a shape of images, or None; empty where there is no more to say than that."""
+    if 0 in shape:
+        return ", which is empty"
+    if len(shape) == 3:
+        return ", one image of its own" if shape[2] in (3, 4) and shape[0] > 4 and shape[1] > 4 else None
+    if len(shape) == 4:
+        if shape[3] in (1, 3):
+            return None
+        if shape[1] in (1, 3):
+            return ", channels first: numpy.moveaxis(images, 1, -1) puts them last"
+        return ", with transparency: leave out the fourth channel" if shape[3] == 4 else ""
+    return ""
+
+
+def _listed(some: Iterable[Header]) -> str:
+    return in_a_line(", ".join(f"{each.key or 'one array'} {each.dtype} {list(each.shape)}" for each in some))

@@ -1,0 +1,77 @@
+"""How many images a data set will give, in all and of each class, known before any is loaded. No TensorFlow."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ganlab.choose import ConfigError
+from ganlab.config import Arrays, Digits, Mnist, Photos, Shapes
+from ganlab.data import mnist
+from ganlab.data.arrays import survey_of
+from ganlab.data.photos import check_crops, photo_labels
+from ganlab.data.shapes import draw_factors
+
+_DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)  # of each class, in scikit-learn's file
+
+
+def counts(dataset: Arrays | Digits | Mnist | Photos | Shapes) -> tuple[int, int]:
+    """How many images to train on and how many held out; ConfigError where they cannot be had, or a side is empty."""
+    return _COUNTS[dataset.name](dataset)
+
+
+def class_counts(dataset: Arrays | Digits | Mnist | Photos | Shapes) -> list[int]:
+    """How many training images each class has, from class 0 on; empty without labels. Raises ConfigError."""
+    known = getattr(dataset, "class_counts", None)
+    return list(known) if known is not None else _CLASS_COUNTS[dataset.name](dataset)
+
+
+def _digits(settings: Digits) -> list[int]:
+    """How many of each class are held out."""
+    held = [round(settings.held_out * count) for count in _DIGITS]
+    if not 0 < sum(held) < sum(_DIGITS):
+        raise ConfigError(f"dataset.held_out={settings.held_out} leaves one side empty; use a share such as 0.2")
+    return held
+
+
+def _digits_counts(settings: Digits) -> tuple[int, int]:
+    held = sum(_digits(settings))
+    return sum(_DIGITS) - held, held
+
+
+def _mnist_counts(settings: Mnist) -> tuple[int, int]:
+    if settings.path is None:
+        return sum(mnist.CLASS_COUNTS), mnist.HELD_OUT
+    return mnist.survey(settings.path).counts(0.0)
+
+
+def _photos_counts(settings: Photos) -> tuple[int, int]:
+    check_crops(settings)
+    return settings.images, settings.held_out
+
+
+def _mnist_classes(settings: Mnist) -> list[int]:
+    if settings.path is None:
+        return list(mnist.CLASS_COUNTS)
+    return mnist.survey(settings.path).class_counts(0.0) or []
+
+
+def _shape_classes(settings: Shapes) -> list[int]:
+    labels = draw_factors(settings.seed, 0, settings.images)[:, 0].astype(np.int64)
+    return np.bincount(labels, minlength=settings.classes).tolist()
+
+
+_COUNTS: dict[str, Callable[[Any], tuple[int, int]]] = {
+    "arrays": lambda settings: survey_of(settings).counts(settings.held_out),
+    "digits": _digits_counts,
+    "mnist": _mnist_counts,
+    "photos": _photos_counts,
+    "shapes": lambda settings: (settings.images, settings.held_out),
+}
+_CLASS_COUNTS: dict[str, Callable[[Any], list[int]]] = {
+    "arrays": lambda settings: survey_of(settings).class_counts(settings.held_out) or [],
+    "digits": lambda settings: [count - held for count, held in zip(_DIGITS, _digits(settings), strict=True)],
+    "mnist": _mnist_classes,
+    "photos": lambda settings: np.bincount(photo_labels(settings), minlength=settings.classes).tolist(),
+    "shapes": _shape_classes,
+}

@@ -1,0 +1,141 @@
+"""Files of arrays, .npz and .npy: their headers, what identifies them, and one array at a time. Pickles are not read.
+
+`where` stands for a file in every error, as people type it: `dataset.path=FILE`. All errors are ConfigErrors.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ganlab.choose import ConfigError, in_a_line
+
+_WANTED = "give an .npz or .npy file of images"
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+class Header(NamedTuple):
+    """What an array is, before it is loaded; `key`: its name in an .npz, empty in an .npy."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class Identity(NamedTuple):
+    """What tells one file from another: sha256 of its bytes, 64 hexadecimal digits, and how many they are."""
+
+    sha256: str
+    bytes: int
+
+
+Stamp = tuple[int, ...]
+
+
+def stamp(path: Path, where: str) -> Stamp:
+    """What changes when a file is written again; ConfigError where it is not there or not a file."""
+    try:
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            with path.open("rb"):
+                return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    except FileNotFoundError:
+        raise ConfigError(f"{where} does not exist; {_WANTED}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{where} cannot be read ({why}); {_WANTED}") from None
+    raise ConfigError(f"{where} is {'a directory' if path.is_dir() else 'not a regular file'}; {_WANTED}")
+
+
+def identify(path: Path, where: str) -> Identity:
+    """The identity of a file, whose parts are also held against their own checksums."""
+    return _identify(path, where, stamp(path, where))
+
+
+def headers(path: Path, where: str) -> dict[str, Header]:
+    """What arrays a file holds, by key, in their order."""
+    return _headers(path, where, stamp(path, where))
+
+
+def load(path: Path, header: Header, where: str) -> np.ndarray:
+    """One array of a file."""
+    with _readable(where), _opened(path, header.key) as file:
+        return npy.read_array(file, allow_pickle=False)
+
+
+@lru_cache(8)
+def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
+    with _readable(where):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if (bad := archive.testzip()) is not None:
+                    raise ValueError(f"{bad} does not have its checksum")
+        return Identity(digest, path.stat().st_size)
+
+
+@lru_cache(8)
+def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
+    with _readable(where):
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+                    raise ConfigError(f"{where} is no .npz and no .npy; {_WANTED}")
+                file.seek(0)
+                return {"": _header("", file, path.stat().st_size)}
+        found = {}
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.filename.endswith(".npy"):
+                    key = member.filename.removesuffix(".npy")
+                    with archive.open(member) as file:
+                        found[key] = _header(key, file, member.file_size)
+        return found
+
+
+def _header(key: str, file: IO[bytes], size: int) -> Header:
+    """The header that a file of so many bytes begins with; ValueError where the bytes are not those it speaks of."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"{key} is an array of a kind that images do not have")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if not dtype.hasobject and size - file.tell() != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header speaks of")
+    return Header(key, shape, dtype)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, key: str) -> Iterator[IO[bytes]]:
+    if not key:
+        with path.open("rb") as file:
+            yield file
+    else:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+            yield file  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _readable(where: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError:
+        raise
+    except MemoryError:
+        raise ConfigError(f"{where} is larger than the memory; give fewer or smaller images") from None
+    except _UNREADABLE as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
+        raise ConfigError(
+            f"{where} is damaged or not what it seems ({why}); write it again with numpy.savez"
+        ) from error
