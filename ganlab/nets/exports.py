@@ -50,6 +50,7 @@ def _write_keras(path: Path, generator: Any) -> None:
 def _write_saved_model(path: Path, generator: Any) -> None:
     from ganlab.nets.portable import portable
 
+    # TensorFlow takes [ ] * ? in a path for a pattern: it cannot load a SavedModel from such a folder.
     portable(generator).export(path, format="tf_saved_model", verbose=False)
 
 
