@@ -29,8 +29,11 @@ check: .venv/ready  ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-docs: .venv/ready  ## the site, into site/: no network once set up; whatever is broken fails
+.venv/docs: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	touch .venv/docs
+
+docs: .venv/docs  ## set up once, then the site, into site/ (no network); a broken link fails
 	rm -rf site
 	$(BIN)/python -m sphinx --builder html --conf-dir docs --fresh-env --quiet --fail-on-warning --keep-going . site
 

@@ -5,15 +5,15 @@
 
 import ast
 import inspect
-import os
 import re
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import ganlab
+from ganlab import device
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the reference imports TensorFlow, which talks
+device.start("float32")  # the reference imports TensorFlow, which is quiet if it is started like this
 ROOT = Path(__file__).parent.parent
 PAGES = ("docs", "experiments", "CONTRIBUTING.md", "CHANGELOG.md")
 
@@ -45,11 +45,13 @@ python_maximum_signature_line_length = 100
 
 
 def read_page(app: Any, page: str, source: list[str]) -> None:
-    """Write for Sphinx what a code host reads otherwise: pictures of two themes; reports of studies stand in no menu."""
+    """Pictures of two themes, as a code host takes them, for Sphinx; and reports of studies, which stand in no menu."""
 
     def images(picture: re.Match[str]) -> str:
         """Sphinx does not look into HTML: one image for each theme."""
-        (dark,), (light,), (alt,) = (re.findall(rf'\b{name}="([^"]*)"', picture[0]) for name in ("srcset", "src", "alt"))
+        (dark,), (light,), (alt,) = (
+            re.findall(rf'\b{name}="([^"]*)"', picture[0]) for name in ("srcset", "src", "alt")
+        )
         text = re.sub(r"([\[\]*_`])", r"\\\1", alt)
         return f"![{text}]({light}){{.only-light}} ![{text}]({dark}){{.only-dark}}"
 
@@ -101,8 +103,12 @@ def escape(line: str) -> str:
 def write_entrance(app: Any, error: Exception | None) -> None:
     """The site's first file leads to its first page."""
     if error is None and app.builder.name == "html":
-        page = '<!doctype html><meta charset="utf-8"><title>ganlab</title><meta http-equiv="refresh" content="0; url={0}">'
-        (Path(app.outdir) / "index.html").write_text(page.format("docs/index.html") + "<a href='docs/index.html'>ganlab</a>\n")
+        page = (
+            '<!doctype html><meta charset="utf-8"><title>ganlab</title><meta http-equiv="refresh" content="0; url={0}">'
+        )
+        (Path(app.outdir) / "index.html").write_text(
+            page.format("docs/index.html") + "<a href='docs/index.html'>ganlab</a>\n"
+        )
 
 
 def setup(app: Any) -> None:
