@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 
@@ -37,17 +38,24 @@ def words_of(line):
     return shlex.split(line.replace('"', ""))
 
 
+@pytest.fixture(scope="module")
+def own_images(tmp_path_factory):
+    """A folder with the files that the pages speak of."""
+    folder, pixels = tmp_path_factory.mktemp("own"), np.zeros((80, 32, 32, 3), np.uint8)
+    np.savez(folder / "my.npz", images=pixels, labels=np.arange(80) % 4)
+    np.save(folder / "my.npy", pixels)
+    digits = {f"{name}_{part}": np.zeros((20, *size), np.uint8) for part in ("train", "test") for name, size in
+              (("x", (28, 28)), ("y", ()))}  # fmt: skip
+    np.savez(folder / "mnist.npz", **digits)
+    return folder
+
+
 @pytest.mark.parametrize("line", commands("train"))
-def test_every_training_command_is_understood(line, tmp_path, monkeypatch):
+def test_every_training_command_is_understood(line, own_images, monkeypatch):
     arguments = words_of(line)
     if {"--help", "--cfg", "resume=RUN", "training.stepz=3"} & set(arguments) or "install=bash" in line:
         return  # their own tests run them
-    if "dataset=arrays" in arguments:
-        import numpy as np
-
-        images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
-        np.savez(tmp_path / "FILE.npz", x_train=images, y_train=np.arange(60) % 3)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(own_images)
     flags = {"-m"} & set(arguments)
     wanted = plan([word for word in arguments if word not in flags and "<TAB>" not in word and word != "generator="],
                   multirun=bool(flags))  # fmt: skip
@@ -114,6 +122,12 @@ def test_commands_can_be_pasted_into_a_shell(page):
 
 def test_the_readme_takes_three_minutes():
     assert len(README.split()) <= 1000  # with code and tables
+
+
+def test_the_pages_show_one_verdict():
+    pages = (README, (ROOT / "docs" / "tutorial.md").read_text())
+    first, second = (re.findall(r"<!-- comparison -->.*?<!-- end -->", page, re.DOTALL) for page in pages)
+    assert first == second and len(first) == 1
 
 
 def test_the_table_of_arms_is_what_the_settings_say():

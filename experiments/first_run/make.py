@@ -2,6 +2,8 @@
 
 python -m ganlab.train -m study=first generator=upsample,transpose seed=0,1,2
 python experiments/first_run/make.py outputs/first
+
+Without a study it writes the table of the operators alone, from their YAML files.
 """
 
 import re
@@ -77,12 +79,12 @@ def arms() -> str:
 
 
 def main() -> None:
-    study = Path(sys.argv[1])
-    picture(study)
-    for name, page, content in (
-        ("table", DOCS / "tutorial.md", table(study)),
-        ("arms", DOCS / "operators.md", arms()),
-    ):
+    tables = [("arms", DOCS / "operators.md", arms())]
+    if len(sys.argv) > 1:
+        study = Path(sys.argv[1])
+        picture(study)
+        tables.append(("table", DOCS / "tutorial.md", table(study)))
+    for name, page, content in tables:
         block = f"<!-- {name} -->\n{content}\n<!-- end -->"
         text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, b=block: b, page.read_text(), flags=re.S)
         assert found == 1, name
