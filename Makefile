@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-all check format clean
+.PHONY: help run test test-slow test-all check docs format clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -19,7 +19,7 @@ test: .venv/ready  ## set up once, then the tests that take minutes (no network,
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format, Ray, Slurm's stand-in
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,export,slurm,ray]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray]'
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-all: test test-slow  ## all of them
@@ -29,9 +29,17 @@ check: .venv/ready  ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	touch .venv/docs
+
+docs: .venv/docs  ## set up once, then the site, into site/ (no network); a broken link fails
+	rm -rf site
+	$(BIN)/python -m sphinx --builder html --conf-dir docs --fresh-env --quiet --fail-on-warning --keep-going . site
+
 format: .venv/ready  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## remove the environment and caches; outputs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache build dist
+	rm -rf .venv .pytest_cache .ruff_cache build dist site

@@ -201,7 +201,10 @@ def _death(status: int, directory: Path) -> str:
 
 
 def _follow_leader() -> None:
-    """End this worker, and with it its cell, when the process that started it is gone."""
+    """End this worker, and with it its cell, when the process that started it is gone.
+
+    joblib's workers outlive a leader that was killed.
+    """
     leader = int(os.environ[_LEADER])
 
     def follow() -> NoReturn:

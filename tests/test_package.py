@@ -7,7 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+import ganlab
 from conftest import ROOT
 
 SCRIPT = Path(sys.executable).parent / "ganlab-train"
@@ -39,12 +41,18 @@ def test_hydra_flags_do_what_hydra_users_expect(command):
     assert "generator" in command("train", "--info", "defaults").stdout
 
 
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what the format asks for
+    assert (citation["cff-version"], citation["version"]) == ("1.2.0", ganlab.__version__)
+
+
 @pytest.mark.slow
 def test_a_wheel_works_without_the_sources_from_another_folder(tmp_path):
     subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", ROOT], check=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "ganlab/conf/config.yaml" in names
+    assert {"ganlab/conf/config.yaml", "ganlab/py.typed"} <= set(names)
     assert {path.name for path in (ROOT / "ganlab/reporting/pages/templates").iterdir()} <= {
         Path(name).name for name in names if name.startswith("ganlab/reporting/pages/templates/")
     }

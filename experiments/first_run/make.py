@@ -1,7 +1,9 @@
-"""The README's picture and tables, from the runs of its own sweep:
+"""The picture and tables of the tutorial and the page about operators, from the runs of their own sweep:
 
 python -m ganlab.train -m study=first generator=upsample,transpose seed=0,1,2
 python experiments/first_run/make.py outputs/first
+
+Without a study it writes the table of the operators alone, from their YAML files.
 """
 
 import re
@@ -23,7 +25,7 @@ from ganlab.reporting.results import find_results
 from ganlab.run import open_average
 
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
+DOCS = HERE.parent.parent / "docs"
 NAMES = {"frechet_distance": 2, "precision": 2, "recall": 2, "density": 2, "coverage": 2}
 
 
@@ -77,14 +79,16 @@ def arms() -> str:
 
 
 def main() -> None:
-    study = Path(sys.argv[1])
-    picture(study)
-    text = README.read_text()
-    for name, content in {"table": table(study), "arms": arms()}.items():
+    tables = [("arms", DOCS / "operators.md", arms())]
+    if len(sys.argv) > 1:
+        study = Path(sys.argv[1])
+        picture(study)
+        tables.append(("table", DOCS / "tutorial.md", table(study)))
+    for name, page, content in tables:
         block = f"<!-- {name} -->\n{content}\n<!-- end -->"
-        text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, b=block: b, text, flags=re.S)
+        text, found = re.subn(rf"<!-- {name} -->.*?<!-- end -->", lambda _, b=block: b, page.read_text(), flags=re.S)
         assert found == 1, name
-    README.write_text(text)
+        page.write_text(text)
 
 
 if __name__ == "__main__":

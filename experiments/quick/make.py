@@ -1,4 +1,4 @@
-"""The README's verdict and the picture of the report, from the runs of the demonstration:
+"""The verdict in the README and the tutorial, and the picture of the report, from the runs of the demonstration:
 
 python -m ganlab.train experiment=quick
 python -m ganlab.compare outputs/quick
@@ -19,7 +19,8 @@ from ganlab.reporting.judge import judge
 from ganlab.reporting.report import print_report
 
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
+ROOT = HERE.parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
 
 
 def verdict(study: Path) -> str:
@@ -37,12 +38,13 @@ def verdict(study: Path) -> str:
 def main() -> None:
     study = Path(sys.argv[1])
     block = f"<!-- comparison -->\n{verdict(study)}\n<!-- end -->"
-    text, found = re.subn(r"<!-- comparison -->.*?<!-- end -->", lambda _: block, README.read_text(), flags=re.S)
-    assert found == 1
-    README.write_text(text)
+    for page in PAGES:
+        text, found = re.subn(r"<!-- comparison -->.*?<!-- end -->", lambda _: block, page.read_text(), flags=re.S)
+        assert found == 1, page
+        page.write_text(text)
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        sys.exit("the README is written; for the picture of the report install Chromium")
+        sys.exit("the pages are written; for the picture of the report install Chromium")
     page = (study / "report" / "report.html").absolute().as_uri()
     subprocess.run([browser, "--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1100,1150",
                     f"--screenshot={HERE / 'report.png'}", page], check=True, stderr=subprocess.DEVNULL)  # fmt: skip

@@ -55,8 +55,8 @@ def photo_labels(settings: Photos) -> np.ndarray:
 def _counts(settings: Photos) -> list[int]:
     """How many different crops each photograph has; only its size is read."""
     counts, (height, width) = [], pair(settings.size)
-    for name in _FILES:
-        with Image.open(bundled(f"images/{name}")) as picture:
+    for name in NAMES:
+        with Image.open(bundled(f"images/{name}.jpg")) as picture:
             across, down = (side // settings.reduction for side in picture.size)
         counts.append(max(0, down - height + 1) * max(0, across - width + 1))
     return counts

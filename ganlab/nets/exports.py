@@ -82,6 +82,7 @@ def _write_keras(path: Path, generator: Any, about: str) -> None:
 def _write_saved_model(path: Path, generator: Any, about: str) -> None:
     from ganlab.nets.portable import portable
 
+    # TensorFlow takes [ ] * ? in a path for a pattern: it cannot load a SavedModel from such a folder.
     _archive(path, portable(generator))
     if about:
         (path / "README.md").write_text(about)

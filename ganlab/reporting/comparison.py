@@ -175,7 +175,7 @@ def _layout(drawn: Mapping[str, Endpoint]) -> Summary:
     """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
 
     def chart(metric: str, end: Endpoint) -> Any:
-        mean, low, high = (f"{metric}/{what}" for what in BAND)
+        mean, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
         series = layout_pb2.MarginChartContent.Series(value=mean, lower=low, upper=high)
         return layout_pb2.Chart(title=_title(end, metric), margin=layout_pb2.MarginChartContent(series=[series]))
 
@@ -200,7 +200,8 @@ def _layout(drawn: Mapping[str, Endpoint]) -> Summary:
 def _table(study: Study) -> Summary:
     """Which columns HParams shows: the endpoints, the speed, and the settings in which arms differ.
 
-    No setting has a domain: a value that is not in one hides its rows.
+    No setting has a domain: a value that is not in one hides its rows. Only this run carries such a table: one in each
+    run would hide arms.
     """
     trees = [arm.settings for arm in study.arms]
     keys = sorted(set().union(*trees))
@@ -233,6 +234,7 @@ def _table(study: Study) -> Summary:
 
 
 def _type(values: Sequence[Any]) -> Any:
+    # TensorBoard cannot sort a column that mixes numbers and text.
     if all(isinstance(value, bool) for value in values):
         return api_pb2.DATA_TYPE_BOOL
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)

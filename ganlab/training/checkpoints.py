@@ -2,7 +2,7 @@
 
 A checkpoint is a folder `step-00001200` with TensorFlow's tensor files and `manifest.json` (SHA-256 of each file). It
 is written beside, flushed to the disk, and renamed into place. There is no pointer file: the newest folder whose sums
-are right is the checkpoint.
+are right is the checkpoint. (`tf.train.CheckpointManager` trusts its pointer file without a checksum.)
 """
 
 import contextlib

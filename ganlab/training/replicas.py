@@ -42,6 +42,7 @@ def average(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
 
 def assign(variable: tf.Variable, value: tf.Tensor) -> None:
     """Set this replica's copy of a variable; every replica must set it to the same value."""
+    # Through the handle: `variable.assign` would ask all replicas at once, which a tf.cond cannot do.
     tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.cast(value, variable.dtype))
 
 

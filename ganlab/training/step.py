@@ -100,6 +100,8 @@ def make_steps(
 
     def improve_generator(deal: Round, fake: tf.Tensor, made: tf.GradientTape):
         judge = judge_in(deal, precise=False)
+        # TensorFlow never prunes a pass through a batch normalisation, even if nobody reads its result: it moves the
+        # moving statistics. Scoring real images for nothing would cost a twelfth of a DCGAN step.
         real_scores = judge(deal.real) if game.objective.relative else tf.zeros([deal.real.shape[0]])
         with tf.GradientTape() as tape:
             tape.watch(fake)
@@ -124,7 +126,8 @@ def make_steps(
         gan.follow(keep=tf.where(taken, 0.5 ** (seen / half_life), 1.0))
         gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
 
-    # Without AutoGraph, which would rewrite the source of every function above: seconds before the first step.
+    # Without AutoGraph, which would rewrite the source of every function above: seconds before the first step. So loops
+    # and branches on tensors must be tf.while_loop and tf.cond.
     compiled = tf.function(play, jit_compile=True, autograph=False) if xla else play
     strategy = tf.distribute.get_strategy()
 

@@ -38,6 +38,7 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
     are those of 2048 training images.
     """
     shape = real.train.shape[1:]
+    # Count `recipe` up when code that the entry comes from changes.
     found = cached("pca", {"train": real.train, "components": _COMPONENTS, "recipe": 2}, lambda: _fit(real.train))
     mean, components = found["mean"], found["components"]
 

@@ -33,6 +33,7 @@ def random(real: RealImages, *, say: Say | None = None) -> Features:
         constant = usual <= 1e-5 * np.abs(mean).max()  # in float32 the same for all images
         return {"mean": mean, "scale": np.where(constant, 1.0, np.maximum(deviation, usual / 10))}
 
+    # Count `recipe` up when code that the entry comes from changes.
     found = cached("random", {"train": real.train, "weights": weights, "recipe": 2}, measure)
     mean, scale = found["mean"], found["scale"]
     return Features(
