@@ -14,6 +14,7 @@ from conftest import ROOT
 from ganlab.compose import plan
 from ganlab.evaluate import protocol
 from ganlab.library import options
+from ganlab.run.inputs import check_inputs
 
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,6 +61,8 @@ def test_every_training_command_is_understood(line, own_images, monkeypatch):
     wanted = plan([word for word in arguments if word not in flags and "<TAB>" not in word and word != "generator="],
                   multirun=bool(flags))  # fmt: skip
     assert wanted.cells
+    for cell in wanted.cells:
+        check_inputs(cell.config)
 
 
 @pytest.mark.parametrize("line", commands("evaluate"))
