@@ -242,6 +242,7 @@ def test_networks_of_other_shapes_are_refused_by_the_first_tensor(short, tmp_pat
         r"float32 \[64, 32\] here; give the networks the settings that they have there",
         str(refused.value),
     ), str(refused.value)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["plain", "generator.stages=[[4,2],[null,2]]-seed0", "it's, here"])

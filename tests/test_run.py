@@ -61,6 +61,7 @@ def assert_same_run(one, other):
     results = [json.loads((path / "result.json").read_text()) for path in (one, other)]
     assert results[0]["metrics"] == results[1]["metrics"]
     assert results[0]["profiles"] == results[1]["profiles"]
+    assert results[0]["best"] == results[1]["best"]
     assert {result["status"] for result in results} == {"finished"}
 
 

@@ -32,6 +32,7 @@ class Service(Protocol):
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
         """Open a run there, or go on with the one of that identifier; returns its identifier."""
+        ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Copy numbers by tag."""
@@ -45,7 +46,7 @@ class Wandb:
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
         """As in Service."""
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         identifier = identifier or uuid.uuid4().hex[:12]
         self._run = wandb.init(
@@ -79,8 +80,8 @@ class MLflow:
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
         """As in Service."""
-        import mlflow
-        from mlflow.entities import Param
+        import mlflow  # pyright: ignore[reportMissingImports]
+        from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
         self._client = mlflow.MlflowClient()
         if identifier is not None:
@@ -98,7 +99,7 @@ class MLflow:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """As in Service."""
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric  # pyright: ignore[reportMissingImports]
 
         now = int(time.time() * 1000)
         self._client.log_batch(self._run, metrics=[Metric(tag, value, now, step) for tag, value in values.items()])

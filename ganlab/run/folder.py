@@ -12,7 +12,7 @@ from ganlab import __version__, device, locks
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, differences, parse
 from ganlab.provenance import commit
-from ganlab.reporting.results import CONFIG, LOCK, RESULT, RunResult, read_result, write_json
+from ganlab.reporting.results import CONFIG, LOCK, LOG, RESULT, RunResult, read_result, write_json
 
 CHECKPOINTS = "checkpoints"
 
@@ -92,6 +92,14 @@ def _locked_soon(lock: IO[str]) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def leave_nothing(directory: Path) -> None:
+    """Remove what a run that was refused has written, and its folder if nothing else is in it."""
+    for name in (CONFIG, LOG, LOCK):
+        (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
 
 
 def write_result(

@@ -21,7 +21,7 @@ from ganlab.reporting.results import LOCK, LOG, RunResult, write_json
 from ganlab.reporting.tracking import check_installed, tracked
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
-from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, write_result
+from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
 from ganlab.run.initial import find_source, start_from
 from ganlab.run.inputs import check_inputs
 from ganlab.run.networks import Painter, build_gan, make_traces
@@ -74,6 +74,7 @@ def run(
             find_source(config.init_from)
         commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_asked_to_stop())
+        fresh = not held and not (directory / CONFIG).exists()
         if not (directory / CONFIG).exists():
             stack.enter_context(_leaving_nothing(directory))
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -95,7 +96,11 @@ def run(
             measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
             with machine.strategy.scope():
                 return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
-        except (ConfigError, KeyboardInterrupt):
+        except ConfigError:
+            if fresh:  # refused before its first step
+                leave_nothing(directory)
+            raise
+        except KeyboardInterrupt:
             raise
         except Exception as error:
             write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
