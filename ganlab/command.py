@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,10 +28,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, **more)
         self.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
         """The options; exit status 2 for a wrong command line."""
         with one_line():
-            return super().parse_args(args, namespace)
+            return super().parse_args(*arguments, **more)
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""

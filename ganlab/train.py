@@ -11,6 +11,7 @@ from ganlab.command import HELP, VERSION, one_line
 from ganlab.device import check_environment
 
 _ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
+_CONFIG_DIR = ("-cd", "--config-dir")
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
             flags.add("run")
         elif argument == "--dry-run":
             flags.add("dry-run")
-        elif argument.split("=")[0] in ("-cd", "--config-dir"):
+        elif argument.split("=")[0] in _CONFIG_DIR:
             config_dir = argument.partition("=")[2] or next(rest, "")
             config_dir = config_dir and str(expand(config_dir, "-cd "))
         elif argument.startswith("-"):
@@ -90,16 +91,11 @@ def _hydra(arguments: list[str]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ganlab.compose import explain_hydra, quoted
+    from ganlab.compose import explain_hydra
     from ganlab.library import CONF
     from ganlab.sweep import run_cell
 
-    flags = {"-cd", "--config-dir"}
-    after = ["", *arguments]
-    sys.argv[1:] = [  # where Hydra reads them
-        str(expand(text, "-cd ")) if last in flags else text if text.startswith("-") else quoted(text)
-        for last, text in zip(after, arguments, strict=False)
-    ]
+    sys.argv[1:] = _for_hydra(arguments)  # where Hydra reads them
     try:
         hydra.main(version_base="1.3", config_path=str(CONF.absolute()), config_name="config")(run_cell)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -108,6 +104,23 @@ def _hydra(arguments: list[str]) -> None:
         if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
             raise
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
+
+
+def _for_hydra(arguments: list[str]) -> list[str]:
+    """A command line as Hydra can read it: home directories written out, and words quoted that its grammar lacks."""
+    from ganlab.compose import quoted
+
+    read = []
+    for last, text in zip(["", *arguments], arguments, strict=False):
+        name, equals, value = text.partition("=")
+        if last in _CONFIG_DIR:
+            text = str(expand(text, "-cd "))
+        elif name in _CONFIG_DIR and equals:
+            text = f"{name}={expand(value, '-cd ')}"
+        elif not text.startswith("-"):
+            text = quoted(text)
+        read.append(text)
+    return read
 
 
 def finish(directory: Path, config=None, *, held: bool = False, steps: int | None = None) -> int:

@@ -84,6 +84,8 @@ def test_the_folder_of_cd_reaches_hydra_expanded(home, monkeypatch, command):
     done = command("train", "-cd", "~/mine", "--cfg", "job", "experiment=ours", "study=größe", "+hydra.foo=~/a=b")
     assert "study: größe" in done.stdout, done.stderr
     assert "steps: 5" in done.stdout
+    for typed in (["-cd", "~/mine", "-m"], ["-cd=~/mine"], ["--config-dir=~/mine"]):
+        assert str(home / "mine") in "=".join(train._for_hydra(typed))
 
 
 def test_without_a_home_directory_one_line_says_what_to_set(homeless, monkeypatch, capsys):
@@ -202,6 +204,7 @@ def test_experiments_can_be_swept_over_and_workers_find_the_same_cells(tmp_path)
     line = ["experiment=debug,größer", "seed=0,1", "generator=fir,carafe", "study=x"]
     wanted = plan(line, multirun=True, config_dir=str(tmp_path))
     again = plan([*line, *_to_workers(wanted, line)], multirun=True, config_dir=str(tmp_path))
+    assert {*wanted.naming} < {*_to_workers(wanted, line)}  # Hydra does not name them so by itself
     names = [
         f"{arm}-experiment={name}-seed{seed}"
         for name in ("debug", "größer")
