@@ -25,9 +25,10 @@ def as_json(study: Study) -> dict[str, Any]:
       `missing` (whether it counts nowhere; if not, the run that diverged is the worst). Values are in scores.csv.
     - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of the runs
       that came to an end, those that diverged), `parameters` and `macs` as their results have them.
-    - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand), `diverged`, `unmeasured`
-      (by metric): a line for each such run. `open`: endpoints of the plan, by title, that no run has a value of.
-      `cautions`: sentences on choices that were made after the runs, and on runs that were not made alike.
+    - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand; only where some were),
+      `diverged`, `unmeasured` (by metric): a line for each such run. `open`: endpoints of the plan, by title, that no
+      run has a value of. `cautions`: sentences on choices that were made after the runs, and on runs that were not made
+      alike.
     - `versions`, `devices`: all that the runs name.
     """
     runs = [run for arm in study.arms for run in arm.runs.values()]
@@ -41,7 +42,7 @@ def as_json(study: Study) -> dict[str, Any]:
             "arms": [_arm(study, place) for place in range(len(study.arms))],
             "missing": study.gaps,
             "pending": study.pending,
-            "left_out": study.left_out,
+            **({"left_out": study.left_out} if study.left_out else {}),
             "open": study.open,
             "diverged": study.diverged,
             "unmeasured": study.unmeasured,
