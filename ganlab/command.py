@@ -19,13 +19,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{message}; see python -m {self.prog} --help\n")
 
 
-def which_step(text: str) -> int | str:
-    """The value of `--step`: a number of steps, or `best`; argparse makes one line of the error."""
-    if text == "best":
-        return text
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is not a number of steps; use one such as 500, or best")
-    return int(text)
+def step_of(text: str) -> int | str:
+    """What `--step` names: the step of a checkpoint, or best."""
+    if text != "best" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no step; give the number of one that has a checkpoint, or best")
+    return text if text == "best" else int(text)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.choose import ConfigError, nearest
-from ganlab.command import Parser, one_line, which_step
+from ganlab.command import Parser, one_line, step_of
 
 if TYPE_CHECKING:
     from ganlab.config import RunConfig
@@ -23,15 +23,15 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="the folder of a run, finished or running")
     parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")
-    parser.add_argument("--step", type=which_step, help="an earlier checkpoint, or best (default: the newest)")
     parser.add_argument("--out", type=Path, help="the file, for saved_model the folder (default: inside the run's)")
+    parser.add_argument("--step", type=step_of, help="the step of a checkpoint, or best (default: the newest)")
     options = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
     with one_line():
         print(export(options.run.expanduser(), options.format, options.out, options.step))
 
 
-def export(run: Path, name: str, out: Path | None, step: Any = None) -> str:
+def export(run: Path, name: str, out: Path | None, step: int | str | None = None) -> str:
     """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
     from ganlab.destination import check_parent
     from ganlab.nets import exports
@@ -68,7 +68,7 @@ def export(run: Path, name: str, out: Path | None, step: Any = None) -> str:
 
 def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
     """What people must know of this generator to use it."""
-    from ganlab.data.labels import say_classes
+    from ganlab.data.class_names import say_classes
     from ganlab.nets.exports import Interface
 
     size, classes = config.generator.latent_size, config.classes
@@ -87,8 +87,8 @@ def _refuse_existing(out: Path) -> None:
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
 
 
-def _open(run: Path, step: Any):
-    """The averaged generator of a run's newest good checkpoint, latents [16,Z] of that run, and the step."""
+def _open(run: Path, step: int | str | None):
+    """The averaged generator of a run's checkpoint, latents [16,Z] of that run, and the step."""
     from ganlab.run import open_average
 
     painter, step = open_average(run, step)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, which_step
+from ganlab.command import Parser, one_line, step_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def main() -> None:
         "--count", type=int, help=f"images in the grid or the folder (default: {_GRID}, or {_PER_CLASS} of each class)"
     )
     parser.add_argument("--seed", type=int, help="other latents for another seed (default: 0)")
-    parser.add_argument("--step", type=which_step, help="an earlier checkpoint, or best (default: the newest)")
+    parser.add_argument("--step", type=step_of, help="an earlier checkpoint, or best (default: the newest)")
     parser.add_argument(
         "--class", dest="classes", metavar="K", help="of a conditional run, only this class, or several with commas"
     )
@@ -271,7 +271,7 @@ def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
 
 def _rows(config: "RunConfig", asked: _Request) -> str:
     """A line that says which classes the rows are; nothing where there are none."""
-    from ganlab.data.labels import say_classes
+    from ganlab.data.class_names import say_classes
 
     labels = list(dict.fromkeys(asked.labels))
     if not labels:

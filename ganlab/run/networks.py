@@ -124,25 +124,37 @@ class Painter:
         return self.paint(self.latents(stream, count))
 
 
-def open_average(directory: Path, step: int | None = None) -> tuple[Painter, int]:
-    """The averaged generator of a run's newest good checkpoint, or of that of a step, and its step.
+def open_average(directory: Path, step: int | str | None = None) -> tuple[Painter, int]:
+    """The averaged generator of one of a run's checkpoints, and its step.
+
+    step: None: of the newest good checkpoint. A number: of the checkpoint of that step. "best": of the checkpoint that
+    is the best by the quick relative of `comparison.quality`, which stays beside the newest.
 
     Networks are built from config.json and tensors read by name and shape; no model file is loaded. Raises
-    ConfigError where there is no run or no checkpoint, CheckpointError where none is good.
+    ConfigError where there is no run, no checkpoint or none of that step (before TensorFlow is imported),
+    CheckpointError where none is good.
     """
-    config = read_config(directory)
-    device.start("float32")
     from ganlab.training import checkpoints
 
-    gan = build_gan(config)
-    restored = checkpoints.restore(directory / CHECKPOINTS, gan.tensors(), step)
-    there = checkpoints.steps(directory / CHECKPOINTS)
-    if restored is None and there:
-        raise ConfigError(
-            f"--step={step} has no checkpoint in {directory}; choose one of: {', '.join(map(str, there))}"
-        )
-    if restored is None:
+    config, folder = read_config(directory), directory / CHECKPOINTS
+    there = checkpoints.steps(folder)
+    if not there:
         raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
+    if step == "best":
+        step = checkpoints.best(folder)
+        if step is None:
+            raise ConfigError(
+                f"step=best: {directory} has measured none yet; wait for its first measures, or use step={there[-1]}"
+            )
+    if step is not None and step not in there:
+        raise ConfigError(
+            f"step={step}: {directory} has no checkpoint of it; use best, or one of: {', '.join(map(str, there))}"
+        )
+    device.start("float32")
+    gan = build_gan(config)
+    restored = checkpoints.restore(folder, gan.tensors(), step)
+    if restored is None:
+        raise ConfigError(f"{directory} has no such checkpoint any more; try again")
     return Painter(gan.average, config), restored.step
 
 

@@ -5,22 +5,30 @@ is written beside, flushed to the disk, and renamed into place. There is no poin
 are right is the checkpoint.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import tensorflow as tf
+if TYPE_CHECKING:  # what only looks at checkpoints needs no TensorFlow
+    import tensorflow as tf
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 class CheckpointError(RuntimeError):
     """Checkpoints exist and none can be used."""
+
+
+class _DamagedError(ValueError):
+    pass
 
 
 class Restored(NamedTuple):
@@ -31,10 +39,24 @@ class Restored(NamedTuple):
     damaged: list[str]
 
 
-def save(folder: Path, step: int, tensors: dict[str, tf.Variable], record: dict[str, Any], keep: int) -> Path:
-    """Write `folder/step-<step>` whole or not at all, then delete all but the newest `keep`."""
+def save(
+    folder: Path,
+    step: int,
+    tensors: dict[str, "tf.Variable"],
+    record: dict[str, Any],
+    keep: int,
+    best: int | None = None,
+    counts: Callable[[int], bool] = lambda step: True,
+) -> Path:
+    """Write `folder/step-<step>` whole or not at all, then delete what is not to stay.
+
+    That of the step `best` stays, and the newest `keep` of those whose steps count; a best one that was between them,
+    and no longer is the best, does not.
+    """
+    import tensorflow as tf
+
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"step-{step:08d}"
+    target = _place(folder, step)
     beside = folder / f".{target.name}.{os.getpid()}"
     for litter in folder.glob(".step-*"):
         shutil.rmtree(litter)
@@ -57,65 +79,121 @@ def save(folder: Path, step: int, tensors: dict[str, tf.Variable], record: dict[
         shutil.rmtree(target)
     beside.rename(target)
     _flush(folder)
-    for old in _found(folder)[keep:]:
+    staying = [path for path in _found(folder) if counts(_step(path))][:keep]
+    for old in [path for path in _found(folder) if path not in staying and _step(path) not in (best, step)]:
         shutil.rmtree(old)
     return target
 
 
-def restore(folder: Path, tensors: dict[str, tf.Variable], step: int | None = None) -> Restored | None:
+def restore(folder: Path, tensors: dict[str, "tf.Variable"], step: int | None = None) -> Restored | None:
     """Fill `tensors` from the newest good checkpoint, or from that of a step; None where there is none at all.
 
     A damaged one is passed over and named in the result. Raises CheckpointError where some exist and none is good.
     """
     damaged: list[str] = []
-    for path in _found(folder):
-        if step is not None and path.name != f"step-{step:08d}":
-            continue
+    for path in [path for path in _found(folder) if step in (None, _step(path))]:
         manifest, why = _verify(path, tensors)
         if manifest is None:
             damaged.append(f"{path.name}: {why}")
             continue
-        checkpoint = tf.train.Checkpoint(tensors=_escaped(tensors))
-        with (
-            tempfile.TemporaryDirectory() as plain
-        ):  # TensorFlow takes [ ] * ? in a path for a pattern, and finds nothing
-            (Path(plain) / "step").symlink_to(path.absolute())
-            checkpoint.read(f"{plain}/step/tensors").assert_consumed()
+        _read(path, tensors).assert_consumed()
         return Restored(manifest["step"], manifest["record"], damaged)
     if damaged:
         raise CheckpointError(f"{folder} has no checkpoint that can be used: {'; '.join(damaged)}")
     return None
 
 
+def digest(folder: Path, step: int) -> str | None:
+    """What pins the checkpoint of a step: the sum of its manifest; None where it is not whole."""
+    path = _place(folder, step)
+    with contextlib.suppress(*_UNREADABLE):
+        manifest = _manifest(path)
+        if manifest["format"] == _FORMAT and not _damaged_file(path, manifest):
+            return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()
+    return None
+
+
+def shapes(folder: Path, step: int) -> dict[str, list]:
+    """The tensors of a whole checkpoint: `{name: [dtype, *shape]}`."""
+    return _manifest(_place(folder, step))["tensors"]
+
+
+def fill(folder: Path, step: int, tensors: dict[str, "tf.Variable"]) -> None:
+    """Fill some of the tensors of a whole checkpoint."""
+    _read(_place(folder, step), tensors).assert_existing_objects_matched()
+
+
 def newest(folder: Path) -> int | None:
     """The step of the newest checkpoint, unverified, or None."""
-    found = _found(folder)
-    return int(found[0].name.removeprefix("step-")) if found else None
+    return max(steps(folder), default=None)
 
 
 def steps(folder: Path) -> list[int]:
-    """The steps that have a checkpoint, unverified, first to last."""
-    return [int(path.name.removeprefix("step-")) for path in reversed(_found(folder))]
+    """The steps of the checkpoints, unverified, in their order."""
+    return [_step(path) for path in reversed(_found(folder))]
+
+
+def best(folder: Path) -> int | None:
+    """The step of the best checkpoint, as the newest one whose manifest is whole records it; None where none does."""
+    for path in _found(folder):
+        with contextlib.suppress(*_UNREADABLE):
+            kept = _manifest(path)["record"].get("best")
+            return None if kept is None else int(kept["step"])
+    return None
+
+
+def _read(path: Path, tensors: dict[str, "tf.Variable"]):
+    """Fill tensors from one checkpoint; returns TensorFlow's account of which it found."""
+    import tensorflow as tf
+
+    checkpoint = tf.train.Checkpoint(tensors=_escaped(tensors))
+    with tempfile.TemporaryDirectory() as plain:  # TensorFlow takes [ ] * ? in a path for a pattern, and finds nothing
+        (Path(plain) / "step").symlink_to(path.absolute())
+        return checkpoint.read(f"{plain}/step/tensors")
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
 
 
 def _found(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
-    return sorted((path for path in folder.glob("step-*") if path.is_dir()), reverse=True)
+    there = (path for path in folder.glob("step-*") if path.is_dir() and path.name[5:].isdecimal())
+    return sorted(there, key=_step, reverse=True)
 
 
-def _verify(path: Path, tensors: dict[str, tf.Variable]) -> tuple[dict[str, Any] | None, str]:
+def _step(path: Path) -> int:
+    return int(path.name[5:])
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """What stands in a manifest; ValueError where its sum is another, and what reading raises."""
+    sealed = json.loads((path / MANIFEST).read_text())
+    manifest = sealed["manifest"]
+    if hashlib.sha256(json.dumps(manifest).encode()).hexdigest() != sealed["sha256"]:
+        raise _DamagedError
+    return manifest
+
+
+def _damaged_file(path: Path, manifest: dict[str, Any]) -> str | None:
+    """The first file of a checkpoint whose sum is another."""
+    for name, kept in manifest["files"].items():
+        if hashlib.sha256((path / name).read_bytes()).hexdigest() != kept:
+            return name
+    return None
+
+
+def _verify(path: Path, tensors: dict[str, "tf.Variable"]) -> tuple[dict[str, Any] | None, str]:
     """The manifest of a good checkpoint, or none and the reason."""
     try:
-        sealed = json.loads((path / MANIFEST).read_text())
-        manifest = sealed["manifest"]
-        if hashlib.sha256(json.dumps(manifest).encode()).hexdigest() != sealed["sha256"]:
-            return None, "its manifest is damaged"
-        for name, digest in manifest["files"].items():
-            if hashlib.sha256((path / name).read_bytes()).hexdigest() != digest:
-                return None, f"{name} is damaged"
+        manifest = _manifest(path)
+        if name := _damaged_file(path, manifest):
+            return None, f"{name} is damaged"
+    except _DamagedError:
+        return None, "its manifest is damaged"
     except FileNotFoundError as error:
         return None, f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         return None, f"its manifest cannot be read ({type(error).__name__})"
     if manifest["format"] != _FORMAT:
         return None, f"it has format {manifest['format']}, this version reads {_FORMAT}"
@@ -127,7 +205,7 @@ def _verify(path: Path, tensors: dict[str, tf.Variable]) -> tuple[dict[str, Any]
     return manifest, ""
 
 
-def _escaped(tensors: dict[str, tf.Variable]) -> dict[str, tf.Variable]:
+def _escaped(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
     """TensorFlow's object graph treats a slash as a level; names stay flat."""
     return {name.replace("/", "|"): variable for name, variable in tensors.items()}
 
