@@ -68,7 +68,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
 
 def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
     """What people must know of this generator to use it."""
-    from ganlab.data.classes import say_classes
+    from ganlab.data.class_names import say_classes
     from ganlab.nets.exports import Interface
 
     size, classes = config.generator.latent_size, config.classes

@@ -273,7 +273,7 @@ def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
 
 def _rows(config: "RunConfig", asked: _Request) -> str:
     """A line that says which classes the rows are; nothing where there are none."""
-    from ganlab.data.classes import say_classes
+    from ganlab.data.class_names import say_classes
 
     labels = list(dict.fromkeys(asked.labels))
     if not labels:

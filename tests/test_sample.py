@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 from ganlab.choose import ConfigError
-from ganlab.data.classes import say_classes
+from ganlab.data.class_names import say_classes
 from ganlab.run import Painter, open_average, run
 from ganlab.sample import draw, truncate
 from ganlab.sample import main as sampling
@@ -226,7 +226,7 @@ WRONG = {
     ("--truncation", "nan"): "--truncation=nan is out of range",
     ("--frames", "3"): "--frames=3 is for --walk",
     ("--walk", "--count", "3"): "--count=3 says nothing of a walk",
-    ("--step", "x"): "argument --step: x is not a number of steps; use one such as 500, or best",
+    ("--step", "x"): "argument --step: 'x' is no step; give the number of one that has a checkpoint, or best",
     ("--out", "x.txt"): "--out=x.txt does not end in .png, as this picture does; use --out=x.png",
     ("--walk", "--out", "x.png"): "--out=x.png does not end in .gif, as this picture does; use --out=x.gif",
     ("--out", "/dev/full"): "--out=/dev/full does not end in .png",
