@@ -96,6 +96,7 @@ def test_a_run_leaves_the_files_it_promises(whole):
     }
     assert result["config"] == json.loads((whole / "config.json").read_text())
     assert sorted(path.name for path in (whole / "samples").iterdir()) == [
+        "real.png",
         "step-00000000.png",
         "step-00000030.png",
         "step-00000060.png",

@@ -14,7 +14,7 @@ from ganlab.reporting.arms import Arm, as_typed
 from ganlab.reporting.console import Console
 from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.results import Status
-from ganlab.reporting.words import answer, heading, leading
+from ganlab.reporting.words import answer, heading, leading, many_arms, verdict_rows
 
 SCREEN = 24  # sentences that are printed without being asked for
 
@@ -31,6 +31,8 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print(study.plan.question)
     if shown:
         console.print(answer(study))
+        if many_arms(study):
+            console.print(_verdict_table(study))
     for endpoint in shown:
         _print_endpoint(console, study, endpoint)
     if not (study.endpoints or study.shown_only):
@@ -65,6 +67,16 @@ def print_places(study: Study, report: Path) -> None:
     print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
     print("  to compute:  scores.csv, verdict.json")
     print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(study.directory))}", flush=True)
+
+
+def _verdict_table(study: Study) -> Table:
+    head, rows = verdict_rows(study)
+    table = Table(box=box.SIMPLE)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place in (2, 3, 4) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
