@@ -168,7 +168,7 @@ def _curves(arm: Arm, drawn: Mapping[str, Endpoint], bands: Mapping[str, Band]) 
 
 def _title(end: Endpoint, metric: str) -> str:
     name = metric if end.title == end.metric else f"{end.title}: {metric}"
-    name += "" if metric == end.metric else f", while {end.metric} is of the end only"
+    name += "" if metric == end.metric else f", because {end.metric} is measured only at the end"
     return f"{name} ({side(end)})"
 
 

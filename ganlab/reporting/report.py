@@ -55,10 +55,10 @@ def print_report(study: Study, everything: bool = False) -> None:
         protocol = ", ".join(f"{key} {as_typed(value)}" for key, value in flatten(study.protocol).items())
         console.print(f"protocol: {protocol or 'not recorded'}")
     if study.shown_only and len(shown) == len(study.endpoints):
-        console.print(f"not compared, since neither direction is better: {', '.join(study.shown_only)}")
+        console.print(f"not compared, because neither larger nor smaller is better: {', '.join(study.shown_only)}")
     hidden = len(study.endpoints) - len(shown)
     if hidden:
-        console.print(f"{hidden} more metrics, all exploratory: --all prints them, the report has them")
+        console.print(f"{hidden} more metrics, all exploratory, are in the report; --all prints them here")
 
 
 def print_places(study: Study, report: Path) -> None:

@@ -40,7 +40,7 @@ def tell(judgement: Judgement) -> str:
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
         one = "1 finished pair" if c.runs else "no finished pair"
-        numbers = f"{numbers} over the {c.runs} finished pairs only" if numbers else f"no interval with {one}"
+        numbers = f"{numbers} over the {c.runs} finished pairs only" if numbers else f"no interval ({one})"
         worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
         numbers += f", {as_p(c.p_value)} by ranks over {pairs_of(ranked)}, diverged runs counted as the worst ({worst})"
     else:

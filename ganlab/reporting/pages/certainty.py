@@ -32,7 +32,9 @@ def limits(study: Study) -> tuple[Block, ...]:
     settings = study.reference.settings
     data, images = settings.get("dataset.name"), _images_seen(study)
     where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
-    said.append(f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently.")
+    said.append(
+        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
+    )
     return (Bullets(tuple(said)),)
 
 
@@ -89,7 +91,7 @@ def _unfinished(study: Study) -> list[str]:
                     "are over finished pairs only; a diverged run counts as the worst.")  # fmt: skip
     absent = [line.removesuffix(": no result") for line in study.gaps if line.endswith(": no result")]
     if study.pending or absent:
-        said.append(f"No result yet: {'; '.join(study.pending or absent)}.")
+        said.append(f"These runs have no result yet: {'; '.join(study.pending or absent)}.")
     return said
 
 

@@ -33,6 +33,7 @@ from ganlab.reporting.words import (
     negligible,
     number,
     shown_effect,
+    shown_interval,
     verdict_rows,
 )
 
@@ -125,7 +126,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
         row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
         if c.runs > 1:
             row[2] = shown_effect(endpoint, mean)
-            row[3] = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+            row[3] = shown_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{sign * c.effect_size:.2f}"
         more = robust_columns(each)
         if not rows:

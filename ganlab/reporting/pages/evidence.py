@@ -90,7 +90,9 @@ def spectra_of(study: Study, grids: samples.Samples | None, missing: list[str]) 
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
     if pictures and pictures.grids:
         names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
-        shown = Grids(f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False)
+        shown = Grids(
+            f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False
+        )
         blocks.append(Fold("The spectrum of one run of each arm", (shown,)))
     elif pictures:
         blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))

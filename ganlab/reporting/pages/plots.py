@@ -13,6 +13,7 @@ from ganlab.reporting.pages.drawing import (
     new_figure,
     new_panels,
     slug,
+    ticks_within,
     wrapped,
 )
 from ganlab.reporting.styles import Style, styles_of
@@ -81,16 +82,16 @@ def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
     low, high = min(low, 0), max(high, 0)
     axis.set_xlim(low, high)
     if endpoint.measure.scale != "ratio":
-        axis.locator_params(axis="x", nbins=5)
+        even_ticks([axis], "x")
         return
     if high - low < 1.2:
-        from matplotlib.ticker import MaxNLocator
-
-        shares = MaxNLocator(5).tick_values(100 * math.expm1(low), 100 * math.expm1(high))
+        shares = ticks_within(100 * math.expm1(low), 100 * math.expm1(high))
         ticks = [(math.log1p(share / 100), f"{share:+.3g} %" if share else "0") for share in shares if share > -100]
     else:
         for factors in _FACTORS:
-            ticks = [(sign * math.log(each), f"{'×' if sign > 0 else '÷'}{each:g}") for each in factors for sign in (-1, 1)]
+            ticks = [
+                (sign * math.log(each), f"{'×' if sign > 0 else '÷'}{each:g}") for each in factors for sign in (-1, 1)
+            ]
             ticks.append((0.0, "×1"))
             if sum(low <= place <= high for place, _ in ticks) >= 3:
                 break
@@ -118,7 +119,9 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
         return entitled(figure, endpoint.metric, palette)
 
     counts = ", ".join(f"{short[judgement.arm]} in {better_seeds(judgement)}" for judgement in judgements)
-    message = f"{endpoint.metric}, pairs of runs with the same seed. Better than {short[study.reference.label]}: {counts}"
+    message = (
+        f"{endpoint.metric}, pairs of runs with the same seed. Better than {short[study.reference.label]}: {counts}"
+    )
     return Drawing(f"pairs-{slug(endpoint.metric)}", message, draw)
 
 
@@ -154,7 +157,9 @@ def _lines(axis: Any, judgement: Judgement, reference: Style, arm: Style, palett
             gaps = [math.nan] * len(values)
             heights = [each for line in zip(theirs, ours, gaps, strict=True) for each in line]
             axis.plot([0, 1, math.nan] * len(values), heights, line, color=color, linewidth=1, zorder=1)
-            axis.plot([0] * len(values), theirs, reference.marker, color=palette[reference.role], markersize=3, zorder=2)
+            axis.plot(
+                [0] * len(values), theirs, reference.marker, color=palette[reference.role], markersize=3, zorder=2
+            )
             axis.plot([1] * len(values), ours, arm.marker, color=color, markerfacecolor=face, markersize=5, zorder=3)
     for place, value in alone:
         axis.plot(place, value, "x", color=palette["text"], markersize=5)

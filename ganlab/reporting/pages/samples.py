@@ -152,6 +152,7 @@ def spectra(study: Study) -> Drawing | None:
             bottom, top = axes[0].get_ylim()
             axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
         even_ticks(axes)
+        even_ticks(axes, "x")
         figure.supxlabel("cycles per pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
         figure.supylabel("log10 of generated power / real power", fontsize=8.5, color=palette["text"])
         return entitled(figure, "spectrum", palette)
