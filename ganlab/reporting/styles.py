@@ -36,7 +36,7 @@ def styles_of(labels: Iterable[str]) -> dict[str, Style]:
     """The style of each arm of a study, by label.
 
     An arm of conf/generator always has its own; of several with its name (`upsample kernel_size=5`) the first one.
-    The others get what is left in their order. Up to twelve arms differ in colour; all of up to 144 in colour or marker.
+    The others get what is left, in their order. Up to twelve arms differ in colour, up to 144 in colour or marker.
     """
     waiting = list(dict.fromkeys(labels))
     found: dict[str, Style] = {}

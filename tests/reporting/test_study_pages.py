@@ -18,7 +18,6 @@ from ganlab.reporting.judge import judge
 from ganlab.reporting.pages import curves
 from ganlab.reporting.pages.contents import write_contents
 from ganlab.reporting.pages.drawing import THEMES
-from ganlab.reporting.pages.samples import last_grids
 from ganlab.reporting.pages.writing import as_markdown, write_report
 from ganlab.reporting.styles import ARMS
 from ganlab.reporting.verdict import as_json, scores

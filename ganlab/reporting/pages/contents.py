@@ -39,7 +39,8 @@ from ganlab.reporting.words import (
 
 _RULE = (
     f"An arm is better or worse if the {100 * LEVEL:g} % interval does not contain 0 and p is at most {1 - LEVEL:.2g} "
-    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. An arm is "
+    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. An arm "
+    "is "
     f"equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means neither: the "
     "data do not decide, which does not prove that the arms are equal."
 )
@@ -150,7 +151,8 @@ def _seeds(study: Study) -> tuple[Block, ...]:
         for place, arm in enumerate(study.arms)
     )
     legend = (
-        "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; dotted "
+        "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; "
+        "dotted "
         "line, hollow mark: it is not. Cross: the other run of the pair diverged or is missing."
     )
     return (

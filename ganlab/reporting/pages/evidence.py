@@ -17,7 +17,7 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         metric, found = curves.curves_of(study, endpoint, histories)
         without = [arm.label for arm in study.arms if arm.label not in found]
         if without and study.endpoints:
-            missing.append(f"No curve of {endpoint.metric} for {', '.join(without)}: the runs do not share two steps in "
+            missing.append(f"No curve of {endpoint.metric} for {', '.join(without)}: the runs share no two steps in "
                            "metrics.jsonl.")  # fmt: skip
         if found and metric not in drawn:  # two endpoints may be followed by one quick relative
             drawn.add(metric)
@@ -56,7 +56,8 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
     table = Table(head, tuple(rows))
     legend = (
-        "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are medians "
+        "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are "
+        "medians "
         "over the runs."
     )
     return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
@@ -71,8 +72,8 @@ def samples_of(found: samples.Samples | None, missing: list[str]) -> tuple[Block
         return (Text(f"The samples of seed {found.seed} are too large for this page: see samples/ of the runs."),)
     rows = found.grids[0].rows
     cut = "" if rows == 8 else f" The first {rows} of 8 rows are shown."
-    real = " beside held-out real images" if found.real else ""
-    caption = f"What each arm draws from the same latents with seed {found.seed}, at the last step{real}.{cut}"
+    real = ", beside held-out real images" if found.real else ""
+    caption = f"What each arm draws from the same latents with seed {found.seed} at the last step{real}.{cut}"
     names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)
     if found.real:
         return (Grids(caption, (found.real, *found.grids), ("samples-real", *names)),)
@@ -115,7 +116,8 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     if not rows:  # no finished run has a metric
         return ()
     text = (
-        "Real images: what real training images score in place of generated ones, under the same protocol; about what a "
+        "Real images: what real training images score in place of generated ones, under the same protocol; about what "
+        "a "
         "perfect generator would score. Equal distributions: the expected score, where a formula is known."
     )
     table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))

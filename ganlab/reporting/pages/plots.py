@@ -88,6 +88,7 @@ def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
         shares = ticks_within(100 * math.expm1(low), 100 * math.expm1(high))
         ticks = [(math.log1p(share / 100), f"{share:+.3g} %" if share else "0") for share in shares if share > -100]
     else:
+        ticks = []
         for factors in _FACTORS:
             ticks = [
                 (sign * math.log(each), f"{'×' if sign > 0 else '÷'}{each:g}") for each in factors for sign in (-1, 1)

@@ -9,14 +9,17 @@ METRICS = {
     "frechet_distance_extrapolated": "the Fréchet distance that infinitely many images would have, by extrapolation",
     "fid": "the Fréchet distance in the features of the Inception network",
     "inception_score": "the classifier score of the Inception network",
-    "kernel_distance": "squared distance (MMD) of real and generated features with a cubic kernel; around 0 if their distributions are equal",
+    "kernel_distance": "squared distance (MMD) of real and generated features with a cubic kernel; around 0 if their "
+    "distributions are equal",
     "kid": "the kernel distance in the features of the Inception network",
     "energy_distance": "how much farther real and generated features are from each other than among themselves",
     "sliced_wasserstein": "distance of the distributions of many one-dimensional projections, averaged",
     "spectral_distance": "mean absolute difference in log10 power over all frequencies; 0.3 is a factor of 2 in power",
     "spectral_distance_high": "the same over waves shorter than four pixels",
-    "high_frequency_bias": "log10 of the power of the finest waves, generated divided by real; above 0: too much, below 0: too little",
-    "checkerboard_index": "log10 of the power of a pattern that repeats every 2 (4, 8) pixels, divided by the power at the "
+    "high_frequency_bias": "log10 of the power of the finest waves, generated divided by real; above 0: too much, "
+    "below 0: too little",
+    "checkerboard_index": "log10 of the power of a pattern that repeats every 2 (4, 8) pixels, divided by the power at "
+    "the "
     "frequencies around it, and by the same ratio of real images; above 0: a checkerboard, below 0: too little there",
     "coherent_checkerboard_index": "the part of that pattern that is the same in all images",
     "precision": "share of generated images that lie where real ones do",
@@ -24,7 +27,8 @@ METRICS = {
     "density": "in how many neighbourhoods of real images a generated image lies, on average, divided by the number of "
     "neighbours; 1 if the distributions are equal",
     "coverage": "share of real images whose neighbourhood holds a generated one",
-    "classifier_score": "how surely a classifier recognises the classes of generated images, and how evenly the classes occur",
+    "classifier_score": "how surely a classifier recognises the classes of generated images, and how evenly the "
+    "classes occur",
     "modes": "number of classes among the generated images",
     "class_divergence": "Kullback-Leibler divergence of the shares of the classes from the true ones, in nats",
     "largest_class_error": "the largest error of a class's share, relative to that share",
@@ -32,7 +36,8 @@ METRICS = {
     "kolmogorov": "largest difference of a factor's cumulative distribution from the true one",
     "kuiper": "the same for a factor that is an angle or a hue",
     "mutual_information": "how much one factor tells about another, in nats; 0 in the real images",
-    "grid_coverage": "number of combinations of factors that occur, divided by the number that perfect samples would show",
+    "grid_coverage": "number of combinations of factors that occur, divided by the number that perfect samples would "
+    "show",
     "grid_divergence": "Kullback-Leibler divergence of their shares from the true ones, in nats",
     "residual_median": "share of an image's power that no image of the data set's kind explains, median",
     "residual_mean": "the same, mean",
@@ -48,7 +53,8 @@ _STATISTICS = {
     "reference": "the arm that all others are compared with",
     "endpoint": "a metric that was named before the runs as one to judge by",
     "margin": "the largest difference that counts as none",
-    "pair": "two runs with the same seed: they see the same images and latents in the same order, and start with the same "
+    "pair": "two runs with the same seed: they see the same images and latents in the same order, and start with the "
+    "same "
     "discriminator",
     "effect": "mean difference of the pairs, arm minus reference; where it is in per cent, of the logarithms",
     "p": "how often swapping the arms within pairs at random gives a difference at least as large (sign-flip test: all "
@@ -61,7 +67,8 @@ _STATISTICS = {
     "correlation": "between the arm and the reference, over the seeds: the higher, the more pairing helps",
     "exploratory": "any endpoint but the primary one, which decides",
     "MACs": "multiply-accumulates per image; as written: as the layers are defined, executed: after layers were fused",
-    "real images": "what real training images score in place of generated ones, about what a perfect generator would score",
+    "real images": "what real training images score in place of generated ones, about what a perfect generator would "
+    "score",
 }
 
 
