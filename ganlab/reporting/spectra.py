@@ -194,7 +194,7 @@ def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
 
 
 def _lattice(stride: int) -> np.ndarray:
-    """Frequencies at multiples of 1/stride that half the stride has not, with -.5 and .5: [2,marks], cycles per pixel."""
+    """Frequencies at multiples of 1/stride that half the stride has not, both ends too: [2,marks], cycles per pixel."""
     steps = np.indices((stride + 1, stride + 1)).reshape(2, -1) - stride // 2
     return steps[:, (steps % 2).any(axis=0)] / stride
 

@@ -162,6 +162,8 @@ def test_tensorboard_gets_the_colours_of_the_arms(tmp_path):
         changed = [name for name in old.namelist() if old.read(name) != new.read(name)]
         assert changed == ["index.js"]
         script = new.read("index.js").decode()
-    assert script.count("ganlabColour(") == 1 + 1 + 1  # its definition, in the older pages, in the time series
+    assert re.search(r"\(ganlabColour\(\w+\.replace\([^)]*\)\)\|\|\w+\.colors\[", script)  # the time series
+    assert re.search(r"identifiers\.set\(\w+,ganlabHex\(\w+\)\|\|this\.palette\[", script)  # the older pages
+    assert script.count("ganlabArms[found[1]]") == 1
     assert f'"upsample": {{"lightHex": "{ARMS["upsample"].light}", "darkHex": "{ARMS["upsample"].dark}"}}' in script
     assert coloured("of another version", styles, pattern) == ("of another version", 0)
