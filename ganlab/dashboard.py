@@ -133,8 +133,13 @@ def free_port(host: str, asked: int | None) -> int:
 
 
 _SERVER = """
-import os, threading
+import os, sys, threading
+from tensorboard import assets
 from tensorboard.main import run_main
+
+page = sys.argv.pop(1)
+if page:
+    assets.get_default_assets_zip_provider = lambda: lambda: open(page, "rb")
 
 def follow():
     os.read(0, 1)  # returns when whoever started it is gone, though it was killed
@@ -154,14 +159,19 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
 
     Raises RuntimeError with its own last words if it ends by itself, StartError if that was before it listened.
     """
-    line = [sys.executable, "-c", _SERVER, "--logdir", str(directory), "--host", host, "--port", str(port)]
+    line = [sys.executable, "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
     line += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0 keeps none
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{shown}:{port}/"
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    with tempfile.TemporaryFile("w+") as words, _without_forgotten(directory) as shown_directory:
+    with (
+        tempfile.TemporaryFile("w+") as words,
+        _without_forgotten(directory) as shown_directory,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         line[line.index("--logdir") + 1] = str(shown_directory)
+        line[3] = _page(directory, Path(folder) / "page.zip")
         child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
         try:
             _wait(child, words, address, runs)
@@ -229,6 +239,18 @@ def _link(directory: Path, place: Path) -> None:
 
 _LOOK = 5.0  # seconds between two looks at what is new
 _DIRECT = build_opener(ProxyHandler({}))  # a proxy knows nothing of this machine's own servers
+
+
+def _page(directory: Path, target: Path) -> str:
+    """TensorBoard's page with the arms' colours, written to a file; empty where it keeps its own."""
+    import tensorboard
+
+    from ganlab.reporting.run_colours import arm_styles, group_pattern, write_page
+
+    served = Path(tensorboard.__file__).with_name("webfiles.zip")
+    styles = arm_styles(directory)
+    done = styles and served.exists() and write_page(served, target, styles, group_pattern(directory))
+    return str(target) if done else ""
 
 
 def _wait(child: subprocess.Popen, words: IO[str], address: str, runs: int) -> None:

@@ -152,7 +152,7 @@ def test_metrics_that_are_better_when_larger_and_raw_differences(study, compare)
     assert f"upsample is worse than transpose (exploratory): {numbers}" in out  # the kernel distance, negative and all
     assert "upsample is equivalent to transpose within 5 %: +0.0 %" in out
     assert "coverage: larger is better; exploratory" in out
-    assert "not compared, since neither direction is better: odd" in out
+    assert "not compared, because neither larger nor smaller is better: odd" in out
 
 
 def test_a_metric_is_compared_alike_under_every_protocol_features_and_stride(study, compare):
@@ -163,9 +163,9 @@ def test_a_metric_is_compared_alike_under_every_protocol_features_and_stride(stu
     study.arm(TRANSPOSE, LOW, **less)
     _, out, _ = compare()
     assert "full/classifier/coverage: larger is better; exploratory\n  upsample is better than transpose (explor" in out
-    worse = "upsample is worse than transpose (exploratory): +0.4 in size (transpose +0.1, upsample -0.5)"
+    worse = "upsample is worse than transpose (exploratory): farther from 0 by 0.4 (transpose +0.1, upsample -0.5)"
     assert f"full/checkerboard_index_4: closer to 0 is better; exploratory\n  {worse}" in out
-    assert "not compared, since neither direction is better: full/decay_slope" in out
+    assert "not compared, because neither larger nor smaller is better: full/decay_slope" in out
 
 
 def test_the_table_counts_runs_and_gives_mean_and_sd(study, compare):
@@ -197,8 +197,8 @@ def test_what_is_missing_is_named(study, compare):
     assert "  not in any pair: transpose has no frechet_distance in seed 6\n" in out
     line = sentence(out, "against transpose is inconclusive")  # 5 pairs: ranks 1 to 4 against 5, 20 of 32 sums
     assert line.endswith(
-        "of the 4 finished pairs only, p = 0.625 by ranks, 5 pairs in which diverged runs are the worst "
-        "(1 of transpose) where p <= 0.05 takes 6; 2 of 7 seeds left out."
+        "over the 4 finished pairs only, p = 0.625 by ranks over 5 pairs, diverged runs counted as the worst "
+        "(1 of transpose); p <= 0.05 needs at least 6 pairs, this study has 5; 2 of 7 seeds are left out."
     )
 
 
@@ -220,7 +220,10 @@ def test_several_arms_are_adjusted_by_holm(study, compare):
     study.arm(settings("pixel_shuffle", 3), HIGH[:1] + [value * 1.01 for value in LOW[1:]])
     _, out, _ = compare()
     line = sentence(out, "upsample against transpose is inconclusive")  # 2/64 alone would be `worse`
-    assert line.endswith("p = 0.0312, 6 pairs where p <= 0.05 over 2 arms takes 7; adjusted for 2 arms p = 0.0625.")
+    assert line.endswith(
+        "p = 0.0312, 6 pairs; with 2 arms p <= 0.05 needs at least 7 pairs, this study has 6; "
+        "p = 0.0625 after adjustment for 2 arms."
+    )
     assert "pixel_shuffle against transpose is inconclusive" in out
 
 

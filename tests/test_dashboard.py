@@ -576,7 +576,7 @@ def test_an_endpoint_of_the_end_only_is_followed_by_its_quick_relative(tmp_path)
     (endpoints,) = Layout.FromString(content.item()).category
     assert [chart.title for chart in endpoints.chart] == [
         "checkerboard: checkerboard_index_2 (closer to 0 is better)",
-        f"quality: frechet_distance, while {full} is of the end only (smaller is better)",
+        f"quality: frechet_distance, because {full} is measured only at the end (smaller is better)",
     ]
     assert [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"] == [QUALITY, LATTICE]
 

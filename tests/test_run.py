@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from conftest import ROOT
+from ganlab.config import Digits
 from ganlab.data.photos import photo_labels
+from ganlab.data.sources import digits
+from ganlab.reporting import grids
 from ganlab.run import build_gan, finished, read_config, run
 from ganlab.run.networks import Painter
 from ganlab.train import finish
@@ -98,10 +102,14 @@ def test_a_run_leaves_the_files_it_promises(whole):
     }
     assert result["config"] == json.loads((whole / "config.json").read_text())
     assert sorted(path.name for path in (whole / "samples").iterdir()) == [
+        "real.png",
         "step-00000000.png",
         "step-00000030.png",
         "step-00000060.png",
     ]
+    held_out = digits(Digits(name="digits", size=8, channels=1, held_out=0.2)).held_out.pixels
+    shown = grids.grid(grids.some_of(held_out, 64))
+    assert (np.asarray(Image.open(whole / "samples" / "real.png")) == shown[..., 0]).all()
     assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == [
         "step-00000020",
         "step-00000040",

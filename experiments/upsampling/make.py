@@ -13,7 +13,7 @@ from pathlib import Path
 from ganlab.reporting.judge import judge
 from ganlab.reporting.pages.samples import last_grids
 from ganlab.reporting.study import Judgement, Study
-from ganlab.reporting.words import answer, directed, leading, shown_effect
+from ganlab.reporting.words import answer, directed, leading, shown_effect, shown_interval
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))
@@ -22,8 +22,9 @@ from turns import write_into  # noqa: E402  (beside the experiments on speed)
 
 def effect(judgement: Judgement) -> str:
     """The verdict, the effect and its interval."""
-    mean, low, high = (shown_effect(judgement.endpoint, value) for value in directed(judgement))
-    return f"**{judgement.verdict}** {mean} ({low} to {high})"
+    mean, low, high = directed(judgement)
+    interval = shown_interval(judgement.endpoint, low, high)
+    return f"**{judgement.verdict}** {shown_effect(judgement.endpoint, mean)} ({interval})"
 
 
 def rows(study: Study) -> list[str]:
@@ -47,7 +48,8 @@ def keep_runs(folder: Path, study: Study, target: Path) -> None:
         for path in sorted(folder.glob("*/result.json")):
             kept = ["config.json", "result.json", "metrics.jsonl"]
             if shown and path.parent.name.endswith(f"seed{shown.seed}"):
-                kept += [max((path.parent / "samples").glob("*.png")).relative_to(path.parent), "pictures/spectrum.png"]
+                kept += [max((path.parent / "samples").glob("step-*.png")).relative_to(path.parent)]
+                kept += ["samples/real.png", "pictures/spectrum.png"]
             for name in filter(lambda name, run=path.parent: (run / name).exists(), kept):
                 packed.add(path.parent / name, f"{folder.name}/{path.parent.name}/{name}", filter=_anonymous)
 

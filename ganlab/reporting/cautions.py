@@ -13,9 +13,11 @@ def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usua
     """
     said = []
     if primary not in (None, plan.quality):
-        said.append(f"The primary metric {primary} was chosen after the runs; stated was {plan.quality}.")
+        said.append(f"The primary metric {primary} was chosen after the runs; {plan.quality} was stated before them.")
     if reference != (plan.reference or usual):
-        said.append(f"The reference {reference} was chosen after the runs; stated was {plan.reference or usual}.")
+        said.append(
+            f"The reference {reference} was chosen after the runs; {plan.reference or usual} was stated before them."
+        )
     return said
 
 

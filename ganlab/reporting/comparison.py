@@ -41,7 +41,7 @@ from ganlab.reporting.records import (
     shared_tail,
 )
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, ResultError, find_files
-from ganlab.reporting.words import answer, side
+from ganlab.reporting.words import answer, many_arms, side, verdict_rows
 
 COMPARISON = "comparison"
 BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
@@ -167,7 +167,7 @@ def _curves(arm: Arm, drawn: Mapping[str, Endpoint], bands: Mapping[str, Band]) 
 
 def _title(end: Endpoint, metric: str) -> str:
     name = metric if end.title == end.metric else f"{end.title}: {metric}"
-    name += "" if metric == end.metric else f", while {end.metric} is of the end only"
+    name += "" if metric == end.metric else f", because {end.metric} is measured only at the end"
     return f"{name} ({side(end)})"
 
 
@@ -245,6 +245,10 @@ def _verdict(study: Study, lines: Sequence[str]) -> str:
     """The sentences of the study, as Markdown."""
     parts = [f"# {study.plan.question}"] if study.plan.question else []
     parts += [answer(study)] if study.endpoints else []
+    if study.endpoints and many_arms(study):
+        head, rows = verdict_rows(study)
+        lines_of = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+        parts.append("\n".join([lines_of[0], "|---" * len(head) + "|", *lines_of[1:]]))
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
         parts.append(f"**{_title(end, end.metric)}**, {status}")

@@ -46,6 +46,12 @@ def grid(
     return picture
 
 
+def some_of(pixels: np.ndarray, count: int) -> np.ndarray:
+    """So many of a set of images, always the same ones of the same set; all where there are fewer: [N,...]."""
+    chosen = np.random.default_rng(0).permutation(len(pixels))[:count]
+    return pixels[chosen]
+
+
 def png(pixels: np.ndarray, about: str = "") -> bytes:
     """The PNG file of one picture, uint8 [H,W,C] with C = 1 or 3; ValueError for anything else.
 

@@ -13,7 +13,8 @@ from ganlab.config import Comparing
 from ganlab.config.comparison import quick_relative
 from ganlab.reporting.cells import stand
 from ganlab.reporting.comparison import COMPARISON
-from ganlab.reporting.records import METRICS, arm_of, find_runs, shared_tail
+from ganlab.reporting.records import METRICS, arm_of, find_runs
+from ganlab.reporting.run_colours import group_pattern
 
 _MOST = 12  # grids side by side
 _LOSSES = ("loss/generator", "loss/discriminator")
@@ -39,9 +40,7 @@ def curves(address: str, directory: Path) -> str:
         cards.append({"plugin": "images", "runId": name, "tag": "samples", "sample": 0})
     query = {"smoothing": "0", "pinnedCards": json.dumps(cards, separators=(",", ":"))}
     if not alone:
-        tail = re.escape(shared_tail(runs)).replace("\\-", "-")
-        optional = f"(?:{tail})?" if tail else ""
-        query["runColorGroup"] = rf"regex:^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
+        query["runColorGroup"] = f"regex:{group_pattern(directory)}"
     return f"{address}?{urlencode(query, quote_via=quote)}#timeseries"
 
 

@@ -15,7 +15,7 @@ from ganlab.reporting.arms import Arm, as_typed
 from ganlab.reporting.console import Console
 from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.results import Status
-from ganlab.reporting.words import answer, heading, leading
+from ganlab.reporting.words import answer, heading, leading, many_arms, verdict_rows
 
 SCREEN = 24  # sentences that are printed without being asked for
 
@@ -32,6 +32,8 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print(study.plan.question)
     if shown:
         console.print(answer(study))
+        if many_arms(study):
+            console.print(_verdict_table(study))
     for endpoint in shown:
         _print_endpoint(console, study, endpoint)
     if not (study.endpoints or study.shown_only):
@@ -54,10 +56,10 @@ def print_report(study: Study, everything: bool = False) -> None:
         protocol = ", ".join(f"{key} {as_typed(value)}" for key, value in flatten(study.protocol).items())
         console.print(f"protocol: {protocol or 'not recorded'}")
     if study.shown_only and len(shown) == len(study.endpoints):
-        console.print(f"not compared, since neither direction is better: {', '.join(study.shown_only)}")
+        console.print(f"not compared, because neither larger nor smaller is better: {', '.join(study.shown_only)}")
     hidden = len(study.endpoints) - len(shown)
     if hidden:
-        console.print(f"{hidden} more metrics, all exploratory: --all prints them, the report has them")
+        console.print(f"{hidden} more metrics, all exploratory, are in the report; --all prints them here")
 
 
 def print_places(study: Study, report: Path) -> None:
@@ -66,6 +68,16 @@ def print_places(study: Study, report: Path) -> None:
     print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
     print("  to compute:  scores.csv, verdict.json")
     print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(study.directory))}", flush=True)
+
+
+def _verdict_table(study: Study) -> Table:
+    head, rows = verdict_rows(study)
+    table = Table(box=box.SIMPLE)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place in (2, 3, 4) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:

@@ -32,31 +32,33 @@ def tell(judgement: Judgement) -> str:
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
-    of = f" in size ({_signed_means(judgement)})" if endpoint.measure.scale == "size" and c.runs else ""
-    numbers = f"{show(sign * c.mean)}{of}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}" if c.runs > 1 else ""
+    numbers = ""
+    if c.runs > 1 and endpoint.measure.scale == "size":
+        numbers = f"{_to_zero(c.mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
+    elif c.runs > 1:
+        numbers = f"{show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
-        numbers = (
-            f"{numbers} of the {c.runs} finished pairs only" if numbers else f"no interval (finished pairs: {c.runs})"
-        )
+        one = "1 finished pair" if c.runs else "no finished pair"
+        numbers = f"{numbers} over the {c.runs} finished pairs only" if numbers else f"no interval ({one})"
         worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
-        numbers += f", {as_p(c.p_value)} by ranks, {ranked} pairs in which diverged runs are the worst ({worst})"
+        numbers += f", {as_p(c.p_value)} by ranks over {pairs_of(ranked)}, diverged runs counted as the worst ({worst})"
     else:
-        numbers += f", {as_p(c.p_value)}, {c.runs} pairs"
+        numbers += f", {as_p(c.p_value)}, {pairs_of(c.runs)}"
     arms = judgement.arms if endpoint.primary else 1
     enough = fewest_pairs((1 - LEVEL) / arms)
-    if judgement.deciding < enough:
-        over = f" over {arms} arms" if arms > 1 else ""
-        numbers += f" where p <= {1 - LEVEL:.2g}{over} takes {enough}"
 
     notes = _undecided(judgement) if judgement.deciding >= enough else []
+    if judgement.deciding < enough:
+        among = f"with {arms} arms " if arms > 1 else ""
+        notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {judgement.deciding}")
     if judgement.p_adjusted is not None:
         how = "" if endpoint.primary else f" ({judgement.adjustment})"
-        notes.append(f"adjusted for {judgement.arms} arms {as_p(judgement.p_adjusted)}{how}")
+        notes.append(f"{as_p(judgement.p_adjusted)} after adjustment for {judgement.arms} arms{how}")
     if ours and not judgement.by_ranks:
-        notes.append(f"both diverged in {ours}")
+        notes.append(f"both runs diverged in {pairs_of(ours)}")
     if missing:
-        notes.append(f"{missing} of {len(judgement.pairs)} seeds left out")
+        notes.append(f"{missing} of {len(judgement.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
 
 
@@ -68,8 +70,8 @@ def _undecided(judgement: Judgement) -> list[str]:
     p = judgement.p_adjusted if by_adjusted else c.p_value
     assert p is not None
     if c.low <= 0 <= c.high:
-        return ["undecided since the interval holds 0"] if p <= 1 - LEVEL else []
-    return [f"undecided since {'the adjusted p' if by_adjusted else 'p'} is above {1 - LEVEL:.2g}"]
+        return ["undecided because the interval contains 0"] if p <= 1 - LEVEL else []
+    return [f"undecided because {'the adjusted p' if by_adjusted else 'p'} is above {1 - LEVEL:.2g}"]
 
 
 def _signed_means(judgement: Judgement) -> str:
@@ -77,6 +79,26 @@ def _signed_means(judgement: Judgement) -> str:
     pairs = [(pair.theirs, pair.ours) for pair in judgement.pairs if pair.theirs is not None and pair.ours is not None]
     theirs, ours = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
     return f"{judgement.reference} {theirs:+.3g}, {judgement.arm} {ours:+.3g}"
+
+
+def _to_zero(difference: float) -> str:
+    """A difference of sizes in words: closer to 0 by 0.1342."""
+    if f"{abs(difference):.4g}" == "0":
+        return "as far from 0"
+    return f"{'closer to' if difference < 0 else 'farther from'} 0 by {abs(difference):.4g}"
+
+
+def _span(low: float, high: float) -> str:
+    """An interval of such differences, from its smaller end where both lie on one side: 0.06 to 0.2."""
+    if low < 0 < high:
+        return f"{-low:.4g} closer to {high:.4g} farther"
+    near, far = sorted((abs(low), abs(high)))
+    return f"{near:.4g} to {far:.4g}"
+
+
+def pairs_of(count: int) -> str:
+    """1 pair, 2 pairs."""
+    return "1 pair" if count == 1 else f"{count} pairs"
 
 
 def per_cent(log_ratio: float) -> float:

@@ -37,7 +37,7 @@ def draw_spectrum(real: Side, fake: Side, strides: Sequence[int] = (2, 4)) -> np
 
 
 def draw_profiles(real: Side, fake: Side) -> np.ndarray:
-    """Power by cycles a pixel, real and fake, each with the band of its single images; about 760 x 420.
+    """Power by cycles per pixel, real and fake, each with the band of its single images; about 760 x 420.
 
     The band is the spread of images, not the error of the mean. Raises ValueError for arrays that do not fit.
     """
@@ -132,7 +132,7 @@ def paint_powers(real: np.ndarray, fake: np.ndarray, enlarge: int | None = None)
     """Log power of real and fake beside each other in grey, a matter of a millisecond: to be looked at in training.
 
     real, fake: [H,W], in the order of `numpy.fft.fftfreq`; the mean, which has none, is in the middle. White is the
-    strongest of both, black a millionth of it. enlarge: pixels a frequency; None aims at a width of 512.
+    strongest of both, black a millionth of it. enlarge: pixels per frequency; None aims at a width of 512.
     """
     for name, power in (("real", real), ("fake", fake)):
         _fit(name, power, real.shape)
@@ -161,7 +161,7 @@ def _profiles(part: Any, real: Side, fake: Side) -> None:
     for period in (8, 4, 2):
         axis.axvline(1 / period, color="0.6", linewidth=0.8, zorder=0)
     axis.set_xlim(0, 0.51)
-    axis.set_xlabel("cycles a pixel", fontsize=12)
+    axis.set_xlabel("cycles per pixel", fontsize=12)
     axis.set_ylabel("log10 power", fontsize=12)
     axis.tick_params(labelsize=11)
     top = axis.secondary_xaxis("top")
@@ -190,11 +190,11 @@ def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
             for color, width in (("black", 2.2), ("white", 1.0)):  # one of them is seen on any shade
                 axis.plot(*_lattice(stride), shape, ms=size, mfc="none", mec=color, mew=width, clip_on=False, zorder=3)
     names = [f"{_MARKS[stride][2]} lattice of stride {stride}" for stride in strides]
-    part.supxlabel("; ".join(["cycles a pixel, both ways", *names]), fontsize=11)
+    part.supxlabel("; ".join(["cycles per pixel, both ways", *names]), fontsize=11)
 
 
 def _lattice(stride: int) -> np.ndarray:
-    """Frequencies at multiples of 1/stride that half the stride has not, -.5 and .5 both: [2,marks], cycles a pixel."""
+    """Frequencies at multiples of 1/stride that half the stride has not, both ends too: [2,marks], cycles per pixel."""
     steps = np.indices((stride + 1, stride + 1)).reshape(2, -1) - stride // 2
     return steps[:, (steps % 2).any(axis=0)] / stride
 

@@ -4,8 +4,9 @@ import re
 from typing import get_args
 
 from ganlab.reporting.judge import Endpoint, Judgement, Study
-from ganlab.reporting.sentences import per_cent
+from ganlab.reporting.sentences import as_p, per_cent
 from ganlab.reporting.statistics import Verdict
+from ganlab.reporting.study import LEVEL
 
 _ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "inconclusive")
 assert set(_ORDER) == set(get_args(Verdict))
@@ -20,7 +21,11 @@ def leading(study: Study) -> tuple[Endpoint, ...]:
 
 
 def answer(study: Study) -> str:
-    """One sentence over all leading endpoints; another for those that nobody measured."""
+    """One sentence; another for endpoints that nobody measured.
+
+    Over all leading endpoints where one arm is compared. Of several only the first endpoint has room in a sentence:
+    `verdict_rows` has them all.
+    """
     if not study.endpoints:
         return "No finished run has metrics that can be compared."
     places: dict[str, list[str]] = {}
@@ -29,7 +34,55 @@ def answer(study: Study) -> str:
     parts = [f"{found} in {listed(names)}" for found, names in places.items()]
     lacking = [f"The {title} endpoint {metric} was not measured: its verdict is open."
                for title, metric in study.open.items()]  # fmt: skip
+    if many_arms(study):
+        first = leading(study)[0]
+        parts = [f"in {named(first)}: {standing(study, first)}"]
     return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *lacking])
+
+
+def many_arms(study: Study) -> bool:
+    """Whether several arms are compared with the reference, which a table tells better than a sentence."""
+    return len(study.arms) > 2
+
+
+def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The verdict as a table, its head and a row for each arm.
+
+    The first of the leading endpoints with its effect, interval and p, adjusted where it is; of the others the verdict
+    and the effect.
+    """
+    endpoints, short = leading(study), short_labels(study)
+    if not endpoints:
+        return (), []
+    first = study.judgements[endpoints[0].metric]
+    adjusted = any(each.p_adjusted is not None for each in first)
+    titles = [f"{endpoint.title} (exploratory)" if not endpoint.primary else endpoint.title for endpoint in endpoints]
+    head = ("arm", titles[0], "effect", f"{100 * LEVEL:g} % interval", "adjusted p" if adjusted else "p", *titles[1:])
+    rows = []
+    for arm in study.arms:
+        if arm is study.reference:
+            rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
+            continue
+        main, *others = [_judged(study, endpoint, arm.label) for endpoint in endpoints]
+        mean, low, high = directed(main)
+        known = main.comparison.runs > 1
+        rows.append(
+            (
+                short[arm.label],
+                main.verdict,
+                shown_effect(main.endpoint, mean) if known else "–",
+                shown_interval(main.endpoint, low, high) if known else "–",
+                as_p(main.comparison.p_value if main.p_adjusted is None else main.p_adjusted)[2:].removeprefix("= "),
+                *(f"{each.verdict}, {shown_effect(each.endpoint, directed(each)[0])}" if each.comparison.runs > 1
+                  else each.verdict for each in others),
+            )
+        )  # fmt: skip
+    return head, rows
+
+
+def _judged(study: Study, endpoint: Endpoint, label: str) -> Judgement:
+    (found,) = [each for each in study.judgements[endpoint.metric] if each.arm == label]
+    return found
 
 
 def named(endpoint: Endpoint) -> str:
@@ -90,11 +143,22 @@ def directed(judgement: Judgement) -> tuple[float, float, float]:
 
 
 def shown_effect(endpoint: Endpoint, value: float) -> str:
-    """A difference as people read it: per cent of a ratio, else a number with its sign."""
+    """A difference as people read it: per cent of a ratio, closer to 0 or farther, else a number with its sign."""
+    if endpoint.measure.scale == "size":
+        size = f"{abs(value):.3g}"
+        return "0" if size == "0" else f"{size} {'closer' if value < 0 else 'farther'}"
     if endpoint.measure.scale != "ratio":
         return f"{value + 0.0:+.3g}"
     change = per_cent(value)
     return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.1f} %"
+
+
+def shown_interval(endpoint: Endpoint, low: float, high: float) -> str:
+    """An interval of differences as people read it: -32.4 % to -24.3 %, 0.06 to 0.2 closer."""
+    if endpoint.measure.scale == "size" and low * high > 0:
+        near, far = sorted((low, high), key=abs)
+        return f"{abs(near):.3g} to {shown_effect(endpoint, far)}"
+    return f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

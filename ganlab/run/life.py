@@ -216,6 +216,9 @@ def _train(
 
         if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
+        real = directory / "samples" / "real.png"
+        if not real.exists():
+            grids.save_png(real, grids.grid(grids.some_of(split.held_out.pixels, 64)))
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a damaged checkpoint, {line}")
         if restored:

@@ -21,6 +21,9 @@ PROTOCOL = {"name": "quick", "n_real": 359, "n_fake": 359, "features": "pca", "s
 QUICK = ("frechet_distance", "kernel_distance", "coverage", "recall", "spectral_distance", "checkerboard_index_2")
 
 
+REAL = np.random.default_rng(7).integers(0, 255, (64, 8, 8, 1), dtype=np.uint8)
+
+
 def settings(name, seed, **comparison):
     return {
         "seed": seed,
@@ -48,7 +51,19 @@ class Made:
     def __init__(self, directory: Path):
         self.directory = directory
 
-    def run(self, arm, seed, *, status="finished", metrics=QUICK, curves=True, samples=True, facts=True, **comparison):
+    def run(
+        self,
+        arm,
+        seed,
+        *,
+        status="finished",
+        metrics=QUICK,
+        curves=True,
+        samples=True,
+        real=False,
+        facts=True,
+        **comparison,
+    ):
         folder = self.directory / f"{arm}-seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         factor, place = ARMS[arm][1], list(ARMS).index(arm)
@@ -86,6 +101,8 @@ class Made:
             pixels = random.integers(0, 255, (64, 8, 8, 1), dtype=np.uint8)
             for step in (0, 4000):
                 grids.save_png(folder / "samples" / f"step-{step:08d}.png", grids.grid(pixels))
+            if real:
+                grids.save_png(folder / "samples" / "real.png", grids.grid(REAL))
         return folder
 
     def arms(self, names, seeds, **more):

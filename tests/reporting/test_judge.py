@@ -66,8 +66,8 @@ def test_a_diverged_run_is_the_worst_and_not_dropped():
     assert judgement.sentence == (
         "ours against theirs is inconclusive: "
         f"{100 * math.expm1(logs.mean()):+.1f} %, 95 % interval {100 * math.expm1(finished.low):+.1f} % to "
-        f"{100 * math.expm1(finished.high):+.1f} % of the 6 finished pairs only, p = {c.p_value:.3g} by ranks, "
-        "8 pairs in which diverged runs are the worst (2 of ours)."
+        f"{100 * math.expm1(finished.high):+.1f} % over the 6 finished pairs only, p = {c.p_value:.3g} by ranks "
+        "over 8 pairs, diverged runs counted as the worst (2 of ours)."
     )
 
 
@@ -81,7 +81,7 @@ def test_an_arm_that_always_diverges_is_worse(swapped):
     assert judgement.comparison.p_value == 2 / 2**8
     assert math.isnan(judgement.comparison.mean)
     assert judgement.sentence.endswith(
-        "no interval (finished pairs: 0), p = 0.00781 by ranks, 8 pairs in which diverged runs are the worst "
+        "no interval (no finished pair), p = 0.00781 by ranks over 8 pairs, diverged runs counted as the worst "
         f"(8 of {'theirs' if swapped else 'ours'})."
     )
 
@@ -90,7 +90,7 @@ def test_an_arm_that_always_diverges_has_no_sizes():
     name = "checkerboard_index_2"
     for labels in (("ours", "theirs"), ("theirs", "ours")):
         study = judge_arms([arm(labels[0], LOW, name), arm(labels[1], ["diverged"] * 8, name)], PLAN)
-        assert "no interval (finished pairs: 0), p = 0.00781 by ranks" in only(study, name).sentence
+        assert "no interval (no finished pair), p = 0.00781 by ranks" in only(study, name).sentence
 
 
 def test_the_side_of_a_metric_that_is_better_when_larger():
@@ -108,9 +108,11 @@ def test_where_both_diverge_neither_is_worse():
     judgement = only(judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
     assert judgement.verdict == "equivalent"
     assert not judgement.by_ranks
-    assert judgement.sentence.endswith(", 6 pairs; both diverged in 2.")
+    assert judgement.sentence.endswith(", 6 pairs; both runs diverged in 2 pairs.")
     judgement = only(judge_arms([arm("ours", ours[1:]), arm("theirs", theirs[1:])], PLAN))
-    assert judgement.sentence.endswith(", 5 pairs where p <= 0.05 takes 6; both diverged in 2.")  # not 7 pairs
+    assert judgement.sentence.endswith(
+        ", 5 pairs; p <= 0.05 needs at least 6 pairs, this study has 5; both runs diverged in 2 pairs."  # not 7
+    )
     theirs[7] = 1.0
     judgement = only(judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
     assert judgement.verdict == "inconclusive"  # equivalent no more
@@ -142,7 +144,9 @@ def test_missing_runs_are_counted_and_named_and_never_the_worst():
     ]  # fmt: skip
     assert [pair.missing for pair in judgement.pairs] == [False] * 3 + [True] * 5
     assert not judgement.by_ranks
-    assert judgement.sentence.endswith("3 pairs where p <= 0.05 takes 6; 5 of 8 seeds left out.")
+    assert judgement.sentence.endswith(
+        "3 pairs; p <= 0.05 needs at least 6 pairs, this study has 3; 5 of 8 seeds are left out."
+    )
 
 
 def test_a_share_of_runs_that_diverged_has_an_interval():
@@ -186,13 +190,13 @@ def test_holm_decides_the_primary_endpoint_and_the_others_are_exploratory():
     stepped = np.minimum(np.maximum.accumulate(np.sort(raw) * [3, 2, 1]), 1)
     assert [primary[place].p_adjusted for place in order] == pytest.approx(list(stepped))
     assert (primary[0].adjustment, primary[0].verdict) == ("Holm", "worse")
-    assert "; adjusted for 3 arms p = 0.0234." in primary[0].sentence
+    assert "; p = 0.0234 after adjustment for 3 arms." in primary[0].sentence
     assert "exploratory" not in primary[0].sentence
     found = scipy.stats.false_discovery_control([j.comparison.p_value for j in second])
     assert [j.p_adjusted for j in second] == pytest.approx(list(found))
     assert [j.verdict for j in second] == [j.comparison.verdict for j in second]
     assert second[0].sentence.startswith("arm1 is worse than theirs (exploratory): ")
-    assert "; adjusted for 3 arms p = 0.0234 (Benjamini-Hochberg)." in second[0].sentence
+    assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in second[0].sentence
     assert (other[0].p_adjusted, other[0].adjustment) == (None, None)
     assert other[0].sentence.startswith("arm1 is worse than theirs (exploratory): ")
     assert "adjusted" not in other[0].sentence
@@ -202,7 +206,10 @@ def test_a_difference_that_does_not_survive_holm_is_inconclusive():
     arms = [arm("theirs", LOW[:6]), arm("arm1", HIGH[:6]), arm("arm2", LOW[:6])]
     found = judge_arms(arms, PLAN).judgements["frechet_distance"][0]
     assert (found.comparison.verdict, found.verdict, found.p_adjusted) == ("worse", "inconclusive", 0.0625)
-    assert "p = 0.0312, 6 pairs where p <= 0.05 over 2 arms takes 7; adjusted for 2 arms p = 0.0625." in found.sentence
+    assert found.sentence.endswith(
+        "p = 0.0312, 6 pairs; with 2 arms p <= 0.05 needs at least 7 pairs, this study has 6; "
+        "p = 0.0625 after adjustment for 2 arms."
+    )
     assert found.robust.seeds_for_power == 9  # 7 of alpha / 2, and two for what the exact test lacks
 
 
@@ -213,14 +220,17 @@ def test_an_open_verdict_says_what_kept_it_open():
     first, second = judge_arms(arms, PLAN).judgements["frechet_distance"][:2]
     assert (first.comparison.verdict, first.verdict) == ("worse", "inconclusive")
     assert first.comparison.p_value <= 0.05 < first.p_adjusted
-    assert "8 pairs; undecided since the adjusted p is above 0.05; adjusted for 4 arms" in first.sentence
+    assert (
+        "8 pairs; undecided because the adjusted p is above 0.05; p = 0.0938 after adjustment for 4 arms"
+        in first.sentence
+    )
     assert "undecided" not in second.sentence  # neither interval nor p would have decided
     skewed = [1.0, 1.01, 1.0, 1.02, 1.01, 3.0, 1.02, 1.01]  # one way, one of them far: p is small, the interval wide
     ours = [low * ratio for low, ratio in zip(LOW, skewed, strict=True)]
     found = only(judge_arms([arm("ours", ours), arm("theirs", LOW)], PLAN))
     assert found.comparison.low < 0 < found.comparison.high
     assert found.comparison.p_value <= 0.05
-    assert "undecided since the interval holds 0." in found.sentence
+    assert "undecided because the interval contains 0." in found.sentence
 
 
 def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
@@ -228,13 +238,13 @@ def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
     assert judge_arms(arms, PLAN).cautions == ()
     study = judge_arms(arms, PLAN, metric="recall", reference="ours")
     assert study.cautions == (
-        "The primary metric recall was chosen after the runs; stated was frechet_distance.",
-        "The reference ours was chosen after the runs; stated was theirs.",
+        "The primary metric recall was chosen after the runs; frechet_distance was stated before them.",
+        "The reference ours was chosen after the runs; theirs was stated before them.",
     )
     assert as_json(study)["cautions"] == list(study.cautions)
     unnamed = Comparing()  # then it is transpose
     assert judge_arms(arms, unnamed).cautions == judge_arms(arms, unnamed, reference="transpose").cautions == ()
-    assert "stated was transpose" in judge_arms(arms, unnamed, reference="theirs").cautions[0]
+    assert "transpose was stated before" in judge_arms(arms, unnamed, reference="theirs").cautions[0]
     stated = {each["metric"]: each["stated"] for each in as_json(judge_arms(arms, PLAN, metric="recall"))["endpoints"]}
     assert stated == {"recall": False, "frechet_distance": True}
 

@@ -12,6 +12,7 @@ from ganlab.reporting.pages.blocks import Block, Bullets, Fold, Table
 from ganlab.reporting.pages.checks import plans
 from ganlab.reporting.results import RunResult
 from ganlab.reporting.robustness import fewest_pairs
+from ganlab.reporting.sentences import pairs_of
 from ganlab.reporting.words import leading, listed, negligible
 
 FAR_OUT = 10  # times an arm's median: such a run has not learned less well, it has gone astray
@@ -24,15 +25,17 @@ def limits(study: Study) -> tuple[Block, ...]:
         f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
     ]
     said += [
-        f"No margin was stated for {endpoint.metric}, so that nothing can be equivalent in it: state one "
-        f"before the runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
+        f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before the "
+        f"runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
         for endpoint in leading(study)
         if endpoint.margin is None
     ]
     settings = study.reference.settings
     data, images = settings.get("dataset.name"), _images_seen(study)
     where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
-    said.append(f"It holds for {where} and one setting of all else: others may rank the arms differently.")
+    said.append(
+        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
+    )
     return (Bullets(tuple(said)),)
 
 
@@ -47,9 +50,9 @@ def _few_pairs(study: Study) -> list[str]:
     if not short:
         return []
     enough, arms, pairs = max(short)
-    have = "1 pair" if pairs == 1 else f"{pairs} pairs"
-    over = f" over {arms} arms" if arms > 1 else ""
-    return [f"With {have} no p value can reach {1 - LEVEL:.2g}{over}: {enough} seeds are the least, 10 are usual."]
+    among = f" with {arms} arms" if arms > 1 else ""
+    return [f"The verdict needs more seeds: p <= {1 - LEVEL:.2g}{among} needs at least {enough} pairs, this study has "
+            f"{pairs}. 10 are usual."]  # fmt: skip
 
 
 def _far_out(study: Study) -> list[str]:
@@ -62,16 +65,17 @@ def _far_out(study: Study) -> list[str]:
             values = arm.values(endpoint.metric)
             far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
             if far:
-                said.append(f"{arm.label} with seed {listed(far)} ended with over {FAR_OUT} times its median in "
-                            f"{endpoint.metric}: look at what it draws. Means and intervals lean on that, the "
-                            "interquartile mean and P(better) do not.")  # fmt: skip
+                said.append(f"{arm.label} with seed {listed(far)} ended at more than {FAR_OUT} times the median of its "
+                            f"arm in {endpoint.metric}: look at its images. Such runs dominate means and intervals, "
+                            "but hardly change the interquartile mean and P(better).")  # fmt: skip
     return said
 
 
 def _open(study: Study) -> list[str]:
     """Inconclusive comparisons, and with how many seeds they would likely not be."""
     return [
-        f"{each.arm} in {endpoint.metric}, now {each.comparison.runs} pairs; a chance of 80 % takes {seeds}."
+        f"{each.arm} is undecided in {endpoint.metric} with {pairs_of(each.comparison.runs)}. A chance of 80 % needs "
+        f"about {seeds}."
         for endpoint in leading(study)
         for each in study.judgements[endpoint.metric]
         if each.verdict == "inconclusive" and (seeds := plans(each))
@@ -84,11 +88,11 @@ def _unfinished(study: Study) -> list[str]:
     if runs:
         diverged = sum(run.status == "diverged" for _, _, run in runs)
         note = f", {diverged} of them diverged" if diverged else ""
-        said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}: "
-                    "intervals are over finished pairs only, and a diverged run counts as the worst.")  # fmt: skip
+        said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}. Intervals "
+                    "are over finished pairs only; a diverged run counts as the worst.")  # fmt: skip
     absent = [line.removesuffix(": no result") for line in study.gaps if line.endswith(": no result")]
     if study.pending or absent:
-        said.append(f"Without result: {'; '.join(study.pending or absent)}.")
+        said.append(f"These runs have no result yet: {'; '.join(study.pending or absent)}.")
     return said
 
 
@@ -109,7 +113,7 @@ def protocol(study: Study) -> tuple[Block, ...]:
     ends = sorted({run.ended.partition("T")[0] for run in runs if run.ended})
     rows.append(("runs ended", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not recorded"))
     table = Table(("what", "how"), tuple(rows), words=True)
-    title = "How the quick measures were taken" if at_the_end else "How it was measured at the end"
+    title = "Protocol of the quick measures" if at_the_end else "Protocol of the measures at the end"
     folded = [Fold(title, (Table(table.head, tuple(others), words=True),))] if others else []
     return table, *folded, *_settings(study)
 
@@ -154,27 +158,35 @@ def checklist(study: Study) -> tuple[Block, ...]:
     runs, have = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
     beside = bool(runs) and all("real_against_real" in (run.model_extra or {}) for run in runs)
+    unstated = _unstated(study)
     known = [
         ("arms with parameters, MACs and time", counted, "costs"),
         ("raw value of every run", have, "seeds, scores.csv"),
         ("failures counted", True, "runs"),
-        ("paired plot", have, "seeds"),
+        ("pairs shown seed by seed", have, "seeds"),
         ("interval, permutation p, adjusted p, effect size, verdict", have, "effects"),
         ("correlation between the arms, other statistics of the same pairs", have, "effects"),
-        ("null and real images under the same protocol", beside, "real"),
-        ("endpoints and margins stated before the runs", _stated(study), "protocol"),
+        ("scores of real images, and of equal distributions, under the same protocol", beside, "real"),
+        ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
-        ("bits repeat", _repeats(study), "protocol"),
+        ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
         ("spread of activations at the start", False, "python -m ganlab.inspect"),
-        ("measures notice faults in real images", False, "experiments/metrics, not part of a study"),
+        ("the measures notice known faults in real images", False, "experiments/metrics, not part of a study"),
     ]
-    rows = tuple((what, "yes" if yes else "no", where) for what, yes, where in known)
+    why = {"endpoints and margins stated before the runs": unstated}
+    rows = tuple((what, "yes" if yes else ": ".join(filter(None, ("no", why.get(what)))), where)
+                 for what, yes, where in known)  # fmt: skip
     return (Table(("what", "here", "where"), rows, words=True),)
 
 
-def _stated(study: Study) -> bool:
-    asked = [endpoint.margin is not None for endpoint in leading(study)]
-    return bool(study.stated) and all(asked) and not any("chosen after the runs" in said for said in study.cautions)
+def _unstated(study: Study) -> str:
+    """What was not stated before the runs, by name; empty where all of it was."""
+    without = [endpoint.metric for endpoint in leading(study) if endpoint.margin is None]
+    said = [] if study.stated else ["no endpoint was stated"]
+    said += [f"no margin for {listed(without)}"] if without else []
+    said += [text.partition(";")[0][0].lower() + text.partition(";")[0][1:] for text in study.cautions
+             if "chosen after the runs" in text]  # fmt: skip
+    return "; ".join(said)
 
 
 def _repeats(study: Study) -> bool:

@@ -34,13 +34,13 @@ def failures(rate: FailureRate) -> str:
 
 
 def plans(judgement: Judgement) -> str:
-    """With how many more seeds an inconclusive comparison had a good chance to be decided; empty where nobody knows."""
+    """With how many pairs an inconclusive comparison had a good chance to be decided; empty where nobody knows."""
     robust, have = judgement.robust, judgement.comparison.runs
     said = []
     if judgement.by_ranks:  # the numbers below are of finished pairs, which do not decide
         return ""
     if robust.seeds_for_power is not None and robust.seeds_for_power > have:
-        said.append(f"{robust.seeds_for_power} pairs to find a difference like the one seen")
+        said.append(f"{robust.seeds_for_power} pairs to find a difference as large as the one seen")
     if robust.seeds_for_equivalence is not None and robust.seeds_for_equivalence > have:
-        said.append(f"{robust.seeds_for_equivalence} pairs to show equivalence where there is no difference")
-    return ", ".join(said)
+        said.append(f"{robust.seeds_for_equivalence} pairs to show equivalence if there is no difference")
+    return ", or ".join(said)

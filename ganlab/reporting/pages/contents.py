@@ -29,21 +29,26 @@ from ganlab.reporting.words import (
     directed,
     heading,
     leading,
+    many_arms,
     negligible,
     number,
     shown_effect,
+    shown_interval,
+    verdict_rows,
 )
 
 _RULE = (
-    f"Better or worse: the {100 * LEVEL:g} % interval leaves 0 out and p, in the primary endpoint adjusted over the "
-    f"arms, is at most {1 - LEVEL:.2g}; where runs diverged, ranks decide. Equivalent: the {100 * (2 * LEVEL - 1):g} % "
-    "interval lies within the margin. Inconclusive: neither, which is no proof of equality."
+    f"An arm is better or worse if the {100 * LEVEL:g} % interval does not contain 0 and p is at most {1 - LEVEL:.2g} "
+    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. An arm "
+    "is "
+    f"equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means neither: the "
+    "data do not decide, which does not prove that the arms are equal."
 )
 
 
 def write_contents(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
-    missing = [f"A comparison: {line}." for line in study.dropped]
+    missing = [f"Some values cannot be compared: {line}." for line in study.dropped]
     grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
@@ -56,7 +61,7 @@ def write_contents(study: Study) -> Page:
         Section("others", "All other metrics", _others(study)),
         Section("real", "What real images score", evidence.real_of(study, missing)),
         Section("runs", "Runs", _runs(study)),
-        Section("certainty", "What would make it more certain", certainty.limits(study)),
+        Section("certainty", "What would make the verdict more certain", certainty.limits(study)),
         Section("protocol", "Protocol, hardware, versions", certainty.protocol(study)),
         Section("terms", "Terms", explain(study)),
         Section("checklist", "Checklist", certainty.checklist(study)),
@@ -73,15 +78,19 @@ def write_contents(study: Study) -> Page:
 
 
 def _verdict(study: Study) -> tuple[Block, ...]:
-    found: list[Block] = []
+    claims: list[Block] = []
     for endpoint in leading(study):
         margin = negligible(endpoint)
-        note = f"differences within {margin} count as none" if margin else "no margin was stated"
+        note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
-            note = f"compared by distance from 0; {note}"
+            note = f"values are compared by their distance from 0; {note}"
         sentences = tuple((each.verdict, each.sentence) for each in study.judgements[endpoint.metric])
-        found.append(Claims(heading(endpoint), note, sentences))
-    found.append(Text(_RULE))
+        claims.append(Claims(heading(endpoint), note, sentences))
+    found = claims
+    if claims and many_arms(study):
+        head, rows = verdict_rows(study)
+        found = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
+    found = [*found, Text(_RULE)]
     if study.diverged:
         found.append(Text(f"Counted as the worst: {'; '.join(study.diverged)}."))
     if study.gaps:
@@ -99,11 +108,11 @@ def _effects(study: Study) -> tuple[Block, ...]:
         return ()
     folds = tuple(Fold(f"The numbers in {each.metric}", (_effect_table(study, each),)) for each in endpoints)
     legend = (
-        "Mean difference of pairs of equal seed with its 95 % interval; shaded: negligible. "
-        "Disc: better, cross: worse, diamond: equivalent, hollow: inconclusive."
+        "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
+        "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
     )
     if any(each.by_ranks for endpoint in endpoints for each in study.judgements[endpoint.metric]):
-        legend += " By ranks: a diverged run is the worst, so the verdict rests on more pairs than are drawn."
+        legend += " By ranks: a diverged run counts as the worst, so the verdict rests on more pairs than are drawn."
     drawn = [each for each in endpoints if any(j.comparison.runs > 1 for j in study.judgements[each.metric])]
     figures = (Figures(tuple(plots.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
     return *figures, *folds
@@ -118,7 +127,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
         row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
         if c.runs > 1:
             row[2] = shown_effect(endpoint, mean)
-            row[3] = f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+            row[3] = shown_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{sign * c.effect_size:.2f}"
         more = robust_columns(each)
         if not rows:
@@ -142,14 +151,15 @@ def _seeds(study: Study) -> tuple[Block, ...]:
         for place, arm in enumerate(study.arms)
     )
     legend = (
-        "Solid, disc: the arm is better with this seed; dashed, hollow triangle: it is not. "
-        "Cross: its partner diverged or is missing."
+        "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; "
+        "dotted "
+        "line, hollow mark: it is not. Cross: the other run of the pair diverged or is missing."
     )
     return (
         Figures(tuple(plots.paired(study, endpoint) for endpoint in endpoints)),
         Text(legend),
-        Table(("mean ± sd (runs)", *(endpoint.metric for endpoint in endpoints)), rows),
-        *(Fold(f"Every seed's {each.metric}", (_values_table(study, each.metric),)) for each in endpoints),
+        Table(("mean ± standard deviation (runs)", *(endpoint.metric for endpoint in endpoints)), rows),
+        *(Fold(f"{each.metric} of every seed", (_values_table(study, each.metric),)) for each in endpoints),
     )
 
 
@@ -181,10 +191,10 @@ def _others(study: Study) -> tuple[Block, ...]:
         fold = Fold(heading(endpoint).removesuffix("; exploratory"), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
-        fold = Fold(f"{metric}: neither side is better", (_values_table(study, metric),))
+        fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
         groups.setdefault(metric.rpartition("/")[0], []).append(fold)
     found = [Fold(f"{group or 'quick'}: {len(folds)} metrics", tuple(folds)) for group, folds in sorted(groups.items())]
-    warning = Text("Exploratory: p values are not adjusted, and of many some are small by chance.")
+    warning = Text("These are exploratory: their p values are not adjusted, and among many some are small by chance.")
     return (warning, *found) if found else ()
 
 
@@ -194,7 +204,7 @@ def _runs(study: Study) -> tuple[Block, ...]:
         counts = Counter(run.status for run in arm.runs.values())
         statuses = (str(counts[status]) for status in get_args(Status))
         rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
-    table = Table(("arm", "runs", *get_args(Status), "diverged, of those that ended"), tuple(rows))
+    table = Table(("arm", "runs", *get_args(Status), "share that diverged"), tuple(rows))
     named = (*study.gaps, *study.diverged)
     return (table, Bullets(named)) if named else (table,)
 
@@ -208,7 +218,7 @@ def _commands(study: Study) -> tuple[Block, ...]:
         for (label, seed, run), place in zip(runs, places, strict=True)
     )
     text = (
-        f"Where the folder {places[0].parts[0]} stands, from the settings in each run's config.json. A run that ended "
-        "returns at once: to train it anew, delete everything in its folder but config.json."
+        f"Run these where the folder {places[0].parts[0]} is; the settings are those in each run's config.json. A run "
+        "that has ended returns at once: to train it again, delete everything in its folder except config.json."
     )
     return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)

@@ -1,25 +1,15 @@
-"""Quality against what it costs: training time, parameters and multiplications, a point for each arm."""
+"""Quality beside what it costs: training time, parameters and multiplications, a row for each arm."""
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import Endpoint, Study
-from ganlab.reporting.pages.drawing import (
-    Drawing,
-    Palette,
-    colour,
-    dress,
-    entitled,
-    even_ticks,
-    new_figure,
-    slug,
-    thousands,
-)
+from ganlab.reporting.pages.drawing import Drawing, Palette, dress, even_ticks, new_figure, slug, wrapped
 from ganlab.reporting.results import RunResult
+from ganlab.reporting.styles import styles_of
 from ganlab.reporting.words import short_labels
 
 
@@ -42,12 +32,10 @@ def _of_generator(counts: int | dict[str, int] | None) -> float | None:
     return counts.get("generator") if isinstance(counts, dict) else counts
 
 
-_DISC = (0.05, 0.08)  # width and height of a disc, as shares of the axes
-
 COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
     "seconds": ("seconds of training", seconds),
     "parameters": ("parameters of the generator", parameters),
-    "macs": ("multiply-accumulates an image, generator", macs),
+    "macs": ("multiply-accumulates per image, generator", macs),
 }
 
 
@@ -59,64 +47,53 @@ def cost_of(arm: Arm, cost: str) -> list[float]:
 
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
-    """The arms' median and middle half over the seeds against those of the cost: one run gone astray moves neither.
+    """A row for each arm, the best one first: its metric and its cost, median and middle half over the seeds.
 
-    None where no two arms have a cost.
+    One run gone astray moves neither. None where no two arms have a cost.
     """
-    points, short = [], short_labels(study)
-    for place, arm in enumerate(study.arms):
+    found, short = [], short_labels(study)
+    styles = styles_of(short)
+    for arm in study.arms:
         values, costs = list(arm.values(endpoint.metric).values()), cost_of(arm, cost)
         if values and costs:
-            points.append((place, short[arm.label], costs, values))
-    if len(points) < 2:
+            found.append((arm.label, *(np.percentile(of, (25, 50, 75)) for of in (values, costs))))
+    if len(found) < 2:
         return None
+    sign = -1 if endpoint.measure.larger_is_better else 1
+    found.sort(key=lambda row: sign * (abs(row[1][1]) if endpoint.measure.scale == "size" else row[1][1]))
     name = COSTS[cost][0]
 
     def draw(palette: Palette) -> Any:
-        figure = new_figure(2.5 + 0.175 * len(points))
-        axis = figure.subplots()
-        dress(axis, palette)
-        middles: list[tuple[float, float]] = []
-        for place, label, costs, values in points:
-            (left, x, right), (low, y, high) = (np.percentile(of, (25, 50, 75)) for of in (costs, values))
-            color = colour(palette, place)
-            axis.hlines(y, left, right, color=color, linewidth=1, zorder=1)
-            axis.vlines(x, low, high, color=color, linewidth=1, zorder=1)
-            axis.plot(x, y, "o", color=color, markersize=11, zorder=2, label=f"{place + 1}  {label}")
-            middles.append((x, y))
+        labels = [wrapped(short[label], 34) for label, *_ in found]
+        pitch = 0.26 + 0.14 * max(1 + label.count("\n") for label in labels)
+        figure = new_figure(0.85 + pitch * len(found))
+        figure.get_layout_engine().set(wspace=0.1)
+        axes = figure.subplots(1, 2)
+        for axis, title in zip(axes, (endpoint.metric, name), strict=True):
+            dress(axis, palette)
+            axis.spines["left"].set_visible(False)
+            axis.set_xlabel(wrapped(title, 26), fontsize=8.5)
+        for row, (label, *spans) in enumerate(found):
+            style = styles[label]
+            color = palette[style.role]
+            for axis, (low, middle, high) in zip(axes, spans, strict=True):
+                axis.axhline(row, color=palette["faint"], linewidth=1, zorder=0)
+                axis.hlines(row, low, high, color=color, linewidth=2, zorder=1)
+                axis.plot(middle, row, style.marker, color=color, markersize=7, zorder=2)
+            axes[0].text(0, row - 0.22, labels[row], transform=axes[0].get_yaxis_transform(), color=palette["text"],
+                         va="bottom", fontsize=8.5)  # fmt: skip
         if endpoint.measure.scale == "ratio":
-            axis.set_yscale("log")
-        axis.margins(0.15)
-        _write_numbers(axis, middles, [place + 1 for place, *_ in points], palette)
-        axis.locator_params(axis="x", nbins=5)
-        even_ticks([axis])
-        axis.xaxis.set_major_formatter(thousands)
-        axis.set_xlabel(name, fontsize=8.5)
-        legend = figure.legend(loc="outside lower left", fontsize=8.5, frameon=False, labelcolor=palette["text"],
-                               labelspacing=0.25, handlelength=0, handletextpad=0)  # fmt: skip
-        for handle in legend.legend_handles:
-            handle.set_visible(False)
-        return entitled(figure, endpoint.metric, palette)
+            axes[0].set_xscale("log")
+        for axis in axes:
+            axis.set_ylim(len(found) - 0.6, -0.9)
+            axis.set_yticks([])
+            axis.margins(x=0.08)
+        even_ticks(axes, "x")
+        return figure
 
-    direction = "higher" if endpoint.measure.larger_is_better else "lower"
-    message = f"{endpoint.metric} ({direction} is better) against {name}: medians, bars: middle half of the seeds"
+    best = "closest to 0" if endpoint.measure.scale == "size" else "highest" if sign < 0 else "lowest"
+    message = (
+        f"{endpoint.metric} and {name}, the arm with the {best} {endpoint.metric} first: medians over the seeds, "
+        "with bars over their middle half"
+    )
     return Drawing(f"cost-{cost}-{slug(endpoint.metric)}", message, draw)
-
-
-def _write_numbers(axis: Any, middles: list[tuple[float, float]], numbers: list[int], palette: Palette) -> None:
-    """Each arm's number in its disc; of discs that cover each other all numbers in a row above them."""
-    axis.autoscale_view()  # otherwise the limits wait for the drawing
-    places = axis.transAxes.inverted().transform(axis.transData.transform(middles))
-    groups: list[list[int]] = []
-    for place, here in enumerate(places):
-        near = [group for group in groups if any((abs(here - places[other]) < _DISC).all() for other in group)]
-        groups = [group for group in groups if group not in near] + [[place, *chain(*near)]]
-    for group in groups:
-        if len(group) == 1:
-            axis.text(*middles[group[0]], f"{numbers[group[0]]}", color=palette["ground"], ha="center",
-                      va="center_baseline", fontsize=8.5, fontweight="bold", zorder=3)  # fmt: skip
-        else:
-            x, y = places[group].mean(axis=0)[0], places[group].max(axis=0)[1]
-            row = ", ".join(str(numbers[each]) for each in sorted(group))
-            axis.text(x, y + 0.6 * _DISC[1], row, color=palette["text"], ha="center", va="bottom", fontsize=8.5,
-                      fontweight="bold", zorder=3, transform=axis.transAxes)  # fmt: skip

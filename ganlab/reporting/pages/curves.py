@@ -12,15 +12,13 @@ from ganlab.reporting.judge import Endpoint, Study
 from ganlab.reporting.pages.drawing import (
     Drawing,
     Palette,
-    colour,
     entitled,
     even_ticks,
-    marker,
     new_panels,
     slug,
-    thousands,
 )
 from ganlab.reporting.results import ResultError, RunResult
+from ganlab.reporting.styles import Style, styles_of
 from ganlab.reporting.words import number, short_labels
 
 _RECORDS = "metrics.jsonl"
@@ -108,45 +106,44 @@ def draw_curves(
     over: images or seconds. real: what real images score, a dotted line.
     """
     short = short_labels(study)
+    styles = styles_of(short)
     reference = curves.get(study.reference.label)
-    arms = [(place, arm.label) for place, arm in enumerate(study.arms) if arm is not study.reference]
-    panels = [(place, label) for place, label in arms if label in curves]
-    panels = panels or [(study.arms.index(study.reference), study.reference.label)]
+    panels = [arm.label for arm in study.arms if arm is not study.reference and arm.label in curves]
+    panels = panels or [study.reference.label]
     top = _ceiling(list(curves.values())) if endpoint.measure.scale == "ratio" else None
 
     def draw(palette: Palette) -> Any:
-        names = [short[label] for _, label in panels]
+        names = [short[label] for label in panels]
         figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
-        for axis, (place, label) in zip(axes, panels, strict=True):
+        for axis, label in zip(axes, panels, strict=True):
             if reference is not None and label != study.reference.label:
-                _band(axis, reference, over, palette["muted"], "--", None)
-            _band(axis, curves[label], over, colour(palette, place), "-", marker(place))
+                _band(axis, reference, over, palette, styles[study.reference.label], "--")
+            _band(axis, curves[label], over, palette, styles[label], "-")
             if real is not None:
                 axis.axhline(real, color=palette["text"], linestyle=":", linewidth=1)
             if endpoint.measure.scale == "ratio":
                 axis.set_yscale("log")
             elif endpoint.measure.scale == "size":
                 axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
-            axis.locator_params(axis="x", nbins=4)
-            axis.xaxis.set_major_formatter(thousands)
         if top is not None:
             axes[0].set_ylim(top=top)  # of all panels, which share it
         even_ticks(axes)
-        unit = "real images seen" if over == "images" else "seconds of training, median over the seeds"
+        even_ticks(axes, "x")
+        unit = "real images seen" if over == "images" else "seconds of training (median over the seeds)"
         figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
         return entitled(figure, metric, palette)
 
     seeds = max(len(curve.values) for curve in curves.values())
-    runs = "1 run" if seeds == 1 else f"median of {seeds} seeds, band from the lowest to the highest"
-    message = f"{metric} over {over}: {runs}"
-    if reference is not None and panels[0][1] != study.reference.label:
+    runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
+    message = f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}"
+    if reference is not None and panels[0] != study.reference.label:
         message += f"; dashed: {short[study.reference.label]}"
     if real is not None:
-        message += f"; dotted: real images, {number(real, 3)}"
+        message += f"; dotted: what real images score, {number(real, 3)}"
     if top is not None:
-        message += f"; runs above {float(number(top, 2)):g} are cut off"
+        message += f"; the axis is cut off above {float(number(top, 2)):g}"
     if metric != endpoint.metric:
-        message += f". Not what decides: {endpoint.metric} is taken at the end only"
+        message += f". This does not decide the verdict: {endpoint.metric} is measured only at the end"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
 
 
@@ -159,11 +156,12 @@ def _ceiling(curves: list[Curve]) -> float | None:
     return top if 0 < top < max(curve.values.max() for curve in curves) else None
 
 
-def _band(axis: Any, curve: Curve, over: str, color: Any, style: str, shape: str | None) -> None:
+def _band(axis: Any, curve: Curve, over: str, palette: Palette, style: Style, line: str) -> None:
+    color = palette[style.role]
     x = curve.images if over == "images" else curve.seconds
     middle = np.median(curve.values, axis=0)
     if len(curve.values) > 1:
         low, high = curve.values.min(axis=0), curve.values.max(axis=0)
-        axis.fill_between(x, low, high, color=color, alpha=0.16 if shape is None else 0.25, linewidth=0)
-    axis.plot(x, middle, style, color=color, linewidth=1.5, marker=shape, markersize=3.5,
+        axis.fill_between(x, low, high, color=color, alpha=0.16 if line == "--" else 0.25, linewidth=0)
+    axis.plot(x, middle, line, color=color, linewidth=1.5, marker=style.marker, markersize=3.5,
               markevery=max(1, len(x) // 8))  # fmt: skip

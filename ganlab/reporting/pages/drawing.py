@@ -5,6 +5,7 @@ and plain colours in a file; for PNG it holds the colours themselves. Nothing of
 """
 
 import io
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,25 +14,22 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
+from ganlab.reporting.styles import STYLES
+
 WIDTH = 4.0  # inches: on a telephone letters keep their size
-MARKERS = "osD^vP<X>h"
 
 Palette = Mapping[str, Any]
 
-# Okabe and Ito's colours, darkened or lightened until each stands out 3:1 from its ground.
 LIGHT = {
     "ground": "#ffffff", "text": "#1b1f24", "muted": "#5b636d", "faint": "#d5d9de", "band": "#e3e9f0",
-    "arm-1": "#0072b2", "arm-2": "#d55e00", "arm-3": "#00805e", "arm-4": "#a8457f", "arm-5": "#8a6400",
-    "arm-6": "#4a5fc1", "arm-7": "#b03030", "arm-8": "#4d7000",
+    **{style.role: style.light for style in STYLES},
 }  # fmt: skip
 DARK = {
     "ground": "#14181d", "text": "#e8ebee", "muted": "#a3abb5", "faint": "#3a424c", "band": "#27313d",
-    "arm-1": "#56b4e9", "arm-2": "#ff9a4d", "arm-3": "#3fc79a", "arm-4": "#e39ac4", "arm-5": "#e6b53c",
-    "arm-6": "#9aa8ff", "arm-7": "#ff8f8f", "arm-8": "#b5cc5a",
+    **{style.role: style.dark for style in STYLES},
 }  # fmt: skip
 THEMES = {"light": LIGHT, "dark": DARK}
 _PLACEHOLDERS = {role: f"#01ab{place:02x}" for place, role in enumerate(LIGHT)}
-_ARMS = 8
 _FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than most: a reader's own font needs no more room
 
 
@@ -92,16 +90,6 @@ class Drawing:
         return f"<svg {size}>\n<title>{escape(self.message)}</title>{body}"
 
 
-def colour(palette: Palette, place: int) -> Any:
-    """The colour of the arm at this place, 0 ...; after eight they come again, with other markers."""
-    return palette[f"arm-{place % _ARMS + 1}"]
-
-
-def marker(place: int) -> str:
-    """The marker of the arm at this place."""
-    return MARKERS[place % len(MARKERS)]
-
-
 def new_figure(height: float, width: float = WIDTH) -> Any:
     """An empty figure, in inches."""
     from matplotlib.figure import Figure
@@ -153,20 +141,40 @@ def thousands(value: float, _: int = 0) -> str:
     return f"{value:g}"
 
 
-def even_ticks(axes: Sequence[Any]) -> None:
-    """A few plain numbers on axes that may be logarithmic and span less than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+def even_ticks(axes: Sequence[Any], which: str = "y") -> None:
+    """A few plain numbers from one end of what is drawn to the other; which: x or y, linear or logarithmic."""
+    from matplotlib.ticker import NullLocator
 
     for axis in axes:
-        if axis.get_yscale() == "log":
-            low, high = axis.get_ylim()
-            if high / low < 100:
-                axis.yaxis.set_major_locator(MaxNLocator(4) if high / low < 5 else LogLocator(subs=(1, 2, 5)))
-                axis.yaxis.set_minor_locator(NullLocator())
-            axis.yaxis.set_major_formatter(FuncFormatter(thousands))
-            axis.yaxis.set_minor_formatter(NullFormatter())
-        else:
-            axis.locator_params(axis="y", nbins=5)
+        axis.autoscale_view()  # otherwise the limits wait for the drawing
+        along = axis.xaxis if which == "x" else axis.yaxis
+        low, high = along.get_view_interval()
+        along.set_ticks(ticks_within(low, high, along.get_scale() == "log"))
+        along.set_minor_locator(NullLocator())
+        along.set_major_formatter(thousands)
+
+
+def ticks_within(low: float, high: float, log: bool = False) -> list[float]:
+    """Round numbers from low to high: three to six where there are as many, evenly spread to the eye."""
+    from matplotlib.ticker import MaxNLocator
+
+    if log:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for subs in _SUBS:
+            found = [tick for tick in (sub * 10.0**power for power in decades for sub in subs) if low <= tick <= high]
+            if len(found) > 6 and subs == _SUBS[0]:
+                return found[:: -(-len(found) // 6)]
+            if 3 <= len(found) <= 6:
+                return found
+    found = []
+    for bins in (4, 5, 6, 8):
+        found = [float(tick) for tick in MaxNLocator(bins).tick_values(low, high) if low <= tick <= high]
+        if len(found) >= 3:
+            break
+    return found
+
+
+_SUBS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # of a decade, from coarse to fine
 
 
 def wrapped(text: str, width: int) -> str:

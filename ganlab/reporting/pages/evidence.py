@@ -17,14 +17,15 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         metric, found = curves.curves_of(study, endpoint, histories)
         without = [arm.label for arm in study.arms if arm.label not in found]
         if without and study.endpoints:
-            missing.append(f"Two common steps of {endpoint.metric} in metrics.jsonl: {', '.join(without)}.")
+            missing.append(f"No curve of {endpoint.metric} for {', '.join(without)}: the runs share no two steps in "
+                           "metrics.jsonl.")  # fmt: skip
         if found and metric not in drawn:  # two endpoints may be followed by one quick relative
             drawn.add(metric)
             for over, drawings in (("images", over_images), ("seconds", over_seconds)):
                 drawings.append(curves.draw_curves(study, endpoint, metric, found, over, real.get(metric)))
     if not over_images:
         return ()
-    text = "Seconds are those of the runs as they were made: compare them only where nothing else ran beside."
+    text = "Seconds are as the runs took them: compare them only if nothing else ran on the machine at the time."
     return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text)
 
 
@@ -37,16 +38,16 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
             if drawing:
                 drawings.append(drawing)
             else:
-                missing.append(f"Of two arms: {costs.COSTS[cost][0]}.")
+                missing.append(f"Fewer than two arms recorded their {costs.COSTS[cost][0]}.")
     rows = []
-    for place, arm in enumerate(study.arms):
+    for arm in study.arms:
         run = next((run for run in arm.runs.values() if run.status == "finished"), None)
         written = run.macs.get("generator_as_written") if run and isinstance(run.macs, dict) else None
         seconds = costs.cost_of(arm, "seconds")
         rates = [run.images_per_second for run in arm.runs.values() if run.images_per_second]
         counts = [costs.cost_of(arm, cost) for cost in ("parameters", "macs")]
         rows.append((
-            f"{place + 1}  {arm.label}",
+            arm.label,
             *(count(found[0]) if found else "–" for found in counts),
             "–" if written is None else count(written),
             f"{median(seconds):.4g}" if seconds else "–",
@@ -54,21 +55,28 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         ))  # fmt: skip
     head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
     table = Table(head, tuple(rows))
-    legend = "Of the generator; MACs: multiply-accumulates for an image; seconds and images/s: medians over the runs."
+    legend = (
+        "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are "
+        "medians "
+        "over the runs."
+    )
     return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
 
 
 def samples_of(found: samples.Samples | None, missing: list[str]) -> tuple[Block, ...]:
     """Grids of the same latents."""
     if found is None:
-        missing.append("Samples of one seed that at least two arms finished (samples/step-*.png).")
+        missing.append("No samples: no seed of which at least two arms left any (samples/step-*.png).")
         return ()
     if not found.grids:
-        return (Text(f"Samples of seed {found.seed} are too large for a page: see samples/ of the runs."),)
+        return (Text(f"The samples of seed {found.seed} are too large for this page: see samples/ of the runs."),)
     rows = found.grids[0].rows
-    cut = "" if rows == 8 else f"; the upper {rows} of 8 rows"
-    caption = f"Seed {found.seed}, the same latents in every arm that is shown, at the last step{cut}."
+    cut = "" if rows == 8 else f" The first {rows} of 8 rows are shown."
+    real = ", beside held-out real images" if found.real else ""
+    caption = f"What each arm draws from the same latents with seed {found.seed} at the last step{real}.{cut}"
     names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)
+    if found.real:
+        return (Grids(caption, (found.real, *found.grids), ("samples-real", *names)),)
     return (Grids(caption, found.grids, names),)
 
 
@@ -76,14 +84,16 @@ def spectra_of(study: Study, grids: samples.Samples | None, missing: list[str]) 
     """Power by frequency, generated over real. grids: the samples on the same page, which take their room."""
     drawing = samples.spectra(study)
     if drawing is None:
-        missing.append("Profiles of power by frequency (profiles in result.json).")
+        missing.append("No power by frequency (profiles in result.json).")
     pictures = samples.left_spectra(study, grids)
     if pictures is None:
-        missing.append("Pictures of spectra of one seed that at least two arms finished (pictures/spectrum.png).")
+        missing.append("No pictures of spectra: no seed of which at least two arms left any (pictures/spectrum.png).")
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
     if pictures and pictures.grids:
         names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
-        shown = Grids(f"Seed {pictures.seed}: power by frequency, real and generated.", pictures.grids, names, False)
+        shown = Grids(
+            f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False
+        )
         blocks.append(Fold("The spectrum of one run of each arm", (shown,)))
     elif pictures:
         blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))
@@ -94,7 +104,7 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """What real images score in the place of generated ones, and what equal distributions would."""
     real, nulls = _mean_by_metric(study, "real_against_real"), _mean_by_metric(study, "nulls")
     if not (real or nulls):
-        missing.append("What real images score (real_against_real and nulls in result.json).")
+        missing.append("No scores of real images (real_against_real and nulls in result.json).")
         return ()
     rows = []
     for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
@@ -106,10 +116,11 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     if not rows:  # no finished run has a metric
         return ()
     text = (
-        "Real: real images in the place of generated ones, under the same protocol: about what a perfect generator "
-        "would score. Equal: what equal distributions score by formula."
+        "Real images: what real training images score in place of generated ones, under the same protocol; about what "
+        "a "
+        "perfect generator would score. Equal distributions: the expected score, where a formula is known."
     )
-    table = Table(("metric", "real", "equal", "means of the arms"), tuple(rows))
+    table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
     lead = leading(study)
     short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
     rest = Fold(f"All {len(rows)} metrics", (table,))

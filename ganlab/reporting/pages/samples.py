@@ -11,8 +11,9 @@ from PIL import Image
 from ganlab.reporting import grids
 from ganlab.reporting.arms import Arm
 from ganlab.reporting.judge import Study
-from ganlab.reporting.pages.drawing import Drawing, Palette, colour, entitled, marker, new_panels
+from ganlab.reporting.pages.drawing import Drawing, Palette, entitled, even_ticks, new_panels
 from ganlab.reporting.results import ResultError
+from ganlab.reporting.styles import styles_of
 from ganlab.reporting.words import short_labels
 
 LARGEST = 1_500_000  # bytes of all pictures of a page together; base64 adds a third
@@ -20,9 +21,12 @@ _DECADES = 3  # of power; beyond them a spectrum is cut off
 _ROWS, _BORDER = 8, 6  # of the grids that a run leaves
 
 
+REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
+
+
 @dataclass(frozen=True)
 class Grid:
-    """The picture of one arm. rows: of its 8, how many are shown."""
+    """The picture of one arm, or of real images (place -1). rows: of its 8, how many are shown."""
 
     place: int
     label: str
@@ -35,15 +39,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Samples:
-    """The grids of the arms that left one, none if they are too large; of the lowest seed that all of them finished."""
+    """The grids of the arms that left one, none if they are too large; of the lowest seed that all of them finished.
+
+    real: held-out images, None where no run of that seed left any.
+    """
 
     seed: int
     grids: tuple[Grid, ...]
+    real: Grid | None = None
 
     @property
     def size(self) -> int:
         """Bytes of all pictures."""
-        return sum(len(grid.png) for grid in self.grids)
+        return sum(len(grid.png) for grid in (*self.grids, *([self.real] if self.real else [])))
 
 
 def last_grids(study: Study) -> Samples | None:
@@ -55,8 +63,13 @@ def last_grids(study: Study) -> Samples | None:
     seed, paths = _of_one_seed(study, "samples/step-*.png")
     if not paths:
         return None
+    left = [path.parents[1] / REAL for path in paths.values() if (path.parents[1] / REAL).is_file()]
     for rows in (_ROWS, 4, 2, 1):
-        found = Samples(seed, tuple(_grid(at, study.arms[at].label, path, rows) for at, path in paths.items()))
+        found = Samples(
+            seed,
+            tuple(_grid(at, study.arms[at].label, path, rows) for at, path in paths.items()),
+            _grid(-1, "real images", left[0], rows) if left else None,
+        )
         if found.size <= LARGEST:
             return found
     return Samples(seed, ())
@@ -99,7 +112,7 @@ def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
 
 def _grid(place: int, label: str, path: Path, rows: int) -> Grid:
     try:
-        step = int(path.stem.removeprefix("step-"))
+        step = 0 if place < 0 else int(path.stem.removeprefix("step-"))
         with Image.open(path) as opened:
             pixels = np.asarray(opened)
         height = (len(pixels) - _BORDER) * rows // _ROWS + _BORDER
@@ -119,35 +132,40 @@ def spectra(study: Study) -> Drawing | None:
     if len({each.shape[1] for each in found.values()}) != 1:
         return None
     short = short_labels(study)
-    panels = [(place, arm.label) for place, arm in enumerate(study.arms) if arm.label in found]
+    styles = styles_of(short)
 
     rings = next(iter(found.values())).shape[1]
     side = 2 * rings + _is_odd(study.arms)  # the shorter one
     cut = max(np.abs(each).max() for each in found.values()) > _DECADES
 
     def draw(palette: Palette) -> Any:
-        names = [short[label] for _, label in panels]
+        names = [short[label] for label in found]
         figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
-        for axis, (place, label) in zip(axes, panels, strict=True):
-            values = found[label]
+        for axis, (label, values) in zip(axes, found.items(), strict=True):
+            style = styles[label]
+            color = palette[style.role]
             cycles = np.arange(1, values.shape[1] + 1) / side
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
             if len(values) > 1:
                 low, high = values.min(axis=0), values.max(axis=0)
-                axis.fill_between(cycles, low, high, color=colour(palette, place), alpha=0.25, linewidth=0)
-            axis.plot(cycles, np.median(values, axis=0), color=colour(palette, place), linewidth=1.5,
-                      marker=marker(place), markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
-            axis.locator_params(axis="y", nbins=5)
+                axis.fill_between(cycles, low, high, color=color, alpha=0.25, linewidth=0)
+            axis.plot(cycles, np.median(values, axis=0), color=color, linewidth=1.5,
+                      marker=style.marker, markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
         if cut:
             bottom, top = axes[0].get_ylim()
             axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
-        figure.supxlabel("cycles a pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
-        figure.supylabel("log10 power, generated over real", fontsize=8.5, color=palette["text"])
+        even_ticks(axes)
+        even_ticks(axes, "x")
+        figure.supxlabel("cycles per pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
+        figure.supylabel("log10 of generated power / real power", fontsize=8.5, color=palette["text"])
         return entitled(figure, "spectrum", palette)
 
-    message = "Spectrum of generated images over that of real ones (dotted: equal): median of the seeds, band: all"
+    message = (
+        "Power of generated images divided by that of real ones, by frequency: median of the seeds, with a band over "
+        "all of them; dotted: equal power"
+    )
     if cut:
-        message += f"; what is more than {10**_DECADES} times too weak or too strong is cut off"
+        message += f"; the axis is cut off where power is more than {10**_DECADES} times too weak or too strong"
     return Drawing("spectrum-ratio", message, draw)
 
 
