@@ -1,4 +1,4 @@
-"""Choices together: every pair of arm, number of stages, body, objective and penalty goes from start to export."""
+"""Choices together: every pair of operator, number of stages, body, objective and penalty goes from start to export."""
 
 import itertools
 import shutil
@@ -36,9 +36,10 @@ TEN = (
     "metrics=none",
     "metrics.images=60",
 )
-STAGES = ["[[null,2]]", "[[3,2],[null,2]]", "[[3,2],[3,[1,2]],[null,[2,1]]]"]
+STAGES = ["[[null,2]]", "[[3,2],[null,2]]", "[[3,2],[3,2],[null,2]]"]
+OPERATORS = ["transpose", "upsample", "upsample_bilinear", "pixel_shuffle", "fir", "carafe"]
 FACTORS = {
-    "generator": ARMS,
+    "generator": OPERATORS,  # the other arms differ from these in numbers
     "generator.stages": STAGES,
     "generator.body": ["plain", "residual"],
     "objective": options("objective"),
@@ -114,7 +115,10 @@ def lives(settings, monkeypatch, tmp_path):
         monkeypatch.setattr(sys, "argv", ["sample", str(directory), "--folder", "--count", "3"])
         sampling()
         drawn = sorted((directory / "images-step-00000010").iterdir())
-        assert [Image.open(path).size for path in drawn] == [(config.dataset.size, config.dataset.size)] * 3
+        assert len(drawn) == 3
+        for path in drawn:
+            with Image.open(path) as image:
+                assert image.size == (config.dataset.size, config.dataset.size)
         export(directory, "keras", None)  # compares it with the original
         shutil.rmtree(directory)
 
@@ -130,6 +134,6 @@ def test_every_pair_of_choices_trains_draws_and_exports(lives):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", ["transpose", *sorted(set(ARMS) - set(OPERATORS))])
 def test_the_generator_of_a_class_trains_with_every_arm(lives, arm):
     lives(f"generator={arm}", *CLASS)
