@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab import __version__, device
+from ganlab import __version__, device, environment
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, differences, parse
 from ganlab.reporting.results import CONFIG, LOCK, RESULT, RunResult, read_result, write_json
@@ -98,6 +98,7 @@ def write_result(
         **facts,
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
         "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "environment": environment.deciding(),
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
     }
     write_json(directory / RESULT, result)
