@@ -135,6 +135,34 @@ def test_an_error_names_the_settings_of_the_choice_that_was_made():
         plan(["penalty=none", "penalty.weight=3"], multirun=False)
 
 
+LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.stages=[[null,2]]"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["objective=wasserstein", "penalty=none"], "penalty=none leaves objective=wasserstein without a bound"),
+        (["objective=wasserstein", "penalty=none", "discriminator=residual"], "use penalty=interpolation or another"),
+        (LEFT_ALONE, "generator.placement=all_but_last leaves no stage to the operator under study"),
+        (["metrics.images=5"], "metrics.images=5 leaves no image its 5 neighbours; use at least 6"),
+        (["metrics=none", "metrics.images=3"], "metrics.images=3 leaves no image its 5 neighbours; use at least 6"),
+        (["metrics=full", "metrics.final.images=50", "metrics.final.neighbours=50"], "metrics.final.images=50 leaves"),
+    ],
+)
+def test_choices_that_cannot_work_together_are_refused(line, said):
+    with pytest.raises(ConfigError) as caught:
+        plan(line, multirun=False)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_wasserstein_objective_takes_every_penalty_and_spectral_normalization():
+    for penalty in set(options("penalty")) - {"none"}:
+        plan(["objective=wasserstein", f"penalty={penalty}"], multirun=False)
+    for body in options("discriminator"):
+        line = ["objective=wasserstein", "penalty=none", "discriminator.normalization=spectral"]
+        plan([*line, f"discriminator={body}"], multirun=False)
+
+
 def test_the_groups_of_a_minibatch_deviation_fit_into_a_replica():
     plan(["discriminator.minibatch_std=64"], multirun=False)
     with pytest.raises(ConfigError, match=r"minibatch_std=64 does not divide the 32 images .* use 32"):

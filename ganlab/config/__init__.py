@@ -56,6 +56,11 @@ class RunConfig(Settings):
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
                 "use penalty=none or discriminator.normalization=none"
             )
+        if self.objective.name == "wasserstein" and self.penalty.name == "none" and not self.discriminator.bounded:
+            raise ValueError(
+                "penalty=none leaves objective=wasserstein without a bound: scores grow for ever; "
+                "use penalty=interpolation or another, or discriminator.normalization=spectral"
+            )
         training = self.training
         if training.batch_size % training.replicas:
             raise ValueError(

@@ -134,6 +134,11 @@ class Generator(Settings):
     def check(self, size: Pair, channels: int) -> None:
         """Raise ValueError where images of this size and these channels cannot be made, or not by these kernels."""
         _check_reach(self, size)
+        if self.placement == "all_but_last" and len(self.stages) == 1:
+            raise ValueError(
+                "generator.placement=all_but_last leaves no stage to the operator under study, as there is one stage; "
+                "use all or last, or more generator.stages"
+            )
         for number, (stage, operator) in enumerate(zip(self.stages, self.operators, strict=True)):
             key = "upsampling" if operator is self.upsampling else "elsewhere"
             _check_kernel(f"generator.{key}", operator, pair(stage.scale), number)
