@@ -13,6 +13,7 @@ from typing import Any
 
 from ganlab import environment
 from ganlab.choose import ConfigError
+from ganlab.cores import usable_cores
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         capability=capability,
         strategy=strategy,
         replicas=strategy.num_replicas_in_sync,
-        threads=threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(os.sched_getaffinity(0))),
+        threads=threads or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or usable_cores()),
         bfloat16=capability >= _AMPERE if capability else bool({"avx512_bf16", "amx_bf16"} & _flags()),
     )
 

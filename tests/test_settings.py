@@ -398,7 +398,7 @@ ALLOWED = {  # the picture of who may import whom; the wiring is run/ and views.
     "nets": {"config", "nets"},
     "data": {"config", "choose", "data"},
     "training": {"config", "training"},
-    "evaluation": {"config", "choose", "evaluation"},
+    "evaluation": {"config", "choose", "cores", "evaluation"},
     "reporting": {"config", "choose", "reporting"},
 }
 
