@@ -14,6 +14,7 @@ from ganlab.data.sources import Images
 from ganlab.export import export
 from ganlab.library import options
 from ganlab.nets import exports, reopen
+from ganlab.nets.cost import multiplications
 from ganlab.nets.spectral import power_iteration
 from ganlab.run import build_gan, run
 from ganlab.run.networks import make_traces
@@ -137,3 +138,18 @@ def test_every_pair_of_choices_trains_draws_and_exports(lives):
 @pytest.mark.parametrize("arm", ["transpose", *sorted(set(ARMS) - set(OPERATORS))])
 def test_the_generator_of_a_class_trains_with_every_arm(lives, arm):
     lives(f"generator={arm}", *CLASS)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_large_images_need_no_large_dense_layer(settings, size):
+    gan = build_gan(settings("dataset=shapes", f"dataset.size={size}"))
+    assert gan.generator.output_shape == (None, size, size, 3)
+    assert gan.generator.get_layer("base").count_params() < 70_000
+    assert multiplications(gan.generator).executed < 30e6
+    assert gan.discriminator.layers[-2].output.shape[-1] <= 256 * 16
+
+
+@pytest.mark.slow
+def test_large_images_train_with_the_default_networks(lives):
+    some = ("dataset.images=20", "dataset.held_out=60", "training.batch_size=4")
+    lives("dataset=shapes", "dataset.size=64", *some)

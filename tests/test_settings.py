@@ -1,6 +1,7 @@
 """Settings: what is refused, in one line, and that the committed YAML means what it says."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from hydra.errors import ConfigCompositionException
 
 from ganlab.choose import ConfigError
 from ganlab.compose import cell_name, explain_hydra, plan
-from ganlab.config import differences, parse
+from ganlab.config import differences, pair, parse
 from ganlab.data.images import Images
 from ganlab.library import CONF, groups, options
 from ganlab.manual import ending
@@ -161,6 +162,47 @@ def test_a_wasserstein_objective_takes_every_penalty_and_spectral_normalization(
     for body in options("discriminator"):
         line = ["objective=wasserstein", "penalty=none", "discriminator.normalization=spectral"]
         plan([*line, f"discriminator={body}"], multirun=False)
+
+
+@pytest.mark.parametrize(
+    ("size", "doublings", "base"),
+    [
+        *((f"{side}", 2, (side // 4, side // 4)) for side in (4, 8, 12, 16, 20, 24, 28, 32)),  # as they always were
+        ("[8,16]", 2, (2, 4)),
+        ("40", 3, (5, 5)),
+        ("48", 3, (6, 6)),
+        ("56", 3, (7, 7)),
+        ("64", 4, (4, 4)),
+        ("96", 4, (6, 6)),
+        ("128", 5, (4, 4)),
+        ("[64,32]", 3, (8, 4)),
+        ("[32,128]", 3, (4, 16)),
+        ("36", 2, (9, 9)),  # 9 cannot be halved
+        ("72", 3, (9, 9)),
+        ("100", 2, (25, 25)),
+    ],
+)
+def test_stages_that_nobody_chose_fit_the_images(settings, size, doublings, base):
+    config = settings(f"dataset.size={size}", "dataset=digits")
+    stages = [(32, 2)] * (doublings - 1) + [(None, 2)]
+    assert list(config.generator.stages) == stages and config.model_dump(mode="json")["generator"]["stages"]
+    height, width = pair(config.dataset.size)
+    assert (height // config.generator.scale[0], width // config.generator.scale[1]) == base
+    assert config == settings(f"dataset.size={size}", f"generator.stages={json.dumps(stages)}")
+    assert parse(config.model_dump(mode="json")) == config
+
+
+def test_stages_that_nobody_chose_lead_from_a_base_that_somebody_did(settings):
+    assert [len(settings(f"generator.base_size={base}").generator.stages) for base in (1, 2, 4)] == [3, 2, 1]
+    wide = settings("dataset.size=[64,32]", "generator.base_size=[4,2]")
+    assert wide.generator.scale == (16, 16)
+    assert settings("generator.stages=null") == settings()
+
+
+@pytest.mark.parametrize("tree", [{}, {"generator": 3}, {"generator": {"stages": None}, "dataset": None}])
+def test_a_tree_that_is_wrong_in_another_way_is_refused_for_that(tree):
+    with pytest.raises(ConfigError):
+        parse(tree)
 
 
 def test_the_groups_of_a_minibatch_deviation_fit_into_a_replica():

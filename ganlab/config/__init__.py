@@ -14,7 +14,7 @@ from ganlab.config.base import Pair, Settings, pair
 from ganlab.config.choices import Digits, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.comparison import Comparing, is_among, names_under
 from ganlab.config.discriminator import Conv, Discriminator, Residual
-from ganlab.config.generator import Generator
+from ganlab.config.generator import Generator, with_stages
 from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
 from ganlab.config.training import Adam, Augment, Training, profiled
 
@@ -95,7 +95,11 @@ class RunConfig(Settings):
 
 
 def parse(tree: dict[str, Any]) -> RunConfig:
-    """Settings from plain values, as YAML or JSON give them; raises ConfigError with one line."""
+    """Settings from plain values, as YAML or JSON give them; raises ConfigError with one line.
+
+    `generator.stages` that are null become those that fit `dataset.size`.
+    """
+    tree = with_stages(tree)
     try:
         return RunConfig.model_validate_json(json.dumps(tree))
     except ValidationError as error:
