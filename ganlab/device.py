@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ganlab import environment
 from ganlab.choose import ConfigError
+from ganlab.cores import usable_cores
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     """Import TensorFlow and prepare the process; precision and threads are global to it.
 
     oneDNN's kernels are asked for on every CPU: TensorFlow leaves them off on those without AVX-512, where they make
-    a training step three times faster. replicas: GPUs of this process that share each batch, or equal parts of its CPU
-    where there is none. threads: for one operation; 0: what TensorFlow's TF_NUM_INTRAOP_THREADS says, else all cores.
+    a training step three times faster. Keras' global settings are its defaults, whatever keras.json says. replicas:
+    GPUs of this process that share each batch, or equal parts of its CPU where there is none. threads: for one
+    operation; 0: what TensorFlow's TF_NUM_INTRAOP_THREADS says, else all cores.
     Raises ConfigError for a precision or a number of GPUs that the machine lacks.
     """
     asked = check_environment()
@@ -139,7 +142,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     # computes too, runs at a tenth of the processor's rate. TF_ENABLE_ONEDNN_OPTS=0 in the environment switches it off.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    environment.choose_backend()
     _keep_freed_memory()
     with _silence():
         # Keras would import both packages, to work with them: a third of its time.
@@ -167,6 +170,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
     capability = details.get("compute_capability", (0, 0)) if gpus else None
     precision = choose_precision(precision, capability)
+    environment.pin(keras.config)
     keras.config.set_dtype_policy(precision)
     return Device(
         kind="gpu" if gpus else "cpu",
@@ -175,7 +179,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         capability=capability,
         strategy=strategy,
         replicas=strategy.num_replicas_in_sync,
-        threads=threads or asked or len(os.sched_getaffinity(0)),
+        threads=threads or asked or usable_cores(),
         bfloat16=capability >= _AMPERE if capability else bool({"avx512_bf16", "amx_bf16"} & _flags()),
     )
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ganlab import device
 from ganlab.choose import ConfigError
 from ganlab.command import HELP, VERSION, one_line
+from ganlab.cores import usable_cores
 
 _HELP = """\
 ganlab.doctor: show the device, its precisions, XLA, versions, threads and memory, and time a training step here.
@@ -108,7 +109,7 @@ def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
     yield "XLA", "available, " + ", ".join(sorted({d.device_type for d in tf.config.list_logical_devices()}))
     yield (
         "threads",
-        f"{machine.threads} for an operation; {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores usable",
+        f"{machine.threads} for an operation; {usable_cores()} of {os.cpu_count()} cores usable",
     )
     yield "memory", _memory()
     yield (

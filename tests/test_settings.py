@@ -1,6 +1,7 @@
 """Settings: what is refused, in one line, and that the committed YAML means what it says."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from hydra.errors import ConfigCompositionException
 
 from ganlab.choose import ConfigError
 from ganlab.compose import cell_name, explain_hydra, plan
-from ganlab.config import differences, parse
+from ganlab.config import differences, pair, parse
 from ganlab.config.comparison import names_under
 from ganlab.data.images import Images
 from ganlab.evaluation.protocols import _artifacts, _patches, _spectrum
@@ -182,6 +183,75 @@ def test_an_error_names_the_choice_of_ones_own_that_has_a_setting(tmp_path):
     (tmp_path / "penalty" / "mine.yaml").write_text("# Mine.\nname: r1\nweight: 1.0\nevery_steps: 1\nextra: 1\n")
     with pytest.raises(ConfigError, match=r"penalty.extra needs penalty=mine; add it"):
         plan(["penalty.extra=3"], multirun=False, config_dir=str(tmp_path))
+
+
+LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.stages=[[null,2]]"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["objective=wasserstein", "penalty=none"], "penalty=none leaves objective=wasserstein without a bound"),
+        (["objective=wasserstein", "penalty=none", "discriminator=residual"], "use penalty=interpolation or another"),
+        (LEFT_ALONE, "generator.placement=all_but_last leaves no stage to the operator under study"),
+        (["metrics.images=5"], "metrics.images=5 leaves no image its 5 neighbours; use at least 6"),
+        (["metrics=none", "metrics.images=3"], "metrics.images=3 leaves no image its 5 neighbours; use at least 6"),
+        (["metrics=full", "metrics.final.images=50", "metrics.final.neighbours=50"], "metrics.final.images=50 leaves"),
+    ],
+)
+def test_choices_that_cannot_work_together_are_refused(line, said):
+    with pytest.raises(ConfigError) as caught:
+        plan(line, multirun=False)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_wasserstein_objective_takes_every_penalty_and_spectral_normalization():
+    for penalty in set(options("penalty")) - {"none"}:
+        plan(["objective=wasserstein", f"penalty={penalty}"], multirun=False)
+    for body in options("discriminator"):
+        line = ["objective=wasserstein", "penalty=none", "discriminator.normalization=spectral"]
+        plan([*line, f"discriminator={body}"], multirun=False)
+
+
+@pytest.mark.parametrize(
+    ("size", "doublings", "base"),
+    [
+        *((f"{side}", 2, (side // 4, side // 4)) for side in (4, 8, 12, 16, 20, 24, 28, 32)),  # as they always were
+        ("[8,16]", 2, (2, 4)),
+        ("40", 3, (5, 5)),
+        ("48", 3, (6, 6)),
+        ("56", 3, (7, 7)),
+        ("64", 4, (4, 4)),
+        ("96", 4, (6, 6)),
+        ("128", 5, (4, 4)),
+        ("[64,32]", 3, (8, 4)),
+        ("[32,128]", 3, (4, 16)),
+        ("36", 2, (9, 9)),  # 9 cannot be halved
+        ("72", 3, (9, 9)),
+        ("100", 2, (25, 25)),
+    ],
+)
+def test_stages_that_nobody_chose_fit_the_images(settings, size, doublings, base):
+    config = settings(f"dataset.size={size}", "dataset=digits")
+    stages = [(32, 2)] * (doublings - 1) + [(None, 2)]
+    assert list(config.generator.stages) == stages and config.model_dump(mode="json")["generator"]["stages"]
+    height, width = pair(config.dataset.size)
+    assert (height // config.generator.scale[0], width // config.generator.scale[1]) == base
+    assert config == settings(f"dataset.size={size}", f"generator.stages={json.dumps(stages)}")
+    assert parse(config.model_dump(mode="json")) == config
+
+
+def test_stages_that_nobody_chose_lead_from_a_base_that_somebody_did(settings):
+    assert [len(settings(f"generator.base_size={base}").generator.stages) for base in (1, 2, 4)] == [3, 2, 1]
+    wide = settings("dataset.size=[64,32]", "generator.base_size=[4,2]")
+    assert wide.generator.scale == (16, 16)
+    assert settings("generator.stages=null") == settings()
+
+
+@pytest.mark.parametrize("tree", [{}, {"generator": 3}, {"generator": {"stages": None}, "dataset": None}])
+def test_a_tree_that_is_wrong_in_another_way_is_refused_for_that(tree):
+    with pytest.raises(ConfigError):
+        parse(tree)
 
 
 def test_the_groups_of_a_minibatch_deviation_fit_into_a_replica():
@@ -431,7 +501,7 @@ ALLOWED = {  # the picture of who may import whom; the wiring is run/ and views.
     "nets": {"config", "nets"},
     "data": {"config", "choose", "data"},
     "training": {"config", "training"},
-    "evaluation": {"config", "choose", "evaluation"},
+    "evaluation": {"config", "choose", "cores", "evaluation"},
     "reporting": {"config", "choose", "reporting"},
 }
 

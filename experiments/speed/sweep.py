@@ -8,13 +8,14 @@ run meanwhile. What is timed is all of it: starting, composing, TensorFlow's imp
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 from sides import launch
 from turns import ratios, spread, table, take_turns
+
+from ganlab.cores import usable_cores
 
 BOUND = 0.65  # of the time of one after the other, with two jobs on two cores
 
@@ -47,7 +48,7 @@ def main() -> None:
     one, many = said.values()
     (cells,) = made
     rows = [[name, spread(seconds, 1)] for name, seconds in said.items()]
-    print(f"{cells} cells on {len(os.sched_getaffinity(0))} cores, {rounds} rounds")
+    print(f"{cells} cells on {usable_cores()} cores, {rounds} rounds")
     print("\n".join(table(("a sweep", "seconds"), [*rows, ["ratio", f"{ratios(many, one)}; bound {BOUND}"]])))
 
 

@@ -14,7 +14,7 @@ from ganlab.config.base import Pair, Settings, pair
 from ganlab.config.choices import Arrays, Digits, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.comparison import Comparing, is_among, names_under
 from ganlab.config.discriminator import Conv, Discriminator, Residual
-from ganlab.config.generator import Generator
+from ganlab.config.generator import Generator, with_stages
 from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
 from ganlab.config.training import Adam, Augment, InitFrom, Training, profiled
 
@@ -62,6 +62,11 @@ class RunConfig(Settings):
             )
         if self.conditional and not self.dataset.classes:
             raise ValueError("conditional=true needs labels, which this dataset has not; use conditional=false")
+        if self.objective.name == "wasserstein" and self.penalty.name == "none" and not self.discriminator.bounded:
+            raise ValueError(
+                "penalty=none leaves objective=wasserstein without a bound: scores grow for ever; "
+                "use penalty=interpolation or another, or discriminator.normalization=spectral"
+            )
         training = self.training
         if training.batch_size % training.replicas:
             raise ValueError(
@@ -112,7 +117,11 @@ class RunConfig(Settings):
 
 
 def parse(tree: dict[str, Any]) -> RunConfig:
-    """Settings from plain values, as YAML or JSON give them; raises ConfigError with one line."""
+    """Settings from plain values, as YAML or JSON give them; raises ConfigError with one line.
+
+    `generator.stages` that are null become those that fit `dataset.size`.
+    """
+    tree = with_stages(tree)
     try:
         return RunConfig.model_validate_json(json.dumps(tree))
     except ValidationError as error:

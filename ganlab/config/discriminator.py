@@ -28,6 +28,11 @@ class _Body(Settings):
         steps = max(1, int(math.log(min(height, width), max(self.stride, 2)) + 1e-9) - 1)
         return tuple(min(32 * 2**step, 256) for step in range(steps))
 
+    @property
+    def bounded(self) -> bool:
+        """Whether its slope is, by every weight's largest singular value, also without a penalty."""
+        return self.normalization == "spectral"
+
     def check(self, batch_size: int) -> None:
         """Raise ValueError where a batch does not come apart into the groups of `minibatch_std`."""
         group = self.minibatch_std

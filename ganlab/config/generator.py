@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -134,6 +134,11 @@ class Generator(Settings):
     def check(self, size: Pair, channels: int) -> None:
         """Raise ValueError where images of this size and these channels cannot be made, or not by these kernels."""
         _check_reach(self, size)
+        if self.placement == "all_but_last" and len(self.stages) == 1:
+            raise ValueError(
+                "generator.placement=all_but_last leaves no stage to the operator under study, as there is one stage; "
+                "use all or last, or more generator.stages"
+            )
         for number, (stage, operator) in enumerate(zip(self.stages, self.operators, strict=True)):
             key = "upsampling" if operator is self.upsampling else "elsewhere"
             _check_kernel(f"generator.{key}", operator, pair(stage.scale), number)
@@ -143,6 +148,37 @@ class Generator(Settings):
                 f"generator.stages ends in {last} filters; the images have dataset.channels={channels}: "
                 "use that, or null"
             )
+
+
+BETWEEN = 32
+"""Channels between the stages that are chosen by the size of the image."""
+
+
+def with_stages(tree: dict[str, Any]) -> dict[str, Any]:
+    """Plain settings of a run, in which `generator.stages` that are null have become those that fit the images.
+
+    Each enlarges by 2. Two of them; where these would leave a base map with a side above 8, so many more that its
+    smaller side is 4 to 7, as far as the image's sides can be halved. With `generator.base_size` those that lead from
+    there to the image, if any do. A tree that is wrong in another way is left to be refused.
+    """
+    generator, dataset = tree.get("generator"), tree.get("dataset")
+    if not isinstance(generator, dict) or not isinstance(dataset, dict) or generator.get("stages", ()) is not None:
+        return tree
+    doublings, size, base = 2, _sides(dataset.get("size")), _sides(generator.get("base_size"))
+    if size and base:
+        fitting = [n for n in range(1, 32) if (base[0] << n, base[1] << n) == size]
+        doublings = fitting[0] if fitting else doublings
+    elif size and max(size) > 8 << doublings:
+        while all(n % (2 << doublings) == 0 and n >> doublings >= 8 for n in size):
+            doublings += 1
+    stages = [[BETWEEN, 2]] * (doublings - 1) + [[None, 2]]
+    return tree | {"generator": generator | {"stages": stages}}
+
+
+def _sides(value: Any) -> Pair | None:
+    """A size as plain values give it, or None where it is none."""
+    two = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
+    return (two[0], two[1]) if len(two) == 2 and all(isinstance(n, int) and n > 0 for n in two) else None
 
 
 def _check_reach(generator: Generator, size: Pair) -> None:

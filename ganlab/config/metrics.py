@@ -2,13 +2,21 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ganlab.choose import expand
 from ganlab.config.base import Count, Settings
 
 LEAST = 50  # images a side, of which extrapolations and held-out tests still say something
 FeatureName = Literal["pixels", "pca", "classifier", "random", "inception"]
+
+
+def _check_images(where: str, images: int, neighbours: int) -> None:
+    if images <= neighbours:
+        raise ValueError(
+            f"{where}.images={images} leaves no image its {neighbours} neighbours; "
+            f"use at least {neighbours + 1}, or fewer {where}.neighbours"
+        )
 
 
 class Quick(Settings):
@@ -19,6 +27,11 @@ class Quick(Settings):
     features: Literal["pca", "pixels"]
     images: Count
     neighbours: Count
+
+    @model_validator(mode="after")
+    def _enough(self) -> "Quick":
+        _check_images("metrics", self.images, self.neighbours)
+        return self
 
 
 class Final(Settings):
@@ -34,6 +47,11 @@ class Final(Settings):
     @classmethod
     def _path(cls, weights: str | None) -> str | None:
         return weights and str(expand(weights, "metrics.final.inception_weights="))
+
+    @model_validator(mode="after")
+    def _enough(self) -> "Final":
+        _check_images("metrics.final", self.images, self.neighbours)
+        return self
 
     @field_validator("features")
     @classmethod

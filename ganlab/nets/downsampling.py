@@ -85,7 +85,10 @@ class DownConv2D(keras.Layer):
         return outputs if self.bias is None else ops.add(outputs, self.bias)
 
     def _convolve(self, inputs: Any, kernel: Any, padding: str) -> Any:
-        return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), self.stride, padding, "channels_last")
+        stride = self.stride
+        if kernel.shape[0] == 1 < stride:  # oneDNN writes beyond its memory; see `PointConv2DTranspose`
+            inputs, stride = inputs[:, ::stride, ::stride], 1
+        return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), stride, padding, "channels_last")
 
     def _edges(self, size: int) -> tuple[int, int]:
         """Zeros before and after `size` pixels: those of 'same', those of the filter, and up to a whole last step."""

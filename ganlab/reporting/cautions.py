@@ -28,12 +28,14 @@ def left_out_by_hand(lines: Sequence[str]) -> list[str]:
 
 
 def made_differently(arms: Sequence[Arm]) -> list[str]:
-    """The devices, and the versions, of finished runs, with the arms that have them, where they are not all equal."""
+    """Devices, variables and versions of finished runs, with the arms that have them, where they are not all equal."""
     facts: dict[str, dict[str, list[str]]] = {}
     for arm in arms:
         for run in arm.runs.values():
             if run.status == "finished":
-                for what, value in {"device": run.device or "not recorded", **run.versions}.items():
+                environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
+                alike = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
+                for what, value in (alike | run.versions).items():
                     labels = facts.setdefault(what, {}).setdefault(value, [])
                     labels += [arm.label] * (arm.label not in labels)
     return [

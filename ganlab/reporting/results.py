@@ -45,6 +45,7 @@ class RunResult(BaseModel):
     images_per_second: float | None = None
     versions: dict[str, str] = {}
     device: str | None = None
+    environment: dict[str, str] = {}
     ended: str | None = None
     path: Path | None = Field(default=None, exclude=True)
     """The file this was read from; never stored in it."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab import __version__, device, locks
+from ganlab import __version__, device, environment, locks
 from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, differences, parse
 from ganlab.provenance import commit
@@ -118,6 +118,7 @@ def write_result(
         "commit": commit(),
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
         "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "environment": environment.deciding(),
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
     }
     write_json(directory / RESULT, result)

@@ -185,13 +185,15 @@ def make_traces(generator, z) -> Callable[[], dict[str, float]]:
     scales = [
         tuple(int(o) // int(i) for o, i in zip(s.output.shape[1:3], s.input.shape[1:3], strict=True)) for s in stages
     ]
-    inside = keras.Model(generator.input, [stage.output for stage in stages])
+    inside = keras.Model(
+        generator.input, {stage.name: stage.output for stage in stages}
+    )  # of a list of one Keras gives the one
     maps_of = tf.function(lambda: inside(z, training=False), autograph=False)
 
     def traces() -> dict[str, float]:
-        values = {}
-        for stage, scale, maps in zip(stages, scales, maps_of(), strict=True):
-            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps.numpy(), scale)
+        values, maps = {}, maps_of()
+        for stage, scale in zip(stages, scales, strict=True):
+            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps[stage.name].numpy(), scale)
             with contextlib.suppress(ValueError):  # an operator whose weights follow the image has no kernel of its own
                 values[f"artifact/lattice_fraction/{stage.name}"] = lattice_fraction(transposed_kernel(stage), scale)
         return values

@@ -13,13 +13,20 @@ from ganlab.training import replicas
 
 FIRST_SCALE, CALM = 2.0**15, 2000
 """Losses are first multiplied by this for float16, and by twice as much after so many finite steps in a row."""
+LEAST_SCALE = 1.0
+"""What the scale never falls below: smaller ones lose gradients, and 0 makes the next finite step NaN. TensorFlow's own
+loss scaling stops at 1 too (`DynamicLossScale`, `LossScaleOptimizer`)."""
+TROUBLE = 50
+"""So many updates skipped in a row end a run: 15 bring `FIRST_SCALE` down to 1, so that the scale is not to blame any
+more, and the others leave room for scales that grew before."""
 
 
 class Adam:
     """Kingma and Ba 2015, arXiv:1412.6980, for the weights of one network.
 
     count: updates taken. scale: what losses are multiplied by (1 without loss scaling). skipped: updates left out
-    because a gradient was not finite; each halves the scale and advances nothing else.
+    because a gradient was not finite; each halves the scale, down to `LEAST_SCALE`, and advances nothing else.
+    calm: finite updates since the scale last changed; below 0: so many were skipped in a row.
     """
 
     def __init__(
@@ -62,18 +69,24 @@ class Adam:
 
         def take() -> tf.Tensor:
             self._apply([gradient / self.scale for gradient in gradients])
-            long = tf.equal(self.calm, CALM - 1)
-            replicas.assign(self.scale, tf.where(long, self.scale * 2, self.scale))
-            replicas.assign(self.calm, tf.where(long, tf.zeros_like(self.calm), self.calm + 1))
+            calm = tf.maximum(self.calm, 0) + 1
+            long = tf.equal(calm, CALM)
+            more = tf.logical_and(long, tf.math.is_finite(self.scale * 2))
+            replicas.assign(self.scale, tf.where(more, self.scale * 2, self.scale))
+            replicas.assign(self.calm, tf.where(long, tf.zeros_like(calm), calm))
             return tf.constant(True)
 
         def skip() -> tf.Tensor:
-            replicas.assign(self.scale, self.scale / 2)
-            replicas.assign(self.calm, tf.zeros_like(self.calm))
+            replicas.assign(self.scale, tf.maximum(self.scale / 2, LEAST_SCALE))
+            replicas.assign(self.calm, tf.minimum(self.calm, 0) - 1)
             replicas.assign(self.skipped, self.skipped + 1)
             return tf.constant(False)
 
         return tf.cond(finite, take, skip)
+
+    def skipped_in_a_row(self) -> int:
+        """Updates left out since the last one that was taken."""
+        return max(0, -int(self.calm.numpy()))
 
     def learning_rate(self) -> tf.Tensor:
         """The rate of the next update: a straight rise over the warm-up, then the fall to the final share."""

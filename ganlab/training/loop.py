@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from ganlab.training.adam import TROUBLE
 from ganlab.training.state import Gan
 from ganlab.training.step import LOGS
 
 
 class DivergedError(ArithmeticError):
-    """A loss or score is no longer finite; the text says which one, and between which steps."""
+    """A loss or score is no longer finite, or gradients were not for long; the text says which ones, and when."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,9 @@ def _check_finite(gan: Gan, before: int, after: int) -> None:
         raise DivergedError(
             f"{tag} became {'nan' if np.isnan(sums).any() else 'infinite'} between steps {before} and {after}"
         )
+    for network, optimizer in (("generator", gan.g_optimizer), ("discriminator", gan.d_optimizer)):
+        if optimizer.loss_scaled and (skipped := optimizer.skipped_in_a_row()) >= TROUBLE:
+            raise DivergedError(
+                f"gradients of the {network} were not finite in its last {skipped} updates up to step {after}, "
+                f"with losses multiplied by {float(optimizer.scale.numpy()):g}"
+            )

@@ -9,7 +9,8 @@ from ganlab.data.sources import SOURCES
 from ganlab.nets.spectral import power_iteration
 from ganlab.run import build_gan
 from ganlab.run.play import make_deal, make_game
-from ganlab.training.adam import Adam
+from ganlab.training.adam import TROUBLE, Adam
+from ganlab.training.loop import DivergedError, fit
 from ganlab.training.objectives import OBJECTIVES
 from ganlab.training.penalties import PENALTIES
 from ganlab.training.step import LOGS, make_steps
@@ -149,7 +150,7 @@ def test_a_skipped_discriminator_update_leaves_its_penalty_to_the_next(trained):
 
 def test_shared_fakes_are_those_that_the_discriminator_saw(trained):
     """With both rates almost zero the losses are those of one generated batch, or of two."""
-    still = ("optimizer.g_learning_rate=1e-12", "optimizer.d_learning_rate=1e-12", "objective=wasserstein",
+    still = ("optimizer.g_learning_rate=1e-12", "optimizer.d_learning_rate=1e-12", "objective=hinge",
              "penalty=none")  # fmt: skip
     shared, fresh = (trained(*still, f"training.share_fakes={share}", count=1) for share in ("true", "false"))
     generator, fake = LOGS.index("loss/generator"), LOGS.index("score/fake")
@@ -183,6 +184,30 @@ def test_a_skipped_generator_update_moves_neither_the_average_nor_the_schedule(t
     assert moved(start, gan, "discriminator") > 0
     assert gan.skips() == {"precision/skipped_generator": 3, "precision/loss_scale_generator": np.inf}
     assert (int(gan.g_optimizer.count), int(gan.step)) == (0, 3)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_run_whose_updates_are_all_skipped_has_diverged(trained, network):
+    def overflow(gan, config):
+        letter, weights = network[0], [variable.value for variable in getattr(gan, network).trainable_variables]
+        setattr(gan, f"{letter}_optimizer", Adam(weights, config.optimizer, 1e-3, 10, loss_scaled=True))
+        getattr(gan, f"{letter}_optimizer").scale.assign(np.inf)
+
+    gan = trained(count=2, prepare=overflow)
+    optimizer = getattr(gan, f"{network[0]}_optimizer")
+    assert optimizer.skipped_in_a_row() == 2
+
+    def skip(count):  # as the compiled steps count them
+        optimizer.calm.assign_sub(count)
+        gan.step.assign_add(count)
+
+    def go(last):
+        return fit(gan, skip, last, 10, [], lambda: False)
+
+    assert go(TROUBLE - 1)  # one fewer may be chance
+    with pytest.raises(DivergedError, match=f"gradients of the {network} were not finite in its last {TROUBLE + 5} updates "
+                                            f"up to step {TROUBLE + 5}, with losses multiplied by inf"):  # fmt: skip
+        go(TROUBLE + 5)
 
 
 def test_loss_scaling_trains_to_the_same_weights(trained):

@@ -3,7 +3,6 @@
 Pairs are taken in square blocks, so memory does not grow with their number, and rows of blocks on all cores at once.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from ganlab.cores import usable_cores
 from ganlab.evaluation.arguments import Array
 
 SIDE = 1024  # of a block: 8 MB, near the cache, yet worth the threads of BLAS
@@ -57,7 +57,7 @@ def each_row_of_blocks(work: Callable[[slice], _Result], count: int) -> list[_Re
     """
     if count <= SIDE:
         return [work(slice(0, count))]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as threads:
         return list(threads.map(work, blocks(count)))
 
 

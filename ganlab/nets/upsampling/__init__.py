@@ -26,6 +26,7 @@ from ganlab.nets.upsampling.layers import (
     FirConv2D,
     NearestConv2D,
     PixelShuffle2D,
+    PointConv2DTranspose,
     other_seed,
 )
 from ganlab.nets.upsampling.start import FoldedStart, Icnr, start
@@ -111,7 +112,8 @@ def transpose(
         draw = FoldedStart(start("matched", gain=gain, seed=seed), stride)
     else:
         draw = start(init, gain=gain, seed=seed, stride=stride, transposed=True)
-    return keras.layers.Conv2DTranspose(
+    point = size == (1, 1) != stride
+    return (PointConv2DTranspose if point else keras.layers.Conv2DTranspose)(
         filters,
         size,
         stride,

@@ -80,6 +80,21 @@ class UpConv2D(keras.Layer):
         }
 
 
+@keras.saving.register_keras_serializable("ganlab")
+class PointConv2DTranspose(keras.layers.Conv2DTranspose):
+    """A transposed convolution with a 1x1 kernel and a stride: a product at the small size, then zeros in between.
+
+    The same function and gradients as Keras' own layer. Computed by one thread on a CPU without AVX-512, oneDNN's
+    kernel for it writes beyond its memory, and the process dies sooner or later.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Multiply, spread, and add the bias everywhere."""
+        points = ops.conv(inputs, ops.transpose(self.kernel, (0, 1, 3, 2)), 1, "valid", "channels_last")
+        outputs = _spread(_spread(points, 1, self.strides[0]), 2, self.strides[1])
+        return self.activation(outputs if self.bias is None else ops.add(outputs, self.bias))
+
+
 class _FoldedConv2D(UpConv2D):
     """An enlargement and a convolution, taken as written (plain) or folded into one transposed convolution (fused).
 
@@ -261,14 +276,19 @@ def neighbours(height: Any, width: Any, size: int) -> Any:
     return on.reshape(places, (-1,))
 
 
-def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: int) -> Any:
-    """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, nothing cut off inside."""
+def _spread(image: Any, axis: int, scale: int) -> Any:
+    """Zeros behind each pixel along one axis: n -> s*n."""
     shape = list(ops.shape(image))
     shape[axis] *= scale
     apart = ops.pad(ops.expand_dims(image, axis + 1), _along(axis + 1, (0, scale - 1), 5))
-    apart = ops.reshape(apart, (-1, *shape[1:]))
-    apart = ops.pad(apart, _along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
-    shape[axis] += before + after
+    return ops.reshape(apart, (-1, *shape[1:]))
+
+
+def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: int) -> Any:
+    """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, nothing cut off inside."""
+    shape = list(ops.shape(image))
+    shape[axis] = shape[axis] * scale + before + after
+    apart = ops.pad(_spread(image, axis, scale), _along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
     parts = [  # ops.slice, not indexing, whose gradient takes TensorFlow ten times as long on a CPU
         ops.multiply(ops.slice(apart, [first if a == axis else 0 for a in range(4)], shape), float(tap))
         for first, tap in enumerate(fir_taps(scale))

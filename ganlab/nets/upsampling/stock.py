@@ -41,8 +41,9 @@ def stock(layer: Any, *, folded: bool = False) -> Any:
     layer: a built operator from `UPSAMPLERS`. What comes back can be saved as `.keras` and opened without ganlab.
 
     nearest: UpSampling2D and Conv2D. bilinear: the same, interpolating. transpose, fir: one Conv2DTranspose.
-    pixel_shuffle: Conv2D, Reshape, Permute, Reshape. carafe: two Conv2D, Softmax, `keras.ops.take` and `matmul`,
-    Reshape, Permute and a Conv2D. The last two hold the height and width that the layer was built with.
+    A 1x1 kernel goes on in zeros up to the scale. pixel_shuffle: Conv2D, Reshape, Permute, Reshape. carafe: two
+    Conv2D, Softmax, `keras.ops.take` and `matmul`, Reshape, Permute and a Conv2D. The last two hold the height and
+    width that the layer was built with.
     With `folded`, nearest and pixel_shuffle become one Conv2DTranspose as well, for formats that lack the rest.
 
     Raises ValueError where no exact equivalent exists: a fold of an even kernel, of interpolation that repeats edges,
@@ -120,6 +121,8 @@ def _transposed(layer: Any) -> Any:
                              "use folded=False")  # fmt: skip
         bias = phases[0]
     scale = layer.scale if isinstance(layer, UpConv2D) else layer.strides
+    if kernel.shape[:2] == (1, 1):  # which not every machine computes right: see `PointConv2DTranspose`
+        kernel = np.pad(kernel, ((0, scale[0] - 1), (0, scale[1] - 1), (0, 0), (0, 0)))
     return _filled(
         layers.Conv2DTranspose(layer.filters, kernel.shape[:2], scale, "same", **_plain(bias is not None, layer.name)),
         _built(layer),

@@ -1,0 +1,58 @@
+"""What a process takes from its surroundings: Keras' global settings, which are pinned, and variables, which are told.
+
+No TensorFlow here.
+"""
+
+import os
+import sys
+from typing import Any
+
+DECIDING = (
+    "KERAS_NNX_ENABLED",
+    "MKL_NUM_THREADS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_LEVEL",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_CUDNN_USE_AUTOTUNE",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_AUTO_MIXED_PRECISION",
+    "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32",
+    "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FP16_CONV_USE_FP32_COMPUTE",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+"""Variables that libraries read for themselves and that can change the numbers of a run, if only their last bits."""
+
+_USUAL = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # what `device.start` asks for
+
+
+def deciding() -> dict[str, str]:
+    """Those of `DECIDING` that are set to something else than usual, by name."""
+    present = {name: os.environ[name] for name in DECIDING if os.environ.get(name)}
+    return {name: value for name, value in present.items() if value != _USUAL.get(name)}
+
+
+def choose_backend() -> None:
+    """Before Keras is imported: TensorFlow, whatever keras.json or KERAS_BACKEND asks for. The latter gets a line."""
+    asked = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if asked != "tensorflow":
+        print(f"KERAS_BACKEND={asked} is not used: ganlab computes with Keras on TensorFlow", file=sys.stderr)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def pin(config: Any) -> None:
+    """The settings of `keras.config` that a user's keras.json may hold, at Keras' own defaults."""
+    config.set_image_data_format("channels_last")
+    config.set_floatx("float32")
+    config.set_epsilon(1e-7)
