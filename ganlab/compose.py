@@ -136,7 +136,7 @@ for _name, _resolver in {
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-def settings(tree: DictConfig) -> RunConfig:
+def settings(tree: DictConfig, *, describing: bool = False) -> RunConfig:
     """The validated settings in a composed tree; raises ConfigError."""
     values: dict[str, Any] = {}
     for key in tree:
@@ -150,7 +150,7 @@ def settings(tree: DictConfig) -> RunConfig:
             raise ConfigError(f"init_from={source} is no folder; give that of a run")
         values["init_from"] = pin(source).model_dump()
     try:
-        config = parse(complete(values))
+        config = parse(complete(values, describing=describing))
     except UnknownSettingError as error:
         names = error.key.split(".")
         having = _having(names)
@@ -159,8 +159,11 @@ def settings(tree: DictConfig) -> RunConfig:
     return config
 
 
-def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None) -> Plan:
-    """Compose and check everything a command line asks for, before anything is started; raises ConfigError."""
+def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None, describing: bool = False) -> Plan:
+    """Compose and check everything a command line asks for, before anything is started; raises ConfigError.
+
+    describing: for a page about it; a file of images need not be named.
+    """
     if (resumed := _resumed(overrides)) is not None:
         return Plan([], None, resumed[0], steps=resumed[1])
     overrides = [quoted(text) for text in overrides]
@@ -177,7 +180,12 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                     several = next(text for text in overrides if text not in plain)
                     raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
                 directory = expand(first.hydra.run.dir, "hydra.run.dir=")
-                return Plan([Cell(settings(first), directory)], None, None, choices=first.hydra.runtime.choices)
+                return Plan(
+                    [Cell(settings(first, describing=describing), directory)],
+                    None,
+                    None,
+                    choices=first.hydra.runtime.choices,
+                )
             swept = first.hydra.sweeper.params or {}
             given = [_key(override) for override in _parsed(overrides)]
             for key in {_key_of(choices[0]) for choices in sweeps}:
@@ -207,7 +215,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None)
                 folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
                 folders.add(folder)
                 directory = folder / tree.hydra.sweep.subdir
-                cells.append(Cell(settings(tree), directory))
+                cells.append(Cell(settings(tree, describing=describing), directory))
             _check_endpoints(cells)
     except ConfigError:
         raise

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ganlab.choose import ConfigError, in_a_line
 from ganlab.compose import Cell, Plan
 from ganlab.config import RunConfig, parse
+from ganlab.cores import usable_cores
 from ganlab.reporting.arms import label_of, settings_of
 from ganlab.reporting.cells import rough
 from ganlab.reporting.results import ResultError
@@ -179,7 +180,7 @@ def measure(configs: list[RunConfig], beside: int = 1) -> dict[int, Cost]:
 
 
 def _start(queue: list[int], configs: list[RunConfig], beside: int) -> subprocess.Popen[str]:
-    share = str(max(1, len(os.sched_getaffinity(0)) // beside))
+    share = str(max(1, usable_cores() // beside))
     threads = {
         "OMP_NUM_THREADS": share,
         "TF_NUM_INTRAOP_THREADS": share,

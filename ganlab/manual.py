@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganlab.config import flatten
 from ganlab.library import CONF, file_of, groups, options
 from ganlab.reporting.measures import counts, table
+from ganlab.run.inputs import FILLED_IN, NO_FILE
 
 if TYPE_CHECKING:
     from ganlab.compose import Plan
@@ -50,7 +51,7 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
     """
     from ganlab.compose import plan
 
-    wanted = plan(list(overrides), multirun=multirun, config_dir=config_dir)
+    wanted = plan(list(overrides), multirun=multirun, config_dir=config_dir, describing=True)
     usual = plan([], multirun=False)
     if wanted.resume is not None:
         from ganlab.run.folder import read_config
@@ -60,6 +61,8 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
     else:
         config, chosen = wanted.cells[0].config, dict(wanted.choices)
     values, defaults = (flatten(each.model_dump(mode="json")) for each in (config, usual.cells[0].config))
+    if values.get("dataset.path") == NO_FILE:  # nobody named one: what it would say is open
+        values |= dict.fromkeys(("dataset.path", "dataset.size", "dataset.channels"))
     changed = {key for key, value in values.items() if key not in defaults or defaults[key] != value}
     parts = [_HEAD]
     if overrides or config_dir:
@@ -70,7 +73,7 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
     comments = _Comments(chosen, values, config_dir)
     for key, value in {"seed": 0, "study": None, "resume": None, **values}.items():
         comment = comments.of(key)
-        if comment or key.rpartition(".")[2] != "name":
+        if key not in FILLED_IN and (comment or key.rpartition(".")[2] != "name"):
             mark = "*" if key in changed else " "
             plus = "+" if comments.is_added(key) else ""
             parts.append(f" {mark}{f'{plus}{key}={_shown(value)}':<44} {comment}".rstrip())

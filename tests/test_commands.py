@@ -42,10 +42,10 @@ def words_of(line):
 @pytest.fixture(scope="module")
 def own_images(tmp_path_factory):
     """A folder with the files that the pages speak of."""
-    folder, pixels = tmp_path_factory.mktemp("own"), np.zeros((80, 32, 32, 3), np.uint8)
-    np.savez(folder / "my.npz", images=pixels, labels=np.arange(80) % 4)
+    folder, pixels = tmp_path_factory.mktemp("own"), np.zeros((400, 32, 32, 3), np.uint8)
+    np.savez(folder / "my.npz", images=pixels, labels=np.arange(400) % 4)
     np.save(folder / "my.npy", pixels)
-    digits = {f"{name}_{part}": np.zeros((20, *size), np.uint8) for part in ("train", "test") for name, size in
+    digits = {f"{name}_{part}": np.zeros((200, *size), np.uint8) for part in ("train", "test") for name, size in
               (("x", (28, 28)), ("y", ()))}  # fmt: skip
     np.savez(folder / "mnist.npz", **digits)
     return folder

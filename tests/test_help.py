@@ -17,6 +17,7 @@ from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.library import groups, options
 from ganlab.manual import folded, page
+from ganlab.run.inputs import FILLED_IN
 
 COMMANDS = ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard"]
 OPERATORS = ("generator.elsewhere", "generator.reference")
@@ -41,8 +42,10 @@ def fields(model, tags, prefix=""):
                 member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)
             ]
             for member in members:
-                if tags[where] in get_args(member.model_fields["name"].annotation):
+                if where in tags and tags[where] in get_args(member.model_fields["name"].annotation):
                     found |= fields(member, tags, f"{where}.")
+            if members and where not in tags:  # a part that may be null, as `init_from` is
+                found.add(where)
             if members:
                 continue
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -64,13 +67,13 @@ def together():
 def test_every_field_of_every_choice_is_listed_with_its_meaning(line):
     from ganlab.compose import plan
 
-    config = plan(line, multirun=False).cells[0].config
+    config = plan(line, multirun=False, describing=True).cells[0].config
     tags = {"generator.upsampling": config.generator.upsampling.name}
     tags |= {
         name: getattr(config, name).name for name in ("discriminator", "dataset", "objective", "penalty", "metrics")
     }
     tags |= {name: getattr(config.generator, name.partition(".")[2]).name for name in OPERATORS}
-    wanted = fields(RunConfig, tags) - {"comparison.margins"}
+    wanted = fields(RunConfig, tags) - {"comparison.margins", *FILLED_IN}
     wanted -= {
         f"{name}.name" for name in tags if name not in OPERATORS
     }  # the tags of choices: `generator=...` sets them

@@ -44,7 +44,7 @@ class PixelShuffle(_Operator):
 
     name: Literal["pixel_shuffle"]
     icnr: bool = False
-    phase_bias: bool = True
+    phase_bias: bool = False
 
 
 class Fir(_Operator):
@@ -161,6 +161,8 @@ def with_stages(tree: dict[str, Any]) -> dict[str, Any]:
     smaller side is 4 to 7, as far as the image's sides can be halved. With `generator.base_size` those that lead from
     there to the image, if any do. A tree that is wrong in another way is left to be refused.
     """
+    if not isinstance(tree, dict):
+        return tree
     generator, dataset = tree.get("generator"), tree.get("dataset")
     if not isinstance(generator, dict) or not isinstance(dataset, dict) or generator.get("stages", ()) is not None:
         return tree

@@ -13,16 +13,26 @@ from ganlab.config import LEAST, Arrays, Full, Mnist, RunConfig
 _PATHS = (("dataset", "path"), ("dataset", "held_out_path"), ("metrics", "final", "inception_weights"))
 
 
-def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
+FILLED_IN = ("dataset.bytes", "dataset.classes", "dataset.class_counts")
+"""Settings that nobody types: what `complete` found in files, for config.json."""
+
+NO_FILE = "FILE.npz"
+"""What stands for a file that nobody has named yet, where settings are only described."""
+
+
+def complete(tree: Mapping[str, Any], *, describing: bool = False) -> dict[str, Any]:
     """Settings as YAML gives them, with absolute paths, and with what files say in the place of what is null.
 
     So config.json means the same from any folder, and says what was there. Raises ConfigError for files that are not
-    there or not what they should be.
+    there or not what they should be. describing: for a page about settings, which needs no file of images.
     """
     whole = dict(tree)
     for place in _PATHS:
         whole = _absolute(whole, place)
     dataset = whole.get("dataset")
+    if describing and isinstance(dataset, dict) and dataset.get("name") == "arrays" and dataset.get("path") is None:
+        filled = {"path": NO_FILE, "size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3}
+        return whole | {"dataset": dataset | filled}
     if isinstance(dataset, dict) and dataset.get("name") in ("arrays", "mnist"):
         from ganlab.data import arrays, mnist
 

@@ -17,7 +17,7 @@ from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.provenance import commit
 from ganlab.reporting.console import Log
-from ganlab.reporting.results import LOCK, LOG, RunResult, write_json
+from ganlab.reporting.results import LOG, RunResult, write_json
 from ganlab.reporting.tracking import check_installed, tracked
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
@@ -76,7 +76,6 @@ def run(
         stopping = stack.enter_context(_asked_to_stop())
         fresh = not held and not (directory / CONFIG).exists()
         if not (directory / CONFIG).exists():
-            stack.enter_context(_leaving_nothing(directory))
             write_json(directory / CONFIG, config.model_dump(mode="json"))
         training = config.training
         machine = device.start(
@@ -297,19 +296,6 @@ def _train(
         data=split.facts,
         **({"error": error} if error else {}),
     )
-
-
-@contextlib.contextmanager
-def _leaving_nothing(directory: Path) -> Iterator[None]:
-    """A new run that is refused after all, by what only its images or this machine can say, leaves no folder."""
-    try:
-        yield
-    except ConfigError:
-        if {path.name for path in directory.iterdir()} <= {CONFIG, LOCK, LOG}:
-            for name in (CONFIG, LOCK, LOG):
-                (directory / name).unlink(missing_ok=True)
-            directory.rmdir()
-        raise
 
 
 @contextlib.contextmanager

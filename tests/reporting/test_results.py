@@ -22,6 +22,7 @@ FINISHED = {
     "images_per_second": 4162.6,
     "versions": {"keras": "3.15.1"},
     "device": "CPU",
+    "environment": {},
     "ended": "2026-11-23T01:02:03+00:00",
 }
 
