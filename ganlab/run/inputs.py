@@ -13,7 +13,7 @@ from ganlab.config import LEAST, Arrays, Full, Mnist, RunConfig
 _PATHS = (("dataset", "path"), ("dataset", "held_out_path"), ("metrics", "final", "inception_weights"))
 
 
-FILLED_IN = ("dataset.bytes", "dataset.classes", "dataset.class_counts")
+FILLED_IN = ("dataset.bytes", "dataset.classes", "dataset.class_counts", "dataset.held_out_sha256")
 """Settings that nobody types: what `complete` found in files, for config.json."""
 
 NO_FILE = "FILE.npz"
