@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ganlab.command import Parser, one_line, path
-from ganlab.reporting.judge import BASELINE, judge
-from ganlab.reporting.report import print_places, print_report
-from ganlab.reporting.results import ResultError
+from ganlab.cli.exit import Parser, one_line, path
+from ganlab.report.terminal import print_places, print_report
+from ganlab.runs.result import ResultError
+from ganlab.study.compare import BASELINE, judge
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
             old = Path(choices.directory, "report")
             raise ResultError(f"{error} ({old} is of an earlier comparison)" if old.is_dir() else str(error)) from None
         print_report(study, choices.all)
-        from ganlab.reporting.pages.writing import write_report  # draws figures: what is printed need not wait for that
+        from ganlab.report.writing import write_report  # draws figures: what is printed need not wait for that
 
         print_places(study, write_report(study))
 

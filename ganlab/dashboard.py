@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
 
-from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, path
+from ganlab.cli.exit import Parser, one_line, path
+from ganlab.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ganlab.reporting.study import Study
+    from ganlab.study.values import Study
 
 PORT = 6006  # TensorBoard's own
 PATIENCE = 600  # seconds until it must answer: beside other work it takes its time to start
@@ -49,11 +49,11 @@ def main() -> None:
 
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Bring the comparison up to date, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
-    from ganlab.reporting import links
-    from ganlab.reporting.cells import find_cells
-    from ganlab.reporting.comparison import COMPARISON, has_bands, write_comparison
-    from ganlab.reporting.records import arm_of, find_runs
-    from ganlab.reporting.results import ResultError
+    from ganlab.report.tensorboard import links
+    from ganlab.report.tensorboard.comparison import COMPARISON, has_bands, write_comparison
+    from ganlab.runs.records import arm_of, find_runs
+    from ganlab.runs.result import ResultError
+    from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
@@ -101,7 +101,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
 
 
 def _figures(study: "Study") -> dict[str, bytes]:
-    from ganlab.reporting.pages.writing import pictures  # matplotlib: only where figures must be drawn anew
+    from ganlab.report.writing import pictures  # matplotlib: only where figures must be drawn anew
 
     return pictures(study)
 
@@ -218,13 +218,13 @@ def _without_forgotten(directory: Path) -> Iterator[Path]:
 
 def _forgot(directory: Path) -> bool:
     """Whether runs were forgotten in a study, or in one of the studies in a folder."""
-    from ganlab.reporting.results import FORGOTTEN
+    from ganlab.runs.result import FORGOTTEN
 
     return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
 
 
 def _link(directory: Path, place: Path) -> None:
-    from ganlab.reporting.results import FORGOTTEN
+    from ganlab.runs.result import FORGOTTEN
 
     for entry in directory.iterdir():
         there = place / entry.name
@@ -245,7 +245,7 @@ def _page(directory: Path, target: Path) -> str:
     """TensorBoard's page with the arms' colours, written to a file; empty where it keeps its own."""
     import tensorboard
 
-    from ganlab.reporting.run_colours import arm_styles, group_pattern, write_page
+    from ganlab.report.tensorboard.run_colours import arm_styles, group_pattern, write_page
 
     served = Path(tensorboard.__file__).with_name("webfiles.zip")
     styles = arm_styles(directory)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganlab import environment
-from ganlab.choose import ConfigError
 from ganlab.cores import usable_cores
+from ganlab.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _workers() -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Hold back what native code writes to stderr; show it after all if an exception passes."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
@@ -128,6 +128,17 @@ def _absent(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+def prepare_environment() -> None:
+    """Set what TensorFlow and Keras read when they are imported; whoever imports them first calls this before.
+
+    Without oneDNN the gradient of a convolution with respect to its input, which is what a transposed convolution
+    computes too, runs at a tenth of the processor's rate. TF_ENABLE_ONEDNN_OPTS=0 in the environment switches it off.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    environment.choose_backend()
+
+
 def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = False, replicas: int = 1) -> Device:
     """Import TensorFlow and prepare the process; precision and threads are global to it.
 
@@ -138,13 +149,9 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
     Raises ConfigError for a precision or a number of GPUs that the machine lacks.
     """
     asked = check_environment()
-    # Without oneDNN the gradient of a convolution with respect to its input, which is what a transposed convolution
-    # computes too, runs at a tenth of the processor's rate. TF_ENABLE_ONEDNN_OPTS=0 in the environment switches it off.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    environment.choose_backend()
+    prepare_environment()
     _keep_freed_memory()
-    with _silence():
+    with silence():
         # Keras would import both packages, to work with them: a third of its time.
         with _absent("sklearn", "matplotlib"), _home():
             import keras

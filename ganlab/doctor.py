@@ -3,16 +3,15 @@
 import os
 import platform
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from ganlab import device
-from ganlab.choose import ConfigError
-from ganlab.command import HELP, VERSION, one_line
+from ganlab.cli.exit import HELP, VERSION, one_line
 from ganlab.cores import usable_cores
+from ganlab.errors import ConfigError
+from ganlab.run.timing import chosen, time_step
 
 _HELP = """\
 ganlab.doctor: show the device, its precisions, XLA, versions, threads and memory, and time a training step here.
@@ -23,7 +22,6 @@ ganlab.doctor: show the device, its precisions, XLA, versions, threads and memor
 For each precision, in graph mode and under XLA, it builds the networks, compiles the step and times it for a few
 seconds. The last line is advice. Nothing is written.
 """
-_SECONDS = 3.0  # for which a step is timed, in rounds
 _WORTH = 1.05  # how many times as fast another setting must be to be advised
 _LIBRARIES = ("ganlab-keras", "tensorflow", "keras", "numpy", "hydra-core", "tensorboard")
 
@@ -54,7 +52,7 @@ def main() -> None:
 
 def examine(overrides: list[str]) -> None:
     """Print what is known, what was measured, and what to change."""
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
     from ganlab.run.inputs import check_inputs
 
     wanted = plan(overrides, multirun=False)
@@ -64,10 +62,10 @@ def examine(overrides: list[str]) -> None:
     check_inputs(config)
     machine = device.start("float32", threads=config.training.threads)
     present = chosen(config, machine)
-    from ganlab.data.sources import SOURCES  # TensorFlow: after its start
-    from ganlab.run.play import check_images
+    from ganlab.data.sources import DATASETS  # TensorFlow: after its start
+    from ganlab.run.rules import check_images
 
-    images = SOURCES[config.dataset.name](config.dataset).train
+    images = DATASETS[config.dataset.name](config.dataset).train
     check_images(config, images)
     for name, value in facts(machine):
         print(f"{name:<12} {value}")
@@ -142,40 +140,6 @@ def advice(timings: list[Timing], present: tuple[str, str], kind: str) -> str:
         )
     more = "; a GPU would be much faster for larger images" if kind == "cpu" else ""
     return f"advice: keep precision={now.precision} and training.compile={now.compile}{more}"
-
-
-def chosen(config: Any, machine: device.Device) -> tuple[str, str]:
-    """The precision and the way of compiling that a run of these settings would take here."""
-    there = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
-    return there.precision, "xla" if there.xla(config.training.compile) else "graph"
-
-
-def time_step(config: Any, images: Any, *, xla: bool, seconds: float = _SECONDS) -> tuple[float, float]:
-    """Seconds of the first call, which compiles, and of a step after it: the median of five rounds.
-
-    seconds: for which steps are timed in all.
-    """
-    import numpy as np
-    import tensorflow as tf
-
-    from ganlab.nets.spectral import power_iteration
-    from ganlab.run.networks import build_gan
-    from ganlab.run.play import make_deal, make_game
-    from ganlab.training.step import make_steps
-
-    gan = build_gan(config)
-    game = make_game(config, lambda: power_iteration(gan.discriminator))
-    steps = make_steps(gan, game, make_deal(config, images), xla=xla)
-
-    def timed(count: int) -> float:
-        before = time.perf_counter()
-        steps(tf.constant(count, tf.int64))
-        gan.step.numpy()
-        return time.perf_counter() - before
-
-    first, second = timed(1), timed(1)
-    count = max(1, int(seconds / 5 / second))
-    return first, float(np.median([timed(count) / count for _ in range(5)]))
 
 
 def _version(name: str) -> str:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, path, step_of
+from ganlab.cli.exit import Parser, one_line, path, step_of
 from ganlab.config import Metrics
+from ganlab.errors import ConfigError
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
 
 def protocol(own: Metrics, overrides: list[str]) -> Metrics:
     """The settings of measuring that the command line asks for; raises ConfigError."""
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     for text in overrides:
         if not text.startswith(("metrics=", "metrics.")):
@@ -53,24 +53,24 @@ def protocol(own: Metrics, overrides: list[str]) -> Metrics:
 
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write `evaluations/` beside the run, and say what was found."""
-    from ganlab.reporting.grids import save_png
-    from ganlab.reporting.measures import counts, table
-    from ganlab.reporting.results import write_json
-    from ganlab.run import open_average, read_config
-    from ganlab.run.folder import record_measures
+    from ganlab.run import open_sampler, read_config
     from ganlab.run.inputs import check_inputs
     from ganlab.run.measuring import open_images, prepare
+    from ganlab.runs.folder import record_measures
+    from ganlab.runs.grids import save_png
+    from ganlab.runs.measures import counts, table
+    from ganlab.runs.result import write_json
 
     config = read_config(directory)
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})
     check_inputs(config)
-    painter, step = open_average(directory, step)
+    sampler, step = open_sampler(directory, step)
     images = open_images(config)
     for note in images.notes:
         print(note, flush=True)
     measuring = prepare(config, images, say=lambda line: print(line, flush=True))
     measures = measuring.full or measuring.quick
-    measured = measuring.thoroughly(painter) if measuring.full else measuring.on_the_way(painter)
+    measured = measuring.thoroughly(sampler) if measuring.full else measuring.on_the_way(sampler)
     out = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
     out.mkdir(parents=True, exist_ok=True)
     found = {
@@ -82,7 +82,7 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         "protocol": measures.protocol,
     }
     write_json(out / "measures.json", found)
-    for name, picture in measuring.draw(painter, measured).items():
+    for name, picture in measuring.draw(sampler, measured).items():
         save_png(out / f"{name}.png", picture)
     if record:
         record_measures(directory, found)

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.choose import ConfigError, nearest
-from ganlab.command import Parser, one_line, path, step_of
+from ganlab.cli.exit import Parser, one_line, path, step_of
+from ganlab.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from ganlab.config import RunConfig
-    from ganlab.nets.exports import Interface
+    from ganlab.exports.formats import Interface
 
 _LATENTS = 16  # images by which a file is compared with the original
 
@@ -34,8 +34,8 @@ def main() -> None:
 
 def export(run: Path, name: str, out: Path | None, step: int | str | None = None) -> str:
     """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
-    from ganlab.destination import check_parent
-    from ganlab.nets import exports
+    from ganlab.cli.destination import check_parent
+    from ganlab.exports import formats as exports
     from ganlab.run import read_config
 
     if name not in exports.FORMATS:
@@ -69,7 +69,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
 def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
     """What people must know of this generator to use it."""
     from ganlab.data.class_names import say_classes
-    from ganlab.nets.exports import Interface
+    from ganlab.exports.formats import Interface
 
     size, classes = config.generator.latent_size, config.classes
     return Interface(
@@ -89,10 +89,10 @@ def _refuse_existing(out: Path) -> None:
 
 def _open(run: Path, step: int | str | None):
     """The averaged generator of a run's checkpoint, latents [16,Z] of that run, and the step."""
-    from ganlab.run import open_average
+    from ganlab.run import open_sampler
 
-    painter, step = open_average(run, step)
-    return painter.generator, painter.latents("latents/export", _LATENTS), step
+    sampler, step = open_sampler(run, step)
+    return sampler.generator, sampler.latents("latents/export", _LATENTS), step
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ganlab import views
-from ganlab.arms import Arm, label, picture_name, read_arms, whole_name
-from ganlab.choose import ConfigError, expand
-from ganlab.command import HELP, VERSION, one_line
-from ganlab.library import CONF
-from ganlab.library import options as choices
+from ganlab.cli.choices import CONF
+from ganlab.cli.choices import options as choices
+from ganlab.cli.exit import HELP, VERSION, one_line
+from ganlab.config.plugins import take
+from ganlab.errors import ConfigError, expand
+from ganlab.inspection import gather as views
+from ganlab.inspection.arms import Arm, label, picture_name, read_arms, whole_name
 
 _HELP = """\
 ganlab.inspect: look into a generator, in the terminal and as one PNG. Nothing is trained; a few seconds.
@@ -62,7 +63,7 @@ def main() -> None:
         elif set(HELP) & set(arguments):
             print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=_choices()), end="")
         else:
-            _command(_read(arguments))
+            _command(_read(take(arguments)))
 
 
 def _read(arguments: list[str]) -> _Options:
@@ -97,7 +98,7 @@ def _read(arguments: list[str]) -> _Options:
 
 
 def _check(options: _Options) -> None:
-    from ganlab.destination import check_picture
+    from ganlab.cli.destination import check_picture
 
     chosen = [text for text in options.overrides if text.startswith("generator=")]
     if options.run is not None and (options.overrides or options.compare):
@@ -124,7 +125,7 @@ def _choices() -> str:
 
 
 def _command(options: _Options) -> None:
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     configs = []
     if options.run is None:
@@ -152,7 +153,8 @@ def _command(options: _Options) -> None:
         view, step = views.trained(options.run)
         out = options.out or options.run / f"inspect-step-{step:08d}.png"
         shown = [view]
-    from ganlab.reporting import grids, inspection
+    from ganlab import inspection
+    from ganlab.runs import grids
 
     inspection.show(shown)
     pixels = inspection.picture(shown)
@@ -166,7 +168,7 @@ def _command(options: _Options) -> None:
 
 def _log(out: Path, pixels: Any, text: str) -> Path:
     """The picture and the tables as TensorBoard takes them; an earlier look of the same name is replaced."""
-    from ganlab.reporting.records import Records
+    from ganlab.runs.records import Records
 
     folder = out.with_suffix(".events")  # a name that no run has: what is in it is replaced
     with Records(folder, resume={}) as records:

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, path, step_of
+from ganlab.cli.exit import Parser, one_line, path, step_of
+from ganlab.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,8 +66,8 @@ def main() -> None:
 
 def draw(options: argparse.Namespace) -> str:
     """Write what the options ask for; returns lines that say where it is and what is in it."""
-    from ganlab import destination
-    from ganlab.run import open_average, read_config
+    from ganlab.cli import destination
+    from ganlab.run import open_sampler, read_config
 
     _check(options)
     run = options.run
@@ -79,21 +79,21 @@ def draw(options: argparse.Namespace) -> str:
     elif out is not None:
         destination.check_picture("--out", out, ".gif" if options.walk else ".png")
 
-    painter, step = open_average(run, options.step)
-    from ganlab.reporting import grids
+    sampler, step = open_sampler(run, options.step)
+    from ganlab.runs import grids
 
     stream = f"latents/drawn/{options.seed or 0}"
     about = f"{config.generator.name}, step {step}, {_which(options)}"
     if options.walk:
         out = out or run / f"walk-step-{step:08d}.gif"
-        frames = [_picture(pixels, asked) for pixels in _walk(painter, config, asked, stream, options)]
+        frames = [_picture(pixels, asked) for pixels in _walk(sampler, config, asked, stream, options)]
         grids.save_gif(out, frames, 0.08, about)
         return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, asked)}"
     latents = asked.latents
     if latents is None:
-        z = _truncated(_normals(painter, config, stream, asked.images), options.truncation)
+        z = _truncated(_normals(sampler, config, stream, asked.images), options.truncation)
         latents = _with_classes(z, asked.labels, config.classes)
-    pixels = painter.paint(latents)
+    pixels = sampler.generate(latents)
     if options.folder:
         out = out or run / f"images-step-{step:08d}"
         names = [f"{n:06d}" + (f"-class-{asked.labels[n]}" if asked.labels else "") for n in range(asked.images)]
@@ -229,9 +229,9 @@ def _truncated(z: "np.ndarray", threshold: float | None) -> "np.ndarray":
     return z if threshold is None else truncate(z, threshold)
 
 
-def _normals(painter: Any, config: "RunConfig", stream: str, count: int) -> "np.ndarray":
+def _normals(sampler: Any, config: "RunConfig", stream: str, count: int) -> "np.ndarray":
     """The first numbers of a stream's latents, [count,Z], without classes."""
-    return painter.latents(stream, count)[:, : config.generator.latent_size]
+    return sampler.latents(stream, count)[:, : config.generator.latent_size]
 
 
 def _with_classes(z: "np.ndarray", labels: list[int], classes: int) -> "np.ndarray":
@@ -241,14 +241,14 @@ def _with_classes(z: "np.ndarray", labels: list[int], classes: int) -> "np.ndarr
     return np.concatenate([z, np.eye(classes, dtype=z.dtype)[labels]], axis=1) if labels else z
 
 
-def _walk(painter: Any, config: "RunConfig", asked: _Request, stream: str, options: argparse.Namespace) -> Any:
+def _walk(sampler: Any, config: "RunConfig", asked: _Request, stream: str, options: argparse.Namespace) -> Any:
     """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
     import numpy as np
 
-    z = _truncated(_normals(painter, config, stream, 2 * asked.images), options.truncation)
+    z = _truncated(_normals(sampler, config, stream, 2 * asked.images), options.truncation)
     one, other = (_with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))
     for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
-        yield painter.paint(painter.between(one, other, angle))
+        yield sampler.generate(sampler.between(one, other, angle))
 
 
 # --- the grid -------------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
     """The images as one picture; where there are several classes, each begins a row."""
     import numpy as np
 
-    from ganlab.reporting import grids
+    from ganlab.runs import grids
 
     if len(set(asked.labels)) < 2:
         return grids.grid(pixels, columns=asked.columns)

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from ganlab.choose import ConfigError
-from ganlab.command import Parser, one_line, path
-from ganlab.reporting.cells import edition, find_cells, outcome, read_sweep, rough, totals
-from ganlab.reporting.remaining import time_left
+from ganlab.cli.exit import Parser, one_line, path
+from ganlab.errors import ConfigError
+from ganlab.runs.remaining import time_left
+from ganlab.runs.status import edition, find_cells, outcome, read_sweep, rough, totals
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     with one_line():
         if options.forget:
-            from ganlab.forget import forget
+            from ganlab.runs.forget import forget
 
             sys.exit(forget(options.directory, options.forget, yes=options.yes))
         if options.yes:

@@ -3,12 +3,12 @@
 import os
 import shutil
 import sys
-import traceback
-from pathlib import Path
 
-from ganlab.choose import ConfigError, expand
-from ganlab.command import HELP, VERSION, one_line
+from ganlab.cli.exit import HELP, VERSION, one_line
+from ganlab.config.plugins import folders, take
 from ganlab.device import check_environment
+from ganlab.errors import ConfigError, expand
+from ganlab.launch.process import finish
 
 _ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 _CONFIG_DIR = ("-cd", "--config-dir")
@@ -19,7 +19,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here whole, and leave as one line
     with one_line():
-        sys.exit(_command(arguments))
+        sys.exit(_command(take(arguments)))
 
 
 def _command(arguments: list[str]) -> int:
@@ -27,7 +27,7 @@ def _command(arguments: list[str]) -> int:
         print(VERSION)
         return 0
     if set(HELP) & set(arguments):
-        from ganlab.manual import folded, page
+        from ganlab.cli.help import folded, page
 
         flags, overrides, config_dir = _read([argument for argument in arguments if argument not in HELP])
         text = page(overrides, multirun="multirun" in flags, config_dir=config_dir)
@@ -39,7 +39,7 @@ def _command(arguments: list[str]) -> int:
         except ValueError as error:  # Hydra's, of flags that do not go together
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
     from ganlab.evaluation.cache import cache_folder
     from ganlab.run.inputs import check_inputs
 
@@ -47,7 +47,7 @@ def _command(arguments: list[str]) -> int:
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
     check_environment()
     if "dry-run" in flags:
-        from ganlab.dry_run import show
+        from ganlab.launch.dry_run import show
 
         return show(wanted)
     cache_folder()  # every run keeps what is computed of its real images there
@@ -57,7 +57,7 @@ def _command(arguments: list[str]) -> int:
         check_inputs(cell.config)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
-    from ganlab.sweep import launch
+    from ganlab.launch.sweep import launch
 
     return launch(wanted, arguments, _hydra)
 
@@ -91,11 +91,14 @@ def _hydra(arguments: list[str]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ganlab.compose import explain_hydra
-    from ganlab.library import CONF
-    from ganlab.sweep import run_cell
+    from ganlab.cli.choices import CONF
+    from ganlab.cli.hydra import explain_hydra
+    from ganlab.launch.sweep import run_cell
 
-    sys.argv[1:] = _for_hydra(arguments)  # where Hydra reads them
+    arguments = _for_hydra(arguments)
+    if places := folders():  # of plugins
+        arguments.append(f"hydra.searchpath=[{','.join(f'file://{place}' for place in places)}]")
+    sys.argv[1:] = arguments  # where Hydra reads them
     try:
         hydra.main(version_base="1.3", config_path=str(CONF.absolute()), config_name="config")(run_cell)()
     except (HydraException, OmegaConfBaseException) as error:
@@ -108,7 +111,7 @@ def _hydra(arguments: list[str]) -> None:
 
 def _for_hydra(arguments: list[str]) -> list[str]:
     """A command line as Hydra can read it: home directories written out, and words quoted that its grammar lacks."""
-    from ganlab.compose import quoted
+    from ganlab.cli.hydra import quoted
 
     read = []
     for last, text in zip(["", *arguments], arguments, strict=False):
@@ -121,38 +124,6 @@ def _for_hydra(arguments: list[str]) -> list[str]:
             text = quoted(text)
         read.append(text)
     return read
-
-
-def finish(directory: Path, config=None, *, held: bool = False, steps: int | None = None) -> int:
-    """Run to the end in a folder (settings from its config.json unless given), say how it went, return the status.
-
-    held: whether another process holds the folder for this one. steps: another last step for a run that is there.
-    """
-    from ganlab import device
-    from ganlab.reporting.console import Log
-    from ganlab.reporting.results import LOG
-    from ganlab.run import read_config, run
-
-    config = config or read_config(directory, "resume=")
-    trouble = directory / "error.txt"
-    if trouble.exists():  # of an earlier try
-        trouble.unlink()
-    log = Log(None if held or device.worker() else directory / LOG)
-    try:
-        result = run(config, directory, held=held, steps=steps)
-    except (ConfigError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        trouble.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
-        last = f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}"
-        print(last, file=sys.stderr)
-        log.keep(last)
-        return 1
-    from ganlab.manual import ending
-
-    log.keep(last := ending(result, directory))
-    print(last, file=sys.stderr if result.status == "diverged" else sys.stdout)
-    return {"finished": 0, "interrupted": 130}.get(result.status, 1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Union, get_args
 
 import pytest
 
@@ -18,7 +19,7 @@ atexit.register(shutil.rmtree, os.environ["GANLAB_CACHE"], ignore_errors=True)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background: commands would inherit that, and not stop
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from ganlab import device  # noqa: E402 - it reads the environment
+from ganlab import device  # noqa: E402
 
 device.start("float32")
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def settings():
     """`settings("generator=upsample", "seed=3")`: validated settings, as the command line gives them."""
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     return lambda *overrides: plan(list(overrides), multirun=False).cells[0].config
 
@@ -42,3 +43,31 @@ def command(tmp_path):
         return subprocess.run(line, cwd=cwd, timeout=timeout, capture_output=True, text=True, env=environment, **more)
 
     return run
+
+
+@pytest.fixture
+def plugins_forgotten(monkeypatch):
+    """Plugins that a test loads go again after it."""
+    from ganlab.config import plugins
+
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    before = set(plugins._loaded)
+    yield
+    forget(set(plugins._loaded) - before)
+
+
+def forget(keys):
+    """Take plugins out of all tables again."""
+    from ganlab import config
+    from ganlab.config import plugins
+
+    for kind, name in {choice for key in keys for choice in plugins._loaded.pop(key).choices}:
+        del plugins._builders[kind][name]
+        if module := sys.modules.get(plugins.KINDS[kind].module):
+            getattr(module, plugins.KINDS[kind].table).pop(name, None)
+        for owner, field in plugins.KINDS[kind].fields:
+            info = getattr(config, owner).model_fields[field]
+            kept = [one for one in get_args(info.annotation) if name not in plugins._tags(one)]
+            info.annotation = Union[tuple(kept)]  # noqa: UP007 - of types that are known at run time only
+    for model in (config.Generator, config.RunConfig):
+        model.model_rebuild(force=True)

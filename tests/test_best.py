@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from ganlab import evaluate, export
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
+from ganlab.cli.help import ending
+from ganlab.cli.hydra import plan
 from ganlab.config.comparison import measure_of
-from ganlab.manual import ending
-from ganlab.run import open_average, read_config, run
+from ganlab.errors import ConfigError
+from ganlab.run import open_sampler, read_config, run
 from ganlab.run.best import Best
 from ganlab.run.measuring import open_images, prepare
 from ganlab.training import checkpoints
@@ -74,9 +74,9 @@ def test_a_best_that_is_overtaken_takes_no_place_of_the_newest(tmp_path):
 def test_what_is_kept_scores_what_was_measured(worse):
     config = read_config(worse)
     for step, there in (("best", best_of(worse)["step"]), (None, 21), (21, 21)):
-        painter, opened = open_average(worse, step)
+        sampler, opened = open_sampler(worse, step)
         assert opened == there
-        found = prepare(config, open_images(config), say=print).on_the_way(painter).values
+        found = prepare(config, open_images(config), say=print).on_the_way(sampler).values
         assert {"step": there, **{f"metric/{name}": value for name, value in found.items()}}.items() <= next(
             line for line in records(worse) if line["step"] == there and "metric/recall" in line
         ).items()
@@ -93,7 +93,7 @@ def test_it_outlives_a_kill_and_a_longer_training(worse, tmp_path):
     assert best_of(directory) == best_of(worse)
     assert records(directory) == records(worse)
     assert checkpoints.best(directory / "checkpoints") == best_of(worse)["step"]
-    one, other = (open_average(path, "best")[0].invent("latents/samples", 8) for path in (directory, worse))
+    one, other = (open_sampler(path, "best")[0].sample("latents/samples", 8) for path in (directory, worse))
     np.testing.assert_array_equal(one, other)
 
 
@@ -130,7 +130,7 @@ def test_a_step_without_a_checkpoint_is_one_line(worse, typed):
 
 
 def test_the_end_of_a_run_names_it(worse):
-    from ganlab.reporting.results import read_result
+    from ganlab.runs.result import read_result
 
     assert re.search(r"the best checkpoint is of step 7, frechet_distance [\d.]+: --step best", ending(read_result(worse / "result.json"), worse))  # fmt: skip
 
@@ -142,7 +142,7 @@ def test_a_run_that_has_measured_nothing_has_no_best(worse, tmp_path):
     path = directory / "checkpoints" / "step-00000007" / "manifest.json"
     path.write_text("{}")
     with pytest.raises(ConfigError, match="has measured none yet; wait for its first measures, or use step=7"):
-        open_average(directory, "best")
+        open_sampler(directory, "best")
 
 
 @pytest.mark.parametrize(

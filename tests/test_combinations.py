@@ -10,15 +10,16 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from ganlab.cli.choices import options
 from ganlab.data.sources import Images
 from ganlab.export import export
-from ganlab.library import options
-from ganlab.nets import exports, reopen
-from ganlab.nets.cost import multiplications
-from ganlab.nets.spectral import power_iteration
+from ganlab.exports import formats as exports
+from ganlab.exports import reopen
+from ganlab.nets.analysis import multiplications
+from ganlab.nets.spectral_norm import power_iteration
 from ganlab.run import build_gan, run
 from ganlab.run.networks import make_traces
-from ganlab.run.play import make_deal, make_game
+from ganlab.run.rules import make_batches, make_step_config
 from ganlab.sample import main as sampling
 from ganlab.training.step import make_steps
 
@@ -96,8 +97,8 @@ def test_a_generator_of_one_stage_steps_and_leaves_traces(settings, arm):
     quick = ("objective=hinge", "penalty=none", "training.share_fakes=true", "discriminator.filters=[4]")
     config = settings(f"generator={arm}", *SMALL[:2], SMALL[-1], "generator.stages=[[null,2]]", *quick)
     gan = build_gan(config)
-    game = make_game(config, partial(power_iteration, gan.discriminator))
-    make_steps(gan, game, make_deal(config, Images(pixels, None, "noise", "nowhere")))(tf.constant(1, tf.int64))
+    game = make_step_config(config, partial(power_iteration, gan.discriminator))
+    make_steps(gan, game, make_batches(config, Images(pixels, None, "noise", "nowhere")))(tf.constant(1, tf.int64))
     assert np.isfinite(gan.sums).all() and int(gan.step) == 1
     traces = make_traces(gan.generator, tf.random.stateless_normal((5, 6), [0, 1]))()
     assert traces.keys() >= {"artifact/phase_variance/stage1"} and np.isfinite(list(traces.values())).all()

@@ -13,7 +13,7 @@ import scipy.stats
 
 from ganlab.compare import main
 from ganlab.config.comparison import MEASURES
-from ganlab.reporting.pages.drawing import Drawing
+from ganlab.report.drawing import Drawing
 
 PROTOCOL = {"n_real": 360, "n_fake": 360, "features": "pixels", "split": "held_out", "hash": "abc"}
 
@@ -374,7 +374,7 @@ def test_a_reader_that_leaves_early_costs_nothing(study):
 
     assert unread("-m", "ganlab.compare", str(study.directory)) == (0, "")
     assert (study.directory / "report" / "report.html").exists()
-    assert unread("-c", "from ganlab.command import one_line\nwith one_line(): print(1)") == (141, "")
+    assert unread("-c", "from ganlab.cli.exit import one_line\nwith one_line(): print(1)") == (141, "")
 
 
 def test_streams_that_a_shell_closed_are_missed_by_nobody(study):

@@ -22,18 +22,18 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 import ganlab.dashboard
-import ganlab.reporting.comparison
+import ganlab.report.tensorboard.comparison
 from conftest import ROOT
-from ganlab.choose import ConfigError
 from ganlab.dashboard import StartError, free_port, main, run_tensorboard
-from ganlab.reporting.bands import seed_bands
-from ganlab.reporting.cells import record_sweep
-from ganlab.reporting.comparison import write_comparison
-from ganlab.reporting.judge import judge
-from ganlab.reporting.links import curves
-from ganlab.reporting.records import Records, image_pb, replace_events, shared_tail, trial_of
-from ganlab.reporting.results import ResultError
+from ganlab.errors import ConfigError
+from ganlab.report.tensorboard.bands import seed_bands
+from ganlab.report.tensorboard.comparison import write_comparison
+from ganlab.report.tensorboard.links import curves
 from ganlab.run.life import _hyperparameters
+from ganlab.runs.records import Records, image_pb, replace_events, shared_tail, trial_of
+from ganlab.runs.result import ResultError
+from ganlab.runs.status import record_sweep
+from ganlab.study.compare import judge
 
 STEPS = range(10, 60, 10)
 VALUES = {"transpose": (1.0, 2.0, 6.0), "upsample": (2.0, 3.0, 4.0)}  # of frechet_distance at step 0, by seed
@@ -296,7 +296,7 @@ def test_a_run_that_came_meanwhile_is_not_taken_for_an_arm_that_is_gone(study):
     write_comparison(study)
     late = run(study / "comparison", "upsample", 9, 1.0)
     before = {path: path.read_bytes() for path in late.iterdir()}
-    ganlab.reporting.comparison._clear(study / "comparison")
+    ganlab.report.tensorboard.comparison._clear(study / "comparison")
     assert {path: path.read_bytes() for path in late.iterdir()} == before
 
 
@@ -308,7 +308,7 @@ def test_the_figures_of_a_report_are_images(study):
 
 
 def _png(directory):
-    from ganlab.reporting.grids import png
+    from ganlab.runs.grids import png
 
     return png(np.full((8, 8, 3), len(directory.name), np.uint8))
 
@@ -469,7 +469,7 @@ def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, da
 
     write_comparison(study)
     run(study, "upsample", 3, 9.0)
-    monkeypatch.setattr(ganlab.reporting.comparison, "replace_events", refused)
+    monkeypatch.setattr(ganlab.report.tensorboard.comparison, "replace_events", refused)
     status, out, _ = dashboard(study)
     stale, *links, _ = out.splitlines()
     assert status == 0

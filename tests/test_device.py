@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT
 from ganlab import device
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 
 
 @pytest.mark.parametrize(

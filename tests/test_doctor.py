@@ -2,8 +2,8 @@
 
 import pytest
 
-from ganlab.choose import ConfigError
 from ganlab.doctor import Timing, advice, examine
+from ganlab.errors import ConfigError
 
 
 def timing(precision, compile_, step):

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from ganlab import dry_run, train
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
-from ganlab.dry_run import Cost
-from ganlab.reporting.results import write_json
-from ganlab.run.folder import write_result
+from ganlab import train
+from ganlab.cli.hydra import plan
+from ganlab.errors import ConfigError
+from ganlab.launch import dry_run
+from ganlab.launch.dry_run import Cost
+from ganlab.runs.folder import write_result
+from ganlab.runs.result import write_json
 
 TINY = (
     "training.steps=400",

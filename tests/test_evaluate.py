@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 from ganlab.evaluate import measure_again, protocol
 from ganlab.run import measuring, run
 
@@ -25,7 +25,7 @@ CHEAP = ["metrics.final.features=[random]", "metrics.final.images=200"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     directory = tmp_path_factory.mktemp("trained")
     run(plan(list(SMALL), multirun=False).cells[0].config, directory, quiet=True)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.choose import ConfigError
+from ganlab.cli.choices import options
 from ganlab.data.batches import to_pixels
+from ganlab.errors import ConfigError
 from ganlab.export import export
-from ganlab.library import options
-from ganlab.nets import exports, reopen
-from ganlab.run import build_gan, open_average, run
+from ganlab.exports import formats as exports
+from ganlab.exports import reopen
+from ganlab.run import build_gan, open_sampler, run
 from test_sweep import TINY
 
 STAGES = "generator.stages=[[4,2],[4,2],[null,2]]"  # three: LiteRT holds two of nearest even unfolded
@@ -25,7 +26,7 @@ STAGES = "generator.stages=[[4,2],[4,2],[null,2]]"  # three: LiteRT holds two of
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """`small_run(arm)`: the folder of a short run, trained once for these settings."""
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     made = {}
 
@@ -134,8 +135,8 @@ def test_the_printed_usage_works_as_it_is_pasted(small_run, nearby, name, more, 
     told, _, code = said.partition("to use it, in Python:\n\n")
     names = {}
     exec(code, names)
-    painter, _ = open_average(directory)
-    np.testing.assert_allclose(names["images"], painter.generator(names["latents"], training=False), atol=1e-4)
+    sampler, _ = open_sampler(directory)
+    np.testing.assert_allclose(names["images"], sampler.generator(names["latents"], training=False), atol=1e-4)
     np.testing.assert_array_equal(names["pixels"], to_pixels(names["images"]))
     if more == CONDITIONAL:
         assert "64 standard normal numbers and behind them the class, one-hot; its 10 classes: 0 to 9" in told

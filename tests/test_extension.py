@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
+from ganlab.cli.hydra import plan
+from ganlab.errors import ConfigError
 from ganlab.run import extension, read_config, run
 from ganlab.run.life import extensions
 from test_run import records, weights
@@ -195,9 +195,9 @@ def test_a_run_starts_with_the_weights_of_another_and_nothing_else_of_it(short, 
     monkeypatch.setattr("ganlab.training.loop.fit", look)
     train(tmp_path / "run", "training.steps=6", f"init_from={short}", "seed=3")
     theirs = {name.split("/")[1].replace("|", "/"): value for name, value in weights(short).items() if ".ATTR" in name}
-    assert any(name.startswith("average/") for name in theirs)
+    assert any(name.startswith("ema/") for name in theirs)
     for name, value in seen.items():
-        if name.startswith(("generator/", "discriminator/", "average/")):
+        if name.startswith(("generator/", "discriminator/", "ema/")):
             np.testing.assert_array_equal(value, theirs[name], err_msg=name)
         elif name.startswith("g_optimizer/second") or name in ("step", "g_optimizer/count"):
             assert not value.any(), name

@@ -10,13 +10,13 @@ import sys
 import pytest
 
 from ganlab import compare, status
-from ganlab.choose import ConfigError, matching
 from ganlab.dashboard import _without_forgotten
-from ganlab.reporting.cells import find_cells, read_sweep, record_sweep
-from ganlab.reporting.judge import judge
-from ganlab.reporting.pages.drawing import Drawing
-from ganlab.reporting.records import find_runs
-from ganlab.reporting.results import find_results
+from ganlab.errors import ConfigError, matching
+from ganlab.report.drawing import Drawing
+from ganlab.runs.records import find_runs
+from ganlab.runs.result import find_results
+from ganlab.runs.status import find_cells, read_sweep, record_sweep
+from ganlab.study.compare import judge
 from reporting.reporting_study import Made
 
 ARMS = ("transpose", "upsample")

@@ -13,10 +13,10 @@ from pydantic import BaseModel
 
 from conftest import ROOT
 from ganlab import __version__, train
-from ganlab.choose import ConfigError
+from ganlab.cli.choices import groups, options
+from ganlab.cli.help import folded, page
 from ganlab.config import RunConfig
-from ganlab.library import groups, options
-from ganlab.manual import folded, page
+from ganlab.errors import ConfigError
 from ganlab.run.inputs import FILLED_IN
 
 COMMANDS = ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard"]
@@ -65,7 +65,7 @@ def together():
 
 @pytest.mark.parametrize("line", together(), ids=" ".join)
 def test_every_field_of_every_choice_is_listed_with_its_meaning(line):
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     config = plan(line, multirun=False, describing=True).cells[0].config
     tags = {"generator.upsampling": config.generator.upsampling.name}
@@ -85,7 +85,7 @@ def test_every_field_of_every_choice_is_listed_with_its_meaning(line):
 
 def test_a_setting_is_typed_as_it_is_listed():
     """Without its plus, that of an operator elsewhere is one line that tells of it."""
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     rows = listed("generator.elsewhere.name=carafe", "metrics=full").items()
     typed = [f"{name}={value}" for name, (value, _) in rows if name != "resume"]

@@ -11,16 +11,16 @@ import pytest
 import tensorflow as tf
 
 from conftest import ROOT
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
+from ganlab.cli.hydra import plan
 from ganlab.config import pair, parse
-from ganlab.data.sources import SOURCES, digits
-from ganlab.reporting.arms import gather_arms
-from ganlab.reporting.pages.certainty import _data
+from ganlab.data.sources import DATASETS, digits
+from ganlab.errors import ConfigError
+from ganlab.report.certainty import _data
 from ganlab.run import measuring, read_config, run
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import Painter
-from ganlab.run.play import make_deal
+from ganlab.run.networks import Sampler
+from ganlab.run.rules import make_batches
+from ganlab.study.arms import gather_arms
 
 SMALL = (
     "training.steps=4",
@@ -160,7 +160,7 @@ def test_a_result_says_what_it_was_made_of(stopped):
     assert (data["source"], data["licence"], data["train"], data["held_out"], data["classes"]) == (
         "own.npz", "CC0", 160, 40, 10,
     )  # fmt: skip
-    split = SOURCES["arrays"](config.dataset)
+    split = DATASETS["arrays"](config.dataset)
     assert data["sha256"] == split.facts["sha256"] != config.dataset.sha256
     split.held_out.labels[0] ^= 1
     assert data["sha256"] != split.facts["sha256"]
@@ -210,11 +210,11 @@ class Perfect:
         return tf.constant(picked)
 
 
-def in_turn(painter, stream, count):
+def in_turn(sampler, stream, count):
     """Latents as they would be if all classes were equally frequent."""
-    z = painter.latents(stream, count)
-    size = z.shape[1] - painter._config.classes
-    z[:, size:] = np.eye(painter._config.classes)[np.arange(count) % painter._config.classes]
+    z = sampler.latents(stream, count)
+    size = z.shape[1] - sampler._config.classes
+    z[:, size:] = np.eye(sampler._config.classes)[np.arange(count) % sampler._config.classes]
     return z
 
 
@@ -226,16 +226,16 @@ def test_measures_are_of_the_mixture_that_was_trained_on(settings, tmp_path, ten
     path = write(tmp_path / "own.npz", ten.pixels[places], ten.labels[places])
     config = settings("dataset=arrays", path, "conditional=true", "generator.latent_size=8")
     split = measuring.open_images(config)
-    painter = Painter(Perfect(split.train), config)
-    painter._generate = lambda z: painter.generator(z, training=False)  # not in a graph
+    sampler = Sampler(Perfect(split.train), config)
+    sampler._generate = lambda z: sampler.generator(z, training=False)  # not in a graph
     told = measuring.prepare(config, split, print)
-    ours = told.on_the_way(painter).values["frechet_distance"]
+    ours = told.on_the_way(sampler).values["frechet_distance"]
     count = told.quick.n_fake
-    theirs = told.quick([painter.paint(in_turn(painter, "latents/evaluation", count))]).values["frechet_distance"]
+    theirs = told.quick([sampler.generate(in_turn(sampler, "latents/evaluation", count))]).values["frechet_distance"]
     floor = told.real_against_real["frechet_distance"]
     assert ours < 1.5 * floor
     assert theirs > worse * floor
-    dealt = painter.latents("latents/evaluation", count)[:, 8:].sum(axis=0)
+    dealt = sampler.latents("latents/evaluation", count)[:, 8:].sum(axis=0)
     np.testing.assert_allclose(dealt, np.bincount(split.train.labels) / len(split.train.labels) * count, atol=1)
 
 
@@ -245,20 +245,20 @@ def test_a_run_of_many_classes_is_trained_measured_and_drawn(settings, tmp_path)
     config = settings(*SMALL, "dataset=arrays", path, "conditional=true")
     result = run(config, tmp_path / "run", quiet=True)
     assert result.status == "finished"
-    from ganlab.run import open_average
+    from ganlab.run import open_sampler
 
     (tmp_path / "letters.npz").rename(tmp_path / "away.npz")  # what is drawn later needs no data
-    painter, _ = open_average(tmp_path / "run")
-    assert painter.latents("latents/samples", 64).shape == (64, 64 + 26)
-    assert painter.invent("latents/samples", 26).shape == (26, 8, 8, 1)
+    sampler, _ = open_sampler(tmp_path / "run")
+    assert sampler.latents("latents/samples", 64).shape == (64, 64 + 26)
+    assert sampler.sample("latents/samples", 26).shape == (26, 8, 8, 1)
 
 
 # --- flips ------------------------------------------------------------------------------------------------------------
 
 
 def rounds(config, step):
-    images = SOURCES[config.dataset.name](config.dataset).train
-    return make_deal(config, images)(tf.constant(step, tf.int64))
+    images = DATASETS[config.dataset.name](config.dataset).train
+    return make_batches(config, images)(tf.constant(step, tf.int64))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_half_of_the_real_images_are_mirrored_and_no_others(settings, overrides)
     assert len({coin.tobytes() for coin in coins}) == 4  # of each step and round its own
     again = rounds(flipped, 4)[1].real.numpy()
     np.testing.assert_array_equal(again, after)  # and the same whenever it is asked for
-    measured = [SOURCES[config.dataset.name](config.dataset).held_out.pixels for config in (plain, flipped)]
+    measured = [DATASETS[config.dataset.name](config.dataset).held_out.pixels for config in (plain, flipped)]
     np.testing.assert_array_equal(*measured)
 
 

@@ -14,19 +14,18 @@ from matplotlib import figure as figures
 from PIL import Image
 
 from ganlab import inspect as command_line
-from ganlab import views
-from ganlab.arms import picture_name, read_arms, whole_name
-from ganlab.choose import ConfigError
+from ganlab import inspection
+from ganlab.cli.choices import options
+from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
-from ganlab.library import options
-from ganlab.nets import anatomy
-from ganlab.nets.cost import multiplications
-from ganlab.nets.fields import receptive_field
+from ganlab.inspection import gather as views
+from ganlab.inspection import terminal
+from ganlab.inspection.arms import picture_name, read_arms, whole_name
+from ganlab.nets import analysis as anatomy
+from ganlab.nets.analysis import multiplications, receptive_field
 from ganlab.nets.upsampling import UPSAMPLERS
-from ganlab.reporting import inspection
-from ganlab.reporting.inspection import terminal
-from ganlab.reporting.results import write_json
 from ganlab.run import build_gan
+from ganlab.runs.result import write_json
 from ganlab.training import checkpoints
 from test_sweep import TINY
 
@@ -374,7 +373,7 @@ def test_a_trained_run(inspect, settings, tmp_path):
     gan = build_gan(config)
     kernel = np.zeros((4, 4, 1, 4), np.float32)
     kernel[0, 0] = 1  # one phase of four has it all
-    anatomy.stages_of(gan.average)[-1].kernel.assign(kernel)
+    anatomy.stages_of(gan.ema)[-1].kernel.assign(kernel)
     checkpoints.save(directory / "checkpoints", 4, gan.tensors(), {}, 3)
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
     said = inspect(f"run={directory}", "log=true")
@@ -519,7 +518,7 @@ def test_a_residual_generator_is_looked_into(inspect, tmp_path):
 
 def test_a_wrong_setting_and_help_need_no_tensorflow():
     code = (
-        "import sys; import ganlab.inspect as t, ganlab.reporting.inspection\n"
+        "import sys; import ganlab.inspect as t, ganlab.inspection\n"
         "sys.argv = ['x', '--help']; t.main()\n"
         "sys.argv = ['x', '--compare', 'fir', 'training.stepz=3']\n"
         "try: t.main()\nexcept SystemExit as e: assert e.code == 2\n"

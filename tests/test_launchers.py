@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import ROOT
-from ganlab.reporting.cells import is_held
+from ganlab.runs.status import is_held
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,13 @@ import sys
 import pytest
 
 from conftest import ROOT
-from ganlab import locks, share
-from ganlab.choose import ConfigError
+from ganlab import locks
+from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
-from ganlab.reporting.cells import is_held, may_be_held, stand
-from ganlab.run.folder import claimed
-from ganlab.sweep import run_to_end
+from ganlab.launch import resources as share
+from ganlab.launch.sweep import run_to_end
+from ganlab.runs.folder import claimed
+from ganlab.runs.status import is_held, may_be_held, stand
 from test_run import SMALL
 
 LACKING = ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL")
@@ -97,7 +98,7 @@ def test_a_cell_of_a_sweep_runs_where_there_are_no_locks(fails, tmp_path, settin
     """It waited for ever: whoever cannot lock was taken for one who finds the folder held."""
     fails("ENOLCK")
     ran = []
-    monkeypatch.setattr("ganlab.sweep.run_apart", lambda *arguments: ran.append(arguments) or 0)
+    monkeypatch.setattr("ganlab.launch.sweep.run_apart", lambda *arguments: ran.append(arguments) or 0)
     run_to_end(settings(*SMALL), tmp_path / "cell", "basic")
     assert len(ran) == 1
     assert may_be_held(tmp_path / "cell")  # as far as can be known: it has settings and no result

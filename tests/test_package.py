@@ -53,8 +53,8 @@ def test_a_wheel_works_without_the_sources_from_another_folder(tmp_path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"ganlab/conf/config.yaml", "ganlab/py.typed"} <= set(names)
-    assert {path.name for path in (ROOT / "ganlab/reporting/pages/templates").iterdir()} <= {
-        Path(name).name for name in names if name.startswith("ganlab/reporting/pages/templates/")
+    assert {path.name for path in (ROOT / "ganlab/report/templates").iterdir()} <= {
+        Path(name).name for name in names if name.startswith("ganlab/report/templates/")
     }
     # alone in a folder that comes first; what it needs is here already, as pyproject.toml had it installed
     home = tmp_path / "site"

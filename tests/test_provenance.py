@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from ganlab import provenance
-from ganlab.provenance import commit
-from ganlab.reporting.console import Log
+from ganlab.launch.process import finish
 from ganlab.run import read_config
-from ganlab.run.folder import write_result
-from ganlab.train import finish
+from ganlab.runs import provenance
+from ganlab.runs.console import Log
+from ganlab.runs.folder import write_result
+from ganlab.runs.provenance import commit
 from test_extension import TINY
 
 
@@ -91,7 +91,7 @@ def test_every_result_names_it_once_asked(checkout, settings, monkeypatch):
 
 
 def test_a_single_run_keeps_what_it_says(settings, tmp_path, capsys, monkeypatch):
-    from ganlab.reporting.records import Records
+    from ganlab.runs.records import Records
 
     run = tmp_path / "run"
     write, times = Records.scalars, []

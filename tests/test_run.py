@@ -20,10 +20,10 @@ from conftest import ROOT
 from ganlab.config import Digits
 from ganlab.data.photos import photo_labels
 from ganlab.data.sources import digits
-from ganlab.reporting import grids
+from ganlab.launch.process import finish
 from ganlab.run import build_gan, finished, read_config, run
-from ganlab.run.networks import Painter
-from ganlab.train import finish
+from ganlab.run.networks import Sampler
+from ganlab.runs import grids
 from ganlab.training.profile import Profile
 
 SMALL = (
@@ -72,7 +72,7 @@ def assert_same_run(one, other):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """One small run that nobody disturbed."""
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     directory = tmp_path_factory.mktemp("whole")
     config = plan(list(SMALL), multirun=False).cells[0].config
@@ -158,7 +158,7 @@ def test_both_arms_start_with_the_same_discriminator_and_see_the_same(settings):
 
 def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypatch):
     """Recorded inside the step itself, not recomputed."""
-    from ganlab.run import play
+    from ganlab.run import rules as play
 
     seen: dict[str, list] = {}
     order, draw = play.order, play.normals
@@ -209,7 +209,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(whole, command, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, number):
-    from ganlab.reporting.records import Records
+    from ganlab.runs.records import Records
 
     write, times = Records.scalars, []
 
@@ -335,15 +335,15 @@ def test_a_profile_that_a_stop_cuts_short_is_ended(tmp_path, monkeypatch):
 
 def test_batch_statistics_have_the_classes_of_the_training_images(settings):
     config = settings("conditional=true", "dataset=photos", "dataset.size=16", "dataset.reduction=4")
-    painter = Painter(lambda z, training: z, config)
-    batches = np.concatenate(painter.batches(8, 50))
+    sampler = Sampler(lambda z, training: z, config)
+    batches = np.concatenate(sampler.batches(8, 50))
     classes = batches[:, config.generator.latent_size :].argmax(axis=1)
     share = np.mean(photo_labels(config.dataset))
     assert 0.4 < share < 0.6
     for size in (8, 100, 400):
         assert abs(classes[:size].sum() - share * size) < 1
-    one = painter.latents("latents/statistics/7", 8, 56)  # the same whatever was asked before
-    np.testing.assert_array_equal(Painter(painter.generator, config).latents("latents/statistics/7", 8, 56), one)
+    one = sampler.latents("latents/statistics/7", 8, 56)  # the same whatever was asked before
+    np.testing.assert_array_equal(Sampler(sampler.generator, config).latents("latents/statistics/7", 8, 56), one)
 
 
 @pytest.mark.slow
@@ -351,7 +351,7 @@ def test_statistics_of_the_average_are_taken_anew_where_asked(settings, tmp_path
     batch = (*SMALL, "training.steps=20", "generator.normalization=batch", "metrics=none")
     found = {}
     for how in ("follow", "recompute"):
-        run(settings(*batch, f"training.average_statistics={how}"), tmp_path / how, quiet=True)
+        run(settings(*batch, f"training.ema_statistics={how}"), tmp_path / how, quiet=True)
         found[how] = weights(tmp_path / how)
     for name, value in found["follow"].items():
         statistics = name.startswith("tensors/average") and "moving" in name
@@ -370,7 +370,7 @@ def test_a_run_that_diverges_says_where(settings, tmp_path):
 def test_two_processes_never_write_one_run(settings, tmp_path):
     import fcntl
 
-    from ganlab.choose import ConfigError
+    from ganlab.errors import ConfigError
 
     (tmp_path / "run").mkdir()
     with (tmp_path / "run" / ".lock").open("w") as lock:

@@ -14,9 +14,9 @@ from hypothesis import strategies as some
 from PIL import Image
 from scipy import stats
 
-from ganlab.choose import ConfigError
 from ganlab.data.class_names import say_classes
-from ganlab.run import Painter, open_average, run
+from ganlab.errors import ConfigError
+from ganlab.run import Sampler, open_sampler, run
 from ganlab.sample import draw, truncate
 from ganlab.sample import main as sampling
 from test_sweep import TINY
@@ -24,7 +24,7 @@ from test_sweep import TINY
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
-    from ganlab.compose import plan
+    from ganlab.cli.hydra import plan
 
     directory = tmp_path_factory.mktemp("sampled") / "run"
     run(plan(list(TINY), multirun=False).cells[0].config, directory, quiet=True)
@@ -88,12 +88,12 @@ def drawn(tmp_path, settings, monkeypatch):
 
     def open_it(directory, step=None):
         steps.append(step)
-        painter = Painter(generator, config)
-        paint = painter.paint
-        painter.paint = lambda z: seen.append(np.array(z)) or paint(z)
-        return painter, step if isinstance(step, int) else 7
+        sampler = Sampler(generator, config)
+        paint = sampler.generate
+        sampler.generate = lambda z: seen.append(np.array(z)) or paint(z)
+        return sampler, step if isinstance(step, int) else 7
 
-    monkeypatch.setattr("ganlab.run.open_average", open_it)
+    monkeypatch.setattr("ganlab.run.open_sampler", open_it)
 
     def ask(*arguments):
         seen.clear()
@@ -166,14 +166,14 @@ def test_the_images_are_those_of_the_step(small_run, tmp_path, capsys, monkeypat
 
 
 def test_without_classes_the_latents_are_those_of_the_seed(small_run, monkeypatch, tmp_path):
-    painter, _ = open_average(small_run)
+    sampler, _ = open_sampler(small_run)
     seen = []
-    monkeypatch.setattr(painter, "paint", lambda z: seen.append(z) or np.zeros((len(z), 8, 8, 1), np.uint8))
-    monkeypatch.setattr("ganlab.run.open_average", lambda directory, step: (painter, 4))
+    monkeypatch.setattr(sampler, "generate", lambda z: seen.append(z) or np.zeros((len(z), 8, 8, 1), np.uint8))
+    monkeypatch.setattr("ganlab.run.open_sampler", lambda directory, step: (sampler, 4))
     for more in ((), ("--truncation", 0.5), ("--truncation", 1e9)):
         sample(monkeypatch, small_run, "--seed", 3, "--out", tmp_path / "a.png", *more)
     plain, cut, whole = seen
-    np.testing.assert_array_equal(plain, painter.latents("latents/drawn/3", 64))
+    np.testing.assert_array_equal(plain, sampler.latents("latents/drawn/3", 64))
     np.testing.assert_array_equal(cut, truncate(plain, 0.5))
     np.testing.assert_allclose(whole, plain, rtol=1e-6)
     assert np.abs(cut).max() <= 0.5
@@ -304,8 +304,8 @@ def test_a_run_without_classes_has_no_class_to_ask_for(small_run):
 
 @pytest.mark.slow
 def test_the_model_file_opens_without_ganlab_and_paints_the_same(small_run, tmp_path):
-    painter, _ = open_average(small_run)
-    z = painter.latents("latents/samples", 8)
+    sampler, _ = open_sampler(small_run)
+    z = sampler.latents("latents/samples", 8)
     np.save(tmp_path / "z.npy", z)
     code = (
         "import sys, numpy as np, keras\n"
@@ -314,7 +314,7 @@ def test_the_model_file_opens_without_ganlab_and_paints_the_same(small_run, tmp_
         "assert not [name for name in sys.modules if name.startswith('ganlab')]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
-    np.testing.assert_allclose(np.load(tmp_path / "images.npy"), painter._generate(z).numpy(), atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "images.npy"), sampler._generate(z).numpy(), atol=1e-5)
 
 
 def test_the_model_file_says_only_what_differs_from_defaults(small_run):

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 from conftest import ROOT
-from ganlab.share import dealt_gpus, threads_of, visible_gpus
+from ganlab.launch.resources import dealt_gpus, threads_of, visible_gpus
 
 LISTED = """\
 GPU 0: NVIDIA H200 (UUID: GPU-00000000-0000-0000-0000-000000000000)
@@ -122,7 +122,7 @@ def test_a_share_of_the_cores_reaches_tensorflow_under_its_own_names(monkeypatch
 def test_joblib_tells_its_workers_their_share():
     program = """
 import os, joblib
-from ganlab.share import threads_of
+from ganlab.launch.resources import threads_of
 share = max(1, joblib.cpu_count() // 2)
 told = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(threads_of)("joblib") for _ in range(2))
 assert all(each["TF_NUM_INTRAOP_THREADS"] == str(share) for each in told), told

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganlab import compare, dashboard, device, evaluate, export, inspect, sample, status, train
-from ganlab.choose import ConfigError, expand
-from ganlab.command import one_line, path
-from ganlab.compose import _parsed, plan, quoted
+from ganlab.cli.exit import one_line, path
+from ganlab.cli.hydra import _parsed, plan, quoted
+from ganlab.errors import ConfigError, expand
 from ganlab.evaluation.cache import cache_folder
-from ganlab.reporting.results import write_json
-from ganlab.sweep import _to_workers
+from ganlab.launch.sweep import _to_workers
+from ganlab.runs.result import write_json
 from test_sweep import TINY
 
 

@@ -20,14 +20,14 @@ import pytest
 from rich.console import Console
 
 from conftest import ROOT
-from ganlab import sweep as sweeps
 from ganlab import train
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
-from ganlab.reporting import watching
-from ganlab.reporting.cells import is_held, stand
-from ganlab.reporting.results import read_result, write_json
-from ganlab.run.folder import claimed, write_result
+from ganlab.cli.hydra import plan
+from ganlab.errors import ConfigError
+from ganlab.launch import sweep as sweeps
+from ganlab.launch import watch as watching
+from ganlab.runs.folder import claimed, write_result
+from ganlab.runs.result import read_result, write_json
+from ganlab.runs.status import is_held, stand
 
 TINY = (
     "training.steps=4",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from ganlab.reporting.results import read_result
+from ganlab.runs.result import read_result
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +109,7 @@ def press_ctrl_c(sweep, _folder):
 
 
 def kill_cells(_sweep, folder):
-    for number in processes(folder, "ganlab.isolate").values():
+    for number in processes(folder, "ganlab.launch.process").values():
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
 
@@ -152,7 +152,7 @@ def test_a_sweep_that_is_killed_at_random_moments_ends_as_one_that_was_not(tmp_p
                     assert sweep.returncode == 0, errors  # it went on with new ones
                 wait_for(lambda crew=crew: not any(Path(f"/proc/{number}").exists() for number in crew), 30)
                 if chance.random() < 0.5:  # else the same command comes while what was stopped still saves
-                    wait_for(lambda: not processes(tmp_path, "ganlab.isolate"), 60)
+                    wait_for(lambda: not processes(tmp_path, "ganlab.launch.process"), 60)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(sweep.pid, signal.SIGKILL)
@@ -163,7 +163,7 @@ def test_a_sweep_that_is_killed_at_random_moments_ends_as_one_that_was_not(tmp_p
     assert sweep.returncode == 0, output + errors
     nothing_was_made_twice()
     assert results(tmp_path) == undisturbed
-    assert not processes(tmp_path, "ganlab.isolate")
+    assert not processes(tmp_path, "ganlab.launch.process")
 
 
 def test_cells_that_diverge_crash_or_are_killed_stop_only_themselves(tmp_path, command):
@@ -175,7 +175,7 @@ def test_cells_that_diverge_crash_or_are_killed_stop_only_themselves(tmp_path, c
     wait_for(lambda: runs(tmp_path))  # the first has begun: it diverges
     killed = crashed = None
     while sweep.poll() is None and not (killed and crashed):
-        for name, number in processes(tmp_path, "ganlab.isolate").items():
+        for name, number in processes(tmp_path, "ganlab.launch.process").items():
             if json.loads((Path(name) / "config.json").read_text())["optimizer"]["d_learning_rate"] > 1:
                 continue  # it diverges
             if crashed is None and name.endswith("seed0"):

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
-from ganlab.reporting import tracking
-from ganlab.reporting.arms import NOT_OF_THE_ARM
+from ganlab.cli.hydra import plan
+from ganlab.errors import ConfigError
 from ganlab.run import read_config, run
+from ganlab.runs import tracking
+from ganlab.study.arms import NOT_OF_THE_ARM
 from test_extension import TINY, assert_same_end
 from test_run import records
 
@@ -198,7 +198,7 @@ def test_a_library_that_is_missing_is_one_line_before_anything_is_made(name, tmp
 
 
 def test_it_decides_nothing(standin, settings):
-    from ganlab.compose import cell_name
+    from ganlab.cli.hydra import cell_name
     from ganlab.run.life import _hyperparameters
 
     assert cell_name(["generator=upsample", "tracking=wandb"]) == "upsample"

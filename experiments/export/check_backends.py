@@ -18,9 +18,9 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import numpy as np
 
 from ganlab import device
-from ganlab.compose import plan
-from ganlab.library import options
-from ganlab.nets import reopen
+from ganlab.cli.choices import options
+from ganlab.cli.hydra import plan
+from ganlab.exports import reopen
 
 SETTINGS = (
     "dataset.size=32",
@@ -60,7 +60,7 @@ def main() -> None:
     """Print a table with one line for each arm."""
     backends = dict(argument.split("=", 1) for argument in sys.argv[1:])
     device.start("float32")
-    from ganlab.nets.portable import save_portable
+    from ganlab.exports.portable import save_portable
 
     backends = {"tensorflow": sys.executable, **backends}
     print(f"| `generator=` | largest value | {' | '.join(backends)} |\n|---|---|{'---|' * len(backends)}")

@@ -17,12 +17,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ganlab.cli.choices import CONF, options
 from ganlab.config import Digits
 from ganlab.data.sources import digits
-from ganlab.library import CONF, options
-from ganlab.reporting.grids import grid
-from ganlab.reporting.results import find_results
-from ganlab.run import open_average
+from ganlab.run import open_sampler
+from ganlab.runs.grids import grid
+from ganlab.runs.result import find_results
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
@@ -39,9 +39,9 @@ def picture(study: Path) -> None:
     results = {result.variant: result for result in find_results(study) if result.seed == 0}
     panels = {}
     for arm, words in (("upsample", "UpSampling2D + Conv2D"), ("transpose", "Conv2DTranspose")):
-        painter, _ = open_average(results[arm].path.parent)
+        sampler, _ = open_sampler(results[arm].path.parent)
         panels[f"{words}\n{results[arm].seconds:.0f} s of training, 2 CPU cores"] = picture_of(
-            painter.invent("latents/samples", 48)
+            sampler.sample("latents/samples", 48)
         )
     real = digits(Digits(name="digits", size=8, channels=1, held_out=0.2)).held_out.pixels
     chosen = np.random.default_rng(0).permutation(len(real))[:48]

@@ -94,7 +94,7 @@ def build(arm: str, seed: int):
     """
     import keras
 
-    from ganlab.nets.init import gain_of, initializer
+    from ganlab.nets.initializers import gain_of, initializer
     from ganlab.nets.upsampling import UPSAMPLERS
 
     seeds = iter(range(100 * seed, 100 * seed + 100))

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from turns import table, write_into
 
-from ganlab.reporting.statistics import paired_comparison
+from ganlab.study.statistics import paired_comparison
 
 HERE = Path(__file__).parent
 STEP = 400

@@ -28,7 +28,7 @@ from matplotlib.patches import Rectangle  # noqa: E402
 from PIL import Image  # noqa: E402
 from PIL.PngImagePlugin import PngInfo  # noqa: E402
 
-from ganlab.compose import plan  # noqa: E402
+from ganlab.cli.hydra import plan  # noqa: E402
 from ganlab.nets.generator import build_generator  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -527,7 +527,7 @@ is the body of one function there; all of them use:
 import keras
 import numpy as np
 
-from ganlab.compose import plan
+from ganlab.cli.hydra import plan
 from ganlab.nets.generator import build_generator
 
 {helpers}

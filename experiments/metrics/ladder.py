@@ -15,8 +15,8 @@ from page import write
 from scipy.ndimage import gaussian_filter
 
 from ganlab import device
-from ganlab.compose import plan
-from ganlab.data.sources import SOURCES
+from ganlab.cli.hydra import plan
+from ganlab.data.sources import DATASETS
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
 
@@ -63,7 +63,7 @@ COPIED = (0.0, 0.25, 0.5, 0.75, 1.0)  # share that are training images
 def climb(dataset: str, settings: list[str]) -> dict[str, dict[str, np.ndarray]]:
     """Measure a data set at every level: {fault: {measure: [levels,draws]}}."""
     config = plan([f"dataset={dataset}", *settings], multirun=False).cells[0].config
-    split = SOURCES[dataset](config.dataset)
+    split = DATASETS[dataset](config.dataset)
     train, held_out = split.train, split.held_out
     random = np.random.default_rng(0)
     order = random.permutation(len(train.pixels))

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ganlab.reporting.results import RunResult, find_results
+from ganlab.runs.result import RunResult, find_results
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ganlab.reporting.statistics import Comparison, holm, paired_comparison
+from ganlab.study.statistics import Comparison, holm, paired_comparison
 
 HERE = Path(__file__).parent
 TABLE = HERE / "fid.csv"

@@ -15,8 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ganlab.reporting.judge import judge
-from ganlab.reporting.report import print_report
+from ganlab.report.terminal import print_report
+from ganlab.study.compare import judge
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

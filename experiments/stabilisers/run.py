@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ganlab.reporting.results import read_result
+from ganlab.runs.result import read_result
 
 PAGE = Path(__file__).parent / "README.md"
 NAMES = ("frechet_distance", "precision", "recall", "density", "coverage", "spectral_distance")
@@ -31,7 +31,7 @@ TRIED = {
     "critic2": ["training.discriminator_steps=2"],
     "nonsat": ["objective=non_saturating"],
     "smoothing": ["objective=non_saturating", "objective.label_smoothing=0.1"],
-    "recompute": ["generator.normalization=batch", "training.average_statistics=recompute"],
+    "recompute": ["generator.normalization=batch", "training.ema_statistics=recompute"],
 }
 
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from ganlab.config import Comparing
-from ganlab.reporting.arms import Arm
-from ganlab.reporting.judge import judge_arms
-from ganlab.reporting.results import RunResult
-from ganlab.reporting.robustness import probability_of_improvement
-from ganlab.reporting.statistics import paired_comparison
-from ganlab.reporting.study import Study
+from ganlab.runs.result import RunResult
+from ganlab.study.arms import Arm
+from ganlab.study.compare import judge_arms
+from ganlab.study.robustness import probability_of_improvement
+from ganlab.study.statistics import paired_comparison
+from ganlab.study.values import Study
 
 Values = NDArray[np.float64]
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from PIL import Image
 
-from ganlab.compose import plan
-from ganlab.data.sources import SOURCES
-from ganlab.reporting import grids
-from ganlab.reporting.pages.drawing import THEMES, Drawing, Palette, dress, even_ticks, new_figure
-from ganlab.reporting.styles import styles_of
+from ganlab.cli.hydra import plan
+from ganlab.data.sources import DATASETS
+from ganlab.report.drawing import THEMES, Drawing, Palette, dress, even_ticks, new_figure
+from ganlab.report.styles import styles_of
+from ganlab.runs import grids
 
 HERE = Path(__file__).parent
 ROWS = 5  # of the eight rows and columns of a grid: large enough to see grain
@@ -99,7 +99,7 @@ def real_images(report: Path, experiment: str) -> bytes:
     if kept.exists():
         return kept.read_bytes()
     dataset = plan([f"experiment={experiment}"], multirun=False).cells[0].config.dataset
-    held_out = SOURCES[dataset.name](dataset).held_out.pixels
+    held_out = DATASETS[dataset.name](dataset).held_out.pixels
     return grids.png(grids.grid(grids.some_of(held_out, 64)))
 
 

@@ -10,10 +10,10 @@ import sys
 import tarfile
 from pathlib import Path
 
-from ganlab.reporting.judge import judge
-from ganlab.reporting.pages.samples import last_grids
-from ganlab.reporting.study import Judgement, Study
-from ganlab.reporting.words import answer, directed, leading, shown_effect, shown_interval
+from ganlab.report.samples import last_grids
+from ganlab.report.words import answer, directed, leading, shown_effect, shown_interval
+from ganlab.study.compare import judge
+from ganlab.study.values import Judgement, Study
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))

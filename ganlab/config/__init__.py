@@ -9,14 +9,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ganlab.choose import ConfigError, explain, nearest
-from ganlab.config.base import Pair, Settings, pair
-from ganlab.config.choices import Arrays, Digits, Mnist, Objective, Penalty, Photos, Shapes
+from ganlab.config import plugins
+from ganlab.config.base import Count, Fraction, NotNegative, Pair, Positive, Settings, pair
+from ganlab.config.choices import Arrays, DatasetSettings, Digits, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.comparison import Comparing, is_among, names_under
 from ganlab.config.discriminator import Conv, Discriminator, Residual
-from ganlab.config.generator import Generator, with_stages
+from ganlab.config.generator import Generator, Operator, with_stages
 from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
+from ganlab.config.plugins import Plugin
 from ganlab.config.training import Adam, Augment, InitFrom, Training, profiled
+from ganlab.errors import ConfigError, explain, nearest
 
 
 class RunConfig(Settings):
@@ -38,6 +40,7 @@ class RunConfig(Settings):
     metrics: Metrics
     tracking: Literal["none", "wandb", "mlflow"] = "none"
     comparison: Comparing = Comparing()
+    plugins: tuple[Plugin, ...] = ()
 
     @field_validator("study")
     @classmethod
@@ -121,7 +124,11 @@ def parse(tree: dict[str, Any]) -> RunConfig:
 
     `generator.stages` that are null become those that fit `dataset.size`.
     """
-    tree = with_stages(tree)
+    present = plugins.load(tree)
+    if isinstance(tree, dict):
+        if "plugins" in tree:  # as a run recorded them
+            plugins.require(tree["plugins"], present)
+        tree = with_stages(tree) | {"plugins": present}
     try:
         return RunConfig.model_validate_json(json.dumps(tree))
     except ValidationError as error:
@@ -150,19 +157,26 @@ __all__ = [
     "Comparing",
     "ConfigError",
     "Conv",
+    "Count",
+    "DatasetSettings",
     "Digits",
     "Discriminator",
     "Final",
+    "Fraction",
     "Full",
     "Generator",
     "InitFrom",
     "Metrics",
     "Mnist",
+    "NotNegative",
+    "Operator",
     "Pair",
     "Photos",
+    "Positive",
     "Quick",
     "Residual",
     "RunConfig",
+    "Settings",
     "Shapes",
     "differences",
     "flatten",

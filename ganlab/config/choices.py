@@ -76,13 +76,13 @@ Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 Side = Annotated[int, Field(ge=16, le=128)]
 
 
-class _Images(Settings):
+class DatasetSettings(Settings):
     """What every data set can be asked."""
 
     flip: Literal["none", "horizontal"] = "none"
 
 
-class _File(_Images):
+class _File(DatasetSettings):
     """Images in a file: who they are is filled in before anything starts.
 
     classes: how many there are; None without labels. class_counts: training images of each, where networks are told
@@ -95,7 +95,7 @@ class _File(_Images):
     bytes: int | None = None
 
 
-class Digits(_Images):
+class Digits(DatasetSettings):
     """scikit-learn's 1797 handwritten digits, 8x8."""
 
     name: Literal["digits"]
@@ -115,7 +115,7 @@ class Mnist(_File):
     path: str | None
 
 
-class Shapes(_Images):
+class Shapes(DatasetSettings):
     """Rendered shapes whose factors are known: class, place, size, angle and colour."""
 
     name: Literal["shapes"]
@@ -127,7 +127,7 @@ class Shapes(_Images):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class Photos(_Images):
+class Photos(DatasetSettings):
     """Crops of scikit-learn's two photographs; the class is which of them."""
 
     name: Literal["photos"]

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import ValidationInfo, field_validator
 
-from ganlab.choose import nearest
 from ganlab.config.base import Positive, Settings
+from ganlab.errors import nearest
 
 
 class Measure(NamedTuple):

@@ -11,21 +11,21 @@ from ganlab.config.base import Count, Kernel, Pair, Settings, pair
 Init = Literal["matched", "keras", "dcgan"]
 
 
-class _Operator(Settings):
-    """What every upsampling operator takes."""
+class Operator(Settings):
+    """What every upsampling operator takes; a plugin's settings inherit it and add `name`."""
 
     kernel_size: Kernel | tuple[Kernel, Kernel]
     init: Init
 
 
-class Nearest(_Operator):
+class Nearest(Operator):
     """Repeat rows and columns, then convolve; `fused` is the same function as one transposed convolution."""
 
     name: Literal["nearest"]
     implementation: Literal["fused", "plain"] = "fused"
 
 
-class Bilinear(_Operator):
+class Bilinear(Operator):
     """Interpolate linearly, then convolve."""
 
     name: Literal["bilinear"]
@@ -39,7 +39,7 @@ class Transpose(Settings):
     init: Literal["matched", "keras", "dcgan", "resize"]
 
 
-class PixelShuffle(_Operator):
+class PixelShuffle(Operator):
     """Convolve to s*s times the channels, then lay them out as pixels."""
 
     name: Literal["pixel_shuffle"]
@@ -47,14 +47,14 @@ class PixelShuffle(_Operator):
     phase_bias: bool = False
 
 
-class Fir(_Operator):
+class Fir(Operator):
     """Insert zeros, smooth with a binomial filter, convolve."""
 
     name: Literal["fir"]
     implementation: Literal["fused", "plain"] = "fused"
 
 
-class Carafe(_Operator):
+class Carafe(Operator):
     """Each pixel a weighted mean of its source's neighbourhood, then convolve."""
 
     name: Literal["carafe"]

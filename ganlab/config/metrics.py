@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ganlab.choose import expand
 from ganlab.config.base import Count, Settings
+from ganlab.errors import expand
 
 LEAST = 50  # images a side, of which extrapolations and held-out tests still say something
 FeatureName = Literal["pixels", "pca", "classifier", "random", "inception"]

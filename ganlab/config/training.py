@@ -57,9 +57,9 @@ class Training(Settings):
     batch_size: Count
     discriminator_steps: Count
     share_fakes: bool
-    half_life_images: NotNegative
-    average_ramp: Annotated[float, Field(gt=0, le=1)]
-    average_statistics: Literal["follow", "recompute"]
+    ema_half_life_images: NotNegative
+    ema_rampup: Annotated[float, Field(gt=0, le=1)]
+    ema_statistics: Literal["average", "recompute"]
     log_every_steps: Count
     sample_every_steps: Count
     save_every_steps: Count

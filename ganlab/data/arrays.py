@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.choose import ConfigError, in_a_line
 from ganlab.config import Arrays, pair
 from ganlab.data.files import Header, Stamp, headers, identify, load, stamp
 from ganlab.data.images import Images, Split, fit, shown_change
 from ganlab.data.labels import Labels, draw_held_out, read_labels, to_classes
+from ganlab.errors import ConfigError, in_a_line
 
 MOST_CLASSES = 10_000  # that networks are told: every batch holds a number for each
 _TRAIN = {"train", "training", "trn", "tr"}

@@ -1,29 +1,45 @@
 """How many images a data set will give, in all and of each class, known before any is loaded. No TensorFlow."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ganlab.choose import ConfigError
-from ganlab.config import Arrays, Digits, Mnist, Photos, Shapes
+from ganlab.config import Arrays, Digits, Mnist, Photos, Shapes, plugins
 from ganlab.data import mnist
 from ganlab.data.arrays import survey_of
 from ganlab.data.photos import check_crops, photo_labels
 from ganlab.data.shapes import draw_factors
+from ganlab.errors import ConfigError
 
 _DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)  # of each class, in scikit-learn's file
 
 
 def counts(dataset: Arrays | Digits | Mnist | Photos | Shapes) -> tuple[int, int]:
     """How many images to train on and how many held out; ConfigError where they cannot be had, or a side is empty."""
-    return _COUNTS[dataset.name](dataset)
+    return _COUNTS.get(dataset.name, _loaded_counts)(dataset)
 
 
 def class_counts(dataset: Arrays | Digits | Mnist | Photos | Shapes) -> list[int]:
     """How many training images each class has, from class 0 on; empty without labels. Raises ConfigError."""
     known = getattr(dataset, "class_counts", None)
-    return list(known) if known is not None else _CLASS_COUNTS[dataset.name](dataset)
+    return list(known) if known is not None else _CLASS_COUNTS.get(dataset.name, _loaded_classes)(dataset)
+
+
+@lru_cache(1)
+def _loaded(dataset: Any) -> Any:
+    """The images of a plugin's data set, of which nothing is known before they are loaded."""
+    return plugins.builders("datasets")[dataset.name](dataset)
+
+
+def _loaded_counts(dataset: Any) -> tuple[int, int]:
+    return len(_loaded(dataset).train.pixels), len(_loaded(dataset).held_out.pixels)
+
+
+def _loaded_classes(dataset: Any) -> list[int]:
+    labels = _loaded(dataset).train.labels
+    return [] if labels is None else np.bincount(labels, minlength=dataset.classes or 0).tolist()
 
 
 def _digits(settings: Digits) -> list[int]:

@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from ganlab.choose import ConfigError, in_a_line
+from ganlab.errors import ConfigError, in_a_line
 
 _WANTED = "give an .npz or .npy file of images"
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 
 Labels = NDArray[np.int64]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.choose import ConfigError
 from ganlab.config import Mnist, pair
 from ganlab.data import arrays
 from ganlab.data.files import headers
 from ganlab.data.images import Images, Split, fit, shown_change
+from ganlab.errors import ConfigError
 
 CLASS_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
 """Of each digit, among the images to train on."""

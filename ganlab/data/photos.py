@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image
 
-from ganlab.choose import ConfigError
 from ganlab.config import Photos, pair
 from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
+from ganlab.errors import ConfigError
 
 NAMES = ("china", "flower")
 """The photographs, in the order of their labels."""

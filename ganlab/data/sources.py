@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ganlab.config import Digits, pair
+from ganlab.config import Digits, pair, plugins
 from ganlab.data.arrays import arrays
 from ganlab.data.bundled import bundled
 from ganlab.data.counts import counts
@@ -39,10 +39,11 @@ def digits(settings: Digits) -> Split:
     return Split(part(~held), part(held), tuple(shown_change(len(pixels), (8, 8, 1), (*size, channels))))
 
 
-SOURCES: dict[str, Callable[..., Split]] = {
+DATASETS: dict[str, Callable[..., Split]] = {
     "arrays": arrays,
     "digits": digits,
     "mnist": mnist,
     "photos": photos,
     "shapes": shapes,
 }
+DATASETS.update(plugins.builders("datasets"))

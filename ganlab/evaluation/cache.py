@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ganlab import locks
-from ganlab.choose import ConfigError, expand
+from ganlab.errors import ConfigError, expand
 
 _SUM = "sha256 of the entry"
 

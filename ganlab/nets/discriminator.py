@@ -6,11 +6,11 @@ from typing import Any
 
 import keras
 
-from ganlab.config import Discriminator
+from ganlab.config import Discriminator, plugins
 from ganlab.nets.downsampling import DownConv2D
-from ganlab.nets.init import gain_of, initializer
+from ganlab.nets.initializers import gain_of, initializer
 from ganlab.nets.normalization import BatchNormalization
-from ganlab.nets.spectral import SpectralConv2D, SpectralDense
+from ganlab.nets.spectral_norm import SpectralConv2D, SpectralDense
 from ganlab.nets.summaries import MinibatchStd, PositionSum
 
 Shape = tuple[int, int, int]
@@ -130,3 +130,4 @@ def _scored(
 
 
 DISCRIMINATORS = {"conv": build_conv, "residual": build_residual}
+DISCRIMINATORS.update(plugins.builders("discriminators"))

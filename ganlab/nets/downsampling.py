@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ganlab.nets.upsampling.folds import fir_taps
+from ganlab.nets.upsampling.fusion import fir_taps
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 
@@ -86,7 +86,7 @@ class DownConv2D(keras.Layer):
 
     def _convolve(self, inputs: Any, kernel: Any, padding: str) -> Any:
         stride = self.stride
-        if kernel.shape[0] == 1 < stride:  # oneDNN writes beyond its memory; see `PointConv2DTranspose`
+        if kernel.shape[0] == 1 < stride:  # oneDNN writes beyond its memory; see `upsampling.transpose`
             inputs, stride = inputs[:, ::stride, ::stride], 1
         return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), stride, padding, "channels_last")
 

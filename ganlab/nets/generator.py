@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ganlab.config import Generator, Pair, pair
-from ganlab.nets.init import gain_of, initializer
+from ganlab.nets.initializers import gain_of, initializer
 from ganlab.nets.normalization import BatchNormalization
 from ganlab.nets.upsampling import UPSAMPLERS
 

@@ -3,7 +3,7 @@
 import keras
 
 from ganlab.config import ConfigError, Generator
-from ganlab.nets.cost import multiplications
+from ganlab.nets.analysis import multiplications
 from ganlab.nets.generator import build_generator
 
 TOLERANCE = 0.05

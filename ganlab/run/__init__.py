@@ -1,18 +1,18 @@
 """One run: its folder, its networks, its life."""
 
-from ganlab.run.folder import CHECKPOINTS, CONFIG, RESULT, finished, read_config
 from ganlab.run.life import run
-from ganlab.run.networks import Painter, build_gan, image_shape, open_average
+from ganlab.run.networks import Sampler, build_gan, image_shape, open_sampler
+from ganlab.runs.folder import CHECKPOINTS, CONFIG, RESULT, finished, read_config
 
 __all__ = [
     "CHECKPOINTS",
     "CONFIG",
     "RESULT",
-    "Painter",
+    "Sampler",
     "build_gan",
     "finished",
     "image_shape",
-    "open_average",
+    "open_sampler",
     "read_config",
     "run",
 ]

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, parse
-from ganlab.reporting.results import CONFIG, RESULT, read_result, write_json
-from ganlab.run.folder import CHECKPOINTS
+from ganlab.errors import ConfigError
+from ganlab.runs.folder import CHECKPOINTS
+from ganlab.runs.result import CONFIG, RESULT, read_result, write_json
 
 EXTENDED = "extended.json"
 """A run's extensions so far, the oldest first: `[{"from_step", "steps_before", "steps"}]`."""

@@ -4,21 +4,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlab.choose import ConfigError
 from ganlab.config import InitFrom
-from ganlab.run.folder import CHECKPOINTS, read_config
+from ganlab.errors import ConfigError
+from ganlab.runs.folder import CHECKPOINTS, read_config
 from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_NETWORKS = ("generator/", "discriminator/", "average/")
+_NETWORKS = ("generator/", "discriminator/", "ema/")
 
 
 @lru_cache
 def pin(path: str) -> InitFrom:
     """The newest good checkpoint of the run in a folder; ConfigError where there is none, or the run still writes."""
-    from ganlab.reporting.cells import is_held
+    from ganlab.runs.status import is_held
 
     run = Path(path).expanduser().absolute()
     read_config(Path(path).expanduser(), "init_from=")

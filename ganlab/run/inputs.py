@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ganlab.choose import ConfigError
 from ganlab.config import LEAST, Arrays, Full, Mnist, RunConfig
+from ganlab.errors import ConfigError
 
 _PATHS = (("dataset", "path"), ("dataset", "held_out_path"), ("metrics", "final", "inception_weights"))
 
 
-FILLED_IN = ("dataset.bytes", "dataset.classes", "dataset.class_counts", "dataset.held_out_sha256")
+FILLED_IN = ("dataset.bytes", "dataset.classes", "dataset.class_counts", "dataset.held_out_sha256", "plugins")
 """Settings that nobody types: what `complete` found in files, for config.json."""
 
 NO_FILE = "FILE.npz"

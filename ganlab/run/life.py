@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganlab import device
-from ganlab.choose import ConfigError
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
-from ganlab.provenance import commit
-from ganlab.reporting.console import Log
-from ganlab.reporting.results import LOG, RunResult, write_json
-from ganlab.reporting.tracking import check_installed, tracked
+from ganlab.errors import ConfigError
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
-from ganlab.run.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
 from ganlab.run.initial import find_source, start_from
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import Painter, build_gan, make_traces
-from ganlab.signals import STOPPING, Asked
+from ganlab.run.networks import Sampler, build_gan, make_traces
+from ganlab.runs.console import Log
+from ganlab.runs.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
+from ganlab.runs.provenance import commit
+from ganlab.runs.result import LOG, RunResult, write_json
+from ganlab.runs.signals import STOPPING, Asked
+from ganlab.runs.tracking import check_installed, tracked
 from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def run(
         )
         try:
             from ganlab.run.measuring import open_images, prepare
-            from ganlab.run.play import check_images
+            from ganlab.run.rules import check_images
 
             split = open_images(config)
             for note in () if quiet else split.notes:
@@ -120,15 +120,14 @@ def _train(
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     import tensorflow as tf
 
-    from ganlab.nets.cost import multiplications
-    from ganlab.nets.fields import seen_by
+    from ganlab.exports.portable import save_portable
+    from ganlab.nets.analysis import multiplications, seen_by
     from ganlab.nets.normalization import recompute_statistics
-    from ganlab.nets.portable import save_portable
-    from ganlab.nets.spectral import power_iteration
-    from ganlab.reporting import grids
-    from ganlab.reporting.progress import Progress
-    from ganlab.reporting.records import Records, trial_of
-    from ganlab.run.play import make_deal, make_game
+    from ganlab.nets.spectral_norm import power_iteration
+    from ganlab.run.rules import make_batches, make_step_config
+    from ganlab.runs import grids
+    from ganlab.runs.progress import Progress
+    from ganlab.runs.records import Records, trial_of
     from ganlab.training.loop import DivergedError, Event, fit, take_means
     from ganlab.training.profile import Profile
     from ganlab.training.replicas import agreed
@@ -145,11 +144,11 @@ def _train(
     if device.worker():
         record["records"] = {}  # they stand in the first worker's folder
 
-    game = make_game(config, partial(power_iteration, gan.discriminator))
-    steps = make_steps(gan, game, make_deal(config, split.train), xla=machine.xla(training.compile))
+    game = make_step_config(config, partial(power_iteration, gan.discriminator))
+    steps = make_steps(gan, game, make_batches(config, split.train), xla=machine.xla(training.compile))
     per_step = training.batch_size * training.discriminator_steps
-    painter = Painter(gan.average, config)
-    traces = make_traces(gan.generator, painter.latents("latents/samples", 64))
+    sampler = Sampler(gan.ema, config)
+    traces = make_traces(gan.generator, sampler.latents("latents/samples", 64))
     clock = _Clock(record["seconds"], time.perf_counter())
     measured: dict[str, float] = record["measured"]
     profiles: dict[str, list[float]] = record["profiles"]
@@ -174,12 +173,12 @@ def _train(
 
         @lru_cache(1)
         def refresh(step: int) -> None:
-            if training.average_statistics == "recompute":
-                recompute_statistics(gan.average, painter.batches(training.batch_size))
+            if training.ema_statistics == "recompute":
+                recompute_statistics(gan.ema, sampler.batches(training.batch_size))
 
         def sample(step: int) -> None:
             refresh(step)
-            picture = grids.grid(painter.invent("latents/samples", 64))
+            picture = grids.grid(sampler.sample("latents/samples", 64))
             grids.save_png(directory / "samples" / f"step-{step:08d}.png", picture)
             records.image(step, "samples", picture)
 
@@ -189,7 +188,7 @@ def _train(
 
         def evaluate(step: int) -> None:
             refresh(step)
-            found = measuring.on_the_way(painter)
+            found = measuring.on_the_way(sampler)
             measured.clear()
             measured.update(found.values)
             profiles.update(measuring.profiles(found))
@@ -250,14 +249,14 @@ def _train(
             error = f"{problem}; " + ("no checkpoint yet" if good is None else f"last good checkpoint: step {good}")
         seconds, spread = clock.seconds(), {}
         if status == "finished":
-            save_portable(directory / "generator.keras", gan.average)
+            save_portable(directory / "generator.keras", gan.ema)
             if measuring.full:
-                found = measuring.thoroughly(painter)
+                found = measuring.thoroughly(sampler)
                 measured.update(found.values)
                 spread = found.spread
                 profiles.update(measuring.profiles(found))
                 note(training.steps, found.values)
-                for name, picture in measuring.draw(painter, found).items():
+                for name, picture in measuring.draw(sampler, found).items():
                     grids.save_png(directory / "pictures" / f"{name}.png", picture)
                     records.image(training.steps, f"pictures/{name}", picture)
         tracker.status = status
@@ -341,6 +340,6 @@ def _plain(settings: Settings, prefix: str) -> Iterator[tuple[str, float | str |
         value = getattr(settings, name)
         if isinstance(value, Settings):
             yield from _plain(value, f"{prefix}{name}.")
-        else:
+        elif name != "plugins":
             as_it_is = isinstance(value, str) or field.annotation in (int, float, bool)
             yield f"{prefix}{name}", value if as_it_is else json.dumps(value)

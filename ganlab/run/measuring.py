@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ganlab.choose import ConfigError
 from ganlab.config import Full, RunConfig, Shapes, pair
 from ganlab.data import shapes
-from ganlab.data.sources import SOURCES, Split
+from ganlab.data.sources import DATASETS, Split
+from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
 from ganlab.evaluation.features import FEATURES, RealImages
@@ -20,7 +20,7 @@ from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
 from ganlab.run.inputs import check_measured
-from ganlab.run.networks import Painter
+from ganlab.run.networks import Sampler
 
 _READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no run trains on
 
@@ -31,20 +31,20 @@ class Measuring(NamedTuple):
     quick: Measures
     full: Measures | None
 
-    def on_the_way(self, painter: Painter) -> Measured:
+    def on_the_way(self, sampler: Sampler) -> Measured:
         """The quick measures of the generator as it is."""
-        return self.quick([painter.invent("latents/evaluation", self.quick.n_fake)])
+        return self.quick([sampler.sample("latents/evaluation", self.quick.n_fake)])
 
-    def thoroughly(self, painter: Painter) -> Measured:
+    def thoroughly(self, sampler: Sampler) -> Measured:
         """The full measures, each set of images from latents of its own."""
         assert self.full is not None
         sets = range(self.full.protocol["sets"])
-        return self.full([painter.invent(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
+        return self.full([sampler.sample(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
 
-    def draw(self, painter: Painter, found: Measured) -> dict[str, np.ndarray]:
+    def draw(self, sampler: Sampler, found: Measured) -> dict[str, np.ndarray]:
         """Pictures of what was found, by name."""
         measures = self.full or self.quick
-        return pictures.draw(measures.spectrum, found.spectrum, measures.train, painter.invent("latents/samples", 64))
+        return pictures.draw(measures.spectrum, found.spectrum, measures.train, sampler.sample("latents/samples", 64))
 
     def sketch(self, found: Measured) -> np.ndarray | None:
         """Spectra as they come on the way; none where images have no spectrum."""
@@ -76,7 +76,7 @@ class Measuring(NamedTuple):
 
 def open_images(config: RunConfig) -> Split:
     """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
-    split = SOURCES[config.dataset.name](config.dataset)
+    split = DATASETS[config.dataset.name](config.dataset)
     check_measured(config, len(split.train.pixels), len(split.held_out.pixels))
     return split
 

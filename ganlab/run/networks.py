@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ganlab import device
-from ganlab.choose import ConfigError
 from ganlab.config import RunConfig, pair
-from ganlab.run.folder import CHECKPOINTS, read_config
+from ganlab.errors import ConfigError
+from ganlab.runs.folder import CHECKPOINTS, read_config
 
 
 def build_gan(config: RunConfig):
@@ -71,8 +71,8 @@ def image_shape(config: RunConfig) -> tuple[int, int, int]:
     return (*pair(config.dataset.size), config.dataset.channels)
 
 
-class Painter:
-    """A generator and the latents of its run: `paint(latents)` gives pixels uint8 [B,H,W,C]."""
+class Sampler:
+    """A generator and the latents of its run: `generate(latents)` gives pixels uint8 [B,H,W,C]."""
 
     def __init__(self, generator, config: RunConfig):
         import numpy as np
@@ -118,7 +118,7 @@ class Painter:
         z = np.cos(angle) * one[:, :size] + np.sin(angle) * other[:, :size]
         return np.concatenate([z.astype(one.dtype), one[:, size:]], axis=1)
 
-    def paint(self, z, portion: int = 500):
+    def generate(self, z, portion: int = 500):
         """Pixels uint8 [B,H,W,C] from latents [B,Z], in portions that bound the memory."""
         import numpy as np
 
@@ -132,12 +132,12 @@ class Painter:
         """So many batches of latents [size,Z+K], for batch statistics of the averaged generator; classes go on."""
         return [self.latents(f"latents/statistics/{number}", size, number * size) for number in range(count)]
 
-    def invent(self, stream: str, count: int):
+    def sample(self, stream: str, count: int):
         """Pixels uint8 [count,H,W,C] of a stream's latents."""
-        return self.paint(self.latents(stream, count))
+        return self.generate(self.latents(stream, count))
 
 
-def open_average(directory: Path, step: int | str | None = None) -> tuple[Painter, int]:
+def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sampler, int]:
     """The averaged generator of one of a run's checkpoints, and its step.
 
     step: None: of the newest good checkpoint. A number: of the checkpoint of that step. "best": of the checkpoint that
@@ -168,7 +168,7 @@ def open_average(directory: Path, step: int | str | None = None) -> tuple[Painte
     restored = checkpoints.restore(folder, gan.tensors(), step)
     if restored is None:
         raise ConfigError(f"{directory} has no such checkpoint any more; try again")
-    return Painter(gan.average, config), restored.step
+    return Sampler(gan.ema, config), restored.step
 
 
 def make_traces(generator, z) -> Callable[[], dict[str, float]]:
@@ -178,8 +178,7 @@ def make_traces(generator, z) -> Callable[[], dict[str, float]]:
 
     from ganlab.evaluation.artifacts import phase_variance
     from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.nets.anatomy import stages_of
-    from ganlab.nets.upsampling import transposed_kernel
+    from ganlab.nets.analysis import stages_of
 
     stages = stages_of(generator)
     scales = [
@@ -195,7 +194,7 @@ def make_traces(generator, z) -> Callable[[], dict[str, float]]:
         for stage, scale in zip(stages, scales, strict=True):
             values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps[stage.name].numpy(), scale)
             with contextlib.suppress(ValueError):  # an operator whose weights follow the image has no kernel of its own
-                values[f"artifact/lattice_fraction/{stage.name}"] = lattice_fraction(transposed_kernel(stage), scale)
+                values[f"artifact/lattice_fraction/{stage.name}"] = lattice_fraction(stage.transposed_kernel(), scale)
         return values
 
     return traces

@@ -5,7 +5,7 @@ from scipy.spatial.distance import cdist
 
 from ganlab.evaluation.artifacts import phase_moments
 from ganlab.evaluation.spectrum import Spectrum, radial_profile, strides
-from ganlab.reporting import spectra
+from ganlab.run import drawings as spectra
 
 _SAMPLES, _NEAREST = 8, 5
 

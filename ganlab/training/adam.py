@@ -11,7 +11,7 @@ import tensorflow as tf
 from ganlab.config import Adam as Settings
 from ganlab.training import replicas
 
-FIRST_SCALE, CALM = 2.0**15, 2000
+FIRST_SCALE, GROWTH_STEPS = 2.0**15, 2000
 """Losses are first multiplied by this for float16, and by twice as much after so many finite steps in a row."""
 LEAST_SCALE = 1.0
 """What the scale never falls below: smaller ones lose gradients, and 0 makes the next finite step NaN. TensorFlow's own
@@ -52,7 +52,7 @@ class Adam:
         self.second = [_zeros(weight, "second") for weight in weights]
         self.count = tf.Variable(0, dtype=tf.int64, trainable=False, name="count")
         self.scale = tf.Variable(FIRST_SCALE if loss_scaled else 1.0, trainable=False, name="scale")
-        self.calm = tf.Variable(0, dtype=tf.int64, trainable=False, name="calm")
+        self.good_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="good_steps")
         self.skipped = tf.Variable(0, dtype=tf.int64, trainable=False, name="skipped")
 
     def scaled(self, loss: tf.Tensor) -> tf.Tensor:
@@ -69,16 +69,16 @@ class Adam:
 
         def take() -> tf.Tensor:
             self._apply([gradient / self.scale for gradient in gradients])
-            calm = tf.maximum(self.calm, 0) + 1
-            long = tf.equal(calm, CALM)
+            calm = tf.maximum(self.good_steps, 0) + 1
+            long = tf.equal(calm, GROWTH_STEPS)
             more = tf.logical_and(long, tf.math.is_finite(self.scale * 2))
             replicas.assign(self.scale, tf.where(more, self.scale * 2, self.scale))
-            replicas.assign(self.calm, tf.where(long, tf.zeros_like(calm), calm))
+            replicas.assign(self.good_steps, tf.where(long, tf.zeros_like(calm), calm))
             return tf.constant(True)
 
         def skip() -> tf.Tensor:
             replicas.assign(self.scale, tf.maximum(self.scale / 2, LEAST_SCALE))
-            replicas.assign(self.calm, tf.minimum(self.calm, 0) - 1)
+            replicas.assign(self.good_steps, tf.minimum(self.good_steps, 0) - 1)
             replicas.assign(self.skipped, self.skipped + 1)
             return tf.constant(False)
 
@@ -86,7 +86,7 @@ class Adam:
 
     def skipped_in_a_row(self) -> int:
         """Updates left out since the last one that was taken."""
-        return max(0, -int(self.calm.numpy()))
+        return max(0, -int(self.good_steps.numpy()))
 
     def learning_rate(self) -> tf.Tensor:
         """The rate of the next update: a straight rise over the warm-up, then the fall to the final share."""
@@ -100,7 +100,7 @@ class Adam:
 
     def tensors(self) -> dict[str, tf.Variable]:
         """What must survive, by names that depend on the order of the weights alone."""
-        named = {"count": self.count, "scale": self.scale, "calm": self.calm, "skipped": self.skipped}
+        named = {"count": self.count, "scale": self.scale, "good_steps": self.good_steps, "skipped": self.skipped}
         for number, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             named |= {f"first/{number}": first, f"second/{number}": second}
         return named

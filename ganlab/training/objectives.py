@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ganlab.config import plugins
 from ganlab.training import replicas
 
 
@@ -97,3 +98,4 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "relativistic": relativistic,
     "relativistic_average": relativistic_average,
 }
+OBJECTIVES.update(plugins.builders("objectives"))

@@ -1,78 +1,80 @@
-"""What a discriminator pays for steep scores.
+"""Gradient penalties: what a discriminator pays for steep scores.
 
-Each function scores a real and a generated batch and says what the slopes cost: `(judge, real, fake, *, weight)` ->
-(real scores [B], fake scores [B], cost []). Scores come along so that each image is looked at once. Slopes are
-gradients of an image's score with respect to that image, squared and summed in float32 over pixels and channels. With
-a minibatch standard deviation an image's score depends on its group, and its slope counts that too (Karras 2020).
+Each function scores a real and a generated batch and says what the penalty costs: `(score, real, fake, *, weight)` ->
+(real scores [B], fake scores [B], cost []). Scores come along so that each image is looked at once. A squared
+gradient norm is that of an image's score with respect to the image, summed in float32 over pixels and channels. With a
+minibatch standard deviation an image's score depends on its group, and its gradient counts that too (Karras 2020).
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-Judge = Callable[[tf.Tensor], tf.Tensor]
+from ganlab.config import plugins
+
+Score = Callable[[tf.Tensor], tf.Tensor]
 Scored = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
-def none(judge: Judge, real: tf.Tensor, fake: tf.Tensor) -> Scored:
+def none(score: Score, real: tf.Tensor, fake: tf.Tensor) -> Scored:
     """No cost."""
-    return judge(real), judge(fake), tf.zeros([])
+    return score(real), score(fake), tf.zeros([])
 
 
-def r1(judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
+def r1(score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
     """weight/2 times the mean squared gradient at real images. Mescheder et al. 2018, arXiv:1801.04406."""
-    real_scores, slopes = _score_with_slopes(judge, real)
-    return real_scores, judge(fake), weight / 2 * tf.reduce_mean(slopes)
+    real_scores, norms = _score_with_norms(score, real)
+    return real_scores, score(fake), weight / 2 * tf.reduce_mean(norms)
 
 
-def r2(judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
+def r2(score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
     """weight/2 times the mean squared gradient at generated images. Mescheder et al. 2018."""
-    fake_scores, slopes = _score_with_slopes(judge, fake)
-    return judge(real), fake_scores, weight / 2 * tf.reduce_mean(slopes)
+    fake_scores, norms = _score_with_norms(score, fake)
+    return score(real), fake_scores, weight / 2 * tf.reduce_mean(norms)
 
 
-def r1_r2(judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
+def r1_r2(score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> Scored:
     """weight/2 times the mean squared gradient at real, plus the same at generated images. Mescheder et al. 2018."""
-    scores, slopes = _score_with_slopes(judge, tf.concat([real, fake], axis=0))
+    scores, norms = _score_with_norms(score, tf.concat([real, fake], axis=0))
     count = tf.shape(real)[0]
-    cost = weight / 2 * (tf.reduce_mean(slopes[:count]) + tf.reduce_mean(slopes[count:]))
+    cost = weight / 2 * (tf.reduce_mean(norms[:count]) + tf.reduce_mean(norms[count:]))
     return scores[:count], scores[count:], cost
 
 
 def interpolation(
-    judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
+    score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
 ) -> Scored:
     """weight times the mean of (|gradient| - 1)^2 between real and generated images. Gulrajani et al. 2017.
 
-    mix: where on the line from the generated to the real image of its pair each slope is taken, [B] in 0..1; drawn
+    mix: where on the line from the generated to the real image of its pair each gradient is taken, [B] in 0..1; drawn
     uniformly here where none is given. arXiv:1704.00028.
     """
-    slopes = _slopes_between(judge, real, fake, mix)
-    length = tf.sqrt(slopes + 1e-12)  # the root's own slope is infinite at 0
-    return judge(real), judge(fake), weight * tf.reduce_mean((length - 1) ** 2)
+    norms = _norms_between(score, real, fake, mix)
+    length = tf.sqrt(norms + 1e-12)  # the root's own gradient is infinite at 0
+    return score(real), score(fake), weight * tf.reduce_mean((length - 1) ** 2)
 
 
 def zero_centred(
-    judge: Judge, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
+    score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
 ) -> Scored:
     """weight times the mean squared gradient between real and generated images: as `interpolation`, towards 0.
 
     Thanh-Tung et al. 2019, arXiv:1902.03984.
     """
-    return judge(real), judge(fake), weight * tf.reduce_mean(_slopes_between(judge, real, fake, mix))
+    return score(real), score(fake), weight * tf.reduce_mean(_norms_between(score, real, fake, mix))
 
 
-def _slopes_between(judge: Judge, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor | None) -> tf.Tensor:
+def _norms_between(score: Score, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor | None) -> tf.Tensor:
     mix = tf.random.uniform([real.shape[0]]) if mix is None else mix
     between = fake + mix[:, None, None, None] * (real - fake)
-    return _score_with_slopes(judge, between)[1]
+    return _score_with_norms(score, between)[1]
 
 
-def _score_with_slopes(judge: Judge, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _score_with_norms(score: Score, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Scores [B] and squared gradients [B]; right only where no image's score depends on another image."""
     with tf.GradientTape() as tape:
         tape.watch(images)
-        scores = judge(images)
+        scores = score(images)
         total = tf.reduce_sum(scores)
     gradient = tf.cast(tape.gradient(total, images), tf.float32)
     return scores, tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3])
@@ -86,5 +88,6 @@ PENALTIES: dict[str, Callable[..., Scored]] = {
     "interpolation": interpolation,
     "zero_centred": zero_centred,
 }
+PENALTIES.update(plugins.builders("penalties"))
 MIXED = ("interpolation", "zero_centred")
 """Those that take `mix`."""

@@ -1,4 +1,4 @@
-"""Everything that training changes, by name: two networks, the average, two optimizers, the step."""
+"""Everything that training changes, by name: two networks, the EMA, two optimizers, the step."""
 
 from collections.abc import Iterable
 
@@ -12,29 +12,30 @@ from ganlab.training.adam import Adam
 class Gan:
     """The only mutable thing of a run.
 
-    generator, discriminator: trained. average: the generator with averaged weights, the one that is measured and kept.
-    precise: the discriminator's twin in float32, for slopes under mixed precision; the discriminator itself where that
-    is float32. step: adversarial steps taken, int64. sums: running sums of what is logged since the last record (see
-    `step.LOGS`), part of the state so that a run may stop between two records and still report the same means.
+    generator, discriminator: trained. ema: the generator with an exponential moving average of its weights, the one
+    that is measured and kept. precise: the discriminator's twin in float32, for penalties under mixed precision; the
+    discriminator itself where that is float32. step: adversarial steps taken, int64. sums: running sums of what is
+    logged since the last record (see `step.LOGS`), part of the state so that a run may stop between two records and
+    still report the same means.
     """
 
     def __init__(
         self,
         generator: keras.Model,
         discriminator: keras.Model,
-        average: keras.Model,
+        ema: keras.Model,
         precise: keras.Model,
         g_optimizer: Adam,
         d_optimizer: Adam,
         logs: int,
     ):
-        self.generator, self.discriminator, self.average, self.precise = generator, discriminator, average, precise
+        self.generator, self.discriminator, self.ema, self.precise = generator, discriminator, ema, precise
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
-        average.set_weights(generator.get_weights())
+        ema.set_weights(generator.get_weights())
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.sums = tf.Variable(tf.zeros([logs]), trainable=False, name="sums")
 
-    def judge(self, inputs, *, precise: bool) -> tf.Tensor:
+    def score(self, inputs, *, precise: bool) -> tf.Tensor:
         """The discriminator's scores [B,1] in training; precise: computed in float32 with the same weights."""
         if not precise or self.precise is self.discriminator:
             return self.discriminator(inputs, training=True)
@@ -47,17 +48,17 @@ class Gan:
         )
         return scores
 
-    def follow(self, keep: tf.Tensor) -> None:
-        """Move the average: keep this share of it, take the rest from the generator (batch statistics too)."""
-        for mean, now in zip(self.average.variables, self.generator.variables, strict=True):
+    def update_ema(self, decay: tf.Tensor) -> None:
+        """ema = decay * ema + (1 - decay) * generator, batch statistics too."""
+        for mean, now in zip(self.ema.variables, self.generator.variables, strict=True):
             if mean.dtype == "float32":
                 mean, now = mean.value, now.value
-                tf.raw_ops.ResourceApplyGradientDescent(var=mean.handle, alpha=1 - keep, delta=mean - now)
+                tf.raw_ops.ResourceApplyGradientDescent(var=mean.handle, alpha=1 - decay, delta=mean - now)
 
     def tensors(self) -> dict[str, tf.Variable]:
         """Every variable under a name that depends on the settings alone."""
         named = {"step": self.step, "sums": self.sums}
-        for owner in ("generator", "discriminator", "average"):
+        for owner in ("generator", "discriminator", "ema"):
             for name, variable in _named(getattr(self, owner).variables):
                 named[f"{owner}/{name}"] = variable.value
         for owner in ("g_optimizer", "d_optimizer"):

@@ -1,4 +1,4 @@
-"""One adversarial step: the discriminator descends, then the generator, then the average follows."""
+"""One adversarial step: the discriminator is updated, then the generator, then the EMA of the generator."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,9 +14,10 @@ LOGS = ("loss/discriminator", "loss/generator", "loss/penalty", "score/real", "s
 """What a step reports, in order, means over its updates; `gan.sums` adds it up between two records."""
 
 
-class Round(NamedTuple):
-    """What one update plays with: images [B,H,W,C] in [-1, 1], their classes one-hot [B,K] or None, latents [B,Z+K].
+class Batch(NamedTuple):
+    """The input of one update.
 
+    real: images [B,H,W,C] in [-1, 1]. classes: theirs, one-hot [B,K], or None. latents: [B,Z+K], normal, then a class.
     mix: [B] in 0..1, for penalties between images. draws: the augmentation's random numbers.
     """
 
@@ -27,116 +28,127 @@ class Round(NamedTuple):
     draws: Draws
 
 
-class Game(NamedTuple):
-    """The rules of a step.
+class StepConfig(NamedTuple):
+    """What a step does.
 
-    objective; penalty: (judge, real, fake, mix) -> (real scores, fake scores, cost), taken every `lazy` updates, when
-    it counts `lazy` times; augment: (images, draws) -> images, before each look; share_fakes: the generator learns
-    from the images that the discriminator just saw, instead of fresh ones (a quarter less work for it); power:
-    what the discriminator does before each of its updates (spectral normalisation's power iteration).
-    half_life_images, ramp: of the average, the latter the largest share of the images seen.
+    penalty: (score, real, fake, mix) -> (real scores, fake scores, cost), where `score` maps images to scores.
+    penalty_every: of so many updates of the discriminator only one takes the penalty, times that number. augment:
+    (images, draws) -> images, before the discriminator sees them. share_fakes: the generator learns from the images
+    that the discriminator just saw, instead of fresh ones (a quarter less work). before_discriminator: called before
+    each of its updates (spectral normalisation's power iteration). ema_half_life_images, ema_rampup: the half-life of
+    the EMA, and the largest share that it may be of the images seen so far.
     """
 
     objective: Objective
     penalty: Callable | None
-    lazy: int
+    penalty_every: int
     augment: Callable[[tf.Tensor, Draws], tf.Tensor]
     share_fakes: bool
-    power: Callable[[], None]
-    half_life_images: float
-    ramp: float
+    before_discriminator: Callable[[], None]
+    ema_half_life_images: float
+    ema_rampup: float
 
 
 def make_steps(
-    gan: Gan, game: Game, deal: Callable[[tf.Tensor], tuple[list[Round], Round]], *, xla: bool = False
+    gan: Gan,
+    config: StepConfig,
+    make_batches: Callable[[tf.Tensor], tuple[list[Batch], Batch]],
+    *,
+    xla: bool = False,
 ) -> Callable[[tf.Tensor], None]:
     """Compile `steps(count)`: so many steps in one call, each of which changes `gan` in place.
 
-    deal: step -> the rounds of the discriminator's updates, and the generator's; this replica's part of them. A
-    function of the step alone, so a step does the same wherever a run was stopped before it, and however calls are
-    portioned. It runs outside XLA, where random numbers are others.
+    make_batches: step -> the batches of the discriminator's updates, and the generator's; this replica's part of them.
+    A function of the step alone, so a step does the same wherever a run was stopped before it, and however calls are
+    portioned. It runs outside XLA, which draws other random numbers.
     """
 
-    def judge_in(deal: Round, precise: bool) -> Callable[[tf.Tensor], tf.Tensor]:
-        def judge(images: tf.Tensor) -> tf.Tensor:
-            images = game.augment(images, deal.draws)
-            if deal.classes is None:
-                return gan.judge(images, precise=precise)[:, 0]
-            times = images.shape[0] // deal.classes.shape[0]  # real and generated in one batch have equal classes
-            return gan.judge([images, tf.tile(deal.classes, [times, 1])], precise=precise)[:, 0]
+    def scorer(batch: Batch, *, precise: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
+        def score(images: tf.Tensor) -> tf.Tensor:
+            images = config.augment(images, batch.draws)
+            if batch.classes is None:
+                return gan.score(images, precise=precise)[:, 0]
+            copies = images.shape[0] // batch.classes.shape[0]  # real and fake in one batch have equal classes
+            return gan.score([images, tf.tile(batch.classes, [copies, 1])], precise=precise)[:, 0]
 
-        return judge
+        return score
 
-    def score(deal: Round, fake: tf.Tensor):
-        penalty = game.penalty
+    def score_both(batch: Batch, fake: tf.Tensor):
+        """Real scores, fake scores, and what the penalty costs where one is due."""
+        penalty = config.penalty
 
         def plain():
-            judge = judge_in(deal, precise=False)
-            return judge(deal.real), judge(fake), tf.zeros([])
+            score = scorer(batch)
+            return score(batch.real), score(fake), tf.zeros([])
 
         if penalty is None:
             return plain()
 
-        def with_penalty():
-            real_scores, fake_scores, cost = penalty(judge_in(deal, precise=True), deal.real, fake, deal.mix)
-            return real_scores, fake_scores, cost * game.lazy
+        def penalised():
+            real_scores, fake_scores, cost = penalty(scorer(batch, precise=True), batch.real, fake, batch.mix)
+            return real_scores, fake_scores, cost * config.penalty_every
 
-        due = gan.d_optimizer.count % game.lazy == 0  # an update that was skipped leaves its penalty to the next
-        return with_penalty() if game.lazy == 1 else tf.cond(due, with_penalty, plain)
+        if config.penalty_every == 1:
+            return penalised()
+        due = gan.d_optimizer.count % config.penalty_every == 0  # a skipped update leaves its penalty to the next
+        return tf.cond(due, penalised, plain)
 
-    def invent(deal: Round) -> tuple[tf.Tensor, tf.GradientTape]:
-        with tf.GradientTape() as made:
-            fake = gan.generator(deal.latents, training=True)
-        return fake, made
-
-    def improve_discriminator(deal: Round, fake: tf.Tensor):
-        game.power()
+    def generate(batch: Batch) -> tuple[tf.Tensor, tf.GradientTape]:
         with tf.GradientTape() as tape:
-            real_scores, fake_scores, cost = score(deal, tf.stop_gradient(fake))
-            loss = game.objective.discriminator(real_scores, fake_scores)
+            fake = gan.generator(batch.latents, training=True)
+        return fake, tape
+
+    def update_discriminator(batch: Batch, fake: tf.Tensor):
+        config.before_discriminator()
+        with tf.GradientTape() as tape:
+            real_scores, fake_scores, cost = score_both(batch, tf.stop_gradient(fake))
+            loss = config.objective.discriminator(real_scores, fake_scores)
             scaled = gan.d_optimizer.scaled(loss + cost)
         gan.d_optimizer.descend(tape.gradient(scaled, gan.d_optimizer.weights))
         return loss, cost, tf.reduce_mean(real_scores), tf.reduce_mean(fake_scores)
 
-    def improve_generator(deal: Round, fake: tf.Tensor, made: tf.GradientTape):
-        judge = judge_in(deal, precise=False)
+    def update_generator(batch: Batch, fake: tf.Tensor, generated: tf.GradientTape):
+        """generated: the tape that recorded how `fake` was made."""
+        score = scorer(batch)
         # TensorFlow never prunes a pass through a batch normalisation, even if nobody reads its result: it moves the
         # moving statistics. Scoring real images for nothing would cost a twelfth of a DCGAN step.
-        real_scores = judge(deal.real) if game.objective.relative else tf.zeros([deal.real.shape[0]])
+        real_scores = score(batch.real) if config.objective.relative else tf.zeros([batch.real.shape[0]])
         with tf.GradientTape() as tape:
             tape.watch(fake)
-            loss = game.objective.generator(real_scores, judge(fake))
+            loss = config.objective.generator(real_scores, score(fake))
             scaled = gan.g_optimizer.scaled(loss)
-        weights = gan.g_optimizer.weights
-        gradients = made.gradient(fake, weights, output_gradients=tape.gradient(scaled, fake))
+        through = tape.gradient(scaled, fake)
+        gradients = generated.gradient(fake, gan.g_optimizer.weights, output_gradients=through)
         return loss, gan.g_optimizer.descend(gradients)
 
-    def play(rounds: list[Round], last: Round) -> None:
-        *before, final = rounds
-        told = [improve_discriminator(deal, invent(deal)[0]) for deal in before]
-        fake, made = invent(final)
-        told.append(improve_discriminator(final, fake))
-        d_loss, cost, real_score, fake_score = (tf.add_n(each) / len(told) for each in zip(*told, strict=True))
-        if not game.share_fakes:
-            fake, made = invent(last)
-        g_loss, taken = improve_generator(last, fake, made)
-        seen = sum(deal.real.shape[0] for deal in rounds) * replicas.count()
-        images = tf.cast(gan.g_optimizer.count * seen, tf.float32)
-        half_life = tf.maximum(tf.minimum(game.half_life_images, game.ramp * images), 1e-3)
-        gan.follow(keep=tf.where(taken, 0.5 ** (seen / half_life), 1.0))
+    def update_ema(images_per_step: int, updated: tf.Tensor) -> None:
+        images = tf.cast(gan.g_optimizer.count * images_per_step, tf.float32)
+        half_life = tf.maximum(tf.minimum(config.ema_half_life_images, config.ema_rampup * images), 1e-3)
+        gan.update_ema(decay=tf.where(updated, 0.5 ** (images_per_step / half_life), 1.0))
+
+    def train_step(d_batches: list[Batch], g_batch: Batch) -> None:
+        *earlier, last = d_batches
+        reports = [update_discriminator(batch, generate(batch)[0]) for batch in earlier]
+        fake, generated = generate(last)
+        reports.append(update_discriminator(last, fake))
+        if not config.share_fakes:
+            fake, generated = generate(g_batch)
+        g_loss, updated = update_generator(g_batch, fake, generated)
+        update_ema(sum(batch.real.shape[0] for batch in d_batches) * replicas.count(), updated)
+        d_loss, cost, real_score, fake_score = (tf.add_n(each) / len(reports) for each in zip(*reports, strict=True))
         gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
 
     # Without AutoGraph, which would rewrite the source of every function above: seconds before the first step. So loops
     # and branches on tensors must be tf.while_loop and tf.cond.
-    compiled = tf.function(play, jit_compile=True, autograph=False) if xla else play
+    compiled = tf.function(train_step, jit_compile=True, autograph=False) if xla else train_step
     strategy = tf.distribute.get_strategy()
 
-    def one(done: tf.Tensor) -> tf.Tensor:
-        strategy.run(lambda: compiled(*deal(gan.step)))
+    def one_more(done: tf.Tensor) -> tf.Tensor:
+        strategy.run(lambda: compiled(*make_batches(gan.step)))
         return done + 1
 
     @tf.function(autograph=False)
     def steps(count: tf.Tensor) -> None:
-        tf.while_loop(lambda done: done < count, one, [tf.zeros_like(count)])
+        tf.while_loop(lambda done: done < count, one_more, [tf.zeros_like(count)])
 
     return steps

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ganlab.choose import ConfigError
 from ganlab.data.arrays import arrays, survey_of
+from ganlab.errors import ConfigError
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (30, 16, 12), np.uint8)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.choose import ConfigError
 from ganlab.data.labels import apportion, deal, draw_held_out, read_labels, to_classes
+from ganlab.errors import ConfigError
 
 
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=40), st.integers(1, 300))

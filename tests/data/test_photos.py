@@ -5,9 +5,9 @@ import pytest
 import sklearn.datasets
 from PIL import Image
 
-from ganlab.choose import ConfigError
 from ganlab.config import Photos
 from ganlab.data.photos import photos
+from ganlab.errors import ConfigError
 from ganlab.evaluation.metrics import coverage_null, precision_recall_density_coverage
 from ganlab.evaluation.spectrum import power_spectrum, radial_profile
 

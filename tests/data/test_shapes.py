@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
+from ganlab.cli.hydra import plan
 from ganlab.config import Shapes
 from ganlab.data.shapes import FACTORS, SHAPES, draw_factors, render, shapes
+from ganlab.errors import ConfigError
 from ganlab.evaluation.artifacts import phase_variance
 from ganlab.evaluation.spectrum import power_spectrum
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from ganlab.choose import ConfigError
 from ganlab.config import Digits, Mnist
 from ganlab.data.counts import class_counts, counts
 from ganlab.data.mnist import CLASS_COUNTS, HELD_OUT
-from ganlab.data.sources import SOURCES, digits, mnist
+from ganlab.data.sources import DATASETS, digits, mnist
+from ganlab.errors import ConfigError
 
 GENUINE = Path(os.environ.get("GANLAB_MNIST", Path.home() / ".keras/datasets/mnist.npz"))
 
@@ -70,7 +70,7 @@ def test_images_come_at_the_size_and_channels_asked_for():
 def test_what_is_said_of_images_before_they_are_loaded_is_so(settings, overrides):
     size = () if "digits" in overrides[0] else ("generator.stages=[[8,2],[8,2],[null,2]]",)
     dataset = settings(*overrides, *size).dataset
-    split = SOURCES[dataset.name](dataset)
+    split = DATASETS[dataset.name](dataset)
     assert counts(dataset) == (len(split.train.pixels), len(split.held_out.pixels))
     assert class_counts(dataset) == np.bincount(split.train.labels, minlength=dataset.classes).tolist()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cache_folder, cached, fingerprint
 
 ROOT = Path(__file__).parent.parent.parent

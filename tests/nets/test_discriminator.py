@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 from ganlab.nets.discriminator import DISCRIMINATORS
-from ganlab.nets.init import initializer
-from ganlab.nets.spectral import Spectral
+from ganlab.nets.initializers import initializer
+from ganlab.nets.spectral_norm import Spectral
 from ganlab.nets.summaries import MinibatchStd
 from ganlab.run import build_gan
 

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.library import options
-from ganlab.nets import anatomy
-from ganlab.nets.cost import multiplications
-from ganlab.nets.fields import seen_by
+from ganlab.cli.choices import options
+from ganlab.exports.portable import portable, save_portable
+from ganlab.nets import analysis as anatomy
+from ganlab.nets.analysis import multiplications, seen_by
 from ganlab.nets.generator import build_generator
 from ganlab.nets.parity import at_parity
-from ganlab.nets.portable import portable, save_portable
 from ganlab.run.networks import make_traces
 
 SMALL = ("generator.latent_size=8", "generator.base_filters=5", "generator.stages=[[4,2],[null,2]]")

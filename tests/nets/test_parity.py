@@ -2,8 +2,8 @@
 
 import pytest
 
-from ganlab.choose import ConfigError
-from ganlab.nets.cost import multiplications
+from ganlab.errors import ConfigError
+from ganlab.nets.analysis import multiplications
 from ganlab.nets.parity import at_parity
 from ganlab.run import build_gan
 
@@ -53,7 +53,7 @@ def test_the_operator_stands_where_placement_says(settings, placement, kinds):
     assert [operator.name for operator in config.generator.operators] == kinds
     built = build_gan(config).generator
     found = [type(layer).__name__ for layer in built.layers if layer.name.startswith("stage")]
-    names = {"transpose": "Conv2DTranspose", "nearest": "NearestConv2D"}
+    names = {"transpose": "TransposedConv2D", "nearest": "NearestConv2D"}
     assert found == [names[kind] for kind in kinds]
 
 

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from conftest import ROOT
 from ganlab.nets.discriminator import build_conv
-from ganlab.nets.fields import scale_of, sources
-from ganlab.nets.upsampling import UPSAMPLERS, macs, stock
+from ganlab.nets.upsampling import UPSAMPLERS
 
 RANDOM = np.random.default_rng(0)
 SCALES = (2, 3, 4, (2, 3), (1, 3))
@@ -66,7 +65,7 @@ def test_a_transposed_convolution_is_what_loops_give(size, scale):
         d_kernel[u, v] += weights[:, y, x].T @ images[:, i, j]
     for found, wanted in zip(pulled(layer, images, weights), (outputs, d_images, d_kernel), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
-    np.testing.assert_allclose(stock(layer)(images.astype(np.float32)), outputs, atol=1e-5)
+    np.testing.assert_allclose(layer.stock()(images.astype(np.float32)), outputs, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "stride", "side"), itertools.product((1, 2, 3), (1, 2, 3, 4), (5, 8)))
@@ -97,8 +96,8 @@ def test_a_point_costs_and_sees_what_the_layer_of_keras_does():
     theirs = keras.layers.Conv2DTranspose(5, 1, 2, "same")
     for layer in (point, theirs):
         layer.build((None, 4, 4, 3))
-        assert macs(layer) == (16 * 15, 16 * 15) and scale_of(layer) == (2, 2)
-        assert [sources(layer, 0, pixel, pixel) for pixel in range(3)] == [(0, 0), (1, 0), (1, 1)]
+    assert point.macs() == (16 * 15, 16 * 15)
+    assert [point.sources(0, pixel, pixel) for pixel in range(3)] == [(0, 0), (1, 0), (1, 1)]
     assert [w.path.split("/")[1:] for w in point.weights] == [w.path.split("/")[1:] for w in theirs.weights]
 
 
@@ -117,15 +116,15 @@ EVERY = """
 import sys
 
 from ganlab import device
-from ganlab.choose import ConfigError
-from ganlab.compose import plan
+from ganlab.errors import ConfigError
+from ganlab.cli.hydra import plan
 from ganlab.config import pair, parse
 
 device.start("float32", threads=int(sys.argv[1]))
 
 import tensorflow as tf
 
-from ganlab.nets.anatomy import operator
+from ganlab.nets.analysis import operator
 from ganlab.nets.discriminator import DISCRIMINATORS
 
 

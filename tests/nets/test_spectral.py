@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.nets.spectral import AT_BUILD, SpectralConv2D, SpectralDense, power_iteration
+from ganlab.nets.spectral_norm import AT_BUILD, SpectralConv2D, SpectralDense, power_iteration
 from ganlab.run import build_gan
 
 

@@ -14,8 +14,6 @@ from ganlab.nets.upsampling import (
     fold_fir,
     fold_nearest,
     fold_pixel_shuffle,
-    macs,
-    transposed_kernel,
 )
 
 SQUARE = np.array([[1, 2], [3, 4]], "float32")[None, :, :, None]
@@ -183,7 +181,7 @@ def test_parameters(arm, parameters):
 
 def test_multiplications():
     # 8x8 -> 16x16, 128 -> 64.
-    cost = {arm: macs(built(make(arm, 64), (None, 8, 8, 128))) for arm in ARMS}
+    cost = {arm: built(make(arm, 64), (None, 8, 8, 128)).macs() for arm in ARMS}
     assert cost["N3"] == (18_874_368, 8_388_608)
     assert cost["T4"] == (8_388_608, 8_388_608)
     assert cost["T3"] == (4_718_592, 4_718_592)
@@ -192,7 +190,7 @@ def test_multiplications():
     assert cost["B3"].written == cost["F3"].written == 18_874_368 + 4 * 256 * 128
     assert cost["F3"].executed == cost["T6"].executed
     plain = built(make("N3", 64, implementation="plain"), (None, 8, 8, 128))
-    assert macs(plain) == (18_874_368, 18_874_368)
+    assert plain.macs() == (18_874_368, 18_874_368)
 
 
 def test_carafe_costs_what_its_paper_says():
@@ -200,7 +198,7 @@ def test_carafe_costs_what_its_paper_says():
     layer = built(make("CARAFE", 1, kernel_size=1), (None, 1, 1, 256))
     last = 4 * 256
     biases = 64 + 100
-    assert 2 * (macs(layer).written - last + biases) == 199_496
+    assert 2 * (layer.macs().written - last + biases) == 199_496
     assert layer.count_params() - biases - 256 - 1 == 73_984
 
 
@@ -272,8 +270,8 @@ def test_folded_bilinear_is_bilinear_inside(scale):
     image = normal(2, 5, 6, 3)
     layer = built(UPSAMPLERS["bilinear"](2, kernel_size=3, scale=scale, seed=1), image.shape)
     folded = filled(
-        UPSAMPLERS["transpose"](2, kernel_size=transposed_kernel(layer).shape[:2], scale=scale),
-        transposed_kernel(layer),
+        UPSAMPLERS["transpose"](2, kernel_size=layer.transposed_kernel().shape[:2], scale=scale),
+        layer.transposed_kernel(),
         image.shape,
     )
     edge = np.max(scale)
@@ -362,7 +360,7 @@ def test_independent_phases_draw_a_lattice(arm):
     lattice, energy = energies(phases_of(arm, normal(200, 64), filters=128))
     assert np.mean(lattice / energy) == pytest.approx(0.75, abs=0.02)
     layer = built(make(arm, 128), (None, 4, 4, 64))
-    assert lattice_fraction(transposed_kernel(layer), 2) == pytest.approx(0.75, abs=0.02)
+    assert lattice_fraction(layer.transposed_kernel(), 2) == pytest.approx(0.75, abs=0.02)
 
 
 @pytest.mark.parametrize("arm", ["N3", "B3", "F3", "ICNR", "CARAFE"])
@@ -372,14 +370,14 @@ def test_equal_phases_draw_none(arm):
     assert lattice.sum() / energy.sum() < 1e-10
     if arm != "CARAFE":
         layer = built(make(arm, 8), (None, 4, 4, 16))
-        assert lattice_fraction(transposed_kernel(layer), 2) < 1e-10
+        assert lattice_fraction(layer.transposed_kernel(), 2) < 1e-10
 
 
 def test_no_scale_leaves_fir_or_nearest_a_lattice():
     for operator in ("nearest", "fir", "bilinear"):
         for scale in SCALES:
             layer = built(UPSAMPLERS[operator](4, scale=scale, seed=3), (None, 4, 4, 5))
-            assert lattice_fraction(transposed_kernel(layer), scale) < 1e-10
+            assert lattice_fraction(layer.transposed_kernel(), scale) < 1e-10
 
 
 @pytest.mark.parametrize(("arm", "expected"), {"T3": [1, 1 / 2, 1 / 2, 1 / 4], "T5": [4 / 9, 2 / 3, 2 / 3, 1]}.items())

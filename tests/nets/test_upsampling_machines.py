@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.nets.upsampling import UPSAMPLERS, stock
+from ganlab.nets.upsampling import UPSAMPLERS
 
 # Every operator, its twins, and the starts of its kernel; `programs` are those that differ in what runs.
 FORMS = {name: (name, {}) for name in UPSAMPLERS} | {
@@ -149,7 +149,7 @@ def test_stock_layers_compute_the_same(form, scale):
     if form == "transpose_resize" and scale != 2:
         scale = (2, 4)
     layer = biased(make(form, scale=scale))
-    twin = stock(layer)
+    twin = layer.stock()
     assert twin.name == layer.name
     assert_near(twin(image_of()), layer(image_of()), 1e-5)
 
@@ -157,14 +157,14 @@ def test_stock_layers_compute_the_same(form, scale):
 def test_stock_layers_are_float32_whatever_the_precision():
     layer = biased(make("pixel_shuffle", dtype="mixed_bfloat16"))
     single = biased(make("pixel_shuffle"))
-    assert stock(layer)(image_of()).dtype == "float32"
-    assert_near(stock(layer)(image_of()), single(image_of()), 1e-5)
+    assert layer.stock()(image_of()).dtype == "float32"
+    assert_near(layer.stock()(image_of()), single(image_of()), 1e-5)
 
 
 @pytest.mark.parametrize("form", ["nearest", "nearest_plain", "transpose", "fir", "fir_plain", "pixel_shuffle_icnr"])
 def test_folded_stock_is_one_transposed_convolution(form):
     layer = biased(make(form, scale=(2, 3), init="matched"))
-    twin = stock(layer, folded=True)
+    twin = layer.stock(folded=True)
     assert type(twin) is keras.layers.Conv2DTranspose
     assert_near(twin(image_of()), layer(image_of()), 1e-5)
 
@@ -179,16 +179,14 @@ def test_folded_stock_is_one_transposed_convolution(form):
 )
 def test_a_fold_that_would_not_be_exact_is_refused(form, line):
     with pytest.raises(ValueError, match=line):
-        stock(biased(make(form)), folded=True)
+        biased(make(form)).stock(folded=True)
 
 
 def test_stock_says_what_it_needs():
     with pytest.raises(ValueError, match="is not built"):
-        stock(make("nearest"))
+        make("nearest").stock()
     with pytest.raises(ValueError, match="with a height and a width"):
-        stock(biased(make("pixel_shuffle"), (None, None, None, 3)))
-    with pytest.raises(ValueError, match="use a layer made by UPSAMPLERS"):
-        stock(keras.layers.Dense(3))
+        biased(make("pixel_shuffle"), (None, None, None, 3)).stock()
 
 
 OPEN = """
@@ -206,7 +204,7 @@ print(json.dumps({"differences": differences, "ganlab": any(name.startswith("gan
 def test_stock_files_open_in_a_process_without_ganlab(tmp_path):
     inputs = keras.Input(SHAPE[1:])
     layers = [biased(make(form, name=form)) for form in FORMS]
-    keras.Model(inputs, [stock(layer)(inputs) for layer in layers]).save(tmp_path / "stock.keras")
+    keras.Model(inputs, [layer.stock()(inputs) for layer in layers]).save(tmp_path / "stock.keras")
     np.save(tmp_path / "image.npy", image_of())
     for number, layer in enumerate(layers):
         np.save(tmp_path / f"{number}.npy", np.asarray(layer(image_of())))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.reporting import grids
+from ganlab.runs import grids
 
 ARMS = {
     "transpose": (4, 1.0),

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ganlab.reporting import cells
-from ganlab.reporting.cells import find_cells, outcome, read_sweep, record_sweep, rough, stand, totals
-from ganlab.reporting.results import ResultError
+from ganlab.runs import status as cells
+from ganlab.runs.result import ResultError
+from ganlab.runs.status import find_cells, outcome, read_sweep, record_sweep, rough, stand, totals
 from ganlab.status import show
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlab.reporting.grids import grid, png, save_gif, save_png
+from ganlab.runs.grids import grid, png, save_gif, save_png
 
 GREY = 128
 

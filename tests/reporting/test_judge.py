@@ -6,13 +6,14 @@ import pytest
 import scipy.stats
 
 from ganlab.config import Comparing
-from ganlab.reporting.arms import Arm
-from ganlab.reporting.judge import judge_arms
-from ganlab.reporting.pages.checks import plans
-from ganlab.reporting.results import ResultError, RunResult
-from ganlab.reporting.statistics import paired_comparison, signed_rank_test
-from ganlab.reporting.verdict import as_json, scores
-from ganlab.reporting.words import answer
+from ganlab.report.checks import plans
+from ganlab.report.sentences import tell
+from ganlab.report.verdict import as_json, scores
+from ganlab.report.words import answer
+from ganlab.runs.result import ResultError, RunResult
+from ganlab.study.arms import Arm
+from ganlab.study.compare import judge_arms
+from ganlab.study.statistics import paired_comparison, signed_rank_test
 
 PLAN = Comparing(reference="theirs", question="Which one?")
 
@@ -63,7 +64,7 @@ def test_a_diverged_run_is_the_worst_and_not_dropped():
     assert judgement.by_ranks
     assert judgement.verdict == "inconclusive"
     assert judgement.diverged == (2, 0)
-    assert judgement.sentence == (
+    assert tell(judgement) == (
         "ours against theirs is inconclusive: "
         f"{100 * math.expm1(logs.mean()):+.1f} %, 95 % interval {100 * math.expm1(finished.low):+.1f} % to "
         f"{100 * math.expm1(finished.high):+.1f} % over the 6 finished pairs only, p = {c.p_value:.3g} by ranks "
@@ -80,7 +81,7 @@ def test_an_arm_that_always_diverges_is_worse(swapped):
     assert judgement.verdict == ("better" if swapped else "worse")
     assert judgement.comparison.p_value == 2 / 2**8
     assert math.isnan(judgement.comparison.mean)
-    assert judgement.sentence.endswith(
+    assert tell(judgement).endswith(
         "no interval (no finished pair), p = 0.00781 by ranks over 8 pairs, diverged runs counted as the worst "
         f"(8 of {'theirs' if swapped else 'ours'})."
     )
@@ -90,7 +91,7 @@ def test_an_arm_that_always_diverges_has_no_sizes():
     name = "checkerboard_index_2"
     for labels in (("ours", "theirs"), ("theirs", "ours")):
         study = judge_arms([arm(labels[0], LOW, name), arm(labels[1], ["diverged"] * 8, name)], PLAN)
-        assert "no interval (no finished pair), p = 0.00781 by ranks" in only(study, name).sentence
+        assert "no interval (no finished pair), p = 0.00781 by ranks" in tell(only(study, name))
 
 
 def test_the_side_of_a_metric_that_is_better_when_larger():
@@ -108,9 +109,9 @@ def test_where_both_diverge_neither_is_worse():
     judgement = only(judge_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
     assert judgement.verdict == "equivalent"
     assert not judgement.by_ranks
-    assert judgement.sentence.endswith(", 6 pairs; both runs diverged in 2 pairs.")
+    assert tell(judgement).endswith(", 6 pairs; both runs diverged in 2 pairs.")
     judgement = only(judge_arms([arm("ours", ours[1:]), arm("theirs", theirs[1:])], PLAN))
-    assert judgement.sentence.endswith(
+    assert tell(judgement).endswith(
         ", 5 pairs; p <= 0.05 needs at least 6 pairs, this study has 5; both runs diverged in 2 pairs."  # not 7
     )
     theirs[7] = 1.0
@@ -144,7 +145,7 @@ def test_missing_runs_are_counted_and_named_and_never_the_worst():
     ]  # fmt: skip
     assert [pair.missing for pair in judgement.pairs] == [False] * 3 + [True] * 5
     assert not judgement.by_ranks
-    assert judgement.sentence.endswith(
+    assert tell(judgement).endswith(
         "3 pairs; p <= 0.05 needs at least 6 pairs, this study has 3; 5 of 8 seeds are left out."
     )
 
@@ -190,23 +191,23 @@ def test_holm_decides_the_primary_endpoint_and_the_others_are_exploratory():
     stepped = np.minimum(np.maximum.accumulate(np.sort(raw) * [3, 2, 1]), 1)
     assert [primary[place].p_adjusted for place in order] == pytest.approx(list(stepped))
     assert (primary[0].adjustment, primary[0].verdict) == ("Holm", "worse")
-    assert "; p = 0.0234 after adjustment for 3 arms." in primary[0].sentence
-    assert "exploratory" not in primary[0].sentence
+    assert "; p = 0.0234 after adjustment for 3 arms." in tell(primary[0])
+    assert "exploratory" not in tell(primary[0])
     found = scipy.stats.false_discovery_control([j.comparison.p_value for j in second])
     assert [j.p_adjusted for j in second] == pytest.approx(list(found))
     assert [j.verdict for j in second] == [j.comparison.verdict for j in second]
-    assert second[0].sentence.startswith("arm1 is worse than theirs (exploratory): ")
-    assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in second[0].sentence
+    assert tell(second[0]).startswith("arm1 is worse than theirs (exploratory): ")
+    assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in tell(second[0])
     assert (other[0].p_adjusted, other[0].adjustment) == (None, None)
-    assert other[0].sentence.startswith("arm1 is worse than theirs (exploratory): ")
-    assert "adjusted" not in other[0].sentence
+    assert tell(other[0]).startswith("arm1 is worse than theirs (exploratory): ")
+    assert "adjusted" not in tell(other[0])
 
 
 def test_a_difference_that_does_not_survive_holm_is_inconclusive():
     arms = [arm("theirs", LOW[:6]), arm("arm1", HIGH[:6]), arm("arm2", LOW[:6])]
     found = judge_arms(arms, PLAN).judgements["frechet_distance"][0]
     assert (found.comparison.verdict, found.verdict, found.p_adjusted) == ("worse", "inconclusive", 0.0625)
-    assert found.sentence.endswith(
+    assert tell(found).endswith(
         "p = 0.0312, 6 pairs; with 2 arms p <= 0.05 needs at least 7 pairs, this study has 6; "
         "p = 0.0625 after adjustment for 2 arms."
     )
@@ -220,17 +221,16 @@ def test_an_open_verdict_says_what_kept_it_open():
     first, second = judge_arms(arms, PLAN).judgements["frechet_distance"][:2]
     assert (first.comparison.verdict, first.verdict) == ("worse", "inconclusive")
     assert first.comparison.p_value <= 0.05 < first.p_adjusted
-    assert (
-        "8 pairs; undecided because the adjusted p is above 0.05; p = 0.0938 after adjustment for 4 arms"
-        in first.sentence
+    assert "8 pairs; undecided because the adjusted p is above 0.05; p = 0.0938 after adjustment for 4 arms" in tell(
+        first
     )
-    assert "undecided" not in second.sentence  # neither interval nor p would have decided
+    assert "undecided" not in tell(second)  # neither interval nor p would have decided
     skewed = [1.0, 1.01, 1.0, 1.02, 1.01, 3.0, 1.02, 1.01]  # one way, one of them far: p is small, the interval wide
     ours = [low * ratio for low, ratio in zip(LOW, skewed, strict=True)]
     found = only(judge_arms([arm("ours", ours), arm("theirs", LOW)], PLAN))
     assert found.comparison.low < 0 < found.comparison.high
     assert found.comparison.p_value <= 0.05
-    assert "undecided because the interval contains 0." in found.sentence
+    assert "undecided because the interval contains 0." in tell(found)
 
 
 def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
@@ -263,7 +263,7 @@ def test_runs_that_were_not_made_alike_are_a_caution():
 def test_a_distance_beyond_all_measure_is_still_told():
     arms = [arm("ours", [1e60, 1.0]), arm("theirs", [1.0, 1.0])]
     study = judge_arms(arms, PLAN)
-    assert "interval -100.0 % to +inf %" in only(study).sentence
+    assert "interval -100.0 % to +inf %" in tell(only(study))
     verdict = as_json(study)["endpoints"][0]["verdicts"][0]
     assert verdict["estimate"] == pytest.approx(1e30)
     assert verdict["high"] is None

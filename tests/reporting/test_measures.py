@@ -1,7 +1,7 @@
 """Measures as a table: every value beside its floor, and nothing where there is none."""
 
 from ganlab.config.comparison import MEASURES, base_name, names_under
-from ganlab.reporting.measures import counts, directed, table
+from ganlab.runs.measures import counts, directed, table
 
 
 def test_every_value_stands_in_its_row_and_column():

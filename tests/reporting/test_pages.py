@@ -19,20 +19,21 @@ from PIL import Image
 from reporting_study import ARMS, QUICK, Made
 
 from conftest import ROOT
-from ganlab.choose import ConfigError
 from ganlab.config.comparison import MEASURES
-from ganlab.reporting import grids
-from ganlab.reporting.cells import record_sweep
-from ganlab.reporting.judge import judge, judge_arms
-from ganlab.reporting.pages import certainty, costs, curves, plots, samples, terms
-from ganlab.reporting.pages.blocks import Page, Section, Table, Text
-from ganlab.reporting.pages.contents import write_contents
-from ganlab.reporting.pages.drawing import DARK, LIGHT, THEMES, wrapped
-from ganlab.reporting.pages.writing import as_html, as_markdown, pictures, write_report
-from ganlab.reporting.report import print_report
-from ganlab.reporting.results import find_results
-from ganlab.reporting.verdict import as_json
-from ganlab.reporting.words import answer, directed, leading, verdict_rows
+from ganlab.errors import ConfigError
+from ganlab.report import certainty, costs, curves, plots, samples, terms
+from ganlab.report.blocks import Page, Section, Table, Text
+from ganlab.report.contents import write_contents
+from ganlab.report.drawing import DARK, LIGHT, THEMES, wrapped
+from ganlab.report.sentences import tell
+from ganlab.report.terminal import print_report
+from ganlab.report.verdict import as_json
+from ganlab.report.words import answer, directed, leading, verdict_rows
+from ganlab.report.writing import as_html, as_markdown, pictures, write_report
+from ganlab.runs import grids
+from ganlab.runs.result import find_results
+from ganlab.runs.status import record_sweep
+from ganlab.study.compare import judge, judge_arms
 
 QUESTION = "Which operator is better?"
 
@@ -91,7 +92,7 @@ def test_the_verdict_comes_first_and_a_title_says_it(report):
     page = Elements(text)
     assert page.texts["title"][0] == page.texts["h1"][0] == answer(study)
     assert text.index(QUESTION) < text.index("<h1>") < text.index("<svg")
-    places = [text.index(escape(each.sentence)) for e in leading(study) for each in study.judgements[e.metric]]
+    places = [text.index(escape(tell(each))) for e in leading(study) for each in study.judgements[e.metric]]
     assert len(places) == 6
     assert places == sorted(places)
     assert places[-1] < text.index("<svg")
@@ -267,9 +268,7 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
         assert "".join(f"<td>{cell}</td>" for cell in row[1:]) in html
         assert f"| {' | '.join(row)} | " in plain.replace("\\_", "_")
     assert (
-        printed.index(said)
-        < printed.index(rows[0][3])
-        < printed.index(study.judgements["frechet_distance"][0].sentence)
+        printed.index(said) < printed.index(rows[0][3]) < printed.index(tell(study.judgements["frechet_distance"][0]))
     )
     two = judge_arms(
         [arm for arm in study.arms if arm.label in ("transpose", "fir")], study.plan, directory=study.directory
@@ -688,7 +687,7 @@ def test_a_report_names_no_place_on_the_machine_that_made_it(tmp_path):
 def test_templates_are_part_of_the_wheel():
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["packages"] == ["ganlab"]  # with everything that git does not ignore
-    names = {path.name for path in (ROOT / "ganlab/reporting/pages/templates").iterdir()}
+    names = {path.name for path in (ROOT / "ganlab/report/templates").iterdir()}
     assert names == {"report.html.jinja", "report.md.jinja", "style.css"}
 
 

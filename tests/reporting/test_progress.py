@@ -6,9 +6,9 @@ import sys
 import pytest
 from rich.console import Console
 
-from ganlab.reporting import progress
-from ganlab.reporting.console import Log
-from ganlab.reporting.progress import Progress
+from ganlab.runs import progress
+from ganlab.runs.console import Log
+from ganlab.runs.progress import Progress
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def test_no_color_and_dumb_terminals_are_respected(log):
 def test_lines_reach_a_pipe_at_once():
     program = """
 import sys
-from ganlab.reporting.console import Log
-from ganlab.reporting.progress import Progress
+from ganlab.runs.console import Log
+from ganlab.runs.progress import Progress
 with Progress(10, 0, unit_images=1) as shown:
     shown.update(1, {})
     sys.stdin.read()

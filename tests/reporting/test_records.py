@@ -15,7 +15,7 @@ from PIL import Image
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
-from ganlab.reporting.records import Records, RecordsError
+from ganlab.runs.records import Records, RecordsError
 
 # `python -m tensorboard.main` as it is where TensorFlow is not installed: importing that takes longer than the rest
 SERVER = """
@@ -287,7 +287,7 @@ def test_tensorflow_stays_out(tmp_path):
     program = f"""
 import sys, numpy as np
 from pathlib import Path
-from ganlab.reporting.records import Records
+from ganlab.runs.records import Records
 with Records(Path({str(tmp_path)!r})) as records:
     records.hyperparameters({{"seed": 1, "penalty": None}}, trial="transpose")
     records.text(0, "settings", "text")

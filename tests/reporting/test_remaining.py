@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ganlab.reporting.cells import stand
-from ganlab.reporting.remaining import time_left
+from ganlab.runs.remaining import time_left
+from ganlab.runs.status import stand
 
 BEGAN = 1_700_000_000.0
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from ganlab.reporting.results import ResultError, RunResult, find_results, read_result, write_json
+from ganlab.runs.result import ResultError, RunResult, find_results, read_result, write_json
 
 FINISHED = {
     "status": "finished",

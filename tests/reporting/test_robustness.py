@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganlab.reporting.power import equivalence_power, paired_power, seeds_for_equivalence, seeds_for_power
-from ganlab.reporting.robustness import (
+from ganlab.study.power import equivalence_power, paired_power, seeds_for_equivalence, seeds_for_power
+from ganlab.study.robustness import (
     correlation,
     hodges_lehmann,
     interquartile_mean,
@@ -13,7 +13,7 @@ from ganlab.reporting.robustness import (
     probability_of_improvement,
     wilson_interval,
 )
-from ganlab.reporting.statistics import paired_comparison
+from ganlab.study.statistics import paired_comparison
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 7, 8, 10, 20])

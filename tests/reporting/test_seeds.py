@@ -5,11 +5,11 @@ import re
 import pytest
 
 from ganlab.config.comparison import Comparing
-from ganlab.reporting.arms import Arm
-from ganlab.reporting.judge import judge_arms
-from ganlab.reporting.results import RunResult
-from ganlab.reporting.seeds import can_decide
-from ganlab.sweep import prospects
+from ganlab.launch.sweep import prospects
+from ganlab.report.seeds import can_decide
+from ganlab.runs.result import RunResult
+from ganlab.study.arms import Arm
+from ganlab.study.compare import judge_arms
 
 PLAN = Comparing()
 
@@ -76,8 +76,8 @@ def test_arms_that_compare_would_refuse_are_told_before():
 
 
 def test_seeds_that_a_folder_holds_already_count(tmp_path, capsys):
-    from ganlab.compose import plan
-    from ganlab.reporting.results import write_json
+    from ganlab.cli.hydra import plan
+    from ganlab.runs.result import write_json
 
     line = ["generator=upsample,transpose", f"hydra.sweep.dir={tmp_path}"]
     first = plan([*line, "seed=range(4)"], multirun=True)

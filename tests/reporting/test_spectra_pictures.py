@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ganlab.evaluation.spectrum import measure_spectrum, radial_profile
-from ganlab.reporting import grids, spectra
+from ganlab.run import drawings as spectra
+from ganlab.runs import grids
 
 
 def side_of(images):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganlab.reporting.statistics import Comparison, benjamini_hochberg, holm, paired_comparison, signed_rank_test
+from ganlab.study.statistics import Comparison, benjamini_hochberg, holm, paired_comparison, signed_rank_test
 
 # Chandrasegaran, Tran and Cheung 2021, CelebA 128x128, DCGAN: FID of nearest and of bilinear in four last layers.
 NEAREST = [93.54, 87.52, 90.80, 73.63]

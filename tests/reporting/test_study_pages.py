@@ -14,14 +14,14 @@ from PIL import Image
 from reporting_study import Made
 
 from conftest import ROOT
-from ganlab.reporting.judge import judge
-from ganlab.reporting.pages import curves
-from ganlab.reporting.pages.contents import write_contents
-from ganlab.reporting.pages.drawing import THEMES
-from ganlab.reporting.pages.writing import as_markdown, write_report
-from ganlab.reporting.styles import ARMS
-from ganlab.reporting.verdict import as_json, scores
-from ganlab.reporting.words import answer
+from ganlab.report import curves
+from ganlab.report.contents import write_contents
+from ganlab.report.drawing import THEMES
+from ganlab.report.styles import ARMS
+from ganlab.report.verdict import as_json, scores
+from ganlab.report.words import answer
+from ganlab.report.writing import as_markdown, write_report
+from ganlab.study.compare import judge
 
 FOLDER = ROOT / "experiments" / "upsampling"
 

@@ -12,11 +12,11 @@ from reporting_study import ARMS as MADE
 from reporting_study import Made
 
 from conftest import ROOT
-from ganlab.reporting.judge import judge
-from ganlab.reporting.pages.contents import write_contents
-from ganlab.reporting.pages.drawing import THEMES, ticks_within
-from ganlab.reporting.run_colours import arm_styles, coloured, group_pattern, write_page
-from ganlab.reporting.styles import ARMS, STYLES, styles_of
+from ganlab.report.contents import write_contents
+from ganlab.report.drawing import THEMES, ticks_within
+from ganlab.report.styles import ARMS, STYLES, styles_of
+from ganlab.report.tensorboard.run_colours import arm_styles, coloured, group_pattern, write_page
+from ganlab.study.compare import judge
 
 # Machado, Oliveira and Fernandes 2009: what readers without one kind of cone see, of linear RGB
 SIGHT = {

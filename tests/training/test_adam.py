@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ganlab.config import Adam as Settings
-from ganlab.training.adam import CALM, FIRST_SCALE, LEAST_SCALE, Adam
+from ganlab.training.adam import FIRST_SCALE, GROWTH_STEPS, LEAST_SCALE, Adam
 
 PLAIN = {
     "g_learning_rate": 1.0,
@@ -86,7 +86,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_advances_nothing():
         assert not bool(optimizer.descend([tf.constant([bad])]))
     after = [variable.numpy() for variable in (*optimizer.weights, *optimizer.first, *optimizer.second)]
     np.testing.assert_array_equal(before, after)
-    assert (int(optimizer.count), int(optimizer.skipped), int(optimizer.calm)) == (1, 3, -3)
+    assert (int(optimizer.count), int(optimizer.skipped), int(optimizer.good_steps)) == (1, 3, -3)
     assert float(optimizer.scale) == FIRST_SCALE / 8
     assert float(optimizer.learning_rate()) == rate
 
@@ -101,11 +101,11 @@ def test_scaling_changes_no_update():
 
 def test_the_scale_doubles_after_a_long_calm():
     optimizer = one(loss_scaled=True)
-    optimizer.calm.assign(CALM - 2)
+    optimizer.good_steps.assign(GROWTH_STEPS - 2)
     optimizer.descend([tf.constant([1.0])])
     assert float(optimizer.scale) == FIRST_SCALE
     optimizer.descend([tf.constant([1.0])])
-    assert (float(optimizer.scale), int(optimizer.calm)) == (2 * FIRST_SCALE, 0)
+    assert (float(optimizer.scale), int(optimizer.good_steps)) == (2 * FIRST_SCALE, 0)
 
 
 def test_the_scale_keeps_a_floor_and_the_next_finite_update_is_a_number():
@@ -116,12 +116,12 @@ def test_the_scale_keeps_a_floor_and_the_next_finite_update_is_a_number():
     assert float(optimizer.scale) == LEAST_SCALE
     assert bool(optimizer.descend([tf.constant([0.5])]))
     assert np.isfinite(optimizer.weights[0]).all() and float(optimizer.weights[0][0]) != 0
-    assert (optimizer.skipped_in_a_row(), int(optimizer.calm), int(optimizer.skipped)) == (0, 1, 200)
+    assert (optimizer.skipped_in_a_row(), int(optimizer.good_steps), int(optimizer.skipped)) == (0, 1, 200)
 
 
 def test_the_scale_never_grows_beyond_numbers():
     optimizer = one(loss_scaled=True)
     optimizer.scale.assign(2.0**127)
-    optimizer.calm.assign(CALM - 1)
+    optimizer.good_steps.assign(GROWTH_STEPS - 1)
     optimizer.descend([tf.constant([1.0])])
-    assert (float(optimizer.scale), int(optimizer.calm)) == (2.0**127, 0)
+    assert (float(optimizer.scale), int(optimizer.good_steps)) == (2.0**127, 0)

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from conftest import ROOT
-from ganlab.data.sources import SOURCES
-from ganlab.nets.spectral import power_iteration
+from ganlab.data.sources import DATASETS
+from ganlab.nets.spectral_norm import power_iteration
 from ganlab.run import build_gan
-from ganlab.run.play import make_deal, make_game
+from ganlab.run.rules import make_batches, make_step_config
 from ganlab.training.adam import TROUBLE, Adam
 from ganlab.training.loop import DivergedError, fit
 from ganlab.training.objectives import OBJECTIVES
@@ -32,9 +32,9 @@ def trained(settings):
         config = settings(*SMALL, *overrides)
         gan = build_gan(config)
         prepare(gan, config)
-        images = SOURCES[config.dataset.name](config.dataset).train
-        game = make_game(config, lambda: power_iteration(gan.discriminator))
-        make_steps(gan, game, make_deal(config, images), xla=xla)(tf.constant(count, tf.int64))
+        images = DATASETS[config.dataset.name](config.dataset).train
+        rules = make_step_config(config, lambda: power_iteration(gan.discriminator))
+        make_steps(gan, rules, make_batches(config, images), xla=xla)(tf.constant(count, tf.int64))
         return gan
 
     return train
@@ -45,7 +45,7 @@ def values(gan, owner):
 
 
 def assert_close(one, other, tolerance):
-    for owner in ("generator", "discriminator", "average"):
+    for owner in ("generator", "discriminator", "ema"):
         a, b = values(one, owner), values(other, owner)
         assert a.keys() == b.keys()
         for name in a:
@@ -165,9 +165,9 @@ def test_the_average_is_the_published_one(trained):
     for name, new in values(after, "generator").items():
         old = values(before, "generator")[name]
         short = name.removeprefix("generator/")
-        np.testing.assert_allclose(values(after, "average")[f"average/{short}"], new + (old - new) * keep, atol=1e-6)
-    slow = trained("training.average_ramp=1.0", "training.half_life_images=10000", count=1)
-    assert moved(slow, before, "average") == pytest.approx(moved(slow, before, "generator") * 0.5, rel=1e-3)
+        np.testing.assert_allclose(values(after, "ema")[f"ema/{short}"], new + (old - new) * keep, atol=1e-6)
+    slow = trained("training.ema_rampup=1.0", "training.ema_half_life_images=10000", count=1)
+    assert moved(slow, before, "ema") == pytest.approx(moved(slow, before, "generator") * 0.5, rel=1e-3)
 
 
 def test_a_skipped_generator_update_moves_neither_the_average_nor_the_schedule(trained):
@@ -175,12 +175,12 @@ def test_a_skipped_generator_update_moves_neither_the_average_nor_the_schedule(t
         weights = gan.g_optimizer.weights
         gan.g_optimizer = Adam(weights, config.optimizer, 1e-3, 10, loss_scaled=True)
         gan.g_optimizer.scale.assign(np.inf)
-        for variable in gan.average.variables:
+        for variable in gan.ema.variables:
             variable.assign(variable * 0 + 7)  # so that following the generator would be seen
 
     start, gan = trained(count=0), trained(count=3, prepare=overflow)
     assert moved(start, gan, "generator") == 0
-    assert all((value == 7).all() for value in values(gan, "average").values())
+    assert all((value == 7).all() for value in values(gan, "ema").values())
     assert moved(start, gan, "discriminator") > 0
     assert gan.skips() == {"precision/skipped_generator": 3, "precision/loss_scale_generator": np.inf}
     assert (int(gan.g_optimizer.count), int(gan.step)) == (0, 3)
@@ -198,7 +198,7 @@ def test_a_run_whose_updates_are_all_skipped_has_diverged(trained, network):
     assert optimizer.skipped_in_a_row() == 2
 
     def skip(count):  # as the compiled steps count them
-        optimizer.calm.assign_sub(count)
+        optimizer.good_steps.assign_sub(count)
         gan.step.assign_add(count)
 
     def go(last):
@@ -238,14 +238,14 @@ def test_slopes_are_computed_in_float32_under_mixed_precision(settings):
     try:
         gan = build_gan(settings(*SMALL))
         images = tf.random.stateless_normal((4, 8, 8, 1), [1, 2])
-        half, whole = gan.judge(images, precise=False), gan.judge(images, precise=True)
+        half, whole = gan.score(images, precise=False), gan.score(images, precise=True)
     finally:
         keras.config.set_dtype_policy("float32")
-    single = build_gan(settings(*SMALL)).judge(images, precise=True)
+    single = build_gan(settings(*SMALL)).score(images, precise=True)
     np.testing.assert_allclose(whole, single, rtol=1e-5)
     assert np.abs(half - whole).max() > 1e-4
     gan.discriminator.trainable_variables[0].assign(gan.discriminator.trainable_variables[0] * 2)
-    assert np.abs(gan.judge(images, precise=True) - whole).max() > 1e-3
+    assert np.abs(gan.score(images, precise=True) - whole).max() > 1e-3
 
 
 def test_float16_steps_train_with_scaled_losses(trained):

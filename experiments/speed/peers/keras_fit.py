@@ -73,7 +73,7 @@ def make_gan(upsampling: str, share: bool):
             super().compile()
             self.d_optimizer, self.g_optimizer = d_optimizer, g_optimizer
 
-        def invent(self, count):
+        def sample(self, count):
             return self.generator(tf.random.normal((count, LATENTS)), training=True)
 
         def judge(self, images):
@@ -82,8 +82,8 @@ def make_gan(upsampling: str, share: bool):
         def train_step(self, real):
             count = tf.shape(real)[0]
             with tf.GradientTape() as making:
-                fake = self.invent(count) if share else None
-            shown = self.invent(count) if fake is None else fake
+                fake = self.sample(count) if share else None
+            shown = self.sample(count) if fake is None else fake
             with tf.GradientTape() as tape:
                 ours, theirs = self.judge(real), self.judge(tf.stop_gradient(shown))
                 d_loss = tf.reduce_mean(tf.nn.softplus(-ours)) + tf.reduce_mean(tf.nn.softplus(theirs))
@@ -93,7 +93,7 @@ def make_gan(upsampling: str, share: bool):
             weights = self.generator.trainable_weights
             with tf.GradientTape() as tape:
                 if fake is None:
-                    judged = self.invent(count)
+                    judged = self.sample(count)
                 else:
                     judged = fake
                     tape.watch(judged)

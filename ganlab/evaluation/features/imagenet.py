@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import fingerprint
 from ganlab.evaluation.features.base import Features, RealImages, Say, compile_for, keep_last
 

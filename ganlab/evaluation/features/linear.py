@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features.base import Features, RealImages, Say, check_pixels, some
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ganlab.choose import ConfigError
+from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features.base import Features, RealImages, Say, compile_for, keep_last, some
 

@@ -1,0 +1,140 @@
+"""How every command begins and ends: --help, --version, one line on stderr, a status that says whose turn it is."""
+
+import argparse
+import codecs
+import contextlib
+import os
+import signal
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ganlab import __version__
+from ganlab.config.plugins import take
+from ganlab.errors import ConfigError, expand
+
+VERSION = f"ganlab {__version__}"
+HELP = ("--help", "-h")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with --version, one line for a wrong command line, and silence where the reader of a pipe has gone.
+
+    Every command takes `--plugin FILE.py`. prog: the module, such as ganlab.compare.
+    """
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, **more)
+        self.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
+        self.add_argument("--plugin", metavar="FILE.py", help="load an operator or the like of your own; repeatable")
+
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+        """The options, after the plugins; exit status 2 for a wrong command line."""
+        with one_line():
+            given, *others = arguments or (sys.argv[1:],)
+            return super().parse_args(take(given), *others, **more)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit status 2."""
+        self.exit(2, f"{message}; see {self.prog} --help\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # argparse's own is silent of a closed pipe
+        print(message, end="", file=file or sys.stderr)
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Wraps descriptions, but never the command of an example."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("Example") else super()._fill_text(text, width, indent)
+
+
+def path(text: str) -> Path:
+    """The type of an argument that names a file or a folder; `~` is the home directory."""
+    try:
+        return expand(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def step_of(text: str) -> int | str:
+    """What `--step` names: the step of a checkpoint, or best."""
+    if text != "best" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no step; give the number of one that has a checkpoint, or best")
+    return text if text == "best" else int(text)
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C.
+
+    141, without a line, where the reader of a pipe has gone.
+    """
+    _open_streams()
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except ConfigError as error:
+        _leave(error, 2)
+    except BrokenPipeError:  # nobody reads on: as quiet as programs that do not catch the signal
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except (OSError, RuntimeError) as error:
+        _leave(error, 1)
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
+
+
+def _open_streams() -> None:
+    """Where a shell closed a standard stream (`>&-`), nothing is said there, and no file takes its place.
+
+    Characters that a terminal's encoding lacks are replaced by their like.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w"))
+    with contextlib.suppress(AttributeError):  # another's stream, such as a notebook's, that has no encoding
+        sys.stdout.reconfigure(errors=_ALIKE)
+
+
+_ALIKE = "ganlab.alike"
+_ASCII = str.maketrans(
+    {
+        "×": "x",
+        "±": "+-",
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "→": "->",
+        "≤": "<=",
+        "≥": ">=",
+        "·": ".",
+        "…": "...",
+        "’": "'",
+        "ß": "ss",
+    }
+    | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}
+)
+
+
+def _alike(error: UnicodeError) -> tuple[str, int]:
+    """Characters that an encoding has, for those that it lacks: x for ×, e for é, 1 to 8 for bars, else ?."""
+    assert isinstance(error, UnicodeEncodeError)
+    wrong = error.object[error.start : error.end].translate(_ASCII)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", wrong) if not unicodedata.combining(c))
+    return "".join(c if c.isascii() else "?" for c in plain), error.end
+
+
+codecs.register_error(_ALIKE, _alike)
+
+
+def _leave(why: object, status: int) -> NoReturn:
+    print(" ".join(str(why).split()), file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,238 @@
+"""What the commands say: the one page of `train --help`, written from the YAML files, and the last lines of a run."""
+
+import json
+import re
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlab.cli.choices import CONF, file_of, groups, options
+from ganlab.config import flatten
+from ganlab.run.inputs import FILLED_IN, NO_FILE
+from ganlab.runs.measures import counts, table
+
+if TYPE_CHECKING:
+    from ganlab.cli.hydra import Plan
+    from ganlab.runs.result import RunResult
+
+_LINE = 150  # characters of a choice's reason, of which its first sentence may have more
+_HEAD = """\
+ganlab.train: train a GAN with the upsampling operator of your choice, or sweep over several.
+
+  python -m ganlab.train                                                  one run on real digits, about a minute
+  python -m ganlab.train generator=upsample seed=3 training.steps=2000    other choices and settings
+  python -m ganlab.train experiment=quick                                 a study; then: ganlab.compare outputs/quick
+  python -m ganlab.train -m study=mine generator=upsample,transpose seed=0,1,2,3,4,5      a sweep of your own
+  python -m ganlab.train -m study=mine generator=upsample,transpose seed=0,1,2,3,4,5 hydra/launcher=joblib
+                                                                          the same, as many runs at once as cores
+  python -m ganlab.train resume=outputs/runs/DATE/RUN                     go on with a run that was stopped
+  python -m ganlab.train dataset=mnist metrics=full --help                this page for other choices
+"""
+
+_TAIL = """\
+Hydra's flags
+  -m, --multirun      run every combination of comma-separated values, each in a process of its own
+  --dry-run           list the runs, time a step of each arm, say what it costs and whether the seeds can decide; stop
+  --cfg job           print the settings and stop          --info defaults     where they come from
+  hydra.run.dir=DIR   the folder of a run                  hydra.sweep.dir=DIR the folder of a sweep
+  hydra/launcher=joblib hydra.launcher.n_jobs=4            four runs of a sweep at once
+  -cd DIR             choices and experiments of your own: DIR/experiment/NAME.yaml (trust them as you trust code)
+  tab completion: eval "$(ganlab-train -sc install=bash)"; then ganlab-train generator=<TAB>
+"""
+
+
+def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: str | None = None) -> str:
+    """The page of --help beside these overrides: commands, every choice with its reason, every setting with its
+    value and comment, Hydra's flags; of a sweep, the settings of its first run. Raises ConfigError as `plan` does.
+
+    config_dir: the folder that -cd names; the choices in it are marked as one's own.
+    """
+    from ganlab.cli.hydra import plan
+
+    wanted = plan(list(overrides), multirun=multirun, config_dir=config_dir, describing=True)
+    usual = plan([], multirun=False)
+    if wanted.resume is not None:
+        from ganlab.runs.folder import read_config
+
+        config = read_config(wanted.resume, "resume=")
+        chosen: dict[str, str | None] = {}
+    else:
+        config, chosen = wanted.cells[0].config, dict(wanted.choices)
+    values, defaults = (flatten(each.model_dump(mode="json")) for each in (config, usual.cells[0].config))
+    if values.get("dataset.path") == NO_FILE:  # nobody named one: what it would say is open
+        values |= dict.fromkeys(("dataset.path", "dataset.size", "dataset.channels"))
+    changed = {key for key, value in values.items() if key not in defaults or defaults[key] != value}
+    parts = [_HEAD]
+    if overrides or config_dir:
+        switched = {group for group in groups() if chosen.get(group) != usual.choices.get(group)}
+        parts += [*_this(overrides, wanted, values, changed, switched, config_dir), ""]
+    parts += ["Choices (* is chosen)", *_choices(chosen, config_dir), ""]
+    parts += ["Settings (* differs from the default, + is typed as it stands)"]
+    comments = _Comments(chosen, values, config_dir)
+    for key, value in {"seed": 0, "study": None, "resume": None, **values}.items():
+        comment = comments.of(key)
+        if key not in FILLED_IN and (comment or key.rpartition(".")[2] != "name"):
+            mark = "*" if key in changed else " "
+            plus = "+" if comments.is_added(key) else ""
+            parts.append(f" {mark}{f'{plus}{key}={_shown(value)}':<44} {comment}".rstrip())
+    return "\n".join([*parts, "", _TAIL])
+
+
+def _this(
+    overrides: Sequence[str],
+    wanted: "Plan",
+    values: dict[str, Any],
+    changed: set[str],
+    switched: set[str],
+    config_dir: str | None,
+) -> list[str]:
+    """What this command line asks for: its experiment's question, what it sweeps over, what it chooses and sets."""
+    lines = [f"With {' '.join(overrides)}".rstrip() + (f" -cd {config_dir}" if config_dir else "")]
+    experiment = wanted.choices.get("experiment")
+    if experiment:
+        lines.append(f"  {_reason(file_of('experiment', experiment, config_dir).read_text(encoding='utf-8'))}")
+    if wanted.resume:
+        lines.append(f"  the settings of {wanted.resume}")
+    elif wanted.sweep:
+        runs = f"{len(wanted.cells)} runs in {wanted.sweep}, over {' '.join(wanted.swept)}; below, the first"
+        lines.append(f"  {runs}" + (f" (at once: hydra/launcher={wanted.launcher})" * (wanted.launcher != "basic")))
+    chosen = [f"{group}={wanted.choices.get(group)}" for group in sorted(switched - {"experiment"})]
+    if chosen:
+        lines.append(f"  chooses {' '.join(chosen)}")
+    swept = {text.partition("=")[0].lstrip("+") for text in wanted.swept}
+    own = [key for key in values if key in changed - swept and key.partition(".")[0] not in switched]
+    if own:
+        words = [shlex.quote(f"{key}={_shown(values[key])}") for key in own]
+        lines += textwrap.wrap("  sets " + " ".join(words), 118, subsequent_indent=7 * " ", break_on_hyphens=False)
+    return lines
+
+
+def _choices(chosen: Mapping[str, str | None], config_dir: str | None) -> list[str]:
+    lines = []
+    for group in groups():
+        for option in options(group, config_dir):
+            path = file_of(group, option, config_dir)
+            mark = "*" if chosen.get(group) == option else " "
+            yours = "" if path.is_relative_to(CONF) else "(yours) "
+            reason = _reason(path.read_text(encoding="utf-8"))
+            lines.append(f" {mark}{f'{group}={option}':<32} {yours}{reason}".rstrip())
+    return lines
+
+
+def _reason(text: str) -> str:
+    """The first sentence of a file's first comment, and those after it that make no more than a line."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#") or line.startswith("#  "):
+            break
+        if "@package" not in line:
+            lines.append(line.lstrip("# "))
+    first, *more = re.split(r"(?<=[.?!]) ", " ".join(lines))
+    for sentence in more:
+        if len(first) + len(sentence) >= _LINE:
+            break
+        first = f"{first} {sentence}"
+    return first
+
+
+def folded(text: str, width: int) -> str:
+    """Lines of a page that are longer than a terminal is wide go on below their comment."""
+    lines = []
+    for line in text.split("\n"):
+        column = re.match(r" *\S+ *", line)
+        indent = min(column.end() if column else 0, 48) * " "
+        lines += textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+                               drop_whitespace=True) if len(line) > width else [line]  # fmt: skip
+    return "\n".join(lines)
+
+
+class _Comments:
+    """What the YAML files say of settings, by dotted name."""
+
+    def __init__(self, chosen: Mapping[str, str | None], values: Mapping[str, Any], config_dir: str | None) -> None:
+        self._values = values
+        text = (CONF / "config.yaml").read_text(encoding="utf-8").partition("\nseed:")[2].partition("\nhydra:")[0]
+        self._plain = _settings(f"seed:{text}")
+        # A choice's own file comes first; then the others, for settings that it takes from one of them.
+        self._files = [
+            (option == chosen.get(group), _settings(file_of(group, option, config_dir).read_text("utf-8"), f"{group}."))
+            for group in groups() if group != "experiment" for option in options(group, config_dir)
+        ]  # fmt: skip
+        self._files.sort(key=lambda file: not file[0])
+
+    def of(self, key: str) -> str:
+        """The comment of a setting; empty where it has none."""
+        if comment := self._plain.get(key, ("", ""))[1]:
+            return comment
+        parent, _, name = key.rpartition(".")
+        place = "generator.upsampling" if parent in _OPERATORS else parent
+        kind = self._values.get(f"{parent}.name")
+        for chosen, file in self._files:
+            alike = (chosen and place == parent) or file.get(f"{place}.name", (None,))[0] == kind
+            if alike and (comment := file.get(f"{place}.{name}", ("", ""))[1]):
+                return comment
+        return next((found for _, file in self._files if (found := file.get(f"{place}.{name}", ("", ""))[1])), "")
+
+    def is_added(self, key: str) -> bool:
+        """Whether no YAML file has the setting: it is given with a plus."""
+        return key.rpartition(".")[0] in _OPERATORS and key not in self._plain
+
+
+_OPERATORS = ("generator.elsewhere", "generator.reference")
+"""Operators beside the one under study, whose settings the choices of generator describe."""
+
+
+def _settings(text: str, prefix: str = "") -> dict[str, tuple[str, str]]:
+    """{dotted name: (value, comment)} from YAML in which a setting stands on a line with its comment."""
+    found, path = {}, [(-1, prefix)]
+    for line in text.splitlines():
+        match = re.match(r"^( *)(\w+):\s*(.*?)\s*(?:#\s*(.*))?$", line)
+        if not match:
+            continue
+        indent, name, value, comment = len(match[1]), match[2], match[3], match[4] or ""
+        while path[-1][0] >= indent:
+            path.pop()
+        if not value:
+            path.append((indent, f"{path[-1][1]}{name}."))
+        else:
+            found[f"{path[-1][1]}{name}"] = value, comment
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value as it is typed on a command line, without the quotes that a shell wants."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_shown, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def ending(result: "RunResult", directory: Path) -> str:
+    """The last lines of a run: how it went, where everything is, and what to type next."""
+    if result.status == "interrupted":
+        return f"interrupted; go on with: python -m ganlab.train resume={shlex.quote(str(directory))}"
+    if result.status == "diverged":
+        return f"{directory} diverged: {result.model_extra and result.model_extra.get('error')}"
+    more = result.model_extra or {}
+    floor, nulls = more.get("real_against_real", {}), more.get("nulls", {})
+    full = {name for name in result.metrics if name.startswith("full/")}
+    took = [f" in {result.seconds:.0f} s"] if result.seconds is not None else []
+    rate = [f" {result.images_per_second:.0f} images/s"] if result.images_per_second is not None else []
+    lines = [f"finished{','.join(took + rate)}"]
+    for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
+        if protocol:
+            values = {name: value for name, value in result.metrics.items() if name in names}
+            lines += [f"  {counts(protocol)}", table(values, more.get("spread", {}), floor, nulls)]
+    best = more.get("best")
+    if best and best["step"] != result.config["training"]["steps"]:
+        lines.append(
+            f"the best checkpoint is of step {best['step']}, {best['metric']} {best['value']:.4g}: --step best"
+        )
+    lines += [
+        f"everything is in {directory}",
+        f"  images:      {directory}/samples",
+        f"  more images: python -m ganlab.sample {directory}",
+        f"  curves:      python -m ganlab.dashboard {directory}",
+    ]
+    return "\n".join(lines)

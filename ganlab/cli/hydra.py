@@ -1,0 +1,487 @@
+"""From a command line to settings: Hydra composes, and every cell of a sweep has a name of its own.
+
+All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ganlab.cli.choices import CONF, file_of, groups, options
+from ganlab.config import RunConfig, parse
+from ganlab.config.plugins import folders
+from ganlab.errors import ConfigError, UnknownSettingError, expand, nearest
+from ganlab.run.inputs import complete
+from ganlab.runs.tracking import check_installed
+
+LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
+LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to be made: its settings and its folder."""
+
+    config: RunConfig
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: one run, or the cells of a sweep.
+
+    steps: the last step that a run to be gone on with gets; None: that of its settings.
+    launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
+    replaces some of it; None where it replaces nothing. naming: overrides that name the cells, where the defaults
+    would not tell them apart. swept: what the cells differ in, as overrides. choices: of the first cell, by group.
+    jobs: how many cells joblib runs at a time, as it is told.
+    """
+
+    cells: list[Cell]
+    sweep: Path | None
+    resume: Path | None
+    launcher: str = "basic"
+    left: tuple[str, ...] | None = None
+    steps: int | None = None
+    naming: tuple[str, ...] = ()
+    swept: tuple[str, ...] = ()
+    choices: Mapping[str, str | None] = field(default_factory=dict)
+    jobs: int = 1
+
+
+# --- names of folders -----------------------------------------------------------------------------------------------
+
+
+def cell_name(overrides: Iterable[str], *more: str) -> str:
+    """A folder's name from every overridden setting but the seed: the generator by its option, others by name=value.
+
+    more: of seed and experiment, what is named as well. A name too long for a file system ends in a digest of the
+    whole.
+    """
+    name = _named(overrides, *more) or "default"
+    whole = name.encode()
+    if len(whole) <= LONGEST_NAME:
+        return name
+    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
+
+
+_UNNAMED = ("seed", "study", "experiment", "resume", "tracking")
+
+
+def _named(overrides: Iterable[str], *more: str) -> str:
+    last = {}
+    for override in _parsed([str(text) for text in overrides]):
+        key = _key(override)
+        if key in more or (key not in _UNNAMED and not key.startswith("comparison.")):
+            value = override.value()
+            last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
+    arm = [last.pop("generator")] if "generator" in last else []
+    parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
+    name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts))
+    return re.sub(r"-seed(?!=)", "_seed", name)
+
+
+_NOW = datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")  # to the microsecond: two runs never share a folder
+
+
+def _cell(seed: int, overrides: list[str], *more: str) -> str:
+    return f"{cell_name(overrides, *more)}-seed{seed}"
+
+
+def _run_directory(study: str | None, seed: int, overrides: list[str]) -> str:
+    return f"outputs/{study}/{_cell(seed, overrides)}" if study else f"outputs/runs/{_NOW}{_label(overrides)}"
+
+
+def _label(overrides: list[str]) -> str:
+    """What tells single runs from each other in TensorBoard: -upsample-seed=3-steps=200, cut where it is long.
+
+    Settings go by the last part of their names, and without brackets: the time keeps folders apart.
+    """
+    name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _named(overrides, "seed", "experiment"))
+    whole = f"-{name}".rstrip("-")
+    cut = whole.encode()[:LONGEST_LABEL].decode(errors="ignore")
+    return whole if whole == cut else cut.rpartition("-")[0] or cut
+
+
+def _sweep_directory(study: str | None) -> str:
+    return f"outputs/{study}" if study else f"outputs/sweeps/{_NOW}"
+
+
+for _name, _resolver in {
+    "ganlab_cell": _cell,
+    "ganlab_run_directory": _run_directory,
+    "ganlab_sweep_directory": _sweep_directory,
+}.items():
+    OmegaConf.register_new_resolver(_name, _resolver, replace=True)
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def settings(tree: DictConfig, *, describing: bool = False) -> RunConfig:
+    """The validated settings in a composed tree; raises ConfigError."""
+    values: dict[str, Any] = {}
+    for key in tree:
+        if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
+            value = tree[key]
+            values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+    if (source := values.get("init_from")) is not None:
+        from ganlab.run.initial import pin
+
+        if not isinstance(source, str):
+            raise ConfigError(f"init_from={source} is no folder; give that of a run")
+        values["init_from"] = pin(source).model_dump()
+    try:
+        config = parse(complete(values, describing=describing))
+    except UnknownSettingError as error:
+        names = error.key.split(".")
+        having = _having(names)
+        raise ConfigError(f"{error}; it needs {names[0]}={_or(having)}" if having else str(error)) from None
+    check_installed(config.tracking)
+    return config
+
+
+def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None, describing: bool = False) -> Plan:
+    """Compose and check everything a command line asks for, before anything is started; raises ConfigError.
+
+    describing: for a page about it; a file of images need not be named.
+    """
+    if (resumed := _resumed(overrides)) is not None:
+        return Plan([], None, resumed[0], steps=resumed[1])
+    overrides = [quoted(text) for text in overrides]
+    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
+        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
+    try:
+        with _files(config_dir):
+            plain, sweeps = _split(overrides)
+            first = compose("config", plain, return_hydra_config=True)
+            if first.resume is not None:
+                raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
+            if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
+                if sweeps:
+                    several = next(text for text in overrides if text not in plain)
+                    raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
+                directory = expand(first.hydra.run.dir, "hydra.run.dir=")
+                return Plan(
+                    [Cell(settings(first, describing=describing), directory)],
+                    None,
+                    None,
+                    choices=first.hydra.runtime.choices,
+                )
+            swept = first.hydra.sweeper.params or {}
+            given = [_key(override) for override in _parsed(overrides)]
+            for key in {_key_of(choices[0]) for choices in sweeps}:
+                if given.count(key) > 1:
+                    raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
+            params = [f"{key}={value}" for key, value in swept.items() if key not in given]
+            fixed, more = _split(params)
+            # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
+            # named as the defaults name them; other names may hold what only composing tells.
+            ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+            naming = (
+                (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+            )
+            trees: dict[tuple[str, ...], DictConfig] = {}
+            cells, folders = [], set[Path]()
+            for choice in itertools.product(*(more + sweeps)):
+                seeds = [text for text in choice if ours and text.startswith("seed=")]
+                rest = tuple(text for text in choice if text not in seeds)
+                if rest not in trees:
+                    number = f"hydra.job.num={len(cells)}"
+                    whole = [*fixed, *plain, *choice, *naming, number]
+                    trees[rest] = compose("config", whole, return_hydra_config=True)
+                    _refuse_nested(trees[rest], first, choice)
+                tree = trees[rest]
+                for text in seeds:
+                    tree.seed = _parsed([text])[0].value()
+                folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
+                folders.add(folder)
+                directory = folder / tree.hydra.sweep.subdir
+                cells.append(Cell(settings(tree, describing=describing), directory))
+            _check_endpoints(cells)
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain_hydra(error, overrides, config_dir) from None
+    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
+        raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
+    except yaml.MarkedYAMLError as error:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
+        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+    if len(folders) > 1:
+        asked = " and ".join(sorted(map(str, folders)))
+        raise ConfigError(f"a sweep has one folder, not {asked}; give study, and all else that names it, one value")
+    seen: dict[Path, Cell] = {}
+    for cell in cells:
+        if cell.directory in seen:
+            raise ConfigError(
+                f"hydra.sweep.subdir gives two cells the folder {cell.directory}; "
+                "let it name every setting that varies, or leave out the repeated value"
+            )
+        seen[cell.directory] = cell
+    left = tuple(params) if len(params) < len(swept) else None
+    launcher = first.hydra.runtime.choices["hydra/launcher"]
+    if launcher == "joblib" and not first.hydra.launcher.n_jobs:
+        raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
+    swept = (*params, *(text for text in overrides if text not in plain))
+    choices = next(iter(trees.values())).hydra.runtime.choices
+    jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
+    return Plan(cells, folders.pop(), None, launcher, left, naming=naming, swept=swept, choices=choices, jobs=jobs)
+
+
+def _check_endpoints(cells: list[Cell]) -> None:
+    try:
+        for cell in cells:
+            cell.config.check_endpoints(of_a_study=True)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+_BY_EXPERIMENT = "hydra.sweep.subdir='${ganlab_cell:${seed},${hydra.overrides.task},experiment}'"
+
+
+def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...]) -> None:
+    """Refuse, among the experiments of a sweep, one that asks for what only a whole sweep can have."""
+    chosen = next((text for text in choice if _key_of(text) == "experiment"), None)
+    if chosen is None:
+        return
+    if own := tree.hydra.sweeper.params:
+        raise ConfigError(
+            f"{chosen} is a sweep itself (over {', '.join(own)}); run such experiments one after the other"
+        )
+    launcher, wanted = (each.hydra.runtime.choices["hydra/launcher"] for each in (first, tree))
+    if launcher != wanted:
+        raise ConfigError(f"{chosen} wants hydra/launcher={wanted}, this sweep has {launcher}; give hydra/launcher too")
+
+
+@contextlib.contextmanager
+def _files(config_dir: str | None) -> Iterator[None]:
+    """While inside, Hydra composes from our YAML files, and from those of -cd as it does when it reads that flag.
+
+    As hydra.searchpath they would come too late for glob(...).
+    """
+    ours = str(CONF.absolute())
+    with initialize_config_dir(version_base="1.3", config_dir=ours):
+        more = [*folders(), *([Path(config_dir)] if config_dir is not None else [])]
+        if more:
+            places = create_config_search_path(ours)
+            for place in more:
+                places.prepend("command-line", f"file://{place.absolute()}", SearchPathQuery(provider="schema"))
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("app", places)
+        yield
+
+
+def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
+    """The run to go on with, and its last step if that is given.
+
+    Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong.
+    """
+    for text in overrides:
+        name, _, path = text.partition("=")
+        if name.lstrip("+") == "resume" and path != "null":
+            others = [other for other in overrides if other != text]
+            steps = [other for other in others if other.startswith(_STEPS)]
+            if wrong := [*(other for other in others if other not in steps), *steps[1:]]:
+                raise ConfigError(
+                    f"{text} takes its settings from that run; leave out {wrong[0]} "
+                    f"({_STEPS}... alone may stand beside it, to train it longer)"
+                )
+            in_quotes = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+            directory = expand(path[1:-1] if in_quotes else path, "resume=")
+            return directory, _whole_number(steps[0]) if steps else None
+    return None
+
+
+_STEPS = "training.steps="
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text.removeprefix(_STEPS))
+    except ValueError:
+        raise ConfigError(f"{text} is not a whole number; use one above the steps that the run has taken") from None
+
+
+def quoted(text: str) -> str:
+    """An override as Hydra's grammar can read it: words with `~`, `=` or letters of other scripts stand in quotes.
+
+    What it reads as it is, or not even so, comes back as it was. Raises ConfigError for bytes that are no text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{text!a} is not UTF-8; write it in a terminal that uses UTF-8 (LC_ALL=C.UTF-8)") from None
+    name, equals, value = text.partition("=")
+    if _readable(text) or not equals:
+        return text
+    words = re.split(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][(){},])""", value)
+    words[::2] = [
+        re.sub(r"\S(?:.*\S)?", r"'\g<0>'", word) if re.search(r"[^ -}]|=", word) else word for word in words[::2]
+    ]
+    other = f"{name}={''.join(words)}"
+    if _readable(other):
+        return other
+    escaped = value.replace("'", r"\'")
+    whole = f"{name}='{escaped}'"
+    return whole if name.lstrip("+") == "init_from" and _readable(whole) else text
+
+
+def _readable(text: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException:
+        return False
+    return True
+
+
+def _key_of(text: str) -> str:
+    return _key(_parsed([text])[0])
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    hydra = GlobalHydra.instance()
+    return OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None).parse_overrides(overrides)
+
+
+def _key(override: Override) -> str:
+    """What is set, without what says how (+, ++, ~)."""
+    return override.get_key_element().lstrip("+~")
+
+
+def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
+    """Overrides with one value, and for each that sweeps, the overrides of its values."""
+    plain, sweeps = [], []
+    for text, override in zip(overrides, _parsed(overrides), strict=True):
+        if override.is_interval_sweep():
+            raise ConfigError(f"{text} has no values that can be counted; name them, or write range(START,STOP,STEP)")
+        if override.is_sweep_override():
+            choices = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            if not choices:
+                raise ConfigError(f"{text} gives no value; write a pattern or a range that does, or leave it out")
+            sweeps.append(choices)
+        else:
+            plain.append(text)
+    return plain, sweeps
+
+
+def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: str | None = None) -> ConfigError:
+    """One line for what Hydra says in several; `overrides` are what was asked for, with the YAML files of -cd."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        if error.options:
+            return ConfigError(f"{group}={option} is unknown; {nearest(option, error.options)}")
+        return ConfigError(f"{error.missing_cfg_file} is not a group of options; {nearest(group, groups())}")
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{error.override!r} cannot be read; write name=value, quoted where it holds spaces or commas"
+        )
+    if found := re.search(r"Could not append to config\. An item is already at '(.+?)'", text):
+        return ConfigError(f"{found[1]} is there already; set it without +")
+    if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
+        return _unknown(found[1].split("=")[0].lstrip("+~"), overrides, config_dir)
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        text = f"{text}: {error.__cause__}"
+    return ConfigError(" ".join(text.split()))
+
+
+def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> ConfigError:
+    given = [text for text in overrides if text.partition("=")[0] in groups()]
+    if key in groups():
+        wrong = next((text for text in given if text.startswith(f"{key}=")), key)
+        return ConfigError(f"{wrong} names no choice; choose one of: {', '.join(options(key))}")
+    try:
+        with _files(config_dir):
+            choices, sweeps = _split(given)
+            composed = compose("config", choices, return_hydra_config=True)
+            swept = {_key_of(values[0]) for values in sweeps} | set(composed.hydra.sweeper.params or {})
+            tree: Any = OmegaConf.to_container(composed, resolve=False)
+            del tree["hydra"]
+    except (HydraException, OmegaConfBaseException):  # a choice is wrong as well
+        return ConfigError(f"{key} is not a setting; see --help for those that there are")
+    parent, names = tree, key.split(".")
+    for name in names[:-1]:
+        parent = parent.get(name) if isinstance(parent, dict) else None
+    group = tree.get(names[0])
+    if isinstance(group, dict) and names[0] not in swept:
+        chosen = any(text.startswith(f"{names[0]}=") for text in given)
+        owner = group.get("name") or names[0]
+        if having := _having(names, config_dir):
+            if len(having) == 1 and not chosen:
+                return ConfigError(f"{key} needs {names[0]}={having[0]}; add it")
+            return ConfigError(f"{key} is not a setting of {owner}; it needs {names[0]}={_or(having)}")
+        if more := _addable(key, overrides, choices, config_dir):
+            return ConfigError(f"{key} stands in no YAML file; add it as +{more}")
+        near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
+        if near and near[0] not in (parent or {}):
+            other = [*names[:-1], near[0]]
+            needs = f"{names[0]}={_or(_having(other, config_dir))}"
+            return ConfigError(f"{key} is not a setting; did you mean {'.'.join(other)}? it needs {needs}")
+    if isinstance(parent, dict) and len(names) > 1:
+        owner = parent.get("name") or ".".join(names[:-1])
+        several = f"; as {names[0]} is swept over, write ++{key}=... (every choice must have it)"
+        several = several if names[0] in swept else ""
+        return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}{several}")
+    if len(names) > 1 and names[0] not in tree:
+        return ConfigError(f"{key} is not a setting; {nearest(names[0], tree)}")
+    return ConfigError(f"{key} is not a setting; {nearest(key, tree)}")
+
+
+def _having(names: list[str], config_dir: str | None = None) -> list[str]:
+    """The choices of a group whose YAML has a setting, given as [group, ..., name]."""
+    if names[0] not in groups() or len(names) < 2:
+        return []
+    there = options(names[0], config_dir)
+    return [each for each in there if names[-1] in (_node([names[0], each, *names[1:-1]], config_dir))]
+
+
+def _siblings(names: list[str], config_dir: str | None) -> set[str]:
+    """The settings beside one, in any choice of its group."""
+    there = options(names[0], config_dir) if names[0] in groups() else []
+    return {str(name) for each in there for name in _node([names[0], each, *names[1:-1]], config_dir)}
+
+
+def _node(place: list[str], config_dir: str | None) -> dict[Any, Any]:
+    """What the YAML of a choice itself, [group, choice, ...], has in a place; empty where nothing is."""
+    try:
+        node = yaml.safe_load(file_of(place[0], place[1], config_dir).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    for name in place[2:]:
+        node = node.get(name) if isinstance(node, dict) else None
+    return node if isinstance(node, dict) else {}
+
+
+def _or(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _addable(key: str, overrides: Iterable[str], choices: list[str], config_dir: str | None) -> str:
+    """The override of a setting that can be given, though no YAML file does; empty where it cannot."""
+    asked = next((text for text in overrides if text.partition("=")[0] == key), "")
+    try:
+        with _files(config_dir):
+            settings(compose("config", [*choices, f"+{asked}"]))
+    except (ConfigError, HydraException, OmegaConfBaseException):
+        return ""
+    return asked

@@ -1,0 +1,236 @@
+"""Other people's operators, data sets, objectives, penalties and discriminators, which join the tables of the package.
+
+They are code that the person at the keyboard names: `--plugin FILE.py` (repeatable), the environment variable
+GANLAB_PLUGINS (paths, separated as in PATH), which reaches the processes of a sweep, or an installed package's entry
+points. Nothing that a YAML or a run's files say loads one. A file holds tables with the names below, from the name of a
+choice to its settings and the function or class that builds it:
+
+    UPSAMPLERS = {"bicubic": (BicubicSettings, Bicubic)}
+
+An entry point, in the group `ganlab.upsamplers` and so on, is one such pair under its name. YAML files in a folder
+`conf` beside the file, or in the package, are choices on the command line.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Union, get_args
+
+from ganlab import device
+from ganlab.config.base import Settings
+from ganlab.errors import ConfigError
+
+VARIABLE = "GANLAB_PLUGINS"
+
+
+class Kind(NamedTuple):
+    """A kind of thing that can join: the table in a plugin's file, and where its builders and settings go."""
+
+    table: str
+    module: str
+    fields: tuple[tuple[str, str], ...]
+
+
+KINDS = {
+    "upsamplers": Kind(
+        "UPSAMPLERS",
+        "ganlab.nets.upsampling",
+        (("Generator", "upsampling"), ("Generator", "elsewhere"), ("Generator", "reference")),
+    ),
+    "datasets": Kind("DATASETS", "ganlab.data.sources", (("RunConfig", "dataset"),)),
+    "objectives": Kind("OBJECTIVES", "ganlab.training.objectives", (("RunConfig", "objective"),)),
+    "penalties": Kind("PENALTIES", "ganlab.training.penalties", (("RunConfig", "penalty"),)),
+    "discriminators": Kind("DISCRIMINATORS", "ganlab.nets.discriminator", (("RunConfig", "discriminator"),)),
+}
+
+
+class Plugin(Settings):
+    """A plugin that a run was made with: the name of its file, or package, and the file's SHA-256, or its version."""
+
+    name: str
+    digest: str
+
+
+class _Loaded(NamedTuple):
+    plugin: Plugin
+    choices: frozenset[tuple[str, str]]
+
+
+_loaded: dict[str, _Loaded] = {}
+_builders: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
+
+
+def take(arguments: list[str]) -> list[str]:
+    """The arguments of a command without `--plugin FILE`; what they name is noted for this process and its children."""
+    rest, paths = [], []
+    given = iter(arguments)
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if name == "--plugin":
+            path = Path(value if equals else next(given, "")).expanduser()
+            _check(path, f"--plugin {path}")
+            paths.append(str(path.absolute()))
+        else:
+            rest.append(argument)
+    if paths:
+        before = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+        os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*before, *paths]))
+    return rest
+
+
+def folders() -> list[Path]:
+    """The folders of YAML files that plugins bring; nothing is loaded."""
+    found = [path.parent / "conf" for path in _paths()]
+    for point in _entry_points():
+        spec = importlib.util.find_spec(point.module.partition(".")[0])
+        found += [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+
+
+def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Load the files that were named and the entry points that settings use; those that they use, as plain values.
+
+    tree: the settings of a run as plain values. Raises ConfigError, of one line, for a plugin that cannot be used.
+    """
+    for path in _paths():
+        if str(path) not in _loaded:
+            _load_file(path)
+    used = set(_names(tree))
+    for point in _entry_points():
+        kind = point.group.removeprefix("ganlab.")
+        if point.name in used and f"{point.group}:{point.name}" not in _loaded:
+            where = f"entry point {point.group}:{point.name}"
+            with _loading(where):
+                choice = point.load()
+            _join(kind, {point.name: choice}, where)
+            dist = point.dist
+            name, version = (dist.name, dist.version) if dist else (point.module, "unknown")
+            plugin = Plugin(name=name, digest=version)
+            _loaded[f"{point.group}:{point.name}"] = _Loaded(plugin, frozenset({(kind, point.name)}))
+    kept = [one.plugin for one in _loaded.values() if used & {name for _, name in one.choices}]
+    return [plugin.model_dump() for plugin in sorted(set(kept), key=lambda plugin: plugin.name)]
+
+
+def require(recorded: list[dict[str, str]], present: list[dict[str, str]]) -> None:
+    """ConfigError where settings were made with plugins that are not here, or are others now."""
+    here = {plugin["name"]: plugin["digest"] for plugin in present}
+    for plugin in recorded:
+        name, digest = plugin["name"], plugin["digest"]
+        if name not in here:
+            raise ConfigError(f"these settings need the plugin {name}; add --plugin FILE, or set {VARIABLE}")
+        if here[name] != digest:
+            raise ConfigError(
+                f"the plugin {name} has changed since (its digest was {digest[:12]}, now {here[name][:12]}); "
+                "use the one that these settings were made with"
+            )
+
+
+def builders(kind: str) -> dict[str, Callable[..., Any]]:
+    """What plugins add to a table, by name."""
+    return _builders[kind]
+
+
+def added() -> list[tuple[str, str, str]]:
+    """(kind, name, plugin) of every choice that was loaded."""
+    return sorted((kind, name, one.plugin.name) for one in _loaded.values() for kind, name in one.choices)
+
+
+def _paths() -> list[Path]:
+    return [Path(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+
+
+def _entry_points() -> Iterator[importlib.metadata.EntryPoint]:
+    for kind in KINDS:
+        yield from importlib.metadata.entry_points(group=f"ganlab.{kind}")
+
+
+def _check(path: Path, where: str) -> None:
+    if not path.is_file() or path.suffix != ".py":
+        why = "is not a Python file" if path.exists() else "does not exist"
+        raise ConfigError(f"{where} {why}; give the path of a .py file")
+
+
+def _load_file(path: Path) -> None:
+    where = f"the plugin {path}"
+    _check(path, where)
+    source = path.read_bytes()
+    spec = importlib.util.spec_from_file_location(f"ganlab_plugin_{path.stem}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    with _loading(where):
+        spec.loader.exec_module(module)
+    choices: set[tuple[str, str]] = set()
+    for kind, (table, *_) in KINDS.items():
+        entries = getattr(module, table, {})
+        if not isinstance(entries, dict):
+            raise ConfigError(
+                f"{where} has {table} that is not a dictionary; write {table} = {{name: (settings, build)}}"
+            )
+        choices |= {(kind, name) for name in _join(kind, entries, where)}
+    if not choices:
+        raise ConfigError(f"{where} adds nothing; define one of {', '.join(kind.table for kind in KINDS.values())}")
+    digest = hashlib.sha256(source).hexdigest()
+    _loaded[str(path)] = _Loaded(Plugin(name=path.name, digest=digest), frozenset(choices))
+
+
+@contextlib.contextmanager
+def _loading(where: str) -> Iterator[None]:
+    """Errors of other people's code are one line. A plugin that imports TensorFlow does so before a run would."""
+    device.prepare_environment()
+    with device.silence():
+        try:
+            yield
+        except Exception as error:
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ConfigError(f"{where} cannot be loaded ({why})") from error
+
+
+def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
+    """Put choices into the table and the settings of their kind."""
+    from ganlab import config
+
+    for name, entry in entries.items():
+        fits = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], type) and callable(entry[1])
+        if not (isinstance(name, str) and fits and issubclass(entry[0], Settings)):
+            raise ConfigError(
+                f"{where} has {name!r} that is not (settings, build); give a model of settings and a builder"
+            )
+        owner, field = KINDS[kind].fields[0]
+        known = _tags(getattr(config, owner).model_fields[field].annotation)
+        if name in known:
+            raise ConfigError(f"{where} adds {name!r}, which there is already; give it another name")
+        if name not in _tags(entry[0]):
+            raise ConfigError(f"{where} has settings of {name!r} without `name: Literal[{name!r}]`; add that field")
+        for owner, field in KINDS[kind].fields:
+            info = getattr(config, owner).model_fields[field]
+            info.annotation = Union[info.annotation, entry[0]]  # noqa: UP007 - of types that are known at run time only
+        _builders[kind][name] = entry[1]
+        if module := sys.modules.get(KINDS[kind].module):
+            getattr(module, KINDS[kind].table)[name] = entry[1]
+    if entries:
+        for model in (config.Generator, config.RunConfig):
+            model.model_rebuild(force=True)
+    return list(entries)
+
+
+def _tags(annotation: Any) -> set[str]:
+    """The names of the choices in a union of settings."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return set(get_args(annotation.model_fields["name"].annotation)) if "name" in annotation.model_fields else set()
+    return set().union(*map(_tags, get_args(annotation)))
+
+
+def _names(tree: Any) -> Iterator[str]:
+    """Every `name` in nested settings."""
+    if isinstance(tree, Mapping):
+        if isinstance(name := tree.get("name"), str):
+            yield name
+        for value in tree.values():
+            yield from _names(value)

@@ -1,0 +1,88 @@
+"""A generator as one file of stock Keras layers, which opens where ganlab is not installed."""
+
+import contextlib
+import inspect
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ganlab.nets.normalization import BatchNormalization
+from ganlab.nets.upsampling import Upsampling
+
+
+def portable(generator: keras.Model, *, folded: bool = False) -> keras.Model:
+    """The same function in stock Keras layers and float32, with the weights copied: [B,Z] -> [B,H,W,C].
+
+    With `folded`, every operator that one transposed convolution can stand for becomes one.
+    """
+    twins = []
+
+    def twin_of(layer: Any) -> Any:
+        if isinstance(layer, Upsampling):
+            return _stock(layer, folded)
+        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        twins.append((layer, kind.from_config(layer.get_config() | {"dtype": "float32"})))
+        return twins[-1][1]
+
+    model = keras.models.clone_model(generator, clone_function=twin_of)
+    for layer, twin in twins:
+        twin.set_weights(layer.get_weights())
+    return model
+
+
+def save_portable(path: Path, generator: keras.Model, about: str = "") -> None:
+    """Write a `.keras` file that Keras 3.10 and later open, whole or not at all.
+
+    about: a page on its use, which the file, a zip archive, then holds as README.md.
+
+    Keras refuses files of a newer version because their layers have settings that it does not know; a setting that
+    equals its default says nothing, and is left out.
+    """
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    portable(generator).save(beside)
+    with zipfile.ZipFile(beside) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    parts["config.json"] = json.dumps(_without_defaults(json.loads(parts["config.json"]))).encode()
+    if about:
+        parts["README.md"] = about.encode()
+    with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    beside.replace(path)
+
+
+def _stock(layer: Any, folded: bool) -> Any:
+    if folded:
+        with contextlib.suppress(ValueError):  # it has no exact transposed convolution
+            return layer.stock(folded=True)
+    return layer.stock()
+
+
+def _without_defaults(node: Any) -> Any:
+    """A serialised Keras object without the settings that its class would take anyway."""
+    if isinstance(node, list):
+        return [_without_defaults(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _without_defaults(value) for key, value in node.items()}
+    known = _class_of(node)
+    if known not in (None, keras.layers.Rescaling) and isinstance(node.get("config"), dict):  # it wants each of its own
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(known.__init__).parameters.items()
+            if parameter.default is not inspect.Parameter.empty
+        }
+        node["config"] = {
+            key: value for key, value in node["config"].items() if key not in defaults or value != defaults[key]
+        }
+    return node
+
+
+def _class_of(node: dict[str, Any]) -> type | None:
+    """The stock layer or initialiser that a node describes."""
+    module = {"keras.layers": keras.layers, "keras.initializers": keras.initializers}.get(node.get("module", ""))
+    return getattr(module, node.get("class_name", ""), None) if module else None

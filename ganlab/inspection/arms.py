@@ -1,0 +1,104 @@
+"""Generators to look at, as `ganlab.inspect` takes them: choices of `generator`, each with settings of its own."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from ganlab.cli.choices import options
+from ganlab.cli.hydra import LONGEST_NAME, cell_name
+from ganlab.config.generator import Generator, Upsampling
+from ganlab.errors import ConfigError, nearest
+
+_OPERATOR = {name for kind in get_args(get_args(Upsampling)[0]) for name in kind.model_fields} - {"name"}
+_GENERATOR = set(Generator.model_fields) - {"name", "upsampling", "elsewhere", "reference"}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One generator: what it is called, such as `transpose kernel_size=3`, and the overrides that make it."""
+
+    label: str
+    overrides: list[str]
+
+
+def read_arms(texts: Sequence[str]) -> list[Arm]:
+    """Arms from `upsample`, `upsample,fir` and `transpose kernel_size=3`; raises ConfigError where they cannot be.
+
+    Settings stand behind a choice with spaces between, by their whole name or the short one of `whole_name`.
+    """
+    known, arms = options("generator"), []
+    for text in texts:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise ConfigError(f"--compare={text} cannot be read ({error}); mend its quotes") from None
+        choices, settings = (words or [""])[0].split(","), words[1:]
+        if settings and len(choices) > 1:
+            raise ConfigError(f"--compare={text} has commas and settings; give each generator quotes of its own")
+        for choice in choices:
+            if choice not in known:
+                raise ConfigError(f"--compare={choice} is unknown; {nearest(choice, known)}")
+        for setting in settings:
+            if "=" not in setting:
+                raise ConfigError(f"--compare={text} has {setting}, which is no setting; write NAME=VALUE")
+        whole = [whole_name(setting) for setting in settings]
+        arms += [
+            Arm(" ".join([choice, *map(short_name, whole)]), [f"generator={choice}", *whole]) for choice in choices
+        ]
+    seen: dict[tuple[str, ...], Arm] = {}
+    for arm in arms:
+        key = (arm.overrides[0], *sorted(arm.overrides[1:]))
+        if key in seen:
+            raise ConfigError(f"--compare={arm.label} is named twice; leave one out")
+        seen[key] = arm
+    return arms
+
+
+def whole_name(override: str) -> str:
+    """`kernel_size=3` as `generator.upsampling.kernel_size=3`, `body=...` as `generator.body=...`, others unchanged."""
+    name, equals, value = override.partition("=")
+    plus = name[: len(name) - len(name.lstrip("+~"))]
+    bare = name.lstrip("+~")
+    prefix = "generator.upsampling." if bare in _OPERATOR else "generator." if bare in _GENERATOR else ""
+    return f"{plus}{prefix}{bare}{equals}{value}"
+
+
+def short_name(override: str) -> str:
+    """The other way: what `whole_name` reads."""
+    name, equals, value = override.partition("=")
+    bare = name.lstrip("+~")
+    for prefix, names in (("generator.upsampling.", _OPERATOR), ("generator.", _GENERATOR)):
+        if bare.startswith(prefix) and bare.removeprefix(prefix) in names:
+            return f"{bare.removeprefix(prefix)}{equals}{value}"
+    return f"{bare}{equals}{value}"
+
+
+def label(name: str, overrides: Iterable[str]) -> str:
+    """An arm by its name and what is set of its operator: `transpose kernel_size=5`."""
+    own = [text for text in overrides if text.lstrip("+~").startswith("generator.upsampling.")]
+    return " ".join([name, *map(short_name, own)])
+
+
+def picture_name(arms: Sequence[Arm], common: Sequence[str]) -> str:
+    """A file's name, without its end, from all that was set: other settings never have the same name.
+
+    common: overrides of all arms. A name too long for a file system ends in a digest of the whole.
+    """
+    parts = [_name(arm.overrides) for arm in arms]
+    if common:
+        parts.append(_name(common))
+    name = "-".join(part for part in parts if part)
+    whole = name.encode()
+    if len(whole) <= LONGEST_NAME:
+        return name
+    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
+
+
+def _name(overrides: Sequence[str]) -> str:
+    """The name of a cell, with the seed and the experiment, which that leaves out."""
+    last = {text.partition("=")[0]: text.partition("=")[2] for text in overrides}
+    named = cell_name(short_name(text) for text in overrides if text.partition("=")[0] not in ("seed", "experiment"))
+    parts = [] if named == "default" else [named]
+    return "-".join(parts + [f"{key}={last[key]}" for key in ("experiment", "seed") if key in last])

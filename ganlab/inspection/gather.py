@@ -1,0 +1,224 @@
+"""What there is to see in a generator: its layers, its operator, its images, as `ganlab.inspect` shows them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganlab.config import RunConfig, pair
+from ganlab.inspection.view import View, times
+
+IMAGES, DRAWS, _CHANNELS = 256, 32, 32
+
+
+def side(configs: list[RunConfig]) -> int:
+    """Input pixels across the overlap map: odd, the same for all arms, enough to have an inside."""
+    from ganlab.nets import analysis as anatomy
+
+    operators = [anatomy.operator(config.generator, 1, 1, scale=_scale(config)) for config in configs]
+    return max(5, *(2 * anatomy.reach(layer) + 1 for layer in operators))
+
+
+def _place(config: RunConfig) -> int:
+    """The last stage that has the operator under study: what it leaves, fewer others can cover."""
+    operators = config.generator.operators
+    return max(
+        (n for n, each in enumerate(operators) if each is config.generator.upsampling), default=len(operators) - 1
+    )
+
+
+def _scale(config: RunConfig) -> tuple[int, int]:
+    """The scale of that stage."""
+    return pair(config.generator.stages[_place(config)].scale)
+
+
+def before_training(config: RunConfig, side: int) -> View:
+    """A view of the generator that a run would start with; `side`: input pixels across the overlap map."""
+    from ganlab.evaluation.spectrum import lattice_fraction
+    from ganlab.nets import analysis as anatomy
+    from ganlab.run import build_gan
+
+    scale = _scale(config)
+    drawn = anatomy.draws(config.generator, scale, DRAWS, _CHANNELS)
+    fractions = [lattice_fraction(draw.sums, scale) for draw in drawn]
+    variances = np.stack([draw.variance for draw in drawn])
+    mean, spread = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
+    fraction = mean if spread == "0" else f"{mean} ± {spread}"
+    return _view(
+        config,
+        build_gan(config).generator,
+        "before training",
+        side,
+        variances.mean(axis=0),
+        variances.std(axis=0),
+        f"lattice fraction {fraction} over {DRAWS} draws",
+        fraction,
+    )
+
+
+def trained(directory: Path) -> tuple[View, int]:
+    """A view of the averaged generator of a run's newest good checkpoint, and its step."""
+    from ganlab.evaluation.spectrum import lattice_fraction
+    from ganlab.run import open_sampler, read_config
+
+    config = read_config(directory, "run=")
+    sampler, step = open_sampler(directory)
+    from ganlab.nets import analysis as anatomy
+
+    trained = anatomy.phases(anatomy.stages_of(sampler.generator)[_place(config)])
+    fraction = _fraction(lattice_fraction(trained.sums, _scale(config)))
+    view = _view(
+        config,
+        sampler.generator,
+        f"averaged generator after {step} steps",
+        side([config]),
+        trained.variance,
+        None,
+        f"lattice fraction of stage{_place(config) + 1} {fraction}",
+        fraction,
+    )
+    return view, step
+
+
+def _view(
+    config: RunConfig,
+    generator: Any,
+    moment: str,
+    side: int,
+    variance: Any,
+    spread: Any,
+    lattice: str,
+    fraction: str,
+) -> View:
+    """What both kinds have in common: layers, operator, images."""
+    from ganlab.data.batches import to_pixels
+    from ganlab.evaluation.spectrum import power_spectrum, radial_profile
+    from ganlab.nets import analysis as anatomy
+    from ganlab.run import Sampler
+
+    settings, scale = config.generator, _scale(config)
+    z = Sampler(generator, config).latents("latents/inspect", IMAGES)
+    images = generator(z, training=False).numpy()
+    power = profile = None
+    odd = ""
+    try:
+        power = power_spectrum(images)
+        profile = radial_profile(power)
+    except ValueError as error:
+        odd = f"no spectrum: {error}"
+    parts = anatomy.parts(generator, z)
+    stage = next(part for part in parts if part.name == f"stage{_place(config) + 1}")
+    reached = anatomy.overlap(settings, scale, side)
+    within = anatomy.inside(reached, scale)
+    executed, written = (sum(getattr(part, name) for part in parts) for name in ("executed", "written"))
+    facts = {
+        "parameters": f"{generator.count_params():,}",
+        "MACs as written": f"{written:,}",
+        "MACs as executed": f"{executed:,}",
+        "its layers": stage.kind,
+        "its kernel": stage.kernel,
+        "base map pixels an image pixel sees": times(parts[-1].sees),
+        "taps that reach a pixel, inside": _range(within),
+        "variance, largest / smallest phase": f"{_ratio(variance)}",
+        "lattice fraction": fraction,
+        "deviation of the images": f"{parts[-1].deviation:.3f}",
+    }
+    height, width = pair(config.dataset.size)
+    return View(
+        arm=settings.name,
+        moment=moment,
+        about=f"{times((height, width, config.dataset.channels))} images from {settings.latent_size} numbers"
+        f"{f' and {config.classes} classes' if config.classes else ''}, seed {config.seed}",
+        layers=_layers(generator, parts),
+        notes=_notes(generator, settings, spread is not None),
+        facts=facts,
+        scale=scale,
+        single=_through_a_single_one(settings, scale),
+        ones=anatomy.enlarge(anatomy.with_all_ones(settings, scale), anatomy.TWO_BY_TWO),
+        overlap=reached,
+        variance=np.asarray(variance),
+        spread=spread,
+        lattice=lattice,
+        pixels=to_pixels(images),
+        power=power,
+        profile=profile,
+        odd=odd,
+    )
+
+
+def _through_a_single_one(settings: Any, scale: tuple[int, int]) -> np.ndarray:
+    """What the operator makes of [[1,2],[3,4]] if its weights change nothing; nan where it has no such weights."""
+    from ganlab.nets import analysis as anatomy
+
+    layer = anatomy.with_a_single_one(settings, scale)
+    return (
+        np.full((2 * scale[0], 2 * scale[1]), np.nan) if layer is None else anatomy.enlarge(layer, anatomy.TWO_BY_TWO)
+    )
+
+
+def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
+    """The layer table as texts, header first and total last."""
+    from ganlab.evaluation.spectrum import lattice_fraction
+    from ganlab.nets import analysis as anatomy
+
+    fractions = {}
+    for stage in anatomy.stages_of(generator):
+        sums = anatomy.phases(stage).sums
+        fractions[stage.name] = _fraction(lattice_fraction(sums, (sums.shape[0], sums.shape[1])))
+    total = max(1, sum(part.executed for part in parts))
+    header = "layer what output kernel parameters MACs_written executed share sees deviation lattice"
+    rows = [[name.replace("_", " ") for name in header.split()]]
+    for part in parts:
+        rows.append(
+            [
+                part.name,
+                part.kind,
+                times(part.shape),
+                part.kernel,
+                f"{part.parameters:,}" if part.parameters else "",
+                f"{part.written:,}" if part.written else "",
+                f"{part.executed:,}" if part.executed else "",
+                f"{part.executed / total:.1%}" if part.executed else "",
+                times(part.sees) if part.sees else "",
+                f"{part.deviation:.3f}",
+                fractions.get(part.name, ""),
+            ]
+        )
+    sums = (sum(getattr(part, name) for part in parts) for name in ("parameters", "written", "executed"))
+    rows.append(["all", "", "", "", *(f"{each:,}" for each in sums), "100.0%", "", "", ""])
+    return rows
+
+
+def _notes(generator: Any, settings: Any, drawn: bool) -> list[str]:
+    from ganlab.nets import analysis as anatomy
+
+    notes = [
+        *dict.fromkeys(note for stage in anatomy.stages_of(generator) if (note := stage.explained)),
+        "MACs: multiply-accumulates for one image. share: of those executed. sees: pixels of the base map, vertical × "
+        "horizontal, that one output pixel is computed from, worked out from kernels and scales; at the border fewer.",
+        f"deviation: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "
+        "and not its mean; independent weights give 0.75 at scale 2.",
+    ]
+    if settings.upsampling.name == "carafe":
+        notes.append("The weights of carafe follow the image: variance and lattice fraction are measured, with white "
+                     "noise and flat images; the others are worked out from the kernel.")  # fmt: skip
+    if drawn:
+        notes.append(
+            f"Variance by phase: white noise of variance 1 goes in, {_CHANNELS} channels to {_CHANNELS}; mean and "
+            f"standard deviation over {DRAWS} draws of the kernel, gain 1."
+        )
+    return notes
+
+
+def _range(values: Any) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _ratio(variance: Any) -> str:
+    """The largest phase over the smallest; `gaps` where some phase gets nothing at all."""
+    return f"{variance.max() / variance.min():.2f}" if variance.min() > 0 else "gaps"
+
+
+def _fraction(value: Any) -> str:
+    return f"{value:.3f}" if value > 1e-6 else "0"

@@ -1,0 +1,130 @@
+"""Views in the terminal, and their tables for TensorBoard."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ganlab.inspection.view import INPUT, View, even, log10, short, stacked, times
+from ganlab.runs.console import Console
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def show(views: Sequence[View], console: Console | None = None) -> None:
+    """Print one view in full, or several side by side, as many as the terminal is wide."""
+    console = console or Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)  # a file has no width; numbers should not be folded
+    if len(views) == 1:
+        _show_one(views[0], console)
+    else:
+        _show_many(views, console)
+
+
+def _show_one(view: View, console: Console) -> None:
+    console.print(Text.assemble((view.arm, "bold"), f"  {view.moment}; {view.about}"))
+    table = _grid(view.layers[0], left=2)
+    for row in view.layers[1:]:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for note in view.notes:
+        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
+    console.print()
+    console.print(Text.assemble("The operator, ", (f"scale {times(view.scale)}", "bold")))
+    panels = _grid(["in", "through a single 1", "through all ones", "taps that reach a pixel", "variance by phase"], 5)
+    panels.add_row(
+        *(Text(_matrix(values)) for values in (INPUT, view.single, view.ones, view.overlap)),
+        Text(_matrix(view.variance, view.spread)),
+    )
+    console.print(panels)
+    console.print(Text(f" {view.lattice}"))
+    console.print(Text(f" {_spectrum(view)}"))
+
+
+def _show_many(views: Sequence[View], console: Console) -> None:
+    one = views[0]
+    console.print(Text(f"{one.moment}; {one.about}; scale {times(one.scale)}"))
+    bars = _bars([view.profile for view in views])
+    rows = [_rows(view, line) for view, line in zip(views, bars, strict=True)]
+    widths = [
+        max(len(line) for text in (stacked(view.arm), *(text for _, text in row)) for line in text.splitlines())
+        for view, row in zip(views, rows, strict=True)
+    ]
+    label = max(len(name) for name, _ in rows[0])
+    abreast = max(1, (console.width - label - 4) // (max(widths) + 2))
+    for first in range(0, len(views), abreast):
+        block = views[first : first + abreast]
+        table = _grid(["", *(stacked(view.arm) for view in block)], left=len(block) + 1)
+        for cells in zip(*rows[first : first + abreast], strict=True):
+            table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
+        console.print(table)
+    for note in dict.fromkeys(note for view in views for note in [view.odd, *view.notes] if note):
+        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
+
+
+def _rows(view: View, bars: str) -> list[tuple[str, str]]:
+    return [
+        *view.facts.items(),
+        ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),
+        ("[[1,2],[3,4]] through all ones", _matrix(view.ones)),
+        ("taps that reach a pixel, inside", _matrix(_inside(view))),
+        ("variance by phase", _matrix(view.variance, view.spread)),
+        ("spectrum of the images, low to high", bars or "none: see below"),
+    ]
+
+
+def _grid(header: Sequence[str], left: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for place, name in enumerate(header):
+        table.add_column(Text(name), justify="left" if place < left else "right")
+    return table
+
+
+def _inside(view: View) -> np.ndarray:
+    top, left = (n // s // 2 * s for n, s in zip(view.overlap.shape, view.scale, strict=True))
+    return view.overlap[top : top + view.scale[0], left : left + view.scale[1]]
+
+
+def _matrix(values: np.ndarray, spread: np.ndarray | None = None) -> str:
+    """Numbers in columns, one row a line."""
+    if np.isnan(values).all():
+        return "not known"
+    texts = [[short(value) if spread is None else even(value) for value in row] for row in values]
+    if spread is not None:
+        texts = [[f"{t} ±{even(s)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, spread, strict=True)]
+    width = max(len(text) for row in texts for text in row)
+    return "\n".join(" ".join(text.rjust(width) for text in row) for row in texts)
+
+
+def _spectrum(view: View) -> str:
+    if view.profile is None:
+        return view.odd
+    last = len(view.profile) - 1
+    return (
+        f"spectrum of {len(view.pixels)} images, ring 1 to {last}: {_bars([view.profile])[0]}  "
+        f"log10 power {log10(view.profile)[1]:.2f} to {log10(view.profile)[-1]:.2f}"
+    )
+
+
+def _bars(profiles: Sequence[np.ndarray | None]) -> list[str]:
+    """The logarithms of rings 1, 2, ... as bars that share one range; nothing where there is no profile."""
+    logs = [log10(profile)[1:] if profile is not None else np.zeros(0) for profile in profiles]
+    known = np.concatenate([line[np.isfinite(line)] for line in logs])
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    places = [np.nan_to_num((line - low) / ((high - low) or 1) * 7.999, nan=-1) for line in logs]
+    return ["".join(_BARS[int(place)] if place >= 0 else " " for place in line) for line in places]
+
+
+def markdown(views: Sequence[View]) -> str:
+    """The layer tables, for TensorBoard."""
+    texts = []
+    for view in views:
+        head, *rows = view.layers
+        lines = [head, ["---"] * len(head), *rows]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        texts.append(f"**{view.arm}**, {view.moment}; {view.about}\n\n{table}\n\n{view.lattice}")
+    return "\n\n".join([*texts, *views[0].notes])

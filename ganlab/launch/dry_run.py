@@ -1,0 +1,240 @@
+"""`ganlab.train ... --dry-run`: what a command would run, what that costs, and whether its seeds can give a verdict.
+
+Nothing is written into any run's folder. The cost comes from steps that are timed here, in processes of their own.
+"""
+
+import contextlib
+import heapq
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from ganlab.cli.hydra import Cell, Plan
+from ganlab.config import RunConfig, parse
+from ganlab.cores import usable_cores
+from ganlab.errors import ConfigError, in_a_line
+from ganlab.runs.folder import CHECKPOINTS, finished, read_config
+from ganlab.runs.result import ResultError
+from ganlab.runs.status import rough
+from ganlab.study.arms import label_of, settings_of
+
+_PATIENCE = 60.0  # seconds that measuring may take in all
+_SECONDS = 1.5  # for which the steps of one arm are timed
+_BESIDE = 4  # processes that time steps beside each other, at most
+_SHOWN = 8  # arms whose steps are told one by one
+
+
+class Cost(NamedTuple):
+    """What an arm takes here, in seconds: from the start of its process to its first step, and each further step."""
+
+    begin: float
+    step: float
+
+
+def show(plan: Plan) -> int:
+    """Print the cells of a plan and how they stand, whether they can give a verdict, and what they cost; returns 0.
+
+    Raises ConfigError as the command itself would, for folders with other settings and for data that cannot be read.
+    """
+    if plan.resume is not None:
+        config = read_config(plan.resume, "resume=")
+        if plan.steps is not None:
+            training = config.training.model_copy(update={"steps": plan.steps})
+            config = config.model_copy(update={"training": training})
+        plan = Plan([Cell(config, plan.resume)], None, None, steps=plan.steps)
+    root = plan.sweep or Path()
+    longer = plan.steps is not None and plan.sweep is None
+    left = [cell.config.training.steps - _begun(cell.directory) if longer else _steps_left(cell) for cell in plan.cells]
+    count = len(plan.cells)
+    print(f"{count} run{'s' * (count > 1)}" + (f" in {plan.sweep}" if plan.sweep else "") + "; nothing is started")
+    names = [os.path.relpath(cell.directory, root) for cell in plan.cells]
+    width = max(map(len, names))
+    for cell, name, steps in zip(plan.cells, names, left, strict=True):
+        print(f"  {name:<{width}}  {_standing(cell, steps)}")
+    if plan.sweep:
+        from ganlab.launch.sweep import prospects
+
+        for line in prospects(plan):
+            print(line)
+    todo = [(cell, steps) for cell, steps in zip(plan.cells, left, strict=True) if steps]
+    if not todo:
+        print("all have ended: the command would start nothing")
+        return 0
+    sys.stdout.flush()
+    for line in _costs(todo, _at_a_time(plan)):
+        print(line)
+    return 0
+
+
+def _steps_left(cell: Cell) -> int:
+    """Steps that a cell has before it; 0 where it has ended."""
+    with contextlib.suppress(ResultError):  # a damaged result is told when it runs
+        if finished(cell.config, cell.directory) is not None:
+            return 0
+    return max(1, cell.config.training.steps - _begun(cell.directory))
+
+
+def _begun(directory: Path) -> int:
+    """The step of the newest checkpoint."""
+    found = [path.name.removeprefix("step-") for path in (directory / CHECKPOINTS).glob("step-*") if path.is_dir()]
+    return max((int(step) for step in found if step.isdecimal()), default=0)
+
+
+def _standing(cell: Cell, left: int) -> str:
+    if not left:
+        return "has ended"
+    step, steps = _begun(cell.directory), cell.config.training.steps
+    return f"goes on from step {step:,} of {steps:,}" if step else f"to run, {steps:,} steps"
+
+
+def _at_a_time(plan: Plan) -> int | None:
+    """How many cells the launcher runs beside each other here; None where it runs them elsewhere."""
+    if plan.launcher == "joblib":
+        import joblib
+
+        return max(1, min(joblib.effective_n_jobs(plan.jobs), len(plan.cells)))
+    return 1 if plan.launcher == "basic" else None
+
+
+def _costs(todo: list[tuple[Cell, int]], at_a_time: int | None) -> list[str]:
+    """Lines on the time that cells take; `todo`: with the steps before them."""
+    arms: list[tuple[dict[str, Any], RunConfig]] = []
+    of_arm = []
+    for cell, _ in todo:
+        settings = settings_of(cell.config.model_dump(mode="json"))
+        place = next((place for place, (known, _) in enumerate(arms) if known == settings), len(arms))
+        if place == len(arms):
+            arms.append((settings, cell.config))
+        of_arm.append(place)
+    beside = min(at_a_time or 1, len(todo))
+    measured = measure([config for _, config in arms], beside)
+    if not measured:
+        return [f"no step was timed within {_PATIENCE:.0f} s, so what this costs is not known"]
+    usual = Cost(*(fmean(column) for column in zip(*measured.values(), strict=True)))
+    costs = [measured.get(place, usual) for place in range(len(arms))]
+    seconds = [costs[place].begin + steps * costs[place].step for place, (_, steps) in zip(of_arm, todo, strict=True)]
+    trees = [settings for settings, _ in arms]
+    each = [f"{costs[place].step * 1e3:.3g} ms a step ({label_of(trees[place], trees)})" for place in measured]
+    if len(each) > _SHOWN:
+        each = [f"{usual.step * 1e3:.3g} ms a step (mean of {len(each)} arms)"]
+    if at_a_time is None:
+        time_needed = f"about {rough(sum(seconds))} in all, one after the other on a machine like this one"
+    else:
+        how = "one at a time" if beside == 1 else f"with {beside} at a time"
+        time_needed = f"about {rough(_laid_out(seconds, beside))}" + (f" {how}" if len(todo) > 1 else "")
+    lines = [f"{time_needed}: {', '.join(each)}, {usual.begin:.0f} s to begin; measuring and pictures come on top"]
+    if len(measured) < len(arms):
+        lines.append(f"{len(measured)} of {len(arms)} arms were timed; the others count as their mean")
+    if any(config.training.replicas > 1 for _, config in arms):
+        lines.append("timed on one device: training.replicas shares the batch out among more")
+    return lines
+
+
+def _laid_out(seconds: list[float], workers: int) -> float:
+    """When the last of some jobs is done, each begun as soon as a worker is free."""
+    free = [0.0] * workers
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
+
+
+def measure(configs: list[RunConfig], beside: int = 1) -> dict[int, Cost]:
+    """What steps of these settings take, by place in the list; without those for which there was no time.
+
+    beside: how many runs will share the machine; steps are timed in as many processes at once, at most four. Raises
+    ConfigError for what cannot be run here.
+    """
+    workers = min(beside, _BESIDE)
+    queues = [[place for place in range(len(configs)) if place % workers == number] for number in range(workers)]
+    queues = [queue or [0] for queue in queues]  # one arm, several beside each other: they are all of it
+    deadline = time.monotonic() + _PATIENCE
+    children = [_start(queue, configs, beside) for queue in queues]
+    found: dict[int, Cost] = {}
+    try:
+        for child in children:
+            try:
+                out, err = child.communicate(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                out, err = child.communicate()
+            else:
+                if child.returncode:
+                    raise ConfigError(
+                        in_a_line(err.strip().splitlines()[-1] if err.strip() else "no step could be timed")
+                    )
+            for line in out.splitlines():
+                with contextlib.suppress(ValueError, TypeError):  # half a line
+                    place, *cost = json.loads(line)
+                    found[place] = Cost(*cost)
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.communicate()
+    return dict(sorted(found.items()))
+
+
+def _start(queue: list[int], configs: list[RunConfig], beside: int) -> subprocess.Popen[str]:
+    share = str(max(1, usable_cores() // beside))
+    threads = {
+        "OMP_NUM_THREADS": share,
+        "TF_NUM_INTRAOP_THREADS": share,
+        "TF_NUM_INTEROP_THREADS": str(min(int(share), 2)),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "ganlab.launch.dry_run"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=(threads if beside > 1 else {}) | os.environ,
+    )
+    assert child.stdin
+    jobs = {"began": time.time(), "jobs": [[place, configs[place].model_dump(mode="json")] for place in queue]}
+    with contextlib.suppress(BrokenPipeError):  # it ended, and says why
+        child.stdin.write(json.dumps(jobs))
+        child.stdin.close()
+    child.stdin = None  # communicate would flush it
+    return child
+
+
+def main() -> None:
+    """The child: settings come in on stdin, and what their steps take goes out, a line for each."""
+    from ganlab.cli.exit import one_line
+
+    asked = json.load(sys.stdin)
+    with one_line():
+        _time_all([(place, parse(tree)) for place, tree in asked["jobs"]], asked["began"])
+
+
+def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
+    import keras
+
+    from ganlab import device
+    from ganlab.run import timing
+
+    machine = device.start("float32", threads=jobs[0][1].training.threads)
+    from ganlab.data.sources import DATASETS  # TensorFlow: after its start
+    from ganlab.run.rules import check_images
+
+    started = time.time() - began
+    for place, config in jobs:
+        if time.time() - began > _PATIENCE / 2 and place != jobs[0][0]:
+            return  # what is told stays told, and no step is cut off in the middle
+        before = time.time()
+        precision, way = timing.chosen(config, machine)
+        keras.config.set_dtype_policy(precision)
+        images = DATASETS[config.dataset.name](config.dataset).train
+        check_images(config, images)
+        _, step = timing.time_step(config, images, xla=way == "xla", seconds=_SECONDS)
+        timing = max(_SECONDS, 6 * step)  # after the first call
+        print(json.dumps([place, started + max(0.0, time.time() - before - timing), step]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

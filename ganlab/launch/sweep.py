@@ -1,0 +1,236 @@
+"""Many runs: each cell in a process of its own, skipped where it has ended, and named at the end if it did not."""
+
+import contextlib
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import NoReturn
+
+from omegaconf import DictConfig
+
+from ganlab.cli.hydra import Cell, Plan, settings
+from ganlab.config import RunConfig
+from ganlab.errors import ConfigError, in_a_line
+from ganlab.launch.process import run_apart
+from ganlab.launch.resources import dealt_gpus, threads_of
+from ganlab.launch.watch import watched
+from ganlab.runs.folder import claimed, finished, read_config, write_result
+from ganlab.runs.result import CONFIG, LOG, ResultError, find_files, write_json
+from ganlab.runs.signals import STOPPING, Asked, heard
+from ganlab.runs.status import edition, may_be_held, outcome, record_sweep, stand
+
+_LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
+_STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
+_HERE = ("basic", "joblib")  # launchers none of whose jobs begins after its end
+_PATIENCE = 60.0  # seconds that cells have to save when a sweep is stopped
+_STARTS = 5  # of a launcher whose workers are killed
+
+
+def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None]) -> int:
+    """Check the cells of a sweep, record them, let Hydra's launcher start them, and say how they ended.
+
+    hydra: runs Hydra with the arguments of a command line. Returns the exit status: 0 where every cell has finished,
+    1 where not or where the launcher failed, 130 after what asks to stop. Raises ConfigError, before the first starts,
+    for cells whose folders hold other settings.
+    """
+    folder = plan.sweep
+    assert folder
+    ended = [_ended(cell) for cell in plan.cells]
+    cells = {os.path.relpath(cell.directory, folder): cell.directory for cell in plan.cells}
+    with claimed(folder, wait=True):
+        record_sweep(folder, shlex.join(["python", "-m", "ganlab.train", *arguments]), cells)
+    print(f"{len(cells)} runs in {folder}", flush=True)
+    for line in prospects(plan):
+        print(line, flush=True)
+    stopped = failed = False
+    with _stoppable(plan.cells, folder, queued=plan.launcher not in _HERE), watched(cells):
+        try:
+            if not all(ended):
+                _start(lambda: hydra([*arguments, *_to_workers(plan, arguments)]))
+        except KeyboardInterrupt:
+            stopped = True
+            _let_save(plan.cells)
+        except ConfigError:
+            raise
+        except Exception as error:  # a job of a cluster that was killed, a timeout: how the cells stand is told anyway
+            failed = True
+            print(f"the launcher failed: {_said(error)}", file=sys.stderr, flush=True)
+            if plan.launcher in _HERE:  # its workers end with it; those elsewhere work on
+                _let_save(plan.cells)
+    status = report(plan.cells, folder)
+    return 130 if stopped else max(status, int(failed))
+
+
+def prospects(plan: Plan) -> list[str]:
+    """Whether the seeds of a sweep, with those of runs that its folder holds already, can give a verdict."""
+    from ganlab.report.seeds import can_decide
+
+    assert plan.sweep
+    ours = {os.path.realpath(cell.directory) for cell in plan.cells}
+    configs = [cell.config.model_dump(mode="json") for cell in plan.cells]
+    for path in find_files(plan.sweep, CONFIG) if plan.sweep.is_dir() else []:
+        if os.path.realpath(path.parent) not in ours:
+            with contextlib.suppress(ConfigError):  # of another version: compare will say what it thinks of it
+                configs.append(read_config(path.parent).model_dump(mode="json"))
+    return can_decide(configs, plan.cells[0].config.comparison)
+
+
+def _said(error: Exception) -> str:
+    return in_a_line(error) or type(error).__name__
+
+
+def _ended(cell: Cell) -> bool:
+    """Whether a cell has nothing more to do; one whose result is damaged has, if only to say so."""
+    try:
+        return finished(cell.config, cell.directory) is not None
+    except ResultError:
+        return False
+
+
+@contextlib.contextmanager
+def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[None]:
+    """While inside, what asks to stop is a KeyboardInterrupt, once workers have saved; the second one does not wait.
+
+    joblib, when it is interrupted, kills its workers and all that they started. queued: whether jobs may begin hours
+    after a stop, elsewhere; the file that says so stays for them. The next leader's has another name.
+    """
+    stop = folder.absolute() / f".stop-{os.getpid()}"
+    stop.unlink(missing_ok=True)
+    os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
+
+    asked = Asked()
+
+    def ask(number: int) -> None:
+        first = not asked
+        if asked.twice(number):
+            raise KeyboardInterrupt
+        if not first:
+            return
+        os.write(sys.stderr.fileno(), b"stopping: running cells save a checkpoint first\n")  # print is not reentrant
+        stop.touch()
+        if multiprocessing.active_children():  # workers: they see the file
+            _let_save(cells)
+        raise KeyboardInterrupt
+
+    try:
+        with heard(ask):
+            yield
+    finally:
+        del os.environ[_LEADER], os.environ[_STOP]
+        if not queued:
+            stop.unlink(missing_ok=True)
+
+
+def _stopping() -> bool:
+    """Whether the sweep that this process works for is to stop."""
+    return _STOP in os.environ and Path(os.environ[_STOP]).exists()
+
+
+def _start(launcher: Callable[[], None]) -> None:
+    """Let the launcher start the cells; again where one of its workers was killed, which takes the others with it."""
+    for start in range(_STARTS):
+        try:
+            launcher()
+            return
+        except BrokenExecutor as error:
+            why = f"a worker of the launcher was killed: {_said(error)}"
+            print(why if start == _STARTS - 1 else f"{why}; going on with new ones", file=sys.stderr, flush=True)
+
+
+def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
+    """What a launcher's workers, which compose the settings again, must find as it was here."""
+    assert plan.sweep
+    place = str(plan.sweep.absolute()).replace("'", r"\'")
+    more = [f"hydra.sweep.dir='{place}'", *plan.naming]  # the default holds the time, which goes on
+    if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
+        more.append("hydra.launcher.batch_size=1")  # joblib would put the cells after some skipped ones into one job
+    return more if plan.left is None else [*more, "hydra.sweeper.params=null", *plan.left]
+
+
+def _let_save(cells: list[Cell]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and any(may_be_held(cell.directory) for cell in cells):
+        time.sleep(0.1)
+
+
+def run_cell(tree: DictConfig) -> None:
+    """What Hydra's launchers call for each cell, in this process or in one of theirs."""
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    directory, launcher = Path(hydra.runtime.output_dir), hydra.runtime.choices["hydra/launcher"]
+    if launcher == "joblib":
+        _follow_leader()
+    try:
+        run_to_end(settings(tree), directory, launcher)
+    except Exception as error:  # the other cells go on
+        print(f"{directory.name}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
+
+
+def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
+    """Run a cell, or go on with it, unless it has ended; a process that dies on the way leaves a record of that."""
+    if _stopping():
+        return
+    with claimed(directory, wait=True, stopping=_stopping) as lock:
+        if finished(config, directory) is not None:
+            return
+        if not (directory / CONFIG).exists():
+            write_json(directory / CONFIG, config.model_dump(mode="json"))
+        before = edition(directory)
+        with dealt_gpus(config.training.replicas) as (gpus, slots):
+            status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
+        if status not in (0, 130) and edition(directory) == before:
+            kind = "interrupted" if -status in STOPPING else "failed"  # before it was ready to save
+            write_result(config, directory, None, kind, error=_death(status, directory))
+
+
+def _death(status: int, directory: Path) -> str:
+    """Why a process ended that left no result."""
+    if status < 0:
+        guess = " (out of memory?)" if -status == signal.SIGKILL else f" ({signal.strsignal(-status)})"
+        return f"killed by signal {-status}{guess}"
+    lines = (directory / LOG).read_text(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
+
+
+def _follow_leader() -> None:
+    """End this worker, and with it its cell, when the process that started it is gone.
+
+    joblib's workers outlive a leader that was killed.
+    """
+    leader = int(os.environ[_LEADER])
+
+    def follow() -> NoReturn:
+        while os.getppid() == leader:
+            time.sleep(0.2)
+        os._exit(1)  # the thread that waits for the cell would not hear of an exception
+
+    if os.getpid() == leader:
+        return  # joblib runs a single job where it is
+    if os.getppid() != leader:
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all: only the leader acts on it
+    if not any(thread.name == _LEADER for thread in threading.enumerate()):
+        threading.Thread(target=follow, name=_LEADER, daemon=True).start()
+
+
+def report(cells: list[Cell], folder: Path) -> int:
+    """Say what is there and what is not, by name; 0 where every cell has finished, else 1."""
+    found = [stand(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
+    unfinished = [cell for cell in found if cell.state != "finished"]
+    quoted = shlex.quote(str(folder))
+    print(f"{len(found) - len(unfinished)} of {len(found)} runs finished in {folder}")
+    for cell in unfinished:
+        print(f"  {cell.name}: {outcome(cell)}")
+    if any(cell.state != "diverged" for cell in unfinished):
+        print(f"the same command goes on with them (add hydra.sweep.dir={quoted} where no study is named)")
+    print(f"compare them: python -m ganlab.compare {quoted}")
+    print(f"watch them:   python -m ganlab.dashboard {quoted}")
+    return 1 if unfinished else 0

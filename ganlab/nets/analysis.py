@@ -1,0 +1,307 @@
+"""What a network is made of, what it costs, what it sees, and what its operator does. Nothing is trained."""
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from ganlab.config import Generator, Pair
+from ganlab.nets.downsampling import DownConv2D
+from ganlab.nets.spectral_norm import SpectralDense
+from ganlab.nets.upsampling import UPSAMPLERS, Macs, Upsampling
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+
+class Part(NamedTuple):
+    """One layer of a generator. What it lacks is empty, None or 0.
+
+    sees: how many pixels of the base map, vertical and horizontal, the best-connected pixel of this layer's output is
+    computed from; the base map's border, which may leave fewer, is not regarded. deviation: standard deviation of
+    all its outputs over the latents that were given.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    kernel: str
+    parameters: int
+    written: int
+    executed: int
+    sees: Pair | None
+    deviation: float
+
+
+class Phases(NamedTuple):
+    """What an operator makes of its phases, the scale x scale positions that repeat over its output.
+
+    variance: of an output pixel where the input is white noise of variance 1, mean over channels, [sy,sx].
+    sums: what each input channel of ones gives in each output channel, far from the border and without the bias,
+    [sy,sx,Co,Ci]: a kernel of the size of the scale, as `lattice_fraction` takes it.
+    """
+
+    variance: np.ndarray
+    sums: np.ndarray
+
+
+# --- the network ----------------------------------------------------------------------------------------------------
+
+
+def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
+    """The layers from the first weights to the image, in order; latents [B,Z] decide the deviations."""
+    layers = [layer for layer in generator.layers if not isinstance(layer, keras.layers.InputLayer)]
+    outputs = keras.Model(generator.inputs[0], [layer.output for layer in layers])(latents, training=False)
+    found = []
+    for layer, output in zip(layers, outputs, strict=True):
+        values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
+        cost = multiplications(SimpleNamespace(layers=[layer]))  # type: ignore[arg-type] - it reads nothing else
+        found.append(
+            Part(
+                layer.name,
+                _kind(layer),
+                tuple(layer.output.shape[1:]),
+                _kernel(layer),
+                layer.count_params(),
+                cost.written,
+                cost.executed,
+                seen_by(generator, layer) if values.ndim == 4 else None,
+                float(values.std()),
+            )
+        )
+    return found
+
+
+def stages_of(generator: keras.Model) -> list[Upsampling]:
+    """The operators in a generator, first to last."""
+    return [layer for layer in generator.layers if isinstance(layer, Upsampling)]
+
+
+def _kind(layer: Any) -> str:
+    if isinstance(layer, Upsampling):
+        return layer.written_as
+    return layer.activation.__name__ if type(layer) is keras.layers.Activation else type(layer).__name__
+
+
+def _kernel(layer: Any) -> str:
+    if isinstance(layer, Upsampling):
+        return layer.kernel_shown
+    return "×".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def multiplications(model: keras.Model) -> Macs:
+    """Multiply-accumulates of a network for one image, as written and as executed here, without biases."""
+    costs = [_of_layer(layer) for layer in model.layers]
+    return Macs(sum(cost.written for cost in costs), sum(cost.executed for cost in costs))
+
+
+def _of_layer(layer: keras.Layer) -> Macs:
+    if isinstance(layer, Upsampling):
+        return layer.macs()
+    alone = 0
+    if isinstance(layer, DownConv2D):
+        return _of_downsampling(layer)
+    if isinstance(layer, keras.layers.Dense | SpectralDense):
+        alone = math.prod(layer.kernel.shape)
+    elif isinstance(layer, keras.layers.Conv2D):
+        alone = math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+    return Macs(alone, alone)
+
+
+def _of_downsampling(layer: DownConv2D) -> Macs:
+    """Written: a convolution at the large size, then the filter; executed: their product at the small size."""
+    area, taps = math.prod(layer.output.shape[1:3]), len(layer.taps)
+    size, _, ci, co = layer.kernel.shape
+    executed = area * (size + taps - 1) ** 2 * ci * co
+    if layer.downsampling == "strided":
+        return Macs(executed, executed)
+    return Macs(area * layer.stride**2 * size**2 * ci * co + area * taps**2 * co, executed)
+
+
+# --- what it sees ----------------------------------------------------------------------------------------------------
+
+
+def receptive_field(stages: Sequence[Upsampling]) -> Pair:
+    """How many pixels of the first operator's input one pixel of the last one's output sees: (vertical, horizontal).
+
+    Worked out from kernels and scales, not measured: pixel by pixel over one period of the phases, the largest count.
+    That is the distance between the outermost pixels seen, both included; a kernel smaller than its scale leaves
+    some in between unseen, and the border of the image is not regarded.
+    """
+    period = np.prod([stage.scale for stage in stages], axis=0, dtype=int) if stages else (1, 1)
+    return _widest(list(stages), [[number - 1] for number in range(len(stages))], period)
+
+
+def seen_by(generator: keras.Model, layer: Any) -> Pair:
+    """The same for any layer behind a generator's base map, over all ways through convolutions and skips."""
+    base = generator.get_layer("base_map")
+    chain = [base, *_between(generator, base, layer)]
+    makers = {id(each.output): number for number, each in enumerate(chain)}
+    inputs = [[makers[id(each)] - 1 for each in _inputs(maker)] for maker in chain[1:]]
+    period = [n // b for n, b in zip(layer.output.shape[1:3], base.output.shape[1:3], strict=True)]
+    return _widest(chain[1:], inputs, period)
+
+
+def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
+    """The largest extent at the start (-1) of what one pixel of the last layer sees.
+
+    inputs: for each layer the numbers of those it reads, all of them smaller than its own.
+    """
+    sides = []
+    for axis in (0, 1):
+        widest = 0
+        for pixel in range(int(period[axis])):
+            seen = {len(layers) - 1: (pixel, pixel)}
+            for number in reversed(range(len(layers))):
+                if number not in seen:
+                    continue
+                low, high = _sources(layers[number], axis, *seen[number])
+                if high < low:  # a pixel in a gap between kernels: this way it sees nothing
+                    continue
+                for before in inputs[number]:
+                    known = seen.get(before, (low, high))
+                    seen[before] = min(low, known[0]), max(high, known[1])
+            low, high = seen.get(-1, (0, -1))
+            widest = max(widest, high - low + 1)
+        sides.append(widest)
+    return sides[0], sides[1]
+
+
+def _between(generator: keras.Model, base: Any, layer: Any) -> list[Any]:
+    """The layers from the base map, without it, to this one, with it, each behind those that it reads."""
+    makers = {id(each.output): each for each in generator.layers}
+    found: list[Any] = []
+
+    def visit(each: Any) -> None:
+        if each is base or each in found:
+            return
+        for tensor in _inputs(each):
+            visit(makers[id(tensor)])
+        found.append(each)
+
+    visit(layer)
+    return found
+
+
+def _inputs(layer: Any) -> list[Any]:
+    return layer.input if isinstance(layer.input, list) else [layer.input]
+
+
+def _sources(layer: Any, axis: int, low: int, high: int) -> Pair:
+    """The first and last input pixel that the output pixels low...high are computed from, along one axis."""
+    if isinstance(layer, Upsampling):
+        return layer.sources(axis, low, high)
+    if isinstance(layer, keras.layers.UpSampling2D):
+        return low // layer.size[axis], high // layer.size[axis]
+    size = layer.kernel_size[axis] if isinstance(layer, keras.layers.Conv2D) else 1  # else pixel by pixel
+    return low - (size - 1) // 2, high + size // 2
+
+
+# --- the operator ----------------------------------------------------------------------------------------------------
+
+
+def operator(
+    settings: Generator, channels: int, filters: int, *, scale: Pair, seed: int = 0, use_bias: bool = False
+) -> Upsampling:
+    """The operator of a generator's settings by itself, built for images of any size: [B,H,W,channels] -> filters."""
+    options = settings.upsampling.model_dump()
+    layer = UPSAMPLERS[options.pop("name")](filters, scale=scale, seed=seed, use_bias=use_bias, **options)
+    layer.build((None, None, None, channels))
+    return layer
+
+
+def with_a_single_one(settings: Generator, scale: Pair) -> Upsampling | None:
+    """The operator with weights that change nothing: a kernel of zeros with one 1, where the pixel meets itself.
+
+    What is left is how it enlarges: repeated, interpolated, or set between zeros (transpose). Pixel shuffle has the 1
+    in every phase, and carafe is made to choose the source pixel itself. None for an operator that has no such weights.
+    """
+    layer = operator(settings, 1, 1, scale=scale)
+    return layer if layer.with_single_one() else None
+
+
+def with_all_ones(settings: Generator, scale: Pair) -> Upsampling:
+    """The operator with every weight 1 and no bias."""
+    layer = operator(settings, 1, 1, scale=scale)
+    layer.with_all_ones()
+    return layer
+
+
+def enlarge(layer: Any, image: np.ndarray) -> np.ndarray:
+    """One image through an operator of one channel: [H,W] -> [sH,sW]."""
+    return ops.convert_to_numpy(layer(np.asarray(image, np.float32)[None, :, :, None]))[0, :, :, 0]
+
+
+def overlap(settings: Generator, scale: Pair, side: int) -> np.ndarray:
+    """How much reaches each output pixel of a side x side image without zeros: whole [s*side,s*side].
+
+    Taps of the kernel; for an operator without one, input pixels.
+    """
+    return operator(settings, 1, 1, scale=scale).overlap(side)
+
+
+def reach(layer: Upsampling) -> int:
+    """From how many input pixels away an output pixel sees: what is nearer to the border is affected by it."""
+    distance = 0
+    for axis, s in enumerate(layer.scale):
+        for pixel in range(s):
+            low, high = layer.sources(axis, pixel, pixel)
+            distance = max(distance, -low, high)
+    return distance
+
+
+def inside(values: np.ndarray, scale: Pair) -> np.ndarray:
+    """The phases at the middle of a map of an odd number of input pixels: [sH,sW,...] -> [sy,sx,...]."""
+    top, left = (n // s // 2 * s for n, s in zip(values.shape[:2], scale, strict=True))
+    return values[top : top + scale[0], left : left + scale[1]]
+
+
+def phases(layer: Upsampling) -> Phases:
+    """From the kernel where the operator is a transposed convolution, exactly; else measured (carafe, even kernels)."""
+    try:
+        kernel = layer.transposed_kernel()
+    except ValueError:
+        return measured_phases(layer)
+    scale = layer.scale
+    first = [max(k - s, 0) // 2 for k, s in zip(kernel.shape[:2], scale, strict=True)]
+    variance, sums = np.zeros(scale), np.zeros((*scale, *kernel.shape[2:]))
+    for y, x in np.ndindex(*scale):
+        taps = kernel[(y + first[0]) % scale[0] :: scale[0], (x + first[1]) % scale[1] :: scale[1]]
+        variance[y, x] = np.mean(np.sum(taps**2, axis=(0, 1, 3)))
+        sums[y, x] = taps.sum(axis=(0, 1))
+    return Phases(variance, sums)
+
+
+def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
+    """The same by trying: white noise for the variance, flat images of one channel each for the sums."""
+    scale, border = layer.scale, reach(layer)
+    channels = layer.built_shape()[-1]
+
+    def respond(inputs: np.ndarray) -> np.ndarray:
+        unmoved = layer(np.zeros_like(inputs[:1]))
+        outputs = ops.convert_to_numpy(layer(inputs)) - ops.convert_to_numpy(unmoved)
+        return outputs.astype(np.float64)
+
+    side = 2 * border + 1
+    flat = np.zeros((channels, side, side, channels), np.float32)
+    flat[np.arange(channels), :, :, np.arange(channels)] = 1
+    sums = inside(respond(flat).transpose(1, 2, 3, 0), scale)
+    side = 2 * border + 6
+    noise = np.random.default_rng(0).normal(size=(images, side, side, channels)).astype(np.float32)
+    first, last = np.multiply(border, scale), np.multiply(side - border, scale)
+    heard = respond(noise)[:, first[0] : last[0], first[1] : last[1]]
+    variance = np.zeros(scale)
+    for y, x in np.ndindex(*scale):
+        variance[y, x] = np.mean(heard[:, y :: scale[0], x :: scale[1]] ** 2)
+    return Phases(variance, sums)
+
+
+def draws(settings: Generator, scale: Pair, count: int, channels: int = 32) -> list[Phases]:
+    """The phases of an operator as it is before training, drawn anew `count` times: seeds 0, 1, ..."""
+    return [phases(operator(settings, channels, channels, scale=scale, seed=seed)) for seed in range(count)]

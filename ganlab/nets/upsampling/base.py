@@ -1,0 +1,273 @@
+"""What an upsampling operator is, and what it tells of itself.
+
+A newcomer subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
+`keras.ops`. Everything else that the lab asks of an operator has a default here that is computed: its equivalent kernel
+and its receptive field by trying, its cost by asking its layers, its stock form by tracing `call`. An operator that
+knows better overrides the method.
+"""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from ganlab.nets.upsampling.fusion import Pair, as_pair
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+_SIDE = 17  # of the images by which an operator is tried: nothing here sees further than 8 pixels
+
+
+class Macs(NamedTuple):
+    """Multiply-accumulates for one image: as the operator is usually written, and as this layer executes it."""
+
+    written: int
+    executed: int
+
+
+class Upsampling(keras.Layer):
+    """An operator [B,H,W,C] -> [B,sH,sW,filters]; scale is an int or a pair (vertical, horizontal)."""
+
+    def __init__(self, filters: int, *, scale: int | Pair = 2, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.scale = as_pair("scale", scale)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layers that the constructor made, by tracing `call`."""
+        if self._layers and not all(layer.built for layer in self._layers):
+            self.call(keras.Input((_SIDE, _SIDE, input_shape[-1])))
+
+    @property
+    def phases(self) -> int:
+        """How many output pixels stand for one input pixel."""
+        return self.scale[0] * self.scale[1]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """[B,H,W,Ci] -> [B,sH,sW,Co]; unknown sizes stay unknown."""
+        height, width = (None if n is None else n * s for n, s in zip(input_shape[1:3], self.scale, strict=True))
+        return input_shape[0], height, width, self.filters
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"filters": self.filters, "scale": self.scale}
+
+    # --- what it tells of itself --------------------------------------------------------------------------------------
+
+    @property
+    def written_as(self) -> str:
+        """Its layers as people look for them, such as `UpSampling2D + Conv2D`."""
+        return type(self).__name__
+
+    @property
+    def explained(self) -> str:
+        """What it is in layers that people know, as a sentence; empty where `written_as` says so already."""
+        return ""
+
+    @property
+    def kernel_shown(self) -> str:
+        """Its kernel's size, such as `3×3`, and the one that it is folded into; empty where it has none."""
+        size = getattr(self, "kernel_size", None)
+        return "" if size is None else "×".join(map(str, as_pair("kernel_size", size)))
+
+    def transposed_kernel(self) -> np.ndarray:
+        """The kernel of the transposed convolution that it is far from the border, float64 [K,K,Co,Ci].
+
+        With the scale as stride and 'same' padding; what `lattice_fraction` takes. Measured here by one impulse for
+        each input channel. Raises ValueError where it is no convolution: its answer to two images together is not the
+        sum of its answers, or depends on where they stand.
+        """
+        channels, half = self._channels(), _SIDE // 2
+        impulses = np.zeros((channels, _SIDE, _SIDE, channels), np.float32)
+        impulses[np.arange(channels), half, half, np.arange(channels)] = 1
+        answers = self._respond(impulses)
+        moved = self._respond(np.roll(impulses, 1, axis=(1, 2)))
+        summed = self._respond(3 * impulses.sum(axis=0, keepdims=True))[0]
+        same_elsewhere = np.allclose(np.roll(answers, self.scale, axis=(1, 2)), moved, atol=_near(moved))
+        if not same_elsewhere or not np.allclose(3 * answers.sum(axis=0), summed, atol=_near(summed)):
+            raise ValueError(f"{self.name} has no kernel of its own: its weights follow the image")
+        reached = [np.flatnonzero(np.abs(answers).max(axis=(0, 3, 2 - axis)) > 0) for axis in (0, 1)]
+        margins = [
+            max(half * s - seen.min(), seen.max() - half * s - s + 1, 0) if seen.size else 0
+            for s, seen in zip(self.scale, reached, strict=True)
+        ]
+        rows, columns = (slice(half * s - m, half * s + s + m) for s, m in zip(self.scale, margins, strict=True))
+        return np.moveaxis(np.asarray(answers)[:, rows, columns], 0, 3)
+
+    def sources(self, axis: int, low: int, high: int) -> Pair:
+        """The first and last input pixel that the output pixels low...high are computed from, along one axis.
+
+        Measured here: an input row (axis 0) or column (1) is changed, and the output pixels that change are noted.
+        """
+        s, reach = self.scale[axis], self._reach[axis]
+        firsts = [pixel // s + reach[pixel % s][0] for pixel in {low, min(low + s - 1, high)} | {low, high}]
+        lasts = [pixel // s + reach[pixel % s][1] for pixel in {high, max(high - s + 1, low)} | {low, high}]
+        return min(firsts), max(lasts)
+
+    def overlap(self, side: int) -> np.ndarray:
+        """How much reaches each output pixel of a side x side image: [s*side,s*side].
+
+        Taps of the kernel, where an operator says so; here input pixels, each of which is changed in turn.
+        """
+        image = np.random.default_rng(0).normal(size=(1, side, side, self._channels())).astype(np.float32)
+        changed = np.repeat(image, side * side, axis=0)
+        changed.reshape(side * side, side * side, -1)[np.arange(side * side), np.arange(side * side)] += 1
+        difference = np.abs(self._run(changed) - self._run(image)).max(axis=-1)
+        return np.count_nonzero(difference > _near(difference), axis=0)
+
+    def macs(self) -> Macs:
+        """What one image costs in a built operator whose height and width are known; borders and biases are left out.
+
+        Counted here over the layers that `call` goes through, and for weights of its own at the output's size.
+        """
+        from ganlab.nets.analysis import multiplications
+
+        inside, _ = self._traced()
+        known = multiplications(inside).executed if inside is not None else 0
+        _, height, width, _ = self.known_shape()
+        own = sum(int(np.prod(w.shape)) for w in self._trainable_variables if len(w.shape) == 4)
+        total = known + own * height * width * self.phases
+        return Macs(total, total)
+
+    def with_single_one(self) -> bool:
+        """Set the weights to change nothing, so that what is left is how it enlarges; False where it has no such.
+
+        Here: a kernel with a single 1 in its middle for each of its convolutions, where they are all that it learns.
+        """
+        learning = [layer for layer in self._flatten_layers(include_self=False) if layer.weights]
+        if self._trainable_variables or not all(type(layer) is keras.layers.Conv2D for layer in learning):
+            return False
+        for layer in learning:
+            rows, columns, *_ = shape = tuple(layer.kernel.shape)
+            kernel = np.zeros(shape, np.float32)
+            kernel[(rows - 1) // 2, (columns - 1) // 2] = 1
+            fill(layer, kernel, None if layer.bias is None else np.zeros(layer.bias.shape))
+        return True
+
+    def with_all_ones(self) -> None:
+        """Set every weight to 1, and every bias to 0."""
+        for weight in self.weights:
+            weight.assign(np.full(weight.shape, "bias" not in weight.name, np.float32))
+
+    def stock(self, *, folded: bool = False) -> Any:
+        """The same function in stock Keras layers with copied weights, float32: one layer, or a small model of layers.
+
+        What comes back can be saved as `.keras` and opened without ganlab. folded: as one transposed convolution, for
+        formats that lack the rest. Here: `call` traced over the layers that it uses. Raises ValueError where no exact
+        equivalent exists, or one needs a height and a width that are unknown.
+        """
+        if folded:
+            return self._as_transposed()
+        model, why = self._traced()
+        if model is None:
+            try:
+                return self._as_transposed()
+            except ValueError:
+                raise ValueError(
+                    f"{self.name} is not made of stock Keras layers ({why}); make its weights in keras.layers, "
+                    "or override `stock`"
+                ) from None
+        return model
+
+    # --- how it is tried ----------------------------------------------------------------------------------------------
+
+    def known_shape(self) -> Any:
+        """The shape that it was built for; ValueError where its height or width is not known."""
+        shape = self.built_shape()
+        if None in shape[1:3]:
+            raise ValueError(f"{self.name} was built for images of unknown size; build it with a height and a width")
+        return shape
+
+    def built_shape(self) -> Any:
+        """The shape that it was built for, [B,H,W,C]; ValueError where it was not built."""
+        if not self.built:
+            raise ValueError(f"{self.name} is not built; call it on an image first")
+        built: Any = self.get_build_config()
+        return tuple(built["input_shape"])
+
+    def _channels(self) -> int:
+        return self.built_shape()[-1]
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        return ops.convert_to_numpy(ops.cast(self(images), "float32")).astype(np.float64)
+
+    def _respond(self, images: np.ndarray) -> np.ndarray:
+        """The answer to images, less that to nothing."""
+        return self._run(images) - self._run(np.zeros_like(images[:1]))
+
+    @cached_property
+    def _reach(self) -> tuple[list[Pair], list[Pair]]:
+        """For each axis and phase: the first and last input pixel that it is computed from, relative to its own."""
+        image = np.random.default_rng(0).normal(size=(1, _SIDE, _SIDE, self._channels())).astype(np.float32)
+        found, half = [], _SIDE // 2
+        for axis, s in enumerate(self.scale):
+            changed = np.moveaxis(np.repeat(image, _SIDE, axis=0), axis + 1, 1)
+            changed[np.arange(_SIDE), np.arange(_SIDE)] += 1
+            difference = np.abs(self._run(np.moveaxis(changed, 1, axis + 1)) - self._run(image)).max(axis=(2 - axis, 3))
+            seen = difference > _near(difference)  # [input pixel, output pixel]
+            places = [np.flatnonzero(seen[:, half * s + phase]) - half for phase in range(s)]
+            found.append([(int(at.min()), int(at.max())) if at.size else (0, -1) for at in places])
+        return found[0], found[1]
+
+    def _traced(self) -> tuple[Any, str]:
+        """`call` as a model of copies of the layers that it uses; None, and why, where it is not made of layers."""
+        inputs = keras.Input(self.known_shape()[1:], dtype="float32")
+        if self._trainable_variables or self._non_trainable_variables:
+            return None, "it has weights of its own"
+        try:
+            model = keras.Model(inputs, self.call(inputs), name=self.name)
+            twin = keras.models.clone_model(model, clone_function=_single_precision)
+            twin.set_weights(model.get_weights())
+            return twin, ""
+        except Exception as error:  # of whatever `call` does
+            return None, " ".join(str(error).split())[:200]
+
+    def _as_transposed(self) -> Any:
+        """One Conv2DTranspose, if that gives the same image at every pixel."""
+        kernel = self.transposed_kernel()
+        answer = self._run(np.zeros((1, _SIDE, _SIDE, self._channels()), np.float32))
+        bias: Any = answer[0, 0, 0]
+        twin = transposed_twin(self, kernel, bias if bias.any() else None)
+        image = np.random.default_rng(0).normal(size=(1, _SIDE, _SIDE, self._channels())).astype(np.float32)
+        wanted = self._run(image)
+        if not np.allclose(ops.convert_to_numpy(twin(image)), wanted, atol=_near(wanted)):
+            raise ValueError(f"{self.name} has no exact transposed convolution; use folded=False")
+        return twin
+
+
+def transposed_twin(layer: Upsampling, kernel: np.ndarray, bias: Any) -> Any:
+    """A stock Conv2DTranspose with this kernel [k,k,Co,Ci], in the place of an operator."""
+    plain = plain_options(bias is not None, layer.name)
+    twin = keras.layers.Conv2DTranspose(layer.filters, kernel.shape[:2], layer.scale, "same", **plain)
+    return filled(twin, layer.built_shape(), kernel, bias)
+
+
+def plain_options(use_bias: bool, name: str | None = None) -> dict[str, Any]:
+    """What every stock convolution of an export is told."""
+    return {"use_bias": use_bias, "data_format": "channels_last", "dtype": "float32", "name": name}
+
+
+def filled(layer: Any, shape: Any, kernel: Any, bias: Any) -> Any:
+    """A stock layer, built, with this kernel and bias; None: no bias."""
+    layer.build(shape)
+    return fill(layer, kernel, bias)
+
+
+def fill(layer: Any, kernel: Any, bias: Any) -> Any:
+    """The weights of a built stock layer; None: no bias."""
+    layer.set_weights([ops.convert_to_numpy(value) for value in (kernel, bias) if value is not None])
+    return layer
+
+
+def _near(values: np.ndarray) -> float:
+    """What is rounding beside values of this size."""
+    return 1e-5 * float(np.abs(values).max(initial=0.0)) + 1e-12
+
+
+def _single_precision(layer: Any) -> Any:
+    if isinstance(layer, keras.layers.InputLayer):
+        return layer.__class__.from_config(layer.get_config())
+    if isinstance(layer, keras.Layer):
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+    return layer  # an operation of keras.ops

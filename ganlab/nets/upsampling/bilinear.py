@@ -1,0 +1,60 @@
+"""Bilinear enlargement, then a convolution: `UpSampling2D(interpolation="bilinear")` + `Conv2D`."""
+
+from typing import Any
+
+import keras
+
+from ganlab.nets.upsampling.fusion import Pair, bilinear_taps, fold_bilinear
+from ganlab.nets.upsampling.initializers import kernel_initializer
+from ganlab.nets.upsampling.kernel import KernelUpsampling
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class BilinearConv2D(KernelUpsampling):
+    """Interpolate linearly (half-pixel centres, edges repeated), then convolve."""
+
+    fold = fold_bilinear  # away from the border
+    taps = bilinear_taps
+
+    @property
+    def written_as(self) -> str:
+        """Keras' names for its steps."""
+        return "UpSampling2D (bilinear) + Conv2D"
+
+    def call(self, inputs: Any) -> Any:
+        """Interpolate in float32, TensorFlow's result for every type, and convolve in the layer's precision."""
+        height, width = ops.shape(inputs)[1:3]
+        size = (height * self.scale[0], width * self.scale[1])
+        larger = ops.image.resize(ops.cast(inputs, "float32"), size, "bilinear", data_format="channels_last")
+        return self.shift(self.convolve(ops.cast(larger, self.compute_dtype), self.kernel))
+
+    def enlarged_from(self, low: int, high: int, s: int) -> Pair:
+        """The two nearest input pixels of each."""
+        return (2 * low + 1 - s) // (2 * s), -((s - 2 * high - 1) // (2 * s))
+
+    def stock(self, *, folded: bool = False) -> Any:
+        """UpSampling2D, interpolating, and Conv2D."""
+        if folded:
+            raise ValueError(f"{self.name} has no exact transposed convolution; use folded=False")
+        return self.resized_stock("bilinear")
+
+
+def bilinear(
+    filters: int,
+    *,
+    kernel_size: int | Pair = 3,
+    scale: int | Pair = 2,
+    init: str = "matched",
+    gain: float = 1.0,
+    seed: int | None = None,
+    **layer: Any,
+) -> keras.Layer:
+    """Interpolate linearly (half-pixel centres, edges repeated), then convolve: smoother, with duller fine detail.
+
+    Not fused: the kernel would grow to k+3, which costs as much, and the repeated edges would be lost. Height and
+    width must be known when the layer is traced, as Keras' resize asks.
+    """
+    draw = kernel_initializer(init, gain=gain, seed=seed)
+    return BilinearConv2D(filters, kernel_size, scale=scale, kernel_initializer=draw, **layer)

@@ -1,0 +1,92 @@
+"""Zero insertion, a binomial filter, then a convolution: the way of StyleGAN2, plain or fused."""
+
+from typing import Any
+
+import keras
+
+from ganlab.nets.upsampling.fusion import Pair, fir_taps, fold_fir
+from ganlab.nets.upsampling.initializers import kernel_initializer
+from ganlab.nets.upsampling.kernel import FoldableUpsampling, along, spread
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class FirConv2D(FoldableUpsampling):
+    """Insert zeros, smooth with `fir_taps`, convolve.
+
+    Both forms keep the `k//2` pixels of the smoothed image that lie outside the frame until the convolution has seen
+    them.
+    """
+
+    fold = fold_fir
+    taps = fir_taps
+
+    @property
+    def written_as(self) -> str:
+        """Keras has no name for it."""
+        return f"FirConv2D, {self.implementation}"
+
+    @property
+    def explained(self) -> str:
+        """Its three steps."""
+        fused = ", fused into one transposed convolution" if self.implementation == "fused" else ""
+        return f"FirConv2D = zeros between the pixels, a smoothing filter along both axes, Conv2D{fused}."
+
+    def as_written(self, inputs: Any) -> Any:
+        """Zeros and taps along each axis, and a convolution."""
+        smooth = inputs
+        for axis, (size, scale) in enumerate(zip(self.kernel_size, self.scale, strict=True), start=1):
+            smooth = _insert_and_smooth(smooth, axis, scale, (size - 1) // 2, size // 2)
+        return self.convolve(smooth, self.kernel, "valid")
+
+    def enlarged_from(self, low: int, high: int, s: int) -> Pair:
+        """The input pixels under the filter."""
+        return -((2 * s - 2 - low) // s), (high + s - 1) // s
+
+    def stock(self, *, folded: bool = False) -> Any:
+        """One Conv2DTranspose, folded or not: stock Keras has no such filter."""
+        return self._as_transposed()
+
+
+def fir(
+    filters: int,
+    *,
+    kernel_size: int | Pair = 3,
+    scale: int | Pair = 2,
+    init: str = "matched",
+    gain: float = 1.0,
+    seed: int | None = None,
+    implementation: str = "fused",
+    **layer: Any,
+) -> keras.Layer:
+    """Insert zeros, smooth with [1,3,3,1] (times 1/4; see `fir_taps` for other scales), convolve: StyleGAN2's way.
+
+    Inside, scale 2 is bilinear interpolation; towards the border the image fades to zero instead of being repeated.
+    The smoothed image reaches one pixel beyond the frame, and the convolution sees it there. Code that cuts it off
+    first, as StyleGAN2's two separate steps would, differs in the outer ring of width k//2, and cannot be fused.
+
+    implementation: `plain` takes the three steps; `fused` folds them into one transposed convolution with kernel
+    k+3s-3, exact at every pixel, for odd kernels. Karras et al. 2020, arXiv:1912.04958.
+    """
+    draw = kernel_initializer(init, gain=gain, seed=seed)
+    return FirConv2D(
+        filters,
+        kernel_size,
+        implementation=implementation,
+        scale=scale,
+        kernel_initializer=draw,
+        **layer,
+    )
+
+
+def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: int) -> Any:
+    """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, nothing cut off inside."""
+    shape = list(ops.shape(image))
+    shape[axis] = shape[axis] * scale + before + after
+    apart = ops.pad(spread(image, axis, scale), along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
+    parts = [  # ops.slice, not indexing, whose gradient takes TensorFlow ten times as long on a CPU
+        ops.multiply(ops.slice(apart, [first if a == axis else 0 for a in range(4)], shape), float(tap))
+        for first, tap in enumerate(fir_taps(scale))
+    ]
+    return sum(parts[1:], parts[0])

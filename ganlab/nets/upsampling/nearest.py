@@ -1,0 +1,67 @@
+"""Nearest-neighbour enlargement, then a convolution: `UpSampling2D` + `Conv2D`, plain or fused."""
+
+from typing import Any
+
+import keras
+
+from ganlab.nets.upsampling.fusion import Pair, fold_nearest
+from ganlab.nets.upsampling.initializers import kernel_initializer
+from ganlab.nets.upsampling.kernel import FoldableUpsampling
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class NearestConv2D(FoldableUpsampling):
+    """Repeat rows and columns, then convolve."""
+
+    fold = fold_nearest
+    steps = "UpSampling2D + Conv2D"
+
+    @property
+    def explained(self) -> str:
+        """Why it is no layer of Keras."""
+        if self.implementation == "plain":
+            return ""
+        return (
+            "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused: both at once, as the transposed convolution that "
+            "gives the same image and the same gradients."
+        )
+
+    def as_written(self, inputs: Any) -> Any:
+        """Two repeats and a convolution."""
+        rows = ops.repeat(inputs, self.scale[0], axis=1)
+        return self.convolve(ops.repeat(rows, self.scale[1], axis=2), self.kernel)
+
+    def stock(self, *, folded: bool = False) -> Any:
+        """UpSampling2D and Conv2D, or one Conv2DTranspose."""
+        return self._as_transposed() if folded else self.resized_stock("nearest")
+
+
+def nearest(
+    filters: int,
+    *,
+    kernel_size: int | Pair = 3,
+    scale: int | Pair = 2,
+    init: str = "matched",
+    gain: float = 1.0,
+    seed: int | None = None,
+    implementation: str = "fused",
+    **layer: Any,
+) -> keras.Layer:
+    """Repeat rows and columns, then convolve: no output pixel is covered by more taps than another.
+
+    implementation: `plain` does as it says; `fused` folds the kernel in each step into that of the one transposed
+    convolution that gives the same image, borders and gradients included, with ((k+s-1)/s)^2 instead of k^2
+    multiplications per output pixel. Weights are interchangeable. Only odd kernels can be fused; a plain even one
+    shifts the image by half a pixel. Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003.
+    """
+    draw = kernel_initializer(init, gain=gain, seed=seed)
+    return NearestConv2D(
+        filters,
+        kernel_size,
+        implementation=implementation,
+        scale=scale,
+        kernel_initializer=draw,
+        **layer,
+    )

@@ -1,0 +1,109 @@
+"""The transposed convolution: `Conv2DTranspose`."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from ganlab.nets.upsampling.base import Macs, transposed_twin
+from ganlab.nets.upsampling.fusion import Pair, as_pair
+from ganlab.nets.upsampling.initializers import FoldedInitializer, kernel_initializer
+from ganlab.nets.upsampling.kernel import KernelUpsampling, spread
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class TransposedConv2D(KernelUpsampling):
+    """One transposed convolution with stride `scale` and 'same' padding: kernel [k,k,Co,Ci].
+
+    With a 1x1 kernel and a stride it is computed as a product at the small size, then zeros in between: the same
+    function and gradients. Computed by one thread on a CPU without AVX-512, oneDNN's kernel for it writes beyond its
+    memory, and the process dies sooner or later.
+    """
+
+    @property
+    def written_as(self) -> str:
+        """Keras' name for it."""
+        return "Conv2DTranspose"
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the kernel for the channels that come in."""
+        self.kernel = self.add_kernel("kernel", (*self.kernel_size, self.filters, input_shape[-1]))
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+
+    def call(self, inputs: Any) -> Any:
+        """Enlarge and convolve at once."""
+        if self.kernel_size != (1, 1) or self.scale == (1, 1):
+            return self.shift(self.convolve_transposed(inputs, self.kernel))
+        points = self.convolve(inputs, ops.transpose(self.kernel, (0, 1, 3, 2)), "valid")
+        return self.shift(spread(spread(points, 1, self.scale[0]), 2, self.scale[1]))
+
+    def transposed_kernel(self) -> np.ndarray:
+        """Its own."""
+        return np.asarray(ops.convert_to_numpy(self.kernel), np.float64)
+
+    def sources(self, axis: int, low: int, high: int) -> Pair:
+        """The input pixels whose kernels reach the output pixels."""
+        size, s = self.kernel_size[axis], self.scale[axis]
+        before = max(size - s, 0) // 2
+        return -((size - 1 - before - low) // s), (high + before) // s
+
+    def taps_as_kernel(self, single: np.ndarray) -> np.ndarray:
+        """Out before in."""
+        return single.transpose(0, 1, 3, 2)
+
+    def own_tap(self) -> Pair:
+        """Behind what 'same' padding cuts off."""
+        before = [max(k - s, 0) // 2 for k, s in zip(self.kernel_size, self.scale, strict=True)]
+        return before[0], before[1]
+
+    def macs(self) -> Macs:
+        """Every input pixel through the whole kernel."""
+        _, height, width, ci = self.known_shape()
+        alone = height * width * int(np.prod(self.kernel_size)) * ci * self.filters
+        return Macs(alone, alone)
+
+    def stock(self, *, folded: bool = False) -> Any:
+        """One Conv2DTranspose. A 1x1 kernel goes on in zeros up to the scale, for machines that cannot compute it."""
+        return self._as_transposed()
+
+    def _as_transposed(self) -> Any:
+        kernel, (down, across) = self.transposed_kernel(), self.scale
+        if self.kernel_size == (1, 1):
+            kernel = np.pad(kernel, ((0, down - 1), (0, across - 1), (0, 0), (0, 0)))
+        return transposed_twin(self, kernel, self.common_bias())
+
+
+def transpose(
+    filters: int,
+    *,
+    kernel_size: int | Pair = 4,
+    scale: int | Pair = 2,
+    init: str = "matched",
+    gain: float = 1.0,
+    seed: int | None = None,
+    **layer: Any,
+) -> keras.Layer:
+    """One transposed convolution with stride `scale` and 'same' padding, as Keras' Conv2DTranspose; any kernel.
+
+    A kernel that is no multiple of the stride covers pixels unevenly, a smaller one leaves gaps of zeros.
+
+    init: also `resize`, which draws what `nearest` draws with kernel kernel_size-scale+1 and the same seed (and init
+    matched) and folds it: both start as the same function, and differ in what training may do to it. That size must be
+    odd: with scale 2, kernel_size 4, 6, 8.
+    """
+    size, stride = as_pair("kernel_size", kernel_size), as_pair("scale", scale)
+    draw: Any
+    if init == "resize":
+        drawn = size[0] - stride[0] + 1, size[1] - stride[1] + 1
+        if min(drawn) < 1 or any(k % 2 == 0 for k in drawn):
+            fits = stride[0] + 2, stride[1] + 2
+            raise ValueError(
+                f"kernel_size={kernel_size!r} with scale={scale!r} leaves init=resize a kernel of "
+                f"{drawn[0]}x{drawn[1]}, which must be odd; use kernel_size={fits[0] if fits[0] == fits[1] else fits}"
+            )
+        draw = FoldedInitializer(kernel_initializer("matched", gain=gain, seed=seed), stride)
+    else:
+        draw = kernel_initializer(init, gain=gain, seed=seed, stride=stride, transposed=True)
+    return TransposedConv2D(filters, size, stride, draw, **layer)

@@ -1,0 +1,208 @@
+"""Figures drawn once and shown in light and dark: matplotlib, with colours that stand for roles.
+
+A drawing is a function of a palette. For SVG the palette holds placeholders, which become CSS variables inside a page
+and plain colours in a file; for PNG it holds the colours themselves. Nothing of pyplot's state is used.
+"""
+
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+from ganlab.report.styles import STYLES
+
+WIDTH = 4.0  # inches: on a telephone letters keep their size
+
+Palette = Mapping[str, Any]
+
+LIGHT = {
+    "ground": "#ffffff", "text": "#1b1f24", "muted": "#5b636d", "faint": "#d5d9de", "band": "#e3e9f0",
+    **{style.role: style.light for style in STYLES},
+}  # fmt: skip
+DARK = {
+    "ground": "#14181d", "text": "#e8ebee", "muted": "#a3abb5", "faint": "#3a424c", "band": "#27313d",
+    **{style.role: style.dark for style in STYLES},
+}  # fmt: skip
+THEMES = {"light": LIGHT, "dark": DARK}
+_PLACEHOLDERS = {role: f"#01ab{place:02x}" for place, role in enumerate(LIGHT)}
+_FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than most: a reader's own font needs no more room
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and what it says.
+
+    name: of its files, letters, digits and hyphens. message: one sentence, the text in place of the picture.
+    draw: the matplotlib figure in the colours of a palette.
+    """
+
+    name: str
+    message: str
+    draw: Callable[[Palette], Any]
+
+    def inline(self) -> str:
+        """SVG for the inside of a page: colours are `var(--role)`, every id begins with the figure's name."""
+        svg = self._drawn
+        for role, placeholder in _PLACEHOLDERS.items():
+            svg = svg.replace(placeholder, f"var(--{role})")
+        svg = re.sub(r'\bid="', f'id="{self.name}-', svg).replace("url(#", f"url(#{self.name}-")
+        svg = svg.replace('xlink:href="#', f'href="#{self.name}-')
+        return svg.replace("<svg ", f'<svg role="img" aria-labelledby="{self.name}-title" ', 1).replace(
+            "<title>", f'<title id="{self.name}-title">', 1
+        )
+
+    def svg(self, theme: str) -> str:
+        """A file of its own, `light` or `dark`; the same bytes every time."""
+        svg = self._drawn
+        for role, placeholder in _PLACEHOLDERS.items():
+            svg = svg.replace(placeholder, THEMES[theme][role])
+        names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        return svg.replace("<svg ", f"<svg {names} ", 1)
+
+    def png(self, theme: str = "light", dpi: int = 160) -> bytes:
+        """The picture in points, for what shows no SVG."""
+        file = io.BytesIO()
+        ground = THEMES[theme]["ground"]
+        with _style(**{"axes.facecolor": ground}):
+            figure = self.draw(THEMES[theme])
+            figure.savefig(file, format="png", dpi=dpi, facecolor=ground, metadata={"Software": None})
+        return file.getvalue()
+
+    @cached_property
+    def _drawn(self) -> str:
+        """Placeholders for colours, a title, and nothing of what matplotlib says about itself."""
+        file = io.StringIO()
+        with _style():
+            self.draw(_PLACEHOLDERS).savefig(file, format="svg", transparent=True, metadata={"Date": None})
+        svg = file.getvalue()
+        svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+        head, _, body = svg.partition(">")
+        size = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', head))
+        body = body.replace(f"'{_FONT}', sans-serif", "sans-serif")  # the reader's own
+        used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
+        body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
+        body = re.sub(r"\n\s*", "\n", body)
+        return f"<svg {size}>\n<title>{escape(self.message)}</title>{body}"
+
+
+def new_figure(height: float, width: float = WIDTH) -> Any:
+    """An empty figure, in inches."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    engine = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.04)
+    return Figure(figsize=(width, height), layout=engine)
+
+
+def new_panels(
+    titles: Sequence[str], palette: Palette, columns: int, height: float, **share: bool
+) -> tuple[Any, list[Any]]:
+    """A figure with a panel for each title, at most so many abreast. height: of a panel, in inches."""
+    columns = min(columns, len(titles))
+    rows = -(-len(titles) // columns)
+    titles = [wrapped(title, 42 // columns) for title in titles]
+    lines = max(1 + title.count("\n") for title in titles)
+    figure = new_figure(0.5 + (height + 0.14 * (lines - 1)) * rows * (1.25 if rows == 1 else 1))
+    axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
+    for unused in axes[len(titles) :]:
+        unused.set_axis_off()
+    for axis, title in zip(axes, titles, strict=False):
+        dress(axis, palette)
+        axis.set_title(title, fontsize=8.5, loc="left", color=palette["text"])
+    return figure, axes[: len(titles)]
+
+
+def dress(axis: Any, palette: Palette) -> None:
+    """Lines and letters of an axis in the colours of a palette, without a box around."""
+    for side, spine in axis.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(palette["muted"])
+    axis.tick_params(which="both", color=palette["muted"], labelcolor=palette["text"], labelsize=8.5)
+    for label in (axis.xaxis.label, axis.yaxis.label):
+        label.set_color(palette["text"])
+
+
+def entitled(figure: Any, title: str, palette: Palette) -> Any:
+    """The figure with its title in the upper left corner."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold", color=palette["text"])
+    return figure
+
+
+def thousands(value: float, _: int = 0) -> str:
+    """12500 -> 12.5k, 2500000 -> 2.5M: a formatter of ticks."""
+    for unit, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= unit:
+            return f"{value / (1e3 if sign == 'k' else unit):g}{sign}"
+    return f"{value:g}"
+
+
+def even_ticks(axes: Sequence[Any], which: str = "y") -> None:
+    """A few plain numbers from one end of what is drawn to the other; which: x or y, linear or logarithmic."""
+    from matplotlib.ticker import NullLocator
+
+    for axis in axes:
+        axis.autoscale_view()  # otherwise the limits wait for the drawing
+        along = axis.xaxis if which == "x" else axis.yaxis
+        low, high = along.get_view_interval()
+        along.set_ticks(ticks_within(low, high, along.get_scale() == "log"))
+        along.set_minor_locator(NullLocator())
+        along.set_major_formatter(thousands)
+
+
+def ticks_within(low: float, high: float, log: bool = False) -> list[float]:
+    """Batch numbers from low to high: three to six where there are as many, evenly spread to the eye."""
+    from matplotlib.ticker import MaxNLocator
+
+    if log:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for subs in _SUBS:
+            found = [tick for tick in (sub * 10.0**power for power in decades for sub in subs) if low <= tick <= high]
+            if len(found) > 6 and subs == _SUBS[0]:
+                return found[:: -(-len(found) // 6)]
+            if 3 <= len(found) <= 6:
+                return found
+    found = []
+    for bins in (4, 5, 6, 8):
+        found = [float(tick) for tick in MaxNLocator(bins).tick_values(low, high) if low <= tick <= high]
+        if len(found) >= 3:
+            break
+    return found
+
+
+_SUBS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # of a decade, from coarse to fine
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of about this many letters, broken at spaces, dots and underscores."""
+    lines = [""]
+    for part in re.findall(r"[^ ._=]+[ ._=]*|[ ._=]+", text):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip(" ") for line in lines)
+
+
+def slug(text: str) -> str:
+    """Letters, digits and hyphens only, for names of files and anchors."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-").lower()
+
+
+def _style(**more: Any) -> AbstractContextManager[None]:
+    from matplotlib import rc_context
+
+    return rc_context(
+        {
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": "ganlab",  # ids are the same every time
+            "text.parse_math": False,  # a label may hold a dollar sign
+            "font.size": 9,
+            "font.family": "sans-serif",
+            "font.sans-serif": [_FONT],
+            **more,
+        }
+    )

@@ -1,0 +1,116 @@
+"""A study on the terminal: the verdict first, a sentence for each arm and metric, then the runs behind it."""
+
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import get_args
+
+from rich import box
+from rich.table import Table
+
+from ganlab.config import flatten
+from ganlab.config.comparison import better
+from ganlab.report.sentences import tell
+from ganlab.report.words import answer, heading, leading, many_arms, verdict_rows
+from ganlab.runs.console import Console
+from ganlab.runs.result import Status
+from ganlab.study.arms import Arm, as_typed
+from ganlab.study.compare import Endpoint, Study
+
+SCREEN = 24  # sentences that are printed without being asked for
+
+
+def print_report(study: Study, everything: bool = False) -> None:
+    """The verdict in the leading endpoints; in all metrics if they fit a screen or are asked for."""
+    console = Console(
+        width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
+    )
+    shown = leading(study)
+    if everything or len(study.endpoints) * (len(study.arms) - 1) <= SCREEN:
+        shown = (*shown, *(endpoint for endpoint in study.endpoints if endpoint not in shown))
+    if study.plan.question:
+        console.print(study.plan.question)
+    if shown:
+        console.print(answer(study))
+        if many_arms(study):
+            console.print(_verdict_table(study))
+    for endpoint in shown:
+        _print_endpoint(console, study, endpoint)
+    if not (study.endpoints or study.shown_only):
+        console.print("No finished run has metrics.")
+    console.print()
+    console.print(_runs_table(study.arms))
+    for line in study.gaps:
+        console.print(f"not in any pair: {line}")
+    for line in study.pending:
+        console.print(f"no result yet: {line}")
+    for line in study.diverged:
+        console.print(f"counts as the worst: {line}")
+    for line in study.dropped:
+        console.print(f"not compared: {line}")
+    for line in study.cautions:
+        console.print(line)
+    if shown or study.shown_only:
+        also = study.shown_only if len(shown) == len(study.endpoints) else ()
+        console.print(_metrics_table(study, [*(endpoint.metric for endpoint in shown), *also]))
+        protocol = ", ".join(f"{key} {as_typed(value)}" for key, value in flatten(study.protocol).items())
+        console.print(f"protocol: {protocol or 'not recorded'}")
+    if study.shown_only and len(shown) == len(study.endpoints):
+        console.print(f"not compared, because neither larger nor smaller is better: {', '.join(study.shown_only)}")
+    hidden = len(study.endpoints) - len(shown)
+    if hidden:
+        console.print(f"{hidden} more metrics, all exploratory, are in the report; --all prints them here")
+
+
+def print_places(study: Study, report: Path) -> None:
+    """Where the report is, and what to type next."""
+    print(f"everything is in {report}")
+    print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
+    print("  to compute:  scores.csv, verdict.json")
+    print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(study.directory))}", flush=True)
+
+
+def _verdict_table(study: Study) -> Table:
+    head, rows = verdict_rows(study)
+    table = Table(box=box.SIMPLE)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="right" if place in (2, 3, 4) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
+    console.print(f"\n{heading(endpoint)}")
+    for judgement in study.judgements[endpoint.metric]:
+        console.print(f"  {tell(judgement)}")
+    for arm in study.arms:
+        finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
+        missing = [str(seed) for seed in finished if seed not in arm.values(endpoint.metric)]
+        if missing:
+            console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
+
+
+def _runs_table(arms: tuple[Arm, ...]) -> Table:
+    table = Table("arm", box=box.SIMPLE)
+    for column in ("runs", *get_args(Status)):
+        table.add_column(column, justify="right")
+    for arm in arms:
+        counts = Counter(run.status for run in arm.runs.values())
+        table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)))
+    return table
+
+
+def _metrics_table(study: Study, metrics: list[str]) -> Table:
+    table = Table("metric", "arm", box=box.SIMPLE)
+    for column in ("mean", "sd", "runs"):
+        table.add_column(column, justify="right")
+    table.add_column("better")
+    for metric in metrics:
+        for place, summary in enumerate(study.summaries[metric]):
+            mean = "-" if summary.mean is None else f"{summary.mean:.4g}"
+            sd = "-" if summary.sd is None else f"{summary.sd:.2g}"
+            side = "" if place else better(metric)
+            table.add_row("" if place else metric, summary.arm, mean, sd, str(summary.runs), side)
+    return table

@@ -1,0 +1,163 @@
+"""A judged study as plain values: what `verdict.json` and `scores.csv` hold."""
+
+import math
+from collections import Counter
+from typing import Any, get_args
+
+from ganlab.report.sentences import tell
+from ganlab.runs.result import RunResult, Status
+from ganlab.study.arms import Arm
+from ganlab.study.values import LEVEL, Endpoint, Judgement, Study
+
+
+def as_json(study: Study) -> dict[str, Any]:
+    """Everything that a program needs of a study, in values that JSON has; None where there is no number.
+
+    - `question`, `reference`, `level` of all intervals, `protocol`, `shown_only` (metrics without a better side).
+    - `endpoints`, the primary one first: `title`, `metric`, `better` (smaller or larger), `unit`, `primary`, `stated`
+      (before the first run), `margin`, `verdicts` (one for each arm but the reference), `summaries` (one for each arm:
+      `runs`, `mean`, `sd`, `median`, `interquartile_mean`).
+    - of a verdict: `arm`, `verdict`, `exploratory`, `sentence`; `estimate`, `low`, `high` of arm against reference, in
+      the metric's own direction, as the endpoint's unit says: a `ratio` is ours / theirs (1 where they are equal), a
+      `difference` and a `size` (of absolute values) are ours - theirs; `effect_size` in the same direction; `p_value`,
+      `p_adjusted`, `adjustment`; `by_ranks` (diverged runs decided, see Judgement); `pairs` (finished ones, behind the
+      interval), `diverged` {arm, reference}; `robust` (see Robust; its two locations are like the estimate, and
+      `improvement` is the chance that the arm is better); `lacking`, the seeds without a pair of values: `seed`, `why`,
+      `missing` (whether it counts nowhere; if not, the run that diverged is the worst). Values are in scores.csv.
+    - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of the runs
+      that came to an end, those that diverged), `parameters` and `macs` as their results have them.
+    - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand; only where some were),
+      `diverged`, `unmeasured` (by metric): a line for each such run. `open`: endpoints of the plan, by title, that no
+      run has a value of. `cautions`: sentences on choices that were made after the runs, and on runs that were not made
+      alike.
+    - `versions`, `devices`: all that the runs name.
+    """
+    runs = [run for arm in study.arms for run in arm.runs.values()]
+    versions = sorted({(name, version) for run in runs for name, version in run.versions.items()})
+    return _plain(
+        {
+            "question": study.plan.question,
+            "reference": study.reference.label,
+            "level": LEVEL,
+            "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
+            "arms": [_arm(study, place) for place in range(len(study.arms))],
+            "missing": study.gaps,
+            "pending": study.pending,
+            **({"left_out": study.left_out} if study.left_out else {}),
+            "open": study.open,
+            "diverged": study.diverged,
+            "unmeasured": study.unmeasured,
+            "cautions": study.cautions,
+            "shown_only": study.shown_only,
+            "protocol": study.protocol,
+            "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
+            "devices": sorted({run.device for run in runs if run.device}),
+        }
+    )
+
+
+def scores(study: Study) -> list[dict[str, Any]]:
+    """A row for each run, all with the same columns in the same order; None where a run has no value.
+
+    arm, seed, status, every metric, parameters and macs of the generator, seconds, images_per_second, and the path of
+    its result.json below the study's folder.
+    """
+    return [_row(study, arm, run) for arm in study.arms for run in arm.runs.values()]
+
+
+def _row(study: Study, arm: Arm, run: RunResult) -> dict[str, Any]:
+    metrics = run.metrics if run.status == "finished" else {}
+    return {
+        "arm": arm.label,
+        "seed": run.seed,
+        "status": run.status,
+        **{name: metrics.get(name) for name in study.summaries},
+        "parameters": _of_generator(run.parameters),
+        "macs": _of_generator(run.macs),
+        "seconds": run.seconds,
+        "images_per_second": run.images_per_second,
+        "path": run.path.relative_to(study.directory).as_posix() if run.path else None,
+    }
+
+
+def _of_generator(count: int | dict[str, int] | None) -> int | None:
+    return count.get("generator") if isinstance(count, dict) else count
+
+
+def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "title": endpoint.title,
+        "metric": endpoint.metric,
+        "better": "larger" if endpoint.measure.larger_is_better else "smaller",
+        "unit": endpoint.measure.scale,
+        "primary": endpoint.primary,
+        "stated": endpoint in study.stated and (not endpoint.primary or endpoint.metric == study.plan.quality),
+        "margin": endpoint.margin,
+        "verdicts": [_verdict(judgement) for judgement in study.judgements[endpoint.metric]],
+        "summaries": [vars(summary) for summary in study.summaries[endpoint.metric]],
+    }
+
+
+def _verdict(judgement: Judgement) -> dict[str, Any]:
+    c, endpoint = judgement.comparison, judgement.endpoint
+    sign = -1 if endpoint.measure.larger_is_better else 1
+
+    def own(value: float | None) -> float | None:
+        """A location, turned back into the metric's direction and unit; None where no number holds it."""
+        if value is None or not math.isfinite(value):
+            return None
+        if endpoint.measure.scale == "ratio":
+            return math.exp(sign * value) if sign * value < 700 else None
+        return sign * value
+
+    low, high = (c.low, c.high) if sign > 0 else (c.high, c.low)
+    robust = vars(judgement.robust)
+    ours, theirs = judgement.diverged
+    return {
+        "arm": judgement.arm,
+        "verdict": judgement.verdict,
+        "exploratory": not endpoint.primary,
+        "sentence": tell(judgement),
+        "estimate": own(c.mean),
+        "low": own(low),
+        "high": own(high),
+        "effect_size": sign * c.effect_size,
+        "p_value": c.p_value,
+        "p_adjusted": judgement.p_adjusted,
+        "adjustment": judgement.adjustment,
+        "by_ranks": judgement.by_ranks,
+        "pairs": c.runs,
+        "diverged": {"arm": ours, "reference": theirs},
+        "robust": robust | {name: own(robust[name]) for name in ("interquartile_mean", "hodges_lehmann")},
+        "lacking": [{"seed": p.seed, "why": p.note, "missing": p.missing} for p in judgement.pairs if p.note],
+    }
+
+
+def _arm(study: Study, place: int) -> dict[str, Any]:
+    arm, rate = study.arms[place], study.failures[place]
+    counts = Counter(run.status for run in arm.runs.values())
+    known = [run for run in arm.runs.values() if run.parameters is not None]
+    return {
+        "arm": arm.label,
+        "reference": arm is study.reference,
+        "runs": {status: counts[status] for status in get_args(Status)},
+        "failure_rate": {
+            "share": rate.diverged / rate.runs if rate.runs else None,
+            "low": rate.low,
+            "high": rate.high,
+            "runs": rate.runs,
+        },
+        "parameters": known[0].parameters if known else None,
+        "macs": known[0].macs if known else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

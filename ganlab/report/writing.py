@@ -1,0 +1,107 @@
+"""From contents to files: every file is the old one or the new one, and the same study gives the same bytes."""
+
+import base64
+import csv
+import html
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ganlab.report.blocks import Page
+from ganlab.report.contents import write_contents
+from ganlab.report.drawing import THEMES
+from ganlab.report.verdict import as_json, scores
+from ganlab.report.words import answer
+from ganlab.runs.result import write_json
+from ganlab.study.compare import Study
+
+FOLDER = "report"
+_MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown reads as its own
+
+
+def write_report(study: Study) -> Path:
+    """Write `report/` into the study's folder; returns it. What an earlier report left there is replaced or removed.
+
+    report.html holds everything in itself and asks for nothing; report.md shows the files in figures/. Raises
+    ResultError where records of a run are damaged, OSError where the folder cannot be written.
+    """
+    page = write_contents(study)
+    folder = study.directory / FOLDER
+    figures = folder / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    written = set()
+    for drawing in page.drawings():
+        for theme in THEMES:
+            written.add(_write(figures / f"{drawing.name}-{theme}.svg", drawing.svg(theme).encode()))
+    for name, png in page.pictures().items():
+        written.add(_write(figures / f"{name}.png", png))
+    _write(folder / "report.html", as_html(page).encode())
+    _write(folder / "report.md", as_markdown(page).encode())
+    _write(folder / "scores.csv", _as_csv(scores(study)).encode())
+    write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
+    for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - written:
+        stale.unlink()
+    return folder
+
+
+def pictures(study: Study) -> dict[str, bytes]:
+    """Every figure of the report as PNG by its name, for what shows no SVG; ResultError as in `write_report`."""
+    page = write_contents(study)
+    return {drawing.name: drawing.png() for drawing in page.drawings()} | page.pictures()
+
+
+def as_html(page: Page) -> str:
+    """One file without requests and without scripts."""
+    environment = Environment(loader=_templates(), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                              undefined=StrictUndefined)  # fmt: skip
+    environment.filters["inline"] = lambda drawing: Markup(drawing.inline())  # its texts are escaped where it is drawn
+    environment.filters["breakable"] = lambda text: Markup(re.sub(r"([._=])", r"\1<wbr>", html.escape(text)))
+    environment.filters["data"] = lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return environment.get_template("report.html.jinja").render(page=page, themes=THEMES)
+
+
+def as_markdown(page: Page) -> str:
+    """As GitHub shows it, with the files in figures/."""
+    environment = Environment(loader=_templates(), finalize=_escaped, trim_blocks=True, lstrip_blocks=True,
+                              undefined=StrictUndefined)  # fmt: skip
+    environment.filters["html"] = lambda text: _Plain(html.escape(text))
+    environment.filters["code"] = lambda text: _Plain(text)
+    text = environment.get_template("report.md.jinja").render(page=page)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows of equal columns; an empty field where there is no value."""
+    file = io.StringIO()
+    table = csv.DictWriter(file, rows[0], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return file.getvalue()
+
+
+class _Plain(str):
+    """Text that Markdown need not be protected from."""
+
+
+def _escaped(value: Any) -> str:
+    """Text with everything that Markdown would read as its own."""
+    return value if isinstance(value, _Plain) else _MARKS.sub(r"\\\1", str(value))
+
+
+def _templates() -> PackageLoader:
+    return PackageLoader("ganlab.report")
+
+
+def _write(path: Path, content: bytes) -> Path:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path

@@ -1,7 +1,0 @@
-"""What `ganlab.inspect` shows: views of generators in the terminal and as one picture. No TensorFlow, no networks."""
-
-from ganlab.reporting.inspection.picture import picture
-from ganlab.reporting.inspection.terminal import markdown, show
-from ganlab.reporting.inspection.view import View
-
-__all__ = ["View", "markdown", "picture", "show"]

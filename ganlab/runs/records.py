@@ -1,0 +1,285 @@
+"""A run's numbers and pictures as they come: `metrics.jsonl` for programs, event files for TensorBoard.
+
+Every (tag, step) must stand once, in whichever way TensorBoard reads, also when a run was killed and goes on
+from an older checkpoint. That takes three things: what was written after the checkpoint is cut off, file
+names sort in the order of writing whatever the clock did, and each session's file opens with a
+`SessionLog.START`, which tells a TensorBoard that is already looking to forget the steps that come again.
+TensorFlow is not imported: the messages and the record format are TensorBoard's own.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (protobuf makes the classes of its messages when it is imported)
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from ganlab.runs import grids
+from ganlab.runs.result import find_files
+
+METRICS = "metrics.jsonl"
+_EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
+
+Position = Mapping[str, int]
+"""How far a run's records had come: the length in bytes of `metrics.jsonl` and of every event file, by name."""
+
+
+class RecordsError(OSError):
+    """Records that are not as they should be; the text names the file."""
+
+
+class Records:
+    """The one writer of a run's `metrics.jsonl` and event files, from here to the end of this session.
+
+    directory: the run's; made if missing. Files in it that others wrote are left alone.
+    step: the last step whose records stand, so the one that `resume` was taken at; 0 for a new run.
+    resume: None for a new run; a `position` to go on from: all that was written later is cut off. An empty
+    position cuts off everything: it starts a run again that was stopped before its first checkpoint.
+    copy: is handed the step and the numbers of each record, after they are written.
+
+    Raises RecordsError, before anything is touched, where a file of `resume` is missing or shorter than it
+    was, and where a new run would be mixed with the records of another.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        step: int = 0,
+        resume: Position | None = None,
+        copy: Callable[[int, Mapping[str, float]], None] = lambda step, values: None,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        found = {path.name: path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)}
+        if (directory / METRICS).exists():
+            found[METRICS] = directory / METRICS
+        if resume is None and found:
+            raise RecordsError(f"{found[min(found)]} exists already; go on with that run, or use another directory")
+        kept = dict(resume or {})
+        _check(directory, found, kept)
+
+        for name, length in kept.items():
+            _cut(found[name], length)
+        # A number is never used twice, and so the new file is made before others go: a TensorBoard that is
+        # looking remembers files by name, and would go on in the middle of one that came back.
+        sessions = (int(match[1]) for match in map(_EVENTS.fullmatch, found) if match)
+        name = f"events.out.tfevents.{1 + max(sessions, default=0):010}.ganlab"
+        self._file = (directory / name).open("xb")
+        for other in found.keys() - kept.keys():
+            found[other].unlink()
+        self._metrics = (directory / METRICS).open("ab")
+
+        self._copy = copy
+        self._directory, self._name, self._kept = directory, name, kept
+        self._events, self._ended = RecordWriter(self._file), False
+        self._write(0, file_version="brain.Event:2")
+        # TensorBoard drops what stands at this step and later: not the step that is done.
+        self._write(step + 1 if resume else 0, session_log=SessionLog(status=SessionLog.START))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception) and not self._ended:
+            with contextlib.suppress(OSError):  # what went wrong is not to be hidden by a disk that is full
+                self.finished(ok=False)
+        self._file.close()
+        self._metrics.close()
+
+    def position(self) -> dict[str, int]:
+        """How far the records have come, for a checkpoint's manifest; what it counts is on the disk.
+
+        Take it when the records of the checkpoint's step are written, and give it back as `resume` together
+        with that step: `{file name: bytes}`, fit for JSON.
+        """
+        for file in (self._metrics, self._file):
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self._directory)
+        return {**self._kept, METRICS: self._metrics.tell(), self._name: self._file.tell()}
+
+    def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, float]) -> None:
+        """Record numbers by tag: one line in `metrics.jsonl`, one point for each tag in TensorBoard.
+
+        images: real images seen so far. seconds: of training so far. The line is one flat object, `step`,
+        `images`, `seconds`, then the tags. What is not finite stands in it as Python's `json` reads and
+        writes it, NaN, Infinity and -Infinity, which stricter readers refuse: an honest NaN is worth more
+        than a null that may mean anything. TensorBoard holds float32.
+        """
+        values = {tag: float(value) for tag, value in values.items()}
+        line = {"step": int(step), "images": int(images), "seconds": float(seconds)} | values
+        self._metrics.write(json.dumps(line).encode() + b"\n")
+        self._metrics.flush()
+        summary = Summary()
+        with np.errstate(over="ignore"):  # what is beyond float32 is infinite there
+            for tag, value in values.items():
+                summary.MergeFrom(scalar_pb(tag, value))
+        self._write(step, summary=summary)
+        self._copy(int(step), {name: value for name, value in line.items() if name != "step"})
+
+    def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        """Record one picture for TensorBoard: uint8 [H,W,C], C = 1 or 3; ValueError for anything else.
+
+        Its checksum is taken in Python, 0.1 s for every 100 kB of PNG: a grid now and then, not every step.
+        """
+        self._write(step, summary=image_pb(tag, grids.png(pixels)))
+
+    def text(self, step: int, tag: str, markdown: str) -> None:
+        """Record a text for TensorBoard: tables and fenced code are shown, HTML and inline images are not."""
+        self._write(step, summary=text_pb(tag, markdown))
+
+    def hyperparameters(self, flat: Mapping[str, float | str | bool | None], trial: str) -> None:
+        """Record the settings for TensorBoard's HParams table, once a run and before its first `position`.
+
+        flat: `{dotted name: value}`, without the seed, of which a group would show one at random. None becomes
+        the text "null"; TypeError for a list or any other type.
+        trial: as `trial_of` has it: runs with the same one are a row, which shows their mean.
+
+        Which metrics have a column is said once for a study, in a run of its own; said in every run, one run's
+        `hparams_config` is taken for all, and hides the other arms.
+        """
+        values: dict[str, Any] = {name: "null" if value is None else value for name, value in flat.items()}
+        self._write(0, summary=hparams_pb(values, trial_id=trial))
+
+    def finished(self, ok: bool) -> None:
+        """Record for the HParams table that the run has ended, well or not; call it at most once, at the end.
+
+        A run that ends with an exception need not: it has ended badly. To go on with it cuts that off.
+        """
+        self._ended = True
+        end = SessionEndInfo(status=STATUS_SUCCESS if ok else STATUS_FAILURE, end_time_secs=time.time())
+        summary = Summary()
+        summary.value.add(
+            tag=hparams_metadata.SESSION_END_INFO_TAG,
+            tensor=hparams_metadata.NULL_TENSOR,
+            metadata=hparams_metadata.create_summary_metadata(HParamsPluginData(session_end_info=end)),
+        )
+        self._write(0, summary=summary)
+
+    def _write(self, step: int, **content: Any) -> None:
+        _append(self._events, step, **content)
+        self._events.flush()  # so that a TensorBoard that is looking sees it
+
+
+def find_runs(directory: Path) -> list[Path]:
+    """The folders of runs: those with records of their own."""
+    return [path.parent for path in find_files(directory, METRICS)]
+
+
+def arm_of(directory: Path) -> str:
+    """The name of a run's folder less `-seed<k>`."""
+    return re.sub(r"-seed\d+$", "", directory.name)
+
+
+def shared_tail(runs: Iterable[Path]) -> str:
+    """The `-name=value` parts in which the names of all arms of these runs end: settings of the whole sweep."""
+    trials = sorted({arm_of(run) for run in runs})
+    if len(trials) < 2:
+        return ""
+    cut = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # the last part first, without the first
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*cut, strict=False))
+    return "".join(reversed([parts[0] for parts in shared]))
+
+
+def trial_of(directory: Path, seed: int) -> str:
+    """What a run is without its seed: the name of its folder less `-seed<k>`, which is a cell's name in a study.
+
+    Such a name holds every setting that was overridden, so arms never share one, whatever they differ in; a run in a
+    folder of its own is a trial of its own.
+    """
+    return directory.resolve().name.removesuffix(f"-seed{seed}")
+
+
+def image_pb(tag: str, png: bytes) -> Summary:
+    """A PNG file as TensorBoard's image plugin has it."""
+    width, height = Image.open(io.BytesIO(png)).size
+    summary = Summary()
+    summary.value.add(
+        tag=tag,
+        tensor=make_tensor_proto(np.array([str(width).encode(), str(height).encode(), png], dtype=object)),
+        metadata=image_metadata.create_summary_metadata(display_name=None, description=None),
+    )
+    return summary
+
+
+def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) -> None:
+    """Put summaries, each with its step, in the place of a folder's event files: all of them, or what was there stays.
+
+    A TensorBoard that is looking forgets what it had from the old files.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    old = [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]
+    # as in Records, but the time too: a folder that was emptied does not come back with an old name
+    number = max([int(time.time()), *(1 + int(path.name.split(".")[3]) for path in old)])
+    unfinished = directory / ".unfinished"
+    with unfinished.open("wb") as file:
+        events = RecordWriter(file)
+        _append(events, 0, file_version="brain.Event:2")
+        _append(events, 0, session_log=SessionLog(status=SessionLog.START))
+        for step, summary in summaries:
+            _append(events, step, summary=summary)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(directory / f"events.out.tfevents.{number:010}.ganlab")
+    for path in old:
+        path.unlink()
+    _sync(directory)
+
+
+def remove_events(directory: Path) -> None:
+    """Take a folder's event files away, and the folder if nothing else is in it."""
+    for path in [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]:
+        path.unlink()
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _append(events: RecordWriter, step: int, **content: Any) -> None:
+    events.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
+
+
+def _check(directory: Path, found: Mapping[str, Path], kept: Position) -> None:
+    for name, length in kept.items():
+        if name != METRICS and not _EVENTS.fullmatch(name):
+            raise RecordsError(
+                f"{directory / name} is no file of a run's records; the checkpoint's manifest is damaged"
+            )
+        size = found[name].stat().st_size if name in found else None
+        if size is None or size < length:
+            was = "missing" if size is None else f"{size} bytes long"
+            raise RecordsError(f"{directory / name} is {was}; the checkpoint needs its first {length} bytes")
+
+
+def _cut(path: Path, length: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(length)
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

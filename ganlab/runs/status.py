@@ -1,0 +1,262 @@
+"""How the cells of a sweep stand, from the files that they leave: finished, running, diverged, failed, ... or missing.
+
+A sweep records its cells in `sweep.json` when it starts, so that those which never began are known. A run that is
+being written holds a lock, which the system frees however its process ends: what is locked is running.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ganlab import locks
+from ganlab.config.comparison import Comparing
+from ganlab.errors import in_a_line
+from ganlab.runs.measures import directed
+from ganlab.runs.records import METRICS
+from ganlab.runs.result import (
+    CONFIG,
+    FORGOTTEN,
+    LOCK,
+    LOG,
+    RESULT,
+    ResultError,
+    RunResult,
+    read_result,
+    write_json,
+)
+
+SWEEP = "sweep.json"
+State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
+STATES = get_args(State)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one cell stands.
+
+    step, steps: how far it had come at its last record, and its last step. images_per_second: at that record.
+    seconds_left: of a running cell, at that rate. why: what else there is to say, such as why it failed.
+    """
+
+    name: str
+    directory: Path
+    state: State
+    step: int = 0
+    steps: int | None = None
+    images_per_second: float | None = None
+    seconds_left: float | None = None
+    why: str = ""
+
+    @property
+    def done(self) -> float:
+        """The share of the cell's work that is done, 0 to 1; a cell that diverged has no more to do."""
+        if self.state in ("finished", "diverged"):
+            return 1.0
+        return self.step / self.steps if self.steps else 0.0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `sweep.json` holds: the commands that asked for it, its cells' folders, and when it was last started.
+
+    asked: the cells that the last start asked for.
+    """
+
+    commands: list[str]
+    cells: list[str]
+    began: str
+    asked: list[str]
+
+
+def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
+    """Write or bring up to date the record of a sweep that starts; cells that it had before stay in it.
+
+    cells: their folders, relative to the sweep's. The caller sees to it that no other process does this meanwhile.
+    """
+    before, asked = read_sweep(folder), list(cells)
+    names = list(dict.fromkeys([*(before.cells if before else ()), *asked]))
+    commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
+    record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
+    write_json(folder / SWEEP, record.__dict__)
+    return record
+
+
+def read_sweep(folder: Path) -> Sweep | None:
+    """The record of the sweep in a folder, or None where there is none; raises ResultError for a damaged one."""
+    path = folder / SWEEP
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        commands, cells = [*map(str, tree["commands"])], [*map(str, tree["cells"])]
+        asked = [*map(str, tree.get("asked", cells))]  # older records do not say
+        record = Sweep(commands, cells, str(tree["began"]), asked)
+        datetime.fromisoformat(record.began)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultError(f"{path} cannot be read ({error}); delete it and give the sweep's command again") from None
+    return record
+
+
+def find_cells(folder: Path) -> list[Standing]:
+    """Every cell of the sweep in a folder, and every other run there; raises ResultError for a wrong folder."""
+    return [stand(path, name) for name, path in _cells(folder)]
+
+
+def without_result(folder: Path) -> list[Standing]:
+    """Those of them that have not come to an end: missing, running, interrupted."""
+    return [stand(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
+
+
+def _cells(folder: Path) -> list[tuple[str, Path]]:
+    """Their names and folders."""
+    if not folder.is_dir():
+        raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
+    record = read_sweep(folder)
+    asked = record.cells if record else []
+    there = [str(path.relative_to(folder)) for path in _runs(folder, {os.path.realpath(folder / it) for it in asked})]
+    names = dict.fromkeys([*asked, *there])
+    if not names:
+        raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
+    return [(folder.name if name == "." else name, folder / name) for name in names]
+
+
+def _runs(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """The runs in a folder and beneath; through links too, each real folder once and by its own name if it has one."""
+    real = os.path.realpath(folder)
+    if real in seen:
+        return
+    seen.add(real)
+    if (folder / CONFIG).exists() or (folder / RESULT).exists():
+        yield folder
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
+        if path.is_dir() and not path.name.startswith(".") and path.name != FORGOTTEN:
+            yield from _runs(path, seen)
+
+
+def stand(directory: Path, name: str) -> Standing:
+    """How the run in a folder stands."""
+    held = is_held(directory)  # asked first: what stands while nobody writes is the last word
+    try:
+        result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
+    except ResultError as error:
+        return Standing(name, directory, "failed", why=str(error))
+    steps = _steps(directory)
+    step, rate, left = _pace(directory, steps)
+    if result and result.status == "finished":
+        took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
+        why = "; ".join([*took, *_primary(result)])
+        return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
+    why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
+    if result and result.status == "diverged":
+        return Standing(name, directory, "diverged", step, steps, rate, why=why)
+    if held:
+        return Standing(name, directory, "running", step, steps, rate, left)
+    if result:
+        return Standing(name, directory, result.status, step, steps, rate, why=why)
+    if (directory / CONFIG).exists():
+        return Standing(name, directory, "interrupted", step, steps, rate, why="its process was killed")
+    return Standing(name, directory, "missing")
+
+
+def _primary(result: RunResult) -> list[str]:
+    """The metric by which the run's study is judged; nothing where nothing was measured."""
+    plan = result.config.get("comparison")
+    metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
+    if metric in result.metrics:
+        return [directed(metric, result.metrics[metric])]
+    return [f"no {metric}"] if result.metrics else []
+
+
+def outcome(cell: Standing) -> str:
+    """One phrase for how a cell stands."""
+    if cell.state == "missing":
+        return "not started"
+    if cell.state == "finished":
+        return f"finished {cell.why}".rstrip()
+    if cell.state == "running":
+        place = [f"running, step {cell.step:,} of {cell.steps:,}" if cell.steps else "running"]
+        if cell.seconds_left is not None:
+            place += [f"{cell.images_per_second:,.0f} images/s", f"about {rough(cell.seconds_left)} left"]
+        return ", ".join(place)
+    why = f"{cell.state} at step {cell.step:,}" if cell.state == "interrupted" else cell.state
+    return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/{LOG}"
+
+
+def edition(directory: Path) -> int | None:
+    """Which result stands in a run's folder: another number for each that is written; None for none."""
+    try:
+        return (directory / RESULT).stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process writes the run in a folder, as far as can be known (`locks.held`)."""
+    try:
+        return locks.held(directory / LOCK) or False
+    except FileNotFoundError:
+        return False
+
+
+def may_be_held(directory: Path) -> bool:
+    """Whether a process writes the run in a folder, or may: where there are no locks, a run that has no result."""
+    try:
+        held = locks.held(directory / LOCK)
+    except FileNotFoundError:
+        return False
+    return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held
+
+
+def _steps(directory: Path) -> int | None:
+    try:
+        return int(json.loads((directory / CONFIG).read_text(encoding="utf-8"))["training"]["steps"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+_TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
+
+
+def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
+    """The step of the last record, its images per second, and the seconds left at that rate.
+
+    The first record's rate has compiling in it and tells nothing of what is left.
+    """
+    try:
+        with (directory / METRICS).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return 0, None, None
+    found: list[tuple[int, float, float | None]] = []
+    for line in reversed(lines):
+        try:
+            record: dict[str, Any] = json.loads(line)
+            step, rate = int(record["step"]), float(record["speed/images_per_second"])
+            left = (steps - step) * float(record["images"]) / step / rate if steps and step and rate else None
+        except (ValueError, KeyError, TypeError, OverflowError):  # half a line, a damaged one, or one of measures
+            continue
+        if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
+            found.append((step, rate, left))
+            if len(found) == 2:
+                return found[0]
+    return (*found[0][:2], found[0][2] if size > _TAIL else None) if found else (0, None, None)
+
+
+def rough(seconds: float) -> str:
+    """A time for people: seconds, minutes or hours."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def totals(cells: list[Standing]) -> dict[State, int]:
+    """How many cells stand in each way, in the order of the states; those that do not occur are left out."""
+    return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}

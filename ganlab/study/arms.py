@@ -1,0 +1,213 @@
+"""From the runs under a folder to arms that may be compared.
+
+Reads `result.json` files, never directory names. An arm is everything that ran with the same settings but for `seed`,
+`study` and `tracking`; arms are compared only if nothing differs but the thing in question.
+"""
+
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Container, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from ganlab.config import Comparing, flatten
+from ganlab.runs.result import ResultError, RunResult, find_results
+
+NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
+
+
+class Arm(NamedTuple):
+    """Runs that differ in their seeds only."""
+
+    label: str
+    settings: dict[str, Any]
+    runs: dict[int, RunResult]
+
+    def values(self, metric: str) -> dict[int, float]:
+        """The metric of every finished run that has it, by seed."""
+        return {
+            seed: run.metrics[metric]
+            for seed, run in self.runs.items()
+            if run.status == "finished" and metric in run.metrics
+        }
+
+    def lack(self, seed: int, metric: str) -> str:
+        """Why a seed has no value: no result, diverged, failed, interrupted, not measured; empty if it has one."""
+        run = self.runs.get(seed)
+        if run is None:
+            return "no result"
+        if run.status != "finished":
+            return run.status
+        return "" if metric in run.metrics else "not measured"
+
+
+def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
+    """The arms under a folder, in the order of their labels; ResultError where they cannot be compared.
+
+    without: names of runs, their folders below it, that are left out.
+    """
+    results = find_results(directory, without)
+    if not results:
+        rest = " beside the runs that are left out" if without else ""
+        raise ResultError(f"{directory} has no result.json{rest}; give the folder of a study, or let its runs finish")
+    groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
+    for run in results:
+        settings = settings_of(run.config)
+        runs = next((runs for known, runs in groups if known == settings), None)
+        if runs is None:
+            groups.append((settings, runs := {}))
+        if run.seed in runs:
+            raise ResultError(
+                f"{directory} has two runs of {run.variant} with seed {run.seed} and equal settings "
+                f"({runs[run.seed].path} and {run.path}); keep one of them there{_two_ways(directory, [run])}"
+            )
+        runs[run.seed] = run
+    trees = [settings for settings, _ in groups]
+    arms = [
+        Arm(label_of(tree, trees, next(iter(runs.values())).variant), tree, dict(sorted(runs.items())))
+        for tree, runs in groups
+    ]
+    arms.sort(key=lambda arm: by_number(arm.label))
+    if len(arms) == 1:
+        raise ResultError(f"{directory} has one arm only, {arms[0].label}; a comparison needs two")
+    refuse_confounded(directory, trees, [list(runs.values()) for _, runs in groups])
+    _refuse_protocols(directory, results)
+    return arms
+
+
+def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
+    """How the study said that it would be judged; ResultError where its runs say different things.
+
+    directory: the folder of the study, for what there is to type then.
+    """
+    runs = [run for arm in arms for run in arm.runs.values()]
+    plans = [run.config.get("comparison", {}) for run in runs]
+    differing = _differing([flatten(plan) for plan in plans])
+    if differing:
+        listed = ", ".join(f"comparison.{key}: {_spoken(column)}" for key, column in differing.items())
+        ways = _two_ways(directory, _strays(runs, plans)) if directory else ""
+        raise ResultError(f"its runs were to be judged differently, {listed}; compare runs of one study{ways}")
+    try:
+        return Comparing.model_validate_json(json.dumps(plans[0]))
+    except ValidationError as error:
+        raise ResultError(f"{runs[0].path} has a comparison that cannot be used ({error.errors()[0]['msg']})") from None
+
+
+def settings_of(config: dict[str, Any]) -> dict[str, Any]:
+    """What makes a run's arm, by dotted name: its settings but for the seed and how the study is judged.
+
+    Of files that were identified what is in them counts, not where they lie.
+    """
+    whole = flatten(config)
+    known = {f"dataset.{part}path" for part in ("", "held_out_") if whole.get(f"dataset.{part}sha256")}
+    return {key: value for key, value in whole.items() if key not in known and not NOT_OF_THE_ARM.match(key)}
+
+
+def by_number(label: str) -> list[int | str]:
+    """What labels are sorted by: 8 comes before 16."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", label)]
+
+
+def label_of(settings: dict[str, Any], trees: list[dict[str, Any]], variant: str = "") -> str:
+    """The generator's name; where several arms have it, also the settings in which those differ.
+
+    variant: its name in results whose settings have none.
+    """
+    name = settings.get("generator.name", variant)
+    namesakes = [tree for tree in trees if tree.get("generator.name") == settings.get("generator.name")]
+    return " ".join(
+        [str(name), *(f"{key}={as_typed(settings[key])}" for key in _differing(namesakes) if key in settings)]
+    )
+
+
+def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Which keys differ between trees, and the values there; _ABSENT stands for a key that a tree lacks."""
+    keys = sorted(set().union(*trees))
+    columns = {key: [tree.get(key, _ABSENT) for tree in trees] for key in keys}
+    return {key: column for key, column in columns.items() if any(value != column[0] for value in column)}
+
+
+def refuse_confounded(
+    directory: str, trees: list[dict[str, Any]], runs: Sequence[Sequence[RunResult]] | None = None
+) -> None:
+    """Arms may differ in the generator or in one setting outside it; of two causes nobody could tell which acts.
+
+    runs: those of each arm, if there are any yet.
+    """
+    differing = _differing(trees)
+    for key in ("dataset.sha256", "dataset.held_out_sha256"):
+        if key in differing and "dataset.name" not in differing:
+            raise ResultError(
+                f"{directory} has runs of different data, {key}: {_spoken(differing[key])}; "
+                "compare runs of one data set"
+            )
+    outside = {key: column for key, column in differing.items() if not key.startswith("generator.")}
+    choices = [key.removesuffix("name") for key in outside if key.endswith(".name")]
+    for choice in choices:  # another penalty brings its own settings: one difference
+        outside = {key: c for key, c in outside.items() if not key.startswith(choice) or key == f"{choice}name"}
+    generator = any(key.startswith("generator.") for key in differing)
+    if generator + len(outside) > 1:
+        listed = ", ".join(f"{key}: {_spoken(column)}" for key, column in outside.items())
+        besides = "not only in the generator but also in" if generator else "in more than one setting:"
+        ways = ""
+        if runs:
+            each = [
+                (run, [tree.get(key) for key in outside]) for tree, own in zip(trees, runs, strict=True) for run in own
+            ]
+            ways = _two_ways(directory, _strays(*map(list, zip(*each, strict=True))))
+        raise ResultError(
+            f"{directory} has runs that differ {besides} {listed}; "
+            f"compare a folder of runs in which one thing differs{ways}"
+        )
+
+
+def _refuse_protocols(directory: str, results: list[RunResult]) -> None:
+    """Numbers taken under different protocols are different quantities; runs that did not finish have none."""
+    taken = [run for run in results if run.status == "finished" and run.protocol]
+    protocols = [flatten(run.protocol) for run in taken]
+    differing = _differing(protocols)
+    if differing:
+        listed = ", ".join(f"protocol.{key}: {_spoken(column)}" for key, column in differing.items())
+        raise ResultError(
+            f"{directory} has runs measured differently, {listed}; "
+            "measure them again under one protocol (python -m ganlab.evaluate RUN --record)"
+            f"{_two_ways(directory, _strays(taken, protocols))}"
+        )
+
+
+def _strays(runs: Sequence[RunResult], kinds: Sequence[Any]) -> list[RunResult]:
+    """The runs that are not of the kind that most of them are of; none where no kind has more than half of them."""
+    keys = [json.dumps(kind, sort_keys=True) for kind in kinds]
+    (usual, count), *_ = Counter(keys).most_common()
+    return [run for run, key in zip(runs, keys, strict=True) if key != usual] if 2 * count > len(runs) else []
+
+
+def _two_ways(directory: str, strays: Sequence[RunResult]) -> str:
+    """The end of an error: how stray runs are left out of this comparison, or taken out of the study."""
+    if not strays:
+        return ""
+    names = [str(run.path.parent.relative_to(directory)) for run in strays if run.path]
+    typed = " ".join(map(shlex.quote, names)) if len(names) <= _NAMED else "CELL..."
+    place = shlex.quote(directory)
+    return f", or leave the stray out: --leave-out {typed} (for good: python -m ganlab.status {place} --forget {typed})"
+
+
+_NAMED = 4  # runs that an error line names
+
+
+_ABSENT = object()
+
+
+def as_typed(value: Any) -> str:
+    """A value as people type it."""
+    if value is _ABSENT:
+        return "absent"
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _spoken(values: list[Any]) -> str:
+    distinct = sorted({as_typed(value) for value in values}, key=lambda text: (len(text), text))
+    return " and ".join(distinct) if len(distinct) < 3 else ", ".join(distinct[:-1]) + " and " + distinct[-1]
