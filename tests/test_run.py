@@ -350,11 +350,11 @@ def test_batch_statistics_have_the_classes_of_the_training_images(settings):
 def test_statistics_of_the_average_are_taken_anew_where_asked(settings, tmp_path):
     batch = (*SMALL, "training.steps=20", "generator.normalization=batch", "metrics=none")
     found = {}
-    for how in ("follow", "recompute"):
+    for how in ("average", "recompute"):
         run(settings(*batch, f"training.ema_statistics={how}"), tmp_path / how, quiet=True)
         found[how] = weights(tmp_path / how)
-    for name, value in found["follow"].items():
-        statistics = name.startswith("tensors/average") and "moving" in name
+    for name, value in found["average"].items():
+        statistics = name.startswith("tensors/ema") and "moving" in name
         assert np.array_equal(value, found["recompute"][name]) == (not statistics), name
 
 

@@ -145,12 +145,6 @@ def _folded(generator: Any) -> Any:
     return model
 
 
-def _not_in_onnx(name: str, kernel: Pair, scale: Pair) -> str | None:
-    if name == "transpose" and any(k < s for k, s in zip(kernel, scale, strict=True)):
-        return f"a transposed convolution with a kernel {_size(kernel)} below its scale {_size(scale)}"
-    return None
-
-
 def _not_in_litert(name: str, kernel: Pair, scale: Pair) -> str | None:
     if name == "nearest" and any(k % 2 == 0 for k in kernel):
         return f"a convolution of enlarged images, and for the even kernel {_size(kernel)} there is no other form"
@@ -176,7 +170,6 @@ FORMATS = {
         "import numpy as np\nimport onnxruntime  # pip install onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})\nimages = session.run(['images'], {{'latents': latents}})[0]",
         ("onnx", "tf2onnx", "onnxruntime"),
-        _not_in_onnx,
     ),
     "litert": Format(
         ".tflite",
