@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hydra.errors import ConfigCompositionException
 
+from ganlab import __version__
 from ganlab.cli.choices import CONF, groups, options
 from ganlab.cli.help import ending
 from ganlab.cli.hydra import cell_name, explain_hydra, plan
@@ -437,6 +438,19 @@ def test_settings_of_a_run_that_are_damaged_are_named_with_their_file(tmp_path, 
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{tmp_path}/config.json")):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("old", [{"half_life_images": 20000}, {"ema_half_life_images": 20000, "average_ramp": 0.05}])
+def test_settings_of_another_version_are_one_line_that_says_so(old, settings, tmp_path):
+    tree = settings().model_dump(mode="json")
+    training = {name: value for name, value in tree["training"].items() if name != "ema_half_life_images"}
+    (tmp_path / "config.json").write_text(json.dumps(tree | {"training": training | old}))
+    with pytest.raises(ConfigError) as refused:
+        read_config(tmp_path)
+    text = str(refused.value)
+    assert text.startswith(f"{tmp_path}/config.json was written by another version of ganlab (training.")
+    assert text.endswith(f"or train again with this one, {__version__}")
+    assert "\n" not in text
 
 
 def test_a_result_without_its_times_can_be_told_of():
