@@ -552,6 +552,15 @@ def test_folders_import_only_what_the_picture_shows(folder):
                 assert part in ALLOWED[folder], f"{path.relative_to(ROOT)} imports {name}"
 
 
+def test_the_page_about_the_design_shows_this_picture():
+    page = (ROOT / "docs" / "design.md").read_text().partition("<!-- rooms -->")[2].partition("<!-- end -->")[0]
+    shown = {}
+    for row in page.strip().splitlines()[2:]:
+        rooms, free = (set(re.findall(r"`(\w+)`", column)) for column in row.strip("|").split("|"))
+        shown |= {room: free | {room} for room in rooms}
+    assert shown == ALLOWED
+
+
 def test_nobody_imports_in_a_circle():
     """Folders that import each other could not be understood one at a time."""
     edges = {
