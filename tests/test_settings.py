@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hydra.errors import ConfigCompositionException
 
+from ganlab import __version__
 from ganlab.cli.choices import CONF, groups, options
 from ganlab.cli.help import ending
 from ganlab.cli.hydra import cell_name, explain_hydra, plan
@@ -439,6 +440,19 @@ def test_settings_of_a_run_that_are_damaged_are_named_with_their_file(tmp_path, 
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize("old", [{"half_life_images": 20000}, {"ema_half_life_images": 20000, "average_ramp": 0.05}])
+def test_settings_of_another_version_are_one_line_that_says_so(old, settings, tmp_path):
+    tree = settings().model_dump(mode="json")
+    training = {name: value for name, value in tree["training"].items() if name != "ema_half_life_images"}
+    (tmp_path / "config.json").write_text(json.dumps(tree | {"training": training | old}))
+    with pytest.raises(ConfigError) as refused:
+        read_config(tmp_path)
+    text = str(refused.value)
+    assert text.startswith(f"{tmp_path}/config.json was written by another version of ganlab (training.")
+    assert text.endswith(f"or train again with this one, {__version__}")
+    assert "\n" not in text
+
+
 def test_a_result_without_its_times_can_be_told_of():
     facts = {"status": "finished", "variant": "transpose", "seed": 0, "config": {}}
     assert ending(RunResult(**facts), Path("x")).startswith("finished\neverything is in x")
@@ -536,6 +550,15 @@ def test_folders_import_only_what_the_picture_shows(folder):
         for name in imported(path):
             if name.startswith("ganlab.") and (part := name.split(".")[1]) not in GROUND:
                 assert part in ALLOWED[folder], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_page_about_the_design_shows_this_picture():
+    page = (ROOT / "docs" / "design.md").read_text().partition("<!-- rooms -->")[2].partition("<!-- end -->")[0]
+    shown = {}
+    for row in page.strip().splitlines()[2:]:
+        rooms, free = (set(re.findall(r"`(\w+)`", column)) for column in row.strip("|").split("|"))
+        shown |= {room: free | {room} for room in rooms}
+    assert shown == ALLOWED
 
 
 def test_nobody_imports_in_a_circle():

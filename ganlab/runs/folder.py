@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from ganlab import __version__, device, environment, locks
 from ganlab.config import RunConfig, differences, parse
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, MissingSettingError, UnknownSettingError
 from ganlab.runs.provenance import commit
 from ganlab.runs.result import CONFIG, LOCK, LOG, RESULT, RunResult, read_result, write_json
 
@@ -31,6 +31,11 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
         raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    except (MissingSettingError, UnknownSettingError) as error:
+        raise ConfigError(
+            f"{path} was written by another version of ganlab ({error}); open it with that one, or train again with "
+            f"this one, {__version__}"
+        ) from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
