@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 
 from ganlab.config import flatten
-from ganlab.config.comparison import base_name
+from ganlab.evaluation.registry import base_name
 from ganlab.report.blocks import Block, Bullets, Fold, Table
 from ganlab.report.checks import plans
 from ganlab.report.sentences import pairs_of
@@ -59,7 +59,7 @@ def _far_out(study: Study) -> list[str]:
     """Finished runs of an arm that are another thing than its others, by distances, which such runs can make huge."""
     said = []
     for endpoint in leading(study):
-        if endpoint.measure.scale != "ratio" or endpoint.measure.larger_is_better:
+        if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
             continue
         for arm in study.arms:
             values = arm.values(endpoint.metric)

@@ -24,7 +24,6 @@ from ganlab.report.sentences import tell
 from ganlab.report.terms import explain
 from ganlab.report.words import (
     answer,
-    directed,
     heading,
     leading,
     many_arms,
@@ -121,15 +120,14 @@ def _effects(study: Study) -> tuple[Block, ...]:
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
-    sign = -1 if endpoint.measure.larger_is_better else 1
     for each in study.judgements[endpoint.metric]:
-        c, (mean, low, high) = each.comparison, directed(each)
+        c, (mean, low, high) = each.comparison, each.own
         pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
         row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
         if c.runs > 1:
             row[2] = shown_effect(endpoint, mean)
             row[3] = shown_interval(endpoint, low, high)
-            row[6] = "–" if math.isnan(c.effect_size) else f"{sign * c.effect_size:.2f}"
+            row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.own(c.effect_size):.2f}"
         more = robust_columns(each)
         if not rows:
             head += more

@@ -26,17 +26,16 @@ def tell(judgement: Judgement) -> str:
     if not endpoint.primary:
         claim += " (exploratory)"
 
-    sign = -1 if endpoint.measure.larger_is_better else 1
-    low, high = sorted((sign * c.low, sign * c.high))
+    mean, low, high = judgement.own
 
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
     numbers = ""
     if c.runs > 1 and endpoint.measure.scale == "size":
-        numbers = f"{_to_zero(c.mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
+        numbers = f"{_to_zero(mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
     elif c.runs > 1:
-        numbers = f"{show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
+        numbers = f"{show(mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
         one = "1 finished pair" if c.runs else "no finished pair"

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
-from ganlab.config.comparison import better
+from ganlab.evaluation.registry import better
 from ganlab.report.sentences import tell
 from ganlab.report.words import answer, heading, leading, many_arms, verdict_rows
 from ganlab.runs.console import Console

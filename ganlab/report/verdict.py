@@ -88,7 +88,7 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
     return {
         "title": endpoint.title,
         "metric": endpoint.metric,
-        "better": "larger" if endpoint.measure.larger_is_better else "smaller",
+        "better": "larger" if endpoint.measure.direction == "larger" else "smaller",
         "unit": endpoint.measure.scale,
         "primary": endpoint.primary,
         "stated": endpoint in study.stated and (not endpoint.primary or endpoint.metric == study.plan.quality),
@@ -100,35 +100,36 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
 
 def _verdict(judgement: Judgement) -> dict[str, Any]:
     c, endpoint = judgement.comparison, judgement.endpoint
-    sign = -1 if endpoint.measure.larger_is_better else 1
+    mean, low, high = judgement.own
 
-    def own(value: float | None) -> float | None:
-        """A location, turned back into the metric's direction and unit; None where no number holds it."""
-        if value is None or not math.isfinite(value):
+    def in_unit(value: float) -> float | None:
+        """A location in the unit of the endpoint; None where no number holds it."""
+        if not math.isfinite(value):
             return None
         if endpoint.measure.scale == "ratio":
-            return math.exp(sign * value) if sign * value < 700 else None
-        return sign * value
+            return math.exp(value) if value < 700 else None
+        return value
 
-    low, high = (c.low, c.high) if sign > 0 else (c.high, c.low)
     robust = vars(judgement.robust)
+    centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
     ours, theirs = judgement.diverged
     return {
         "arm": judgement.arm,
         "verdict": judgement.verdict,
         "exploratory": not endpoint.primary,
         "sentence": tell(judgement),
-        "estimate": own(c.mean),
-        "low": own(low),
-        "high": own(high),
-        "effect_size": sign * c.effect_size,
+        "estimate": in_unit(mean),
+        "low": in_unit(low),
+        "high": in_unit(high),
+        "effect_size": endpoint.measure.own(c.effect_size),
         "p_value": c.p_value,
         "p_adjusted": judgement.p_adjusted,
         "adjustment": judgement.adjustment,
         "by_ranks": judgement.by_ranks,
         "pairs": c.runs,
         "diverged": {"arm": ours, "reference": theirs},
-        "robust": robust | {name: own(robust[name]) for name in ("interquartile_mean", "hodges_lehmann")},
+        "robust": robust
+        | {name: None if value is None else in_unit(endpoint.measure.own(value)) for name, value in centres.items()},
         "lacking": [{"seed": p.seed, "why": p.note, "missing": p.missing} for p in judgement.pairs if p.note],
     }
 

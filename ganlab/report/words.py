@@ -64,7 +64,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
             continue
         main, *others = [_judged(study, endpoint, arm.label) for endpoint in endpoints]
-        mean, low, high = directed(main)
+        mean, low, high = main.own
         known = main.comparison.runs > 1
         rows.append(
             (
@@ -73,7 +73,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
                 shown_effect(main.endpoint, mean) if known else "–",
                 shown_interval(main.endpoint, low, high) if known else "–",
                 as_p(main.comparison.p_value if main.p_adjusted is None else main.p_adjusted)[2:].removeprefix("= "),
-                *(f"{each.verdict}, {shown_effect(each.endpoint, directed(each)[0])}" if each.comparison.runs > 1
+                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.comparison.runs > 1
                   else each.verdict for each in others),
             )
         )  # fmt: skip
@@ -132,14 +132,6 @@ def negligible(endpoint: Endpoint) -> str:
     if endpoint.margin is None:
         return ""
     return f"{100 * endpoint.margin:.3g} %" if endpoint.measure.scale == "ratio" else f"{endpoint.margin:.3g}"
-
-
-def directed(judgement: Judgement) -> tuple[float, float, float]:
-    """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
-    sign = -1 if judgement.endpoint.measure.larger_is_better else 1
-    c = judgement.comparison
-    low, high = sorted((sign * c.low, sign * c.high))
-    return sign * c.mean, low, high
 
 
 def shown_effect(endpoint: Endpoint, value: float) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.config.comparison import MEASURES, Comparing, base_name, measure_of
+from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
+from ganlab.evaluation.registry import METRICS, base_name, compared
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
 from ganlab.study.arms import Arm, gather_arms, plan_of
@@ -63,7 +64,7 @@ def judge_arms(
     """Compare arms, wherever they come from; `directory` is what errors and reports call them."""
     against, runs = _reference(directory, arms, reference, plan), [run for arm in arms for run in arm.runs.values()]
     found = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
-    comparable = [name for name in found if measure_of(name)]
+    comparable = [name for name in found if compared(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
@@ -97,7 +98,7 @@ def judge_arms(
             *(f"{line}, without a partner" for line in diverged if line not in counted),
         ),
         protocol=next((run.protocol for run in runs if run.status == "finished" and run.protocol), {}),
-        shown_only=tuple(name for name in found if not measure_of(name)),
+        shown_only=tuple(name for name in found if not compared(name)),
         diverged=tuple(line for line in diverged if line in counted),
         unmeasured={name: lines for name, lines in unmeasured.items() if lines},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
@@ -133,7 +134,7 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
     primary = metric or plan.quality
     order = sorted(comparable, key=lambda name: (name != primary, name not in stated, name))
     return [
-        Endpoint(stated.get(name, name), name, MEASURES[base_name(name)], name == primary,
+        Endpoint(stated.get(name, name), name, METRICS[base_name(name)], name == primary,
                  plan.margins.get(base_name(name)))
         for name in order
     ]  # fmt: skip
@@ -227,15 +228,14 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
 
 
 def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
-    """What is subtracted, by seed: smaller is better, infinite where the run diverged, absent where there is none."""
-    measure, sign = endpoint.measure, -1 if endpoint.measure.larger_is_better else 1
+    """What is subtracted, by seed: more is better, -inf where the run diverged, absent where there is none."""
     found = {}
     for seed, run in arm.runs.items():
         value = run.metrics.get(endpoint.metric)
         if run.status == "diverged":
-            found[seed] = math.inf
+            found[seed] = -math.inf
         elif run.status == "finished" and value is not None:
-            found[seed] = sign * measure.outcome(value)
+            found[seed] = endpoint.measure.outcome(value)
     return found
 
 
@@ -250,14 +250,20 @@ def _compare(ours: dict[int, float], theirs: dict[int, float], margin: float | N
         for seed in sorted(ours.keys() & theirs.keys())
         if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])
     ]
-    comparison = paired_comparison(finished, margin, LEVEL) if finished else _NO_PAIR
+    comparison = _compare_finished(finished, margin) if finished else _NO_PAIR
     if not np.isinf(differences).any():
         return comparison, False
     test = signed_rank_test(differences)
     verdict: Verdict = "inconclusive"
     if test.p_value <= 1 - LEVEL:
-        verdict = "better" if test.side < 0 else "worse"
+        verdict = "better" if test.side > 0 else "worse"
     return comparison._replace(p_value=test.p_value, verdict=verdict), True
+
+
+def _compare_finished(differences: Sequence[float], margin: float | None) -> Comparison:
+    """`paired_comparison`, which takes less as better, of differences in which more is better."""
+    c = paired_comparison([-each for each in differences], margin, LEVEL)
+    return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size)
 
 
 _NO_PAIR = Comparison(math.nan, -math.inf, math.inf, 1.0, math.nan, 0, "inconclusive")

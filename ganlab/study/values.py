@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ganlab.config.comparison import Comparing, Measure
+from ganlab.config.comparison import Comparing
+from ganlab.evaluation.registry import Metric
 from ganlab.study.arms import Arm
 from ganlab.study.robustness import Robust
 from ganlab.study.statistics import Comparison, Verdict
@@ -23,7 +24,7 @@ class Endpoint:
 
     title: str
     metric: str
-    measure: Measure
+    measure: Metric
     primary: bool
     margin: float | None
 
@@ -51,7 +52,7 @@ class Pair:
 class Judgement:
     """One arm against the reference in one metric.
 
-    comparison: of differences in which smaller is better, whatever the metric; of finished pairs alone, but for p_value
+    comparison: of differences in which more is better, whatever the metric; of finished pairs alone, but for p_value
     and verdict where by_ranks: there a run diverged whose partner did not, and an exact signed-rank test counts it as
     the worst. verdict: of the primary endpoint after adjustment, of all others before, which is exploratory.
     p_adjusted: over the arms, None where nothing was adjusted. arms: how many are compared with the
@@ -69,6 +70,13 @@ class Judgement:
     by_ranks: bool
     adjustment: Literal["Holm", "Benjamini-Hochberg"] | None
     arms: int
+
+    @property
+    def own(self) -> tuple[float, float, float]:
+        """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
+        c, own = self.comparison, self.endpoint.measure.own
+        low, high = sorted((own(c.low), own(c.high)))
+        return own(c.mean), low, high
 
     @property
     def deciding(self) -> int:

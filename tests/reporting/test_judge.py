@@ -56,7 +56,8 @@ def test_a_diverged_run_is_the_worst_and_not_dropped():
     logs = np.log(LOW[:6]) - np.log(HIGH[:6])
     finished = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
     c = judgement.comparison
-    assert (c.low, c.high, c.runs) == pytest.approx((finished.low, finished.high, 6))
+    assert (*judgement.own[1:], c.runs) == pytest.approx((finished.low, finished.high, 6))
+    assert (c.low, c.high) == pytest.approx((-finished.high, -finished.low))  # there more is better
     # of the finished pairs alone it would be better, p = 2/64; the two largest ranks of 8 are against it
     assert paired_comparison(logs).verdict == "better"
     every = scipy.stats.PermutationMethod(n_resamples=np.inf)  # exact where sizes tie, as two ratios here do

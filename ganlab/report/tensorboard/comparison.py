@@ -25,7 +25,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__, locks
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.sentences import tell
 from ganlab.report.tensorboard.bands import Band, seed_bands
 from ganlab.report.tensorboard.gaps import what_lacks

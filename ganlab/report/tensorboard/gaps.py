@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.tensorboard.bands import Band, last_recorded
 from ganlab.runs.records import find_runs, trial_of
 from ganlab.runs.result import RESULT, RunResult
