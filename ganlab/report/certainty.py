@@ -170,8 +170,6 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
-        ("spread of activations at the start", False, "python -m ganlab.inspect"),
-        ("the measures notice known faults in real images", False, "experiments/metrics, not part of a study"),
     ]
     why = {"endpoints and margins stated before the runs": unstated}
     rows = tuple((what, "yes" if yes else ": ".join(filter(None, ("no", why.get(what)))), where)

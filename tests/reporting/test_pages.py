@@ -296,6 +296,18 @@ def test_a_margin_that_was_not_stated_is_named(made):
     assert told["endpoints and margins stated before the runs"] == "no: no margin for spectral_distance"
 
 
+def test_every_row_of_the_checklist_can_be_yes_and_all_but_one_can_be_no(made, tmp_path):
+    margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
+    made.arms(["transpose", "upsample"], 2, margins=margins)
+    ((table,),) = [certainty.checklist(judge(made.directory))]
+    assert {here for _, here, _ in table.rows} == {"yes"}
+    bare = Made(tmp_path / "bare")
+    for arm in ("transpose", "upsample"):
+        bare.run(arm, 0, status="diverged", facts=False)
+    ((table,),) = [certainty.checklist(judge(bare.directory))]
+    assert [what for what, here, _ in table.rows if here == "yes"] == ["failures counted"]
+
+
 def test_labels_are_shown_as_they_are(made):
     for arm in ("transpose", "upsample"):
         for seed in range(2):
