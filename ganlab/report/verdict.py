@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from typing import Any, get_args
 
-from ganlab.report.sentences import tell
+from ganlab.report.sentences import lack, stand, tell, warn
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import Arm
 from ganlab.study.values import LEVEL, Endpoint, Judgement, Study
@@ -41,13 +41,13 @@ def as_json(study: Study) -> dict[str, Any]:
             "level": LEVEL,
             "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
             "arms": [_arm(study, place) for place in range(len(study.arms))],
-            "missing": study.gaps,
-            "pending": study.pending,
-            **({"left_out": study.left_out} if study.left_out else {}),
+            "missing": [lack(gap) for gap in study.gaps],
+            "pending": [stand(cell) for cell in study.pending],
+            **({"left_out": [stand(cell) for cell in study.left_out]} if study.left_out else {}),
             "open": study.open,
-            "diverged": study.diverged,
-            "unmeasured": study.unmeasured,
-            "cautions": study.cautions,
+            "diverged": [lack(gap) for gap in study.diverged],
+            "unmeasured": {name: [lack(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
+            "cautions": [warn(caution) for caution in study.cautions],
             "shown_only": study.shown_only,
             "protocol": study.protocol,
             "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
@@ -130,7 +130,9 @@ def _verdict(judgement: Judgement) -> dict[str, Any]:
         "diverged": {"arm": ours, "reference": theirs},
         "robust": robust
         | {name: None if value is None else in_unit(endpoint.measure.own(value)) for name, value in centres.items()},
-        "lacking": [{"seed": p.seed, "why": p.note, "missing": p.missing} for p in judgement.pairs if p.note],
+        "lacking": [
+            {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in judgement.pairs if p.reasons
+        ],
     }
 
 

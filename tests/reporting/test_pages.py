@@ -33,6 +33,7 @@ from ganlab.runs import grids
 from ganlab.runs.result import find_results
 from ganlab.runs.status import record_sweep
 from ganlab.study.compare import judge, judge_arms
+from ganlab.study.values import Cell
 
 QUESTION = "Which operator is better?"
 
@@ -296,6 +297,18 @@ def test_a_margin_that_was_not_stated_is_named(made):
     assert told["endpoints and margins stated before the runs"] == "no: no margin for spectral_distance"
 
 
+def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
+    """A device whose name reads like another caution is only a device."""
+    margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
+    made.arms(["transpose", "upsample"], 2, margins=margins)
+    path = made.directory / "upsample-seed1/result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cpu: chosen after the runs"}))
+    study = judge(made.directory)
+    ((table,),) = [certainty.checklist(study)]
+    assert {what: here for what, here, _ in table.rows}["endpoints and margins stated before the runs"] == "yes"
+    assert "(upsample)" in as_markdown(write_contents(study))
+
+
 def test_every_row_of_the_checklist_can_be_yes_and_all_but_one_can_be_no(made, tmp_path):
     margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
     made.arms(["transpose", "upsample"], 2, margins=margins)
@@ -402,11 +415,11 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
     (made.directory / "fir-seed0").mkdir()
     (made.directory / "fir-seed0/config.json").write_text("{}")
     study = judge(made.directory)
-    assert study.pending == ("fir-seed0: interrupted", "fir-seed1: not started")
+    assert study.pending == (Cell("fir-seed0", "interrupted"), Cell("fir-seed1", "missing"))
     page = as_markdown(write_contents(study))
     assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
     assert "These runs have no result yet: fir-seed0: interrupted; fir-seed1: not started." in page
-    assert as_json(study)["pending"] == list(study.pending)
+    assert as_json(study)["pending"] == ["fir-seed0: interrupted", "fir-seed1: not started"]
 
 
 def test_the_limits_say_how_many_seeds_would_do(made):
