@@ -41,7 +41,7 @@ class Known(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Values by name, means over the sets of generated images; their deviation over sets; the spectrum of the first.
+    """Values by name, means over the sets of generated images; their std over sets; the spectrum of the first.
 
     What the images do not have, such as a spectrum where all are constant, has no value.
     """

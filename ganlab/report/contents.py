@@ -164,8 +164,8 @@ def _seeds(study: Study) -> tuple[Block, ...]:
 
 
 def _mean(summary: Summary) -> str:
-    spread = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
-    return f"{number(summary.mean)}{spread} ({summary.runs})" if summary.runs else "–"
+    std = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
+    return f"{number(summary.mean)}{std} ({summary.runs})" if summary.runs else "–"
 
 
 def _values_table(study: Study, metric: str) -> Table:
