@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.drawing import (
     Drawing,
     Palette,

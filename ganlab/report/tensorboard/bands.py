@@ -1,4 +1,4 @@
-"""How an arm's seeds went: mean, lowest and highest of a metric at the steps that all of them recorded."""
+"""How an arm's seeds went: median, lowest and highest of a metric at the steps that all of them recorded."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from ganlab.runs.result import ResultError, RunResult
 from ganlab.study.arms import Arm
 
 Band = Mapping[int, tuple[float, float, float]]
-"""Mean, lowest and highest of the seeds, by step."""
+"""Median, lowest and highest of the seeds, by step."""
 
 
 def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
@@ -29,7 +29,7 @@ def last_recorded(run: RunResult, metrics: Sequence[str]) -> dict[str, float]:
 def _band(curves: Sequence[Mapping[int, float]]) -> Band:
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
     columns = {step: [curve[step] for curve in curves] for step in steps}
-    return {step: (float(np.mean(values)), min(values), max(values)) for step, values in columns.items()}
+    return {step: (float(np.median(values)), min(values), max(values)) for step, values in columns.items()}
 
 
 def _curve(lines: Sequence[Mapping[str, float]], tag: str) -> dict[int, float]:

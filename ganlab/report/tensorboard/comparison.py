@@ -25,7 +25,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__, locks
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.sentences import tell
 from ganlab.report.tensorboard.bands import Band, seed_bands
 from ganlab.report.tensorboard.gaps import what_lacks
@@ -45,7 +45,7 @@ from ganlab.study.arms import Arm, as_typed
 from ganlab.study.compare import Endpoint, Study, judge
 
 COMPARISON = "comparison"
-BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
+BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
 _OF_A_RUN = (CONFIG, METRICS, RESULT)
 _SPEED = "speed/images_per_second"
@@ -176,13 +176,14 @@ def _layout(drawn: Mapping[str, Endpoint]) -> Summary:
     """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
 
     def chart(metric: str, end: Endpoint) -> Any:
-        mean, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
-        series = layout_pb2.MarginChartContent.Series(value=mean, lower=low, upper=high)
-        return layout_pb2.Chart(title=_title(end, metric), margin=layout_pb2.MarginChartContent(series=[series]))
+        median, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
+        series = layout_pb2.MarginChartContent.Series(value=median, lower=low, upper=high)
+        title = f"{_title(end, metric)}, median of the seeds"
+        return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
     stated = [chart(metric, end) for metric, end in drawn.items() if end.title != end.metric]
     others = [chart(metric, end) for metric, end in drawn.items() if end.title == end.metric]
-    what = "mean of the seeds, band from the lowest to the highest"
+    what = "median of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
         layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
         for title, charts, closed in (("Endpoints", stated, False), ("Other metrics", others, bool(stated)))

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
+from ganlab.report.sentences import stand
 from ganlab.report.tensorboard.bands import Band, last_recorded
 from ganlab.runs.records import find_runs, trial_of
 from ganlab.runs.result import RESULT, RunResult
@@ -22,7 +23,7 @@ def what_lacks(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, 
     lines = [
         f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
     ]
-    lines += [f"no result yet: {line}" for line in study.pending]
+    lines += [f"no result yet: {stand(cell)}" for cell in study.pending]
     lines += [f"the {title} endpoint {metric} was not measured" for title, metric in study.open.items()]
     for end in study.stated:
         metric = next((metric for metric in (end.metric, quick_relative(end.metric)) if metric in drawn), None)

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ganlab.config import Comparing
-from ganlab.config.comparison import quick_relative
 from ganlab.errors import ConfigError
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.tensorboard.comparison import COMPARISON
 from ganlab.report.tensorboard.run_colours import group_pattern
 from ganlab.runs.records import METRICS, arm_of, find_runs
