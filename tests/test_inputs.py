@@ -18,7 +18,7 @@ from ganlab.errors import ConfigError
 from ganlab.report.certainty import _data
 from ganlab.run import measuring, read_config, run
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import Sampler
+from ganlab.run.sampler import Sampler
 from ganlab.run.rules import make_batches
 from ganlab.study.arms import gather_arms
 

@@ -22,7 +22,7 @@ from ganlab.data.photos import photo_labels
 from ganlab.data.sources import digits
 from ganlab.launch.process import finish
 from ganlab.run import build_gan, finished, read_config, run
-from ganlab.run.networks import Sampler
+from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 from ganlab.training.profile import Profile
 
