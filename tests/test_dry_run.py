@@ -8,10 +8,10 @@ import pytest
 from ganlab import train
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.launch import dry_run
 from ganlab.launch.dry_run import Cost
 from ganlab.runs.folder import write_result
-from ganlab.runs.result import write_json
 
 TINY = (
     "training.steps=400",

@@ -99,7 +99,7 @@ def test_a_kill_while_a_run_is_extended_leaves_one_that_can_be_gone_on_with(
 
     with monkeypatch.context() as patched:
         patched.setattr(extension, "write_json", dying(extension.write_json))
-        patched.setattr(extension.Path, "replace", dying(extension.Path.replace))
+        patched.setattr(extension, "move", dying(extension.move))
         if moment == "after":
             extension.extend(read_config(directory), directory, 12)
         else:

@@ -18,8 +18,8 @@ from ganlab.errors import ConfigError
 from ganlab.report.certainty import _data
 from ganlab.run import measuring, read_config, run
 from ganlab.run.inputs import check_inputs
-from ganlab.run.sampler import Sampler
 from ganlab.run.rules import make_batches
+from ganlab.run.sampler import Sampler
 from ganlab.study.arms import gather_arms
 
 SMALL = (

@@ -23,10 +23,11 @@ from conftest import ROOT
 from ganlab import train
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.launch import sweep as sweeps
 from ganlab.launch import watch as watching
 from ganlab.runs.folder import claimed, write_result
-from ganlab.runs.result import read_result, write_json
+from ganlab.runs.result import read_result
 from ganlab.runs.status import is_held, stand
 
 TINY = (

@@ -13,6 +13,7 @@ from ganlab import device
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.initial import find_source, start_from
@@ -21,7 +22,7 @@ from ganlab.run.networks import build_gan
 from ganlab.runs.console import Log
 from ganlab.runs.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
 from ganlab.runs.provenance import commit
-from ganlab.runs.result import LOG, RunResult, write_json
+from ganlab.runs.result import LOG, RunResult
 from ganlab.runs.signals import STOPPING, Asked
 from ganlab.runs.tracking import check_installed, tracked
 from ganlab.training import checkpoints

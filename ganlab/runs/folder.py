@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab import __version__, device, environment, locks
+from ganlab import __version__, device, environment, files
 from ganlab.config import RunConfig, differences, parse
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.runs.provenance import commit
-from ganlab.runs.result import CONFIG, LOCK, LOG, RESULT, RunResult, read_result, write_json
+from ganlab.runs.result import CONFIG, LOCK, LOG, RESULT, RunResult, read_result
 
 CHECKPOINTS = "checkpoints"
 
@@ -88,7 +89,7 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
 def _locked_soon(lock: IO[str]) -> bool:
     """Lock a file; False if another process keeps it: one that only looks (`reporting/cells`) is gone in a moment."""
     for _ in range(10):
-        if locks.lock(lock):
+        if files.lock(lock):
             return True
         time.sleep(0.02)
     return False

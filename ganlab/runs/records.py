@@ -14,7 +14,6 @@ import contextlib
 import io
 import itertools
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +34,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from ganlab import files
 from ganlab.runs import grids
 from ganlab.runs.result import find_files
 
@@ -114,9 +114,8 @@ class Records:
         with that step: `{file name: bytes}`, fit for JSON.
         """
         for file in (self._metrics, self._file):
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(self._directory)
+            files.flush(file)
+        files.sync(self._directory)
         return {**self._kept, METRICS: self._metrics.tell(), self._name: self._file.tell()}
 
     def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, float]) -> None:
@@ -232,19 +231,16 @@ def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) ->
     old = [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]
     # as in Records, but the time too: a folder that was emptied does not come back with an old name
     number = max([int(time.time()), *(1 + int(path.name.split(".")[3]) for path in old)])
-    unfinished = directory / ".unfinished"
-    with unfinished.open("wb") as file:
+    path = directory / f"events.out.tfevents.{number:010}.ganlab"
+    with files.replacing(path, alone=True) as beside, beside.open("wb") as file:
         events = RecordWriter(file)
         _append(events, 0, file_version="brain.Event:2")
         _append(events, 0, session_log=SessionLog(status=SessionLog.START))
         for step, summary in summaries:
             _append(events, step, summary=summary)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(directory / f"events.out.tfevents.{number:010}.ganlab")
     for path in old:
         path.unlink()
-    _sync(directory)
+    files.sync(directory)
 
 
 def remove_events(directory: Path) -> None:
@@ -274,12 +270,4 @@ def _check(directory: Path, found: Mapping[str, Path], kept: Position) -> None:
 def _cut(path: Path, length: int) -> None:
     with path.open("r+b") as file:
         file.truncate(length)
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.flush(file)

@@ -1,7 +1,6 @@
-"""What a run leaves behind: `result.json`, read with suspicion and written whole or not at all."""
+"""What a run leaves behind: `result.json`, read with suspicion."""
 
 import json
-import math
 import os
 from collections.abc import Container
 from pathlib import Path
@@ -98,44 +97,8 @@ def find_files(directory: Path, name: str) -> list[Path]:
     return sorted(found)
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write plain values as JSON: after a crash at any moment the file is the old one or the new one, never a part.
-
-    Floats keep every bit. A number that JSON does not have (nan, inf) is a ValueError that says where it stands;
-    the caller knows whether to leave it out or to stop.
-    """
-    path = Path(path)
-    odd = _not_finite(value)
-    if odd:
-        raise ValueError(f"{path} cannot hold {odd}; leave it out, or say in words what happened")
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # the same file system, so that the rename is atomic
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)  # noqa: PTH105  (the rename and the two fsyncs are one idiom)
-    finally:
-        beside.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and need not be
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 _REMEDY = "delete it and give the run's command again"
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _not_finite(value: Any, where: str = "") -> str:
-    """The first number that JSON does not have, as `place=value`; empty if there is none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{where or 'the value'}={value}"
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return next(filter(None, (_not_finite(item, f"{where}.{key}".lstrip(".")) for key, item in items)), "")

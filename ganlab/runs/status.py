@@ -13,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ganlab import locks
+from ganlab import files
 from ganlab.config.comparison import Comparing
 from ganlab.errors import in_a_line
+from ganlab.files import write_json
 from ganlab.runs.measures import directed
 from ganlab.runs.records import METRICS
 from ganlab.runs.result import (
@@ -27,7 +28,6 @@ from ganlab.runs.result import (
     ResultError,
     RunResult,
     read_result,
-    write_json,
 )
 
 SWEEP = "sweep.json"
@@ -197,9 +197,9 @@ def edition(directory: Path) -> int | None:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a process writes the run in a folder, as far as can be known (`locks.held`)."""
+    """Whether a process writes the run in a folder, as far as can be known (`files.held`)."""
     try:
-        return locks.held(directory / LOCK) or False
+        return files.held(directory / LOCK) or False
     except FileNotFoundError:
         return False
 
@@ -207,7 +207,7 @@ def is_held(directory: Path) -> bool:
 def may_be_held(directory: Path) -> bool:
     """Whether a process writes the run in a folder, or may: where there are no locks, a run that has no result."""
     try:
-        held = locks.held(directory / LOCK)
+        held = files.held(directory / LOCK)
     except FileNotFoundError:
         return False
     return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held

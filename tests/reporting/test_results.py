@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from ganlab.runs.result import ResultError, RunResult, find_results, read_result, write_json
+from ganlab.files import write_json
+from ganlab.runs.result import ResultError, RunResult, find_results, read_result
 
 FINISHED = {
     "status": "finished",
