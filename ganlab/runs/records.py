@@ -14,6 +14,7 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -36,9 +37,10 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import files
 from ganlab.runs import grids
-from ganlab.runs.result import find_files
+from ganlab.runs.result import ResultError, find_files
 
 METRICS = "metrics.jsonl"
+RECENT = 2**16  # bytes at its end that hold the last records
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
 
 Position = Mapping[str, int]
@@ -179,6 +181,51 @@ class Records:
     def _write(self, step: int, **content: Any) -> None:
         _append(self._events, step, **content)
         self._events.flush()  # so that a TensorBoard that is looking sees it
+
+
+def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
+    """What `Records.scalars` has written in a run's folder, in order: `step`, `images`, `seconds`, and values by tag.
+
+    tags: only the records that have a tag which begins so. Empty where there is none; raises ResultError where one is
+    damaged.
+    """
+    path = directory / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [_record(line) for line in lines if f'"{tags}' in line]
+    except (ValueError, OSError) as error:
+        raise ResultError(f"{path} is damaged ({error}); delete it, or give the run's command again") from None
+
+
+def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> tuple[list[dict[str, Any]], bool]:
+    """As `read_records` of a run that may be writing: half a line, and damaged ones, are passed over.
+
+    last_bytes: only those in the last so many bytes of the file. Also returns whether that was all of it.
+    """
+    try:
+        with (directory / METRICS).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            begin = max(0, size - last_bytes) if last_bytes else 0
+            file.seek(begin)
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return [], True
+    records = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if f'"{tags}' in line:
+                records.append(_record(line))
+    return records, begin == 0
+
+
+def _record(line: str) -> dict[str, Any]:
+    """One line; ValueError where it is not a record."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("a line is no record")
+    if lacking := [name for name in ("step", "images", "seconds") if not isinstance(record.get(name), int | float)]:
+        raise ValueError(f"a record has no {lacking[0]}")
+    return record
 
 
 def find_runs(directory: Path) -> list[Path]:

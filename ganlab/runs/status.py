@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from ganlab import files
 from ganlab.config.comparison import Comparing
 from ganlab.errors import in_a_line
 from ganlab.files import write_json
 from ganlab.runs.measures import directed
-from ganlab.runs.records import METRICS
+from ganlab.runs.records import RECENT, whole_records
 from ganlab.runs.result import (
     CONFIG,
     FORGOTTEN,
@@ -220,34 +220,24 @@ def _steps(directory: Path) -> int | None:
         return None
 
 
-_TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
-
-
 def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
     """The step of the last record, its images per second, and the seconds left at that rate.
 
     The first record's rate has compiling in it and tells nothing of what is left.
     """
-    try:
-        with (directory / METRICS).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().splitlines()
-    except OSError:
-        return 0, None, None
+    records, complete = whole_records(directory, "speed/", RECENT)
     found: list[tuple[int, float, float | None]] = []
-    for line in reversed(lines):
+    for record in reversed(records):
         try:
-            record: dict[str, Any] = json.loads(line)
             step, rate = int(record["step"]), float(record["speed/images_per_second"])
             left = (steps - step) * float(record["images"]) / step / rate if steps and step and rate else None
-        except (ValueError, KeyError, TypeError, OverflowError):  # half a line, a damaged one, or one of measures
+        except (ValueError, KeyError, TypeError, OverflowError):  # a damaged one
             continue
         if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
             found.append((step, rate, left))
             if len(found) == 2:
                 return found[0]
-    return (*found[0][:2], found[0][2] if size > _TAIL else None) if found else (0, None, None)
+    return (*found[0][:2], None if complete else found[0][2]) if found else (0, None, None)
 
 
 def rough(seconds: float) -> str:
