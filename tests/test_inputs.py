@@ -156,7 +156,7 @@ def test_a_result_says_what_it_was_made_of(stopped):
     folder, line = stopped
     config = plan(line, multirun=False).cells[0].config
     result = run(config, folder / "run", quiet=True)
-    data = result.model_extra["data"]
+    data = result.data
     assert (data["source"], data["licence"], data["train"], data["held_out"], data["classes"]) == (
         "own.npz", "CC0", 160, 40, 10,
     )  # fmt: skip

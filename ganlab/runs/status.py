@@ -152,7 +152,7 @@ def stand(directory: Path, name: str) -> Standing:
         took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*took, *_primary(result)])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
-    why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
+    why = in_a_line(result.error or "") if result else ""  # the whole is in its log
     if result and result.status == "diverged":
         return Standing(name, directory, "diverged", step, steps, rate, why=why)
     if held:
