@@ -497,7 +497,7 @@ def test_an_operator_is_the_same_wherever_it_is_named():
         assert all(f"{key}: true" in said for key in odd), f"{arm} and elsewhere differ in {odd}"
 
 
-GROUND = {"errors", "device", "environment", "cores", "files", "__version__"}  # what everybody may use
+GROUND = {"errors", "device", "environment", "files", "__version__"}  # what everybody may use
 ALLOWED = {  # the picture of who may import whom: see docs/design.md
     "config": {"config"},
     "data": {"config", "data"},

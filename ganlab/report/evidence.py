@@ -104,10 +104,8 @@ def spectra_of(study: Study, grids: samples.Samples | None, missing: list[str]) 
 
 def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """What real images score in the place of generated ones, and what equal distributions would."""
-    real, nulls = (
-        _mean_by_metric(study, lambda run: run.real_against_real),
-        _mean_by_metric(study, lambda run: run.nulls),
-    )
+    real = _mean_by_metric(study, lambda run: run.real_against_real)
+    nulls = _mean_by_metric(study, lambda run: run.nulls)
     if not (real or nulls):
         missing.append("No scores of real images (real_against_real and nulls in result.json).")
         return ()

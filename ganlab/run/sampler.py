@@ -19,7 +19,7 @@ class Sampler:
         self.generator = generator
         self._generate = tf.function(lambda z: generator(z, training=False), autograph=False, reduce_retracing=True)
         self._config = config
-        self._row = np.zeros(0, np.int64)
+        self._sequence = np.zeros(0, np.int64)
 
     def latents(self, stream: str, count: int, first: int = 0):
         """Latents [count, Z+K], float32: standard normal, the same for every arm of equal seed; then the classes.
@@ -35,18 +35,18 @@ class Sampler:
         classes = self._config.classes
         if not classes:
             return z
-        told = np.zeros((count, classes), z.dtype)
-        told[np.arange(count), self._classes(first + count)[first:]] = 1
-        return np.concatenate([z, told], axis=1)
+        one_hot = np.zeros((count, classes), z.dtype)
+        one_hot[np.arange(count), self._classes(first + count)[first:]] = 1
+        return np.concatenate([z, one_hot], axis=1)
 
     def _classes(self, total: int):
         """The first so many classes of the order; what was once worked out is kept."""
         from ganlab.data.counts import class_counts
-        from ganlab.data.labels import deal
+        from ganlab.data.labels import class_sequence
 
-        if len(self._row) < total:
-            self._row = deal(class_counts(self._config.dataset), max(total, 2 * len(self._row)))
-        return self._row[:total]
+        if len(self._sequence) < total:
+            self._sequence = class_sequence(class_counts(self._config.dataset), max(total, 2 * len(self._sequence)))
+        return self._sequence[:total]
 
     def between(self, one, other, angle: float):
         """Latents on the way from one set to another and on to its mirror image: normal throughout, classes kept."""
