@@ -257,7 +257,10 @@ def test_two_endpoints_with_one_curve_lack_none(tmp_path):
             config = tree(arm, seed, quality=names[0], spectrum=names[1])
             folder = run(tmp_path, arm, seed, value, config=config)
             with (folder / "metrics.jsonl").open("a") as records:
-                records.write(json.dumps({"step": 50} | {f"metric/{name}": value for name in names}) + "\n")
+                records.write(
+                    json.dumps({"step": 50, "images": 50, "seconds": 1.0} | {f"metric/{name}": value for name in names})
+                    + "\n"
+                )
             result = json.loads((folder / "result.json").read_text())
             result["metrics"] |= dict.fromkeys(names, value)
             (folder / "result.json").write_text(json.dumps(result))

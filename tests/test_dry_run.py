@@ -10,11 +10,11 @@ import pytest
 from ganlab import device, train
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.launch import dry_run
 from ganlab.launch.dry_run import Cost
 from ganlab.run import timing
 from ganlab.runs.folder import write_result
-from ganlab.runs.result import write_json
 
 TINY = (
     "training.steps=400",

@@ -18,6 +18,7 @@ from ganlab import inspection
 from ganlab.cli.choices import options
 from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
+from ganlab.files import write_json
 from ganlab.inspection import gather as views
 from ganlab.inspection import terminal
 from ganlab.inspection.arms import picture_name, read_arms, whole_name
@@ -26,7 +27,6 @@ from ganlab.nets.analysis import multiplications, receptive_field
 from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.report.styles import ARMS
 from ganlab.run import build_gan
-from ganlab.runs.result import write_json
 from ganlab.training import checkpoints
 from test_sweep import TINY
 

@@ -22,7 +22,7 @@ from ganlab.data.photos import photo_labels
 from ganlab.data.sources import digits
 from ganlab.launch.process import finish
 from ganlab.run import build_gan, finished, read_config, run
-from ganlab.run.networks import Sampler
+from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 from ganlab.training.profile import Profile
 
@@ -362,8 +362,8 @@ def test_a_run_that_diverges_says_where(settings, tmp_path):
     config = settings(*SMALL, "optimizer.d_learning_rate=1e30", "penalty=none", "generator.output=linear")
     result = run(config, tmp_path, quiet=True)
     assert result.status == "diverged"
-    assert "between steps" in result.model_extra["error"]
-    assert "checkpoint" in result.model_extra["error"]
+    assert "between steps" in result.error
+    assert "checkpoint" in result.error
     assert finished(config, tmp_path).status == "diverged"  # it would do so again
 
 
@@ -463,5 +463,7 @@ def test_a_run_of_rectangles_has_spectra_to_the_end(settings, tmp_path):
     assert result.status == "finished"
     wanted = {"spectral_distance", "high_frequency_bias", *(f"checkerboard_index_{stride}" for stride in (2, 4, 8))}
     assert wanted <= result.metrics.keys()
-    assert wanted <= result.model_extra["real_against_real"].keys()
-    assert [len(result.model_extra["profiles"][side]) for side in ("real", "generated")] == [9, 9]
+    assert result.real_against_real is not None
+    assert wanted <= result.real_against_real.keys()
+    assert not result.model_extra  # RunResult is the whole schema
+    assert [len(result.profiles[side]) for side in ("real", "generated")] == [9, 9]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ganlab.cli.hydra import Cell, Plan
 from ganlab.config import RunConfig, parse
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.runs.folder import CHECKPOINTS, finished, read_config
 from ganlab.runs.result import ResultError

@@ -121,8 +121,7 @@ def protocol(study: Study) -> tuple[Block, ...]:
 
 def _data(runs: list[RunResult]) -> list[tuple[str, str]]:
     """Where the images are from, their licence, how many there are, and what tells them from others."""
-    told = [(run.model_extra or {}).get("data") for run in runs]
-    facts = {json.dumps(each, sort_keys=True): each for each in told if isinstance(each, dict)}
+    facts = {json.dumps(run.data, sort_keys=True): run.data for run in runs if run.data}
     rows = []
     for each in facts.values():
         said = [f"{each.get('source')}; licence {each.get('licence')}"]
@@ -158,7 +157,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
     """What a report of a comparison should have, and whether this one does."""
     runs, have = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
-    beside = bool(runs) and all("real_against_real" in (run.model_extra or {}) for run in runs)
+    beside = bool(runs) and all(run.real_against_real is not None for run in runs)
     unstated = _unstated(study)
     known = [
         ("arms with parameters, MACs and time", counted, "costs"),

@@ -8,7 +8,6 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from ganlab import __version__, locks
+from ganlab import __version__, files
 from ganlab.evaluation.registry import quick_relative
 from ganlab.report.sentences import tell
 from ganlab.report.tensorboard.bands import Band, seed_bands
@@ -79,7 +78,7 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
         raise
     folder.mkdir(exist_ok=True)
     with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
-        locks.lock(lock, wait=True)
+        files.lock(lock, wait=True)
         known = _known(noted, digest)
         return known[1:] if known else _write(study, folder, digest, pictures)
 
@@ -109,7 +108,7 @@ def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
     _clear(folder, keep=[names[arm.label] for arm in shown])
-    (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n", encoding="utf-8")
+    files.write_bytes(folder / _DIGEST, ("\n".join([digest, *lines]) + "\n").encode())
     return lines
 
 
@@ -125,7 +124,7 @@ def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
     }
     alone = {name for found in trials.values() if len(found) == 1 for name in found if name}
     if len(alone) < len(arms):
-        return {label: re.sub(r"[^\w.,=+-]+", "_", label) for label in trials}
+        return {label: files.safe_name(label, ".,=+") for label in trials}
     return {label: str(*found).removesuffix(tail) for label, found in trials.items()}
 
 
