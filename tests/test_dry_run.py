@@ -1,7 +1,9 @@
 """A dry run lists what would be run and what it costs, and leaves nothing behind."""
 
+import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -164,6 +166,21 @@ def test_what_cannot_be_run_is_one_line(children):
         children(
             "import sys; sys.exit('a warning\\ndataset.path=x does not exist; give an .npz')", "print('[1, 8.0, 0.2]')"
         )
+
+
+def test_one_process_times_all_its_arms(settings, monkeypatch, capsys):
+    import keras
+
+    from ganlab import device
+    from ganlab.run import rules, timing
+
+    monkeypatch.setattr(device, "start", lambda *_arguments, **_settings: None)
+    monkeypatch.setattr(timing, "chosen", lambda _config, _machine: (keras.config.dtype_policy(), "graph"))
+    monkeypatch.setattr(timing, "time_step", lambda config, *_arguments, **_settings: (9.0, config.seed + 0.5))
+    monkeypatch.setattr(rules, "check_images", lambda *_arguments: None)
+    dry_run._time_all([(place, settings(f"seed={place}")) for place in range(3)], time.time())
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(place, step) for place, _, step in told] == [(0, 0.5), (1, 1.5), (2, 2.5)]
 
 
 @pytest.mark.slow

@@ -173,7 +173,7 @@ def measure(configs: list[RunConfig], beside: int = 1) -> dict[int, Cost]:
                     found[place] = Cost(*cost)
     finally:
         for child in children:
-            if child.poll() is None:
+            if child.stdout and not child.stdout.closed:
                 child.kill()
                 child.communicate()
     return dict(sorted(found.items()))
@@ -232,8 +232,8 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
         images = DATASETS[config.dataset.name](config.dataset).train
         check_images(config, images)
         _, step = timing.time_step(config, images, xla=way == "xla", seconds=_SECONDS)
-        timing = max(_SECONDS, 6 * step)  # after the first call
-        print(json.dumps([place, started + max(0.0, time.time() - before - timing), step]), flush=True)
+        timed = max(_SECONDS, 6 * step)  # after the first call
+        print(json.dumps([place, started + max(0.0, time.time() - before - timed), step]), flush=True)
 
 
 if __name__ == "__main__":
