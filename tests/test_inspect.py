@@ -486,7 +486,7 @@ def test_arms_with_settings_of_their_own(inspect, tmp_path):
 
 WHAT_IT_IS = {
     ("upsample", "implementation=plain"): ("UpSampling2D + Conv2D", None),
-    ("upsample", "implementation=fused"): ("UpSampling2D + Conv2D, fused", "UpSampling2D + Conv2D, fused (NearestConv2D): "),
+    ("upsample", "implementation=fused"): ("UpSampling2D + Conv2D, fused", "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused"),
     ("upsample_bilinear",): ("UpSampling2D (bilinear) + Conv2D", None),
     ("transpose",): ("Conv2DTranspose", None),
     ("fir", "implementation=plain"): ("FirConv2D, plain", "FirConv2D = zeros between the pixels"),

@@ -24,8 +24,8 @@ class NearestConv2D(FoldableUpsampling):
         if self.implementation == "plain":
             return ""
         return (
-            "UpSampling2D + Conv2D, fused (NearestConv2D): both at once, as the transposed convolution that gives the "
-            "same image and the same gradients."
+            "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused: both at once, as the transposed convolution that "
+            "gives the same image and the same gradients."
         )
 
     def as_written(self, inputs: Any) -> Any:
