@@ -1,5 +1,6 @@
 """One line for every wrong setting: where it stands, what is wrong, what would be right. No TensorFlow here."""
 
+import contextlib
 import difflib
 import fnmatch
 from collections.abc import Iterable
@@ -51,14 +52,18 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return (f"did you mean {close[0]}? " if close else "") + "choose one of: " + ", ".join(words)
 
 
-def matching(names: Iterable[str], patterns: Iterable[str], flag: str) -> list[str]:
+def matching(names: Iterable[str], patterns: Iterable[str], flag: str, folder: str | Path = "") -> list[str]:
     """Those of some names that are given, or that fit a pattern with * or ?; ConfigError for one that fits none.
 
-    A name stands for itself, whatever brackets it holds. flag: what the patterns were given to.
+    A name stands for itself, whatever brackets it holds. flag: what the patterns were given to. folder: where what is
+    named lies; a path below it, as tab completion types it, is its name.
     """
     names, found = list(names), dict[str, None]()
     for pattern in patterns:
         plain = pattern.rstrip("/").removeprefix("./")
+        if plain not in names and folder:
+            with contextlib.suppress(ValueError):
+                plain = str(Path(plain).absolute().relative_to(Path(folder).absolute()))
         some = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, _escaped(plain))]
         if not some:
             raise ConfigError(f"{flag} {pattern} is no run there; {nearest(plain, names)}")

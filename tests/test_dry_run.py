@@ -169,12 +169,18 @@ def test_what_cannot_be_run_is_one_line(children):
         )
 
 
-def test_one_process_times_several_arms(settings, monkeypatch, capsys):
-    monkeypatch.setattr(timing, "time_step", lambda *_, **__: (0.0, 0.01))
-    monkeypatch.setattr(device, "start", lambda *_, **__: None)
-    monkeypatch.setattr(timing, "chosen", lambda *_: ("float32", "graph"))
-    dry_run._time_all([(place, settings(*TINY)) for place in range(3)], time.time())
-    assert [json.loads(line)[::2] for line in capsys.readouterr().out.splitlines()] == [[0, 0.01], [1, 0.01], [2, 0.01]]
+def test_one_process_times_all_its_arms(settings, monkeypatch, capsys):
+    import keras
+
+    from ganlab.run import rules
+
+    monkeypatch.setattr(device, "start", lambda *_arguments, **_settings: None)
+    monkeypatch.setattr(timing, "chosen", lambda _config, _machine: (keras.config.dtype_policy(), "graph"))
+    monkeypatch.setattr(timing, "time_step", lambda config, *_arguments, **_settings: (9.0, config.seed + 0.5))
+    monkeypatch.setattr(rules, "check_images", lambda *_arguments: None)
+    dry_run._time_all([(place, settings(f"seed={place}")) for place in range(3)], time.time())
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(place, step) for place, _, step in told] == [(0, 0.5), (1, 1.5), (2, 2.5)]
 
 
 @pytest.mark.slow

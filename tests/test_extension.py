@@ -1,16 +1,27 @@
 """Runs that are trained longer than their settings said, and runs that start with the weights of another."""
 
+import gc
 import json
+import logging
 import re
 import shutil
+import time
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from ganlab import device
+from ganlab.cli.help import page
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
-from ganlab.run import extension, read_config, run
+from ganlab.launch import dry_run
+from ganlab.run import extension, read_config, run, timing
+from ganlab.run.initial import pin
 from ganlab.run.life import extensions
+from ganlab.study.arms import label_of, refuse_confounded, settings_of
+from ganlab.training import checkpoints
 from test_run import records, weights
 
 TINY = (
@@ -280,3 +291,41 @@ def test_compare_sees_where_weights_came_from(settings, short):
 
     one = settings(f"init_from={short}")
     assert set(differences(settings(), one)) >= {"init_from.run", "init_from.step"}
+
+
+def test_what_a_start_leaves_unread_is_no_warning(short, monkeypatch):
+    said = []
+    monkeypatch.setattr(tf.get_logger(), "handlers", [logging.Handler()])
+    monkeypatch.setattr(tf.get_logger().handlers[0], "emit", lambda record: said.append(record.getMessage()))
+    monkeypatch.setattr(tf.get_logger(), "level", logging.WARNING)
+    tf.get_logger()._cache.clear()
+    checkpoint = pin(str(short))
+    kernel = checkpoints.shapes(short / "checkpoints", 6)["generator/base/kernel"]
+    variable = tf.Variable(tf.zeros(kernel[1:]))
+    checkpoints.fill(short / "checkpoints", checkpoint.step, {"generator/base/kernel": variable})
+    gc.collect()
+    assert not said and variable.numpy().any()
+
+
+def test_a_dry_run_refuses_weights_that_do_not_fit(short, monkeypatch):
+    monkeypatch.setattr(device, "start", lambda *_arguments, **_settings: None)
+    monkeypatch.setattr(timing, "chosen", lambda _config, _machine: (keras.config.dtype_policy(), "graph"))
+    monkeypatch.setattr(timing, "time_step", lambda *_arguments, **_settings: (9.0, 0.5))
+    (fits,) = plan([*TINY, f"init_from={short}"], multirun=False).cells
+    (other,) = plan([*TINY, f"init_from={short}", "generator.base_filters=8"], multirun=False).cells
+    dry_run._time_all([(0, fits.config)], time.time())
+    with pytest.raises(ConfigError, match="does not fit: generator/base/kernel"):
+        dry_run._time_all([(0, other.config)], time.time())
+
+
+def test_weights_to_start_from_are_one_setting_of_an_arm(settings, short):
+    trees = [settings_of(settings(*more).model_dump(mode="json")) for more in ((), (f"init_from={short}",))]
+    refuse_confounded("study", trees)  # one thing differs
+    assert re.fullmatch(r"transpose init_from=run@6:[0-9a-f]{8}", label_of(trees[1], trees))
+    assert label_of(trees[0], trees) == "transpose init_from=null"
+
+
+def test_help_shows_the_start_as_it_is_typed(short):
+    text = page([f"init_from={short}"])
+    assert f"\n *init_from={short} " in text and f"  sets init_from={short}\n" in text
+    assert "init_from." not in text

@@ -115,6 +115,17 @@ def test_names_are_names_before_they_are_patterns():
         matching(names, ["c"], "x")
 
 
+def test_names_may_be_paths_as_tab_completion_types_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["a[1,2]-seed0", "b-seed0", "b-seed1"]
+    assert matching(names, ["mine/b-seed0/", "./mine/a[1,2]-seed0"], "x", "mine") == ["b-seed0", "a[1,2]-seed0"]
+    assert matching(names, [f"{tmp_path}/mine/b-seed?"], "x", "mine/") == ["b-seed0", "b-seed1"]
+    with pytest.raises(ConfigError, match=r"x mine/c is no run there; .*choose one of"):
+        matching(names, ["mine/c"], "x", "mine")
+    with pytest.raises(ConfigError, match=r"x other/b-seed0 is no run there; did you mean b-seed0"):
+        matching(names, ["other/b-seed0"], "x", "mine")
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from conftest import ROOT, forget
+from ganlab.cli.help import page
 from ganlab.cli.hydra import plan
 from ganlab.config import parse, plugins
 from ganlab.config.plugins import VARIABLE, take
@@ -34,6 +35,11 @@ def test_settings_name_the_plugins_that_they_use_and_no_others(plugged):
     assert [plugin.name for plugin in cell.config.plugins] == ["bicubic.py", "logistic_objective.py"]
     (cell,) = plan([], multirun=False).cells
     assert cell.config.plugins == ()
+
+
+def test_help_says_nothing_of_plugins_that_nobody_can_type(plugged):
+    plugged("bicubic.py")
+    assert "plugins" not in page(["generator=bicubic"]).partition("\nChoices")[0]
 
 
 def test_settings_of_a_plugin_are_checked_as_all_others(plugged):

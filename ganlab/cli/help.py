@@ -15,6 +15,7 @@ from ganlab.runs.measures import counts, table
 
 if TYPE_CHECKING:
     from ganlab.cli.hydra import Plan
+    from ganlab.config import RunConfig
     from ganlab.runs.result import RunResult
 
 _LINE = 150  # characters of a choice's reason, of which its first sentence may have more
@@ -60,7 +61,7 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
         chosen: dict[str, str | None] = {}
     else:
         config, chosen = wanted.cells[0].config, dict(wanted.choices)
-    values, defaults = (flatten(each.model_dump(mode="json")) for each in (config, usual.cells[0].config))
+    values, defaults = (flatten(_as_given(each)) for each in (config, usual.cells[0].config))
     if values.get("dataset.path") == NO_FILE:  # nobody named one: what it would say is open
         values |= dict.fromkeys(("dataset.path", "dataset.size", "dataset.channels"))
     changed = {key for key, value in values.items() if key not in defaults or defaults[key] != value}
@@ -78,6 +79,12 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
             plus = "+" if comments.is_added(key) else ""
             parts.append(f" {mark}{f'{plus}{key}={_shown(value)}':<44} {comment}".rstrip())
     return "\n".join([*parts, "", _TAIL])
+
+
+def _as_given(config: "RunConfig") -> dict[str, Any]:
+    """Settings as they are typed: `init_from` by its folder, and without the plugins, which --plugin names."""
+    tree = config.model_dump(mode="json", exclude={"plugins"})
+    return tree | {"init_from": config.init_from.run} if config.init_from else tree
 
 
 def _this(

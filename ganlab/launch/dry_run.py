@@ -173,7 +173,7 @@ def measure(configs: list[RunConfig], beside: int = 1) -> dict[int, Cost]:
                     found[place] = Cost(*cost)
     finally:
         for child in children:
-            if child.poll() is None:
+            if child.stdout and not child.stdout.closed:
                 child.kill()
                 child.communicate()
     return dict(sorted(found.items()))
@@ -217,9 +217,12 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
 
     from ganlab import device
     from ganlab.run import timing
+    from ganlab.training import checkpoints
 
     machine = device.start("float32", threads=jobs[0][1].training.threads)
     from ganlab.data.sources import DATASETS  # TensorFlow: after its start
+    from ganlab.run.initial import check_fit
+    from ganlab.run.networks import build_gan
     from ganlab.run.rules import check_images
 
     started = time.time() - began
@@ -231,6 +234,8 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
         keras.config.set_dtype_policy(precision)
         images = DATASETS[config.dataset.name](config.dataset).train
         check_images(config, images)
+        if config.init_from and config.init_from.step in checkpoints.steps(Path(config.init_from.run) / CHECKPOINTS):
+            check_fit(config.init_from, build_gan(config).tensors())
         _, step = timing.time_step(config, images, xla=way == "xla", seconds=_SECONDS)
         timed = max(_SECONDS, 6 * step)  # after the first call
         print(json.dumps([place, started + max(0.0, time.time() - before - timed), step]), flush=True)

@@ -38,16 +38,10 @@ def find_source(source: InitFrom) -> None:
         raise ConfigError(f"init_from={source.run}: its checkpoint of step {source.step} {lost}; start a new run")
 
 
-def start_from(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
-    """Give both networks and the average the weights of a checkpoint; neither optimizers nor the step.
-
-    Raises ConfigError that names the first tensor which is not there in the same shape.
-    """
-    find_source(source)
-    networks = {name: variable for name, variable in tensors.items() if name.startswith(_NETWORKS)}
-    folder = Path(source.run) / CHECKPOINTS
-    there = checkpoints.shapes(folder, source.step)
-    ours = {name: [variable.dtype.name, *variable.shape] for name, variable in networks.items()}
+def check_fit(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
+    """Raise ConfigError that names the first tensor of the networks which a checkpoint lacks in the same shape."""
+    there = checkpoints.shapes(Path(source.run) / CHECKPOINTS, source.step)
+    ours = {name: [variable.dtype.name, *variable.shape] for name, variable in _networks(tensors).items()}
     others = {name: shape for name, shape in there.items() if name.startswith(_NETWORKS)}
     for name in [*ours, *(other for other in others if other not in ours)]:
         if ours.get(name) != others.get(name):
@@ -55,7 +49,20 @@ def start_from(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
                 f"init_from={source.run} does not fit: {name} is {_said(others.get(name))} there and "
                 f"{_said(ours.get(name))} here; give the networks the settings that they have there"
             )
-    checkpoints.fill(folder, source.step, networks)
+
+
+def start_from(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
+    """Give both networks and the average the weights of a checkpoint; neither optimizers nor the step.
+
+    Raises ConfigError as `find_source` and `check_fit` do.
+    """
+    find_source(source)
+    check_fit(source, tensors)
+    checkpoints.fill(Path(source.run) / CHECKPOINTS, source.step, _networks(tensors))
+
+
+def _networks(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
+    return {name: variable for name, variable in tensors.items() if name.startswith(_NETWORKS)}
 
 
 def _said(shape: list | None) -> str:

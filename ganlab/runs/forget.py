@@ -20,7 +20,7 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     nobody can be asked.
     """
     cells = {cell.name: cell for cell in find_cells(folder)}
-    chosen = [cells[name] for name in matching(cells, patterns, "--forget")]
+    chosen = [cells[name] for name in matching(cells, patterns, "--forget", folder)]
     for cell in chosen:
         _refuse(folder, cell)
     if not yes and not (sys.stdin and sys.stdin.isatty()):

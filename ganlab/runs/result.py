@@ -87,8 +87,8 @@ class RunResult(BaseModel):
     """The images: name, source, licence, counts, classes, notes, and the SHA-256 of pixels and labels."""
     error: str | None = None
     """What went wrong in a run that diverged or failed."""
-    commit: str | None = None
-    """Of the code, with `+changes` where files differed from it; None outside a checkout."""
+    commit: dict[str, str | bool] | None = None
+    """Of ganlab's checkout: `hash`, and whether the code was `changed` since; None where it is an installed package."""
     versions: dict[str, str] = {}
     """Of the libraries, by name."""
     device: str | None = None

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Container, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -99,8 +100,10 @@ def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     """What makes a run's arm, by dotted name: its settings but for the seed and how the study is judged.
 
-    Of files that were identified what is in them counts, not where they lie.
+    Of files that were identified what is in them counts, not where they lie. Weights to start from are one setting.
     """
+    if start := config.get("init_from"):
+        config = config | {"init_from": f"{Path(start['run']).name}@{start['step']}:{start['sha256'][:8]}"}
     whole = flatten(config)
     known = {f"dataset.{part}path" for part in ("", "held_out_") if whole.get(f"dataset.{part}sha256")}
     return {key: value for key, value in whole.items() if key not in known and not NOT_OF_THE_ARM.match(key)}

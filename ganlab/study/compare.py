@@ -63,7 +63,7 @@ def judge(
 
 def _left_out(folder: Path, patterns: Sequence[str]) -> list[Standing]:
     cells = {cell.name: cell for cell in find_cells(folder)}
-    return [cells[name] for name in matching(cells, patterns, "--leave-out")]
+    return [cells[name] for name in matching(cells, patterns, "--leave-out", folder)]
 
 
 def judge_arms(
