@@ -1,7 +1,9 @@
 """Where commands write what people read."""
 
 import contextlib
+import os
 import re
+import sys
 from pathlib import Path
 
 import rich.console
@@ -35,6 +37,9 @@ class Log:
                 file.write(_CONTROL.sub("", text) + "\n")
 
     def say(self, text: str) -> None:
-        """Print a line, and keep it."""
-        print(text, flush=True)
+        """Print a line, and keep it; where the reader of a pipe has gone, only that, and the work goes on."""
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.keep(text)

@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import subprocess
 import sys
@@ -142,3 +143,14 @@ def test_where_a_bar_is_drawn_the_log_keeps_whole_lines(clock, log, tmp_path):
     assert lines[0] == "going on"
     assert [int(re.search(r"(\d+) %", line)[1]) for line in lines[1:]] == [1, 2, 5, *range(10, 101, 10)]
     assert lines[-1] == "step 100/100  100 %  800 images/s  0:00:00 left  loss/generator 0.5"
+
+
+def test_a_line_for_a_reader_who_has_gone_is_kept_and_the_work_goes_on(tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr("sys.stdout", gone)
+        log = Log(tmp_path / "log.txt")
+        for line in ("first", "second"):
+            log.say(line)
+    assert (tmp_path / "log.txt").read_text().split() == ["first", "second"]
