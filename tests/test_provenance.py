@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -132,3 +133,9 @@ def test_what_only_a_terminal_understands_is_not_kept(tmp_path):
     assert (tmp_path / "log.txt").read_text() == "bold plain\ttab\n"
     Log(tmp_path / "nowhere" / "log.txt").keep("no error")
     Log(None).keep("nothing")
+
+
+def test_of_a_checkout_it_is_the_folder_above_the_package():
+    import ganlab
+
+    assert Path(ganlab.__file__).parents[1] == provenance._CHECKOUT
