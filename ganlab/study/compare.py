@@ -93,7 +93,7 @@ def judge_arms(
         endpoints=tuple(endpoints),
         judgements=judgements,
         gaps=(
-            *_lines(arms, "", ("failed", "interrupted", "no result")),
+            *_lines(arms, "", ("failed", "interrupted", "no result", "left out")),
             *(f"{line}, without a partner" for line in diverged if line not in counted),
         ),
         protocol=next((run.protocol for run in runs if run.status == "finished" and run.protocol), {}),

@@ -32,8 +32,9 @@ class Endpoint:
 class Pair:
     """Both arms' values with one seed, in the metric's own unit; None where a run has none.
 
-    note: why: diverged, failed, interrupted, no result, not measured; where the arms have different reasons, ours and
-    then theirs. It is "diverged" exactly where the pair counts though a value lacks: the diverged run is the worst.
+    note: why: diverged, failed, interrupted, no result, left out, not measured; where the arms have different reasons,
+    ours and then theirs. It is "diverged" exactly where the pair counts though a value lacks: the diverged run is the
+    worst.
     """
 
     seed: int
