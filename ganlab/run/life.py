@@ -124,6 +124,7 @@ def _train(
     from ganlab.nets.analysis import multiplications, seen_by
     from ganlab.nets.normalization import recompute_statistics
     from ganlab.nets.spectral_norm import power_iteration
+    from ganlab.run import sample_grids
     from ganlab.run.rules import make_batches, make_step_config
     from ganlab.runs import grids
     from ganlab.runs.progress import Progress
@@ -178,7 +179,7 @@ def _train(
 
         def sample(step: int) -> None:
             refresh(step)
-            picture = grids.grid(sampler.sample("latents/samples", 64))
+            picture = sample_grids.generated(sampler, config)
             grids.save_png(directory / "samples" / f"step-{step:08d}.png", picture)
             records.image(step, "samples", picture)
 
@@ -216,7 +217,7 @@ def _train(
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
         real = directory / "samples" / "real.png"
         if not real.exists():
-            grids.save_png(real, grids.grid(grids.some_of(split.held_out.pixels, 64)))
+            grids.save_png(real, sample_grids.real(split.held_out, config))
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a damaged checkpoint, {line}")
         if restored:

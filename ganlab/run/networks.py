@@ -1,7 +1,7 @@
 """The networks of a run: built from its settings, opened from its checkpoints, asked for images and traces."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ganlab import device
@@ -135,6 +135,13 @@ class Sampler:
     def sample(self, stream: str, count: int):
         """Pixels uint8 [count,H,W,C] of a stream's latents."""
         return self.generate(self.latents(stream, count))
+
+
+def with_classes(z, labels: Sequence[int], classes: int):
+    """Latents [N,Z] with the one-hot classes of N labels behind them; as they are where there are no labels."""
+    import numpy as np
+
+    return np.concatenate([z, np.eye(classes, dtype=z.dtype)[list(labels)]], axis=1) if len(labels) else z
 
 
 def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sampler, int]:
