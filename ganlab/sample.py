@@ -224,7 +224,7 @@ def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
 
     outside = ndtr(-float(threshold))  # on either side
     below = outside + ndtr(-np.abs(np.asarray(z, np.float64))) * (1 - 2 * outside)
-    size = np.minimum(-ndtri(below), threshold)  # minimum: of rounding
+    size = np.minimum(-ndtri(below), np.minimum(threshold, np.abs(z)))  # minimum: of rounding
     return np.copysign(size, z).astype(z.dtype)
 
 
