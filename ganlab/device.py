@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganlab import environment
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ganlab import device
 from ganlab.cli.exit import HELP, VERSION, one_line
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError
 from ganlab.run.timing import chosen, time_step
 

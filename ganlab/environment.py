@@ -1,4 +1,4 @@
-"""What a process takes from its surroundings: Keras' global settings, which are pinned, and variables, which are told.
+"""What a process takes from its surroundings: cores; variables, which are told; Keras' settings, which are pinned.
 
 No TensorFlow here.
 """
@@ -91,3 +91,12 @@ def pin(config: Any) -> None:
     config.set_image_data_format("channels_last")
     config.set_floatx("float32")
     config.set_epsilon(1e-7)
+
+
+def usable_cores() -> int:
+    """Cores that the system lets this process run on, at least 1; all of them where it does not say (macOS)."""
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -21,6 +21,10 @@ class UnknownSettingError(ConfigError):
         self.key = key
 
 
+class MissingSettingError(ConfigError):
+    """A setting that must be given and is not there."""
+
+
 def expand(text: str, where: str = "") -> Path:
     """The path that somebody typed, in which `~` is the home directory; raises ConfigError where there is none.
 
@@ -90,7 +94,7 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     if kind == "extra_forbidden":
         return UnknownSettingError(where, f"{where} is not a setting of {owner}")
     if kind == "missing":
-        return ConfigError(f"{where} is missing; {owner} needs it")
+        return MissingSettingError(f"{where} is missing; {owner} needs it")
     shown = f"{where}={_shown(node)}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [tag.strip(" '") for tag in context.get("expected_tags", "").split(",")] if context else []

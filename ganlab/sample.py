@@ -68,7 +68,7 @@ def draw(options: argparse.Namespace) -> str:
     """Write what the options ask for; returns lines that say where it is and what is in it."""
     from ganlab.cli import destination
     from ganlab.run import open_sampler, read_config
-    from ganlab.run.networks import with_classes
+    from ganlab.run.sampler import with_classes
 
     _check(options)
     run = options.run
@@ -171,7 +171,7 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
 
     import numpy as np
 
-    from ganlab.run.networks import with_classes
+    from ganlab.run.sampler import with_classes
 
     where, size, classes = f"--latents={path}", config.generator.latent_size, config.classes
     if not path.is_file():
@@ -241,7 +241,7 @@ def _walk(sampler: Any, config: "RunConfig", asked: _Request, stream: str, optio
     """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
     import numpy as np
 
-    from ganlab.run.networks import with_classes
+    from ganlab.run.sampler import with_classes
 
     z = _truncated(_normals(sampler, config, stream, 2 * asked.images), options.truncation)
     one, other = (with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))

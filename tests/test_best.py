@@ -12,8 +12,8 @@ import pytest
 from ganlab import evaluate, export
 from ganlab.cli.help import ending
 from ganlab.cli.hydra import plan
-from ganlab.config.comparison import measure_of
 from ganlab.errors import ConfigError
+from ganlab.evaluation.registry import metric_of
 from ganlab.run import open_sampler, read_config, run
 from ganlab.run.best import Best
 from ganlab.run.measuring import open_images, prepare
@@ -165,6 +165,6 @@ def test_better_has_the_direction_of_the_measure(quality, values, best):
 
 
 def test_nothing_is_better_than_itself():
-    assert not measure_of("coverage").is_better(0.3, 0.3)
-    assert not measure_of("frechet_distance").is_better(float("nan"), float("inf"))
-    assert measure_of("checkerboard_index_2").is_better(-0.1, 0.2)
+    assert not metric_of("coverage").is_better(0.3, 0.3)
+    assert not metric_of("frechet_distance").is_better(float("nan"), float("inf"))
+    assert metric_of("checkerboard_index_2").is_better(-0.1, 0.2)

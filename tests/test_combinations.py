@@ -113,7 +113,7 @@ def lives(settings, monkeypatch, tmp_path):
     def live(*overrides):
         config, directory = settings(*overrides, *TEN), tmp_path / "run"
         result = run(config, directory, quiet=True)
-        assert result.status == "finished", result.model_extra
+        assert result.status == "finished", result.error
         monkeypatch.setattr(sys, "argv", ["sample", str(directory), "--folder", "--count", "3"])
         sampling()
         drawn = sorted((directory / "images-step-00000010").iterdir())

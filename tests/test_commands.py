@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from ganlab.cli.choices import options
 from ganlab.cli.hydra import plan
 from ganlab.config.plugins import take
+from ganlab.errors import ConfigError
 from ganlab.evaluate import protocol
+from ganlab.inspect import _read as read_line
+from ganlab.inspection.arms import Arm
 from ganlab.run.inputs import check_inputs
 
 README = (ROOT / "README.md").read_text()
@@ -50,12 +52,19 @@ def own_images(tmp_path_factory):
 @pytest.mark.parametrize("line", commands("train"))
 def test_every_training_command_is_understood(line, own_images, monkeypatch, plugins_forgotten):
     arguments = words_of(line)
-    if {"--help", "--cfg", "resume=RUN", "training.stepz=3"} & set(arguments) or "install=bash" in line:
+    if {"--help", "--cfg", "training.stepz=3"} & set(arguments) or "install=bash" in line:
         return  # their own tests run them
     monkeypatch.chdir(own_images)
-    flags = {"-m"} & set(arguments)
+    if arguments and arguments[0].startswith("resume="):  # their own tests run them
+        assert {word.partition("=")[0] for word in arguments} <= {"resume", "training.steps"}
+        return
+    if any(word.startswith("init_from=") for word in arguments):  # without the run all is in order but for that
+        with pytest.raises(ConfigError, match=r"^init_from=RUN is no folder"):
+            plan(arguments, multirun=False)
+        return
+    flags = {"-m", "--dry-run"} & set(arguments)
     wanted = plan([word for word in arguments if word not in flags and "<TAB>" not in word and word != "generator="],
-                  multirun=bool(flags))  # fmt: skip
+                  multirun="-m" in flags)  # fmt: skip
     assert wanted.cells
     for cell in wanted.cells:
         check_inputs(cell.config)
@@ -63,20 +72,15 @@ def test_every_training_command_is_understood(line, own_images, monkeypatch, plu
 
 @pytest.mark.parametrize("line", commands("evaluate"))
 def test_every_command_that_measures_is_understood(line, settings, plugins_forgotten):
-    _run, *overrides = [word for word in words_of(line) if word != "--record"] or ["RUN"]
+    _run, *overrides = [word for word in words_of(line) if word not in ("--record", "--step", "best")] or ["RUN"]
     assert protocol(settings().metrics, overrides).name == "full"
 
 
 @pytest.mark.parametrize("line", [*commands("inspect"), *commands("doctor")])
 def test_every_command_that_looks_is_understood(line, plugins_forgotten):
-    arguments = iter(words_of(line))
-    overrides = []
-    for word in arguments:
-        if word == "--compare":
-            assert set(next(arguments).split(",")) <= set(options("generator"))
-        elif not word.startswith(("run=", "out=", "log=")):
-            overrides.append(word)
-    assert plan(overrides, multirun=False).cells
+    asked = read_line(words_of(line))
+    for arm in asked.compare or [Arm("", [])]:
+        assert plan([*asked.overrides, *arm.overrides], multirun=False).cells
 
 
 @pytest.mark.parametrize(

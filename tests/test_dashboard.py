@@ -26,6 +26,7 @@ import ganlab.report.tensorboard.comparison
 from conftest import ROOT
 from ganlab.dashboard import StartError, free_port, main, run_tensorboard
 from ganlab.errors import ConfigError
+from ganlab.report.curves import curve_of, read_histories
 from ganlab.report.tensorboard.bands import seed_bands
 from ganlab.report.tensorboard.comparison import write_comparison
 from ganlab.report.tensorboard.links import curves
@@ -124,13 +125,23 @@ def scalars(folder):
 # --- what is written ------------------------------------------------------------------------------------------------
 
 
-def test_a_band_is_the_mean_the_lowest_and_the_highest_of_the_seeds(study):
+def test_a_band_is_the_median_the_lowest_and_the_highest_of_the_seeds(study):
     assert write_comparison(study) == []
     read = scalars(study / "comparison" / "transpose")
-    assert read["frechet_distance/mean"] == [(step, step + 3) for step in STEPS]
+    assert read["frechet_distance/median"] == [(step, step + 2) for step in STEPS]
     assert read["frechet_distance/low"] == [(step, step + 1) for step in STEPS]
     assert read["frechet_distance/high"] == [(step, step + 6) for step in STEPS]
     assert {tag.rpartition("/")[0] for tag in read} == {"frechet_distance", "checkerboard_index_2"}
+
+
+def test_the_dashboard_and_the_report_draw_the_same_curve(study):
+    """Two routes: the band that TensorBoard shows, and the line with its band in the report's figure."""
+    found = judge(study)
+    for arm in found.arms:
+        curve = curve_of(arm, "frechet_distance", read_histories(found))
+        band = seed_bands(arm, ["frechet_distance"])["frechet_distance"]
+        drawn = [np.median(curve.values, axis=0), curve.values.min(axis=0), curve.values.max(axis=0)]
+        np.testing.assert_allclose(np.array(list(band.values())).T, drawn)
 
 
 def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
@@ -246,7 +257,10 @@ def test_two_endpoints_with_one_curve_lack_none(tmp_path):
             config = tree(arm, seed, quality=names[0], spectrum=names[1])
             folder = run(tmp_path, arm, seed, value, config=config)
             with (folder / "metrics.jsonl").open("a") as records:
-                records.write(json.dumps({"step": 50} | {f"metric/{name}": value for name in names}) + "\n")
+                records.write(
+                    json.dumps({"step": 50, "images": 50, "seconds": 1.0} | {f"metric/{name}": value for name in names})
+                    + "\n"
+                )
             result = json.loads((folder / "result.json").read_text())
             result["metrics"] |= dict.fromkeys(names, value)
             (folder / "result.json").write_text(json.dumps(result))
@@ -571,12 +585,12 @@ def test_an_endpoint_of_the_end_only_is_followed_by_its_quick_relative(tmp_path)
             result["metrics"][full] = value
             (folder / "result.json").write_text(json.dumps(result))
     assert write_comparison(tmp_path) == []
-    assert scalars(tmp_path / "comparison" / "transpose")["frechet_distance/mean"][0] == (10, 13)
+    assert scalars(tmp_path / "comparison" / "transpose")["frechet_distance/median"][0] == (10, 12)
     content = scalars(tmp_path / "comparison")[CONFIG_SUMMARY_TAG][0][1]
     (endpoints,) = Layout.FromString(content.item()).category
     assert [chart.title for chart in endpoints.chart] == [
-        "checkerboard: checkerboard_index_2 (closer to 0 is better)",
-        f"quality: frechet_distance, because {full} is measured only at the end (smaller is better)",
+        "checkerboard: checkerboard_index_2 (closer to 0 is better), median of the seeds",
+        f"quality: frechet_distance, because {full} is measured only at the end (smaller is better), median of the seeds",
     ]
     assert [tag for plugin, _, tag in pins(query(tmp_path)) if plugin == "scalars"] == [QUALITY, LATTICE]
 
@@ -662,14 +676,14 @@ def test_tensorboard_answers_the_question_of_a_study(study):
         assert tags["comparison/transpose"].keys() == {
             f"{metric}/{what}"
             for metric in ("frechet_distance", "checkerboard_index_2")
-            for what in ("mean", "low", "high")
+            for what in ("median", "low", "high")
         }
         (endpoints,) = served.ask("custom_scalars/layout")["category"]
         assert [(chart["title"], chart["margin"]["series"]) for chart in reversed(endpoints["chart"])] == [
-            (title, [{"value": f"{name}/mean", "lower": f"{name}/low", "upper": f"{name}/high"}])
+            (title, [{"value": f"{name}/median", "lower": f"{name}/low", "upper": f"{name}/high"}])
             for title, name in [
-                ("quality: frechet_distance (smaller is better)", "frechet_distance"),
-                ("checkerboard: checkerboard_index_2 (closer to 0 is better)", "checkerboard_index_2"),
+                ("quality: frechet_distance (smaller is better), median of the seeds", "frechet_distance"),
+                ("checkerboard: checkerboard_index_2 (closer to 0 is better), median of the seeds", "checkerboard_index_2"),
             ]
         ]  # fmt: skip
         wanted = {"startIndex": 0, "sliceSize": 9, "allowedStatuses": ["STATUS_SUCCESS"], "includeMetrics": True}

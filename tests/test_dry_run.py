@@ -1,17 +1,20 @@
 """A dry run lists what would be run and what it costs, and leaves nothing behind."""
 
+import json
 import subprocess
 import sys
+import time
 
 import pytest
 
-from ganlab import train
+from ganlab import device, train
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.launch import dry_run
 from ganlab.launch.dry_run import Cost
+from ganlab.run import timing
 from ganlab.runs.folder import write_result
-from ganlab.runs.result import write_json
 
 TINY = (
     "training.steps=400",
@@ -164,6 +167,14 @@ def test_what_cannot_be_run_is_one_line(children):
         children(
             "import sys; sys.exit('a warning\\ndataset.path=x does not exist; give an .npz')", "print('[1, 8.0, 0.2]')"
         )
+
+
+def test_one_process_times_several_arms(settings, monkeypatch, capsys):
+    monkeypatch.setattr(timing, "time_step", lambda *_, **__: (0.0, 0.01))
+    monkeypatch.setattr(device, "start", lambda *_, **__: None)
+    monkeypatch.setattr(timing, "chosen", lambda *_: ("float32", "graph"))
+    dry_run._time_all([(place, settings(*TINY)) for place in range(3)], time.time())
+    assert [json.loads(line)[::2] for line in capsys.readouterr().out.splitlines()] == [[0, 0.01], [1, 0.01], [2, 0.01]]
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def test_a_run_trained_longer_ends_in_the_bits_of_one_that_was_so_from_the_start
     said = capsys.readouterr().out
     assert "training to step 12 instead of 6, from step 6\n" in said
     assert "the log of step 6, made because it was the last, stay" in said
-    assert result.model_extra["extended"] == [{"from_step": 6, "steps_before": 6, "steps": 12}]
+    assert result.extended == [{"from_step": 6, "steps_before": 6, "steps": 12}]
     assert_same_end(straight, directory, lambda line: line["step"] == 6 and "loss/generator" in line)
     steps = [(line["step"], "loss/generator" in line) for line in records(directory)]
     assert len(steps) == len(set(steps)), "a record stands twice"
@@ -99,7 +99,7 @@ def test_a_kill_while_a_run_is_extended_leaves_one_that_can_be_gone_on_with(
 
     with monkeypatch.context() as patched:
         patched.setattr(extension, "write_json", dying(extension.write_json))
-        patched.setattr(extension.Path, "replace", dying(extension.Path.replace))
+        patched.setattr(extension, "move", dying(extension.move))
         if moment == "after":
             extension.extend(read_config(directory), directory, 12)
         else:

@@ -18,8 +18,8 @@ from ganlab.errors import ConfigError
 from ganlab.report.certainty import _data
 from ganlab.run import measuring, read_config, run
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import Sampler
 from ganlab.run.rules import make_batches
+from ganlab.run.sampler import Sampler
 from ganlab.study.arms import gather_arms
 
 SMALL = (
@@ -156,7 +156,7 @@ def test_a_result_says_what_it_was_made_of(stopped):
     folder, line = stopped
     config = plan(line, multirun=False).cells[0].config
     result = run(config, folder / "run", quiet=True)
-    data = result.model_extra["data"]
+    data = result.data
     assert (data["source"], data["licence"], data["train"], data["held_out"], data["classes"]) == (
         "own.npz", "CC0", 160, 40, 10,
     )  # fmt: skip

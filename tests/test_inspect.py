@@ -18,14 +18,15 @@ from ganlab import inspection
 from ganlab.cli.choices import options
 from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
+from ganlab.files import write_json
 from ganlab.inspection import gather as views
 from ganlab.inspection import terminal
 from ganlab.inspection.arms import picture_name, read_arms, whole_name
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications, receptive_field
 from ganlab.nets.upsampling import UPSAMPLERS
+from ganlab.report.styles import ARMS
 from ganlab.run import build_gan
-from ganlab.runs.result import write_json
 from ganlab.training import checkpoints
 from test_sweep import TINY
 
@@ -337,6 +338,17 @@ def test_rectangles_have_a_spectrum(settings):
     assert view.profile is not None and len(view.profile) == 5
     assert not view.odd
     assert inspection.picture([view, view]).std() > 10
+
+
+def test_arms_have_the_colours_and_markers_of_reports(settings):
+    config = settings("generator.stages=[[4,2],[null,2]]", "generator.base_filters=4")
+    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    arms = [dataclasses.replace(view, arm=arm) for arm in ("upsample", "transpose", "bicubic")]
+    lines = drawn_figure(arms).axes[-1].get_lines()
+    looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in lines}
+    assert looks["upsample"] == (ARMS["upsample"].light, ARMS["upsample"].marker)
+    assert looks["transpose"] == (ARMS["transpose"].light, ARMS["transpose"].marker)
+    assert len(set(looks.values())) == 3
 
 
 def test_images_without_a_spectrum(settings):

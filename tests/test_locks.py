@@ -1,5 +1,6 @@
 """Locks: what another process holds, and file systems that have none. Only what says so is held."""
 
+import ast
 import errno
 import fcntl
 import json
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from conftest import ROOT
-from ganlab import locks
+from ganlab import files
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.launch import resources as share
@@ -37,7 +38,7 @@ def fails(monkeypatch):
             raise OSError(getattr(errno, name), name)
 
         monkeypatch.setattr(fcntl, "flock", flock)
-        monkeypatch.setattr(locks, "_warned", set())
+        monkeypatch.setattr(files, "_warned", set())
 
     return with_number
 
@@ -107,6 +108,20 @@ def test_a_cell_of_a_sweep_runs_where_there_are_no_locks(fails, tmp_path, settin
     assert not may_be_held(tmp_path / "cell")
 
 
-def test_files_are_locked_in_one_place():
-    found = [path for path in (ROOT / "ganlab").rglob("*.py") if "fcntl" in path.read_text()]
-    assert [path.name for path in found] == ["locks.py"]
+def is_of_files(call):
+    """Whether a call renames, flushes to the disk, or locks: what `ganlab/files.py` alone does."""
+    name = getattr(call.func, "attr", "")
+    replaces = name == "replace" and (
+        (len(call.args) == 1 and not call.keywords) or ast.unparse(call.func) == "os.replace"
+    )
+    return replaces or name in ("rename", "renames", "fsync", "flock", "lockf")
+
+
+def test_files_are_replaced_flushed_and_locked_in_one_place():
+    places = {
+        path.relative_to(ROOT / "ganlab").as_posix()
+        for path in (ROOT / "ganlab").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and is_of_files(call)
+    }
+    assert places == {"files.py"}

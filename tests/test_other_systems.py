@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ROOT
 from ganlab import device, doctor
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 from ganlab.evaluation.metrics import kernel_distance
 
 # Of Python's standard library, what its documentation gives to Linux alone, or to some systems without macOS.
@@ -28,7 +28,7 @@ LINUX = {
     "socket": {"AF_NETLINK", "AF_PACKET", "AF_VSOCK", "SO_BINDTODEVICE", "SO_PEERCRED"},
     "time": {"CLOCK_BOOTTIME", "CLOCK_TAI"},
 }  # fmt: skip
-PLACES = {"sched_getaffinity": "cores.py", "process_cpu_count": "cores.py", "mallopt": "device.py"}
+PLACES = {"sched_getaffinity": "environment.py", "process_cpu_count": "environment.py", "mallopt": "device.py"}
 LIBC = {"mallopt", "malloc_trim", "prctl", "gettid", "syscall"}
 
 

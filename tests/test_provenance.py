@@ -13,6 +13,7 @@ from ganlab.run import read_config
 from ganlab.runs import provenance
 from ganlab.runs.console import Log
 from ganlab.runs.folder import write_result
+from ganlab.runs.result import read_result
 from ganlab.runs.provenance import commit
 from test_extension import TINY
 
@@ -89,6 +90,7 @@ def test_every_result_names_it_once_asked(checkout, settings, monkeypatch):
         where.mkdir()
         write_result(settings(), where, None, "failed", error="x")
         assert json.loads((where / "result.json").read_text())["commit"] == ours
+        assert ours and read_result(where / "result.json").commit == ours
 
 
 def test_a_single_run_keeps_what_it_says(settings, tmp_path, capsys, monkeypatch):

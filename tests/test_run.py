@@ -22,7 +22,7 @@ from ganlab.data.photos import photo_labels
 from ganlab.data.sources import digits
 from ganlab.launch.process import finish
 from ganlab.run import build_gan, finished, read_config, run
-from ganlab.run.networks import Sampler
+from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 from ganlab.training.profile import Profile
 
@@ -350,11 +350,11 @@ def test_batch_statistics_have_the_classes_of_the_training_images(settings):
 def test_statistics_of_the_average_are_taken_anew_where_asked(settings, tmp_path):
     batch = (*SMALL, "training.steps=20", "generator.normalization=batch", "metrics=none")
     found = {}
-    for how in ("follow", "recompute"):
+    for how in ("average", "recompute"):
         run(settings(*batch, f"training.ema_statistics={how}"), tmp_path / how, quiet=True)
         found[how] = weights(tmp_path / how)
-    for name, value in found["follow"].items():
-        statistics = name.startswith("tensors/average") and "moving" in name
+    for name, value in found["average"].items():
+        statistics = name.startswith("tensors/ema") and "moving" in name
         assert np.array_equal(value, found["recompute"][name]) == (not statistics), name
 
 
@@ -362,8 +362,8 @@ def test_a_run_that_diverges_says_where(settings, tmp_path):
     config = settings(*SMALL, "optimizer.d_learning_rate=1e30", "penalty=none", "generator.output=linear")
     result = run(config, tmp_path, quiet=True)
     assert result.status == "diverged"
-    assert "between steps" in result.model_extra["error"]
-    assert "checkpoint" in result.model_extra["error"]
+    assert "between steps" in result.error
+    assert "checkpoint" in result.error
     assert finished(config, tmp_path).status == "diverged"  # it would do so again
 
 
@@ -463,5 +463,7 @@ def test_a_run_of_rectangles_has_spectra_to_the_end(settings, tmp_path):
     assert result.status == "finished"
     wanted = {"spectral_distance", "high_frequency_bias", *(f"checkerboard_index_{stride}" for stride in (2, 4, 8))}
     assert wanted <= result.metrics.keys()
-    assert wanted <= result.model_extra["real_against_real"].keys()
-    assert [len(result.model_extra["profiles"][side]) for side in ("real", "generated")] == [9, 9]
+    assert result.real_against_real is not None
+    assert wanted <= result.real_against_real.keys()
+    assert not result.model_extra  # RunResult is the whole schema
+    assert [len(result.profiles[side]) for side in ("real", "generated")] == [9, 9]

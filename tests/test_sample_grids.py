@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ganlab.data.images import Images
 from ganlab.run import sample_grids
-from ganlab.run.networks import Sampler
+from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 
 

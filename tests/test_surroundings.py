@@ -16,8 +16,8 @@ from ganlab.cli.exit import one_line, path
 from ganlab.cli.hydra import _parsed, plan, quoted
 from ganlab.errors import ConfigError, expand
 from ganlab.evaluation.cache import cache_folder
+from ganlab.files import write_json
 from ganlab.launch.sweep import _to_workers
-from ganlab.runs.result import write_json
 from test_sweep import TINY
 
 

@@ -23,10 +23,11 @@ from conftest import ROOT
 from ganlab import train
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.files import write_json
 from ganlab.launch import sweep as sweeps
 from ganlab.launch import watch as watching
 from ganlab.runs.folder import claimed, write_result
-from ganlab.runs.result import read_result, write_json
+from ganlab.runs.result import read_result
 from ganlab.runs.status import is_held, stand
 
 TINY = (
@@ -146,7 +147,7 @@ def cell(tmp_path, monkeypatch, settings):
 def test_a_process_that_dies_without_a_word_is_a_failure_with_its_reason(cell, status, error):
     cell(status, lambda where: (where / "log.txt").write_text("step 1\ndataset.path=nowhere does not exist\n\n"))
     result = read_result(cell.directory / "result.json")
-    assert (result.status, result.model_extra["error"]) == ("failed", error)
+    assert (result.status, result.error) == ("failed", error)
     assert stand(cell.directory, "cell").state == "failed"
 
 

@@ -62,7 +62,7 @@ def table(study: Path) -> str:
     for result in results:
         cells = [f"{result.metrics[name]:.{places}f}" for name, places in NAMES.items()]
         lines.append(f"| {result.variant}, seed {result.seed} | {' | '.join(cells)} | {result.seconds:.0f} |")
-    floor = results[0].model_extra["real_against_real"]
+    floor = results[0].real_against_real
     cells = [f"{floor[name]:.{places}f}" for name, places in NAMES.items()]
     return "\n".join([*lines, f"| real training digits | {' | '.join(cells)} | |"])
 

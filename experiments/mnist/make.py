@@ -24,9 +24,9 @@ OTHERS = (
 def rows(runs: list[RunResult]) -> list[str]:
     """What was run, and how it measured: the main measures by features, then the others."""
     one = runs[0]
-    assert one.model_extra is not None
+    assert one.real_against_real is not None
     pace = ", ".join(f"{run.variant} {(run.seconds or 0) / 60:.1f} minutes of training" for run in runs)
-    real = one.model_extra["real_against_real"]
+    real = one.real_against_real
     said = f"{one.device}; TensorFlow {one.versions['tensorflow']}, Keras {one.versions['keras']}; seed {one.seed}; "
     said += f"{one.images_seen:,} images an arm; {pace}, both at once, a thread each."
     main = []

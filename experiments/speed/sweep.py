@@ -15,7 +15,7 @@ from pathlib import Path
 from sides import launch
 from turns import ratios, spread, table, take_turns
 
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 
 BOUND = 0.65  # of the time of one after the other, with two jobs on two cores
 

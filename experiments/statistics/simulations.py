@@ -103,6 +103,6 @@ def improvement_coverage(repeats: int, seeds: int, effect: float, shared: float)
     for _ in range(repeats):
         block = math.sqrt(shared) * random.normal(size=seeds)
         ours, theirs = math.sqrt(1 - shared) * random.normal(size=(2, seeds)) + block
-        _, low, high = probability_of_improvement(ours - effect, theirs)
+        _, low, high = probability_of_improvement(ours + effect, theirs)
         held += low <= true <= high
     return held / repeats

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from ganlab.report.samples import last_grids
-from ganlab.report.words import answer, directed, leading, shown_effect, shown_interval
+from ganlab.report.words import answer, leading, shown_effect, shown_interval
 from ganlab.study.compare import judge
 from ganlab.study.values import Judgement, Study
 
@@ -22,7 +22,7 @@ from turns import write_into  # noqa: E402  (beside the experiments on speed)
 
 def effect(judgement: Judgement) -> str:
     """The verdict, the effect and its interval."""
-    mean, low, high = directed(judgement)
+    mean, low, high = judgement.own
     interval = shown_interval(judgement.endpoint, low, high)
     return f"**{judgement.verdict}** {shown_effect(judgement.endpoint, mean)} ({interval})"
 

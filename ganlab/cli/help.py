@@ -213,9 +213,8 @@ def ending(result: "RunResult", directory: Path) -> str:
     if result.status == "interrupted":
         return f"interrupted; go on with: python -m ganlab.train resume={shlex.quote(str(directory))}"
     if result.status == "diverged":
-        return f"{directory} diverged: {result.model_extra and result.model_extra.get('error')}"
-    more = result.model_extra or {}
-    floor, nulls = more.get("real_against_real", {}), more.get("nulls", {})
+        return f"{directory} diverged: {result.error}"
+    floor, nulls = result.real_against_real or {}, result.nulls or {}
     full = {name for name in result.metrics if name.startswith("full/")}
     took = [f" in {result.seconds:.0f} s"] if result.seconds is not None else []
     rate = [f" {result.images_per_second:.0f} images/s"] if result.images_per_second is not None else []
@@ -223,12 +222,10 @@ def ending(result: "RunResult", directory: Path) -> str:
     for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
         if protocol:
             values = {name: value for name, value in result.metrics.items() if name in names}
-            lines += [f"  {counts(protocol)}", table(values, more.get("spread", {}), floor, nulls)]
-    best = more.get("best")
-    if best and best["step"] != result.config["training"]["steps"]:
-        lines.append(
-            f"the best checkpoint is of step {best['step']}, {best['metric']} {best['value']:.4g}: --step best"
-        )
+            lines += [f"  {counts(protocol)}", table(values, result.spread, floor, nulls)]
+    best = result.best
+    if best and best.step != result.config["training"]["steps"]:
+        lines.append(f"the best checkpoint is of step {best.step}, {best.metric} {best.value:.4g}: --step best")
     lines += [
         f"everything is in {directory}",
         f"  images:      {directory}/samples",

@@ -30,6 +30,7 @@ from ganlab.cli.choices import CONF, file_of, groups, options
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, nearest
+from ganlab.files import safe_name
 from ganlab.run.inputs import complete
 from ganlab.runs.tracking import check_installed
 
@@ -96,7 +97,7 @@ def _named(overrides: Iterable[str], *more: str) -> str:
             last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
-    name = re.sub(r"[^\w.,=+\[\]-]+", "_", "-".join(parts))
+    name = safe_name("-".join(parts), ".,=+[]")
     return re.sub(r"-seed(?!=)", "_seed", name)
 
 

@@ -12,13 +12,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from ganlab.config import plugins
 from ganlab.config.base import Count, Fraction, NotNegative, Pair, Positive, Settings, pair
 from ganlab.config.choices import Arrays, DatasetSettings, Digits, Mnist, Objective, Penalty, Photos, Shapes
-from ganlab.config.comparison import Comparing, is_among, names_under
+from ganlab.config.comparison import Comparing
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator, Operator, with_stages
 from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
 from ganlab.config.plugins import Plugin
 from ganlab.config.training import Adam, Augment, InitFrom, Training, profiled
 from ganlab.errors import ConfigError, explain, nearest
+from ganlab.evaluation.registry import is_among, names_under
 
 
 class RunConfig(Settings):

@@ -69,7 +69,7 @@ def apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     return parts
 
 
-def deal(counts: Sequence[int], total: int) -> Labels:
+def class_sequence(counts: Sequence[int], total: int) -> Labels:
     """The classes of a row of images, int64 [total], in the shares of `counts`, each above 0.
 
     After n images each class has had its share of n, to within one image, whatever n: any stretch of the row has the

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab import locks
+from ganlab import files
 from ganlab.errors import ConfigError, expand
 
 _SUM = "sha256 of the entry"
@@ -100,16 +100,8 @@ def _read(path: Path) -> dict[str, np.ndarray] | None:
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     sealed = arrays | {_SUM: _seal(path, arrays)}
-    beside = path.with_name(f".{path.name}.tmp")  # ours alone while the entry is claimed
-    with _named(path.parent):
-        try:
-            with beside.open("wb") as file:
-                np.savez(file, **sealed)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with _named(path.parent), files.replacing(path, alone=True) as beside, beside.open("wb") as file:
+        np.savez(file, **sealed)
 
 
 @contextlib.contextmanager
@@ -120,7 +112,7 @@ def _claimed(path: Path) -> Iterator[None]:
         lock = path.with_name(f".{path.name}.lock").open("w")
     with lock:
         with _named(path.parent):
-            locks.lock(lock, wait=True)
+            files.lock(lock, wait=True)
         yield
 
 

@@ -4,7 +4,6 @@ A protocol is which real images, how many generated ones, seen through which fea
 that it gives: `quick` has bare names, `frechet_distance`, and `full` its own, `full/classifier/frechet_distance`.
 """
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,13 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ganlab.evaluation import metrics, spectrum
-from ganlab.evaluation.artifacts import phase_variance_ratio
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
+from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
 
 VERSION = 1  # of how numbers are computed: part of every hash
-KNOWN_AS = {"frechet_distance": "fid", "kernel_distance": "kid", "classifier_score": "inception_score"}
 _PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long
 Values = dict[str, float]
 
@@ -43,7 +41,7 @@ class Known(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Values by name, means over the sets of generated images; their deviation over sets; the spectrum of the first.
+    """Values by name, means over the sets of generated images; their std over sets; the spectrum of the first.
 
     What the images do not have, such as a spectrum where all are constant, has no value.
     """
@@ -163,25 +161,18 @@ class Measures:
         return values
 
     def _of_features(self, real: np.ndarray, fake: np.ndarray) -> Values:
-        quartet = metrics.precision_recall_density_coverage(real[: self._equal], fake[: self._equal], self._k)
+        equal = real[: self._equal], fake[: self._equal]
         values = {
-            "frechet_distance": metrics.frechet_distance(real, fake),
-            "kernel_distance": metrics.kernel_distance(real, fake),
-            **quartet._asdict(),
+            **_take("features", self._thorough, real, fake),
+            **_take("neighbours", self._thorough, *equal, self._k),
+            **_take("equal features", self._thorough, *equal),
         }
-        if self._thorough:
-            values |= {
-                "frechet_distance_extrapolated": metrics.frechet_distance_extrapolated(real, fake).value,
-                "kernel_distance_error": metrics.kernel_distance_error(real, fake),
-                "energy_distance": metrics.energy_distance(real, fake),
-                "sliced_wasserstein": metrics.sliced_wasserstein(real[: self._equal], fake[: self._equal]),
-            }
-        return values
+        return {row.name: values[row.name] for row in TABLE if row.name in values}
 
     def _copying(self, features: Features, held_out: np.ndarray, fake: np.ndarray) -> Values:
         """Whether generated images lie nearer to training images than held-out ones do."""
         (train,) = features.embed(self.train)
-        return metrics.copying(train, held_out, fake)._asdict()
+        return _take("copying", self._thorough, train, held_out, fake)
 
     def _named(self, group: str, values: Values) -> Values:
         if not self._thorough:
@@ -206,43 +197,53 @@ def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, t
     """What the spectra differ in, and what stands out at the lattices of 2, 4 and 8 pixels."""
     if real is None or fake is None:
         return {}
-    values: Values = {}
-
-    def take(name: str, measure: Callable[..., float], *arguments: Any) -> None:
-        with contextlib.suppress(ValueError):  # images without any power at some frequency, such as constant ones
-            values[name] = measure(*arguments)
-
-    take("spectral_distance", spectrum.spectral_distance, real, fake)
-    take("high_frequency_bias", spectrum.high_frequency_bias, real, fake)
+    # Images without any power at some frequency, such as constant ones, have no value.
+    values = _take("spectra", thorough, real, fake, or_none=True) | _take("spectrum", thorough, fake, or_none=True)
     for stride in spectrum.strides(*real.size):
-        take(f"checkerboard_index_{stride}", spectrum.checkerboard_index, real, fake, stride)
-    if not thorough:
-        return values
-    take("spectral_distance_high", spectrum.spectral_distance_high, real, fake)
-    take("decay_slope", spectrum.decay_slope, fake)
-    for stride in spectrum.strides(*real.size):
-        take(f"coherent_checkerboard_index_{stride}", spectrum.coherent_checkerboard_index, real, fake, stride)
-        take(f"phase_variance_{stride}", lambda images, s: phase_variance_ratio(images, s).variance, fake, stride)
+        values |= _take("lattices", thorough, real, fake, stride, suffix=stride, or_none=True)
+        values |= _take("lattice", thorough, fake, stride, suffix=stride, or_none=True)
     return values
 
 
 def _patches(real: np.ndarray, fake: np.ndarray) -> Values:
     """Patches level by level of a Laplacian pyramid, and whether spectra of single images give them away."""
-    values: Values = {}
-    with contextlib.suppress(ValueError):  # too small for a pyramid, or constant at a level
-        levels = metrics.sliced_wasserstein_pyramid(real[:_PATCHED], fake[:_PATCHED])
-        values |= {f"sliced_wasserstein_{height}": value for height, value in levels.items()}
-    with contextlib.suppress(ValueError):  # all constant, or lines of pixels
-        values["spectral_two_sample"] = spectrum.spectral_two_sample(real[:_TESTED], fake[:_TESTED]).accuracy
-    return values
+    # Images that are too small for a pyramid, constant, or lines of pixels have no value.
+    return {
+        **_take("patches", True, real[:_PATCHED], fake[:_PATCHED], or_none=True),
+        **_take("pixels", True, real[:_TESTED], fake[:_TESTED], or_none=True),
+    }
 
 
 def _classes(probabilities: np.ndarray, shares: np.ndarray | None) -> Values:
     """Which classes a classifier sees, and how surely."""
-    values = {"classifier_score": metrics.classifier_score(probabilities)}
+    values = _take("probabilities", True, probabilities)
     if shares is not None and len(shares) == probabilities.shape[1] and shares.all():
-        found = np.bincount(probabilities.argmax(axis=1), minlength=len(shares)) / len(probabilities)
-        modes = metrics.modes(probabilities.argmax(axis=1), shares)
-        values |= {"modes": float(modes.hit), "class_divergence": modes.divergence}
-        values["largest_class_error"] = float(np.max(np.abs(found / shares - 1)))
+        values |= _take("classes", True, probabilities.argmax(axis=1), shares)
+    return values
+
+
+def _take(needs: Needs, thorough: bool, *arguments: Any, suffix: int | None = None, or_none: bool = False) -> Values:
+    """Every metric of the registry that takes such arguments; a function behind several of them is called once.
+
+    thorough: also those that are not quick. suffix: what ends the names. or_none: what raises ValueError has no value.
+    """
+    values: Values = {}
+    results: dict[Callable[..., Any], Any] = {}
+    for row in TABLE:
+        if row.needs != needs or not (row.quick or thorough):
+            continue
+        function, field = row.load()
+        if function not in results:
+            try:
+                results[function] = function(*arguments)
+            except ValueError:
+                if not or_none:
+                    raise
+                results[function] = None
+        result = results[function]
+        if isinstance(result, dict):
+            values |= {f"{row.name}_{key}": float(value) for key, value in result.items()}
+        elif result is not None:
+            name = row.name if suffix is None else f"{row.name}_{suffix}"
+            values[name] = float(getattr(result, field) if field else result)
     return values

@@ -6,7 +6,6 @@ TensorFlow is imported only where it is used, so that a wrong question gets its 
 import contextlib
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ganlab.config import Generator, Pair, pair
+from ganlab.files import replacing
 
 TOLERANCE = 1e-5  # of one image value; float32 in another order of summation stays a tenth of it away
 _REOPEN = Path(__file__).with_name("reopen.py")
@@ -145,12 +145,6 @@ def _folded(generator: Any) -> Any:
     return model
 
 
-def _not_in_onnx(name: str, kernel: Pair, scale: Pair) -> str | None:
-    if name == "transpose" and any(k < s for k, s in zip(kernel, scale, strict=True)):
-        return f"a transposed convolution with a kernel {_size(kernel)} below its scale {_size(scale)}"
-    return None
-
-
 def _not_in_litert(name: str, kernel: Pair, scale: Pair) -> str | None:
     if name == "nearest" and any(k % 2 == 0 for k in kernel):
         return f"a convolution of enlarged images, and for the even kernel {_size(kernel)} there is no other form"
@@ -176,7 +170,6 @@ FORMATS = {
         "import numpy as np\nimport onnxruntime  # pip install onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})\nimages = session.run(['images'], {{'latents': latents}})[0]",
         ("onnx", "tf2onnx", "onnxruntime"),
-        _not_in_onnx,
     ),
     "litert": Format(
         ".tflite",
@@ -230,8 +223,7 @@ def export(name: str, generator: Any, latents: np.ndarray, out: Path, about: str
     or where the difference is above TOLERANCE; nothing is left behind then. FileExistsError where `out` exists.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
+    with replacing(out) as beside:
         try:
             with _hushed():
                 wanted = np.asarray(generator(latents, training=False))
@@ -249,12 +241,7 @@ def export(name: str, generator: Any, latents: np.ndarray, out: Path, about: str
             )
         if os.path.lexists(out):
             raise FileExistsError(f"{out} has appeared meanwhile and is left as it is")
-        beside.rename(out)
-        return difference
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            beside.unlink()
+    return difference
 
 
 def reopen(name: str, path: Path, latents: np.ndarray) -> np.ndarray:

@@ -3,13 +3,13 @@
 import contextlib
 import inspect
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from ganlab.files import replacing
 from ganlab.nets.normalization import BatchNormalization
 from ganlab.nets.upsampling import Upsampling
 
@@ -42,17 +42,16 @@ def save_portable(path: Path, generator: keras.Model, about: str = "") -> None:
     Keras refuses files of a newer version because their layers have settings that it does not know; a setting that
     equals its default says nothing, and is left out.
     """
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    portable(generator).save(beside)
-    with zipfile.ZipFile(beside) as file:
-        parts = {name: file.read(name) for name in file.namelist()}
-    parts["config.json"] = json.dumps(_without_defaults(json.loads(parts["config.json"]))).encode()
-    if about:
-        parts["README.md"] = about.encode()
-    with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
-        for name, content in parts.items():
-            file.writestr(name, content)
-    beside.replace(path)
+    with replacing(path) as beside:
+        portable(generator).save(beside)
+        with zipfile.ZipFile(beside) as file:
+            parts = {name: file.read(name) for name in file.namelist()}
+        parts["config.json"] = json.dumps(_without_defaults(json.loads(parts["config.json"]))).encode()
+        if about:
+            parts["README.md"] = about.encode()
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
+            for name, content in parts.items():
+                file.writestr(name, content)
 
 
 def _stock(layer: Any, folded: bool) -> Any:

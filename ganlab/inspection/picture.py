@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.inspection.view import INPUT, View, even, log10, short, stacked, times
+from ganlab.report.styles import styles_of
 from ganlab.runs import grids
 
 _ABREAST = 6  # arms beside each other, so that numbers stay readable
@@ -220,15 +221,12 @@ def _bar(part: Any, shown: Any, axes: Any, **where: Any) -> None:
 
 
 def _profiles(axis: Any, views: Sequence[View]) -> None:
-    styles = ("-", "--", ":")
     drawn = [view for view in views if view.profile is not None]
-    for number, view in enumerate(drawn):
+    styles = styles_of(view.arm for view in drawn)
+    for view in drawn:
         assert view.profile is not None
-        rings = np.arange(1, len(view.profile))
-        style = styles[number // 10 % 3]
-        axis.plot(
-            rings, log10(view.profile)[1:], style, marker="o", markersize=3, color=f"C{number % 10}", label=view.arm
-        )
+        rings, style = np.arange(1, len(view.profile)), styles[view.arm]
+        axis.plot(rings, log10(view.profile)[1:], marker=style.marker, markersize=4, color=style.light, label=view.arm)
     axis.set_xlabel("ring: waves across the image", fontsize=9)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.tick_params(labelsize=8)

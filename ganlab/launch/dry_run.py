@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ganlab.cli.hydra import Cell, Plan
 from ganlab.config import RunConfig, parse
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.runs.folder import CHECKPOINTS, finished, read_config
 from ganlab.runs.result import ResultError
@@ -232,8 +232,8 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
         images = DATASETS[config.dataset.name](config.dataset).train
         check_images(config, images)
         _, step = timing.time_step(config, images, xla=way == "xla", seconds=_SECONDS)
-        timing = max(_SECONDS, 6 * step)  # after the first call
-        print(json.dumps([place, started + max(0.0, time.time() - before - timing), step]), flush=True)
+        timed = max(_SECONDS, 6 * step)  # after the first call
+        print(json.dumps([place, started + max(0.0, time.time() - before - timed), step]), flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ganlab import locks
+from ganlab.files import lock, safe_name
 
 _TELL_THREADS = ("joblib", "ray")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -59,7 +59,7 @@ def dealt_gpus(count: int) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
     folder.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as stack:
         with (folder / "dealing").open("w") as turn:
-            locks.lock(turn, wait=True)  # who counts at the same time would choose the same ones
+            lock(turn, wait=True)  # who counts at the same time would choose the same ones
             users = {gpu: sum(map(_is_held, folder.glob(f"{_file(gpu)}.*"))) for gpu in gpus}
             chosen = sorted(users, key=users.__getitem__)[:count]
             held = [_hold_a_place(folder, gpu, stack) for gpu in chosen]
@@ -67,15 +67,15 @@ def dealt_gpus(count: int) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
 
 
 def _file(gpu: str) -> str:
-    return re.sub(r"[^\w-]", "_", gpu)
+    return safe_name(gpu)
 
 
 def _is_held(place: Path) -> bool:
     with place.open("w") as file:
-        return not locks.lock(file)
+        return not lock(file)
 
 
 def _hold_a_place(folder: Path, gpu: str, stack: contextlib.ExitStack) -> int:
     """The descriptor of the first place on a GPU that nobody holds, ours until the stack is left."""
     files = (stack.enter_context((folder / f"{_file(gpu)}.{place}").open("w")) for place in itertools.count())
-    return next(file.fileno() for file in files if locks.lock(file))
+    return next(file.fileno() for file in files if lock(file))

@@ -18,11 +18,12 @@ from omegaconf import DictConfig
 from ganlab.cli.hydra import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.errors import ConfigError, in_a_line
+from ganlab.files import write_json
 from ganlab.launch.process import run_apart
 from ganlab.launch.resources import dealt_gpus, threads_of
 from ganlab.launch.watch import watched
 from ganlab.runs.folder import claimed, finished, read_config, write_result
-from ganlab.runs.result import CONFIG, LOG, ResultError, find_files, write_json
+from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
 from ganlab.runs.signals import STOPPING, Asked, heard
 from ganlab.runs.status import edition, may_be_held, outcome, record_sweep, stand
 

@@ -5,22 +5,23 @@ from pathlib import Path
 from statistics import median
 
 from ganlab.config import flatten
-from ganlab.config.comparison import base_name
+from ganlab.evaluation.registry import base_name
 from ganlab.report.blocks import Block, Bullets, Fold, Table
 from ganlab.report.checks import plans
-from ganlab.report.sentences import pairs_of
+from ganlab.report.sentences import chosen_after, pairs_of, run_of, stand, warn
 from ganlab.report.words import leading, listed, negligible
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import as_typed
 from ganlab.study.compare import LEVEL, Study
 from ganlab.study.robustness import fewest_pairs
+from ganlab.study.values import ChosenAfterwards
 
 FAR_OUT = 10  # times an arm's median: such a run has not learned less well, it has gone astray
 
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, most pressing first."""
-    said = [*study.cautions, *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
+    said = [*map(warn, study.cautions), *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
     said += [
         f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
     ]
@@ -59,7 +60,7 @@ def _far_out(study: Study) -> list[str]:
     """Finished runs of an arm that are another thing than its others, by distances, which such runs can make huge."""
     said = []
     for endpoint in leading(study):
-        if endpoint.measure.scale != "ratio" or endpoint.measure.larger_is_better:
+        if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
             continue
         for arm in study.arms:
             values = arm.values(endpoint.metric)
@@ -90,9 +91,9 @@ def _unfinished(study: Study) -> list[str]:
         note = f", {diverged} of them diverged" if diverged else ""
         said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}. Intervals "
                     "are over finished pairs only; a diverged run counts as the worst.")  # fmt: skip
-    absent = [line.removesuffix(": no result") for line in study.gaps if line.endswith(": no result")]
+    absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
     if study.pending or absent:
-        said.append(f"These runs have no result yet: {'; '.join(study.pending or absent)}.")
+        said.append(f"These runs have no result yet: {'; '.join([stand(cell) for cell in study.pending] or absent)}.")
     return said
 
 
@@ -120,8 +121,7 @@ def protocol(study: Study) -> tuple[Block, ...]:
 
 def _data(runs: list[RunResult]) -> list[tuple[str, str]]:
     """Where the images are from, their licence, how many there are, and what tells them from others."""
-    told = [(run.model_extra or {}).get("data") for run in runs]
-    facts = {json.dumps(each, sort_keys=True): each for each in told if isinstance(each, dict)}
+    facts = {json.dumps(run.data, sort_keys=True): run.data for run in runs if run.data}
     rows = []
     for each in facts.values():
         said = [f"{each.get('source')}; licence {each.get('licence')}"]
@@ -157,7 +157,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
     """What a report of a comparison should have, and whether this one does."""
     runs, have = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
-    beside = bool(runs) and all("real_against_real" in (run.model_extra or {}) for run in runs)
+    beside = bool(runs) and all(run.real_against_real is not None for run in runs)
     unstated = _unstated(study)
     known = [
         ("arms with parameters, MACs and time", counted, "costs"),
@@ -170,8 +170,6 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
-        ("spread of activations at the start", False, "python -m ganlab.inspect"),
-        ("the measures notice known faults in real images", False, "experiments/metrics, not part of a study"),
     ]
     why = {"endpoints and margins stated before the runs": unstated}
     rows = tuple((what, "yes" if yes else ": ".join(filter(None, ("no", why.get(what)))), where)
@@ -184,8 +182,7 @@ def _unstated(study: Study) -> str:
     without = [endpoint.metric for endpoint in leading(study) if endpoint.margin is None]
     said = [] if study.stated else ["no endpoint was stated"]
     said += [f"no margin for {listed(without)}"] if without else []
-    said += [text.partition(";")[0][0].lower() + text.partition(";")[0][1:] for text in study.cautions
-             if "chosen after the runs" in text]  # fmt: skip
+    said += [f"the {chosen_after(each)}" for each in study.cautions if isinstance(each, ChosenAfterwards)]
     return "; ".join(said)
 
 

@@ -9,10 +9,10 @@ from ganlab.study.values import FailureRate
 
 def robust_columns(judgement: Judgement) -> dict[str, str]:
     """Other statistics of the same pairs by name, as a table shows them."""
-    robust, sign = judgement.robust, -1 if judgement.endpoint.measure.larger_is_better else 1
+    robust, endpoint = judgement.robust, judgement.endpoint
 
     def effect(value: float | None) -> str:
-        return "–" if value is None else shown_effect(judgement.endpoint, sign * value)
+        return "–" if value is None else shown_effect(endpoint, endpoint.measure.own(value))
 
     chance = number(robust.improvement, 2)
     if robust.improvement_low is not None and robust.improvement_high is not None:

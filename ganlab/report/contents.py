@@ -20,11 +20,10 @@ from ganlab.report.blocks import (
 )
 from ganlab.report.checks import failures, robust_columns
 from ganlab.report.samples import last_grids
-from ganlab.report.sentences import tell
+from ganlab.report.sentences import bare_p, lack, stand, tell, warn
 from ganlab.report.terms import explain
 from ganlab.report.words import (
     answer,
-    directed,
     heading,
     leading,
     many_arms,
@@ -32,6 +31,7 @@ from ganlab.report.words import (
     number,
     shown_effect,
     shown_interval,
+    titled,
     verdict_rows,
 )
 from ganlab.runs.result import Status
@@ -49,7 +49,7 @@ _RULE = (
 
 def write_contents(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
-    missing = [f"Some values cannot be compared: {line}." for line in study.dropped]
+    missing = [f"Some values cannot be compared: {lack(value)}." for value in study.dropped]
     grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
@@ -93,12 +93,12 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         found = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
     found = [*found, Text(_RULE)]
     if study.diverged:
-        found.append(Text(f"Counted as the worst: {'; '.join(study.diverged)}."))
+        found.append(Text(f"Counted as the worst: {'; '.join(map(lack, study.diverged))}."))
     if study.gaps:
-        found.append(Text(f"Not in any pair: {'; '.join(study.gaps)}."))
+        found.append(Text(f"Not in any pair: {'; '.join(map(lack, study.gaps))}."))
     if study.pending:
-        found.append(Text(f"No result yet: {'; '.join(study.pending)}."))
-    found += [Text(said) for said in study.cautions]
+        found.append(Text(f"No result yet: {'; '.join(map(stand, study.pending))}."))
+    found += [Text(warn(caution)) for caution in study.cautions]
     return tuple(found)
 
 
@@ -121,15 +121,14 @@ def _effects(study: Study) -> tuple[Block, ...]:
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
-    sign = -1 if endpoint.measure.larger_is_better else 1
     for each in study.judgements[endpoint.metric]:
-        c, (mean, low, high) = each.comparison, directed(each)
+        c, (mean, low, high) = each.comparison, each.own
         pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
         row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
         if c.runs > 1:
             row[2] = shown_effect(endpoint, mean)
             row[3] = shown_interval(endpoint, low, high)
-            row[6] = "–" if math.isnan(c.effect_size) else f"{sign * c.effect_size:.2f}"
+            row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.own(c.effect_size):.2f}"
         more = robust_columns(each)
         if not rows:
             head += more
@@ -139,7 +138,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
 
 
 def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}" if value >= 0.001 else "< 0.001"
+    return "–" if value is None else bare_p(value)
 
 
 def _seeds(study: Study) -> tuple[Block, ...]:
@@ -165,8 +164,8 @@ def _seeds(study: Study) -> tuple[Block, ...]:
 
 
 def _mean(summary: Summary) -> str:
-    spread = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
-    return f"{number(summary.mean)}{spread} ({summary.runs})" if summary.runs else "–"
+    std = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
+    return f"{number(summary.mean)}{std} ({summary.runs})" if summary.runs else "–"
 
 
 def _values_table(study: Study, metric: str) -> Table:
@@ -186,7 +185,7 @@ def _others(study: Study) -> tuple[Block, ...]:
     for endpoint in others:
         sentences = tuple((each.verdict, tell(each)) for each in study.judgements[endpoint.metric])
         blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
-        fold = Fold(heading(endpoint).removesuffix("; exploratory"), blocks)
+        fold = Fold(titled(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
         fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
@@ -203,7 +202,7 @@ def _runs(study: Study) -> tuple[Block, ...]:
         statuses = (str(counts[status]) for status in get_args(Status))
         rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
     table = Table(("arm", "runs", *get_args(Status), "share that diverged"), tuple(rows))
-    named = (*study.gaps, *study.diverged)
+    named = tuple(map(lack, (*study.gaps, *study.diverged)))
     return (table, Bullets(named)) if named else (table,)
 
 

@@ -59,8 +59,7 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
             found.append((arm.label, *(np.percentile(of, (25, 50, 75)) for of in (values, costs))))
     if len(found) < 2:
         return None
-    sign = -1 if endpoint.measure.larger_is_better else 1
-    found.sort(key=lambda row: sign * (abs(row[1][1]) if endpoint.measure.scale == "size" else row[1][1]))
+    found.sort(key=lambda row: endpoint.measure.outcome(row[1][1]), reverse=True)
     name = COSTS[cost][0]
 
     def draw(palette: Palette) -> Any:
@@ -91,7 +90,7 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         even_ticks(axes, "x")
         return figure
 
-    best = "closest to 0" if endpoint.measure.scale == "size" else "highest" if sign < 0 else "lowest"
+    best = {"closer to 0": "closest to 0", "larger": "highest", "smaller": "lowest"}[endpoint.measure.better]
     message = (
         f"{endpoint.metric} and {name}, the arm with the {best} {endpoint.metric} first: medians over the seeds, "
         "with bars over their middle half"

@@ -1,12 +1,11 @@
 """How metrics went over training: read from each run's `metrics.jsonl`, drawn with a band over the seeds."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.drawing import (
     Drawing,
     Palette,
@@ -17,11 +16,10 @@ from ganlab.report.drawing import (
 )
 from ganlab.report.styles import Style, styles_of
 from ganlab.report.words import number, short_labels
-from ganlab.runs.result import ResultError, RunResult
+from ganlab.runs.records import read_records
+from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.compare import Endpoint, Study
-
-_RECORDS = "metrics.jsonl"
 
 
 class Curve(NamedTuple):
@@ -48,24 +46,18 @@ def read_histories(study: Study) -> dict[Path, History]:
         run.path.parent: history
         for arm in study.arms
         for run in arm.runs.values()
-        if run.status == "finished" and run.path and (history := _read(run.path.parent / _RECORDS))
+        if run.status == "finished" and run.path and (history := _history(run.path.parent))
     }
 
 
-def _read(path: Path) -> History:
-    if not path.exists():
-        return {}
+def _history(directory: Path) -> History:
     history: History = {}
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if '"metric/' in line:
-                record = json.loads(line)
-                step, images, seconds = record["step"], record["images"], record["seconds"]
-                for tag, value in record.items():
-                    if tag.startswith("metric/"):
-                        history.setdefault(tag.removeprefix("metric/"), {})[step] = images, seconds, value
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ResultError(f"{path} is damaged ({error}); delete it, or give the run's command again") from None
+    for record in read_records(directory, "metric/"):
+        for tag, value in record.items():
+            if tag.startswith("metric/"):
+                history.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = (
+                    record["images"], record["seconds"], value,
+                )  # fmt: skip
     return history
 
 

@@ -1,17 +1,19 @@
 """Sections of a report that need more of a run than its metrics; each says what it did not find."""
 
+from collections.abc import Callable
 from statistics import median
 
 from ganlab.report import costs, curves, samples
 from ganlab.report.blocks import Block, Figures, Fold, Grids, Table, Text
 from ganlab.report.words import count, leading, number
+from ganlab.runs.result import RunResult
 from ganlab.study.compare import Study
 
 
 def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """How the leading endpoints went, over images and over seconds."""
     histories = curves.read_histories(study)
-    real = _mean_by_metric(study, "real_against_real")
+    real = _mean_by_metric(study, lambda run: run.real_against_real)
     over_images, over_seconds, drawn = [], [], set()
     for endpoint in leading(study):
         metric, found = curves.curves_of(study, endpoint, histories)
@@ -102,7 +104,8 @@ def spectra_of(study: Study, grids: samples.Samples | None, missing: list[str]) 
 
 def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """What real images score in the place of generated ones, and what equal distributions would."""
-    real, nulls = _mean_by_metric(study, "real_against_real"), _mean_by_metric(study, "nulls")
+    real = _mean_by_metric(study, lambda run: run.real_against_real)
+    nulls = _mean_by_metric(study, lambda run: run.nulls)
     if not (real or nulls):
         missing.append("No scores of real images (real_against_real and nulls in result.json).")
         return ()
@@ -127,11 +130,11 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     return (Text(text), short, rest) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
 
 
-def _mean_by_metric(study: Study, field: str) -> dict[str, float]:
+def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:
     """Means over the runs of what each says about a metric in a field of its result."""
     values: dict[str, list[float]] = {}
     for arm in study.arms:
         for run in arm.runs.values():
-            for name, value in (run.model_extra or {}).get(field, {}).items():
+            for name, value in (field(run) or {}).items():
                 values.setdefault(name, []).append(value)
     return {name: sum(found) / len(found) for name, found in values.items()}

@@ -16,7 +16,7 @@ from ganlab.report.drawing import (
     wrapped,
 )
 from ganlab.report.styles import Style, styles_of
-from ganlab.report.words import directed, short_labels, shown_effect, standing
+from ganlab.report.words import short_labels, shown_effect, standing
 from ganlab.study.compare import Endpoint, Judgement, Pair, Study
 
 _ABOVE = -0.1  # where the letters of a row end and its interval begins, in rows
@@ -44,7 +44,7 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         axis.set_ylim(len(judgements) - 0.6, -0.8)
         axis.set_yticks([])
         _effect_axis(axis, endpoint)
-        left, right = ("worse", "better") if endpoint.measure.larger_is_better else ("better", "worse")
+        left, right = ("worse", "better") if endpoint.measure.direction == "larger" else ("better", "worse")
         gap = "\u2003"  # SVG would draw several spaces as one
         axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →", fontsize=8.5)
         return entitled(figure, endpoint.metric, palette)
@@ -53,7 +53,7 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
 
 
 def _effect(axis: Any, row: int, judgement: Judgement, label: str, style: Style, palette: Palette) -> None:
-    mean, low, high = directed(judgement)
+    mean, low, high = judgement.own
     line = axis.get_yaxis_transform()
     axis.text(0, row + _ABOVE, label, transform=line, color=palette["text"], va="bottom")
     if judgement.comparison.runs < 2:
@@ -136,8 +136,7 @@ def is_better(endpoint: Endpoint, pair: Pair) -> bool:
     """Whether the arm's value is the better one, of a pair that counts; where a run has none it diverged."""
     if pair.ours is None or pair.theirs is None:
         return pair.ours is not None
-    ours, theirs = endpoint.measure.outcome(pair.ours), endpoint.measure.outcome(pair.theirs)
-    return ours > theirs if endpoint.measure.larger_is_better else ours < theirs
+    return endpoint.measure.is_better(pair.ours, pair.theirs)
 
 
 def _lines(axis: Any, judgement: Judgement, reference: Style, arm: Style, palette: Palette) -> None:

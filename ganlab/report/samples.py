@@ -184,9 +184,8 @@ def ratios(arm: Arm) -> np.ndarray:
     """log10 of power, generated over real, of each ring but the mean, [seeds, R - 1]; empty where no run left any."""
     found = []
     for run in arm.runs.values():
-        profiles = (run.model_extra or {}).get("profiles")
-        if run.status == "finished" and profiles:
-            real, generated = (np.asarray(profiles[side], float)[1:] for side in ("real", "generated"))
+        if run.status == "finished" and run.profiles:
+            real, generated = (np.asarray(run.profiles[side], float)[1:] for side in ("real", "generated"))
             if (real > 0).all() and (generated > 0).all():
                 found.append(np.log10(generated / real))
     return np.array(found) if len({len(each) for each in found}) == 1 else np.empty(0)

@@ -3,7 +3,9 @@
 import math
 
 from ganlab.study.robustness import fewest_pairs
-from ganlab.study.values import LEVEL, Judgement
+from ganlab.study.values import LEVEL, Caution, Cell, ChosenAfterwards, Gap, Judgement, LeftOut, NoRatio
+
+SMALL_P = 0.001  # below it the number says nothing more
 
 
 def tell(judgement: Judgement) -> str:
@@ -26,17 +28,16 @@ def tell(judgement: Judgement) -> str:
     if not endpoint.primary:
         claim += " (exploratory)"
 
-    sign = -1 if endpoint.measure.larger_is_better else 1
-    low, high = sorted((sign * c.low, sign * c.high))
+    mean, low, high = judgement.own
 
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
     numbers = ""
     if c.runs > 1 and endpoint.measure.scale == "size":
-        numbers = f"{_to_zero(c.mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
+        numbers = f"{_to_zero(mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
     elif c.runs > 1:
-        numbers = f"{show(sign * c.mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
+        numbers = f"{show(mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
     ours, theirs = judgement.diverged
     if judgement.by_ranks:
         one = "1 finished pair" if c.runs else "no finished pair"
@@ -108,4 +109,44 @@ def per_cent(log_ratio: float) -> float:
 
 def as_p(value: float) -> str:
     """A p value as people write it."""
-    return f"p = {value:.3g}" if value >= 0.001 else "p < 0.001"
+    return f"p = {bare_p(value)}" if value >= SMALL_P else f"p {bare_p(value)}"
+
+
+def bare_p(value: float) -> str:
+    """A p value in a table: 0.0312, < 0.001."""
+    return f"{value:.3g}" if value >= SMALL_P else f"< {SMALL_P}"
+
+
+def warn(caution: Caution) -> str:
+    """What weakens a study, as a sentence."""
+    if isinstance(caution, ChosenAfterwards):
+        return f"The {chosen_after(caution)}; {caution.stated} was stated before them."
+    if isinstance(caution, LeftOut):
+        runs = f"{len(caution.cells)} run{'s' * (len(caution.cells) > 1)}"
+        which = "; ".join(map(stand, caution.cells))
+        return f"Left out by hand, after the runs (--leave-out): {runs}, {which}."
+    values = "; ".join(f"{value} ({', '.join(arms)})" for value, arms in caution.values)
+    return f"Not all runs were made alike: {caution.what} {values}."
+
+
+def chosen_after(caution: ChosenAfterwards) -> str:
+    """Primary metric recall was chosen after the runs."""
+    return f"{caution.what} {caution.chosen} was chosen after the runs"
+
+
+def stand(cell: Cell) -> str:
+    """How a cell of the sweep stands: `fir-seed1: not started`."""
+    return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
+
+
+def lack(gap: Gap | NoRatio) -> str:
+    """Which run lacks a value and why: `fir, seed 3: failed`."""
+    if isinstance(gap, NoRatio):
+        return f"{gap.path} has metrics.{gap.metric}={gap.value}, of which there is no ratio"
+    why = f"no {gap.metric}" if gap.metric else gap.why
+    return f"{run_of(gap)}: {why}{', without a partner' if gap.alone else ''}"
+
+
+def run_of(gap: Gap) -> str:
+    """The run that a value lacks of: `fir, seed 3`."""
+    return f"{gap.arm}, seed {gap.seed}"

@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
-from ganlab.config.comparison import better
-from ganlab.report.sentences import tell
+from ganlab.evaluation.registry import better
+from ganlab.report.sentences import lack, stand, tell, warn
 from ganlab.report.words import answer, heading, leading, many_arms, verdict_rows
 from ganlab.runs.console import Console
 from ganlab.runs.result import Status
@@ -41,16 +41,16 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print("No finished run has metrics.")
     console.print()
     console.print(_runs_table(study.arms))
-    for line in study.gaps:
-        console.print(f"not in any pair: {line}")
-    for line in study.pending:
-        console.print(f"no result yet: {line}")
-    for line in study.diverged:
-        console.print(f"counts as the worst: {line}")
-    for line in study.dropped:
-        console.print(f"not compared: {line}")
-    for line in study.cautions:
-        console.print(line)
+    for gap in study.gaps:
+        console.print(f"not in any pair: {lack(gap)}")
+    for cell in study.pending:
+        console.print(f"no result yet: {stand(cell)}")
+    for gap in study.diverged:
+        console.print(f"counts as the worst: {lack(gap)}")
+    for value in study.dropped:
+        console.print(f"not compared: {lack(value)}")
+    for caution in study.cautions:
+        console.print(warn(caution))
     if shown or study.shown_only:
         also = study.shown_only if len(shown) == len(study.endpoints) else ()
         console.print(_metrics_table(study, [*(endpoint.metric for endpoint in shown), *also]))

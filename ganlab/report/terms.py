@@ -1,47 +1,9 @@
 """What the words of a report mean, a line each, for who gets the report and nothing else."""
 
-from ganlab.config.comparison import base_name, measure_of
+from ganlab.evaluation.registry import METRICS, base_name
 from ganlab.report.blocks import Block, Fold, Table
 from ganlab.study.compare import Study
 
-METRICS = {
-    "frechet_distance": "distance of two normal distributions fitted to the features of real and generated images",
-    "frechet_distance_extrapolated": "the Fréchet distance that infinitely many images would have, by extrapolation",
-    "fid": "the Fréchet distance in the features of the Inception network",
-    "inception_score": "the classifier score of the Inception network",
-    "kernel_distance": "squared distance (MMD) of real and generated features with a cubic kernel; around 0 if their "
-    "distributions are equal",
-    "kid": "the kernel distance in the features of the Inception network",
-    "energy_distance": "how much farther real and generated features are from each other than among themselves",
-    "sliced_wasserstein": "distance of the distributions of many one-dimensional projections, averaged",
-    "spectral_distance": "mean absolute difference in log10 power over all frequencies; 0.3 is a factor of 2 in power",
-    "spectral_distance_high": "the same over waves shorter than four pixels",
-    "high_frequency_bias": "log10 of the power of the finest waves, generated divided by real; above 0: too much, "
-    "below 0: too little",
-    "checkerboard_index": "log10 of the power of a pattern that repeats every 2 (4, 8) pixels, divided by the power at "
-    "the "
-    "frequencies around it, and by the same ratio of real images; above 0: a checkerboard, below 0: too little there",
-    "coherent_checkerboard_index": "the part of that pattern that is the same in all images",
-    "precision": "share of generated images that lie where real ones do",
-    "recall": "share of real images that lie where generated ones do",
-    "density": "in how many neighbourhoods of real images a generated image lies, on average, divided by the number of "
-    "neighbours; 1 if the distributions are equal",
-    "coverage": "share of real images whose neighbourhood holds a generated one",
-    "classifier_score": "how surely a classifier recognises the classes of generated images, and how evenly the "
-    "classes occur",
-    "modes": "number of classes among the generated images",
-    "class_divergence": "Kullback-Leibler divergence of the shares of the classes from the true ones, in nats",
-    "largest_class_error": "the largest error of a class's share, relative to that share",
-    "total_variation": "half the sum of all errors of the shares of the classes",
-    "kolmogorov": "largest difference of a factor's cumulative distribution from the true one",
-    "kuiper": "the same for a factor that is an angle or a hue",
-    "mutual_information": "how much one factor tells about another, in nats; 0 in the real images",
-    "grid_coverage": "number of combinations of factors that occur, divided by the number that perfect samples would "
-    "show",
-    "grid_divergence": "Kullback-Leibler divergence of their shares from the true ones, in nats",
-    "residual_median": "share of an image's power that no image of the data set's kind explains, median",
-    "residual_mean": "the same, mean",
-}  # fmt: skip
 FEATURES = {
     "classifier": "features of a small network trained to classify this data set",
     "random": "features of convolutions with random weights, three draws",
@@ -74,10 +36,10 @@ _STATISTICS = {
 
 def explain(study: Study) -> tuple[Block, ...]:
     """The metrics and features that the study has, and the statistics of every report."""
-    metrics = [endpoint.metric for endpoint in study.endpoints]
-    names = dict.fromkeys(base_name(metric) for metric in metrics if measure_of(metric))
+    metrics = [*(endpoint.metric for endpoint in study.endpoints), *study.shown_only]
+    names = dict.fromkeys(name for metric in metrics if (name := base_name(metric)) in METRICS)
     parts = {part for metric in metrics for part in metric.split("/")}
-    rows = [(name, METRICS[name]) for name in names]
+    rows = [(name, METRICS[name].words) for name in names]
     rows += [(f"full/{name}/", f"measured at the end, in {text}") for name, text in FEATURES.items() if name in parts]
     table = Table(("term", "meaning"), (*rows, *_STATISTICS.items()), words=True)
     return (Fold(f"What {len(table.rows)} terms mean", (table,)),)

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from typing import Any, get_args
 
-from ganlab.report.sentences import tell
+from ganlab.report.sentences import lack, stand, tell, warn
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import Arm
 from ganlab.study.values import LEVEL, Endpoint, Judgement, Study
@@ -41,13 +41,13 @@ def as_json(study: Study) -> dict[str, Any]:
             "level": LEVEL,
             "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
             "arms": [_arm(study, place) for place in range(len(study.arms))],
-            "missing": study.gaps,
-            "pending": study.pending,
-            **({"left_out": study.left_out} if study.left_out else {}),
+            "missing": [lack(gap) for gap in study.gaps],
+            "pending": [stand(cell) for cell in study.pending],
+            **({"left_out": [stand(cell) for cell in study.left_out]} if study.left_out else {}),
             "open": study.open,
-            "diverged": study.diverged,
-            "unmeasured": study.unmeasured,
-            "cautions": study.cautions,
+            "diverged": [lack(gap) for gap in study.diverged],
+            "unmeasured": {name: [lack(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
+            "cautions": [warn(caution) for caution in study.cautions],
             "shown_only": study.shown_only,
             "protocol": study.protocol,
             "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
@@ -88,7 +88,7 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
     return {
         "title": endpoint.title,
         "metric": endpoint.metric,
-        "better": "larger" if endpoint.measure.larger_is_better else "smaller",
+        "better": "larger" if endpoint.measure.direction == "larger" else "smaller",
         "unit": endpoint.measure.scale,
         "primary": endpoint.primary,
         "stated": endpoint in study.stated and (not endpoint.primary or endpoint.metric == study.plan.quality),
@@ -100,36 +100,39 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
 
 def _verdict(judgement: Judgement) -> dict[str, Any]:
     c, endpoint = judgement.comparison, judgement.endpoint
-    sign = -1 if endpoint.measure.larger_is_better else 1
+    mean, low, high = judgement.own
 
-    def own(value: float | None) -> float | None:
-        """A location, turned back into the metric's direction and unit; None where no number holds it."""
-        if value is None or not math.isfinite(value):
+    def in_unit(value: float) -> float | None:
+        """A location in the unit of the endpoint; None where no number holds it."""
+        if not math.isfinite(value):
             return None
         if endpoint.measure.scale == "ratio":
-            return math.exp(sign * value) if sign * value < 700 else None
-        return sign * value
+            return math.exp(value) if value < 700 else None
+        return value
 
-    low, high = (c.low, c.high) if sign > 0 else (c.high, c.low)
     robust = vars(judgement.robust)
+    centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
     ours, theirs = judgement.diverged
     return {
         "arm": judgement.arm,
         "verdict": judgement.verdict,
         "exploratory": not endpoint.primary,
         "sentence": tell(judgement),
-        "estimate": own(c.mean),
-        "low": own(low),
-        "high": own(high),
-        "effect_size": sign * c.effect_size,
+        "estimate": in_unit(mean),
+        "low": in_unit(low),
+        "high": in_unit(high),
+        "effect_size": endpoint.measure.own(c.effect_size),
         "p_value": c.p_value,
         "p_adjusted": judgement.p_adjusted,
         "adjustment": judgement.adjustment,
         "by_ranks": judgement.by_ranks,
         "pairs": c.runs,
         "diverged": {"arm": ours, "reference": theirs},
-        "robust": robust | {name: own(robust[name]) for name in ("interquartile_mean", "hodges_lehmann")},
-        "lacking": [{"seed": p.seed, "why": p.note, "missing": p.missing} for p in judgement.pairs if p.note],
+        "robust": robust
+        | {name: None if value is None else in_unit(endpoint.measure.own(value)) for name, value in centres.items()},
+        "lacking": [
+            {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in judgement.pairs if p.reasons
+        ],
     }
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import get_args
 
-from ganlab.report.sentences import as_p, per_cent
+from ganlab.report.sentences import bare_p, per_cent
 from ganlab.study.compare import Endpoint, Judgement, Study
 from ganlab.study.statistics import Verdict
 from ganlab.study.values import LEVEL
@@ -64,7 +64,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
             continue
         main, *others = [_judged(study, endpoint, arm.label) for endpoint in endpoints]
-        mean, low, high = directed(main)
+        mean, low, high = main.own
         known = main.comparison.runs > 1
         rows.append(
             (
@@ -72,8 +72,8 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
                 main.verdict,
                 shown_effect(main.endpoint, mean) if known else "–",
                 shown_interval(main.endpoint, low, high) if known else "–",
-                as_p(main.comparison.p_value if main.p_adjusted is None else main.p_adjusted)[2:].removeprefix("= "),
-                *(f"{each.verdict}, {shown_effect(each.endpoint, directed(each)[0])}" if each.comparison.runs > 1
+                bare_p(main.comparison.p_value if main.p_adjusted is None else main.p_adjusted),
+                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.comparison.runs > 1
                   else each.verdict for each in others),
             )
         )  # fmt: skip
@@ -118,8 +118,13 @@ def listed(names: list[str], last: str = " and ") -> str:
 
 def heading(endpoint: Endpoint) -> str:
     """An endpoint in a line: `quality, frechet_distance: smaller is better; primary`."""
+    return f"{titled(endpoint)}; {'primary' if endpoint.primary else 'exploratory'}"
+
+
+def titled(endpoint: Endpoint) -> str:
+    """An endpoint, and which values are better: `quality, frechet_distance: smaller is better`."""
     title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
-    return f"{title}{endpoint.metric}: {side(endpoint)}; {'primary' if endpoint.primary else 'exploratory'}"
+    return f"{title}{endpoint.metric}: {side(endpoint)}"
 
 
 def side(endpoint: Endpoint) -> str:
@@ -132,14 +137,6 @@ def negligible(endpoint: Endpoint) -> str:
     if endpoint.margin is None:
         return ""
     return f"{100 * endpoint.margin:.3g} %" if endpoint.measure.scale == "ratio" else f"{endpoint.margin:.3g}"
-
-
-def directed(judgement: Judgement) -> tuple[float, float, float]:
-    """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
-    sign = -1 if judgement.endpoint.measure.larger_is_better else 1
-    c = judgement.comparison
-    low, high = sorted((sign * c.low, sign * c.high))
-    return sign * c.mean, low, high
 
 
 def shown_effect(endpoint: Endpoint, value: float) -> str:

@@ -4,7 +4,6 @@ import base64
 import csv
 import html
 import io
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ganlab.files import write_bytes, write_json
 from ganlab.report.blocks import Page
 from ganlab.report.contents import write_contents
 from ganlab.report.drawing import THEMES
 from ganlab.report.verdict import as_json, scores
 from ganlab.report.words import answer
-from ganlab.runs.result import write_json
 from ganlab.study.compare import Study
 
 FOLDER = "report"
@@ -98,10 +97,5 @@ def _templates() -> PackageLoader:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(path, content, durable=False)  # made again at will
     return path

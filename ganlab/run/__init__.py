@@ -1,7 +1,8 @@
 """One run: its folder, its networks, its life."""
 
 from ganlab.run.life import run
-from ganlab.run.networks import Sampler, build_gan, image_shape, open_sampler
+from ganlab.run.networks import build_gan, image_shape
+from ganlab.run.sampler import Sampler, open_sampler
 from ganlab.runs.folder import CHECKPOINTS, CONFIG, RESULT, finished, read_config
 
 __all__ = [

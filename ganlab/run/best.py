@@ -1,9 +1,10 @@
 """Which checkpoint of a run is its best so far."""
 
+import math
 from collections.abc import Container, Mapping
 from typing import Any
 
-from ganlab.config.comparison import measure_of, quick_relative
+from ganlab.evaluation.registry import Metric, metric_of, quick_relative
 
 
 class Best:
@@ -15,7 +16,7 @@ class Best:
 
     def __init__(self, quality: str, known: dict[str, Any] | None, there: Container[int]):
         """quality: `comparison.quality`. known: at the checkpoint that a run goes on from. there: steps with one."""
-        self._metric, self._measure = quick_relative(quality), measure_of(quality)
+        self._metric, self._measure = quick_relative(quality), _compared(quality)
         self.known = known if known and known["step"] in there else None
 
     @property
@@ -28,8 +29,13 @@ class Best:
         value = measured.get(self._metric)
         if value is None or self._measure is None:
             return False
-        worst = float("-inf") if self._measure.larger_is_better else float("inf")
-        better = self._measure.is_better(value, self.known["value"] if self.known else worst)
+        better = self._measure.is_better(value, self.known["value"]) if self.known else math.isfinite(value)
         if better:
             self.known = {"step": step, "metric": self._metric, "value": value}
         return better
+
+
+def _compared(name: str) -> Metric | None:
+    """The metric, if it has a better side."""
+    metric = metric_of(name)
+    return metric if metric and metric.direction else None

@@ -7,8 +7,9 @@ from typing import Any
 
 from ganlab.config import RunConfig, parse
 from ganlab.errors import ConfigError
+from ganlab.files import move, write_json
 from ganlab.runs.folder import CHECKPOINTS
-from ganlab.runs.result import CONFIG, RESULT, read_result, write_json
+from ganlab.runs.result import CONFIG, RESULT, read_result
 
 EXTENDED = "extended.json"
 """A run's extensions so far, the oldest first: `[{"from_step", "steps_before", "steps"}]`."""
@@ -37,7 +38,7 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
     noted = {"from_step": taken, "steps_before": before, "steps": steps}
     write_json(directory / EXTENDED, [*extensions(config, directory), noted])
     if result:
-        (directory / RESULT).replace(directory / f"result-step-{taken:08d}.json")
+        move(directory / RESULT, directory / f"result-step-{taken:08d}.json")
     write_json(directory / CONFIG, longer_config.model_dump(mode="json"))
     return longer_config, _changes(config, taken, steps)
 

@@ -20,7 +20,7 @@ from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
 from ganlab.run.inputs import check_measured
-from ganlab.run.networks import Sampler
+from ganlab.run.sampler import Sampler
 
 _READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no run trains on
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ganlab.config import RunConfig
 from ganlab.data.images import Images
-from ganlab.run.networks import Sampler, with_classes
+from ganlab.run.sampler import Sampler, with_classes
 from ganlab.runs import grids
 
 _COUNT = 64

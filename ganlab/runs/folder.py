@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab import __version__, device, environment, locks
+from ganlab import __version__, device, environment, files
 from ganlab.config import RunConfig, differences, parse
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, MissingSettingError, UnknownSettingError
+from ganlab.files import write_json
 from ganlab.runs.provenance import commit
-from ganlab.runs.result import CONFIG, LOCK, LOG, RESULT, RunResult, read_result, write_json
+from ganlab.runs.result import CONFIG, LOCK, LOG, RESULT, RunResult, read_result
 
 CHECKPOINTS = "checkpoints"
 
@@ -31,6 +32,11 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
         raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    except (MissingSettingError, UnknownSettingError) as error:
+        raise ConfigError(
+            f"{path} was written by another version of ganlab ({error}); open it with that one, or train again with "
+            f"this one, {__version__}"
+        ) from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -88,7 +94,7 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
 def _locked_soon(lock: IO[str]) -> bool:
     """Lock a file; False if another process keeps it: one that only looks (`reporting/cells`) is gone in a moment."""
     for _ in range(10):
-        if locks.lock(lock):
+        if files.lock(lock):
             return True
         time.sleep(0.02)
     return False
@@ -105,11 +111,16 @@ def leave_nothing(directory: Path) -> None:
 def write_result(
     config: RunConfig, directory: Path, machine: device.Device | None, status: str, **facts: Any
 ) -> RunResult:
-    """What is known of a run at its end, or at a stop, as its `result.json`; machine: None where it is not known."""
+    """Write what is known of a run at its end, or at a stop, as its `result.json`.
+
+    machine: None where it is not known. facts: fields of `RunResult`.
+    """
     from importlib.metadata import version
 
     libraries = ("tensorflow", "keras", "numpy")
-    result = {
+    if unknown := facts.keys() - RunResult.model_fields.keys():
+        raise TypeError(f"{sorted(unknown)} are no fields of RunResult")
+    tree = {
         "status": status,
         "variant": config.generator.name,
         "seed": config.seed,
@@ -117,28 +128,32 @@ def write_result(
         **facts,
         "commit": commit(),
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
-        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "environment": environment.deciding(),
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
+        "environment": environment.deciding(),
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    write_json(directory / RESULT, result)
+    write_json(directory / RESULT, tree)
     return read_result(directory / RESULT)
 
 
-def record_measures(directory: Path, found: dict[str, Any]) -> None:
+def record_measures(directory: Path, measured: dict[str, Any]) -> None:
     """Put measures that were taken later into the result of a run that has finished; raises ConfigError."""
     with claimed(directory):
         path = directory / RESULT
-        if not path.exists() or read_result(path).status != "finished":
+        result = read_result(path) if path.exists() else None
+        if result is None or result.status != "finished":
             raise ConfigError(f"--record needs a finished run, and {directory} is none; let it finish first")
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        thorough = found["protocol"]["name"] == "full"
-        for part in ("metrics", "spread", "real_against_real", "nulls"):
-            kept = {name: value for name, value in tree.get(part, {}).items() if name.startswith("full/") != thorough}
-            tree[part] = kept | found[part]
-        own = tree["protocol"]
-        if thorough:
-            tree["protocol"] = own | {"full": found["protocol"]}
-        else:
-            tree["protocol"] = found["protocol"] | ({"full": own["full"]} if "full" in own else {})
-        write_json(path, tree)
+        protocol, own = measured["protocol"], result.protocol
+        full = protocol["name"] == "full"
+
+        def merged(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
+            return {name: value for name, value in (before or {}).items() if name.startswith("full/") != full} | now
+
+        changed = {
+            "metrics": merged(result.metrics, measured["metrics"]),
+            "spread": merged(result.spread, measured["spread"]),
+            "real_against_real": merged(result.real_against_real, measured["real_against_real"]),
+            "nulls": merged(result.nulls, measured["nulls"]),
+            "protocol": own | {"full": protocol} if full else protocol | {k: own[k] for k in ("full",) if k in own},
+        }
+        write_json(path, result.model_copy(update=changed).written())

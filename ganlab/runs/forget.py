@@ -7,8 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from ganlab.errors import ConfigError, matching
+from ganlab.files import move, write_json
 from ganlab.runs.folder import claimed
-from ganlab.runs.result import FORGOTTEN, ResultError, write_json
+from ganlab.runs.result import FORGOTTEN, ResultError
 from ganlab.runs.status import SWEEP, Standing, find_cells, read_sweep
 
 
@@ -81,7 +82,7 @@ def _move(directory: Path, aside: Path) -> Path:
         place = aside.with_name(f"{aside.name}-{number}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        directory.rename(place)
+        move(directory, place)
     except OSError as error:
         raise ResultError(f"{directory} cannot be moved to {place} ({error.strerror}); move it by hand") from None
     return place

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from ganlab.files import write_bytes
+
 _MARK = "ganlab"  # in a PNG the text chunk Software, in a GIF how the comment begins
 WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for a screen beside another
 BACKGROUND = 128  # between black and white, so that images of either kind have an edge
@@ -135,6 +137,4 @@ def _check(pixels: np.ndarray, axes: str, rank: int) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    write_bytes(path, content, durable=False, alone=True)

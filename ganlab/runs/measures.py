@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ganlab.config.comparison import better
+from ganlab.evaluation.registry import better
 
 Values = Mapping[str, float]
 

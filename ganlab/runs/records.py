@@ -35,10 +35,12 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from ganlab import files
 from ganlab.runs import grids
-from ganlab.runs.result import find_files
+from ganlab.runs.result import ResultError, find_files
 
 METRICS = "metrics.jsonl"
+RECENT = 2**16  # bytes at its end that hold the last records
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
 
 Position = Mapping[str, int]
@@ -114,9 +116,8 @@ class Records:
         with that step: `{file name: bytes}`, fit for JSON.
         """
         for file in (self._metrics, self._file):
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(self._directory)
+            files.flush(file)
+        files.sync(self._directory)
         return {**self._kept, METRICS: self._metrics.tell(), self._name: self._file.tell()}
 
     def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, float]) -> None:
@@ -182,6 +183,51 @@ class Records:
         self._events.flush()  # so that a TensorBoard that is looking sees it
 
 
+def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
+    """What `Records.scalars` has written in a run's folder, in order: `step`, `images`, `seconds`, and values by tag.
+
+    tags: only the records that have a tag which begins so. Empty where there is none; raises ResultError where one is
+    damaged.
+    """
+    path = directory / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [_record(line) for line in lines if f'"{tags}' in line]
+    except (ValueError, OSError) as error:
+        raise ResultError(f"{path} is damaged ({error}); delete it, or give the run's command again") from None
+
+
+def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> tuple[list[dict[str, Any]], bool]:
+    """As `read_records` of a run that may be writing: half a line, and damaged ones, are passed over.
+
+    last_bytes: only those in the last so many bytes of the file. Also returns whether that was all of it.
+    """
+    try:
+        with (directory / METRICS).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            begin = max(0, size - last_bytes) if last_bytes else 0
+            file.seek(begin)
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return [], True
+    records = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if f'"{tags}' in line:
+                records.append(_record(line))
+    return records, begin == 0
+
+
+def _record(line: str) -> dict[str, Any]:
+    """One line; ValueError where it is not a record."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("a line is no record")
+    if lacking := [name for name in ("step", "images", "seconds") if not isinstance(record.get(name), int | float)]:
+        raise ValueError(f"a record has no {lacking[0]}")
+    return record
+
+
 def find_runs(directory: Path) -> list[Path]:
     """The folders of runs: those with records of their own."""
     return [path.parent for path in find_files(directory, METRICS)]
@@ -232,19 +278,16 @@ def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) ->
     old = [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]
     # as in Records, but the time too: a folder that was emptied does not come back with an old name
     number = max([int(time.time()), *(1 + int(path.name.split(".")[3]) for path in old)])
-    unfinished = directory / ".unfinished"
-    with unfinished.open("wb") as file:
+    path = directory / f"events.out.tfevents.{number:010}.ganlab"
+    with files.replacing(path, alone=True) as beside, beside.open("wb") as file:
         events = RecordWriter(file)
         _append(events, 0, file_version="brain.Event:2")
         _append(events, 0, session_log=SessionLog(status=SessionLog.START))
         for step, summary in summaries:
             _append(events, step, summary=summary)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(directory / f"events.out.tfevents.{number:010}.ganlab")
     for path in old:
         path.unlink()
-    _sync(directory)
+    files.sync(directory)
 
 
 def remove_events(directory: Path) -> None:
@@ -274,12 +317,4 @@ def _check(directory: Path, found: Mapping[str, Path], kept: Position) -> None:
 def _cut(path: Path, length: int) -> None:
     with path.open("r+b") as file:
         file.truncate(length)
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.flush(file)

@@ -5,20 +5,17 @@ recorded steps goes on at its own pace; one that has not begun takes what cells 
 """
 
 import heapq
-import json
-import os
 import re
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from ganlab.runs.records import METRICS
+from ganlab.runs.records import METRICS, RECENT, whole_records
 from ganlab.runs.result import CONFIG, LOCK, RESULT
 from ganlab.runs.status import Standing
 
 _BETWEEN = 10.0  # seconds that a worker has to begin its next cell
-_TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def _paces(cells: list[Standing], began: float) -> list[tuple[Standing, Pace]]:
 
 def _pace(directory: Path, began: float) -> Pace:
     since, made, ended, written = (_written(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
-    records, clock = _records(directory / METRICS)
+    records, clock = _records(directory)
     fresh = made is not None and made >= began - 1
     if since is None or written is None or not records:
         return Pace(since, fresh, ended)
@@ -151,24 +148,16 @@ def _pace(directory: Path, began: float) -> Pace:
     return Pace(since, fresh and whole, ended, step, recorded, a_step, compiling)
 
 
-def _records(path: Path) -> tuple[list[tuple[int, float]], float]:
+def _records(directory: Path) -> tuple[list[tuple[int, float]], float]:
     """Step and seconds of training of the last records of losses, in order; and the seconds of the last of all."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().splitlines()
-    except OSError:
-        return [], 0.0
     found: list[tuple[int, float]] = []
     clock = 0.0
-    for line in lines:
+    for record in whole_records(directory, last_bytes=RECENT)[0]:
         try:
-            record = json.loads(line)
             step, clock = int(record["step"]), float(record["seconds"])
             if "speed/images_per_second" in record:
                 found.append((step, clock))
-        except (ValueError, KeyError, TypeError, OverflowError):  # half a line, or a damaged one
+        except (ValueError, OverflowError):  # not finite
             continue
     return found, clock
 

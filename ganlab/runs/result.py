@@ -1,7 +1,6 @@
-"""What a run leaves behind: `result.json`, read with suspicion and written whole or not at all."""
+"""What a run leaves behind: `result.json`, read with suspicion."""
 
 import json
-import math
 import os
 from collections.abc import Container
 from pathlib import Path
@@ -24,31 +23,86 @@ class ResultError(ConfigError):
     """Results that cannot be read or compared: the folder that was named is the wrong one, or damaged."""
 
 
-class RunResult(BaseModel):
-    """One run's outcome. What only a finished run knows may be absent; fields of later versions are kept as they are.
+class Best(BaseModel):
+    """The best checkpoint of a run: its step, and the metric, taken on the way, that says so, with its value there."""
 
-    `parameters` and `macs` are counts of the generator, or of each network by name.
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    step: int
+    metric: str
+    value: float
+
+
+class RunResult(BaseModel):
+    """One run's outcome: all that `result.json` holds, each field with what it means.
+
+    What only a finished run knows may be absent. Fields of later versions are kept as they are, and read by nobody.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     status: Status
     variant: str
+    """The generator's name in `conf/generator`."""
     seed: int
     config: dict[str, Any]
+    """All settings, as in `config.json`."""
     metrics: dict[str, float] = {}
+    """By name, of the EMA after the last step; those of the full protocol are named `full/...`."""
+    spread: dict[str, float] = {}
+    """Standard deviations of the full metrics over the sets of generated images."""
+    profiles: dict[str, list[float]] = {}
+    """Mean power in each ring of frequencies, r = 0 ... side/2, of the `real` and of the `generated` images."""
+    best: Best | None = None
+    """None where the study's primary is measured at the end only."""
+    real_against_real: dict[str, float] | None = None
+    """What held-out real images score in the place of generated ones, by metric; None where nothing was measured."""
+    nulls: dict[str, float] | None = None
+    """What images of equal distribution score by formula, by metric."""
     protocol: dict[str, Any] = {}
+    """How the metrics were taken (`evaluation/protocols.py`); in it, as `full`, how those of the end were."""
     parameters: int | dict[str, int] | None = None
+    """Of the generator, or of each network by name."""
     macs: int | dict[str, int] | None = None
+    """Multiplications for one image, of the generator or of each network by name."""
+    replicas: int | None = None
+    """Devices that shared each batch, over all workers."""
+    threads: int | None = None
+    """Of the CPU, for one operation."""
+    compiled: str | None = None
+    """How a step was compiled: `xla` or `graph`."""
+    skipped: dict[str, int] = {}
+    """Updates left out because gradients were not finite under loss scaling, by network."""
+    receptive_field: list[int] | None = None
+    """Height and width of what a pixel of an image sees of the generator's first map."""
     images_seen: int | None = None
     seconds: float | None = None
+    """Of training, over all sessions of the run, without the measures of the end."""
     images_per_second: float | None = None
+    source: str | None = None
+    """Where the images are from."""
+    extended: list[dict[str, int]] = []
+    """Each time that the run was trained longer than its settings first said: `from_step`, `steps_before`, `steps`."""
+    data: dict[str, Any] | None = None
+    """The images: name, source, licence, counts, classes, notes, and the SHA-256 of pixels and labels."""
+    error: str | None = None
+    """What went wrong in a run that diverged or failed."""
+    commit: dict[str, str | bool] | None = None
+    """Of the code: `hash`, and `changed` where files differed from it (`runs.provenance`); None outside a checkout."""
     versions: dict[str, str] = {}
+    """Of the libraries, by name."""
     device: str | None = None
+    """Its kind, name and precision; None where the run's process died."""
     environment: dict[str, str] = {}
+    """Variables that can change the last bits of numbers, where they are not as usual."""
     ended: str | None = None
+    """When, as ISO 8601 with the offset from UTC."""
     path: Path | None = Field(default=None, exclude=True)
     """The file this was read from; never stored in it."""
+
+    def written(self) -> dict[str, Any]:
+        """As the file holds it: what was set, in the order of the fields."""
+        return self.model_dump(mode="json", exclude_unset=True)
 
 
 def read_result(path: str | Path) -> RunResult:
@@ -98,44 +152,8 @@ def find_files(directory: Path, name: str) -> list[Path]:
     return sorted(found)
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write plain values as JSON: after a crash at any moment the file is the old one or the new one, never a part.
-
-    Floats keep every bit. A number that JSON does not have (nan, inf) is a ValueError that says where it stands;
-    the caller knows whether to leave it out or to stop.
-    """
-    path = Path(path)
-    odd = _not_finite(value)
-    if odd:
-        raise ValueError(f"{path} cannot hold {odd}; leave it out, or say in words what happened")
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # the same file system, so that the rename is atomic
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)  # noqa: PTH105  (the rename and the two fsyncs are one idiom)
-    finally:
-        beside.unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, and need not be
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 _REMEDY = "delete it and give the run's command again"
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _not_finite(value: Any, where: str = "") -> str:
-    """The first number that JSON does not have, as `place=value`; empty if there is none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{where or 'the value'}={value}"
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    return next(filter(None, (_not_finite(item, f"{where}.{key}".lstrip(".")) for key, item in items)), "")

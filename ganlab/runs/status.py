@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from ganlab import locks
+from ganlab import files
 from ganlab.config.comparison import Comparing
 from ganlab.errors import in_a_line
+from ganlab.files import write_json
 from ganlab.runs.measures import directed
-from ganlab.runs.records import METRICS
+from ganlab.runs.records import RECENT, whole_records
 from ganlab.runs.result import (
     CONFIG,
     FORGOTTEN,
@@ -27,7 +28,6 @@ from ganlab.runs.result import (
     ResultError,
     RunResult,
     read_result,
-    write_json,
 )
 
 SWEEP = "sweep.json"
@@ -152,7 +152,7 @@ def stand(directory: Path, name: str) -> Standing:
         took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*took, *_primary(result)])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
-    why = in_a_line((result.model_extra or {}).get("error", "")) if result else ""  # the whole is in its log
+    why = in_a_line(result.error or "") if result else ""  # the whole is in its log
     if result and result.status == "diverged":
         return Standing(name, directory, "diverged", step, steps, rate, why=why)
     if held:
@@ -197,9 +197,9 @@ def edition(directory: Path) -> int | None:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a process writes the run in a folder, as far as can be known (`locks.held`)."""
+    """Whether a process writes the run in a folder, as far as can be known (`files.held`)."""
     try:
-        return locks.held(directory / LOCK) or False
+        return files.held(directory / LOCK) or False
     except FileNotFoundError:
         return False
 
@@ -207,7 +207,7 @@ def is_held(directory: Path) -> bool:
 def may_be_held(directory: Path) -> bool:
     """Whether a process writes the run in a folder, or may: where there are no locks, a run that has no result."""
     try:
-        held = locks.held(directory / LOCK)
+        held = files.held(directory / LOCK)
     except FileNotFoundError:
         return False
     return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held
@@ -220,34 +220,24 @@ def _steps(directory: Path) -> int | None:
         return None
 
 
-_TAIL = 2**16  # bytes at the end of metrics.jsonl that hold its last records
-
-
 def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
     """The step of the last record, its images per second, and the seconds left at that rate.
 
     The first record's rate has compiling in it and tells nothing of what is left.
     """
-    try:
-        with (directory / METRICS).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL))
-            lines = file.read().splitlines()
-    except OSError:
-        return 0, None, None
+    records, complete = whole_records(directory, "speed/", RECENT)
     found: list[tuple[int, float, float | None]] = []
-    for line in reversed(lines):
+    for record in reversed(records):
         try:
-            record: dict[str, Any] = json.loads(line)
             step, rate = int(record["step"]), float(record["speed/images_per_second"])
             left = (steps - step) * float(record["images"]) / step / rate if steps and step and rate else None
-        except (ValueError, KeyError, TypeError, OverflowError):  # half a line, a damaged one, or one of measures
+        except (ValueError, KeyError, TypeError, OverflowError):  # a damaged one
             continue
         if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
             found.append((step, rate, left))
             if len(found) == 2:
                 return found[0]
-    return (*found[0][:2], found[0][2] if size > _TAIL else None) if found else (0, None, None)
+    return (*found[0][:2], None if complete else found[0][2]) if found else (0, None, None)
 
 
 def rough(seconds: float) -> str:

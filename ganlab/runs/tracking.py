@@ -19,8 +19,8 @@ from typing import Protocol
 
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
+from ganlab.files import write_json
 from ganlab.runs.records import METRICS, trial_of
-from ganlab.runs.result import write_json
 
 IDENTITY = "tracking.json"
 """What the services call this run: `{service: identifier}`; a run that is gone on with keeps it."""

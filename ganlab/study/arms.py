@@ -38,7 +38,7 @@ class Arm(NamedTuple):
         }
 
     def lack(self, seed: int, metric: str) -> str:
-        """Why a seed has no value, as `Pair.note` says it; empty if it has one."""
+        """Why a seed has no value, as `Pair.reasons` says it; empty if it has one."""
         run = self.runs.get(seed)
         if run is None:
             return "left out" if seed in self.left_out else "no result"

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.config.comparison import MEASURES, Comparing, base_name, measure_of
+from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
+from ganlab.evaluation.registry import METRICS, base_name, compared
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
 from ganlab.study.arms import Arm, gather_arms, plan_of
-from ganlab.study.cautions import chosen_afterwards, left_out_by_hand, made_differently
+from ganlab.study.cautions import chosen_afterwards, made_differently
 from ganlab.study.robustness import difference, interquartile_mean, look_again, wilson_interval
 from ganlab.study.statistics import (
     Comparison,
@@ -22,7 +23,19 @@ from ganlab.study.statistics import (
     paired_comparison,
     signed_rank_test,
 )
-from ganlab.study.values import LEVEL, Endpoint, FailureRate, Judgement, Pair, Study, Summary
+from ganlab.study.values import (
+    LEVEL,
+    Cell,
+    Endpoint,
+    FailureRate,
+    Gap,
+    Judgement,
+    LeftOut,
+    NoRatio,
+    Pair,
+    Study,
+    Summary,
+)
 
 BASELINE = "transpose"  # of the literature, and the default generator
 
@@ -39,12 +52,12 @@ def judge(
     left_out = {cell.name: cell.state for cell in _left_out(folder, leave_out)} if leave_out else {}
     arms = gather_arms(str(directory), left_out)
     study = judge_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
-    lines = tuple(f"{name}: {state}" for name, state in left_out.items())
+    cells = tuple(Cell(name, state) for name, state in left_out.items())
     return replace(
         study,
-        pending=tuple(_pending(cell) for cell in without_result(folder) if cell.name not in left_out),
-        left_out=lines,
-        cautions=(*study.cautions, *left_out_by_hand(lines)),
+        pending=tuple(Cell(each.name, each.state) for each in without_result(folder) if each.name not in left_out),
+        left_out=cells,
+        cautions=(*study.cautions, *([LeftOut(cells)] if cells else [])),
     )
 
 
@@ -63,18 +76,21 @@ def judge_arms(
     """Compare arms, wherever they come from; `directory` is what errors and reports call them."""
     against, runs = _reference(directory, arms, reference, plan), [run for arm in arms for run in arm.runs.values()]
     found = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
-    comparable = [name for name in found if measure_of(name)]
+    comparable = [name for name in found if compared(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
-    unmeasured = {name: tuple(_lines(arms, name, ("not measured",), f"no {name}")) for name in found}
+    unmeasured: dict[str, tuple[Gap | NoRatio, ...]] = {
+        name: tuple(_gaps(arms, name, ("not measured",))) for name in found
+    }
     endpoints: list[Endpoint] = []
-    dropped: list[str] = []
+    dropped: list[NoRatio] = []
     for endpoint in _endpoints(plan, comparable, metric):
         nothing = _without_ratio(endpoint, arms)
         if nothing and (endpoint.primary or endpoint.title != endpoint.metric):
             raise ResultError(
-                f"{nothing[0]}; use a positive number, measure the run again, or leave it out (--leave-out)"
+                f"{nothing[0].path} has metrics.{nothing[0].metric}={nothing[0].value}, of which there is no ratio; "
+                "use a positive number, measure the run again, or leave it out (--leave-out)"
             )
         if nothing:
             unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
@@ -83,7 +99,7 @@ def judge_arms(
             endpoints.append(endpoint)
     judgements = {endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints}
     counted = _counted(arms, against)
-    diverged = _lines(arms, "", ("diverged",))
+    diverged = _gaps(arms, "", ("diverged",))
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
     return Study(
         directory=directory,
@@ -93,13 +109,13 @@ def judge_arms(
         endpoints=tuple(endpoints),
         judgements=judgements,
         gaps=(
-            *_lines(arms, "", ("failed", "interrupted", "no result", "left out")),
-            *(f"{line}, without a partner" for line in diverged if line not in counted),
+            *_gaps(arms, "", ("failed", "interrupted", "no result", "left out")),
+            *(gap._replace(alone=True) for gap in diverged if gap not in counted),
         ),
         protocol=next((run.protocol for run in runs if run.status == "finished" and run.protocol), {}),
-        shown_only=tuple(name for name in found if not measure_of(name)),
-        diverged=tuple(line for line in diverged if line in counted),
-        unmeasured={name: lines for name, lines in unmeasured.items() if lines},
+        shown_only=tuple(name for name in found if not compared(name)),
+        diverged=tuple(gap for gap in diverged if gap in counted),
+        unmeasured={name: gaps for name, gaps in unmeasured.items() if gaps},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
         failures=tuple(map(_failures, arms)),
         dropped=tuple(dropped),
@@ -108,10 +124,6 @@ def judge_arms(
             *made_differently(arms),
         ),
     )
-
-
-def _pending(cell: Standing) -> str:
-    return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
 
 
 def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Comparing) -> Arm:
@@ -133,32 +145,31 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
     primary = metric or plan.quality
     order = sorted(comparable, key=lambda name: (name != primary, name not in stated, name))
     return [
-        Endpoint(stated.get(name, name), name, MEASURES[base_name(name)], name == primary,
+        Endpoint(stated.get(name, name), name, METRICS[base_name(name)], name == primary,
                  plan.margins.get(base_name(name)))
         for name in order
     ]  # fmt: skip
 
 
-def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[str]:
-    """A line for each finished run whose value has no logarithm, though ratios are compared."""
+def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[NoRatio]:
+    """Each finished run whose value has no logarithm, though ratios are compared."""
     if endpoint.measure.scale != "ratio":
         return []
     found = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(endpoint.metric).items()]
-    return [f"{path} has metrics.{endpoint.metric}={value}, of which there is no ratio" for path, value in found
-            if value <= 0]  # fmt: skip
+    return [NoRatio(path, endpoint.metric, value) for path, value in found if value <= 0]
 
 
-def _lines(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...], words: str = "") -> list[str]:
-    """`arm, seed: why` for every seed that an arm has no value with, for one of some reasons."""
+def _gaps(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...]) -> list[Gap]:
+    """Every seed that an arm has no value with, for one of some reasons."""
     seeds = sorted(set().union(*(arm.runs for arm in arms)))
-    lacks = [(arm.label, seed, arm.lack(seed, metric)) for arm in arms for seed in seeds]
-    return [f"{label}, seed {seed}: {words or why}" for label, seed, why in lacks if why in reasons]
+    gaps = [Gap(arm.label, seed, arm.lack(seed, metric), metric) for arm in arms for seed in seeds]
+    return [gap for gap in gaps if gap.why in reasons]
 
 
-def _counted(arms: Sequence[Arm], reference: Arm) -> set[str]:
-    """`arm, seed: diverged` for every run that counts as the worst in some pair: both of its runs came to an end."""
+def _counted(arms: Sequence[Arm], reference: Arm) -> set[Gap]:
+    """Every run that diverged and counts as the worst in some pair: both of its runs came to an end."""
     return {
-        f"{one.label}, seed {seed}: diverged"
+        Gap(one.label, seed, "diverged")
         for arm in arms
         if arm is not reference
         for seed in arm.runs.keys() & reference.runs.keys()
@@ -227,15 +238,14 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
 
 
 def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
-    """What is subtracted, by seed: smaller is better, infinite where the run diverged, absent where there is none."""
-    measure, sign = endpoint.measure, -1 if endpoint.measure.larger_is_better else 1
+    """What is subtracted, by seed: more is better, -inf where the run diverged, absent where there is none."""
     found = {}
     for seed, run in arm.runs.items():
         value = run.metrics.get(endpoint.metric)
         if run.status == "diverged":
-            found[seed] = math.inf
+            found[seed] = -math.inf
         elif run.status == "finished" and value is not None:
-            found[seed] = sign * measure.outcome(value)
+            found[seed] = endpoint.measure.outcome(value)
     return found
 
 
@@ -250,14 +260,20 @@ def _compare(ours: dict[int, float], theirs: dict[int, float], margin: float | N
         for seed in sorted(ours.keys() & theirs.keys())
         if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])
     ]
-    comparison = paired_comparison(finished, margin, LEVEL) if finished else _NO_PAIR
+    comparison = _compare_finished(finished, margin) if finished else _NO_PAIR
     if not np.isinf(differences).any():
         return comparison, False
     test = signed_rank_test(differences)
     verdict: Verdict = "inconclusive"
     if test.p_value <= 1 - LEVEL:
-        verdict = "better" if test.side < 0 else "worse"
+        verdict = "better" if test.side > 0 else "worse"
     return comparison._replace(p_value=test.p_value, verdict=verdict), True
+
+
+def _compare_finished(differences: Sequence[float], margin: float | None) -> Comparison:
+    """`paired_comparison`, which takes less as better, of differences in which more is better."""
+    c = paired_comparison([-each for each in differences], margin, LEVEL)
+    return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size)
 
 
 _NO_PAIR = Comparison(math.nan, -math.inf, math.inf, 1.0, math.nan, 0, "inconclusive")
@@ -268,5 +284,5 @@ def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
     found = []
     for seed in sorted(arm.runs.keys() | reference.runs.keys()):
         reasons = dict.fromkeys(filter(None, (arm.lack(seed, metric), reference.lack(seed, metric))))
-        found.append(Pair(seed, ours.get(seed), theirs.get(seed), ", ".join(reasons)))
+        found.append(Pair(seed, ours.get(seed), theirs.get(seed), tuple(reasons)))
     return tuple(found)

@@ -14,7 +14,7 @@ from ganlab.study.statistics import Comparison, signed_rank_test
 
 @dataclass(frozen=True)
 class Robust:
-    """Other views of the pairs behind a comparison; None where something is not defined. Smaller is better.
+    """Other views of the pairs behind a comparison; None where something is not defined. More is better.
 
     wilcoxon_p: exact signed-rank test; a diverged run is the worst. interquartile_mean, hodges_lehmann: of the
     differences of finished pairs. improvement: P(a run of ours is better than one of theirs) over all pairs of seeds,
@@ -42,7 +42,7 @@ def look_again(
 ) -> Robust:
     """Every other view of two arms.
 
-    ours, theirs: outcomes by seed, smaller is better, infinite where the run diverged. comparison: of their finished
+    ours, theirs: outcomes by seed, more is better, -inf where the run diverged. comparison: of their finished
     pairs. margin: as that comparison had it. alpha: what p must not exceed; shared out where several arms are compared.
     """
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
@@ -74,7 +74,7 @@ def look_again(
 
 
 def difference(ours: float, theirs: float) -> float:
-    """Of outcomes, smaller is better, infinite where a run diverged: two diverged runs are equally bad."""
+    """Of outcomes, more is better, -inf where a run diverged: two diverged runs are equally bad."""
     return 0.0 if ours == theirs else ours - theirs
 
 
@@ -113,9 +113,9 @@ def hodges_lehmann(differences: ArrayLike) -> float:
 
 
 def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
-    """P(ours < theirs) + P(ours = theirs) / 2 for a run of each, whatever their seeds: estimate, low, high.
+    """P(ours > theirs) + P(ours = theirs) / 2 for a run of each, whatever their seeds: estimate, low, high.
 
-    ours [n], theirs [m]: smaller is better; an infinite value is a run that diverged. The estimate is the share of all
+    ours [n], theirs [m]: more is better; -inf is a run that diverged. The estimate is the share of all
     n * m pairs (Agarwal et al. 2021). The interval holds every p whose distance to it is within z standard errors, with
     the variance that Hanley and McNeil 1982 give for p: a score interval (Newcombe 2006, method 5), which unlike a
     bootstrap leaves room where one arm won every pair. It takes the arms as independent, so it is too wide where equal
@@ -124,13 +124,13 @@ def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike, level: float 
     x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if not (x.size and y.size):
         return math.nan, 0.0, 1.0
-    won = np.mean((x[:, None] < y) + (x[:, None] == y) / 2)
+    won = np.mean((x[:, None] > y) + (x[:, None] == y) / 2)
     extra = (x.size + y.size) / 2 - 1
     z = ndtri((1 + level) / 2)
 
     def inside(p: float) -> bool:
-        spread = p * (1 - p) * (1 + extra * ((1 - p) / (2 - p) + p / (1 + p))) / (x.size * y.size)
-        return (won - p) ** 2 <= z**2 * spread
+        variance = p * (1 - p) * (1 + extra * ((1 - p) / (2 - p) + p / (1 + p))) / (x.size * y.size)
+        return (won - p) ** 2 <= z**2 * variance
 
     return float(won), _edge(inside, float(won), 0.0), _edge(inside, float(won), 1.0)
 

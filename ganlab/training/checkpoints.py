@@ -8,12 +8,13 @@ are right is the checkpoint. (`tf.train.CheckpointManager` trusts its pointer fi
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ganlab import files
 
 if TYPE_CHECKING:  # what only looks at checkpoints needs no TensorFlow
     import tensorflow as tf
@@ -57,28 +58,22 @@ def save(
 
     folder.mkdir(parents=True, exist_ok=True)
     target = _place(folder, step)
-    beside = folder / f".{target.name}.{os.getpid()}"
-    for litter in folder.glob(".step-*"):
-        shutil.rmtree(litter)
-    beside.mkdir()
-    tf.train.Checkpoint(tensors=_escaped(tensors)).write(str(beside / "tensors"))
-    files = sorted(path for path in beside.iterdir() if path.is_file())
-    manifest = {
-        "format": _FORMAT,
-        "step": step,
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-        "tensors": {name: [variable.dtype.name, *variable.shape] for name, variable in sorted(tensors.items())},
-        "record": record,
-    }
-    text = json.dumps(manifest)
-    sealed = {"manifest": manifest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-    (beside / MANIFEST).write_text(json.dumps(sealed))
-    for path in (*files, beside / MANIFEST, beside):
-        _flush(path)
-    if target.exists():
-        shutil.rmtree(target)
-    beside.rename(target)
-    _flush(folder)
+    for litter in folder.glob(".*step-*"):
+        files.remove(litter)
+    with files.replacing(target) as beside:
+        beside.mkdir()
+        tf.train.Checkpoint(tensors=_escaped(tensors)).write(str(beside / "tensors"))
+        parts = sorted(path for path in beside.iterdir() if path.is_file())
+        manifest = {
+            "format": _FORMAT,
+            "step": step,
+            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in parts},
+            "tensors": {name: [variable.dtype.name, *variable.shape] for name, variable in sorted(tensors.items())},
+            "record": record,
+        }
+        text = json.dumps(manifest)
+        sealed = {"manifest": manifest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        (beside / MANIFEST).write_text(json.dumps(sealed))
     staying = [path for path in _found(folder) if counts(_step(path))][:keep]
     for old in [path for path in _found(folder) if path not in staying and _step(path) not in (best, step)]:
         shutil.rmtree(old)
@@ -208,12 +203,3 @@ def _verify(path: Path, tensors: dict[str, "tf.Variable"]) -> tuple[dict[str, An
 def _escaped(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
     """TensorFlow's object graph treats a slash as a level; names stay flat."""
     return {name.replace("/", "|"): variable for name, variable in tensors.items()}
-
-
-def _flush(path: Path) -> None:
-    """Make the disk hold a file or a folder's entries."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

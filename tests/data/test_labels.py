@@ -7,24 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.data.labels import apportion, deal, draw_held_out, read_labels, to_classes
+from ganlab.data.labels import apportion, class_sequence, draw_held_out, read_labels, to_classes
 from ganlab.errors import ConfigError
 
 
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=40), st.integers(1, 300))
 def test_after_every_image_each_class_has_its_share_to_within_one(counts, total):
-    row = deal(counts, total)
+    row = class_sequence(counts, total)
     given = np.cumsum(row[:, None] == np.arange(len(counts)), axis=0)
     shares = np.arange(1, total + 1)[:, None] * (np.array(counts) / sum(counts))
     assert np.abs(given - shares).max() < 1
-    np.testing.assert_array_equal(deal(counts, total // 2), row[: total // 2])  # the same row, however much is asked
+    np.testing.assert_array_equal(
+        class_sequence(counts, total // 2), row[: total // 2]
+    )  # the same row, however much is asked
 
 
 def test_equal_classes_come_in_turn_and_absent_ones_not_at_all():
-    assert deal([7, 7, 7], 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert deal([5], 3).tolist() == [0, 0, 0]
-    assert set(deal([3, 0, 1], 40)) == {0, 2}
-    assert np.bincount(deal([91, 6, 3], 1000)).tolist() == [910, 60, 30]
+    assert class_sequence([7, 7, 7], 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert class_sequence([5], 3).tolist() == [0, 0, 0]
+    assert set(class_sequence([3, 0, 1], 40)) == {0, 2}
+    assert np.bincount(class_sequence([91, 6, 3], 1000)).tolist() == [910, 60, 30]
 
 
 def test_a_held_out_share_is_of_each_class_and_leaves_one_of_each():

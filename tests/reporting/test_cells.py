@@ -104,7 +104,7 @@ def test_what_finished_shows_what_its_study_is_judged_by(tmp_path, quality, said
 def test_progress_that_cannot_be_read_is_none(tmp_path, running, damaged):
     directory = write(tmp_path, "a")
     running(directory)
-    record = {"step": 25, "images": 200, "speed/images_per_second": 9.0}
+    record = {"step": 25, "images": 200, "seconds": 3.0, "speed/images_per_second": 9.0}
     first = record | {"step": 20, "images": 160}
     (directory / "metrics.jsonl").write_text("\n".join(map(json.dumps, (first, record, record | damaged))))
     assert outcome(stand(directory, "a")) == "running, step 25 of 100, 9 images/s, about 67 s left"

@@ -7,13 +7,14 @@ import scipy.stats
 
 from ganlab.config import Comparing
 from ganlab.report.checks import plans
-from ganlab.report.sentences import tell
+from ganlab.report.sentences import lack, tell
 from ganlab.report.verdict import as_json, scores
 from ganlab.report.words import answer
 from ganlab.runs.result import ResultError, RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.compare import judge_arms
 from ganlab.study.statistics import paired_comparison, signed_rank_test
+from ganlab.study.values import ChosenAfterwards, Gap
 
 PLAN = Comparing(reference="theirs", question="Which one?")
 
@@ -56,7 +57,8 @@ def test_a_diverged_run_is_the_worst_and_not_dropped():
     logs = np.log(LOW[:6]) - np.log(HIGH[:6])
     finished = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
     c = judgement.comparison
-    assert (c.low, c.high, c.runs) == pytest.approx((finished.low, finished.high, 6))
+    assert (*judgement.own[1:], c.runs) == pytest.approx((finished.low, finished.high, 6))
+    assert (c.low, c.high) == pytest.approx((-finished.high, -finished.low))  # there more is better
     # of the finished pairs alone it would be better, p = 2/64; the two largest ranks of 8 are against it
     assert paired_comparison(logs).verdict == "better"
     every = scipy.stats.PermutationMethod(n_resamples=np.inf)  # exact where sizes tie, as two ratios here do
@@ -131,16 +133,16 @@ def test_missing_runs_are_counted_and_named_and_never_the_worst():
     del study.arms[0].runs[7].metrics["frechet_distance"]
     study = judge_arms(study.arms, PLAN)
     judgement = only(study)
-    assert study.gaps == (
+    assert as_json(study)["missing"] == [
         "ours, seed 3: failed",
         "ours, seed 4: interrupted",
         "ours, seed 5: no result",
         "theirs, seed 6: failed",
         "ours, seed 6: diverged, without a partner",
-    )
+    ]
     assert study.diverged == ()  # it counts in no pair
-    assert study.unmeasured["frechet_distance"] == ("ours, seed 7: no frechet_distance",)
-    assert [pair.note for pair in judgement.pairs] == [
+    assert as_json(study)["unmeasured"]["frechet_distance"] == ["ours, seed 7: no frechet_distance"]
+    assert [", ".join(pair.reasons) for pair in judgement.pairs] == [
         "", "", "", "failed", "interrupted", "no result", "diverged, failed", "not measured",
     ]  # fmt: skip
     assert [pair.missing for pair in judgement.pairs] == [False] * 3 + [True] * 5
@@ -237,14 +239,17 @@ def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
     arms = [arm("theirs", LOW, recall=HIGH), arm("ours", HIGH, recall=LOW), arm("transpose", LOW, recall=LOW)]
     assert judge_arms(arms, PLAN).cautions == ()
     study = judge_arms(arms, PLAN, metric="recall", reference="ours")
-    assert study.cautions == (
+    assert as_json(study)["cautions"] == [
         "The primary metric recall was chosen after the runs; frechet_distance was stated before them.",
         "The reference ours was chosen after the runs; theirs was stated before them.",
+    ]
+    assert study.cautions == (
+        ChosenAfterwards("primary metric", "recall", "frechet_distance"),
+        ChosenAfterwards("reference", "ours", "theirs"),
     )
-    assert as_json(study)["cautions"] == list(study.cautions)
     unnamed = Comparing()  # then it is transpose
     assert judge_arms(arms, unnamed).cautions == judge_arms(arms, unnamed, reference="transpose").cautions == ()
-    assert "transpose was stated before" in judge_arms(arms, unnamed, reference="theirs").cautions[0]
+    assert judge_arms(arms, unnamed, reference="theirs").cautions[0].stated == "transpose"
     stated = {each["metric"]: each["stated"] for each in as_json(judge_arms(arms, PLAN, metric="recall"))["endpoints"]}
     assert stated == {"recall": False, "frechet_distance": True}
 
@@ -254,10 +259,10 @@ def test_runs_that_were_not_made_alike_are_a_caution():
     made = {seed: each.model_copy(update={"device": "gpu: one, mixed_bfloat16", "versions": {"numpy": "2.5"}})
             for seed, each in ours.runs.items() if seed < 3}  # fmt: skip
     study = judge_arms([ours._replace(runs=ours.runs | made), theirs], PLAN)
-    assert study.cautions == (
+    assert as_json(study)["cautions"] == [
         "Not all runs were made alike: device gpu: one, mixed_bfloat16 (ours); cpu (ours, theirs).",
         "Not all runs were made alike: numpy 2.5 (ours); 2.4 (ours, theirs).",
-    )
+    ]
 
 
 def test_a_distance_beyond_all_measure_is_still_told():
@@ -283,8 +288,8 @@ def test_no_plan_is_made_of_pairs_that_do_not_decide_or_are_there_already():
 def test_where_every_run_diverged_each_pair_is_there():
     arms = [arm("ours", ["diverged"] * 3), arm("theirs", ["diverged"] * 2)]
     study = judge_arms(arms, PLAN)
-    assert study.diverged == ("ours, seed 0: diverged", "ours, seed 1: diverged", "theirs, seed 0: diverged", "theirs, seed 1: diverged")  # fmt: skip
-    assert study.gaps == ("theirs, seed 2: no result", "ours, seed 2: diverged, without a partner")
+    assert as_json(study)["diverged"] == ["ours, seed 0: diverged", "ours, seed 1: diverged", "theirs, seed 0: diverged", "theirs, seed 1: diverged"]  # fmt: skip
+    assert study.gaps == (Gap("theirs", 2, "no result"), Gap("ours", 2, "diverged", alone=True))
 
 
 def test_a_ratio_of_nothing_names_the_file():
@@ -299,7 +304,7 @@ def test_a_ratio_of_nothing_in_a_metric_that_nobody_asked_for_stops_nothing():
     assert only(study).verdict == "better"
     assert "spectral_distance_high" not in study.judgements
     (line,) = study.unmeasured["spectral_distance_high"]
-    assert line.endswith("has metrics.spectral_distance_high=0.0, of which there is no ratio")
+    assert lack(line).endswith("has metrics.spectral_distance_high=0.0, of which there is no ratio")
     assert study.dropped == (line,)
     with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, of which there is no ratio; use a positive"):
         judge_arms(arms, PLAN, "spectral_distance_high")

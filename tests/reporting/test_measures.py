@@ -1,6 +1,6 @@
 """Measures as a table: every value beside its floor, and nothing where there is none."""
 
-from ganlab.config.comparison import MEASURES, base_name, names_under
+from ganlab.evaluation.registry import METRICS, base_name, names_under
 from ganlab.runs.measures import counts, directed, table
 
 
@@ -30,7 +30,7 @@ def test_every_measure_says_which_side_is_better():
     assert header.split() == ["better"]
     sides = {row.split()[0]: " ".join(row.split()[2:]) for row in rows}
     assert sides.pop("decay_slope") == ""
-    assert sides == {name: MEASURES[base_name(name)].better for name in names}
+    assert sides == {name: METRICS[base_name(name)].better for name in names}
     assert {sides[name] for name in names} == {"smaller", "larger", "closer to 0"}
     assert sides["coverage"] == "larger" and sides["full/inception/fid"] == "smaller"
     assert directed("coverage", 0.9213) == "coverage 0.921 (larger is better)"

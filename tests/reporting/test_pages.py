@@ -19,7 +19,6 @@ from PIL import Image
 from reporting_study import ARMS, QUICK, Made
 
 from conftest import ROOT
-from ganlab.config.comparison import MEASURES
 from ganlab.errors import ConfigError
 from ganlab.report import certainty, costs, curves, plots, samples, terms
 from ganlab.report.blocks import Page, Section, Table, Text
@@ -28,12 +27,13 @@ from ganlab.report.drawing import DARK, LIGHT, THEMES, wrapped
 from ganlab.report.sentences import tell
 from ganlab.report.terminal import print_report
 from ganlab.report.verdict import as_json
-from ganlab.report.words import answer, directed, leading, verdict_rows
+from ganlab.report.words import answer, leading, verdict_rows
 from ganlab.report.writing import as_html, as_markdown, pictures, write_report
 from ganlab.runs import grids
 from ganlab.runs.result import find_results
 from ganlab.runs.status import record_sweep
 from ganlab.study.compare import judge, judge_arms
+from ganlab.study.values import Cell
 
 QUESTION = "Which operator is better?"
 
@@ -250,12 +250,12 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
             for endpoint in leading(study)
         )
         assert row[1] == quality.verdict
-        assert row[2] == f"{100 * np.expm1(quality.comparison.mean):+.1f} %"
-        assert row[3].split(" % to ")[0] == f"{100 * np.expm1(quality.comparison.low):+.1f}"
+        assert row[2] == f"{100 * np.expm1(quality.own[0]):+.1f} %"
+        assert row[3].split(" % to ")[0] == f"{100 * np.expm1(quality.own[1]):+.1f}"
         assert float(row[4]) == pytest.approx(quality.p_adjusted, rel=0.01)
         assert row[5].startswith(f"{spectrum.verdict}, ")
-        side = "closer" if checkerboard.comparison.mean < 0 else "farther"
-        assert row[6] == f"{checkerboard.verdict}, {abs(checkerboard.comparison.mean):.3g} {side}"
+        side = "closer" if checkerboard.own[0] < 0 else "farther"
+        assert row[6] == f"{checkerboard.verdict}, {abs(checkerboard.own[0]):.3g} {side}"
     said = answer(study)
     assert said.count(".") == 1
     assert len(said) < 200
@@ -295,6 +295,30 @@ def test_a_margin_that_was_not_stated_is_named(made):
     ((table,),) = [certainty.checklist(judge(made.directory))]
     told = {what: here for what, here, _ in table.rows}
     assert told["endpoints and margins stated before the runs"] == "no: no margin for spectral_distance"
+
+
+def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
+    """A device whose name reads like another caution is only a device."""
+    margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
+    made.arms(["transpose", "upsample"], 2, margins=margins)
+    path = made.directory / "upsample-seed1/result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cpu: chosen after the runs"}))
+    study = judge(made.directory)
+    ((table,),) = [certainty.checklist(study)]
+    assert {what: here for what, here, _ in table.rows}["endpoints and margins stated before the runs"] == "yes"
+    assert "(upsample)" in as_markdown(write_contents(study))
+
+
+def test_every_row_of_the_checklist_can_be_yes_and_all_but_one_can_be_no(made, tmp_path):
+    margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
+    made.arms(["transpose", "upsample"], 2, margins=margins)
+    ((table,),) = [certainty.checklist(judge(made.directory))]
+    assert {here for _, here, _ in table.rows} == {"yes"}
+    bare = Made(tmp_path / "bare")
+    for arm in ("transpose", "upsample"):
+        bare.run(arm, 0, status="diverged", facts=False)
+    ((table,),) = [certainty.checklist(judge(bare.directory))]
+    assert [what for what, here, _ in table.rows if here == "yes"] == ["failures counted"]
 
 
 def test_labels_are_shown_as_they_are(made):
@@ -347,7 +371,8 @@ def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
     (endpoint,) = leading(study)
     metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
     assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
-    assert directed(study.judgements[endpoint.metric][0])[0] < 0 < study.judgements[endpoint.metric][0].comparison.mean
+    (judgement,) = study.judgements[endpoint.metric]  # of coverage, where more is better
+    assert judgement.own[0] == judgement.comparison.mean < 0
 
 
 def test_seeds_are_counted_by_what_is_better(made):
@@ -390,11 +415,11 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
     (made.directory / "fir-seed0").mkdir()
     (made.directory / "fir-seed0/config.json").write_text("{}")
     study = judge(made.directory)
-    assert study.pending == ("fir-seed0: interrupted", "fir-seed1: not started")
+    assert study.pending == (Cell("fir-seed0", "interrupted"), Cell("fir-seed1", "missing"))
     page = as_markdown(write_contents(study))
     assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
     assert "These runs have no result yet: fir-seed0: interrupted; fir-seed1: not started." in page
-    assert as_json(study)["pending"] == list(study.pending)
+    assert as_json(study)["pending"] == ["fir-seed0: interrupted", "fir-seed1: not started"]
 
 
 def test_the_limits_say_how_many_seeds_would_do(made):
@@ -553,8 +578,7 @@ def test_no_marker_hides_another_where_arms_cost_the_same(made):
         assert min(np.diff(places)) > tall
 
 
-def test_every_measure_has_a_meaning_and_a_report_tells_those_that_it_has(made):
-    assert set(terms.METRICS) == set(MEASURES)
+def test_a_report_tells_what_the_metrics_that_it_has_mean(made):
     names = (*QUICK, "full/factors/kolmogorov_size", "full/random/coverage")
     for arm in ("transpose", "upsample"):
         made.run(arm, 0, metrics=names)

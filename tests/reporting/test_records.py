@@ -15,7 +15,9 @@ from PIL import Image
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
-from ganlab.runs.records import Records, RecordsError
+from conftest import ROOT
+from ganlab.runs.records import Records, RecordsError, read_records, whole_records
+from ganlab.runs.result import ResultError
 
 # `python -m tensorboard.main` as it is where TensorFlow is not installed: importing that takes longer than the rest
 SERVER = """
@@ -356,3 +358,23 @@ def test_a_tensorboard_server_shows_each_step_once(tmp_path):
         finally:
             server.terminate()
             server.wait(timeout=10)
+
+
+def test_there_is_one_reader_of_the_records(tmp_path):
+    """It refuses what is damaged where numbers are made of it, and passes it over where a run is only looked at."""
+    good = [{"step": step, "images": 8 * step, "seconds": 0.5, "metric/a": float(step)} for step in (1, 2, 3)]
+    losses = {"step": 3, "images": 24, "seconds": 0.5, "loss/generator": 1.0}
+    path = tmp_path / "metrics.jsonl"
+    assert read_records(tmp_path) == []
+    assert whole_records(tmp_path) == ([], True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*good, losses]))
+    assert read_records(tmp_path) == whole_records(tmp_path)[0] == [*good, losses]
+    assert read_records(tmp_path, "metric/") == whole_records(tmp_path, "metric/")[0] == good
+    assert whole_records(tmp_path, last_bytes=len(json.dumps(losses)) + 9) == ([losses], False)  # after half a line
+    for damaged in ('{"step": 4, "metr', '[4, "metric/a"]', '{"step": 4, "images": 32, "metric/a": 1}', "\xff metric/"):
+        path.write_text("".join(json.dumps(line) + "\n" for line in good) + damaged, encoding="latin-1")
+        assert whole_records(tmp_path, "metric/") == (good, True)
+        with pytest.raises(ResultError, match=r"metrics\.jsonl is damaged"):
+            read_records(tmp_path)
+    readers = [each.name for each in (ROOT / "ganlab").rglob("*.py") if 'metrics.jsonl"' in each.read_text()]
+    assert readers == ["records.py"]

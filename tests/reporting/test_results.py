@@ -6,7 +6,10 @@ import struct
 
 import pytest
 
-from ganlab.runs.result import ResultError, RunResult, find_results, read_result, write_json
+from conftest import ROOT
+from ganlab.files import write_json
+from ganlab.runs.folder import write_result
+from ganlab.runs.result import ResultError, RunResult, find_results, read_result
 
 FINISHED = {
     "status": "finished",
@@ -32,10 +35,10 @@ def test_what_is_written_is_read(tmp_path):
     write_json(path, FINISHED)
     result = read_result(path)
     assert result.path == path
-    assert result.model_dump() == FINISHED  # the path is not stored
+    assert result.written() == FINISHED  # the path is not stored
     assert result.metrics["frechet_distance"] == 0.30000000000000004
     again = tmp_path / "again.json"
-    write_json(again, result.model_dump())
+    write_json(again, result.written())
     assert again.read_bytes() == path.read_bytes()
 
 
@@ -170,3 +173,18 @@ def test_file_then_rename_then_folder_reach_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", watch_replace)
     write_json(path, [1])
     assert calls == ["file", "rename", "folder"]
+
+
+def test_what_is_written_of_a_run_is_a_field_of_its_result(tmp_path, settings):
+    facts = {"error": "the disk is full", "spread": {"a": 0.5}, "best": {"step": 5, "metric": "a", "value": 1.0}}
+    result = write_result(settings(), tmp_path, None, "failed", **facts)
+    assert not result.model_extra
+    assert (result.error, result.spread, result.best and result.best.step) == ("the disk is full", {"a": 0.5}, 5)
+    assert result.written() == json.loads((tmp_path / "result.json").read_text())
+    with pytest.raises(TypeError, match="reason"):
+        write_result(settings(), tmp_path, None, "failed", reason="the disk is full")
+
+
+def test_nobody_reads_a_result_by_a_key():
+    found = [path for path in (ROOT / "ganlab").rglob("*.py") if "model_extra" in path.read_text()]
+    assert found == []

@@ -43,7 +43,7 @@ def test_hodges_lehmann_is_where_the_signed_ranks_balance():
 def test_the_probability_of_improvement_is_that_of_mann_and_whitney():
     ours, theirs = np.random.default_rng(0).integers(0, 9, (2, 12))
     won, low, high = probability_of_improvement(ours, theirs)
-    assert won == scipy.stats.mannwhitneyu(theirs, ours).statistic / 144
+    assert won == scipy.stats.mannwhitneyu(ours, theirs).statistic / 144
     assert 0 < low < won < high < 1
     mirrored = probability_of_improvement(theirs, ours)
     assert mirrored == pytest.approx((1 - won, 1 - high, 1 - low), abs=1e-9)
@@ -54,22 +54,22 @@ def test_the_ends_of_the_interval_lie_a_quantile_of_their_own_standard_errors_aw
         q1, q2 = p / (2 - p), 2 * p**2 / (1 + p)
         return math.sqrt((p * (1 - p) + (n - 1) * (q1 - p**2) + (n - 1) * (q2 - p**2)) / n**2)
 
-    won, low, high = probability_of_improvement([1, 2, 3, 4.5, 7], [2.5, 3.5, 5, 6, 8])
+    won, low, high = probability_of_improvement([2.5, 3.5, 5, 6, 8], [1, 2, 3, 4.5, 7])
     assert won == 18 / 25
     assert (won - low) / error(low, 5) == pytest.approx(scipy.stats.norm.ppf(0.975), rel=1e-6)
     assert (high - won) / error(high, 5) == pytest.approx(scipy.stats.norm.ppf(0.975), rel=1e-6)
 
 
 def test_winning_every_pair_is_not_certainty():
-    won, low, high = probability_of_improvement([1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12])
+    won, low, high = probability_of_improvement([7, 8, 9, 10, 11, 12], [1, 2, 3, 4, 5, 6])
     assert (won, high) == (1, 1)
     assert 0.6 < low < 0.8
-    assert probability_of_improvement([7] * 6, [1] * 6)[:2] == (0, 0)
+    assert probability_of_improvement([1] * 6, [7] * 6)[:2] == (0, 0)
 
 
 def test_a_run_that_diverged_loses():
-    assert probability_of_improvement([math.inf, 1], [2, 3])[0] == 0.5
-    assert probability_of_improvement([math.inf], [math.inf])[0] == 0.5
+    assert probability_of_improvement([-math.inf, 3], [1, 2])[0] == 0.5
+    assert probability_of_improvement([-math.inf], [-math.inf])[0] == 0.5
     assert math.isnan(probability_of_improvement([], [1.0])[0])
 
 
@@ -152,22 +152,22 @@ def test_seeds_for_equivalence():
 
 
 def test_all_views_of_two_arms():
-    ours = {0: 1.0, 1: 2.0, 2: 3.5, 3: math.inf, 4: 1.0, 6: 1.5}
-    theirs = {0: 2.0, 1: 2.5, 2: 3.0, 3: 2.0, 4: math.inf, 5: 2.2}
+    ours = {0: 1.0, 1: 2.0, 2: 3.5, 3: -math.inf, 4: 1.0, 6: 1.5}
+    theirs = {0: 2.0, 1: 2.5, 2: 3.0, 3: 2.0, 4: -math.inf, 5: 2.2}
     differences = [-1.0, -0.5, 0.5]
     comparison = paired_comparison(differences, 2.0)
     found = look_again(ours, theirs, comparison, 2.0, 0.05)
     sd = np.std(differences, ddof=1)
-    # sizes 1 .5 .5 inf inf, ranks 3 1.5 1.5 4.5 4.5, signs - - + + -: the sum is -3
+    # sizes 1 .5 .5 inf inf, ranks 3 1.5 1.5 4.5 4.5, signs - - + - +: the sum is -3
     assert (
         found.wilcoxon_p
         == scipy.stats.permutation_test(
-            ([-3, -1.5, 1.5, 4.5, -4.5],), np.sum, permutation_type="samples", n_resamples=np.inf
+            ([-3, -1.5, 1.5, -4.5, 4.5],), np.sum, permutation_type="samples", n_resamples=np.inf
         ).pvalue
     )
     assert found.interquartile_mean == pytest.approx(-1 / 3)
     assert found.hodges_lehmann == hodges_lehmann(differences)
-    assert found.improvement == scipy.stats.mannwhitneyu([2, 2.5, 3, 2, 99, 2.2], [1, 2, 3.5, 99, 1, 1.5])[0] / 36
+    assert found.improvement == scipy.stats.mannwhitneyu([1, 2, 3.5, -99, 1, 1.5], [2, 2.5, 3, 2, -99, 2.2])[0] / 36
     assert found.improvement_low < found.improvement < found.improvement_high
     assert found.correlation == pytest.approx(scipy.stats.pearsonr([1, 2, 3.5], [2, 2.5, 3]).statistic)
     assert found.seeds_for_power == seeds_for_power(comparison.effect_size)

@@ -77,7 +77,7 @@ def test_arms_that_compare_would_refuse_are_told_before():
 
 def test_seeds_that_a_folder_holds_already_count(tmp_path, capsys):
     from ganlab.cli.hydra import plan
-    from ganlab.runs.result import write_json
+    from ganlab.files import write_json
 
     line = ["generator=upsample,transpose", f"hydra.sweep.dir={tmp_path}"]
     first = plan([*line, "seed=range(4)"], multirun=True)

@@ -56,6 +56,16 @@ def modes(labels: ArrayLike, shares: ArrayLike) -> Modes:
     return Modes(int(np.count_nonzero(counts)), float(rel_entr(counts / len(labels), shares).sum()))
 
 
+def largest_class_error(labels: ArrayLike, shares: ArrayLike) -> float:
+    """The largest |share of the fakes / true share - 1| over modes; 0 for exactly the true shares.
+
+    Arguments as those of `modes`.
+    """
+    labels, shares = np.asarray(labels), np.asarray(shares)
+    found = np.bincount(labels, minlength=len(shares)) / len(labels)
+    return float(np.max(np.abs(found / shares - 1)))
+
+
 def modes_null(shares: ArrayLike, n_fake: int) -> Modes:
     """What `modes` gives on average for so many independent images with exactly these shares; no approximation.
 

@@ -39,7 +39,7 @@ def data_copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> floa
 
     Mann and Whitney's test of the distances to the nearest training image: U counts the pairs in which the fake lies
     farther than the held-out image, ties half; z = (U - nm/2 + 1/2) / sqrt(nm (n+m+1) / 12). About normal, of mean
-    0 and deviation 1, where fakes are as good as fresh images; far above 0 where they miss the training images.
+    0 and std 1, where fakes are as good as fresh images; far above 0 where they miss the training images.
 
     train, held_out, fake: features [., D]; held_out and fake at least 2. Raises ValueError, naming the argument.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ganlab.cores import usable_cores
+from ganlab.environment import usable_cores
 from ganlab.evaluation.arguments import Array
 
 SIDE = 1024  # of a block: 8 MB, near the cache, yet worth the threads of BLAS

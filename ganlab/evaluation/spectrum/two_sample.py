@@ -58,10 +58,10 @@ def spectral_two_sample(real: ArrayLike, fake: ArrayLike, seed: int = 0) -> Spec
     features = [np.log(power + floor) for power in powers]
     signs = np.repeat([-1.0, 1.0], learned)
     training = np.concatenate([side[:learned] for side in features])
-    centre, spread = training.mean(axis=0), training.std(axis=0)
-    spread[spread == 0] = 1
-    weights = _fit((training - centre) / spread, signs)
-    scores = [(side[learned:] - centre) / spread @ weights[:-1] + weights[-1] for side in features]
+    centre, std = training.mean(axis=0), training.std(axis=0)
+    std[std == 0] = 1
+    weights = _fit((training - centre) / std, signs)
+    scores = [(side[learned:] - centre) / std @ weights[:-1] + weights[-1] for side in features]
     right, tested = int((scores[0] < 0).sum() + (scores[1] > 0).sum()), 2 * (count - learned)
     return SpectralTwoSample(right / tested, *_interval(right, tested), tested)
 

@@ -65,13 +65,13 @@ class TransposedConv2D(KernelUpsampling):
         return Macs(alone, alone)
 
     def stock(self, *, folded: bool = False) -> Any:
-        """One Conv2DTranspose. A 1x1 kernel goes on in zeros up to the scale, for machines that cannot compute it."""
+        """One Conv2DTranspose. A kernel below the scale goes on in zeros up to it, for those who cannot compute it."""
         return self._as_transposed()
 
     def _as_transposed(self) -> Any:
-        kernel, (down, across) = self.transposed_kernel(), self.scale
-        if self.kernel_size == (1, 1):
-            kernel = np.pad(kernel, ((0, down - 1), (0, across - 1), (0, 0), (0, 0)))
+        kernel = self.transposed_kernel()
+        beyond = [(0, max(s - k, 0)) for k, s in zip(self.kernel_size, self.scale, strict=True)]
+        kernel = np.pad(kernel, (*beyond, (0, 0), (0, 0)))  # ONNX has none below its stride, and oneDNN fails at 1x1
         return transposed_twin(self, kernel, self.common_bias())
 
 

@@ -1,45 +1,40 @@
-"""How an arm's seeds went: mean, lowest and highest of a metric at the steps that all of them recorded."""
+"""How an arm's seeds went: median, lowest and highest of a metric at the steps that all of them recorded."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ganlab.runs.records import METRICS
-from ganlab.runs.result import ResultError, RunResult
+from ganlab.runs.records import read_records
+from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
 
 Band = Mapping[int, tuple[float, float, float]]
-"""Mean, lowest and highest of the seeds, by step."""
+"""Median, lowest and highest of the seeds, by step."""
 
 
 def seed_bands(arm: Arm, metrics: Sequence[str]) -> dict[str, Band]:
     """By metric, over the arm's finished runs, at each step at which all of them have it."""
-    runs = [_read(run) for run in arm.runs.values() if run.status == "finished"]
+    runs = [_recorded(run) for run in arm.runs.values() if run.status == "finished"]
     return {metric: _band([_curve(lines, f"metric/{metric}") for lines in runs]) for metric in metrics}
 
 
 def last_recorded(run: RunResult, metrics: Sequence[str]) -> dict[str, float]:
     """The values that TensorBoard takes for the run's, by metric; without those that were never recorded."""
-    lines = _read(run)
+    lines = _recorded(run)
     return {metric: line[f"metric/{metric}"] for line in lines for metric in metrics if f"metric/{metric}" in line}
 
 
 def _band(curves: Sequence[Mapping[int, float]]) -> Band:
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
     columns = {step: [curve[step] for curve in curves] for step in steps}
-    return {step: (float(np.mean(values)), min(values), max(values)) for step, values in columns.items()}
+    return {step: (float(np.median(values)), min(values), max(values)) for step, values in columns.items()}
 
 
 def _curve(lines: Sequence[Mapping[str, float]], tag: str) -> dict[int, float]:
     return {int(line["step"]): line[tag] for line in lines if math.isfinite(line.get(tag, math.nan))}
 
 
-def _read(run: RunResult) -> list[dict[str, float]]:
+def _recorded(run: RunResult) -> list[dict[str, float]]:
     assert run.path is not None  # read_result sets it
-    path = run.path.with_name(METRICS)
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    except ValueError as error:
-        raise ResultError(f"{path} is damaged ({error}); delete its run and give the command again") from None
+    return read_records(run.path.parent, "metric/")

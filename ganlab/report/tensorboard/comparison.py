@@ -8,7 +8,6 @@ Written as runs of their own: `comparison` says what there is to see, `compariso
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from ganlab import __version__, locks
-from ganlab.config.comparison import quick_relative
+from ganlab import __version__, files
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.sentences import tell
 from ganlab.report.tensorboard.bands import Band, seed_bands
 from ganlab.report.tensorboard.gaps import what_lacks
@@ -45,7 +44,7 @@ from ganlab.study.arms import Arm, as_typed
 from ganlab.study.compare import Endpoint, Study, judge
 
 COMPARISON = "comparison"
-BAND = {"mean": "mean", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
+BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
 _OF_A_RUN = (CONFIG, METRICS, RESULT)
 _SPEED = "speed/images_per_second"
@@ -79,7 +78,7 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
         raise
     folder.mkdir(exist_ok=True)
     with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
-        locks.lock(lock, wait=True)
+        files.lock(lock, wait=True)
         known = _known(noted, digest)
         return known[1:] if known else _write(study, folder, digest, pictures)
 
@@ -109,7 +108,7 @@ def _write(study: Study, folder: Path, digest: str, pictures: Pictures) -> list[
     images = [image_pb(f"report/{name}", png) for name, png in pictures(study).items()]
     replace_events(folder, [(0, summary) for summary in [_layout(drawn), _table(study), *texts, *images]])
     _clear(folder, keep=[names[arm.label] for arm in shown])
-    (folder / _DIGEST).write_text("\n".join([digest, *lines]) + "\n", encoding="utf-8")
+    files.write_bytes(folder / _DIGEST, ("\n".join([digest, *lines]) + "\n").encode())
     return lines
 
 
@@ -125,7 +124,7 @@ def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
     }
     alone = {name for found in trials.values() if len(found) == 1 for name in found if name}
     if len(alone) < len(arms):
-        return {label: re.sub(r"[^\w.,=+-]+", "_", label) for label in trials}
+        return {label: files.safe_name(label, ".,=+") for label in trials}
     return {label: str(*found).removesuffix(tail) for label, found in trials.items()}
 
 
@@ -176,13 +175,14 @@ def _layout(drawn: Mapping[str, Endpoint]) -> Summary:
     """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
 
     def chart(metric: str, end: Endpoint) -> Any:
-        mean, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
-        series = layout_pb2.MarginChartContent.Series(value=mean, lower=low, upper=high)
-        return layout_pb2.Chart(title=_title(end, metric), margin=layout_pb2.MarginChartContent(series=[series]))
+        median, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
+        series = layout_pb2.MarginChartContent.Series(value=median, lower=low, upper=high)
+        title = f"{_title(end, metric)}, median of the seeds"
+        return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
     stated = [chart(metric, end) for metric, end in drawn.items() if end.title != end.metric]
     others = [chart(metric, end) for metric, end in drawn.items() if end.title == end.metric]
-    what = "mean of the seeds, band from the lowest to the highest"
+    what = "median of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
         layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
         for title, charts, closed in (("Endpoints", stated, False), ("Other metrics", others, bool(stated)))

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from ganlab.config.comparison import quick_relative
+from ganlab.evaluation.registry import quick_relative
+from ganlab.report.sentences import stand
 from ganlab.report.tensorboard.bands import Band, last_recorded
 from ganlab.runs.records import find_runs, trial_of
 from ganlab.runs.result import RESULT, RunResult
@@ -18,7 +19,7 @@ def what_lacks(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, 
     seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
     found = [(arm, seed, arm.lack(seed, "")) for arm in study.arms for seed in seeds]
     lines = [f"not in the bands: {arm.label}, seed {seed}: {why}" for arm, seed, why in found if why != "not measured"]
-    lines += [f"no result yet: {line}" for line in study.pending]
+    lines += [f"no result yet: {stand(cell)}" for cell in study.pending]
     lines += [f"the {title} endpoint {metric} was not measured" for title, metric in study.open.items()]
     for end in study.stated:
         metric = next((metric for metric in (end.metric, quick_relative(end.metric)) if metric in drawn), None)

@@ -2,18 +2,18 @@
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ganlab.config import Comparing
-from ganlab.config.comparison import quick_relative
 from ganlab.errors import ConfigError
+from ganlab.evaluation.registry import quick_relative
 from ganlab.report.tensorboard.comparison import COMPARISON
 from ganlab.report.tensorboard.run_colours import group_pattern
-from ganlab.runs.records import METRICS, arm_of, find_runs
+from ganlab.runs.records import arm_of, find_runs, whole_records
 from ganlab.runs.status import stand
 
 _MOST = 12  # grids side by side
@@ -79,9 +79,9 @@ def _endpoints(run: Path) -> list[str]:
         plan = Comparing().model_dump() | tree.get("comparison", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
         raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
-    text = (run / METRICS).read_text(encoding="utf-8")
+    recorded = Counter(tag for record in whole_records(run, "metric/")[0] for tag in record)
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
-        times = {tag: text.count(f'"{tag}": ') for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}
+        times = {tag: recorded[tag] for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}
         tags += sorted((tag for tag, count in times.items() if count), key=lambda tag: times[tag] < 2)[:1]
     return tags

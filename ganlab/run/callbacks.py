@@ -1,0 +1,162 @@
+"""What happens between the steps of a run, each event a method. `training/loop.py` calls them at their steps."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ganlab.config import RunConfig
+from ganlab.data.images import Images
+from ganlab.exports.portable import save_portable
+from ganlab.nets.normalization import recompute_statistics
+from ganlab.run import sample_grids
+from ganlab.run.best import Best
+from ganlab.run.measuring import Measuring
+from ganlab.run.networks import make_traces
+from ganlab.run.sampler import Sampler
+from ganlab.runs import grids
+from ganlab.runs.folder import CHECKPOINTS
+from ganlab.runs.progress import Progress
+from ganlab.runs.records import Records
+from ganlab.training import checkpoints
+from ganlab.training.loop import DivergedError, Event, take_means
+from ganlab.training.state import Gan
+
+NEW_RUN: dict[str, Any] = {"seconds": 0.0, "records": {}, "measured": {}, "profiles": {}}
+"""What a checkpoint's manifest records of a run, before its first step."""
+
+
+class Callbacks:
+    """The events of a run, and what it knows of itself so far.
+
+    metrics: the newest measures, by name. spread: standard deviations over the sets of the measures at the end.
+    profiles: mean power by ring, of real and of generated images. best: the best checkpoint so far.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        directory: Path,
+        gan: Gan,
+        measuring: Measuring,
+        record: dict[str, Any],
+        best: Best,
+        records: Records,
+        progress: Progress,
+    ):
+        """record: of the checkpoint that the run goes on from, as `save` leaves it; `NEW_RUN` where there is none."""
+        self.metrics: dict[str, float] = dict(record["measured"])
+        self.spread: dict[str, float] = {}
+        self.profiles: dict[str, list[float]] = dict(record["profiles"])
+        self.best = best
+        self.images_per_step = config.training.batch_size * config.training.discriminator_steps
+        self._config, self._directory, self._gan, self._measuring = config, directory, gan, measuring
+        self._records, self._progress = records, progress
+        self._sampler = Sampler(gan.ema, config)
+        self._traces = make_traces(gan.generator, self._sampler.latents("latents/samples", 64))
+        self._refreshed: int | None = None  # the step whose batch statistics the EMA has
+        self._seconds_before, self._started = record["seconds"], time.perf_counter()
+        self._logged_step, self._logged_at = int(gan.step.numpy()), self._started
+
+    def events(self) -> list[Event]:
+        """Each event with its period, in the order in which those of one step happen."""
+        training = self._config.training
+        return [
+            Event(training.log_every_steps, self.log),
+            Event(training.sample_every_steps, self.sample),
+            Event(self._config.metrics.every_steps, self.evaluate),
+            Event(training.save_every_steps, self.save),
+        ]
+
+    def seconds(self) -> float:
+        """Of training so far, over all sessions of the run."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def log(self, step: int) -> None:
+        """Record the means since the last record, the speed, and the operators' traces; move the bar."""
+        period = self._config.training.log_every_steps
+        count = step - (step - 1) // period * period
+        values = take_means(self._gan, count, whole=count == period)
+        now = time.perf_counter()
+        rate = (step - self._logged_step) * self.images_per_step / (now - self._logged_at)
+        self._logged_step, self._logged_at = step, now
+        values |= {"speed/images_per_second": rate, **self._gan.skips(), **self._traces()}
+        self._record(step, values)
+        self._progress.update(step, {tag: value for tag, value in values.items() if tag.startswith("loss/")})
+
+    def sample(self, step: int) -> None:
+        """Draw the images of the fixed latents."""
+        self._refresh(step)
+        picture = sample_grids.generated(self._sampler, self._config)
+        grids.save_png(self._directory / "samples" / f"step-{step:08d}.png", picture)
+        self._records.image(step, "samples", picture)
+
+    def evaluate(self, step: int) -> None:
+        """Take the quick measures; save a checkpoint that is the best so far."""
+        self._refresh(step)
+        measured = self._measuring.on_the_way(self._sampler)
+        self.metrics = dict(measured.values)
+        self.profiles |= self._measuring.profiles(measured)
+        self._record_metrics(step, self.metrics)
+        sketch = self._measuring.sketch(measured)
+        if sketch is not None:
+            self._records.image(step, "spectrum", sketch)
+        training = self._config.training
+        if self.best.offer(step, self.metrics) and step % training.save_every_steps and step < training.steps:
+            self.save(step, regular=False)  # else it is saved at once anyway
+
+    def save(self, step: int, *, regular: bool = True) -> None:
+        """Write a checkpoint; raises DivergedError where a weight is not finite.
+
+        regular: whether it counts among the newest `training.keep_checkpoints`, as well as for being the best.
+        """
+        self._refresh(step)
+        training, tensors = self._config.training, self._gan.tensors()
+        if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
+            raise DivergedError(f"a weight is no longer finite at step {step}")
+        record = {
+            "records": self._records.position(),
+            "seconds": self.seconds(),
+            "measured": self.metrics,
+            "profiles": self.profiles,
+            "best": self.best.known,
+        }
+
+        def counts(saved: int) -> bool:
+            return saved % training.save_every_steps == 0 or (regular and saved == step)
+
+        folder = self._directory / CHECKPOINTS
+        checkpoints.save(folder, step, tensors, record, training.keep_checkpoints, self.best.step, counts)
+
+    def finish(self) -> None:
+        """After the last step: export the EMA, and take the full measures where they are asked for."""
+        save_portable(self._directory / "generator.keras", self._gan.ema)
+        if not self._measuring.full:
+            return
+        step, measured = self._config.training.steps, self._measuring.thoroughly(self._sampler)
+        self.metrics |= measured.values
+        self.spread = measured.spread
+        self.profiles |= self._measuring.profiles(measured)
+        self._record_metrics(step, measured.values)
+        for name, picture in self._measuring.draw(self._sampler, measured).items():
+            grids.save_png(self._directory / "pictures" / f"{name}.png", picture)
+            self._records.image(step, f"pictures/{name}", picture)
+
+    def draw_real(self, held_out: Images) -> None:
+        """Some of the held-out images, for a look beside the samples; once a run."""
+        path = self._directory / "samples" / "real.png"
+        if not path.exists():
+            grids.save_png(path, sample_grids.real(held_out, self._config))
+
+    def _record(self, step: int, values: dict[str, float]) -> None:
+        self._records.scalars(step, step * self.images_per_step, self.seconds(), values)
+
+    def _record_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        self._record(step, {f"metric/{name}": value for name, value in metrics.items()})
+
+    def _refresh(self, step: int) -> None:
+        """Give the EMA the batch statistics of its own weights, once a step, where the settings ask for it."""
+        if step != self._refreshed and self._config.training.ema_statistics == "recompute":
+            recompute_statistics(self._gan.ema, self._sampler.batches(self._config.training.batch_size))
+        self._refreshed = step
