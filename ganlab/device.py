@@ -192,8 +192,9 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
 
 
 def check_environment() -> int:
-    """Raise ConfigError for variables that TensorFlow could not read; returns its threads for an operation, 0: all."""
+    """Raise ConfigError for what TensorFlow and Keras could not read; returns its threads for an operation, 0: all."""
     worker()
+    environment.check_keras_json()
     for name in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
         text = os.environ.get(name, "").strip()
         if text and not (text.isascii() and text.isdecimal()):

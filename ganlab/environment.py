@@ -3,9 +3,13 @@
 No TensorFlow here.
 """
 
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
+
+from ganlab.errors import ConfigError
 
 DECIDING = (
     "KERAS_NNX_ENABLED",
@@ -49,6 +53,37 @@ def choose_backend() -> None:
     if asked != "tensorflow":
         print(f"KERAS_BACKEND={asked} is not used: ganlab computes with Keras on TensorFlow", file=sys.stderr)
     os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def check_keras_json() -> None:
+    """Raise ConfigError for a keras.json at which Keras could not be imported, though its settings are not used."""
+    home = os.environ.get("KERAS_HOME", "~/.keras")
+    path = Path(os.path.expanduser(os.path.join(home, "keras.json")))  # noqa: PTH111, PTH118 - as Keras does
+    try:
+        settings = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:  # Keras passes over what is no JSON
+        return
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); Keras needs to: make it readable, or delete it"
+        ) from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path} is no JSON object; Keras reads it: correct it, or delete it")
+    for name, usable in _KERAS_JSON.items():
+        if name in settings and settings[name] not in usable:
+            options = " or ".join(usable)
+            raise ConfigError(f"{path}: {name}={json.dumps(settings[name])} stops Keras; use {options}, or delete it")
+    epsilon = settings.get("epsilon", 1e-7)
+    if not isinstance(epsilon, float):
+        raise ConfigError(
+            f"{path}: epsilon={json.dumps(epsilon)} stops Keras; use a number such as 1e-07, or delete it"
+        )
+
+
+_KERAS_JSON = {
+    "floatx": ("float16", "float32", "float64"),
+    "image_data_format": ("channels_last", "channels_first"),
+}
 
 
 def pin(config: Any) -> None:

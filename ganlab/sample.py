@@ -68,6 +68,7 @@ def draw(options: argparse.Namespace) -> str:
     """Write what the options ask for; returns lines that say where it is and what is in it."""
     from ganlab.cli import destination
     from ganlab.run import open_sampler, read_config
+    from ganlab.run.sampler import with_classes
 
     _check(options)
     run = options.run
@@ -92,7 +93,7 @@ def draw(options: argparse.Namespace) -> str:
     latents = asked.latents
     if latents is None:
         z = _truncated(_normals(sampler, config, stream, asked.images), options.truncation)
-        latents = _with_classes(z, asked.labels, config.classes)
+        latents = with_classes(z, asked.labels, config.classes)
     pixels = sampler.generate(latents)
     if options.folder:
         out = out or run / f"images-step-{step:08d}"
@@ -170,6 +171,8 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
 
     import numpy as np
 
+    from ganlab.run.sampler import with_classes
+
     where, size, classes = f"--latents={path}", config.generator.latent_size, config.classes
     if not path.is_file():
         raise ConfigError(f"{where} is not a file; give an .npy or .npz with latents")
@@ -203,7 +206,7 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
         latents = np.asarray(found, np.float32)
     if not np.isfinite(latents).all():
         raise ConfigError(f"{where} holds numbers that float32 has not, such as nan; give finite ones")
-    return _with_classes(latents, chosen * len(latents), classes) if chosen else latents
+    return with_classes(latents, chosen * len(latents), classes) if chosen else latents
 
 
 # --- latents --------------------------------------------------------------------------------------------------------
@@ -221,7 +224,7 @@ def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
 
     outside = ndtr(-float(threshold))  # on either side
     below = outside + ndtr(-np.abs(np.asarray(z, np.float64))) * (1 - 2 * outside)
-    size = np.minimum(-ndtri(below), threshold)  # minimum: of rounding
+    size = np.minimum(-ndtri(below), np.minimum(threshold, np.abs(z)))  # minimum: of rounding
     return np.copysign(size, z).astype(z.dtype)
 
 
@@ -234,19 +237,14 @@ def _normals(sampler: Any, config: "RunConfig", stream: str, count: int) -> "np.
     return sampler.latents(stream, count)[:, : config.generator.latent_size]
 
 
-def _with_classes(z: "np.ndarray", labels: list[int], classes: int) -> "np.ndarray":
-    """Latents [N,Z] with the one-hot classes behind them, where there are any."""
-    import numpy as np
-
-    return np.concatenate([z, np.eye(classes, dtype=z.dtype)[labels]], axis=1) if labels else z
-
-
 def _walk(sampler: Any, config: "RunConfig", asked: _Request, stream: str, options: argparse.Namespace) -> Any:
     """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
     import numpy as np
 
+    from ganlab.run.sampler import with_classes
+
     z = _truncated(_normals(sampler, config, stream, 2 * asked.images), options.truncation)
-    one, other = (_with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))
+    one, other = (with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))
     for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
         yield sampler.generate(sampler.between(one, other, angle))
 
@@ -256,19 +254,11 @@ def _walk(sampler: Any, config: "RunConfig", asked: _Request, stream: str, optio
 
 def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
     """The images as one picture; where there are several classes, each begins a row."""
-    import numpy as np
-
     from ganlab.runs import grids
 
     if len(set(asked.labels)) < 2:
         return grids.grid(pixels, columns=asked.columns)
-    empty = np.full((1, *pixels.shape[1:]), grids.BACKGROUND, np.uint8)
-    placed, labels = [], np.array(asked.labels)
-    for label in dict.fromkeys(asked.labels):
-        images = pixels[labels == label]
-        placed += [images, empty.repeat(-len(images) % asked.columns, axis=0)]
-    enlarge = max(1, round(grids.WIDTH / (max(asked.columns, 8) * pixels.shape[2])))  # few columns stay small
-    return grids.grid(np.concatenate(placed), columns=asked.columns, enlarge=enlarge)
+    return grids.by_class(pixels, asked.labels, list(dict.fromkeys(asked.labels)), asked.columns)
 
 
 def _rows(config: "RunConfig", asked: _Request) -> str:

@@ -7,6 +7,7 @@ import keras
 import pytest
 
 from ganlab import device, environment
+from ganlab.errors import ConfigError
 
 SHORT = ("training.steps=6", "training.log_every_steps=3", "training.threads=1", "training.batch_size=8",
          "generator.base_filters=8", "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8,8]",
@@ -40,6 +41,32 @@ def test_variables_that_change_numbers_are_told(monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     assert environment.deciding() == {"NVIDIA_TF32_OVERRIDE": "0", "TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", ""),
+        ("no JSON", ""),
+        ('{"floatx": "float16", "epsilon": 0.1, "backend": "nonsense", "image_data_format": "channels_first"}', ""),
+        ("[]", "is no JSON object"),
+        ('{"floatx": "foo"}', 'floatx="foo" stops Keras; use float16 or float32 or float64'),
+        ('{"floatx": []}', "floatx=[] stops Keras"),
+        ('{"image_data_format": 3}', "image_data_format=3 stops Keras"),
+        ('{"epsilon": 1}', "epsilon=1 stops Keras"),
+        (None, "cannot be read (Is a directory)"),
+    ],
+)
+def test_a_keras_json_at_which_keras_stops_is_one_line(monkeypatch, tmp_path, text, message):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = tmp_path / "keras.json"
+    path.mkdir() if text is None else path.write_text(text)
+    if not message:
+        environment.check_keras_json()
+        return
+    with pytest.raises(ConfigError) as caught:
+        device.check_environment()
+    assert message in str(caught.value) and str(path) in str(caught.value)
 
 
 @pytest.mark.slow

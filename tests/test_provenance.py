@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from ganlab.runs import provenance
 from ganlab.runs.console import Log
 from ganlab.runs.folder import write_result
 from ganlab.runs.provenance import commit
+from ganlab.runs.result import read_result
 from test_extension import TINY
 
 
@@ -88,6 +90,7 @@ def test_every_result_names_it_once_asked(checkout, settings, monkeypatch):
         where.mkdir()
         write_result(settings(), where, None, "failed", error="x")
         assert json.loads((where / "result.json").read_text())["commit"] == ours
+        assert ours and read_result(where / "result.json").commit == ours
 
 
 def test_a_single_run_keeps_what_it_says(settings, tmp_path, capsys, monkeypatch):
@@ -132,3 +135,9 @@ def test_what_only_a_terminal_understands_is_not_kept(tmp_path):
     assert (tmp_path / "log.txt").read_text() == "bold plain\ttab\n"
     Log(tmp_path / "nowhere" / "log.txt").keep("no error")
     Log(None).keep("nothing")
+
+
+def test_of_a_checkout_it_is_the_folder_above_the_package():
+    import ganlab
+
+    assert Path(ganlab.__file__).parents[1] == provenance._CHECKOUT

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 from PIL import Image
 from scipy import stats
@@ -195,6 +195,7 @@ def test_latents_of_a_file_are_drawn_as_they_are(drawn, name, kind):
 
 
 @given(z=some.floats(-37, 37, width=32), threshold=some.floats(1e-3, 100))
+@example(z=2.0**-52, threshold=2.0)
 def test_a_truncated_number_is_inside_and_keeps_its_sign(z, threshold):
     cut = truncate(np.array([z, 0.0, -z], np.float32), threshold)
     assert (

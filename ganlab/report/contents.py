@@ -173,11 +173,8 @@ def _values_table(study: Study, metric: str) -> Table:
     rows = []
     for arm in study.arms:
         values = arm.values(metric)
-        shown = [
-            number(values[seed]) if seed in values else arm.runs[seed].status if seed in arm.runs else "no result"
-            for seed in seeds
-        ]
-        rows.append((arm.label, *(("no value" if text == "finished" else text) for text in shown)))
+        shown = [number(values[seed]) if seed in values else arm.lack(seed, metric) for seed in seeds]
+        rows.append((arm.label, *(("no value" if text == "not measured" else text) for text in shown)))
     return Table(("seed", *map(str, seeds)), tuple(rows))
 
 

@@ -72,8 +72,8 @@ def samples_of(found: samples.Samples | None, missing: list[str]) -> tuple[Block
         return ()
     if not found.grids:
         return (Text(f"The samples of seed {found.seed} are too large for this page: see samples/ of the runs."),)
-    rows = found.grids[0].rows
-    cut = "" if rows == 8 else f" The first {rows} of 8 rows are shown."
+    rows, whole = found.grids[0].rows, found.grids[0].whole
+    cut = "" if rows == whole else f" The first {rows} of {whole} rows are shown."
     real = ", beside held-out real images" if found.real else ""
     caption = f"What each arm draws from the same latents with seed {found.seed} at the last step{real}.{cut}"
     names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)

@@ -18,7 +18,7 @@ from ganlab.study.compare import Study
 
 LARGEST = 1_500_000  # bytes of all pictures of a page together; base64 adds a third
 _DECADES = 3  # of power; beyond them a spectrum is cut off
-_ROWS, _BORDER = 8, 6  # of the grids that a run leaves
+_BORDER = 6  # of the grids that a run leaves
 
 
 REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
@@ -26,7 +26,7 @@ REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
 
 @dataclass(frozen=True)
 class Grid:
-    """The picture of one arm, or of real images (place -1). rows: of its 8, how many are shown."""
+    """The picture of one arm, or of real images (place -1). rows: of images, how many are shown of how many in all."""
 
     place: int
     label: str
@@ -35,6 +35,7 @@ class Grid:
     width: int
     height: int
     rows: int
+    whole: int
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,13 @@ def last_grids(study: Study) -> Samples | None:
     if not paths:
         return None
     left = [path.parents[1] / REAL for path in paths.values() if (path.parents[1] / REAL).is_file()]
-    for rows in (_ROWS, 4, 2, 1):
+    sizes = [arm.settings.get("dataset.size", 1) for arm in study.arms]
+    size, *_ = [tuple(size) if isinstance(size, list) else (size, size) for size in sizes]
+    for rows in (None, 4, 2, 1):
         found = Samples(
             seed,
-            tuple(_grid(at, study.arms[at].label, path, rows) for at, path in paths.items()),
-            _grid(-1, "real images", left[0], rows) if left else None,
+            tuple(_grid(at, study.arms[at].label, path, size, rows) for at, path in paths.items()),
+            _grid(-1, "real images", left[0], size, rows) if left else None,
         )
         if found.size <= LARGEST:
             return found
@@ -88,7 +91,7 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
         try:
             with Image.open(path) as opened:
                 opened.verify()
-                found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1))
+                found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1, whole=1))
         except (ValueError, OSError, SyntaxError) as error:  # SyntaxError: Pillow's of a damaged PNG
             raise ResultError(f"{path} is no picture ({error}); delete it, or measure the run again") from None
     spectra = Samples(seed, tuple(found))
@@ -110,17 +113,19 @@ def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
     return seed, {place: paths[seed] for place, paths in left.items()}
 
 
-def _grid(place: int, label: str, path: Path, rows: int) -> Grid:
+def _grid(place: int, label: str, path: Path, size: tuple[int, int], most: int | None) -> Grid:
     try:
         step = 0 if place < 0 else int(path.stem.removeprefix("step-"))
         with Image.open(path) as opened:
             pixels = np.asarray(opened)
-        height = (len(pixels) - _BORDER) * rows // _ROWS + _BORDER
+        whole = grids.rows_of(pixels, size)
+        rows = min(most or whole, whole)
+        height = (len(pixels) - _BORDER) * rows // whole + _BORDER
         pixels = pixels[:height]
         png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
     except (ValueError, OSError, SyntaxError) as error:
         raise ResultError(f"{path} is no grid of samples ({error}); delete it, or run it again") from None
-    return Grid(place, label, step, png, pixels.shape[1], height, rows)
+    return Grid(place, label, step, png, pixels.shape[1], height, rows, whole)
 
 
 def spectra(study: Study) -> Drawing | None:

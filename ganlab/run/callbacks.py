@@ -4,12 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from ganlab.config import RunConfig
+from ganlab.data.images import Images
 from ganlab.exports.portable import save_portable
 from ganlab.nets.normalization import recompute_statistics
+from ganlab.run import sample_grids
 from ganlab.run.best import Best
 from ganlab.run.measuring import Measuring
 from ganlab.run.networks import make_traces
@@ -87,7 +88,7 @@ class Callbacks:
     def sample(self, step: int) -> None:
         """Draw the images of the fixed latents."""
         self._refresh(step)
-        picture = grids.grid(self._sampler.sample("latents/samples", 64))
+        picture = sample_grids.generated(self._sampler, self._config)
         grids.save_png(self._directory / "samples" / f"step-{step:08d}.png", picture)
         self._records.image(step, "samples", picture)
 
@@ -142,11 +143,11 @@ class Callbacks:
             grids.save_png(self._directory / "pictures" / f"{name}.png", picture)
             self._records.image(step, f"pictures/{name}", picture)
 
-    def draw_real(self, pixels: np.ndarray) -> None:
+    def draw_real(self, held_out: Images) -> None:
         """Some of the held-out images, for a look beside the samples; once a run."""
         path = self._directory / "samples" / "real.png"
         if not path.exists():
-            grids.save_png(path, grids.grid(grids.some_of(pixels, 64)))
+            grids.save_png(path, sample_grids.real(held_out, self._config))
 
     def _record(self, step: int, values: dict[str, float]) -> None:
         self._records.scalars(step, step * self.images_per_step, self.seconds(), values)

@@ -139,7 +139,7 @@ def _train(
         callbacks = Callbacks(config, directory, gan, measuring, record, best, records, progress)
         if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
-        callbacks.draw_real(split.held_out.pixels)
+        callbacks.draw_real(split.held_out)
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a damaged checkpoint, {line}")
         if restored:

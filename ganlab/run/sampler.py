@@ -1,5 +1,6 @@
 """The averaged generator of a run, the EMA, asked for images: in training, and opened from a checkpoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ganlab import device
@@ -73,6 +74,13 @@ class Sampler:
     def sample(self, stream: str, count: int):
         """Pixels uint8 [count,H,W,C] of a stream's latents."""
         return self.generate(self.latents(stream, count))
+
+
+def with_classes(z, labels: Sequence[int], classes: int):
+    """Latents [N,Z] with the one-hot classes of N labels behind them; as they are where there are no labels."""
+    import numpy as np
+
+    return np.concatenate([z, np.eye(classes, dtype=z.dtype)[list(labels)]], axis=1) if len(labels) else z
 
 
 def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sampler, int]:

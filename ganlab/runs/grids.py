@@ -1,7 +1,7 @@
 """Many small images as one picture that people can look at, and pictures as files."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,27 @@ def grid(
         top, left = row * down + border, column * right + border
         picture[top : top + height, left : left + width] = tile
     return picture
+
+
+def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], columns: int = 8) -> np.ndarray:
+    """As `grid`, but each of the classes begins a row, in their order; its images may be none, one row or several.
+
+    labels: the class of each image. Places without an image have the background.
+    """
+    empty = np.full((1, *pixels.shape[1:]), BACKGROUND, np.uint8)
+    placed = []
+    for label in classes:
+        images = pixels[np.asarray(labels) == label]
+        placed += [images, empty.repeat(-len(images) % columns if len(images) else columns, axis=0)]
+    enlarge = max(1, round(WIDTH / (max(columns, 8) * pixels.shape[2])))  # few columns stay small
+    return grid(np.concatenate(placed), columns=columns, enlarge=enlarge)
+
+
+def rows_of(picture: np.ndarray, size: tuple[int, int], columns: int = 8, border: int = 6) -> int:
+    """How many rows of images, each of height and width `size`, a picture has that `grid` made, [rows,across,...]."""
+    height, width = size
+    down = (picture.shape[1] - border - columns * border) // columns * height // width + border
+    return max(1, (picture.shape[0] - border) // down)
 
 
 def some_of(pixels: np.ndarray, count: int) -> np.ndarray:

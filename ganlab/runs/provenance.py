@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_CHECKOUT = Path(__file__).parent.parent
+_CHECKOUT = Path(__file__).parents[2]
 _CODE = ("ganlab", "conf")  # what decides a run
 _PATIENCE = 2.0  # seconds; git takes a few milliseconds
 

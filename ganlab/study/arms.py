@@ -4,6 +4,7 @@ Reads `result.json` files, never directory names. An arm is everything that ran 
 `study` and `tracking`; arms are compared only if nothing differs but the thing in question.
 """
 
+import contextlib
 import json
 import re
 import shlex
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from ganlab.config import Comparing, flatten
-from ganlab.runs.result import ResultError, RunResult, find_results
+from ganlab.runs.result import RESULT, ResultError, RunResult, find_files, find_results, read_result
 
 NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
 
@@ -26,6 +27,7 @@ class Arm(NamedTuple):
     label: str
     settings: dict[str, Any]
     runs: dict[int, RunResult]
+    left_out: frozenset[int] = frozenset()  # seeds of runs that somebody left out by hand
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric of every finished run that has it, by seed."""
@@ -36,10 +38,10 @@ class Arm(NamedTuple):
         }
 
     def lack(self, seed: int, metric: str) -> str:
-        """Why a seed has no value: no result, diverged, failed, interrupted, not measured; empty if it has one."""
+        """Why a seed has no value, as `Pair.reasons` says it; empty if it has one."""
         run = self.runs.get(seed)
         if run is None:
-            return "no result"
+            return "left out" if seed in self.left_out else "no result"
         if run.status != "finished":
             return run.status
         return "" if metric in run.metrics else "not measured"
@@ -67,8 +69,14 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
             )
         runs[run.seed] = run
     trees = [settings for settings, _ in groups]
+    taken_out = _taken_out(Path(directory), without)
     arms = [
-        Arm(label_of(tree, trees, next(iter(runs.values())).variant), tree, dict(sorted(runs.items())))
+        Arm(
+            label_of(tree, trees, next(iter(runs.values())).variant),
+            tree,
+            dict(sorted(runs.items())),
+            frozenset(run.seed for run in taken_out if settings_of(run.config) == tree),
+        )
         for tree, runs in groups
     ]
     arms.sort(key=lambda arm: by_number(arm.label))
@@ -77,6 +85,16 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
     refuse_confounded(directory, trees, [list(runs.values()) for _, runs in groups])
     _refuse_protocols(directory, results)
     return arms
+
+
+def _taken_out(directory: Path, names: Container[str]) -> list[RunResult]:
+    """The results of runs that are left out, as far as they can be read."""
+    found = []
+    for path in find_files(directory, RESULT):
+        if str(path.parent.relative_to(directory)) in names:
+            with contextlib.suppress(ResultError):
+                found.append(read_result(path))
+    return found
 
 
 def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:

@@ -109,7 +109,7 @@ def judge_arms(
         endpoints=tuple(endpoints),
         judgements=judgements,
         gaps=(
-            *_gaps(arms, "", ("failed", "interrupted", "no result")),
+            *_gaps(arms, "", ("failed", "interrupted", "no result", "left out")),
             *(gap._replace(alone=True) for gap in diverged if gap not in counted),
         ),
         protocol=next((run.protocol for run in runs if run.status == "finished" and run.protocol), {}),

@@ -16,8 +16,8 @@ LEVEL = 0.95
 class Gap(NamedTuple):
     """A seed of an arm that lacks a value.
 
-    why: no result, diverged, failed, interrupted, not measured. metric: which value lacks, where it is one metric's.
-    alone: it diverged, and there is no run of the other arm to which it could be the worse.
+    why: no result, left out, diverged, failed, interrupted, not measured. metric: which value lacks, where it is one
+    metric's. alone: it diverged, and there is no run of the other arm to which it could be the worse.
     """
 
     arm: str
@@ -86,8 +86,9 @@ class Endpoint:
 class Pair:
     """Both arms' values with one seed, in the metric's own unit; None where a run has none.
 
-    reasons: why: diverged, failed, interrupted, no result, not measured; where the arms have different ones, ours and
-    then theirs. They are diverged alone exactly where the pair counts though a value lacks: that run is the worst.
+    reasons: why: diverged, failed, interrupted, no result, left out, not measured; where the arms have different ones,
+    ours and then theirs. They are diverged alone exactly where the pair counts though a value lacks: that run is the
+    worst.
     """
 
     seed: int

@@ -17,12 +17,8 @@ def what_lacks(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, 
     drawn: the metrics that have bands, with their endpoints. bands: by arm and metric.
     """
     seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
-    found = [
-        (arm, seed, arm.runs[seed].status if seed in arm.runs else "no result") for arm in study.arms for seed in seeds
-    ]
-    lines = [
-        f"not in the bands: {arm.label}, seed {seed}: {status}" for arm, seed, status in found if status != "finished"
-    ]
+    found = [(arm, seed, arm.lack(seed, "")) for arm in study.arms for seed in seeds]
+    lines = [f"not in the bands: {arm.label}, seed {seed}: {why}" for arm, seed, why in found if why != "not measured"]
     lines += [f"no result yet: {stand(cell)}" for cell in study.pending]
     lines += [f"the {title} endpoint {metric} was not measured" for title, metric in study.open.items()]
     for end in study.stated:
