@@ -58,7 +58,10 @@ def show(folder: Path, *, as_json: bool) -> int:
         for cell in cells:
             print(f"{cell.name:<{width}}  {outcome(cell)}")
         said = ", ".join(f"{count} {state}" for state, count in counts.items())
-        print(f"{len(cells)} runs: {said}" + (f"; about {rough(left)} left" if left is not None else ""))
+        print(
+            f"{len(cells)} run{'s' * (len(cells) > 1)}: {said}"
+            + (f"; about {rough(left)} left" if left is not None else "")
+        )
     return 0 if counts.get("finished") == len(cells) else 1
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.cli.choices import CONF, file_of, groups, options
 from ganlab.config import flatten
+from ganlab.config.plugins import as_typed
 from ganlab.run.inputs import FILLED_IN, NO_FILE
 from ganlab.runs.measures import counts, table
 
@@ -217,8 +218,9 @@ def _shown(value: Any) -> str:
 
 def ending(result: "RunResult", directory: Path) -> str:
     """The last lines of a run: how it went, where everything is, and what to type next."""
+    more, place = as_typed(result.config.get("plugins", [])), shlex.quote(str(directory))
     if result.status == "interrupted":
-        return f"interrupted; go on with: python -m ganlab.train resume={shlex.quote(str(directory))}"
+        return f"interrupted; go on with: python -m ganlab.train{more} resume={place}"
     if result.status == "diverged":
         return f"{directory} diverged: {result.error}"
     floor, nulls = result.real_against_real or {}, result.nulls or {}
@@ -236,7 +238,7 @@ def ending(result: "RunResult", directory: Path) -> str:
     lines += [
         f"everything is in {directory}",
         f"  images:      {directory}/samples",
-        f"  more images: python -m ganlab.sample {directory}",
-        f"  curves:      python -m ganlab.dashboard {directory}",
+        f"  more images: python -m ganlab.sample{more} {place}",
+        f"  curves:      python -m ganlab.dashboard {place}",
     ]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -135,9 +136,11 @@ def builders(kind: str) -> dict[str, Callable[..., Any]]:
     return _builders[kind]
 
 
-def added() -> list[tuple[str, str, str]]:
-    """(kind, name, plugin) of every choice that was loaded."""
-    return sorted((kind, name, one.plugin.name) for one in _loaded.values() for kind, name in one.choices)
+def as_typed(recorded: list[dict[str, str]]) -> str:
+    """What a command line needs to open a run with these plugins, after a space; empty for those of packages."""
+    names = {plugin["name"] for plugin in recorded}
+    files = [key for key, one in _loaded.items() if one.plugin.name in names and Path(key).is_absolute()]
+    return "".join(f" --plugin {shlex.quote(file)}" for file in files)
 
 
 def _paths() -> list[Path]:
