@@ -45,7 +45,7 @@ def copy(tmp_path_factory):
     """What the site is made of, in a folder of its own."""
     pytest.importorskip("sphinx")
     source = tmp_path_factory.mktemp("source")
-    for name in ("docs", "experiments", "conf", "ganlab"):
+    for name in ("docs", "examples", "experiments", "conf", "ganlab"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CITATION.cff"):
         shutil.copy(ROOT / name, source)
