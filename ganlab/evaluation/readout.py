@@ -123,9 +123,9 @@ def train_readout(
     def step(pixels, labels, targets, mask):
         with tf.GradientTape() as tape:
             outputs = network(tf.cast(pixels, tf.float32), training=True)
-            surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs[:, :classes])
+            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs[:, :classes])
             errors = mask * (outputs[:, classes:] - targets) ** 2
-            loss = tf.reduce_mean(surprise) + tf.reduce_mean(errors)
+            loss = tf.reduce_mean(cross_entropy) + tf.reduce_mean(errors)
         weights = network.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
 

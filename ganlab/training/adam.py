@@ -26,7 +26,7 @@ class Adam:
 
     count: updates taken. scale: what losses are multiplied by (1 without loss scaling). skipped: updates left out
     because a gradient was not finite; each halves the scale, down to `LEAST_SCALE`, and advances nothing else.
-    calm: finite updates since the scale last changed; below 0: so many were skipped in a row.
+    taken: finite updates since the scale last changed; below 0: so many were skipped in a row.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Adam:
 
         def take() -> tf.Tensor:
             self._apply([gradient / self.scale for gradient in gradients])
-            calm = tf.maximum(self.good_steps, 0) + 1
-            long = tf.equal(calm, GROWTH_STEPS)
+            taken = tf.maximum(self.good_steps, 0) + 1
+            long = tf.equal(taken, GROWTH_STEPS)
             more = tf.logical_and(long, tf.math.is_finite(self.scale * 2))
             replicas.assign(self.scale, tf.where(more, self.scale * 2, self.scale))
-            replicas.assign(self.good_steps, tf.where(long, tf.zeros_like(calm), calm))
+            replicas.assign(self.good_steps, tf.where(long, tf.zeros_like(taken), taken))
             return tf.constant(True)
 
         def skip() -> tf.Tensor:

@@ -28,7 +28,7 @@ class BilinearConv2D(KernelUpsampling):
         height, width = ops.shape(inputs)[1:3]
         size = (height * self.scale[0], width * self.scale[1])
         larger = ops.image.resize(ops.cast(inputs, "float32"), size, "bilinear", data_format="channels_last")
-        return self.shift(self.convolve(ops.cast(larger, self.compute_dtype), self.kernel))
+        return self.add_bias(self.convolve(ops.cast(larger, self.compute_dtype), self.kernel))
 
     def enlarged_from(self, low: int, high: int, s: int) -> Pair:
         """The two nearest input pixels of each."""

@@ -56,7 +56,7 @@ class Carafe2D(KernelUpsampling):
 
     def call(self, inputs: Any) -> Any:
         """Reassemble, then convolve."""
-        return self.shift(self.convolve(self.reassemble(inputs), self.kernel))
+        return self.add_bias(self.convolve(self.reassemble(inputs), self.kernel))
 
     def reassemble(self, inputs: Any) -> Any:
         """The content-aware enlargement alone: [B,H,W,C] -> [B,sH,sW,C]."""

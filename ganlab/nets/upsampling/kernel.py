@@ -48,7 +48,7 @@ class KernelUpsampling(Upsampling):
         initializer = self.kernel_initializer if initializer is None else initializer
         return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
-    def shift(self, outputs: Any) -> Any:
+    def add_bias(self, outputs: Any) -> Any:
         """Add the bias, if there is one."""
         return outputs if self.bias is None else ops.add(outputs, self.bias)
 
@@ -170,8 +170,8 @@ class FoldableUpsampling(KernelUpsampling):
     def call(self, inputs: Any) -> Any:
         """Enlarge and convolve."""
         if self.implementation == "fused":
-            return self.shift(self.convolve_transposed(inputs, self.folded(self.kernel)))
-        return self.shift(self.as_written(inputs))
+            return self.add_bias(self.convolve_transposed(inputs, self.folded(self.kernel)))
+        return self.add_bias(self.as_written(inputs))
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""

@@ -40,8 +40,8 @@ class PixelShuffle2D(KernelUpsampling):
         """Convolve and shuffle, with the bias before or after."""
         channels = self.convolve(inputs, self.kernel)
         if self.phase_bias:
-            return shuffle(self.shift(channels), self.scale)
-        return self.shift(shuffle(channels, self.scale))
+            return shuffle(self.add_bias(channels), self.scale)
+        return self.add_bias(shuffle(channels, self.scale))
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""

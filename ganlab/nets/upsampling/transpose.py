@@ -35,9 +35,9 @@ class TransposedConv2D(KernelUpsampling):
     def call(self, inputs: Any) -> Any:
         """Enlarge and convolve at once."""
         if self.kernel_size != (1, 1) or self.scale == (1, 1):
-            return self.shift(self.convolve_transposed(inputs, self.kernel))
+            return self.add_bias(self.convolve_transposed(inputs, self.kernel))
         points = self.convolve(inputs, ops.transpose(self.kernel, (0, 1, 3, 2)), "valid")
-        return self.shift(spread(spread(points, 1, self.scale[0]), 2, self.scale[1]))
+        return self.add_bias(spread(spread(points, 1, self.scale[0]), 2, self.scale[1]))
 
     def transposed_kernel(self) -> np.ndarray:
         """Its own."""
