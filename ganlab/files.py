@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from ganlab.errors import ConfigError, expand
+
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True, alone: bool = False) -> Iterator[Path]:
@@ -155,3 +157,18 @@ def _warn(path: Path) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+def cache_folder() -> Path:
+    """`$GANLAB_CACHE`, else `ganlab` in `$XDG_CACHE_HOME` or in `~/.cache`; it may not exist yet.
+
+    Raises ConfigError where neither says it and there is no home directory.
+    """
+    if chosen := os.environ.get("GANLAB_CACHE"):
+        return expand(chosen, "GANLAB_CACHE=")
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "ganlab"
+    except RuntimeError:
+        raise ConfigError("GANLAB_CACHE is not set, and there is no home directory; set it to a folder for computed "
+                          "data") from None  # fmt: skip

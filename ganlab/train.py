@@ -40,7 +40,7 @@ def _command(arguments: list[str]) -> int:
             raise ConfigError(" ".join(str(error).split())) from None
         return 0
     from ganlab.cli.hydra import plan
-    from ganlab.evaluation.cache import cache_folder
+    from ganlab.files import cache_folder
     from ganlab.run.inputs import check_inputs
 
     flags, overrides, config_dir = _read(arguments)

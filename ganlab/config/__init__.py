@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.config import plugins
 from ganlab.config.base import Count, Fraction, NotNegative, Pair, Positive, Settings, pair
-from ganlab.config.choices import Arrays, DatasetSettings, Digits, Mnist, Objective, Penalty, Photos, Shapes
+from ganlab.config.choices import Arrays, DatasetSettings, Digits, Folder, Mnist, Objective, Penalty, Photos, Shapes
 from ganlab.config.comparison import Comparing
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator, Operator, with_stages
@@ -30,7 +30,7 @@ class RunConfig(Settings):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     generator: Generator
     discriminator: Discriminator
-    dataset: Annotated[Arrays | Digits | Mnist | Photos | Shapes, Field(discriminator="name")]
+    dataset: Annotated[Arrays | Digits | Folder | Mnist | Photos | Shapes, Field(discriminator="name")]
     conditional: bool
     init_from: InitFrom | None = None
     objective: Objective
@@ -163,6 +163,7 @@ __all__ = [
     "Digits",
     "Discriminator",
     "Final",
+    "Folder",
     "Fraction",
     "Full",
     "Generator",

@@ -74,6 +74,9 @@ Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 
 
 Side = Annotated[int, Field(ge=16, le=128)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class DatasetSettings(Settings):
@@ -83,13 +86,14 @@ class DatasetSettings(Settings):
 
 
 class _File(DatasetSettings):
-    """Images in a file: who they are is filled in before anything starts.
+    """Images in files: who they are is filled in before anything starts.
 
-    classes: how many there are; None without labels. class_counts: training images of each, where networks are told
-    their class. sha256, bytes: of the file, of all files together.
+    classes: how many there are; None without labels. class_names: theirs, where they have names. class_counts: training
+    images of each, where networks are told their class. sha256, bytes: of the file, of all files together.
     """
 
     classes: Count | None = None
+    class_names: list[str] | None = None
     class_counts: list[Annotated[int, Field(ge=0)]] | None = None
     sha256: str | None = None
     bytes: int | None = None
@@ -102,7 +106,7 @@ class Digits(DatasetSettings):
     classes: ClassVar[int] = 10
     size: Count | Pair
     channels: Literal[1, 3]
-    held_out: Annotated[float, Field(gt=0, lt=1)]
+    held_out: Share
 
 
 class Mnist(_File):
@@ -124,7 +128,7 @@ class Shapes(DatasetSettings):
     channels: Literal[1, 3]
     images: Count
     held_out: Count
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
 
 
 class Photos(DatasetSettings):
@@ -145,7 +149,8 @@ class Arrays(_File):
     name: Literal["arrays"]
     path: str
     held_out_path: str | None
-    held_out: Annotated[float, Field(gt=0, lt=1)]
+    held_out: Share
+    split_seed: Seed
     size: Count | Pair
     channels: Literal[1, 3]
     images_key: str | None
@@ -155,3 +160,21 @@ class Arrays(_File):
     source: str | None
     licence: str | None
     held_out_sha256: str | None = None
+
+
+class Folder(_File):
+    """Images of one's own as files in a folder, or in a .zip or .tar of one."""
+
+    name: Literal["folder"]
+    path: str
+    labels: Literal["folders", "none"]
+    held_out: Share
+    split_seed: Seed
+    size: Count | Pair
+    channels: Literal[1, 3]
+    crop: Literal["centre", "random", "none"]
+    background: tuple[Level, Level, Level]
+    frames: Literal["first", "all"]
+    unreadable: Literal["skip", "refuse"]
+    source: str | None
+    licence: str | None

@@ -67,6 +67,7 @@ class Training(Settings):
     steps_per_call: Count
     compile: Literal["auto", "graph", "xla"]
     replicas: Count
+    stream_images: Literal["auto", "always", "never"]
     threads: Annotated[int, Field(ge=0)]
     deterministic: bool
     profile: str | None

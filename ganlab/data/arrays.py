@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ganlab.config import Arrays, pair
-from ganlab.data.files import Header, Stamp, headers, identify, load, stamp
-from ganlab.data.images import Images, Split, fit, shown_change
-from ganlab.data.labels import Labels, draw_held_out, read_labels, to_classes
+from ganlab.config import Arrays
+from ganlab.data.files import Header, Stamp, headers, load, stamp
+from ganlab.data.images import Split
+from ganlab.data.labels import Labels, read_labels, to_classes
+from ganlab.data.survey import Part, Shape, Survey, class_settings, identities, read
 from ganlab.errors import ConfigError, in_a_line
 
-MOST_CLASSES = 10_000  # that networks are told: every batch holds a number for each
 _TRAIN = {"train", "training", "trn", "tr"}
 _HELD_OUT = {"test", "testing", "tst", "val", "valid", "validation", "eval", "dev", "held", "heldout", "holdout"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "category", "categories"}
@@ -32,7 +31,7 @@ class Keys(NamedTuple):
     held_out_labels: str | None = None
 
 
-class Part(NamedTuple):
+class _Side(NamedTuple):
     """Images in a file, to train on or held out, and their labels if any. where: the file, as people type it."""
 
     path: Path
@@ -41,53 +40,19 @@ class Part(NamedTuple):
     labels: Header | None
 
     @property
-    def number(self) -> int:
-        """How many images."""
-        return self.images.shape[0]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Shape:
         """Height, width and channels."""
         _, height, width, *channels = self.images.shape
         return height, width, (channels or [1])[0]
 
-    def pixels(self) -> np.ndarray:
+    def part(self, classes: Labels | None, train: "_Side | None" = None) -> Part:
+        """As a survey has it; train: the images to train on, where these are others."""
+        other = self.path.name if train is not None and self.path != train.path else ""
+        return Part(self.images.shape[0], self.shape, classes, self._read, other, self.images.key)
+
+    def _read(self) -> np.ndarray:
         """uint8 [N,H,W,C]."""
-        return load(self.path, self.images, self.where).reshape(self.number, *self.shape)
-
-
-class Survey(NamedTuple):
-    """What files hold, pixels apart. held_out: None where it must be drawn from `train`.
-
-    classes: of the images of `train`; held_out_classes: of those held out. values: the labels that classes stand for.
-    """
-
-    train: Part
-    held_out: Part | None
-    classes: Labels | None
-    held_out_classes: Labels | None
-    values: Labels | None
-
-    def held(self, share: float) -> NDArray[np.bool_]:
-        """Which images of `train` are held out; ConfigError where a side is left empty."""
-        if self.held_out is not None:
-            return np.zeros(self.train.number, bool)
-        held = draw_held_out(self.train.number, self.classes, share)
-        if held.all() or not held.any():
-            raise ConfigError(
-                f"dataset.held_out={share} leaves one side of the {self.train.number} images empty; use a share such "
-                "as 0.2, or give dataset.held_out_path"
-            )
-        return held
-
-    def counts(self, share: float) -> tuple[int, int]:
-        """How many images to train on, and how many held out."""
-        drawn = int(self.held(share).sum())
-        return self.train.number - drawn, drawn if self.held_out is None else self.held_out.number
-
-    def class_counts(self, share: float) -> list[int] | None:
-        """How many training images each class has; None without labels."""
-        return None if self.classes is None else np.bincount(self.classes[~self.held(share)]).tolist()
+        return load(self.path, self.images, self.where).reshape(-1, *self.shape)
 
 
 def survey(path: str, held_out_path: str | None, keys: Keys) -> Survey:
@@ -105,32 +70,8 @@ def survey_of(settings: Arrays) -> Survey:
 
 def arrays(settings: Arrays) -> Split:
     """The images of an .npz or .npy file, as they are unless the settings ask for another size or other channels."""
-    found = survey_of(settings)
-    return read(found, settings, settings.held_out, "arrays", settings.source or Path(settings.path).name,
-                settings.licence or "unknown")  # fmt: skip
-
-
-def read(found: Survey, settings: Any, share: float, name: str, source: str, licence: str) -> Split:
-    """The images of files that were looked into; settings: with `path`, `size` and `channels`."""
-    size, channels, held = pair(settings.size), settings.channels, found.held(share)
-    pixels = found.train.pixels()
-
-    def part(pixels: np.ndarray, classes: Labels | None) -> Images:
-        return Images(fit(pixels, size, channels), classes, name, source, licence=licence)
-
-    train = part(pixels[~held], None if found.classes is None else found.classes[~held])
-    if found.held_out is not None:
-        held_out = part(found.held_out.pixels(), found.held_out_classes)
-    else:
-        held_out = part(pixels[held], None if found.classes is None else found.classes[held])
-    notes = [f"{source}: {_told(found, train, held_out)}; licence {licence}"]
-    if found.values is not None and not np.array_equal(found.values, np.arange(len(found.values))):
-        first = ", ".join(map(str, found.values[:3].tolist()))
-        last = f" ... {found.values[-1]}" if len(found.values) > 3 else ""
-        notes.append(f"labels {first}{last} are classes 0 to {len(found.values) - 1}")
-    count = len(train.pixels) + len(held_out.pixels)
-    notes += shown_change(count, found.train.shape, (*size, channels))
-    return Split(train, held_out, tuple(notes))
+    source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
+    return read(survey_of(settings), settings, "arrays", source, licence)
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
@@ -152,65 +93,12 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
         "licence": "unknown",
     }
     whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
-    return whole | identities(tree, found) | classes(tree, found, conditional, tree.get("held_out"))
-
-
-def identities(tree: Mapping[str, Any], found: Survey) -> dict[str, Any]:
-    """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError where the tree has others."""
-    total, said = 0, {}
-    parts = [("sha256", found.train), ("held_out_sha256", found.held_out)]
-    for key, part in parts:
-        if part is None or (key != "sha256" and part.path == found.train.path):
-            said[key] = None
-            continue
-        said[key], size = identify(part.path, part.where)
-        total += size
-        if tree.get(key) is not None:
-            refuse_other(part.where, said[key], tree[key])
-    return said | {"bytes": total}
-
-
-def refuse_other(where: str, now: str, wanted: object) -> None:
-    """Raise ConfigError where a file has another sha256 than it should."""
-    if now != wanted:
-        raise ConfigError(
-            f"{where} is not the file it was: its sha256 is {now[:16]}..., and {str(wanted)[:16]}... is asked for; "
-            "put that one back, or start another run with this one"
-        )
-
-
-def classes(tree: Mapping[str, Any], found: Survey, conditional: bool, share: Any) -> dict[str, Any]:
-    """`classes`, and for networks that are told them `class_counts`; ConfigError where the tree has another number."""
-    count = None if found.values is None else len(found.values)
-    if tree.get("classes") not in (None, count):
-        raise ConfigError(f"dataset.classes={tree['classes']}, and {found.train.where} has {count or 'no'} labels; "
-                          "leave it null")  # fmt: skip
-    if conditional and count and count > MOST_CLASSES:
-        raise ConfigError(
-            f"conditional=true and {count} different labels in {found.train.where}; networks are told at most "
-            f"{MOST_CLASSES}: use conditional=false, or other labels"
-        )
-    drawn = isinstance(share, float) and 0 < share < 1
-    counted = found.class_counts(share) if conditional and (drawn or found.held_out) else None
-    return {"classes": count, "class_counts": counted}
+    return whole | {"held_out_sha256": None} | identities(tree, found) | class_settings(tree, found, conditional)
 
 
 def _keys(tree: Mapping[str, Any]) -> Keys | None:
     given = [tree.get(f"{name}_key") for name in Keys._fields]
     return Keys(*given) if all(isinstance(key, str | None) for key in given) else None
-
-
-def _told(found: Survey, train: Images, held_out: Images) -> str:
-    def key(part: Part) -> str:
-        return f" [{part.images.key}]" if part.images.key else ""
-
-    said = f"{len(train.pixels)} images{key(found.train)} to train on, {len(held_out.pixels)}"
-    if found.held_out is None:
-        said += " others drawn to be held out"
-    else:
-        other = found.held_out.path.name if found.held_out.path != found.train.path else ""
-        said += f"{f' of {other}' if other else ''}{key(found.held_out)} held out"
-    return said + (", no labels" if found.values is None else f", {len(found.values)} classes")
 
 
 def _where(setting: str, path: object) -> str:
@@ -230,36 +118,37 @@ def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Sta
         others = headers(other, other_where)
         held = _choose_other(others, keys.held_out_images, other_where)
     apart = held_out_path is not None
-    mine = Part(place, where, train, _choose_labels(there, train, keys.labels, "labels_key", where, apart))
+    mine = _Side(place, where, train, _choose_labels(there, train, keys.labels, "labels_key", where, apart))
+    files = {"path": place} | ({"held_out_path": other} if apart else {})
     theirs = None
     if held is not None:
         named = _choose_labels(others, held, keys.held_out_labels, "held_out_labels_key", other_where, apart)
-        theirs = Part(other, other_where, held, None if keys.labels == "" else named)
+        theirs = _Side(other, other_where, held, None if keys.labels == "" else named)
         _agree(mine, theirs)
     if mine.labels is None:
-        return Survey(mine, theirs, None, None, None)
+        return Survey(where, mine.part(None), theirs and theirs.part(None, mine), files=files)
     labels = _labels(mine)
     values = np.unique(labels)
-    place_of = to_classes(labels, values, "")
+    train_part = mine.part(to_classes(labels, values, ""))
     if theirs is None:
-        return Survey(mine, None, place_of, None, values)
+        return Survey(where, train_part, None, values, files=files)
     assert theirs.labels
-    told = f"{theirs.where} has {theirs.labels.key}"
-    return Survey(mine, theirs, place_of, to_classes(_labels(theirs), values, told), values)
+    classes = to_classes(_labels(theirs), values, f"{theirs.where} has {theirs.labels.key}")
+    return Survey(where, train_part, theirs.part(classes, mine), values, files=files)
 
 
-def _labels(part: Part) -> Labels:
+def _labels(part: _Side) -> Labels:
     """The labels of a part, whose shape is looked at before they are loaded."""
     assert part.labels
-    where = f"{part.where} has {part.labels.key}"
-    small = part.labels.shape in ((part.number,), (part.number, 1)) and not part.labels.dtype.hasobject
+    where, count = f"{part.where} has {part.labels.key}", part.images.shape[0]
+    small = part.labels.shape in ((count,), (count, 1)) and not part.labels.dtype.hasobject
     empty = np.broadcast_to(
         np.zeros((), part.labels.dtype if not part.labels.dtype.hasobject else object), part.labels.shape
     )
-    return read_labels(load(part.path, part.labels, part.where) if small else empty, part.number, where)
+    return read_labels(load(part.path, part.labels, part.where) if small else empty, count, where)
 
 
-def _agree(train: Part, held_out: Part) -> None:
+def _agree(train: _Side, held_out: _Side) -> None:
     names = train.images.key or train.path.name, held_out.images.key or held_out.path.name
     if train.shape != held_out.shape:
         raise ConfigError(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.config import Arrays, Digits, Mnist, Photos, Shapes, plugins
-from ganlab.data import mnist
+from ganlab.config import DatasetSettings, Digits, Mnist, Photos, Shapes, plugins
+from ganlab.data import folder, mnist
 from ganlab.data.arrays import survey_of
 from ganlab.data.photos import check_crops, photo_labels
 from ganlab.data.shapes import draw_factors
@@ -16,12 +16,12 @@ from ganlab.errors import ConfigError
 _DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)  # of each class, in scikit-learn's file
 
 
-def counts(dataset: Arrays | Digits | Mnist | Photos | Shapes) -> tuple[int, int]:
+def counts(dataset: DatasetSettings) -> tuple[int, int]:
     """How many images to train on and how many held out; ConfigError where they cannot be had, or a side is empty."""
     return _COUNTS.get(dataset.name, _loaded_counts)(dataset)
 
 
-def class_counts(dataset: Arrays | Digits | Mnist | Photos | Shapes) -> list[int]:
+def class_counts(dataset: DatasetSettings) -> list[int]:
     """How many training images each class has, from class 0 on; empty without labels. Raises ConfigError."""
     known = getattr(dataset, "class_counts", None)
     return list(known) if known is not None else _CLASS_COUNTS.get(dataset.name, _loaded_classes)(dataset)
@@ -80,6 +80,7 @@ def _shape_classes(settings: Shapes) -> list[int]:
 _COUNTS: dict[str, Callable[[Any], tuple[int, int]]] = {
     "arrays": lambda settings: survey_of(settings).counts(settings.held_out),
     "digits": _digits_counts,
+    "folder": lambda settings: (sum(folder.facts_of(settings)["train"]), sum(folder.facts_of(settings)["held_out"])),
     "mnist": _mnist_counts,
     "photos": _photos_counts,
     "shapes": lambda settings: (settings.images, settings.held_out),
@@ -87,6 +88,7 @@ _COUNTS: dict[str, Callable[[Any], tuple[int, int]]] = {
 _CLASS_COUNTS: dict[str, Callable[[Any], list[int]]] = {
     "arrays": lambda settings: survey_of(settings).class_counts(settings.held_out) or [],
     "digits": lambda settings: [count - held for count, held in zip(_DIGITS, _digits(settings), strict=True)],
+    "folder": lambda settings: folder.facts_of(settings)["train"] if settings.classes else [],
     "mnist": _mnist_classes,
     "photos": lambda settings: np.bincount(photo_labels(settings), minlength=settings.classes).tolist(),
     "shapes": _shape_classes,

@@ -68,8 +68,10 @@ def headers(path: Path, where: str) -> dict[str, Header]:
 
 
 def load(path: Path, header: Header, where: str) -> np.ndarray:
-    """One array of a file."""
+    """One array of a file; that of an .npy stays on the disk, mapped."""
     with _readable(where), _opened(path, header.key) as file:
+        if not header.key:
+            return npy.open_memmap(path, mode="r")
         return npy.read_array(file, allow_pickle=False)
 
 

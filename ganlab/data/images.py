@@ -1,6 +1,8 @@
 """What a data set is: images with their labels and where they are from, some to train on and some held out."""
 
 import hashlib
+import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +32,14 @@ class Images:
 class Split:
     """Images to train on and images kept for measuring; none is in both.
 
-    notes: a line each for what people must be told of them, such as that they were resized.
+    notes: a line each for what people must be told of them, such as that they were resized. held_out_names: of the
+    images held out, where files or places in a file are their names.
     """
 
     train: Images
     held_out: Images
     notes: tuple[str, ...] = ()
+    held_out_names: tuple[str, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -45,7 +49,8 @@ class Split:
             for array in (part.pixels, part.labels):
                 if array is not None:
                     digest.update(f"{array.dtype.str}{array.shape}".encode())
-                    digest.update(np.ascontiguousarray(array))
+                    for rows in in_blocks(array):
+                        digest.update(np.ascontiguousarray(rows))
         labels = self.train.labels
         return {
             "name": self.train.name,
@@ -57,6 +62,15 @@ class Split:
             "sha256": digest.hexdigest(),
             "notes": list(self.notes),
         }
+
+
+def in_blocks(array: np.ndarray, rows: int = 4096) -> Iterator[np.ndarray]:
+    """Stretches of an array, one after the other. Of one that lies on the disk, no more than that is in memory."""
+    mapped = array._mmap if isinstance(array, np.memmap) else None  # type: ignore[attr-defined]
+    for first in range(0, len(array), rows):
+        yield array[first : first + rows]
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:

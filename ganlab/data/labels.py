@@ -47,19 +47,6 @@ def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
     return places.astype(np.int64)
 
 
-def draw_held_out(images: int, labels: Labels | None, share: float) -> NDArray[np.bool_]:
-    """Which images are held out, bool [N]: a share of each class, drawn at random, the same in every run.
-
-    Of every class at least one image is left to train on. All classes together give the share, rounded.
-    """
-    random, held = np.random.default_rng(0), np.zeros(images, bool)
-    groups = [np.arange(images)] if labels is None else [np.flatnonzero(labels == n) for n in np.unique(labels)]
-    wanted = apportion(np.array([len(group) for group in groups]), round(share * images))
-    for group, count in zip(groups, wanted, strict=True):
-        held[random.permutation(group)[: min(count, len(group) - 1)]] = True
-    return held
-
-
 def apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     """`total` as whole numbers in the proportion of weights, by the largest remainders; of equal ones the first."""
     scaled = weights * total

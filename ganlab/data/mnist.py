@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.config import Mnist, pair
+from ganlab.config import Mnist
 from ganlab.data import arrays
 from ganlab.data.files import headers
-from ganlab.data.images import Images, Split, fit, shown_change
+from ganlab.data.images import Split
+from ganlab.data.survey import Part, Survey, class_settings, identities, read
 from ganlab.errors import ConfigError
 
 CLASS_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
@@ -27,16 +28,14 @@ def mnist(settings: Mnist) -> Split:
 
     Of a file in its layout that holds other numbers the source is the file's name.
     """
-    if settings.path is None:
-        return _split(_download(), pair(settings.size), settings.channels)
-    found = survey(settings.path)
-    if content(found) != _SUM:
-        return arrays.read(found, settings, 0.0, "mnist", Path(settings.path).name, "unknown")
-    split = arrays.read(found, settings, 0.0, "mnist", _SOURCE, _LICENCE)
-    return Split(split.train, split.held_out, split.notes[1:])
+    found = _downloaded() if settings.path is None else survey(settings.path)
+    if settings.path is not None and content(found) != _SUM:
+        return read(found, settings, "mnist", Path(settings.path).name, "unknown")
+    split = read(found, settings, "mnist", _SOURCE, _LICENCE)
+    return Split(split.train, split.held_out, split.notes[1:], split.held_out_names)
 
 
-def survey(path: str) -> arrays.Survey:
+def survey(path: str) -> Survey:
     """Look into an .npz in the layout of keras.datasets.mnist; anything else is refused by name."""
     where = f"dataset.path={path}"
     there = headers(Path(path), where)
@@ -59,25 +58,24 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     path = tree.get("path")
     if isinstance(path, str):
         found = survey(path)
-        identity = arrays.identities(tree, found)
-        del identity["held_out_sha256"]
-        return dict(tree) | identity | arrays.classes(tree, found, conditional, None)
+        return dict(tree) | identities(tree, found) | class_settings(tree, found, conditional)
     counts = list(CLASS_COUNTS) if conditional else None
     return dict(tree) | {"classes": len(CLASS_COUNTS), "class_counts": counts}
 
 
-def content(found: arrays.Survey) -> str:
+def content(found: Survey) -> str:
     """The sha256 of pixels and labels, whatever the file around them."""
     assert found.held_out
     digest = hashlib.sha256()
-    for pixels in (found.train.pixels(), found.held_out.pixels()):
-        digest.update(np.ascontiguousarray(pixels))
-    for labels in (found.classes, found.held_out_classes):
+    for part in (found.train, found.held_out):
+        digest.update(np.ascontiguousarray(part.read()))
+    for labels in (found.train.classes, found.held_out.classes):
         digest.update(b"" if labels is None else labels.astype(np.uint8))
     return digest.hexdigest()
 
 
-def _download() -> dict[str, np.ndarray]:
+def _downloaded() -> Survey:
+    """MNIST as Keras has it in its cache, or downloads it."""
     import keras
 
     try:
@@ -87,13 +85,8 @@ def _download() -> dict[str, np.ndarray]:
             "dataset=mnist could not be downloaded; fetch Keras' mnist.npz where there is a network, "
             "and give dataset.path=FILE.npz"
         ) from error
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
 
+    def part(pixels: np.ndarray, labels: np.ndarray) -> Part:
+        return Part(len(pixels), (28, 28, 1), labels.astype(np.int64), lambda: pixels[..., None])
 
-def _split(there: dict[str, np.ndarray], size: tuple[int, int], channels: int) -> Split:
-    def part(name: str) -> Images:
-        pixels = fit(there[f"x_{name}"][..., None], size, channels)
-        return Images(pixels, there[f"y_{name}"].astype(np.int64), "mnist", _SOURCE, licence=_LICENCE)
-
-    count = len(there["x_train"]) + len(there["x_test"])
-    return Split(part("train"), part("test"), tuple(shown_change(count, (28, 28, 1), (*size, channels))))
+    return Survey("dataset=mnist", part(x_train, y_train), part(x_test, y_test), np.arange(10))

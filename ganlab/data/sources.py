@@ -8,6 +8,7 @@ from ganlab.config import Digits, pair, plugins
 from ganlab.data.arrays import arrays
 from ganlab.data.bundled import bundled
 from ganlab.data.counts import counts
+from ganlab.data.folder import folder
 from ganlab.data.images import Images, Split, fit, shown_change
 from ganlab.data.mnist import mnist
 from ganlab.data.photos import photos
@@ -42,6 +43,7 @@ def digits(settings: Digits) -> Split:
 DATASETS: dict[str, Callable[..., Split]] = {
     "arrays": arrays,
     "digits": digits,
+    "folder": folder,
     "mnist": mnist,
     "photos": photos,
     "shapes": shapes,

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ganlab import files
-from ganlab.errors import ConfigError, expand
+from ganlab.errors import ConfigError
 
 _SUM = "sha256 of the entry"
 
@@ -28,7 +27,7 @@ def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, np
     missing from it will one day give a wrong answer. compute: gives named arrays, of numbers or texts.
     Raises ConfigError where the folder cannot be written, ValueError for a key or result that cannot be kept.
     """
-    path = cache_folder() / f"{kind}-{fingerprint(key)[:32]}.npz"
+    path = files.cache_folder() / f"{kind}-{fingerprint(key)[:32]}.npz"
     found = _read(path)
     if found is None:
         with _claimed(path):
@@ -37,21 +36,6 @@ def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, np
                 found = {name: np.asarray(array) for name, array in compute().items()}
                 _write(path, found)
     return found
-
-
-def cache_folder() -> Path:
-    """`$GANLAB_CACHE`, else `ganlab` in `$XDG_CACHE_HOME` or in `~/.cache`; it may not exist yet.
-
-    Raises ConfigError where neither says it and there is no home directory.
-    """
-    if chosen := os.environ.get("GANLAB_CACHE"):
-        return expand(chosen, "GANLAB_CACHE=")
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "ganlab"
-    except RuntimeError:
-        raise ConfigError("GANLAB_CACHE is not set, and there is no home directory; set it to a folder for computed "
-                          "data") from None  # fmt: skip
 
 
 def fingerprint(value: Any) -> str:

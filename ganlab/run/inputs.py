@@ -7,16 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ganlab.config import LEAST, Arrays, Full, Mnist, RunConfig
+from ganlab.config import LEAST, Arrays, Folder, Full, Mnist, RunConfig, parse
 from ganlab.errors import ConfigError
 
+_OF_FILES = ("arrays", "folder", "mnist")
 _PATHS = (("dataset", "path"), ("dataset", "held_out_path"), ("metrics", "final", "inception_weights"))
 
 
-FILLED_IN = ("dataset.bytes", "dataset.classes", "dataset.class_counts", "dataset.held_out_sha256", "plugins")
+FILLED_IN = (
+    "dataset.bytes",
+    "dataset.classes",
+    "dataset.class_counts",
+    "dataset.class_names",
+    "dataset.held_out_sha256",
+    "plugins",
+)
 """Settings that nobody types: what `complete` found in files, for config.json."""
 
-NO_FILE = "FILE.npz"
+NO_FILE = "FILE"
 """What stands for a file that nobody has named yet, where settings are only described."""
 
 
@@ -30,15 +38,25 @@ def complete(tree: Mapping[str, Any], *, describing: bool = False) -> dict[str, 
     for place in _PATHS:
         whole = _absolute(whole, place)
     dataset = whole.get("dataset")
-    if describing and isinstance(dataset, dict) and dataset.get("name") == "arrays" and dataset.get("path") is None:
+    name = dataset.get("name") if isinstance(dataset, dict) else None
+    if not isinstance(dataset, dict) or name not in _OF_FILES:
+        return whole
+    if describing and "path" in dataset and dataset["path"] is None and name in ("arrays", "folder"):
         filled = {"path": NO_FILE, "size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3}
         return whole | {"dataset": dataset | filled}
-    if isinstance(dataset, dict) and dataset.get("name") in ("arrays", "mnist"):
-        from ganlab.data import arrays, mnist
+    conditional = whole.get("conditional") is True
+    if name == "folder":
+        from ganlab.data import folder
 
-        fill_in = {"arrays": arrays.fill_in, "mnist": mnist.fill_in}[dataset["name"]]
-        whole["dataset"] = fill_in(dataset, whole.get("conditional") is True)
-    return whole
+        whole["dataset"] = folder.fill_in(dataset)
+        if describing:
+            return whole
+        settings = parse(whole).dataset  # whatever else is wrong is told before images are decoded
+        return whole | {"dataset": whole["dataset"] | folder.settle(settings, conditional)}
+    from ganlab.data import arrays, mnist
+
+    fill_in = {"arrays": arrays.fill_in, "mnist": mnist.fill_in}[name]
+    return whole | {"dataset": fill_in(dataset, conditional)}
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -46,11 +64,14 @@ def check_inputs(config: RunConfig) -> None:
 
     Raises ConfigError. Whatever can be known of a run's inputs without loading images is known here.
     """
-    from ganlab.data.arrays import refuse_other
+    from ganlab.data import folder
     from ganlab.data.counts import counts
     from ganlab.data.files import identify
+    from ganlab.data.survey import refuse_other
 
     dataset = config.dataset
+    if isinstance(dataset, Folder):
+        folder.settle(dataset, config.conditional)
     if isinstance(dataset, Arrays | Mnist) and dataset.path is not None:
         files = [("path", dataset.path, dataset.sha256)]
         if isinstance(dataset, Arrays) and dataset.held_out_path is not None:

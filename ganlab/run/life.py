@@ -13,7 +13,7 @@ from ganlab import device
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.errors import ConfigError
-from ganlab.files import write_json
+from ganlab.files import write_bytes, write_json
 from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
 from ganlab.run.initial import find_source, start_from
@@ -22,7 +22,7 @@ from ganlab.run.networks import build_gan
 from ganlab.runs.console import Log
 from ganlab.runs.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
 from ganlab.runs.provenance import commit
-from ganlab.runs.result import LOG, RunResult
+from ganlab.runs.result import HELD_OUT, LOG, RunResult
 from ganlab.runs.signals import STOPPING, Asked
 from ganlab.runs.tracking import check_installed, tracked
 from ganlab.training import checkpoints
@@ -81,6 +81,8 @@ def run(
             for note in () if quiet else split.notes:
                 log.say(note)
             check_images(config, split.train, machine.replicas)
+            if split.held_out_names:
+                write_bytes(directory / HELD_OUT, "".join(f"{name}\n" for name in split.held_out_names).encode())
             measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
             with machine.strategy.scope():
                 return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
@@ -128,7 +130,7 @@ def _train(
     best = Best(config.comparison.quality, record.get("best"), checkpoints.steps(origin))
 
     step_config = make_step_config(config, partial(power_iteration, gan.discriminator))
-    steps = make_steps(gan, step_config, make_batches(config, split.train), xla=machine.xla(training.compile))
+    steps = make_steps(gan, step_config, make_batches(config, split.train, start), xla=machine.xla(training.compile))
     images_per_step = training.batch_size * training.discriminator_steps
 
     with (

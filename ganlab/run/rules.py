@@ -7,6 +7,7 @@ import tensorflow as tf
 from ganlab.config import RunConfig
 from ganlab.data.batches import order, to_images
 from ganlab.data.sources import Images
+from ganlab.data.stream import IN_MEMORY, reader, stream
 from ganlab.errors import ConfigError
 from ganlab.run.networks import image_shape
 from ganlab.training import augment, replicas
@@ -52,15 +53,18 @@ def make_step_config(config: RunConfig, before_discriminator: Callable[[], None]
     )
 
 
-def make_batches(config: RunConfig, images: Images) -> Callable[[tf.Tensor], tuple[list[Batch], Batch]]:
-    """`make_batches(step)`: this replica's part of every batch of a step, a function of (seed, step) alone."""
+def make_batches(config: RunConfig, images: Images, start: int = 0) -> Callable[[tf.Tensor], tuple[list[Batch], Batch]]:
+    """`make_batches(step)`: this replica's part of every batch of a step, a function of (seed, step) alone.
+
+    Where images are read from the disk as they are needed, steps must come one after the other from `start` on.
+    """
     training, batch = config.training, config.training.batch_size
     number, shape = len(images.pixels), (batch, *image_shape(config))
-    mirrored = config.dataset.flip == "horizontal"
-    pixels, shuffle = tf.constant(images.pixels), stream_key(config.seed, "order")
+    mirrored, shuffle = config.dataset.flip == "horizontal", stream_key(config.seed, "order")
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
+    read = _reader(config, images, shuffle, start * training.discriminator_steps)
 
-    def make_batch(stream: str, update: tf.Tensor, places: tf.Tensor, done: tf.Tensor) -> Batch:
+    def make_batch(stream: str, update: tf.Tensor, places: tf.Tensor, pixels: tf.Tensor, done: tf.Tensor) -> Batch:
         latents = normals(config.seed, f"latents/{stream}", update, (batch, config.generator.latent_size))
         classes = None
         if labels is not None:
@@ -68,12 +72,11 @@ def make_batches(config: RunConfig, images: Images) -> Callable[[tf.Tensor], tup
             latents = tf.concat([latents, classes], axis=1)
         mix = uniforms(config.seed, f"mix/{stream}", update, (batch,))
         draws = augment.draw(config.augment, config.seed, stream, update, shape, done)
-        chosen = tf.gather(pixels, replicas.part(places))
         if mirrored:
             coins = uniforms(config.seed, f"flip/{stream}", update, (batch,)) < 0.5
-            chosen = tf.where(replicas.part(coins)[:, None, None, None], tf.reverse(chosen, [2]), chosen)
+            pixels = tf.where(replicas.part(coins)[:, None, None, None], tf.reverse(pixels, [2]), pixels)
         return Batch(
-            to_images(chosen),
+            to_images(pixels),
             None if classes is None else replicas.part(classes),
             replicas.part(latents),
             replicas.part(mix),
@@ -84,10 +87,30 @@ def make_batches(config: RunConfig, images: Images) -> Callable[[tf.Tensor], tup
         done = tf.cast(step / training.steps, tf.float32)
         updates = [step * training.discriminator_steps + n for n in range(training.discriminator_steps)]
         places = [order(shuffle, update, batch, number) for update in updates]
-        batches = [make_batch("discriminator", update, at, done) for update, at in zip(updates, places, strict=True)]
-        return batches, make_batch("generator", step, places[-1], done)
+        pixels = [read(at) for at in places]
+        batches = [
+            make_batch("discriminator", update, at, real, done)
+            for update, at, real in zip(updates, places, pixels, strict=True)
+        ]
+        return batches, make_batch("generator", step, places[-1], pixels[-1], done)
 
     return make
+
+
+def _reader(config: RunConfig, images: Images, shuffle: int, first: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function that gives this replica's part of the pixels at places of the whole batch; in turn from batch `first`.
+
+    Pixels lie on the device where they fit, otherwise on the disk.
+    """
+    asked = config.training.stream_images
+    if asked == "never" or (asked == "auto" and images.pixels.nbytes <= IN_MEMORY):
+        pixels = tf.constant(images.pixels)
+        return lambda places: tf.gather(pixels, replicas.part(places))
+    if replicas.count() > 1:  # each reads its own part, when it needs it
+        read = reader(images.pixels)
+        return lambda places: read(replicas.part(places))
+    following = stream(images.pixels, shuffle, config.training.batch_size, first)
+    return lambda _: following()
 
 
 def _penalty(config: RunConfig) -> Callable | None:

@@ -13,7 +13,7 @@ from ganlab.config import RunConfig, differences, parse
 from ganlab.errors import ConfigError, MissingSettingError, UnknownSettingError
 from ganlab.files import write_json
 from ganlab.runs.provenance import commit
-from ganlab.runs.result import CONFIG, LOCK, LOG, RESULT, RunResult, read_result
+from ganlab.runs.result import CONFIG, HELD_OUT, LOCK, LOG, RESULT, RunResult, read_result
 
 CHECKPOINTS = "checkpoints"
 
@@ -102,7 +102,7 @@ def _locked_soon(lock: IO[str]) -> bool:
 
 def leave_nothing(directory: Path) -> None:
     """Remove what a run that was refused has written, and its folder if nothing else is in it."""
-    for name in (CONFIG, LOG, LOCK):
+    for name in (CONFIG, HELD_OUT, LOG, LOCK):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         directory.rmdir()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ganlab.errors import ConfigError
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
+HELD_OUT = "held_out.txt"  # the names of the images that were kept for measuring, a line each
 """Files of a run: its settings, its outcome, what the process that writes it holds locked, and what it has said."""
 
 FORGOTTEN = "forgotten"

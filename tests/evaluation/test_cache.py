@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from ganlab.errors import ConfigError
-from ganlab.evaluation.cache import cache_folder, cached, fingerprint
+from ganlab.evaluation.cache import cached, fingerprint
+from ganlab.files import cache_folder
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -1,0 +1,173 @@
+"""The files of a folder, or of a .zip or .tar of one: their names, their sizes, and their bytes, block by block.
+
+Nothing is ever extracted to the disk. `where` stands for the folder in every error, as people type it. All errors are
+ConfigErrors.
+"""
+
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from ganlab.errors import ConfigError, in_a_line
+
+MOST_BYTES = 2**28  # of one file: no picture of at most 100 million pixels has more
+BLOCK = 128  # files that are handed over at once
+_BLOCK_BYTES = 2**24
+_UNREADABLE = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+_WANTED = "give a folder of images, or a .zip or .tar of one"
+
+
+class Member(NamedTuple):
+    """A file: its name below the folder, with `/`; its bytes; and why it is not read, empty where it is."""
+
+    name: str
+    size: int
+    problem: str = ""
+
+
+class Content(NamedTuple):
+    """A file that is to be read: its number among the members, its name, and its bytes or the path of them."""
+
+    number: int
+    name: str
+    data: bytes
+    path: str = ""
+
+    def load(self) -> bytes:
+        """The bytes; raises OSError."""
+        if not self.path:
+            return self.data
+        with open(self.path, "rb") as file:  # noqa: PTH123 - a tenth faster, of 200,000 files
+            return file.read(MOST_BYTES + 1)
+
+
+class Archive:
+    """A folder of files, or an archive of one."""
+
+    def __init__(self, path: Path, where: str):
+        self.path, self._where = path, where
+        try:
+            kind = path.stat().st_mode
+            if stat.S_ISDIR(kind):
+                self.kind = "folder"
+            elif not stat.S_ISREG(kind):
+                raise ConfigError(f"{where} is not a regular file; {_WANTED}")
+            elif zipfile.is_zipfile(path):
+                self.kind = "zip"
+            elif tarfile.is_tarfile(path):
+                self.kind = "tar"
+            else:
+                raise ConfigError(f"{where} is neither a folder nor a .zip or .tar; {_WANTED}")
+            self.members, stamps = {"folder": self._walk, "zip": self._list_zip, "tar": self._list_tar}[self.kind]()
+        except FileNotFoundError:
+            raise ConfigError(f"{where} does not exist; {_WANTED}") from None
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+        self.stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
+        """What changes when a file is written again, added or taken away."""
+
+    def blocks(self, numbers: Sequence[int]) -> Iterator[list[Content]]:
+        """The files of these numbers, some at a time, in the order of the archive."""
+        block: list[Content] = []
+        size = 0
+        try:
+            for content in self._contents(numbers):
+                block.append(content)
+                size += len(content.data)
+                if len(block) == BLOCK or size > _BLOCK_BYTES:
+                    yield block
+                    block, size = [], 0
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+        if block:
+            yield block
+
+    def _unreadable(self, error: Exception) -> ConfigError:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
+        return ConfigError(f"{self._where} cannot be read ({why}); {_WANTED}")
+
+    def _contents(self, numbers: Sequence[int]) -> Iterator[Content]:
+        if self.kind == "folder":
+            for number in numbers:
+                name = self.members[number].name
+                yield Content(number, name, b"", os.path.join(self.path, name))  # noqa: PTH118 - as above
+        elif self.kind == "zip":
+            with zipfile.ZipFile(self.path) as archive:
+                infos = [info for info in archive.infolist() if not info.is_dir()]
+                for number in numbers:
+                    try:
+                        with archive.open(infos[number]) as file:
+                            yield Content(number, self.members[number].name, file.read(MOST_BYTES + 1))
+                    except _UNREADABLE:  # one that is damaged: the others are not
+                        yield Content(number, self.members[number].name, b"")
+        else:
+            wanted = set(numbers)
+            with tarfile.open(self.path) as archive:
+                for number, info in enumerate(info for info in archive if not info.isdir()):
+                    if number in wanted:
+                        file = archive.extractfile(info)
+                        assert file
+                        yield Content(number, self.members[number].name, file.read(MOST_BYTES + 1))
+
+    def _walk(self) -> tuple[list[Member], list[str]]:
+        """Files of a folder by name; links to files are followed, links to folders are not."""
+        members, stamps = [], []
+        folders = [("", self.path)]
+        while folders:
+            prefix, folder = folders.pop()
+            with os.scandir(folder) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    name = prefix + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((f"{name}/", Path(entry.path)))
+                        continue
+                    try:
+                        state = entry.stat()
+                    except OSError:
+                        members.append(Member(name, 0, "a link to nothing"))
+                        continue
+                    stamps.append(f"{name}\0{state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
+                    if stat.S_ISDIR(state.st_mode):
+                        members.append(Member(name, 0, "a link to a folder"))
+                    elif not stat.S_ISREG(state.st_mode):
+                        members.append(Member(name, 0, "not a regular file"))
+                    else:
+                        members.append(_member(name, state.st_size))
+        return sorted(members), sorted(stamps)
+
+    def _list_zip(self) -> tuple[list[Member], list[str]]:
+        with zipfile.ZipFile(self.path) as archive:
+            members = []
+            for info in archive.infolist():
+                if info.is_dir():
+                    continue
+                problem = "encrypted" if info.flag_bits & 1 else ""
+                if stat.S_ISLNK(info.external_attr >> 16):
+                    problem = "a link"
+                members.append(_member(info.filename, info.file_size, problem))
+        return members, [self._file_stamp()]
+
+    def _list_tar(self) -> tuple[list[Member], list[str]]:
+        with tarfile.open(self.path) as archive:
+            members = [
+                _member(info.name, info.size, "" if info.isfile() else "a link" if info.islnk() or info.issym() else
+                        "not a regular file")
+                for info in archive if not info.isdir()
+            ]  # fmt: skip
+        return members, [self._file_stamp()]
+
+    def _file_stamp(self) -> str:
+        state = self.path.stat()
+        return f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+
+
+def _member(name: str, size: int, problem: str = "") -> Member:
+    if not problem and size > MOST_BYTES:
+        problem = f"{size / 2**20:.0f} MiB are more than a picture has"
+    return Member(name.removeprefix("./"), size, problem)

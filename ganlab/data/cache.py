@@ -1,0 +1,221 @@
+"""Images that were decoded once and kept on the disk, memory-mapped: the two parts of a data set, in their order.
+
+An entry is a folder whose name says what determined it. One process makes it while others that want it wait; it is
+written beside and renamed into place, and held against its own hash whenever it is opened. What is damaged is made
+again. No TensorFlow, no pickle.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab import files
+from ganlab.data.images import Images, Split
+from ganlab.data.labels import Labels
+from ganlab.data.parallel import say
+from ganlab.data.split import Digests, arrange, shared
+from ganlab.errors import ConfigError
+
+VERSION = 1  # of how images are decoded, ordered and kept: part of every name
+_NAMED = 3  # pairs of equal images that a line names
+_FACTS, _HELD_OUT, _ROWS = "facts.json", "held_out.txt", 4096
+
+
+class Block(NamedTuple):
+    """Some images: pixels uint8 [N,H,W,C] and their digests."""
+
+    pixels: np.ndarray
+    digests: Digests
+
+
+class Kept(NamedTuple):
+    """What an entry holds: pixels and labels of each part, the names of those held out, and facts, plain values."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+    train_labels: Labels | None
+    held_out_labels: Labels | None
+    names: tuple[str, ...]
+    facts: dict[str, Any]
+
+    def split(self, name: str, source: str, licence: str, notes: Sequence[str]) -> Split:
+        """As a data set: its name, its origin and what people must be told of it, with what came up in making it."""
+        train, held_out = (
+            Images(pixels, labels, name, source, licence=licence)
+            for pixels, labels in ((self.train, self.train_labels), (self.held_out, self.held_out_labels))
+        )
+        return Split(train, held_out, (*notes, *self.facts["notes"]), self.names)
+
+
+@dataclass(frozen=True)
+class Making:
+    """What an entry is made of: blocks of images of one shape, `count` at most, and what is decided at the end."""
+
+    count: int
+    shape: tuple[int, int, int]
+    blocks: Callable[[], Iterable[Block]]
+    finish: Callable[[Digests], "Finished"]
+
+
+class Finished(NamedTuple):
+    """What is decided once all digests are known: labels, which images are held out, facts, names by place."""
+
+    labels: Labels | None
+    held: NDArray[np.bool_]
+    facts: dict[str, Any]
+    name: Callable[[int], str]
+
+
+def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> dict[str, Any]:
+    """The facts of an entry, which is made where it is not there."""
+    path = _path(kind, key)
+    found = _facts(path)
+    return found if found is not None else _make(path, make, _facts)
+
+
+def kept(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> Kept:
+    """An entry, opened and held against its hash; made where it is not there, or damaged.
+
+    kind: the first word of its name. key: plain values that determine it. Raises ConfigError where it cannot be made.
+    """
+    path = _path(kind, key)
+    found = _open(path)
+    return found if found is not None else _make(path, make, _open)
+
+
+def _path(kind: str, key: Mapping[str, Any]) -> Path:
+    text = json.dumps({"version": VERSION, **key}, sort_keys=True, ensure_ascii=True)
+    return files.cache_folder() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _facts(path: Path) -> dict[str, Any] | None:
+    """The facts of an entry whose files are there; None where they are not, or not of their sizes."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads((path / _FACTS).read_text(encoding="utf-8"))
+        if all((path / name).stat().st_size == size for name, size in facts["sizes"].items()):
+            return facts
+    return None
+
+
+def _open(path: Path) -> Kept | None:
+    """An entry whose files have their hash."""
+    if (facts := _facts(path)) is None:
+        return None
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if _hash(path, facts["sizes"]) != facts["hash"]:
+            say(f"{path} is damaged; it is made again")
+            return None
+        pixels = [np.load(path / f"{part}.npy", mmap_mode="r") for part in ("train", "held_out")]
+        labels = [None, None]
+        if "train_labels.npy" in facts["sizes"]:
+            labels = [np.load(path / f"{part}_labels.npy") for part in ("train", "held_out")]
+        names = (path / _HELD_OUT).read_text(encoding="utf-8").splitlines()
+        return Kept(*pixels, *labels, tuple(names), facts)
+    return None
+
+
+def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) -> Any:
+    """Make an entry where nobody else has by now."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            if not files.lock(lock):
+                say("another process is preparing these images; waiting for it")
+                files.lock(lock, wait=True)
+            found = open_(path)
+            if found is None:
+                with files.replacing(path, durable=False, alone=True) as beside:
+                    files.remove(beside)
+                    beside.mkdir()
+                    _write(beside, path, make())
+                found = open_(path)
+    except OSError as error:
+        raise ConfigError(
+            f"decoded images cannot be kept in {path.parent} ({os.strerror(error.errno or 0)}); set GANLAB_CACHE to a "
+            "folder that can be written"
+        ) from error
+    if found is None:
+        raise ConfigError(f"decoded images in {path} cannot be read back; set GANLAB_CACHE to another folder")
+    return found
+
+
+def in_memory(making: Making) -> Kept:
+    """The same without a folder, for images that are few."""
+    blocks = list(making.blocks())
+    pixels, digests = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    labels, held, facts, name_of = making.finish(digests)
+    parts = arrange(digests, labels, held)
+    of_parts = [None if labels is None else labels[places] for places in parts]
+    names = tuple(name_of(int(place)) for place in parts.held_out)
+    facts["notes"] += _twins(digests, held, name_of)
+    return Kept(pixels[parts.train], pixels[parts.held_out], *of_parts, names, facts)
+
+
+def _write(folder: Path, path: Path, making: Making) -> None:
+    size, (height, width, channels) = making.count * math.prod(making.shape), making.shape
+    if (free := shutil.disk_usage(folder).free) < 2 * size:  # as decoded, and in order
+        raise ConfigError(
+            f"{making.count:,} images {height}x{width}x{channels} need {_bytes(2 * size)} in {path.parent}, where "
+            f"{_bytes(free)} are free; set GANLAB_CACHE to another folder, or dataset.size to a smaller one"
+        )
+    say(f"preparing {making.count:,} images {height}x{width}x{channels} once: {_bytes(size)} in {path}")
+    raw, digests = folder / "decoded", []
+    with raw.open("w+b", buffering=0) as file:
+        for block in making.blocks():
+            file.write(np.ascontiguousarray(block.pixels))
+            digests.append(block.digests)
+        whole = np.concatenate(digests)
+        labels, held, facts, name_of = making.finish(whole)
+        parts = arrange(whole, labels, held)
+        for name, places in zip(("train", "held_out"), parts, strict=True):
+            _write_rows(folder / f"{name}.npy", file.fileno(), places, making.shape)
+            if labels is not None:
+                np.save(folder / f"{name}_labels.npy", labels[places])
+    raw.unlink()
+    (folder / _HELD_OUT).write_text("".join(f"{name_of(int(place))}\n" for place in parts.held_out), encoding="utf-8")
+    sizes = {each.name: each.stat().st_size for each in sorted(folder.iterdir())}
+    facts["notes"] += _twins(whole, held, name_of)
+    files.write_json(folder / _FACTS, facts | {"sizes": sizes, "hash": _hash(folder, sizes)})
+
+
+def _twins(digests: Digests, held: NDArray[np.bool_], name_of: Callable[[int], str]) -> list[str]:
+    """A line that names held-out images which are also among those to train on; none where there are none."""
+    if not (twins := shared(digests, held)):
+        return []
+    pairs = ", ".join(f"{name_of(theirs)} = {name_of(mine)}" for mine, theirs in twins[:_NAMED])
+    more = f" and {len(twins) - _NAMED} more" if len(twins) > _NAMED else ""
+    which = "1 held-out image is" if len(twins) == 1 else f"{len(twins)} held-out images are"
+    return [f"{which} also among those to train on: {pairs}{more}"]
+
+
+def _write_rows(path: Path, source: int, places: np.ndarray, shape: tuple[int, int, int]) -> None:
+    """Some of the images in a file, as an .npy in the order of `places`."""
+    size = math.prod(shape)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(places), *shape)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(places), _ROWS):
+            file.write(b"".join(os.pread(source, size, int(place) * size) for place in places[start : start + _ROWS]))
+
+
+def _hash(folder: Path, names: Iterable[str]) -> str:
+    """The sha256 over the files of an entry, read without mapping them: mapped pages count as memory of a process."""
+    whole = hashlib.sha256()
+    for name in names:
+        with (folder / name).open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

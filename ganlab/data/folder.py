@@ -1,0 +1,443 @@
+"""A folder of images, or a .zip or .tar of one: what there is, which class each image has, and its pixels.
+
+Folders named train and test (or val) are the two parts; below them, or at the top, the first folder is the class.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab import files
+from ganlab.config import Folder, Pair, pair
+from ganlab.data import cache
+from ganlab.data.archive import Archive, Content
+from ganlab.data.decode import Decoding, Facts, Undecodable, decode, look
+from ganlab.data.images import Split
+from ganlab.data.parallel import progress, run_all
+from ganlab.data.split import Digests, digest, draw_held_out
+from ganlab.data.survey import MOST_CLASSES
+from ganlab.errors import ConfigError
+
+_NAMED = 5  # files that a line names
+_FEW = 256  # files for which no processes are started
+_ALIEN = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+_PICTURE = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng")
+_LIKE = (*_PICTURE, ".heic", ".heif", ".avif", ".jp2", ".svg", ".psd", ".ppm", ".pgm", ".tga", ".ico", ".eps", ".jxl")
+_TRAIN, _TEST, _OTHER = {"train", "training"}, {"test", "testing"}, {"val", "valid", "validation", "held_out", "eval"}
+
+
+class Picture(NamedTuple):
+    """A file that is an image, or should be one. sha256: of its bytes. problem: why it is left out, empty if not."""
+
+    number: int
+    name: str
+    held_out: bool
+    label: str
+    sha256: str
+    height: int
+    width: int
+    channels: int
+    frames: int
+    remarks: tuple[str, ...]
+    problem: str
+
+
+class Listing(NamedTuple):
+    """What a folder holds: images, how many other files, and how many of each part that is not used."""
+
+    where: str
+    path: Path
+    pictures: tuple[Picture, ...]
+    ignored: int
+    unread: dict[str, int]
+    bytes: int
+
+    @property
+    def good(self) -> list[Picture]:
+        """Those whose header can be read."""
+        return [picture for picture in self.pictures if not picture.problem]
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether some are held out by the folder they are in."""
+        return any(picture.held_out for picture in self.pictures)
+
+    @property
+    def sha256(self) -> str:
+        """Of names and contents, wherever the folder is and whatever kind of archive."""
+        lines = sorted(f"{picture.name}\0{picture.sha256}" for picture in self.pictures)
+        return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+# --- what there is --------------------------------------------------------------------------------------------------
+
+
+def listing(path: str) -> Listing:
+    """What a folder or archive holds: every file is read once, and its header looked into; kept until it changes.
+
+    Raises ConfigError where there is no image.
+    """
+    where = f"dataset.path={path}"
+    archive = Archive(Path(path), where)
+    return _listing(path, where, archive.stamp)
+
+
+@lru_cache(4)
+def _listing(path: str, where: str, stamp: str) -> Listing:
+    archive = Archive(Path(path), where)
+    kept = files.cache_folder() / f"listing-{sha256(f'{cache.VERSION} {stamp}'.encode()).hexdigest()[:32]}.json"
+    found = _read(kept)
+    if found is None:
+        found = _look_into(archive, where)
+        _write(kept, found)
+    pictures = tuple(Picture(*row[:9], tuple(row[9]), row[10]) for row in found["pictures"])
+    if not pictures:
+        raise ConfigError(
+            f"{where} holds no images; give a folder of {', '.join(sorted(_PICTURE[:2]))} or other images"
+        )
+    total = sum(member.size for member in archive.members)
+    return Listing(where, Path(path), pictures, found["ignored"], found["unread"], total)
+
+
+def _look_into(archive: Archive, where: str) -> dict[str, Any]:
+    names = [member.name for member in archive.members]
+    wanted = [number for number, name in enumerate(names) if not _ALIEN.search(name) and _is_picture(name)]
+    placed, unread = _layout([names[number] for number in wanted])
+    places = {number: place for number, place in zip(wanted, placed, strict=True) if place is not None}
+    problems = {number: archive.members[number].problem for number in places}
+    readable = [number for number in places if not problems[number]]
+    looked: dict[int, tuple[str, Facts | None, str]] = {}
+    alone = len(readable) <= _FEW
+    with progress("looking at images", len(readable)) as done:
+        for block in run_all(_look, archive.blocks(readable), alone=alone):
+            looked |= block
+            done(len(block))
+    rows = []
+    for number, (held_out, label) in places.items():
+        digest, facts, problem = looked.get(number, ("", None, problems[number]))
+        size = (0, 0, 0, 0, ()) if facts is None else (*facts[1:5], facts.remarks)
+        rows.append((number, names[number], held_out, label, digest, *size, problem))
+    return {"pictures": rows, "ignored": len(names) - len(wanted), "unread": unread}
+
+
+def _is_picture(name: str) -> bool:
+    """Whether a file calls itself an image, of a kind that is read or of another; one without an ending may be one."""
+    base = name.rpartition("/")[2]
+    return base.lower().endswith(_LIKE) or "." not in base
+
+
+def _look(block: list[Content]) -> dict[int, tuple[str, Facts | None, str]]:
+    """The sha256, the header and the problem of each file."""
+    found = {}
+    for content in block:
+        try:
+            data = content.load()
+        except OSError as error:
+            found[content.number] = ("", None, (error.strerror or "cannot be read").lower())
+            continue
+        digest = sha256(data).hexdigest()[:32]
+        try:
+            found[content.number] = (digest, look(data, content.name), "")
+        except Undecodable as error:
+            found[content.number] = (digest, None, str(error))
+    return found
+
+
+def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, int]]:
+    """Of each file whether it is held out, and its folder of a class; None for those of a part that is not used.
+
+    Folders that all files share are left away. Also the names of parts that are not used, with their files.
+    """
+    paths = [name.split("/") for name in names]
+    depth = 0
+    while paths and all(len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths):
+        if paths[0][depth].lower() in _TRAIN:
+            break
+        depth += 1
+    paths = [path[depth:] for path in paths]
+    tops = {path[0].lower() for path in paths if len(path) > 1}
+    parts = tops & (_TRAIN | _TEST | _OTHER)
+    if not (tops & _TRAIN) or parts != tops or any(len(path) == 1 for path in paths):
+        return [(False, path[0] if len(path) > 1 else "") for path in paths], {}
+    chosen = next(iter(sorted(tops & _TEST) + sorted(tops & _OTHER)), None)
+    placed: list[tuple[bool, str] | None] = []
+    unread = Counter[str]()
+    for path in paths:
+        top = path[0].lower()
+        if top in _TRAIN or top == chosen:
+            placed.append((top == chosen, path[1] if len(path) > 2 else ""))
+        else:
+            unread[path[0]] += 1
+            placed.append(None)
+    return placed, dict(unread)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps(found, ensure_ascii=True).encode()
+        files.write_bytes(path, content, durable=False)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); set GANLAB_CACHE to another folder") from error
+
+
+# --- what settings are filled in with -------------------------------------------------------------------------------
+
+
+def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with what the headers say in the place of what is null: size, channels, classes; ConfigError."""
+    path = tree.get("path")
+    if path is None:
+        raise ConfigError("dataset.path=null names no images; give dataset.path=FOLDER, or a .zip or .tar of one")
+    if not isinstance(path, str):
+        return dict(tree)
+    found = listing(path)
+    good = found.good
+    if not good:
+        broken = {picture.name: picture.problem for picture in found.pictures}
+        raise ConfigError(f"{found.where} holds no image that can be read: {_some(broken)}")
+    filled: dict[str, Any] = {"source": found.path.name, "licence": "unknown"}
+    if tree.get("size") is None:
+        filled["size"] = _common_size(found)
+    if tree.get("channels") is None:
+        filled["channels"] = max(picture.channels for picture in good)
+    whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
+    names = class_names(found.where, good, tree.get("labels", "none"))
+    return whole | {"classes": len(names) or None, "class_names": names or None, "bytes": found.bytes}
+
+
+def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
+    """What is known once the images are decoded, which this does where it was not done: sha256, counts of classes."""
+    found = listing(settings.path)
+    if settings.sha256 is not None and settings.sha256 != found.sha256:
+        raise ConfigError(
+            f"{found.where} is not what it was: the sha256 of its names and contents is {found.sha256[:16]}..., and "
+            f"{settings.sha256[:16]}... is asked for; put those images back, or start another run with these"
+        )
+    facts = facts_of(settings)
+    names = facts["class_names"]
+    if conditional and len(names) > MOST_CLASSES:
+        raise ConfigError(
+            f"conditional=true and {len(names)} folders in {found.where}; networks are told at most {MOST_CLASSES} "
+            "classes: use conditional=false"
+        )
+    return {
+        "sha256": found.sha256,
+        "classes": len(names) or None,
+        "class_names": names or None,
+        "class_counts": facts["train"] if conditional and names else None,
+    }
+
+
+def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[str]:
+    """The folders of classes, sorted; none where images stand in one folder, or folders are not meant so."""
+    folders = {picture.label for picture in pictures if not picture.held_out}
+    if labels == "none" or folders <= {""}:
+        return []
+    beside = [picture.name for picture in pictures if not picture.label]
+    if beside:
+        raise ConfigError(
+            f"{where} has {_files(len(beside))} beside folders of classes, {_first(beside)}; put them into a folder, "
+            "or leave folders unread with dataset.labels=none"
+        )
+    other = sorted({picture.label for picture in pictures if picture.held_out} - folders)
+    if other:
+        raise ConfigError(
+            f"{where} has held-out images of a class without any to train on, {_first(other)}; take them out, or leave "
+            "folders unread with dataset.labels=none"
+        )
+    return sorted(folders)
+
+
+def _common_size(found: Listing) -> int | list[int]:
+    sizes = {(picture.height, picture.width) for picture in found.good}
+    if len(sizes) > 1:
+        small, large = _extremes(sizes)
+        raise ConfigError(
+            f"dataset.size=null, and {found.where} has images of {len(sizes)} sizes, {small[0]}x{small[1]} to "
+            f"{large[0]}x{large[1]}; give one, such as dataset.size=64"
+        )
+    height, width = next(iter(sizes))
+    return height if height == width else [height, width]
+
+
+def _extremes(sizes: set[Pair]) -> tuple[Pair, Pair]:
+    """The smallest and the largest size, by area."""
+    small, *_, large = sorted([*sizes, *sizes], key=lambda size: (size[0] * size[1], size))
+    return small, large
+
+
+# --- decoded --------------------------------------------------------------------------------------------------------
+
+
+def folder(settings: Folder) -> Split:
+    """The images of a folder, decoded once and kept; as they are unless the settings ask for another size."""
+    entry, found = cache.kept("images", *_making(settings)), listing(settings.path)
+    source, licence, names = (
+        settings.source or found.path.name,
+        settings.licence or "unknown",
+        entry.facts["class_names"],
+    )
+    told = f"{source}: {len(entry.train)} images to train on, {len(entry.held_out)} "
+    told += "held out" if found.has_parts else "others drawn to be held out"
+    told += f", {len(names)} classes" if names else ", no labels"
+    return entry.split("folder", source, licence, [f"{told}; licence {licence}"])
+
+
+def facts_of(settings: Folder) -> dict[str, Any]:
+    """What is known of the decoded images, which are decoded where that was not done.
+
+    class_names; train, held_out: how many images of each class, or one number without labels; notes.
+    """
+    return cache.facts_of("images", *_making(settings))
+
+
+def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making]]:
+    """What determines the decoded images, and how they are made."""
+    found = listing(settings.path)
+    how = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
+    key = {
+        "sha256": found.sha256,
+        "decoding": list(how),
+        "labels": settings.labels,
+        "unreadable": settings.unreadable,
+        "held_out": None if found.has_parts else [settings.held_out, settings.split_seed],
+    }
+    return key, lambda: _make(found, settings, how)
+
+
+def _make(found: Listing, settings: Folder, how: Decoding) -> cache.Making:
+    pictures = {picture.number: picture for picture in found.good}
+    failed = {picture.name: picture.problem for picture in found.pictures if picture.problem}
+    taken = list[Picture]()
+
+    def blocks() -> Iterator[cache.Block]:
+        _refuse(found, settings, failed)
+        contents = Archive(found.path, found.where).blocks(sorted(pictures))
+        with progress("decoding images", len(pictures)) as done:
+            for decoded in run_all(partial(_decode, how=how), contents, alone=len(pictures) <= _FEW):
+                failed.update({pictures[number].name: problem for number, problem in decoded.failed.items()})
+                taken.extend(pictures[number] for number in decoded.numbers)
+                done(len(decoded.done))
+                yield cache.Block(decoded.pixels, decoded.digests)
+        _refuse(found, settings, failed)
+
+    def finish(digests: Digests) -> cache.Finished:
+        names = class_names(found.where, taken, settings.labels)
+        place = {name: number for number, name in enumerate(names)}
+        labels = np.array([place[picture.label] for picture in taken], np.int64) if names else None
+        if found.has_parts:
+            held = np.array([picture.held_out for picture in taken], bool)
+        else:
+            held = draw_held_out(digests, labels, settings.held_out, settings.split_seed)
+        if held.all() or not held.any():
+            raise ConfigError(
+                f"dataset.held_out={settings.held_out} leaves one side of the {len(taken)} images of {found.where} "
+                "empty; use a share such as 0.2"
+            )
+        counts = [
+            np.bincount(labels[mine], minlength=len(names)).tolist() if labels is not None else [int(mine.sum())]
+            for mine in (~held, held)
+        ]
+        told = _notes(found, taken, failed, settings)
+        facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": told}
+        return cache.Finished(labels, held, facts, lambda number: _shown(taken[number].name))
+
+    shape = (*pair(settings.size), settings.channels)
+    return cache.Making(
+        sum(each.frames if how.frames == "all" else 1 for each in pictures.values()), shape, blocks, finish
+    )
+
+
+class _Decoded(NamedTuple):
+    """Images of a block of files: pixels, digests, the file of each; files that were done, and why some failed."""
+
+    pixels: np.ndarray
+    digests: Digests
+    numbers: list[int]
+    done: list[int]
+    failed: dict[int, str]
+
+
+def _decode(block: list[Content], how: Decoding) -> _Decoded:
+    pixels, numbers, failed = [], [], {}
+    for content in block:
+        try:
+            frames = decode(content.load(), content.name, how)
+        except OSError as error:
+            failed[content.number] = (error.strerror or "cannot be read").lower()
+        except Undecodable as error:
+            failed[content.number] = str(error)
+        else:
+            pixels.append(frames)
+            numbers += [content.number] * len(frames)
+    whole = np.concatenate(pixels) if pixels else np.empty((0, *(how.size or ()), how.channels or 1), np.uint8)
+    return _Decoded(whole, digest(whole), numbers, [content.number for content in block], failed)
+
+
+def _refuse(found: Listing, settings: Folder, failed: Mapping[str, str]) -> None:
+    if failed and settings.unreadable == "refuse":
+        raise ConfigError(
+            f"{found.where} has {_files(len(failed))} that cannot be read: {_some(failed)}; mend or remove them, or "
+            "leave them out with dataset.unreadable=skip"
+        )
+
+
+def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], settings: Folder) -> list[str]:
+    """What people must be told: what was left out, what was changed."""
+    lines = []
+    if failed:
+        lines.append(f"{_files(len(failed))} left out: {_some(failed)}")
+    for name, count in found.unread.items():
+        lines.append(f"{_files(count)} of {_shown(name)} not used: another part is held out")
+    sizes = {(picture.height, picture.width) for picture in taken}
+    size = pair(settings.size)
+    if sizes != {size}:
+        small, large = _extremes(sizes)
+        span = "x".join(map(str, small)) + (f" to {'x'.join(map(str, large))}" if len(sizes) > 1 else "")
+        way = {"none": "whole", "centre": "cropped in the middle", "random": "cropped at random"}[settings.crop]
+        lines.append(f"{len(taken)} images of {span} -> {size[0]}x{size[1]}: resized, {way}")
+    if settings.channels == 1 and any(picture.channels == 3 for picture in taken):
+        lines.append("colours are made grey")
+    if settings.channels == 3 and (grey := sum(picture.channels == 1 for picture in taken)):
+        lines.append(f"{grey} grey images are repeated to three channels")
+    remarks = dict[str, list[str]]()
+    for picture in {picture.number: picture for picture in taken}.values():
+        for remark in picture.remarks:
+            remarks.setdefault(remark, []).append(picture.name)
+    lines += [f"{_files(len(names))}: {remark}, {_first(names)}" for remark, names in sorted(remarks.items())]
+    return lines
+
+
+def _some(problems: Mapping[str, str]) -> str:
+    """Files and what is wrong with them, by name, as many as fit a line."""
+    told = [f"{_shown(name)} ({problem})" for name, problem in sorted(problems.items())]
+    return ", ".join(told[:_NAMED]) + (f" and {len(told) - _NAMED} more" if len(told) > _NAMED else "")
+
+
+def _first(names: Sequence[str]) -> str:
+    return _shown(min(names)) if len(names) == 1 else f"such as {_shown(min(names))}"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _shown(name: str) -> str:
+    """A file's name as it can be printed in a line."""
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

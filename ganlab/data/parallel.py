@@ -1,0 +1,86 @@
+"""Work on many files in processes of their own, with a bar on a terminal and plain lines elsewhere."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+from ganlab.environment import usable_cores
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+_EVERY_SECONDS = 10.0
+
+
+def run_all(work: Callable[[Given], Made], blocks: Iterable[Given], *, alone: bool = False) -> Iterator[Made]:
+    """What `work`, a function of a module, makes of each block, in order; few blocks are under way at once.
+
+    alone: in this process, for little work, of which starting others would be the larger part.
+    """
+    if alone:
+        yield from map(work, blocks)
+        return
+    # Spawned, not forked: TensorFlow's threads may be running here.
+    context, workers = multiprocessing.get_context("spawn"), usable_cores()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle) as pool:
+        waiting = list[Future[Made]]()
+        try:
+            for block in blocks:
+                waiting.append(pool.submit(work, block))
+                if len(waiting) > 2 * workers:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle() -> None:
+    """In a worker: ends with its parent, however that ends; Ctrl-C is the parent's to hear."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int, unit: str = "files") -> Iterator[Callable[[int], None]]:
+    """While inside, what is called with every few more that are done; `what`: what is being done, as people read it."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda more: bar.update(task, advance=more)
+        return
+    done, start = 0, time.monotonic()
+    last = start
+
+    def tell(more: int) -> None:
+        nonlocal done, last
+        done += more
+        now = time.monotonic()
+        if now - last >= _EVERY_SECONDS and done < total:
+            last, rate = now, done / (now - start)
+            say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {(total - done) / rate:.0f} s left")
+
+    yield tell
+
+
+def say(line: str) -> None:
+    """A line for people, beside what the command prints."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,202 @@
+"""What a data set is known to hold before its pixels are loaded, and what becomes of it: images, split and in order.
+
+Every source of files answers with a `Survey`; what is done with it is the same for all of them.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.config import pair
+from ganlab.data import cache
+from ganlab.data.files import identify
+from ganlab.data.images import Split, fit, shown_change
+from ganlab.data.labels import Labels
+from ganlab.data.split import Digests, counts_held_out, digest, draw_held_out
+from ganlab.errors import ConfigError
+
+IN_MEMORY = 2**30  # bytes of pixels; what is larger is kept on the disk
+_ROWS = 4096
+MOST_CLASSES = 10_000  # that networks are told: every batch holds a number for each
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images in a file, to train on or held out.
+
+    shape: height, width and channels. classes: of each image, 0 ... K-1, or None. read: loads pixels uint8 [N,H,W,C].
+    file: the name of the file, where it is another than that of the images to train on; key: their array in it.
+    """
+
+    count: int
+    shape: Shape
+    classes: Labels | None
+    read: Callable[[], np.ndarray]
+    file: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What files hold, pixels apart.
+
+    where: the file, as people type it. held_out: None where it must be drawn from `train`. values: the labels that
+    classes stand for, None without labels. class_names: their names, where they have any. files: those that were
+    looked into, by the setting that names them.
+    """
+
+    where: str
+    train: Part
+    held_out: Part | None
+    values: Labels | None = None
+    class_names: tuple[str, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are; None without labels."""
+        return None if self.values is None else len(self.values)
+
+    def sizes(self) -> list[int]:
+        """How many images each class of `train` has; one number without labels."""
+        classes = self.train.classes
+        return [self.train.count] if classes is None else np.bincount(classes, minlength=self.classes or 0).tolist()
+
+    def drawn(self, share: float) -> list[int]:
+        """How many of each class are taken from `train` to be held out; ConfigError where a side is left empty."""
+        if self.held_out is not None:
+            return [0] * len(self.sizes())
+        drawn = counts_held_out(self.sizes(), share).tolist()
+        if not 0 < sum(drawn) < self.train.count:
+            raise ConfigError(
+                f"dataset.held_out={share} leaves one side of the {self.train.count} images empty; use a share such "
+                "as 0.2, or give dataset.held_out_path"
+            )
+        return drawn
+
+    def counts(self, share: float) -> tuple[int, int]:
+        """How many images to train on, and how many held out."""
+        drawn = sum(self.drawn(share))
+        return self.train.count - drawn, drawn if self.held_out is None else self.held_out.count
+
+    def class_counts(self, share: float) -> list[int] | None:
+        """How many training images each class has; None without labels."""
+        if self.classes is None:
+            return None
+        return [size - drawn for size, drawn in zip(self.sizes(), self.drawn(share), strict=True)]
+
+
+def read(survey: Survey, settings: Any, name: str, source: str, licence: str) -> Split:
+    """The images of a survey at the size and channels of settings (with `held_out` and `split_seed`), in order.
+
+    Those that are larger than `IN_MEMORY` are kept on the disk in that shape, and read from there.
+    """
+    shape = (*pair(settings.size), settings.channels)
+    parts = [survey.train] if survey.held_out is None else [survey.train, survey.held_out]
+    count = sum(part.count for part in parts)
+    labels = None if survey.classes is None else np.concatenate([part.classes for part in parts])
+
+    def blocks() -> Iterator[cache.Block]:
+        for part in parts:
+            pixels = part.read()
+            for first in range(0, len(pixels), _ROWS):
+                fitted = fit(pixels[first : first + _ROWS], shape[:2], shape[2])
+                yield cache.Block(fitted, digest(fitted))
+
+    def hold(digests: Digests) -> NDArray[np.bool_]:
+        if survey.held_out is None:
+            return draw_held_out(digests, labels, settings.held_out, settings.split_seed)
+        return np.arange(count) >= survey.train.count
+
+    def finish(digests: Digests) -> cache.Finished:
+        return cache.Finished(labels, hold(digests), {"notes": []}, _name)
+
+    def _name(place: int) -> str:
+        part, within = (parts[0], place) if place < survey.train.count else (parts[-1], place - survey.train.count)
+        return f"{part.key or part.file}[{within}]"
+
+    if count * math.prod(shape) > IN_MEMORY:
+        key = {
+            "files": [identify(path, setting).sha256 for setting, path in sorted(survey.files.items())],
+            "keys": [part.key for part in parts],
+            "shape": shape,
+            "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
+        }
+        entry = cache.kept("images", key, lambda: cache.Making(count, shape, blocks, finish))
+    else:
+        entry = cache.in_memory(cache.Making(count, shape, blocks, finish))
+    notes = [f"{source}: {told(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
+    notes += _values(survey)
+    notes += shown_change(count, survey.train.shape, shape)
+    return entry.split(name, source, licence, notes)
+
+
+def told(survey: Survey, train: int, held_out: int) -> str:
+    """How many images there are, of which classes, as people read it."""
+
+    def key(part: Part) -> str:
+        return f" [{part.key}]" if part.key else ""
+
+    said = f"{train} images{key(survey.train)} to train on, {held_out}"
+    if survey.held_out is None:
+        said += " others drawn to be held out"
+    else:
+        said += f"{f' of {survey.held_out.file}' if survey.held_out.file else ''}{key(survey.held_out)} held out"
+    return said + (", no labels" if survey.classes is None else f", {survey.classes} classes")
+
+
+def _values(survey: Survey) -> list[str]:
+    """A line on what classes stand for, where labels are other numbers."""
+    values = survey.values
+    if values is None or survey.class_names or np.array_equal(values, np.arange(len(values))):
+        return []
+    first = ", ".join(map(str, values[:3].tolist()))
+    last = f" ... {values[-1]}" if len(values) > 3 else ""
+    return [f"labels {first}{last} are classes 0 to {len(values) - 1}"]
+
+
+# --- what settings are filled in with -------------------------------------------------------------------------------
+
+
+def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
+    """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError where the tree has others."""
+    total: int = 0
+    said: dict[str, Any] = {}
+    for setting, path in survey.files.items():
+        key, where = setting.replace("path", "sha256"), f"dataset.{setting}={path}"
+        said[key], size = identify(path, where)
+        total += size
+        if tree.get(key) is not None:
+            refuse_other(where, said[key], tree[key])
+    return said | {"bytes": total}
+
+
+def refuse_other(where: str, now: str, wanted: object) -> None:
+    """Raise ConfigError where a file has another sha256 than it should."""
+    if now != wanted:
+        raise ConfigError(
+            f"{where} is not the file it was: its sha256 is {now[:16]}..., and {str(wanted)[:16]}... is asked for; "
+            "put that one back, or start another run with this one"
+        )
+
+
+def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
+    """`classes` and their names, and for networks that are told them `class_counts`; ConfigError where they differ."""
+    count, share = survey.classes, tree.get("held_out")
+    if tree.get("classes") not in (None, count):
+        raise ConfigError(f"dataset.classes={tree['classes']}, and {survey.where} has {count or 'no'} labels; "
+                          "leave it null")  # fmt: skip
+    if conditional and count and count > MOST_CLASSES:
+        raise ConfigError(
+            f"conditional=true and {count} different labels in {survey.where}; networks are told at most "
+            f"{MOST_CLASSES}: use conditional=false, or other labels"
+        )
+    drawn = isinstance(share, float) and 0 < share < 1
+    counted = survey.class_counts(share) if conditional and (drawn or survey.held_out) else None
+    return {"classes": count, "class_counts": counted, "class_names": list(survey.class_names) or None}
