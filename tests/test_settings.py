@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from hydra.errors import ConfigCompositionException
 
 from ganlab import __version__
@@ -38,7 +39,11 @@ def every_choice():
 @pytest.mark.parametrize("choice", every_choice())
 def test_every_committed_yaml_composes_and_validates(choice, tmp_path):
     np.save(tmp_path / "own.npy", np.zeros((9, 8, 8), np.uint8))
-    own = [f"dataset.path={tmp_path / 'own.npy'}"] if choice == "dataset=arrays" else []
+    (tmp_path / "own").mkdir()
+    for number in range(9):
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / "own" / f"{number}.png")
+    files = {"dataset=arrays": "own.npy", "dataset=folder": "own"}
+    own = [f"dataset.path={tmp_path / files[choice]}"] if choice in files else []
     wanted = plan([choice, *own], multirun=False)
     assert wanted.cells
 

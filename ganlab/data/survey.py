@@ -99,6 +99,8 @@ def read(survey: Survey, settings: Any, name: str, source: str, licence: str) ->
     """
     shape = (*pair(settings.size), settings.channels)
     parts = [survey.train] if survey.held_out is None else [survey.train, survey.held_out]
+    if survey.held_out is None:
+        survey.drawn(settings.held_out)  # refuses a share that leaves one side empty
     count = sum(part.count for part in parts)
     labels = None if survey.classes is None else np.concatenate([part.classes for part in parts])
 
@@ -119,7 +121,7 @@ def read(survey: Survey, settings: Any, name: str, source: str, licence: str) ->
 
     def _name(place: int) -> str:
         part, within = (parts[0], place) if place < survey.train.count else (parts[-1], place - survey.train.count)
-        return f"{part.key or part.file}[{within}]"
+        return f"{part.key}[{within}]" if part.key else f"{part.file} {within}".lstrip()
 
     if count * math.prod(shape) > IN_MEMORY:
         key = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.data.labels import apportion, class_sequence, draw_held_out, read_labels, to_classes
+from ganlab.data.labels import apportion, class_sequence, read_labels, to_classes
 from ganlab.errors import ConfigError
 
 
@@ -27,19 +27,6 @@ def test_equal_classes_come_in_turn_and_absent_ones_not_at_all():
     assert class_sequence([5], 3).tolist() == [0, 0, 0]
     assert set(class_sequence([3, 0, 1], 40)) == {0, 2}
     assert np.bincount(class_sequence([91, 6, 3], 1000)).tolist() == [910, 60, 30]
-
-
-def test_a_held_out_share_is_of_each_class_and_leaves_one_of_each():
-    labels = np.repeat([0, 1, 2, 3], [910, 60, 30, 1])
-    held = draw_held_out(len(labels), labels, 0.2)
-    assert np.bincount(labels[held], minlength=4).tolist() == [182, 12, 6, 0]
-    np.testing.assert_array_equal(held, draw_held_out(len(labels), labels, 0.2))
-    pairs = np.repeat(np.arange(26), 2)  # of none of them would a fifth be one, rounded
-    assert draw_held_out(52, pairs, 0.2).sum() == 10
-    most = draw_held_out(52, pairs, 0.9)
-    assert (np.bincount(pairs[~most]) == 1).all()
-    assert draw_held_out(100, None, 0.25).sum() == 25
-    assert apportion(np.array([1, 1, 1]), 2).tolist() == [1, 1, 0]
 
 
 GOOD = {

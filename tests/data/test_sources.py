@@ -81,14 +81,16 @@ def write(path, **arrays):
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
+OTHERS = np.random.default_rng(1).integers(0, 256, (5, 28, 28), np.uint8)
 
 
 def test_an_npz_in_the_layout_of_keras_is_read(tmp_path):
-    path = write(tmp_path / "m.npz", x_train=IMAGES, y_train=np.arange(12), x_test=IMAGES[:5], y_test=np.arange(5))
+    path = write(tmp_path / "m.npz", x_train=IMAGES, y_train=np.arange(12), x_test=OTHERS, y_test=np.arange(5))
     split = mnist(mnist_settings(path))
-    np.testing.assert_array_equal(split.train.pixels[..., 0], IMAGES)
-    np.testing.assert_array_equal(split.held_out.labels, np.arange(5))
-    unlabelled = write(tmp_path / "u.npz", x_train=IMAGES, x_test=IMAGES[:5])
+    for part, images in ((split.train, IMAGES), (split.held_out, OTHERS)):
+        assert sorted(part.labels) == list(range(len(images)))
+        np.testing.assert_array_equal(part.pixels[..., 0], images[part.labels])
+    unlabelled = write(tmp_path / "u.npz", x_train=IMAGES, x_test=OTHERS)
     assert mnist(mnist_settings(unlabelled)).train.labels is None
 
 
@@ -96,9 +98,11 @@ def test_a_file_in_that_layout_is_mnist_by_its_content_only(tmp_path):
     path = write(tmp_path / "m.npz", x_train=IMAGES, x_test=IMAGES)
     split = mnist(mnist_settings(path))
     assert (split.train.source, split.train.licence) == ("m.npz", "unknown")
-    assert split.notes == ("m.npz: 12 images [x_train] to train on, 12 [x_test] held out, no labels; licence unknown",)
+    first, twins = split.notes
+    assert first == "m.npz: 12 images [x_train] to train on, 12 [x_test] held out, no labels; licence unknown"
+    assert twins.startswith("12 held-out images are also among those to train on: x_test[")
     small = mnist(mnist_settings(path, size=(14, 12), channels=3))
-    assert small.notes[1:] == ("24 images 28x28x1 -> 14x12x3: resized, grey repeated to three channels",)
+    assert small.notes[1:2] == ("24 images 28x28x1 -> 14x12x3: resized, grey repeated to three channels",)
 
 
 @pytest.mark.skipif(not GENUINE.exists(), reason="the file of MNIST is not here")
