@@ -1,0 +1,457 @@
+"""One image file's bytes -> pixels: PNG, JPEG, WebP, BMP, GIF and TIFF, by their content, whatever they are named.
+
+Every file comes out as uint8, upright, grey or RGB, and without transparency; what cannot is `Undecodable`, in a few
+words. Colour profiles (ICC) are ignored: the numbers in the file are taken as they are. Nothing is guessed: 32-bit
+and floating-point pixels, whose range no file says, and LAB are refused. Pillow's warnings are kept from the terminal;
+that is not safe among threads, so use processes.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from ganlab.config import Pair
+from ganlab.data.images import fit
+
+MOST_PIXELS = 100_000_000
+"""What one file may hold, all its frames that are asked for together, before and after resizing."""
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it then raises
+
+# The readers are called themselves, not by Image.open: no other plugin can take a file, the size is known before
+# anything is done with it, and a JPEG that holds further pictures (MPO) is the JPEG that it begins with.
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "WEBP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "TIFF": TiffImageFile,
+}
+_BEGINNINGS = (
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
+    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WEBP"),
+    (re.compile(rb"BM"), "BMP"),
+    (re.compile(rb"GIF8[79]a"), "GIF"),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF"),
+)
+_OTHERS = (
+    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "an AVIF file"),
+    (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "a HEIC file"),
+    (re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL), "a video"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*(<\?xml.{,2000}?)?(<!--.{,2000}?-->\s*)?(<!DOCTYPE svg.{,2000}?)?<svg", re.DOTALL),
+     "an SVG file"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL file"),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 file"),
+    (re.compile(rb"8BPS"), "a Photoshop file"),
+    (re.compile(rb"%PDF|%!PS|\xc5\xd0\xd3\xc6"), "a PDF or PostScript file"),
+    (re.compile(rb"\0\0[\1\2]\0[^\0]"), "an ICO file"),
+    (re.compile(rb"P[1-7]\s"), "a PNM file"),
+)  # fmt: skip
+_SUFFIXES = {
+    ".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".mpo": "JPEG",
+    ".webp": "WEBP", ".bmp": "BMP", ".dib": "BMP", ".gif": "GIF", ".tif": "TIFF", ".tiff": "TIFF",
+}  # fmt: skip
+
+_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
+_WHOLE = ((0, 0, 1, 1),)
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+_SIXTEEN = ("I;16", "I;16B", "I;16L")
+_GREY = ("1", "L", "LA", "La", *_SIXTEEN)
+_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+_MODES = (*_GREY, "P", "PA", "RGB", "RGBX", "RGBA", "RGBa", "CMYK", "YCbCr")
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Undecodable(ValueError):  # noqa: N818
+    """A file that gives no pixels; its text is what is wrong with it, in a few words: "truncated"."""
+
+
+class Decoding(NamedTuple):
+    """How files become pixels.
+
+    size: (height, width), or None: as each picture is. channels: 1 (grey by luminance), 3, or None: as each picture
+    is; see `Facts`. crop, where a picture's aspect is not the wanted one: "centre", the largest window of the wanted
+    aspect, in the middle; "random", the same window at a place drawn from the file's bytes, so the same in every run;
+    "none", the whole picture, its aspect changed. background: the colour, three values 0 ... 255, that transparent
+    pixels are laid on before any resizing; a picture that stays grey is laid on its luminance. frames: of an animated
+    file or a TIFF of several pages; "first" is what a viewer of still pictures shows.
+    """
+
+    size: Pair | None = None
+    channels: Literal[1, 3] | None = None
+    crop: Literal["none", "centre", "random"] = "none"
+    background: tuple[int, int, int] = (255, 255, 255)
+    frames: Literal["first", "all"] = "first"
+
+
+class Facts(NamedTuple):
+    """What a file's header says.
+
+    format: a name of Pillow's, such as PNG or WEBP. height, width: of the upright picture, in pixels, the first one's
+    where there are several. channels: 1 or 3, what `decode` makes of it unless told; 3 for every palette, and so for
+    every GIF. frames: of an animation, or pages. mode: as Pillow names it. remarks: what people should be told.
+    """
+
+    format: str
+    height: int
+    width: int
+    channels: int
+    frames: int
+    mode: str
+    remarks: tuple[str, ...]
+
+
+def look(content: bytes, name: str, how: Decoding | None = None) -> Facts:
+    """What a file's header says, without decoding its pixels; the remarks are on what `how` makes of it.
+
+    name: the file's, for a remark where its suffix is another format's. Raises Undecodable; a file that passes may
+    still be damaged further on.
+    """
+    how = how or Decoding()
+    with _reading():
+        picture = _opened(content)
+        _check_mode(picture)
+        frames = _frames(picture, content)
+        _check_pixels(picture.height, picture.width, len(frames) if how.frames == "all" else 1)
+        depth, turn = _depth(picture), _turn(picture)
+        kind = str(picture.format)
+        remarks = []
+        if _SUFFIXES.get(PurePath(name).suffix.lower(), kind) != kind:
+            remarks.append(f"is {kind}, named {PurePath(name).suffix}")
+        if picture.mode == "1":
+            remarks.append("1 bit")
+        if picture.mode in ("P", "PA") or kind == "GIF":
+            remarks.append("palette")
+        if _transparent(picture):
+            white = how.background == (255, 255, 255)
+            remarks.append(f"transparent: composited on {'white' if white else how.background}")
+        if depth > 8:
+            remarks.append(f"{depth} bit: reduced to 8")
+        if picture.mode == "CMYK":
+            remarks.append("CMYK: converted")
+        if turn in _UPRIGHT:
+            remarks.append("rotated by EXIF")
+        if turn is None:
+            remarks.append("unreadable EXIF: not rotated")
+        if len(frames) > 1:
+            several = "{} pages" if kind == "TIFF" else "animated, {} frames"
+            remarks.append(f"{several.format(len(frames))}: {'all' if how.frames == 'all' else 'the first'}")
+        width, height = picture.size
+        if kind != "TIFF" and turn in (5, 6, 7, 8):
+            width, height = height, width
+        return Facts(kind, height, width, 1 if _is_grey(picture) else 3, len(frames), picture.mode, tuple(remarks))
+
+
+def decode(content: bytes, name: str, how: Decoding) -> np.ndarray:
+    """A file's pixels, uint8 [F,H,W,C]; F is 1 unless all frames are asked for.
+
+    Each frame of an animation is the whole picture as it is shown at that time. Resizing and grey are those of
+    `images.fit`, so a PNG gives the bits that an array of its pixels gives. 16-bit grey is scaled by 1/257 and rounded;
+    16-bit RGB loses its low byte, for Pillow reads no more. CMYK and YCCK become RGB without a profile; in a JPEG they
+    are taken as inverted, as Adobe and all that follow it write them. A JPEG at least eight times as large as wanted is
+    decoded at a half, a quarter or an eighth, never below four times what is wanted.
+
+    name: as in `look`. Raises Undecodable for a file that is damaged, truncated, too large, or of another kind; what
+    a JPEG's or a TIFF's decoder cannot tell from a picture is decoded.
+    """
+    pixels, count = [], 0
+    with _reading():
+        picture = _opened(content)
+        frames = _frames(picture, content) if how.frames == "all" or picture.format == "GIF" else range(1)
+        if how.frames == "first":
+            frames = range(1)
+        _check_pixels(picture.height, picture.width, len(frames))
+        if how.size:
+            _check_pixels(*how.size, len(frames))
+        for number in frames:
+            if number != picture.tell():
+                picture.seek(number)
+            _check_mode(picture)
+            count += picture.width * picture.height
+            _check_pixels(1, count)
+            pixels.append(_pixels(picture, content, how))
+    if any(frame.shape != pixels[0].shape for frame in pixels):
+        raise Undecodable("frames of different sizes or channels: say the size and channels wanted, or the first")
+    return np.concatenate(pixels)
+
+
+def _pixels(picture: ImageFile.ImageFile, content: bytes, how: Decoding) -> np.ndarray:
+    """The frame that the picture stands at, uint8 [1,H,W,C]."""
+    turn = _turn(picture) if picture.format != "TIFF" else 1  # of a TIFF, Pillow sees to it
+    if isinstance(picture, JpegImageFile) and how.size:
+        height, width = how.size[::-1] if turn in (5, 6, 7, 8) else how.size
+        if picture.width >= 8 * width and picture.height >= 8 * height:
+            picture.draft(None, (4 * width, 4 * height))
+    depth = _depth(picture)
+    picture.load()
+    if picture.format == "PNG" and picture.tell() == 0:
+        _check_rows(picture, content)
+    image = _flat(picture, depth, how)
+    if turn in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[turn])
+    if how.size and how.crop != "none":
+        image = _window(image, content, how.size, how.crop)
+    array = np.asarray(image)
+    array = array.reshape(1, *array.shape[:2], -1)
+    channels = how.channels or array.shape[3]
+    if channels < array.shape[3]:
+        array = _grey(array)
+    return fit(array, how.size or array.shape[1:3], channels)
+
+
+def _flat(picture: Image.Image, depth: int, how: Decoding) -> Image.Image:
+    """A loaded picture as 8 bits, L or RGB, laid on the background where it is transparent."""
+    if picture.mode in ("L", "RGB") and not _transparent(picture) and picture.format != "GIF":
+        return picture
+    grey = _is_grey(picture) and how.channels != 3
+    transparent = _transparent(picture)
+    if picture.mode in _SIXTEEN:
+        picture = _eight_bits(picture, depth)
+    elif depth < 8 and picture.mode == "L" and picture.info.get("transparency", 256) < 2**depth:
+        picture.info["transparency"] *= 255 // (2**depth - 1)  # Pillow scales the pixels only
+    elif depth == 16 and "transparency" in picture.info:
+        raise Undecodable("16-bit RGB with one transparent colour is not read: convert it to 8 bits")
+    if not transparent:
+        return picture.convert("L" if grey else "RGB")
+    layer = picture.convert("LA" if grey else "RGBA")
+    if not grey:
+        flat = Image.new("RGB", layer.size, tuple(how.background))
+    else:
+        colour = np.array(how.background, np.uint8).reshape(1, 1, 1, 3)
+        flat = Image.new("L", layer.size, int(fit(colour, (1, 1), 1).item()))
+    flat.paste(layer.convert(flat.mode), mask=layer.getchannel("A"))
+    return flat
+
+
+def _eight_bits(picture: Image.Image, depth: int) -> Image.Image:
+    """16-bit grey, or 12-bit as a TIFF may be, scaled to 8 and rounded: mode L, or LA where a value is transparent."""
+    values, top = np.asarray(picture).astype(np.uint32), 2**depth - 1
+    clear = values == picture.info["transparency"] if "transparency" in picture.info else None
+    if isinstance(picture, TiffImageFile) and picture.tag_v2.get(262) == 0:
+        values = top - values  # zero is white: Pillow sees to it in 8 bits only
+    image = Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
+    if clear is not None:
+        image.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+    return image
+
+
+def _window(image: Image.Image, content: bytes, size: Pair, crop: str) -> Image.Image:
+    """The largest window of the wanted aspect, in the middle or at a place drawn from the file's bytes."""
+    (height, width), (across, down) = size, image.size
+    wide = min(across, max(1, (2 * down * width + height) // (2 * height)))
+    high = min(down, max(1, (2 * across * height + width) // (2 * width)))
+    if (wide, high) == (across, down):
+        return image
+    share = 0.5
+    if crop == "random":
+        share = int.from_bytes(hashlib.blake2b(content, digest_size=6).digest(), "big") / 2**48
+    spare = (across - wide, down - high)  # one of them is 0
+    left, top = (room // 2 if crop == "centre" else int(share * (room + 1)) for room in spare)
+    return image.crop((left, top, left + wide, top + high))
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """RGB as grey by `fit`, some rows at a time: it takes 32 bytes a pixel."""
+    some = max(1, 2**21 // pixels.shape[2])
+    parts = [pixels[:, row : row + some] for row in range(0, pixels.shape[1], some)]
+    return np.concatenate([fit(part, part.shape[1:3], 1) for part in parts], axis=1)
+
+
+def _opened(content: bytes) -> ImageFile.ImageFile:
+    """The picture in a file, its header read; raises Undecodable where there is none, or too large a one."""
+    if not content:
+        raise Undecodable("empty file")
+    kind = next((kind for beginning, kind in _BEGINNINGS if beginning.match(content)), None)
+    if not kind:
+        raise Undecodable(_unread(content))
+    if kind == "WEBP" and int.from_bytes(content[4:8], "little") + 8 > len(content):
+        raise Undecodable("truncated")
+    picture = _READERS[kind](io.BytesIO(_needed(content) if kind == "PNG" else content), "")
+    _check_pixels(picture.height, picture.width)
+    return picture
+
+
+def _unread(content: bytes) -> str:
+    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html)", content, re.IGNORECASE):
+        return "a web page, not an image"
+    kind = next((kind for beginning, kind in _OTHERS if beginning.match(content)), None)
+    return f"{kind}, which is not read: convert it to PNG" if kind else "not an image"
+
+
+def _check_pixels(height: int, width: int, frames: int = 1) -> None:
+    if height * width * frames > MOST_PIXELS:
+        size = f"{width}x{height}" if height > 1 else str(width)
+        times = f"{frames} times " if frames > 1 else ""
+        raise Undecodable(f"{times}{size} pixels are more than {MOST_PIXELS // 10**6} million")
+
+
+def _check_mode(picture: ImageFile.ImageFile) -> None:
+    """Raise Undecodable for pixels that no rule makes 8-bit ones."""
+    if picture.mode in ("I", "F"):
+        raise Undecodable("its pixels are 32-bit, signed or floating-point, of no known range: convert it to PNG")
+    if picture.mode not in _MODES:
+        raise Undecodable(f"its pixels are {picture.mode}, which are not read: convert it to PNG")
+    if isinstance(picture, TiffImageFile):
+        _check_pixels(picture.tag_v2.get(322, 1), picture.tag_v2.get(323, 1))  # a tile, which may exceed the picture
+
+
+def _needed(content: bytes) -> bytes:
+    """A PNG without the chunks that are no pixels, such as text and profiles, which may inflate beyond measure.
+
+    Raises Undecodable where it ends early or a checksum is wrong, of which Pillow looks at few.
+    """
+    place, kind, view, kept = 8, b"", memoryview(content), [content[:8]]
+    while kind != b"IEND":
+        length = int.from_bytes(content[place : place + 4], "big")
+        kind, end = content[place + 4 : place + 8], place + 12 + length
+        if end > len(content):
+            raise Undecodable("truncated")
+        if kind in _CHUNKS:
+            if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+                raise Undecodable("damaged")
+            kept.append(view[place:end])
+        place = end
+    return b"".join(kept)
+
+
+def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
+    """Raise Undecodable for a PNG of fewer rows than it says, which Pillow leaves 0; most show that they are whole."""
+    last = picture.getpixel((picture.width - 1, picture.height - 1))
+    width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
+    if not interlaced and (any(last) if isinstance(last, tuple) else last):
+        return
+    bits *= {2: 3, 4: 2, 6: 4}.get(colour, 1)
+    sides = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in (_ADAM7 if interlaced else _WHOLE)]
+    missing = sum(high * (1 + (wide * bits + 7) // 8) for wide, high in sides if wide > 0)
+    inflate, place = zlib.decompressobj(), 8
+    while (kind := content[place + 4 : place + 8]) != b"IEND":
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        data = content[place + 8 : end - 4] if kind == b"IDAT" else b""
+        while data and missing > 0:
+            missing -= len(inflate.decompress(data, 2**20))
+            data = inflate.unconsumed_tail
+        place = end
+    if missing > 0:
+        raise Undecodable("truncated")
+
+
+def _frames(picture: ImageFile.ImageFile, content: bytes) -> range:
+    """The numbers of a file's frames; raises Undecodable where a GIF ends early."""
+    count = _gif_frames(content) if picture.format == "GIF" else getattr(picture, "n_frames", 1)
+    # The first of an APNG may be for those who cannot show the animation, and no part of it.
+    return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
+
+
+def _gif_frames(content: bytes) -> int:
+    """How many frames a GIF has, by its blocks; raises Undecodable where it ends early."""
+
+    def palette(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 128 else 0
+
+    count = 0
+    try:
+        place = 13 + palette(content[10])
+        while (block := content[place]) != 0x3B:
+            if block == 0x2C:
+                count += 1
+                place += 11 + palette(content[place + 9])
+            elif block == 0x21:
+                place += 2
+            else:
+                place += 1
+                continue
+            while content[place]:
+                place += content[place] + 1
+            place += 1
+    except IndexError:
+        raise Undecodable("truncated") from None
+    if not count:
+        raise Undecodable("holds no picture")
+    return count
+
+
+def _transparent(picture: Image.Image) -> bool:
+    return picture.mode in _ALPHA or "transparency" in picture.info
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    return picture.mode in _GREY and picture.format != "GIF"
+
+
+def _depth(picture: ImageFile.ImageFile) -> int:
+    """Bits of a channel, by how Pillow means to unpack them; where it does not say, 8."""
+    if not isinstance(picture, PngImageFile | TiffImageFile) or not picture.tile:
+        return 8
+    layout = picture.tile[0][3]
+    found = re.search(r";(2|4|12|16)", str(layout[0] if isinstance(layout, tuple) else layout))
+    return int(found[1]) if found else 8
+
+
+def _turn(picture: ImageFile.ImageFile) -> int | None:
+    """The EXIF orientation, 1 ... 8, that stands before the pixels; 1 where there is none, None where unreadable."""
+    if isinstance(picture, TiffImageFile):
+        return picture.tag_v2.get(_ORIENTATION, 1)
+    if "exif" not in picture.info:
+        return 1
+    try:
+        exif = Image.Exif()
+        exif.load(picture.info["exif"])
+        return exif.get(_ORIENTATION, 1)
+    except Exception:  # whatever broken EXIF makes its reader raise
+        return None
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Whatever Pillow raises within is Undecodable, and what it warns of is not shown."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except Undecodable:
+            raise
+        except MemoryError:
+            raise Undecodable("needs more memory than there is") from None
+        except Image.DecompressionBombError:
+            raise Undecodable(f"its pixels are more than {MOST_PIXELS // 10**6} million") from None
+        except Exception as error:  # its decoders raise whatever they stumble upon
+            raise Undecodable(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ or error
+    if re.search("unsupported|unknown pixel|unknown data|not supported|cannot handle", str(error), re.IGNORECASE):
+        return "a kind of it that is not read: convert it to PNG"
+    if isinstance(cause, EOFError | IndexError | struct.error) or "truncated" in str(error).lower():
+        return "truncated"
+    return "damaged"
