@@ -214,6 +214,7 @@ def _pixels(picture: ImageFile.ImageFile, content: bytes, how: Decoding) -> np.n
         if picture.width >= 8 * width and picture.height >= 8 * height:
             picture.draft(None, (4 * width, 4 * height))
     depth = _depth(picture)
+    picture.decodermaxblock = max(2**16, 8 * picture.width)  # a row at least: in parts, it takes quadratic time
     with _silence() if isinstance(picture, TiffImageFile) else contextlib.nullcontext():
         picture.load()
     if picture.format == "PNG" and picture.tell() == 0:

@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import time
 import warnings
 import zlib
 
@@ -470,6 +471,13 @@ def test_bombs_are_refused_before_they_take_memory(content, lines):
     *said, megabytes = process.stdout.decode().splitlines()
     assert process.stderr == b"" and said == (lines or said)
     assert int(megabytes) < (100 if lines == ["True", "truncated"] else 50)  # that picture is taken memory for: 81 MB
+
+
+def test_a_very_wide_picture_takes_no_longer_than_a_square_one():
+    content = saved(Image.new("RGB", (20_000_000, 1)), "BMP")
+    start = time.process_time()
+    assert decode(content, "", Decoding((2, 2), 1)).shape == (1, 2, 2, 1)
+    assert time.process_time() - start < 10
 
 
 def test_a_large_jpeg_is_decoded_smaller_but_nearly_the_same(monkeypatch):
