@@ -2,14 +2,15 @@
 
 Every file comes out as uint8, upright, grey or RGB, and without transparency; what cannot is `Undecodable`, in a few
 words. Colour profiles (ICC) are ignored: the numbers in the file are taken as they are. Nothing is guessed: 32-bit
-and floating-point pixels, whose range no file says, and LAB are refused. Pillow's warnings are kept from the terminal;
-that is not safe among threads, so use processes.
+and floating-point pixels, whose range no file says, and LAB are refused. What Pillow and libtiff have to say is kept
+from the terminal, which is not safe among threads: use processes.
 """
 
 import contextlib
 import hashlib
 import io
 import logging
+import os
 import re
 import struct
 import warnings
@@ -213,7 +214,9 @@ def _pixels(picture: ImageFile.ImageFile, content: bytes, how: Decoding) -> np.n
         if picture.width >= 8 * width and picture.height >= 8 * height:
             picture.draft(None, (4 * width, 4 * height))
     depth = _depth(picture)
-    picture.load()
+    picture.decodermaxblock = max(2**16, 8 * picture.width)  # a row at least: in parts, it takes quadratic time
+    with _silence() if isinstance(picture, TiffImageFile) else contextlib.nullcontext():
+        picture.load()
     if picture.format == "PNG" and picture.tell() == 0:
         _check_rows(picture, content)
     image = _flat(picture, depth, how)
@@ -429,6 +432,24 @@ def _turn(picture: ImageFile.ImageFile) -> int | None:
         return exif.get(_ORIENTATION, 1)
     except Exception:  # whatever broken EXIF makes its reader raise
         return None
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Whatever is written to the process's standard error within is lost: libtiff knows no other way to complain."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager
