@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from hydra.errors import ConfigCompositionException
+from PIL import Image
 
 from ganlab import __version__
 from ganlab.cli.choices import CONF, groups, options

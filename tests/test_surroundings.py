@@ -15,8 +15,7 @@ from ganlab import compare, dashboard, device, evaluate, export, inspect, sample
 from ganlab.cli.exit import one_line, path
 from ganlab.cli.hydra import _parsed, plan, quoted
 from ganlab.errors import ConfigError, expand
-from ganlab.files import cache_folder
-from ganlab.files import write_json
+from ganlab.files import cache_folder, write_json
 from ganlab.launch.sweep import _to_workers
 from test_sweep import TINY
 

@@ -72,7 +72,10 @@ class Listing(NamedTuple):
     @property
     def sha256(self) -> str:
         """Of names and contents, wherever the folder is and whatever kind of archive."""
-        lines = sorted(f"{picture.name}\0{picture.sha256}" for picture in self.pictures)
+        paths = [picture.name.split("/") for picture in self.pictures]
+        depth = _shared_folders(paths)
+        names = ["/".join(path[depth:]) for path in paths]
+        lines = sorted(f"{name}\0{picture.sha256}" for name, picture in zip(names, self.pictures, strict=True))
         return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -156,11 +159,7 @@ def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, 
     Folders that all files share are left away. Also the names of parts that are not used, with their files.
     """
     paths = [name.split("/") for name in names]
-    depth = 0
-    while paths and all(len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths):
-        if paths[0][depth].lower() in _TRAIN:
-            break
-        depth += 1
+    depth = _shared_folders(paths)
     paths = [path[depth:] for path in paths]
     tops = {path[0].lower() for path in paths if len(path) > 1}
     parts = tops & (_TRAIN | _TEST | _OTHER)
@@ -177,6 +176,16 @@ def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, 
             unread[path[0]] += 1
             placed.append(None)
     return placed, dict(unread)
+
+
+def _shared_folders(paths: list[list[str]]) -> int:
+    """How many leading folders all files are in; one of a part is not counted."""
+    depth = 0
+    while paths and all(len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths):
+        if paths[0][depth].lower() in _TRAIN:
+            break
+        depth += 1
+    return depth
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.data.labels import apportion, class_sequence, read_labels, to_classes
+from ganlab.data.labels import class_sequence, read_labels, to_classes
 from ganlab.errors import ConfigError
 
 

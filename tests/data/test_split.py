@@ -39,7 +39,12 @@ def test_a_share_is_held_out_of_each_class_and_another_seed_draws_others():
 
 @pytest.mark.parametrize(
     ("sizes", "share", "wanted"),
-    [([910, 60, 30, 1], 0.2, [182, 12, 6, 0]), ([2] * 26, 0.9, [1] * 26), ([100], 0.25, [25]), ([3, 0, 3], 0.34, [1, 0, 1])],
+    [
+        ([910, 60, 30, 1], 0.2, [182, 12, 6, 0]),
+        ([2] * 26, 0.9, [1] * 26),
+        ([100], 0.25, [25]),
+        ([3, 0, 3], 0.34, [1, 0, 1]),
+    ],
 )
 def test_how_many_are_held_out_is_known_before_they_are_looked_at(sizes, share, wanted):
     assert counts_held_out(sizes, share).tolist() == wanted

@@ -1,0 +1,274 @@
+"""Folders of images and archives of them: what is found, what is left out and said, kept once, and the same bits."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganlab.data import cache, folder
+from ganlab.data.arrays import arrays
+from ganlab.data.counts import class_counts, counts
+from ganlab.errors import ConfigError
+
+RANDOM = np.random.default_rng(0)
+PIXELS = RANDOM.integers(0, 256, (40, 8, 8, 3), np.uint8)
+STAGES = "generator.stages=[[8,2],[null,2]]"
+
+
+def save(path, pixels, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.squeeze()).save(path, **options)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """A folder with 40 images in folders a and b, a quarter in a."""
+    root = tmp_path / "pictures"
+    for number, pixels in enumerate(PIXELS):
+        save(root / ("a" if number % 4 == 0 else "b") / f"{number:03d}.png", pixels)
+    return root
+
+
+def own(settings, path, *overrides):
+    return settings("dataset=folder", STAGES, f"dataset.path={path}", *overrides).dataset
+
+
+def zipped(root, path, prefix="pictures/"):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(root.rglob("*"), reverse=True):
+            if file.is_file():
+                archive.write(file, prefix + str(file.relative_to(root)))
+    return path
+
+
+def tarred(root, path):
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        archive.add(root, "pictures")
+    return path
+
+
+def test_classes_are_folders_and_a_share_of_each_is_held_out(settings, classes):
+    config = own(settings, classes, "conditional=true", "dataset.licence=CC0")
+    assert (config.size, config.channels, config.classes, config.class_names) == (8, 3, 2, ["a", "b"])
+    split = folder.folder(config)
+    assert counts(config) == (len(split.train.pixels), len(split.held_out.pixels)) == (32, 8)
+    assert class_counts(config) == config.class_counts == np.bincount(split.train.labels).tolist() == [8, 24]
+    assert split.notes == ("pictures: 32 images to train on, 8 others drawn to be held out, 2 classes; licence CC0",)
+    of = {pixels.tobytes(): int(number % 4 != 0) for number, pixels in enumerate(PIXELS)}
+    for part in (split.train, split.held_out):
+        assert [of[image.tobytes()] for image in part.pixels] == part.labels.tolist()
+    assert len(split.held_out_names) == 8 and all((classes / name).is_file() for name in split.held_out_names)
+    unlabelled = own(settings, classes, "dataset.labels=none")
+    assert (unlabelled.classes, folder.folder(unlabelled).train.labels) == (None, None)
+
+
+def test_the_same_images_give_the_same_bits_wherever_they_are(settings, classes, tmp_path):
+    labels = np.array([int(number % 4 != 0) for number in range(40)])
+    np.savez(tmp_path / "own.npz", images=PIXELS[::-1], labels=labels[::-1])
+    wanted = arrays(settings("dataset=arrays", STAGES, f"dataset.path={tmp_path / 'own.npz'}").dataset)
+    there = [
+        classes,
+        zipped(classes, tmp_path / "own.zip"),
+        tarred(classes, tmp_path / "own.tar"),
+        tarred(classes, tmp_path / "own.tar.gz"),
+    ]
+    for path in there:
+        split = folder.folder(own(settings, path))
+        assert split.facts["sha256"] == wanted.facts["sha256"], path
+    assert len({own(settings, path).sha256 for path in there}) == 1
+    other = folder.folder(own(settings, classes, "dataset.split_seed=1"))
+    assert other.facts["sha256"] != wanted.facts["sha256"]
+
+
+def test_folders_named_train_and_test_are_the_two_parts(settings, tmp_path):
+    for number, pixels in enumerate(PIXELS):
+        part = ("Train", "test", "val")[min(number // 20, 1) + (number >= 38)]
+        save(tmp_path / "set" / part / f"class {number % 2}" / f"{number}.png", pixels)
+    split = folder.folder(own(settings, tmp_path / "set"))
+    assert (len(split.train.pixels), len(split.held_out.pixels)) == (20, 18)
+    assert split.notes == (
+        "set: 20 images to train on, 18 held out, 2 classes; licence unknown",
+        "2 files of val not used: another part is held out",
+    )
+    shutil.rmtree(tmp_path / "set" / "test" / "class 0")
+    shutil.move(tmp_path / "set" / "test" / "class 1", tmp_path / "set" / "test" / "zebra")
+    with pytest.raises(ConfigError, match="held-out images of a class without any to train on, zebra"):
+        own(settings, tmp_path / "set")
+
+
+def test_equal_images_in_both_parts_are_named(settings, tmp_path):
+    for number, pixels in enumerate(PIXELS[:20]):
+        save(tmp_path / "set" / "train" / f"{number}.png", pixels)
+        save(tmp_path / "set" / "test" / f"{number}.png", PIXELS[number + 20])
+    shutil.copy(tmp_path / "set" / "train" / "3.png", tmp_path / "set" / "test" / "copy.png")
+    assert folder.folder(own(settings, tmp_path / "set")).notes[1:] == (
+        "1 held-out image is also among those to train on: test/copy.png = train/3.png",
+    )
+
+
+ODD = {
+    "broken/cut.png": lambda path: path.write_bytes((path.parent / "whole.png").read_bytes()[:-30]),
+    "broken/empty.jpg": lambda path: path.write_bytes(b""),
+    "broken/words.png": lambda path: path.write_text("no image"),
+    "notes.txt": lambda path: path.write_text("no image"),
+    ".DS_Store": lambda path: path.write_bytes(b"\0\0\0\1Bud1"),
+    "__MACOSX/broken/._whole.png": lambda path: path.write_bytes(b"\0\5\x16\7"),
+    "broken/.hidden.png": lambda path: path.write_bytes(b""),
+    "broken/link.png": lambda path: path.symlink_to("whole.png"),
+    "broken/dangling.png": lambda path: path.symlink_to("nowhere.png"),
+    "broken/around": lambda path: path.symlink_to(".."),
+    "broken/pipe.png": lambda path: os.mkfifo(path),
+    "broken/фото день.png": lambda path: save(path, PIXELS[1]),
+    "broken/jpeg.png": lambda path: save(path, PIXELS[2], format="JPEG"),
+    "broken/line\nbreak.png": lambda path: path.write_text("no image"),
+}
+
+
+def test_odd_files_are_left_out_by_name_or_ignored(settings, tmp_path):
+    root = tmp_path / "odd"
+    save(root / "broken" / "whole.png", PIXELS[0])
+    for number in range(9):
+        save(root / "more" / f"{number}.png", PIXELS[number + 10])
+    for name, write in ODD.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write(root / name)
+    config = own(settings, root)
+    split = folder.folder(config)
+    assert len(split.train.pixels) + len(split.held_out.pixels) == 13  # whole, its link, фото, jpeg, and nine
+    left_out, *others = split.notes[1:]
+    assert left_out.startswith("7 files left out: broken/around (a link to a folder), broken/cut.png (truncated), ")
+    assert "broken/dangling.png (a link to nothing)" in left_out and left_out.endswith(" and 2 more")
+    assert all("\n" not in line for line in split.notes)
+    assert any("jpeg.png" in line and "JPEG" in line for line in others)
+    assert folder.listing(str(root)).ignored == 4
+    with pytest.raises(ConfigError, match=r"7 files that cannot be read: broken/around .*dataset\.unreadable=skip"):
+        own(settings, root, "dataset.unreadable=refuse")
+
+
+WRONG = {
+    "does not exist; give a folder of images": lambda root: root / "nowhere",
+    "is neither a folder nor a .zip or .tar": lambda root: root / "words.txt",
+    "holds no images": lambda root: root / "empty",
+    "holds no image that can be read: bad.png (not an image)": lambda root: root / "bad",
+    "has images of 2 sizes, 4x4 to 8x8; give one, such as dataset.size=64": lambda root: root / "sizes",
+    "beside folders of classes": lambda root: root / "beside",
+    "leaves one side of the 1 images": lambda root: root / "single",
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_what_cannot_be_used_is_one_line(settings, tmp_path, said):
+    (tmp_path / "words.txt").write_text("words")
+    for name in ("empty", "bad"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bad" / "bad.png").write_text("words")
+    for name in ("sizes/1.png", "beside/1.png", "beside/a/2.png", "single/1.png"):
+        save(tmp_path / name, PIXELS[0])
+    save(tmp_path / "sizes" / "2.png", PIXELS[0, :4, :4])
+    with pytest.raises(ConfigError) as caught:
+        own(settings, WRONG[said](tmp_path))
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_another_mistake_is_told_before_anything_is_decoded(settings, classes, monkeypatch):
+    monkeypatch.setattr(folder, "_decode", None)
+    with pytest.raises(ConfigError, match=r"penalty\.weight=-1.0 is out of range"):
+        own(settings, classes, "penalty.weight=-1.0")
+
+
+def test_images_are_decoded_once_and_again_when_they_change(settings, classes, capfd):
+    own(settings, classes)
+    assert "preparing 40 images 8x8x3 once" in capfd.readouterr().err
+    first = own(settings, classes)
+    assert capfd.readouterr().err == ""
+    save(classes / "a" / "000.png", PIXELS[0][::-1])
+    with pytest.raises(ConfigError, match="is not what it was"):
+        own(settings, classes, f"dataset.sha256={first.sha256}")
+    assert own(settings, classes).sha256 != first.sha256
+    assert "preparing" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train.npy", "train_labels.npy", "facts.json", "held_out.txt"])
+def test_a_damaged_entry_is_made_again(settings, classes, tmp_path, name):
+    config = own(settings, classes)
+    wanted = folder.folder(config).facts["sha256"]
+    (entry,) = (each for each in (tmp_path / "kept").iterdir() if each.is_dir())
+    content = bytearray((entry / name).read_bytes())
+    content[-3] ^= 1
+    (entry / name).write_bytes(content)
+    split = folder.folder(config)
+    assert split.facts["sha256"] == wanted
+    assert all((classes / each).is_file() for each in split.held_out_names)
+
+
+def test_it_is_said_what_becomes_of_pictures(settings, tmp_path):
+    save(tmp_path / "odd" / "wide.png", RANDOM.integers(0, 256, (20, 40, 3), np.uint8))
+    for number in range(5):
+        save(tmp_path / "odd" / f"{number}.png", RANDOM.integers(0, 256, (16, 16), np.uint8))
+    split = folder.folder(own(settings, tmp_path / "odd", "dataset.size=8"))
+    assert split.notes[1:] == (
+        "6 images of 16x16 to 20x40 -> 8x8: resized, cropped in the middle",
+        "5 grey images are repeated to three channels",
+    )
+
+
+MAKE = """
+import sys
+from ganlab.cli.hydra import plan
+plan(["dataset=folder", "dataset.path=" + sys.argv[1], "generator.stages=[[8,2],[null,2]]"], multirun=False)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_killed_while_decoding_leaves_nothing_half_made(settings, tmp_path):
+    root = tmp_path / "many"
+    for number in range(1500):
+        save(root / f"{number}.png", RANDOM.integers(0, 256, (8, 8, 3), np.uint8))
+    command = [sys.executable, "-c", MAKE, str(root)]
+    for attempt in range(10):
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(0.9 + 0.25 * attempt)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    entries = [each for each in (tmp_path / "kept").glob("images-*") if each.is_dir()]
+    for entry in entries:  # one that was fast enough is whole
+        assert json.loads((entry / "facts.json").read_text())["sizes"]
+    two = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = "".join(child.communicate(timeout=120)[1] for child in two)
+    assert all(child.returncode == 0 for child in two), said
+    if not entries:
+        assert said.count("preparing 1,500 images") == 1
+    assert len(folder.folder(own(settings, root)).train.pixels) == 1200
+    assert subprocess.run(["pgrep", "-f", str(root)], capture_output=True).stdout == b""  # no worker lives on
+
+
+def test_two_that_start_together_decode_once(settings, classes, tmp_path, monkeypatch, capfd):
+    import threading
+
+    config = own(settings, classes)
+    shutil.rmtree(tmp_path / "kept")
+    folder._listing.cache_clear()
+    made = []
+    real = cache._write
+    monkeypatch.setattr(cache, "_write", lambda *all_: (made.append(1), time.sleep(0.5), real(*all_)))
+    threads = [threading.Thread(target=folder.folder, args=(config,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert "another process is preparing these images; waiting for it" in capfd.readouterr().err
