@@ -349,7 +349,7 @@ REFUSED = [
     (png(1, 1, 16, 2, b"\0" * 7, (b"tRNS", b"\0" * 6)), "16-bit RGB with one transparent colour"),
     (png(40_000, 40_000, 1, 0, b""), "40000x40000 pixels are more than 100 million"),
     (png(2, 4, 8, 0, b"\0\1\1" * 3), "truncated"),  # a whole file, but of three rows
-    (png(2, 4, 8, 0, b"\0\1\1" * 4, interlaced=1), "truncated"),  # of 14 bytes in its passes
+    (png(5, 1, 8, 0, b"\0\1" * 3, interlaced=1), "truncated"),  # of 9 bytes in its passes
     (tiff(4, 1, 8, 1, b"\0" * 4, (322, 4, 20_000), (323, 4, 20_000)), "20000x20000 pixels are more than 100 million"),
     (saved(COLOUR, "PNG")[:-1], "truncated"),
     (saved(COLOUR, "PNG").replace(b"IDAT", b"IDAT\0")[:-1], "damaged"),
