@@ -15,7 +15,7 @@ from ganlab.inspection import gather as views
 from ganlab.inspection.arms import Arm, label, picture_name, read_arms, whole_name
 
 _HELP = """\
-ganlab.inspect: look into a generator, in the terminal and as one PNG. Nothing is trained; a few seconds.
+ganlab.inspect: look into a generator or into images, in the terminal and as one PNG. Nothing is trained; seconds.
 
   python -m ganlab.inspect generator=upsample                     one generator
   python -m ganlab.inspect generator=transpose kernel_size=5
@@ -29,6 +29,12 @@ It shows
   its overlap: how many taps of the kernel reach each output pixel
   its variance by phase and its lattice fraction, over {draws} draws of the kernel; of a run, its own kernels'
   images, and the power spectrum of {images} of them
+
+With a dataset and no generator it looks into the images:
+  python -m ganlab.inspect dataset=folder dataset.path=FOLDER     images of your own (or a .zip or .tar of them)
+  python -m ganlab.inspect dataset=photos
+  what there is: files, sizes, channels, classes, what cannot be read; what training would see; a contact sheet, the
+  mean image, the spectrum, and the held-out images that are nearest to one to train on
 
 Its own settings
   --compare ARM...  choices of `generator`, each in quotes with settings of its own; plain ones with commas too
@@ -124,7 +130,37 @@ def _choices() -> str:
     return "\n".join(lines)
 
 
+def _is_about_images(options: _Options) -> bool:
+    """Whether a dataset is named, and nothing that has a generator."""
+    names = {text.partition("=")[0] for text in options.overrides}
+    has_generator = options.compare or options.run or any(name.startswith("generator") for name in names)
+    return "dataset" in names and not has_generator and not options.log
+
+
+def _images(options: _Options) -> None:
+    from ganlab.cli.hydra import plan
+    from ganlab.data.sources import DATASETS
+    from ganlab.inspection import images
+    from ganlab.runs import grids
+
+    config = plan(options.overrides, multirun=False).cells[0].config
+    split = DATASETS[config.dataset.name](config.dataset)
+    print("\n".join(images.describe(config, split)))
+    near = images.neighbours(split)
+    out = options.out or Path("outputs/inspect") / f"{picture_name([], options.overrides)}.png"
+    title = f"{split.train.source}: images to train on, their mean and spectrum, nearest pairs"
+    grids.save_png(out, images.picture(config, split, near), title)
+    equal = int((near.distance == 0).sum())
+    print(f"{'nearest':<12} {equal:,} held-out images equal one to train on; the others differ by "
+          f"{near.distance[near.distance > 0].min(initial=255.0):.1f} of 255 or more")  # fmt: skip
+    print(f"picture: {out}")
+    print(f"to train on them: python -m ganlab.train {shlex.join(options.overrides)}")
+
+
 def _command(options: _Options) -> None:
+    if _is_about_images(options):
+        _images(options)
+        return
     from ganlab.cli.hydra import plan
 
     configs = []

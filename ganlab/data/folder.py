@@ -34,19 +34,31 @@ _TRAIN, _TEST, _OTHER = {"train", "training"}, {"test", "testing"}, {"val", "val
 
 
 class Picture(NamedTuple):
-    """A file that is an image, or should be one. sha256: of its bytes. problem: why it is left out, empty if not."""
+    """A file that is an image, or should be one.
+
+    sha256: of its bytes. format to remarks: as its header says. problem: why it is left out, empty where it is not.
+    """
 
     number: int
     name: str
     held_out: bool
     label: str
     sha256: str
+    format: str
     height: int
     width: int
     channels: int
     frames: int
     remarks: tuple[str, ...]
     problem: str
+
+
+class _Seen(NamedTuple):
+    """What was seen in an archive: images, how many other files, and how many files of each part that is not used."""
+
+    pictures: tuple[Picture, ...]
+    ignored: int
+    unread: dict[str, int]
 
 
 class Listing(NamedTuple):
@@ -98,18 +110,15 @@ def _listing(path: str, where: str, stamp: str) -> Listing:
     kept = files.cache_folder() / f"listing-{sha256(f'{cache.VERSION} {stamp}'.encode()).hexdigest()[:32]}.json"
     found = _read(kept)
     if found is None:
-        found = _look_into(archive, where)
+        found = _look_into(archive)
         _write(kept, found)
-    pictures = tuple(Picture(*row[:9], tuple(row[9]), row[10]) for row in found["pictures"])
-    if not pictures:
-        raise ConfigError(
-            f"{where} holds no images; give a folder of {', '.join(sorted(_PICTURE[:2]))} or other images"
-        )
+    if not found.pictures:
+        raise ConfigError(f"{where} holds no images; give a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files")
     total = sum(member.size for member in archive.members)
-    return Listing(where, Path(path), pictures, found["ignored"], found["unread"], total)
+    return Listing(where, Path(path), found.pictures, found.ignored, found.unread, total)
 
 
-def _look_into(archive: Archive, where: str) -> dict[str, Any]:
+def _look_into(archive: Archive) -> _Seen:
     names = [member.name for member in archive.members]
     wanted = [number for number, name in enumerate(names) if not _ALIEN.search(name) and _is_picture(name)]
     placed, unread = _layout([names[number] for number in wanted])
@@ -125,9 +134,9 @@ def _look_into(archive: Archive, where: str) -> dict[str, Any]:
     rows = []
     for number, (held_out, label) in places.items():
         digest, facts, problem = looked.get(number, ("", None, problems[number]))
-        size = (0, 0, 0, 0, ()) if facts is None else (*facts[1:5], facts.remarks)
-        rows.append((number, names[number], held_out, label, digest, *size, problem))
-    return {"pictures": rows, "ignored": len(names) - len(wanted), "unread": unread}
+        header = ("", 0, 0, 0, 0, ()) if facts is None else (*facts[:5], facts.remarks)
+        rows.append(Picture(number, names[number], held_out, label, digest, *header, problem))
+    return _Seen(tuple(rows), len(names) - len(wanted), unread)
 
 
 def _is_picture(name: str) -> bool:
@@ -188,18 +197,19 @@ def _shared_folders(paths: list[list[str]]) -> int:
     return depth
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> _Seen | None:
+    """What was kept; None where it is not there, or not what it should be."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        pictures, ignored, unread = json.loads(path.read_text(encoding="utf-8"))
+        return _Seen(tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread)
+    except (OSError, ValueError, TypeError, IndexError):
         return None
 
 
-def _write(path: Path, found: dict[str, Any]) -> None:
+def _write(path: Path, found: _Seen) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps(found, ensure_ascii=True).encode()
-        files.write_bytes(path, content, durable=False)
+        files.write_bytes(path, json.dumps(found, ensure_ascii=True).encode(), durable=False)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}); set GANLAB_CACHE to another folder") from error
 
@@ -364,7 +374,7 @@ def _make(found: Listing, settings: Folder, how: Decoding) -> cache.Making:
         ]
         told = _notes(found, taken, failed, settings)
         facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": told}
-        return cache.Finished(labels, held, facts, lambda number: _shown(taken[number].name))
+        return cache.Finished(labels, held, facts, lambda number: shown(taken[number].name))
 
     shape = (*pair(settings.size), settings.channels)
     return cache.Making(
@@ -412,7 +422,7 @@ def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], 
     if failed:
         lines.append(f"{_files(len(failed))} left out: {_some(failed)}")
     for name, count in found.unread.items():
-        lines.append(f"{_files(count)} of {_shown(name)} not used: another part is held out")
+        lines.append(f"{_files(count)} of {shown(name)} not used: another part is held out")
     sizes = {(picture.height, picture.width) for picture in taken}
     size = pair(settings.size)
     if sizes != {size}:
@@ -423,7 +433,7 @@ def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], 
     if settings.channels == 1 and any(picture.channels == 3 for picture in taken):
         lines.append("colours are made grey")
     if settings.channels == 3 and (grey := sum(picture.channels == 1 for picture in taken)):
-        lines.append(f"{grey} grey images are repeated to three channels")
+        lines.append(f"{'1 grey image is' if grey == 1 else f'{grey:,} grey images are'} repeated to three channels")
     remarks = dict[str, list[str]]()
     for picture in {picture.number: picture for picture in taken}.values():
         for remark in picture.remarks:
@@ -434,19 +444,19 @@ def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], 
 
 def _some(problems: Mapping[str, str]) -> str:
     """Files and what is wrong with them, by name, as many as fit a line."""
-    told = [f"{_shown(name)} ({problem})" for name, problem in sorted(problems.items())]
+    told = [f"{shown(name)} ({problem})" for name, problem in sorted(problems.items())]
     return ", ".join(told[:_NAMED]) + (f" and {len(told) - _NAMED} more" if len(told) > _NAMED else "")
 
 
 def _first(names: Sequence[str]) -> str:
-    return _shown(min(names)) if len(names) == 1 else f"such as {_shown(min(names))}"
+    return shown(min(names)) if len(names) == 1 else f"such as {shown(min(names))}"
 
 
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A file's name as it can be printed in a line."""
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -1,0 +1,228 @@
+"""What a data set holds, before anything is trained on it: in a few lines, and as one picture. No TensorFlow."""
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganlab.config import DatasetSettings, Folder, RunConfig, pair
+from ganlab.data import folder
+from ganlab.data.images import Split, in_blocks
+from ganlab.evaluation.spectrum import power_spectrum, radial_profile
+from ganlab.runs import grids
+
+_ROWS = 10  # of the contact sheet
+_SPECTRUM = 2000  # images at most that a spectrum is the mean of
+_PAIRS = 6  # of nearest images that are shown
+_COARSE = 8  # side of the small images by which neighbours are looked for first
+_NAMED = 20  # names that are listed
+
+
+class Neighbours(NamedTuple):
+    """Held-out images and the images to train on that are nearest to each, nearest pairs first.
+
+    distance: root mean square difference of their pixels, 0 ... 255.
+    """
+
+    held_out: np.ndarray
+    train: np.ndarray
+    distance: np.ndarray
+
+
+def describe(config: RunConfig, split: Split) -> list[str]:
+    """What there is and what training will see, in lines."""
+    settings, train, held_out = config.dataset, split.train, split.held_out
+    lines = []
+    if isinstance(settings, Folder):
+        lines += _files(settings)
+    size, count = pair(settings.size), len(train.pixels) + len(held_out.pixels)
+    lines += [f"{'seen':<12} {count:,} images {size[0]}x{size[1]}, {'grey' if settings.channels == 1 else 'RGB'}"]
+    lines += [f"{'':<12} {len(train.pixels):,} to train on, {len(held_out.pixels):,} held out"]
+    if train.labels is not None:
+        lines += [f"{'classes':<12} {_classes(settings, train.labels)}"]
+    lines += [f"{'flip':<12} {settings.flip}"] if settings.flip != "none" else []
+    mean, std = _moments(train.pixels)
+    lines += [f"{'pixels':<12} mean {_several(mean)}, standard deviation {_several(std)} of 0 to 255, by channel"]
+    lines += [f"{'from':<12} {train.source}; licence {train.licence}"]
+    return lines + [f"{'note':<12} {note}" for note in split.notes[1 if isinstance(settings, Folder) else 0 :]]
+
+
+def _files(settings: Folder) -> list[str]:
+    found = folder.listing(settings.path)
+    good = found.good
+    kinds = Counter(picture.format for picture in good)
+    sizes = Counter((picture.height, picture.width) for picture in good)
+    lines = [
+        f"{'files':<12} {len(found.pictures):,} images: {', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())}"
+    ]
+    lines += [f"{'':<12} {_files_of(found.ignored)} ignored"] if found.ignored else []
+    if len(sizes) == 1:
+        (height, width) = next(iter(sizes))
+        lines += [f"{'sizes':<12} all {height}x{width}"]
+    else:
+        middle = sorted(sizes.elements(), key=lambda size: size[0] * size[1])
+        small, median, large = middle[0], middle[len(middle) // 2], middle[-1]
+        lines += [
+            f"{'sizes':<12} {len(sizes):,} different, {small[0]}x{small[1]} to {large[0]}x{large[1]}, "
+            f"half of them up to {median[0]}x{median[1]}"
+        ]
+    colours = Counter("grey" if picture.channels == 1 else "RGB" for picture in good)
+    lines += [f"{'channels':<12} {', '.join(f'{n:,} {kind}' for kind, n in colours.most_common())}"]
+    bad = [picture for picture in found.pictures if picture.problem]
+    for place, picture in enumerate(bad[:_NAMED]):
+        lines += [f"{'unreadable' if place == 0 else '':<12} {folder.shown(picture.name)}: {picture.problem}"]
+    return lines + ([f"{'':<12} and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else [])
+
+
+def _files_of(count: int) -> str:
+    return "1 other file" if count == 1 else f"{count:,} other files"
+
+
+def _classes(settings: DatasetSettings, labels: np.ndarray) -> str:
+    counts = np.bincount(labels)
+    names = getattr(settings, "class_names", None) or list(map(str, range(len(counts))))
+    told = [f"{name} {count:,}" for name, count in zip(names, counts, strict=False)]
+    if len(told) <= _NAMED:
+        return f"{len(told)}: {', '.join(told)}"
+    return f"{len(told)}, of {counts.min():,} to {counts.max():,} images: {', '.join(told[:_NAMED])} and so on"
+
+
+def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel over all pixels."""
+    total, squares, count = np.zeros(pixels.shape[3]), np.zeros(pixels.shape[3]), 0
+    for rows in in_blocks(pixels):
+        values = rows.reshape(-1, pixels.shape[3]).astype(np.float64)
+        total, squares, count = total + values.sum(axis=0), squares + (values**2).sum(axis=0), count + len(values)
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
+
+
+def _several(values: np.ndarray) -> str:
+    return " ".join(f"{value:.1f}" for value in values)
+
+
+# --- neighbours -----------------------------------------------------------------------------------------------------
+
+
+def neighbours(split: Split) -> Neighbours:
+    """The nearest image to train on of each held-out image, by its pixels, the nearest pairs first.
+
+    Found among those that are nearest as images of 8x8 pixels, so a nearer one may be missed; an equal one is not.
+    """
+    train, held_out = _coarse(split.train.pixels), _coarse(split.held_out.pixels)
+    squares, nearest = (train**2).sum(axis=1), np.zeros(len(held_out), np.int64)
+    for first in range(0, len(held_out), 512):
+        block = held_out[first : first + 512]
+        nearest[first : first + 512] = np.argmin(squares - 2 * block @ train.T, axis=1)
+    distance = np.array([
+        np.sqrt(np.mean((split.held_out.pixels[place].astype(np.float64) - split.train.pixels[near]) ** 2))
+        for place, near in enumerate(nearest)
+    ])  # fmt: skip
+    order = np.argsort(distance, kind="stable")
+    return Neighbours(order, nearest[order], distance[order])
+
+
+def _coarse(pixels: np.ndarray) -> np.ndarray:
+    """Images of at most 8x8 pixels as vectors, float32 [N,D]; means over rectangles."""
+    _, height, width, _ = pixels.shape
+    rows, columns = (np.linspace(0, side, min(side, _COARSE) + 1).astype(int)[:-1] for side in (height, width))
+    small = []
+    for block in in_blocks(pixels):
+        sums = np.add.reduceat(np.add.reduceat(block.astype(np.float32), rows, axis=1), columns, axis=2)
+        small.append(sums.reshape(len(block), -1))
+    return np.concatenate(small) / (max(height // len(rows), 1) * max(width // len(columns), 1))
+
+
+# --- the picture ----------------------------------------------------------------------------------------------------
+
+
+def picture(config: RunConfig, split: Split, near: Neighbours) -> np.ndarray:
+    """A contact sheet, the mean image, the spectrum and the nearest pairs: uint8 [H,W,3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06), dpi=100, figsize=(13.0, 9.4))
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(f"{split.train.source}: {len(split.train.pixels):,} images to train on, "
+                    f"{len(split.held_out.pixels):,} held out", fontsize=13, fontweight="bold")  # fmt: skip
+    halves: Any = figure.subfigures(1, 2, width_ratios=[6.6, 6.4])
+    left, right = halves
+    sheet, title = _contact_sheet(config.dataset, split)
+    _show(left.subplots(), sheet, title)
+    axes = right.subplots(2, 2)
+    total = np.zeros(split.train.pixels.shape[1:])
+    for rows in in_blocks(split.train.pixels):
+        total += rows.sum(axis=0, dtype=np.float64)
+    _show(axes[0, 0], np.rint(total / len(split.train.pixels)).astype(np.uint8), "the mean image")
+    _show(axes[0, 1], _pairs(split, near), _pairs_title(near))
+    _spectrum(axes[1], split.train.pixels)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _contact_sheet(settings: DatasetSettings, split: Split) -> tuple[np.ndarray, str]:
+    """Images to train on, a class a row where there are classes."""
+    pixels, labels = split.train.pixels, split.train.labels
+    side = max(pixels.shape[1:3])
+    enlarge = max(1, round(560 / (_ROWS * side)))
+    if labels is None:
+        shown = np.asarray(pixels[: _ROWS * _ROWS])
+        return grids.grid(shown, columns=_ROWS, border=2, enlarge=enlarge, background=255), "images to train on"
+    present = [int(label) for label in np.unique(labels)[:_ROWS]]
+    rows = []
+    for label in present:
+        mine = np.asarray(pixels[np.flatnonzero(labels == label)[:_ROWS]])
+        rows.append(np.concatenate([mine, np.full((_ROWS - len(mine), *mine.shape[1:]), 255, np.uint8)]))
+    names = getattr(settings, "class_names", None) or list(map(str, range(int(labels.max()) + 1)))
+    told = ", ".join(names[label] for label in present)
+    more = f" (the first {_ROWS} of {len(np.unique(labels))})" if len(np.unique(labels)) > _ROWS else ""
+    title = f"images to train on, a class a row{more}:\n{told}"
+    return grids.grid(np.concatenate(rows), columns=_ROWS, border=2, enlarge=enlarge, background=255), title
+
+
+def _pairs(split: Split, near: Neighbours) -> np.ndarray:
+    count = min(_PAIRS, len(near.held_out))
+    held_out = np.asarray(split.held_out.pixels[near.held_out[:count]])
+    train = np.asarray(split.train.pixels[near.train[:count]])
+    enlarge = max(1, round(300 / (count * max(held_out.shape[1:3]))))
+    return grids.grid(np.concatenate([held_out, train]), columns=count, border=2, enlarge=enlarge, background=255)
+
+
+def _pairs_title(near: Neighbours) -> str:
+    equal = int((near.distance == 0).sum())
+    return (
+        f"held out (top) and nearest to train on\n{equal:,} of {len(near.distance):,} are equal; the nearest\n"
+        f"differ by {near.distance[0]:.1f}, half by less than {np.median(near.distance):.0f} of 255"
+    )
+
+
+def _spectrum(axes: Any, pixels: np.ndarray) -> None:
+    if min(pixels.shape[1:3]) < 2:
+        for axis in axes:
+            axis.set_axis_off()
+        return
+    places = np.linspace(0, len(pixels) - 1, min(len(pixels), _SPECTRUM)).astype(int)
+    power = power_spectrum(np.asarray(pixels[places]))
+    logs = np.log10(np.maximum(power, 1e-12))
+    logs[0, 0] = np.nan
+    axes[0].imshow(np.fft.fftshift(logs), cmap="magma", extent=(-0.5, 0.5, 0.5, -0.5))
+    axes[0].set_title("log10 power by frequency\nmean at the centre, left out", fontsize=10)
+    axes[0].set_xticks([])
+    axes[0].set_yticks([])
+    if power.shape[0] != power.shape[1]:
+        axes[1].set_axis_off()
+        return
+    profile = radial_profile(power)
+    axes[1].plot(np.arange(1, len(profile)), np.log10(np.maximum(profile, 1e-12))[1:], marker="o", markersize=4)
+    axes[1].set_title(f"log10 power by ring\nmean over {len(places):,} images", fontsize=10)
+    axes[1].set_xlabel("ring: waves across the image", fontsize=9)
+    axes[1].xaxis.get_major_locator().set_params(integer=True)
+    axes[1].grid(alpha=0.3)
+
+
+def _show(axis: Any, pixels: np.ndarray, title: str) -> None:
+    axis.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set_title(title, fontsize=10, wrap=True)
+    axis.set_xticks([])
+    axis.set_yticks([])
