@@ -34,7 +34,7 @@ def find_huggingface(
     images' headers. where: how people type the path, which starts every error. Raises ConfigError.
     """
     datasets = library("datasets", "datasets", "huggingface")
-    splits = _open(datasets, path_or_name, config, cache_dir, where)
+    splits, parquet = _open(datasets, path_or_name, config, cache_dir, where)
     names = [train_split] if held_out_split is None else [train_split, held_out_split]
     for name in names:
         if name not in splits:
@@ -65,7 +65,7 @@ def find_huggingface(
             len(raw[name]), shape, channels, numbers, partial(_images, raw[name], image, channels, name, where)
         )
 
-    files = {Path(file["filename"]) for name in names for file in splits[name].cache_files}
+    files = parquet or [Path(file["filename"]) for name in names for file in splits[name].cache_files]
     parts = [part(name) for name in names]
     return Prepared(
         parts[0],
@@ -73,23 +73,27 @@ def find_huggingface(
         class_names,
         f"{Path(path_or_name).name if Path(path_or_name).exists() else path_or_name} of Hugging Face",
         in_a_line(first.info.license, 100) if first.info.license else "unknown",
-        tuple(sorted(files)),
+        tuple(sorted(set(files))),
     )
 
 
-def _open(datasets: Any, path_or_name: str, config: str | None, cache_dir: str | None, where: str) -> dict[str, Any]:
-    """Splits by name; a set that was saved without splits is `train`."""
+def _open(
+    datasets: Any, path_or_name: str, config: str | None, cache_dir: str | None, where: str
+) -> tuple[dict[str, Any], list[Path]]:
+    """Splits by name, and the Parquet files on this machine that they are of; a set saved without splits is `train`."""
     path = expand(path_or_name, where.partition("=")[0] + "=")
-    local = path.exists()
+    local, parquet = path.exists(), []
     try:
         if local and any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
             found = datasets.load_from_disk(str(path))
         elif path.is_file():
             if path.suffix != ".parquet":
                 raise ConfigError(f"{where} is not a Parquet file; give a .parquet file, or a directory")
+            parquet = [path]
             found = datasets.load_dataset("parquet", data_files=str(path), cache_dir=cache_dir)
         else:
-            if local and not any(path.rglob("*.parquet")):
+            parquet = list(path.rglob("*.parquet")) if local else []
+            if local and not parquet:
                 raise ConfigError(
                     f"{where} holds no Parquet files and was not written by save_to_disk; give a directory that does"
                 )
@@ -103,7 +107,7 @@ def _open(datasets: Any, path_or_name: str, config: str | None, cache_dir: str |
             f"{where} is not on this machine and could not be downloaded ({in_a_line(error, 160)}); save it with "
             "save_to_disk where there is a network, and give dataset.path=DIRECTORY"
         ) from error
-    return {"train": found} if isinstance(found, datasets.Dataset) else dict(found)
+    return ({"train": found} if isinstance(found, datasets.Dataset) else dict(found)), parquet
 
 
 def _column(dataset: Any, key: str) -> np.ndarray:

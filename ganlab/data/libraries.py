@@ -56,7 +56,7 @@ def chosen(kind: str, given: str | None, found: list[str], setting: str, where: 
         return found[0]
     if given in found:
         return given
-    has = ", ".join(found) or "none"
+    has = ", ".join(sorted(found)) or "none"
     if given is None and found:
         raise ConfigError(f"{where} has several columns of {kind}; give {setting}, one of: {has}")
     fault = f"has no column {given} of {kind}" if given else f"has no column of {kind}"

@@ -1,5 +1,6 @@
 """Image sets of TensorFlow Datasets, prepared already or prepared by that library."""
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ def find_tfds(
             _refuse_foreign_code(place, where)
             builder = tfds.builder_from_directory(str(place))
         elif download:
+            _refuse_unknown(name, tfds.list_builders(), where)
             builder = tfds.builder(name, data_dir=data_dir and str(expand(data_dir, "dataset.data_dir=")))
             builder.download_and_prepare()
         else:
@@ -67,6 +69,18 @@ def _prepared(name: str, data_dir: str | None, where: str) -> Path | None:
     wanted = match[2] or "*"
     versions = [info.parent for info in folder.glob(f"{wanted}/dataset_info.json")]
     return max(versions, key=lambda version: [int(n) for n in re.findall(r"\d+", version.name)], default=None)
+
+
+def _refuse_unknown(name: str, names: list[str], where: str) -> None:
+    base = re.split("[/:]", name)[0]
+    if base not in names:
+        close = difflib.get_close_matches(base, names, n=1)
+        hint = (
+            f"did you mean {close[0]}?"
+            if close
+            else "its catalogue has the names, and dataset.data_dir=DIRECTORY others"
+        )
+        raise ConfigError(f"{where} is not a set of TensorFlow Datasets, and not prepared in its directory; {hint}")
 
 
 def _refuse_foreign_code(place: Path, where: str) -> None:

@@ -85,7 +85,8 @@ def test_a_set_on_disk_is_read(datasets, make, tmp_path, place):
     assert found.held_out.labels.tolist() == LABELS[5:]
     assert found.class_names == ("cat", "dog", "hen")
     assert (found.source, found.licence) == ("cats of Hugging Face", "unknown")
-    assert found.files
+    assert {file.suffix for file in found.files} == {".arrow" if place == "saved" else ".parquet"}
+    assert all(file.is_relative_to(path) for file in found.files)
     assert all(file.is_file() for file in found.files)
     again = find(path, "test", labels_key="", cache_dir=str(tmp_path / "cache"))
     assert (again.train.count, again.held_out, again.train.labels, again.class_names) == (2, None, None, ())
@@ -167,6 +168,8 @@ def test_files_that_are_no_set_are_one_line(make, tmp_path):
     (tmp_path / "script").mkdir()
     (tmp_path / "script/script.py").write_text("raise SystemExit('run')")
     assert "holds no Parquet files" in refused(tmp_path / "script", **cache)
+    make(GREY).to_parquet(str(tmp_path / "script/a.parquet"))
+    assert "scripts are no longer supported" in refused(tmp_path / "script", **cache)
     make(GREY).save_to_disk(str(tmp_path / "saved"))
     next((tmp_path / "saved").glob("*.arrow")).write_bytes(b"junk")
     assert "cannot be read" in refused(tmp_path / "saved")
