@@ -1,0 +1,235 @@
+"""CIFAR-10 and CIFAR-100 in their binary version, whole or as the .tar.gz, which is not unpacked to disk.
+
+A record is a label, or a coarse label and a fine one, and 3072 bytes: the red plane, the green one, the blue one.
+"""
+
+import contextlib
+import gzip
+import tarfile
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.data.official import FACTS, Found, Official, reading, stamps
+from ganlab.errors import ConfigError
+
+_PIXELS = 3 * 32 * 32
+_BLOCK = 1000  # records
+_MOST_NAMES = 10_000  # bytes of a list of class names
+_MOST_UNPACKED = 1 << 28  # bytes of an archive: the authors' have 184 million
+
+
+class _Layout(NamedTuple):
+    """A set's files of records and of names, the labels of a record, the most records of a file, where files lie."""
+
+    key: str
+    train: tuple[str, ...]
+    held_out: str
+    names: str
+    labels: int
+    most: int
+    folder: str
+    archive: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (*self.train, self.held_out)
+
+    @property
+    def record(self) -> int:
+        """Bytes of a record."""
+        return self.labels + _PIXELS
+
+
+_LAYOUTS = {
+    10: _Layout("cifar10", tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin", "batches.meta.txt",
+                1, 10_000, "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
+    100: _Layout("cifar100", ("train.bin",), "test.bin", "fine_label_names.txt",
+                 2, 50_000, "cifar-100-binary", "cifar-100-binary.tar.gz"),
+}  # fmt: skip
+_PICKLES = {"data_batch_1", "test_batch", "batches.meta", "train", "test", "meta",
+            "cifar-10-python.tar.gz", "cifar-100-python.tar.gz"}  # fmt: skip
+_MATLAB = {"data_batch_1.mat", "test_batch.mat", "batches.meta.mat", "train.mat", "test.mat", "meta.mat",
+           "cifar-10-matlab.tar.gz", "cifar-100-matlab.tar.gz"}  # fmt: skip
+
+
+class _Survey(NamedTuple):
+    """What a directory or an archive holds: every name, the labels of each file of records, the names of classes."""
+
+    there: frozenset[str]
+    labels: dict[str, NDArray[np.uint8]]
+    class_names: tuple[str, ...] | None
+
+
+def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official:
+    """The binary version: its directory, one of the files in it, or its .tar.gz. Labels of CIFAR-100 are the fine ones.
+
+    Files may have fewer records than the authors'. The versions for Python, which are pickles, and for MATLAB are
+    refused. where: how people type the path, which starts every error. Raises ConfigError.
+    """
+    layout, known = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
+    place = _locate(path, where, layout)
+    found = _look(place, where, layout)
+    _refuse_others(found.there, where, layout)
+    if lacking := [name for name in layout.files if name not in found.labels]:
+        raise ConfigError(f"{where} lacks {', '.join(lacking)} of {known.title}; {_right(layout)}")
+    for name, labels in found.labels.items():
+        if (odd := labels >= classes).any():
+            record = int(np.flatnonzero(odd)[0])
+            raise ConfigError(
+                f"{where}: {name} has label {labels[record]} in record {record}, and {known.title}'s are 0 to "
+                f"{classes - 1}; fetch it again"
+            )
+    if found.class_names is not None and len(found.class_names) != classes:
+        raise ConfigError(
+            f"{where}: {layout.names} has {len(found.class_names)} names, and {known.title} has {classes} classes; "
+            "fetch it again"
+        )
+
+    def part(names: tuple[str, ...]) -> Found:
+        labels = np.concatenate([found.labels[name] for name in names]).astype(np.int64)
+        counts = {name: len(found.labels[name]) for name in names}
+        return Found(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
+
+    return Official(
+        part(layout.train), part((layout.held_out,)), found.class_names or known.class_names, _files(place, layout)
+    )
+
+
+def _right(layout: _Layout) -> str:
+    return f"give the directory {layout.folder}, or {layout.archive} as it is"
+
+
+def _locate(path: Path, where: str, layout: _Layout) -> Path:
+    """The directory or the archive that is meant."""
+    if path.is_file():
+        return path.parent if path.name in (*layout.files, layout.names) else path
+    if not path.is_dir():
+        raise ConfigError(f"{where} does not exist; {_right(layout)}")
+    if not (path / layout.held_out).exists():
+        for inner in (path / layout.folder, path / layout.archive):
+            if inner.exists():
+                return inner
+    return path
+
+
+def _refuse_others(there: frozenset[str], where: str, layout: _Layout) -> None:
+    """Raise ConfigError for another version, or the other set."""
+    known = FACTS[layout.key]
+    if layout.held_out in there:
+        return
+    if there & _PICKLES:
+        raise ConfigError(
+            f"{where} is {known.title}'s Python version, which is pickles: they can run any code and are not read; "
+            f"get {layout.archive} from the same page"
+        )
+    if there & _MATLAB:
+        raise ConfigError(f"{where} is {known.title}'s MATLAB version; get {layout.archive} from the same page")
+    for other in _LAYOUTS.values():
+        if other.held_out in there:
+            raise ConfigError(f"{where} holds {FACTS[other.key].title}; use dataset={other.key}")
+
+
+def _files(place: Path, layout: _Layout) -> tuple[Path, ...]:
+    if place.is_file():
+        return (place,)
+    return tuple(file for name in (*layout.files, layout.names) if (file := place / name).is_file())
+
+
+def _look(place: Path, where: str, layout: _Layout) -> _Survey:
+    if place.name in _PICKLES | _MATLAB:
+        return _Survey(frozenset({place.name}), {}, None)
+    with reading(where, place.name):
+        return _survey(place, where, layout, stamps(_files(place, layout)))
+
+
+@lru_cache(4)
+def _survey(place: Path, where: str, layout: _Layout, _stamps: object) -> _Survey:
+    there, labels, class_names = set(), {}, None
+    for name, size, file in _members(place):
+        there.add(name)
+        with reading(where, name):
+            if name == layout.names:
+                class_names = tuple(file().read(_MOST_NAMES).decode("ascii").split())
+            elif name in layout.files and name not in labels:
+                count = _count(size, layout)
+                labels[name] = np.concatenate(
+                    [block[:, layout.labels - 1] for block in _records(file(), count, layout)]
+                )
+    return _Survey(frozenset(there), labels, class_names)
+
+
+def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> np.ndarray:
+    """The pixels of some files, one after the other in the order of `counts`, uint8 [N,32,32,3]."""
+    with reading(where, place.name):
+        pixels = np.empty((sum(counts.values()), 32, 32, 3), np.uint8)
+        starts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+        for name, size, file in _members(place):
+            if (start := starts.pop(name, None)) is None:
+                continue
+            with reading(where, name):
+                if _count(size, layout) != counts[name]:
+                    raise ValueError("it was changed while it was read")
+                for block in _records(file(), counts[name], layout):
+                    planes = block[:, layout.labels :].reshape(-1, 3, 32, 32)
+                    pixels[start : start + len(block)] = planes.transpose(0, 2, 3, 1)
+                    start += len(block)
+            if not starts:
+                return pixels
+        raise ValueError(f"{min(starts)} is no longer in it")
+
+
+def _count(size: int, layout: _Layout) -> int:
+    if size % layout.record or not 0 < size <= layout.most * layout.record:
+        raise ValueError(f"its {size} bytes are not 1 to {layout.most} records of {layout.record}")
+    return size // layout.record
+
+
+def _records(file: IO[bytes], count: int, layout: _Layout) -> Iterator[np.ndarray]:
+    """Blocks of records, uint8 [n,record]; ValueError where there are fewer than so many."""
+    while count:
+        wanted = min(count, _BLOCK)
+        block = file.read(wanted * layout.record)
+        if len(block) != wanted * layout.record:
+            raise ValueError("it is cut short")
+        yield np.frombuffer(block, np.uint8).reshape(wanted, layout.record)
+        count -= wanted
+
+
+class _Unpacked(gzip.GzipFile):
+    """A .gz that refuses to unpack to more than the memory should hold, at once or in all."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _MOST_UNPACKED or self.tell() > _MOST_UNPACKED:
+            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED} bytes")
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if offset > _MOST_UNPACKED:
+            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED} bytes")
+        return super().seek(offset, whence)
+
+
+def _members(place: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
+    """Each file of a directory or an archive: its name, its size, and what opens it, to be read before the next one."""
+    with contextlib.ExitStack() as stack:
+        if place.is_dir():
+            for path in sorted(place.iterdir()):
+                if path.is_file():
+                    yield path.name, path.stat().st_size, lambda path=path: stack.enter_context(path.open("rb"))
+            return
+        packed = stack.enter_context(place.open("rb"))
+        gzipped = packed.read(2) == b"\x1f\x8b"
+        packed.seek(0)
+        stream = _Unpacked(fileobj=packed) if gzipped else packed
+        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
+        for member in archive:
+            if member.isreg() and not member.issparse():
+                yield PurePosixPath(member.name).name, member.size, partial(archive.extractfile, member)  # type: ignore
+        while stream.read(1 << 20):  # to the checksum at the end
+            pass

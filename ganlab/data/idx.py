@@ -1,0 +1,174 @@
+"""IDX files, the format of MNIST, Fashion-MNIST, KMNIST and EMNIST: big-endian sizes, then a byte for each number."""
+
+import contextlib
+import gzip
+import math
+import struct
+import zipfile
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from ganlab.data.official import EMNIST_SPLITS, Facts, Found, Official, facts, reading, stamps
+from ganlab.errors import ConfigError, nearest
+
+_BYTES = 8  # the code of unsigned bytes in a header
+_MOST_IMAGES = 1_000_000  # the largest split of EMNIST has 697,932
+_BLOCK = 1 << 20
+
+
+class _File(NamedTuple):
+    """A file, or a member of a zip."""
+
+    path: Path
+    member: str = ""
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.member).name or self.path.name
+
+
+def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None = None) -> Official:
+    """The four files of a set in a directory, or in a zip such as EMNIST's gzip.zip, or beside the one that is named.
+
+    name: `mnist`, `fashion_mnist`, `kmnist` or `emnist`, of which `split` says which part. EMNIST's images are stored
+    on their sides; they are turned upright. Files are gzipped or not. where: how people type the path, which starts
+    every error. Raises ConfigError.
+    """
+    if name == "emnist" and split not in EMNIST_SPLITS:
+        raise ConfigError(f"{where} needs a split of EMNIST, not {split!r}; {nearest(str(split), EMNIST_SPLITS)}")
+    known = facts(name, split)
+    files = _locate(path, where, known.title, split)
+    parts = [_part(images, labels, where, known, split) for images, labels in (files[:2], files[2:])]
+    return Official(*parts, known.class_names, tuple(dict.fromkeys(file.path for file in files)))
+
+
+def _names(split: str | None) -> list[list[str]]:
+    """What the files may be called, the usual name first: images, labels, and those of the test set."""
+    train, test = ("train", "t10k") if split is None else (f"emnist-{split}-train", f"emnist-{split}-test")
+    kinds = ("images", 3), ("labels", 1)
+    return [
+        [f"{part}-{kind}{dot}idx{dims}-ubyte{gz}" for gz in (".gz", "") for dot in "-."]
+        for part in (train, test)
+        for kind, dims in kinds
+    ]
+
+
+def _locate(path: Path, where: str, title: str, split: str | None) -> list[_File]:
+    names = _names(split)
+    with reading(where, path.name):
+        there = _list(path, where, title, [name for some in names for name in some])
+    if path.is_dir():
+        for inner in (path / "gzip", path / "gzip.zip"):  # as EMNIST is published
+            if split and not any(some[0] in there for some in names) and inner.exists():
+                return _locate(inner, where, title, split)
+    files = [next((there[name] for name in some if name in there), None) for some in names]
+    if lacking := [some[0] for some, file in zip(names, files, strict=True) if file is None]:
+        raise ConfigError(f"{where} lacks {', '.join(lacking)} of {title}; the four files must lie side by side")
+    return [file for file in files if file is not None]
+
+
+def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _File]:
+    """The files that can be meant, by name."""
+    if path.is_dir():
+        return {file.name: _File(file) for file in path.iterdir() if file.is_file()}
+    if not path.is_file():
+        raise ConfigError(f"{where} does not exist; give the directory of {names[0]}")
+    if path.name in names:
+        return {file.name: _File(file) for file in path.parent.iterdir() if file.is_file() and file.name in names}
+    if not zipfile.is_zipfile(path):
+        raise ConfigError(f"{where} is not one of {title}'s four files; give the directory of {names[0]}")
+    with zipfile.ZipFile(path) as archive:
+        return {PurePosixPath(member).name: _File(path, member) for member in archive.namelist()}
+
+
+def _part(images: _File, labels: _File, where: str, known: Facts, split: str | None) -> Found:
+    count, height, width = _shape(images, 3, where)
+    if (height, width) != (known.size, known.size) or not 0 < count <= _MOST_IMAGES:
+        raise ConfigError(
+            f"{where}: {images.name} speaks of {count} images of {height}x{width}, and sets like {known.title} have 1 "
+            f"to {_MOST_IMAGES} of {known.size}x{known.size}; fetch it again"
+        )
+    (labelled,) = _shape(labels, 1, where)
+    if labelled != count:
+        raise ConfigError(
+            f"{where}: {images.name} has {count} images and {labels.name} has {labelled} labels; fetch both again"
+        )
+    with reading(where, images.name):
+        _prove(images, (count, height, width), stamps((images.path,)))
+    first = 1 if split == "letters" else 0
+    classes = _read(labels, (count,), where).astype(np.int64) - first
+    if (odd := (classes < 0) | (classes >= len(known.class_names))).any():
+        place = int(np.flatnonzero(odd)[0])
+        raise ConfigError(
+            f"{where}: {labels.name} has label {classes[place] + first} at place {place}, and {known.title}'s are "
+            f"{first} to {first + len(known.class_names) - 1}; fetch it again"
+        )
+    read = partial(_pixels, images, (count, height, width), where, split is not None)
+    return Found(count, (height, width, 1), classes, read)
+
+
+def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool) -> np.ndarray:
+    pixels = _read(file, shape, where)
+    return np.ascontiguousarray(pixels.transpose(0, 2, 1) if on_side else pixels)[..., None]
+
+
+def _shape(file: _File, dims: int, where: str) -> tuple[int, ...]:
+    with reading(where, file.name), _opened(file) as stream:
+        return _header(stream, dims)
+
+
+@lru_cache(16)
+def _prove(file: _File, shape: tuple[int, ...], _stamps: object) -> None:
+    """Read a file to its end, and raise ValueError where it does not hold what its header says; nothing is kept."""
+    with _opened(file) as stream:
+        for _ in _blocks(stream, _header(stream, len(shape)), shape):
+            pass
+
+
+def _read(file: _File, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """All numbers of a file whose header says this shape, uint8."""
+    with reading(where, file.name), _opened(file) as stream:
+        numbers, place = np.empty(math.prod(shape), np.uint8), 0
+        for block in _blocks(stream, _header(stream, len(shape)), shape):
+            numbers[place : place + len(block)] = np.frombuffer(block, np.uint8)
+            place += len(block)
+        return numbers.reshape(shape)
+
+
+def _blocks(stream: IO[bytes], said: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[bytes]:
+    """The bytes after a header, of which there must be as many as it says, no more and no less; ValueError."""
+    if said != shape:
+        raise ValueError("it was changed while it was read")
+    left = math.prod(shape)
+    while left and (block := stream.read(min(_BLOCK, left))):
+        left -= len(block)
+        yield block
+    if left or stream.read(1):
+        raise ValueError(f"it has {'fewer' if left else 'more'} bytes than the {math.prod(shape)} of its header")
+
+
+def _header(stream: IO[bytes], dims: int) -> tuple[int, ...]:
+    start = stream.read(4 + 4 * dims)
+    if len(start) < 4 + 4 * dims or start[:2] != b"\0\0":
+        raise ValueError(f"it is not an IDX file: it starts with {start[:4].hex() or 'nothing'}")
+    if tuple(start[2:4]) != (_BYTES, dims):
+        what = "images are bytes in 3 dimensions" if dims == 3 else "labels are bytes in 1 dimension"
+        raise ValueError(f"its magic number is {start[:4].hex()}; {what}, {bytes((0, 0, _BYTES, dims)).hex()}")
+    return struct.unpack(f">{dims}I", start[4:])
+
+
+@contextlib.contextmanager
+def _opened(file: _File) -> Iterator[IO[bytes]]:
+    """A file's bytes, unpacked as they are read."""
+    with contextlib.ExitStack() as stack:
+        if file.member:
+            stream = stack.enter_context(stack.enter_context(zipfile.ZipFile(file.path)).open(file.member))
+        else:
+            stream = stack.enter_context(file.path.open("rb"))
+        if file.name.endswith(".gz"):
+            stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
+        yield stream  # type: ignore[misc]

@@ -1,0 +1,75 @@
+"""What the readers of other libraries' sets share: images that may differ in size, one after the other."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A part of a set that a library reads, its pixels not loaded yet.
+
+    shape: height, width and channels; None where images differ, or may differ, in size. channels: 1 or 3. labels:
+    classes 0 ... K-1, int64 [count], or none. read: the images in their order, each uint8 [H,W,C], decoded as they are
+    asked for; raises ConfigError.
+    """
+
+    count: int
+    shape: tuple[int, int, int] | None
+    channels: int
+    labels: NDArray[np.int64] | None
+    read: Callable[[], Iterator[np.ndarray]]
+
+
+class Prepared(NamedTuple):
+    """A set as a library holds it. held_out: None where no split was asked for.
+
+    class_names: empty without labels. files: all that the two parts are read from, to identify the set.
+    """
+
+    train: Stream
+    held_out: Stream | None
+    class_names: tuple[str, ...]
+    source: str
+    licence: str
+    files: tuple[Path, ...]
+
+
+def library(module: str, package: str, dataset: str) -> Any:
+    """A library that ganlab does not always bring; ConfigError says how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"dataset={dataset} needs {package}; pip install 'ganlab-keras[{dataset}]'") from error
+
+
+def chosen(kind: str, given: str | None, found: list[str], setting: str, where: str) -> str:
+    """The column that is given, or the only one of its kind; ConfigError where there is none, or more than one."""
+    if given is None and len(found) == 1:
+        return found[0]
+    if given in found:
+        return given
+    has = ", ".join(sorted(found)) or "none"
+    if given is None and found:
+        raise ConfigError(f"{where} has several columns of {kind}; give {setting}, one of: {has}")
+    fault = f"has no column {given} of {kind}" if given else f"has no column of {kind}"
+    raise ConfigError(f"{where} {fault} (it has {has}); give a set of images")
+
+
+def classes(labels: NDArray[Any], count: int, split: str, where: str) -> NDArray[np.int64]:
+    """Labels of `count` classes, int64; ConfigError for one out of range, as where a test set hides its labels."""
+    numbers = np.asarray(labels, np.int64)
+    if (odd := (numbers < 0) | (numbers >= count)).any():
+        place = int(np.flatnonzero(odd)[0])
+        raise ConfigError(
+            f"{where} has label {numbers[place]} at place {place} of split {split}, and its {count} classes are 0 to "
+            f"{count - 1}; choose a split with labels, or dataset.labels_key='' to leave them unread"
+        )
+    return numbers

@@ -1,0 +1,180 @@
+"""Image sets of TensorFlow Datasets, prepared already or prepared by that library."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab.data.libraries import Prepared, Stream, chosen, classes, library
+from ganlab.errors import ConfigError, expand, in_a_line, nearest
+
+_FEATURES = "tensorflow_datasets.core.features."
+_HOME = "~/tensorflow_datasets"
+
+
+def find_tfds(
+    name: str,
+    data_dir: str | None,
+    train_split: str,
+    held_out_split: str | None,
+    where: str,
+    *,
+    images_key: str | None = None,
+    labels_key: str | None = None,
+    download: bool = True,
+) -> Prepared:
+    """A set by its name there, such as `oxford_flowers102` or `emnist/letters:3.1.0`, or by its own directory.
+
+    A set that lies prepared in `data_dir` (null: ~/tensorflow_datasets) is read without its code and without a
+    network; another is downloaded and prepared by the library. Splits are those of the library, slices such as
+    `train[:80%]` too. Keys: None for the only image and the only class label; an empty labels_key for no labels.
+    where: how people type the name, which starts every error. Raises ConfigError.
+    """
+    tfds = library("tensorflow_datasets", "tensorflow-datasets", "tfds")
+    place = _prepared(name, data_dir, where)
+    try:
+        if place is not None:
+            _refuse_foreign_code(place, where)
+            builder = tfds.builder_from_directory(str(place))
+        elif download:
+            _refuse_unknown(name, tfds.list_builders(), where)
+            builder = tfds.builder(name, data_dir=data_dir and str(expand(data_dir, "dataset.data_dir=")))
+            builder.download_and_prepare()
+        else:
+            raise ConfigError(f"{where} is not prepared in {data_dir or _HOME}; give dataset.data_dir=DIRECTORY")
+    except ConfigError:
+        raise
+    except Exception as error:  # of any kind, by the set's own code or the network
+        what = f"in {place} cannot be read" if place else "is not prepared and could not be downloaded"
+        raise ConfigError(
+            f"{where} {what} ({in_a_line(error, 160)}); prepare it with tfds build where there is a network, and give "
+            "dataset.data_dir=DIRECTORY"
+        ) from error
+    return _read(tfds, builder, (train_split, held_out_split), (images_key, labels_key), where)
+
+
+def _prepared(name: str, data_dir: str | None, where: str) -> Path | None:
+    """The directory of a prepared set, its newest version where the name has none; None where it is not there."""
+    if "/" in name and (expand(name, where) / "dataset_info.json").is_file():
+        return expand(name, where)
+    if not (match := re.fullmatch(r"([\w/.-]+?)(?::(\d+\.\d+\.\d+|\d+\.\*\.\*))?", name)) or ".." in name:
+        raise ConfigError(f"{where} is not a name of TensorFlow Datasets; use NAME, NAME/CONFIG or NAME:1.0.0")
+    folder = expand(data_dir or _HOME, "dataset.data_dir=") / match[1]
+    wanted = match[2] or "*"
+    versions = [info.parent for info in folder.glob(f"{wanted}/dataset_info.json")]
+    return max(versions, key=lambda version: [int(n) for n in re.findall(r"\d+", version.name)], default=None)
+
+
+def _refuse_unknown(name: str, names: list[str], where: str) -> None:
+    base = re.split("[/:]", name)[0]
+    if base not in names:
+        close = difflib.get_close_matches(base, names, n=1)
+        hint = (
+            f"did you mean {close[0]}?"
+            if close
+            else "its catalogue has the names, and dataset.data_dir=DIRECTORY others"
+        )
+        raise ConfigError(f"{where} is not a set of TensorFlow Datasets, and not prepared in its directory; {hint}")
+
+
+def _refuse_foreign_code(place: Path, where: str) -> None:
+    """The library imports whatever class `features.json` names; only its own are let in."""
+    path = place / "features.json"
+    if not path.is_file():
+        return
+
+    def check(node: Any) -> None:
+        if isinstance(node, dict):
+            if not str(node.get("pythonClassName", _FEATURES)).startswith(_FEATURES):
+                raise ConfigError(
+                    f"{where}: features.json names {node['pythonClassName']}, which is code of others and is not run; "
+                    "use a set with features of tensorflow_datasets"
+                )
+            node = list(node.values())
+        for inner in node if isinstance(node, list) else ():
+            check(inner)
+
+    check(json.loads(path.read_text("utf-8")))
+
+
+def _read(
+    tfds: Any, builder: Any, splits: tuple[str, str | None], keys: tuple[str | None, str | None], where: str
+) -> Prepared:
+    features, info = builder.info.features, builder.info
+    if not hasattr(features, "items"):
+        raise ConfigError(f"{where} has no columns; give a set of images")
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    image = chosen("images", keys[0], images, "dataset.images_key", where)
+    feature = features[image]
+    channels = feature.shape[-1]
+    if feature.np_dtype != np.uint8 or channels not in (1, 3):
+        raise ConfigError(
+            f"{where} has images {np.dtype(feature.np_dtype)} of {channels} channels; give a set of uint8 images of 1 "
+            "or 3 channels"
+        )
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    label = None
+    if keys[1] != "" and (labels or keys[1]):
+        label = chosen("class labels", keys[1], labels, "dataset.labels_key", where)
+    shape = None if None in feature.shape else tuple(feature.shape)
+
+    def part(split: str) -> Stream:
+        base = split.partition("[")[0]
+        if base not in info.splits:
+            raise ConfigError(f"{where} has no split {split}; {nearest(base, info.splits)}")
+        with_labels = (
+            None if label is None else _labels(tfds, builder, split, label, features[label].num_classes, where)
+        )
+        try:
+            count = info.splits[split].num_examples
+        except Exception as error:
+            raise ConfigError(f"{where}: split {split} cannot be read ({in_a_line(error)}); use train[:80%]") from error
+        if not count:
+            raise ConfigError(f"{where} has no images in split {split}; {nearest(base, info.splits)}")
+        return Stream(count, shape, channels, with_labels, partial(_images, tfds, builder, split, image, where))
+
+    named = [split for split in splits if split is not None]
+    parts = [part(split) for split in named]
+    files = {Path(file) for split in named for file in info.splits[split].filepaths}
+    terms = info.redistribution_info and info.redistribution_info.license
+    return Prepared(
+        parts[0],
+        parts[1] if len(parts) == 2 else None,
+        () if label is None else tuple(features[label].names),
+        f"{info.full_name} of TensorFlow Datasets",
+        in_a_line(terms, 100) if terms else "unknown",
+        (Path(str(builder.data_dir)) / "dataset_info.json", *sorted(files)),
+    )
+
+
+def _labels(tfds: Any, builder: Any, split: str, key: str, count: int, where: str) -> NDArray[np.int64]:
+    """The labels of a split; images are not decoded."""
+    rows = _rows(tfds, builder, split, key, where)
+    return classes(np.fromiter((row[key] for row in rows), np.int64), count, split, where)
+
+
+def _images(tfds: Any, builder: Any, split: str, key: str, where: str) -> Iterator[np.ndarray]:
+    return (row[key] for row in _rows(tfds, builder, split, key, where))
+
+
+def _rows(tfds: Any, builder: Any, split: str, key: str, where: str) -> Iterator[dict[str, np.ndarray]]:
+    """One column of a split, in the order of its files."""
+    try:
+        yield from tfds.as_numpy(
+            builder.as_dataset(
+                split=split,
+                shuffle_files=False,
+                decoders=tfds.decode.PartialDecoding({key: True}),
+                read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
+            )
+        )
+    except Exception as error:  # of TensorFlow, of many kinds
+        raise ConfigError(
+            f"{where}: split {split} cannot be read ({in_a_line(error, 200)}); prepare the set again"
+        ) from error

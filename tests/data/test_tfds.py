@@ -1,0 +1,146 @@
+"""Sets of TensorFlow Datasets: tiny ones that the library itself prepares are read right, faults are one line."""
+
+import json
+import shutil
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from ganlab.data.tfds import find_tfds
+from ganlab.errors import ConfigError
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (7, 6, 5, 1), np.uint8)
+COLOUR = [RANDOM.integers(0, 256, (height, 9, 3), np.uint8) for height in (5, 8, 6)]
+LABELS = [2, 0, 1, 1, 0, 2, 2]
+
+
+@pytest.fixture(scope="module")
+def tfds():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("tensorflow_datasets", reason="needs tensorflow-datasets: the extra `tfds`")
+
+
+@pytest.fixture(scope="module")
+def prepared(tfds, tmp_path_factory):
+    """A directory of sets: grey 2.0.0 (and an old 1.0.0), sizes 1.0.0."""
+    folder = tmp_path_factory.mktemp("tfds")
+
+    def prepare(name, version, features, **splits):
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=name, version=version, features=tfds.features.FeaturesDict(features), data_dir=folder,
+            split_datasets={split: list(enumerate(rows)) for split, rows in splits.items()}, disable_shuffling=True,
+        )  # fmt: skip
+
+    kinds = {
+        "image": tfds.features.Image(shape=(6, 5, 1)),
+        "label": tfds.features.ClassLabel(names=["cat", "dog", "hen"]),
+    }
+    rows = [{"image": image, "label": label} for image, label in zip(GREY, LABELS, strict=True)]
+    prepare("grey", "1.0.0", kinds, train=rows[:1], test=rows[:1])
+    prepare("grey", "2.0.0", kinds, train=rows[:5], test=rows[5:])
+    several = {"image": tfds.features.Image(shape=(None, None, 3)), "mask": tfds.features.Image(shape=(None, None, 1))}
+    prepare("sizes", "1.0.0", several, train=[{"image": image, "mask": image[..., :1]} for image in COLOUR])
+    prepare("texts", "1.0.0", {"text": tfds.features.Text()}, train=[{"text": "a"}])
+    deep = {"image": tfds.features.Image(shape=(6, 5, 1), dtype=np.uint16)}
+    prepare("deep", "1.0.0", deep, train=[{"image": GREY[0].astype(np.uint16)}])
+    return folder
+
+
+def refused(*arguments, **more):
+    with pytest.raises(ConfigError) as caught:
+        find_tfds(*arguments, "dataset.set=x", **more)
+    text = str(caught.value)
+    assert text.startswith("dataset.set=x")
+    assert "; " in text
+    assert "\n" not in text
+    return text
+
+
+def test_without_the_library_one_line_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(ConfigError) as caught:
+        find_tfds("mnist", None, "train", "test", "dataset.set=mnist")
+    assert str(caught.value) == "dataset=tfds needs tensorflow-datasets; pip install 'ganlab-keras[tfds]'"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["grey", "grey:2.0.0", "directory"])
+def test_a_prepared_set_is_read_without_its_code(prepared, name):
+    name = str(prepared / "grey/2.0.0") if name == "directory" else name
+    found = find_tfds(name, str(prepared), "train", "test", "dataset.set=x", download=False)
+    assert (found.train.count, found.train.shape, found.train.channels, found.held_out.count) == (5, (6, 5, 1), 1, 2)
+    np.testing.assert_array_equal(np.stack(list(found.train.read())), GREY[:5])
+    np.testing.assert_array_equal(np.stack(list(found.held_out.read())), GREY[5:])
+    assert found.train.labels.tolist() == LABELS[:5]
+    assert found.held_out.labels.tolist() == LABELS[5:]
+    assert found.class_names == ("cat", "dog", "hen")
+    assert found.source == "grey/2.0.0 of TensorFlow Datasets"
+    assert found.licence == "unknown"
+    assert all(file.is_file() for file in found.files)
+    assert [file.name.split("-")[1].split(".")[0] for file in found.files[1:]] == ["test", "train"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_version_a_slice_and_no_labels_can_be_asked_for(prepared):
+    assert find_tfds("grey:1.0.0", str(prepared), "train", "test", "x", download=False).train.count == 1
+    part = find_tfds("grey", str(prepared), "train[:60%]", "train[60%:]", "x", labels_key="", download=False)
+    np.testing.assert_array_equal(np.stack(list(part.train.read())), GREY[:3])
+    np.testing.assert_array_equal(np.stack(list(part.held_out.read())), GREY[3:5])
+    assert part.train.labels is None
+    assert part.class_names == ()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_images_of_different_sizes_come_one_by_one(prepared):
+    found = find_tfds("sizes", str(prepared), "train", None, "x", images_key="image", download=False)
+    assert (found.train.count, found.train.shape, found.train.channels) == (3, None, 3)
+    assert found.held_out is None
+    assert found.train.labels is None
+    for read, image in zip(found.train.read(), COLOUR, strict=True):
+        np.testing.assert_array_equal(read, image)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_not_right_of_a_prepared_set_is_one_line(prepared, tmp_path):
+    here = str(prepared)
+    assert "several columns of images; give dataset.images_key, one of: image, mask" in refused(
+        "sizes", here, "train", None
+    )
+    assert "has no column picture of images (it has image, mask)" in refused(
+        "sizes", here, "train", None, images_key="picture"
+    )
+    assert "has no column kind of class labels (it has label)" in refused(
+        "grey", here, "train", None, labels_key="kind"
+    )
+    assert "no column of images" in refused("texts", here, "train", None)
+    assert "has images uint16 of 1 channels" in refused("deep", here, "train", None)
+    assert "has no split trian; did you mean train?" in refused("grey", here, "trian", None)
+    assert "split train[:x] cannot be read" in refused("grey", here, "train[:x]", None)
+    assert "is not prepared in" in refused("absent", here, "train", None, download=False)
+    assert "is not a set of TensorFlow Datasets, and not prepared in its directory; did you mean mnist?" in refused(
+        "mnits", here, "train", None
+    )
+    assert "is not a name of TensorFlow Datasets" in refused("../grey", here, "train", None)
+    folder = tmp_path / "grey/2.0.0"
+    shutil.copytree(prepared / "grey/2.0.0", folder)
+    record = next(folder.glob("*train*"))
+    record.write_bytes(record.read_bytes()[:200])
+    assert "split train cannot be read" in refused("grey", str(tmp_path), "train", None)
+    (folder / "dataset_info.json").write_text("{")
+    assert "cannot be read" in refused("grey", str(tmp_path), "train", None)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_code_that_a_set_names_is_not_imported(prepared, tmp_path):
+    folder = tmp_path / "grey/2.0.0"
+    shutil.copytree(prepared / "grey/2.0.0", folder)
+    features = json.loads((folder / "features.json").read_text())
+    inner = next(iter(features["featuresDict"]["features"].values()))
+    inner["pythonClassName"] = "antigravity.Image"
+    (folder / "features.json").write_text(json.dumps(features))
+    assert "names antigravity.Image, which is code of others" in refused("grey", str(tmp_path), "train", None)
+    assert "antigravity" not in sys.modules
