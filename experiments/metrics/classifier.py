@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from ganlab import device
-from ganlab.config import Digits, Mnist
-from ganlab.data.sources import Split, digits, mnist
+from ganlab.config import Digits, Published
+from ganlab.data.images import Split
+from ganlab.data.published import published
+from ganlab.data.sources import digits
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.features.trained import RECIPE, classifier
 from ganlab.evaluation.metrics import (
@@ -89,7 +91,7 @@ def main() -> None:
     processor = device.start("float32").name
     sets = {
         "digits": arrays(digits(Digits(name="digits", size=8, channels=1, held_out=0.2))),
-        "mnist": arrays(mnist(Mnist(name="mnist", size=28, channels=1, path=arguments.mnist))),
+        "mnist": arrays(published(Published(name="mnist", size=28, channels=1, path=arguments.mnist))),
     }
     first = [
         "| data | trained on | tested on | accuracy, seeds 0 to 4, % | mean | required | met | seconds, median "

@@ -11,7 +11,22 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.config import plugins
 from ganlab.config.base import Count, Fraction, NotNegative, Pair, Positive, Settings, pair
-from ganlab.config.choices import Arrays, DatasetSettings, Digits, Folder, Mnist, Objective, Penalty, Photos, Shapes
+from ganlab.config.choices import (
+    Arrays,
+    Dataset,
+    DatasetSettings,
+    Digits,
+    Emnist,
+    Folder,
+    HuggingFace,
+    Objective,
+    OwnFiles,
+    Penalty,
+    Photos,
+    Published,
+    Shapes,
+    Tfds,
+)
 from ganlab.config.comparison import Comparing
 from ganlab.config.discriminator import Conv, Discriminator, Residual
 from ganlab.config.generator import Generator, Operator, with_stages
@@ -30,7 +45,7 @@ class RunConfig(Settings):
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
     generator: Generator
     discriminator: Discriminator
-    dataset: Annotated[Arrays | Digits | Folder | Mnist | Photos | Shapes, Field(discriminator="name")]
+    dataset: Dataset
     conditional: bool
     init_from: InitFrom | None = None
     objective: Objective
@@ -162,24 +177,28 @@ __all__ = [
     "DatasetSettings",
     "Digits",
     "Discriminator",
+    "Emnist",
     "Final",
     "Folder",
     "Fraction",
     "Full",
     "Generator",
+    "HuggingFace",
     "InitFrom",
     "Metrics",
-    "Mnist",
     "NotNegative",
     "Operator",
+    "OwnFiles",
     "Pair",
     "Photos",
     "Positive",
+    "Published",
     "Quick",
     "Residual",
     "RunConfig",
     "Settings",
     "Shapes",
+    "Tfds",
     "differences",
     "flatten",
     "pair",

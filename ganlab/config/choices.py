@@ -109,11 +109,20 @@ class Digits(DatasetSettings):
     held_out: Share
 
 
-class Mnist(_File):
-    """The 70,000 digits of LeCun, Cortes and Burges, 28x28."""
+class Published(_File):
+    """A set that everybody knows, from its authors' files: 28x28 grey, or 32x32 RGB."""
 
-    name: Literal["mnist"]
-    classes: Count | None = 10
+    name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
+    size: Count | Pair
+    channels: Literal[1, 3]
+    path: str | None
+
+
+class Emnist(_File):
+    """Handwritten letters and digits, 28x28 grey, in one of six splits."""
+
+    name: Literal["emnist"]
+    split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"]
     size: Count | Pair
     channels: Literal[1, 3]
     path: str | None
@@ -178,3 +187,38 @@ class Folder(_File):
     unreadable: Literal["skip", "refuse"]
     source: str | None
     licence: str | None
+
+
+class _Prepared(_File):
+    """A set that a library holds, in splits of its own."""
+
+    train_split: str
+    held_out_split: str | None
+    held_out: Share
+    split_seed: Seed
+    size: Count | Pair
+    channels: Literal[1, 3]
+    images_key: str | None
+    labels_key: str | None
+    source: str | None
+    licence: str | None
+
+
+class Tfds(_Prepared):
+    """An image set of TensorFlow Datasets."""
+
+    name: Literal["tfds"]
+    set: str
+    data_dir: str | None
+
+
+class HuggingFace(_Prepared):
+    """An image set of Hugging Face's library."""
+
+    name: Literal["huggingface"]
+    path: str
+    config: str | None
+
+
+OwnFiles = Arrays | Folder | Published | Emnist | Tfds | HuggingFace
+Dataset = Annotated[OwnFiles | Digits | Photos | Shapes, Field(discriminator="name")]

@@ -12,7 +12,7 @@ from ganlab.config import Arrays
 from ganlab.data.files import Header, Stamp, headers, load, stamp
 from ganlab.data.images import Split
 from ganlab.data.labels import Labels, read_labels, to_classes
-from ganlab.data.survey import Part, Shape, Survey, class_settings, identities, read
+from ganlab.data.survey import Part, Shape, Survey, filled, read
 from ganlab.errors import ConfigError, in_a_line
 
 _TRAIN = {"train", "training", "trn", "tr"}
@@ -48,11 +48,11 @@ class _Side(NamedTuple):
     def part(self, classes: Labels | None, train: "_Side | None" = None) -> Part:
         """As a survey has it; train: the images to train on, where these are others."""
         other = self.path.name if train is not None and self.path != train.path else ""
-        return Part(self.images.shape[0], self.shape, classes, self._read, other, self.images.key)
+        return Part(self.images.shape[0], self.shape, classes, self._read, file=other, key=self.images.key)
 
-    def _read(self) -> np.ndarray:
-        """uint8 [N,H,W,C]."""
-        return load(self.path, self.images, self.where).reshape(-1, *self.shape)
+    def _read(self) -> list[np.ndarray]:
+        """All at once, uint8 [N,H,W,C]."""
+        return [load(self.path, self.images, self.where).reshape(-1, *self.shape)]
 
 
 def survey(path: str, held_out_path: str | None, keys: Keys) -> Survey:
@@ -70,8 +70,7 @@ def survey_of(settings: Arrays) -> Survey:
 
 def arrays(settings: Arrays) -> Split:
     """The images of an .npz or .npy file, as they are unless the settings ask for another size or other channels."""
-    source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
-    return read(survey_of(settings), settings, "arrays", source, licence)
+    return read(survey_of(settings), settings)
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
@@ -84,16 +83,7 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
         raise ConfigError("dataset.path=null names no images; give dataset.path=FILE.npz or dataset.path=FILE.npy")
     if not isinstance(path, str) or not isinstance(held_out_path, str | None) or keys is None:
         return dict(tree)
-    found = survey(path, held_out_path, keys)
-    height, width, channels = found.train.shape
-    filled = {
-        "size": height if height == width else [height, width],
-        "channels": channels,
-        "source": Path(path).name,
-        "licence": "unknown",
-    }
-    whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
-    return whole | {"held_out_sha256": None} | identities(tree, found) | class_settings(tree, found, conditional)
+    return {"held_out_sha256": None} | filled(tree, survey(path, held_out_path, keys), conditional)
 
 
 def _keys(tree: Mapping[str, Any]) -> Keys | None:
@@ -119,22 +109,23 @@ def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Sta
         held = _choose_other(others, keys.held_out_images, other_where)
     apart = held_out_path is not None
     mine = _Side(place, where, train, _choose_labels(there, train, keys.labels, "labels_key", where, apart))
-    files = {"path": place} | ({"held_out_path": other} if apart else {})
+    files = {"path": (place,)} | ({"held_out_path": (other,)} if apart else {})
+    named = {"files": files, "source": place.name}
     theirs = None
     if held is not None:
-        named = _choose_labels(others, held, keys.held_out_labels, "held_out_labels_key", other_where, apart)
-        theirs = _Side(other, other_where, held, None if keys.labels == "" else named)
+        labelled = _choose_labels(others, held, keys.held_out_labels, "held_out_labels_key", other_where, apart)
+        theirs = _Side(other, other_where, held, None if keys.labels == "" else labelled)
         _agree(mine, theirs)
     if mine.labels is None:
-        return Survey(where, mine.part(None), theirs and theirs.part(None, mine), files=files)
+        return Survey(where, mine.part(None), theirs and theirs.part(None, mine), **named)
     labels = _labels(mine)
     values = np.unique(labels)
     train_part = mine.part(to_classes(labels, values, ""))
     if theirs is None:
-        return Survey(where, train_part, None, values, files=files)
+        return Survey(where, train_part, None, values, **named)
     assert theirs.labels
     classes = to_classes(_labels(theirs), values, f"{theirs.where} has {theirs.labels.key}")
-    return Survey(where, train_part, theirs.part(classes, mine), values, files=files)
+    return Survey(where, train_part, theirs.part(classes, mine), values, **named)
 
 
 def _labels(part: _Side) -> Labels:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab.config import DatasetSettings, Digits, Mnist, Photos, Shapes, plugins
-from ganlab.data import folder, mnist
-from ganlab.data.arrays import survey_of
+from ganlab.config import Arrays, DatasetSettings, Digits, HuggingFace, Photos, Shapes, Tfds, plugins
+from ganlab.data import arrays, folder, prepared, published
 from ganlab.data.photos import check_crops, photo_labels
 from ganlab.data.shapes import draw_factors
 from ganlab.errors import ConfigError
@@ -16,15 +15,26 @@ from ganlab.errors import ConfigError
 _DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)  # of each class, in scikit-learn's file
 
 
+class _Counter(NamedTuple):
+    """How to count the images of settings: (to train on, held out), and those to train on of each class."""
+
+    images: Callable[[Any], tuple[int, int]]
+    classes: Callable[[Any], list[int]]
+
+
 def counts(dataset: DatasetSettings) -> tuple[int, int]:
     """How many images to train on and how many held out; ConfigError where they cannot be had, or a side is empty."""
-    return _COUNTS.get(dataset.name, _loaded_counts)(dataset)
+    return _counter(dataset).images(dataset)
 
 
 def class_counts(dataset: DatasetSettings) -> list[int]:
     """How many training images each class has, from class 0 on; empty without labels. Raises ConfigError."""
     known = getattr(dataset, "class_counts", None)
-    return list(known) if known is not None else _CLASS_COUNTS.get(dataset.name, _loaded_classes)(dataset)
+    return list(known) if known is not None else _counter(dataset).classes(dataset)
+
+
+def _counter(dataset: Any) -> _Counter:
+    return _COUNTERS.get(dataset.name, _Counter(_loaded_counts, _loaded_classes))
 
 
 @lru_cache(1)
@@ -55,10 +65,8 @@ def _digits_counts(settings: Digits) -> tuple[int, int]:
     return sum(_DIGITS) - held, held
 
 
-def _mnist_counts(settings: Mnist) -> tuple[int, int]:
-    if settings.path is None:
-        return sum(mnist.CLASS_COUNTS), mnist.HELD_OUT
-    return mnist.survey(settings.path).counts(0.0)
+def _digits_classes(settings: Digits) -> list[int]:
+    return [count - held for count, held in zip(_DIGITS, _digits(settings), strict=True)]
 
 
 def _photos_counts(settings: Photos) -> tuple[int, int]:
@@ -66,30 +74,44 @@ def _photos_counts(settings: Photos) -> tuple[int, int]:
     return settings.images, settings.held_out
 
 
-def _mnist_classes(settings: Mnist) -> list[int]:
-    if settings.path is None:
-        return list(mnist.CLASS_COUNTS)
-    return mnist.survey(settings.path).class_counts(0.0) or []
+def _photos_classes(settings: Photos) -> list[int]:
+    return np.bincount(photo_labels(settings), minlength=settings.classes).tolist()
 
 
-def _shape_classes(settings: Shapes) -> list[int]:
+def _shapes_classes(settings: Shapes) -> list[int]:
     labels = draw_factors(settings.seed, 0, settings.images)[:, 0].astype(np.int64)
     return np.bincount(labels, minlength=settings.classes).tolist()
 
 
-_COUNTS: dict[str, Callable[[Any], tuple[int, int]]] = {
-    "arrays": lambda settings: survey_of(settings).counts(settings.held_out),
-    "digits": _digits_counts,
-    "folder": lambda settings: (sum(folder.facts_of(settings)["train"]), sum(folder.facts_of(settings)["held_out"])),
-    "mnist": _mnist_counts,
-    "photos": _photos_counts,
-    "shapes": lambda settings: (settings.images, settings.held_out),
-}
-_CLASS_COUNTS: dict[str, Callable[[Any], list[int]]] = {
-    "arrays": lambda settings: survey_of(settings).class_counts(settings.held_out) or [],
-    "digits": lambda settings: [count - held for count, held in zip(_DIGITS, _digits(settings), strict=True)],
-    "folder": lambda settings: folder.facts_of(settings)["train"] if settings.classes else [],
-    "mnist": _mnist_classes,
-    "photos": lambda settings: np.bincount(photo_labels(settings), minlength=settings.classes).tolist(),
-    "shapes": _shape_classes,
+def _folder_counts(settings: Any) -> tuple[int, int]:
+    facts = folder.facts_of(settings)
+    return sum(facts["train"]), sum(facts["held_out"])
+
+
+def _folder_classes(settings: Any) -> list[int]:
+    return folder.facts_of(settings)["train"] if settings.classes else []
+
+
+def _surveyed(survey_of: Callable[[Any], Any]) -> _Counter:
+    def classes(settings: Arrays | Tfds | HuggingFace) -> list[int]:
+        return survey_of(settings).class_counts(settings.held_out) or []
+
+    return _Counter(lambda settings: survey_of(settings).counts(settings.held_out), classes)
+
+
+def _published(of: Callable[..., Any]) -> Callable[[Any], Any]:
+    return lambda settings: of(settings.name, settings.path, getattr(settings, "split", None))
+
+
+_COUNTERS: dict[str, _Counter] = {
+    "arrays": _surveyed(arrays.survey_of),
+    "digits": _Counter(_digits_counts, _digits_classes),
+    "folder": _Counter(_folder_counts, _folder_classes),
+    "photos": _Counter(_photos_counts, _photos_classes),
+    "shapes": _Counter(lambda settings: (settings.images, settings.held_out), _shapes_classes),
+    **dict.fromkeys(("huggingface", "tfds"), _surveyed(prepared.survey_of)),
+    **dict.fromkeys(
+        ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn"),
+        _Counter(_published(published.counts), _published(published.class_counts)),
+    ),
 }

@@ -62,6 +62,15 @@ def identify(path: Path, where: str) -> Identity:
     return _identify(path, where, stamp(path, where))
 
 
+def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
+    """The identity of several files together; of one alone, its own."""
+    found = [identify(path, where) for path in paths]
+    if len(found) == 1:
+        return found[0]
+    whole = hashlib.sha256("".join(each.sha256 for each in found).encode()).hexdigest()
+    return Identity(whole, sum(each.bytes for each in found))
+
+
 def headers(path: Path, where: str) -> dict[str, Header]:
     """What arrays a file holds, by key, in their order."""
     return _headers(path, where, stamp(path, where))

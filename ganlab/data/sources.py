@@ -10,8 +10,9 @@ from ganlab.data.bundled import bundled
 from ganlab.data.counts import counts
 from ganlab.data.folder import folder
 from ganlab.data.images import Images, Split, fit, shown_change
-from ganlab.data.mnist import mnist
 from ganlab.data.photos import photos
+from ganlab.data.prepared import prepared
+from ganlab.data.published import published
 from ganlab.data.shapes import shapes
 
 
@@ -44,8 +45,10 @@ DATASETS: dict[str, Callable[..., Split]] = {
     "arrays": arrays,
     "digits": digits,
     "folder": folder,
-    "mnist": mnist,
+    "huggingface": prepared,
     "photos": photos,
     "shapes": shapes,
+    "tfds": prepared,
+    **dict.fromkeys(("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn"), published),
 }
 DATASETS.update(plugins.builders("datasets"))

@@ -4,8 +4,9 @@ Every source of files answers with a `Survey`; what is done with it is the same 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ganlab.config import pair
 from ganlab.data import cache
-from ganlab.data.files import identify
+from ganlab.data.files import identify, identify_all
 from ganlab.data.images import Split, fit, shown_change
 from ganlab.data.labels import Labels
 from ganlab.data.split import Digests, counts_held_out, digest, draw_held_out
@@ -30,14 +31,16 @@ Shape = tuple[int, int, int]
 class Part:
     """Images in a file, to train on or held out.
 
-    shape: height, width and channels. classes: of each image, 0 ... K-1, or None. read: loads pixels uint8 [N,H,W,C].
-    file: the name of the file, where it is another than that of the images to train on; key: their array in it.
+    shape: height, width and channels; None where images may differ in size. classes: of each image, 0 ... K-1, or None.
+    read: loads the pixels in their order, uint8 [N,H,W,C], some at a time. channels: where there is no shape. file: the
+    name of the file, where it is another than that of the images to train on; key: their array in it.
     """
 
     count: int
-    shape: Shape
+    shape: Shape | None
     classes: Labels | None
-    read: Callable[[], np.ndarray]
+    read: Callable[[], Iterable[np.ndarray]]
+    channels: int = 0
     file: str = ""
     key: str = ""
 
@@ -48,7 +51,7 @@ class Survey:
 
     where: the file, as people type it. held_out: None where it must be drawn from `train`. values: the labels that
     classes stand for, None without labels. class_names: their names, where they have any. files: those that were
-    looked into, by the setting that names them.
+    looked into, by the setting that names them. source, licence: what is known of them.
     """
 
     where: str
@@ -56,7 +59,9 @@ class Survey:
     held_out: Part | None
     values: Labels | None = None
     class_names: tuple[str, ...] = ()
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    source: str = ""
+    licence: str = "unknown"
 
     @property
     def classes(self) -> int | None:
@@ -92,11 +97,14 @@ class Survey:
         return [size - drawn for size, drawn in zip(self.sizes(), self.drawn(share), strict=True)]
 
 
-def read(survey: Survey, settings: Any, name: str, source: str, licence: str) -> Split:
+def read(survey: Survey, settings: Any) -> Split:
     """The images of a survey at the size and channels of settings (with `held_out` and `split_seed`), in order.
 
-    Those that are larger than `IN_MEMORY` are kept on the disk in that shape, and read from there.
+    source and licence are what settings say, or else the survey. Images that are larger than `IN_MEMORY` are kept on
+    the disk in that shape, and read from there.
     """
+    source = getattr(settings, "source", None) or survey.source
+    licence = getattr(settings, "licence", None) or survey.licence
     shape = (*pair(settings.size), settings.channels)
     parts = [survey.train] if survey.held_out is None else [survey.train, survey.held_out]
     if survey.held_out is None:
@@ -105,8 +113,7 @@ def read(survey: Survey, settings: Any, name: str, source: str, licence: str) ->
     labels = None if survey.classes is None else np.concatenate([part.classes for part in parts])
 
     def blocks() -> Iterator[cache.Block]:
-        for part in parts:
-            pixels = part.read()
+        for pixels in chain.from_iterable(part.read() for part in parts):
             for first in range(0, len(pixels), _ROWS):
                 fitted = fit(pixels[first : first + _ROWS], shape[:2], shape[2])
                 yield cache.Block(fitted, digest(fitted))
@@ -125,7 +132,9 @@ def read(survey: Survey, settings: Any, name: str, source: str, licence: str) ->
 
     if count * math.prod(shape) > IN_MEMORY:
         key = {
-            "files": [identify(path, setting).sha256 for setting, path in sorted(survey.files.items())],
+            "files": [
+                identify(path, setting).sha256 for setting, files in sorted(survey.files.items()) for path in files
+            ],
             "keys": [part.key for part in parts],
             "shape": shape,
             "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
@@ -135,8 +144,11 @@ def read(survey: Survey, settings: Any, name: str, source: str, licence: str) ->
         entry = cache.in_memory(cache.Making(count, shape, blocks, finish))
     notes = [f"{source}: {told(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
     notes += _values(survey)
-    notes += shown_change(count, survey.train.shape, shape)
-    return entry.split(name, source, licence, notes)
+    if survey.train.shape is None:
+        notes.append(f"{count} images of several sizes -> {shape[0]}x{shape[1]}x{shape[2]}: resized")
+    else:
+        notes += shown_change(count, survey.train.shape, shape)
+    return entry.split(settings.name, source, licence, notes)
 
 
 def told(survey: Survey, train: int, held_out: int) -> str:
@@ -166,13 +178,28 @@ def _values(survey: Survey) -> list[str]:
 # --- what settings are filled in with -------------------------------------------------------------------------------
 
 
+def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
+    """Settings with what files say in the place of what is null; ConfigError where the two do not go together."""
+    known: dict[str, Any] = {"source": survey.source, "licence": survey.licence}
+    if "size" in tree and tree["size"] is None:
+        if survey.train.shape is None:
+            raise ConfigError(
+                f"dataset.size=null, and images of {survey.where} may differ in size; give one, such as 64"
+            )
+        height, width, _ = survey.train.shape
+        known["size"] = height if height == width else [height, width]
+    known["channels"] = survey.train.channels if survey.train.shape is None else survey.train.shape[2]
+    whole = dict(tree) | {key: value for key, value in known.items() if key in tree and tree[key] is None}
+    return whole | identities(tree, survey) | class_settings(tree, survey, conditional)
+
+
 def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError where the tree has others."""
     total: int = 0
     said: dict[str, Any] = {}
-    for setting, path in survey.files.items():
-        key, where = setting.replace("path", "sha256"), f"dataset.{setting}={path}"
-        said[key], size = identify(path, where)
+    for setting, files in survey.files.items():
+        key, where = setting.replace("path", "sha256"), f"dataset.{setting}={tree.get(setting)}"
+        said[key], size = identify_all(files, where)
         total += size
         if tree.get(key) is not None:
             refuse_other(where, said[key], tree[key])

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ganlab.config import LEAST, Arrays, Folder, Full, Mnist, RunConfig, parse
+from ganlab.config import LEAST, Folder, Full, RunConfig, parse
 from ganlab.errors import ConfigError
 
-_OF_FILES = ("arrays", "folder", "mnist")
-_PATHS = (("dataset", "path"), ("dataset", "held_out_path"), ("metrics", "final", "inception_weights"))
+_DOWNLOADED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
+_OF_FILES = ("arrays", "folder", "huggingface", "tfds", *_DOWNLOADED)
+_PATHS = (
+    ("dataset", "path"),
+    ("dataset", "held_out_path"),
+    ("dataset", "data_dir"),
+    ("metrics", "final", "inception_weights"),
+)
 
 
 FILLED_IN = (
@@ -35,28 +41,35 @@ def complete(tree: Mapping[str, Any], *, describing: bool = False) -> dict[str, 
     there or not what they should be. describing: for a page about settings, which needs no file of images.
     """
     whole = dict(tree)
-    for place in _PATHS:
-        whole = _absolute(whole, place)
     dataset = whole.get("dataset")
-    name = dataset.get("name") if isinstance(dataset, dict) else None
-    if not isinstance(dataset, dict) or name not in _OF_FILES:
+    for place in _PATHS:
+        if not (isinstance(dataset, dict) and dataset.get("name") == "huggingface" and _is_a_name(dataset, place)):
+            whole = _absolute(whole, place)
+    dataset = whole.get("dataset")
+    if not isinstance(dataset, dict) or dataset.get("name") not in _OF_FILES:
         return whole
-    if describing and "path" in dataset and dataset["path"] is None and name in ("arrays", "folder"):
-        filled = {"path": NO_FILE, "size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3}
-        return whole | {"dataset": dataset | filled}
+    if describing and (missing := [key for key in ("path", "set") if dataset.get(key, "") is None]):
+        filled = {"size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3}
+        unnamed = {} if dataset["name"] in _DOWNLOADED else dict.fromkeys(missing, NO_FILE)
+        return whole | {"dataset": dataset | filled | unnamed}
     conditional = whole.get("conditional") is True
-    if name == "folder":
-        from ganlab.data import folder
+    whole["dataset"] = _fill_in(dataset, conditional)
+    if dataset["name"] != "folder" or describing:
+        return whole
+    from ganlab.data import folder
 
-        whole["dataset"] = folder.fill_in(dataset)
-        if describing:
-            return whole
-        settings = parse(whole).dataset  # whatever else is wrong is told before images are decoded
-        return whole | {"dataset": whole["dataset"] | folder.settle(settings, conditional)}
-    from ganlab.data import arrays, mnist
+    settings: Any = parse(whole).dataset  # whatever else is wrong is told before images are decoded
+    return whole | {"dataset": whole["dataset"] | folder.settle(settings, conditional)}
 
-    fill_in = {"arrays": arrays.fill_in, "mnist": mnist.fill_in}[name]
-    return whole | {"dataset": fill_in(dataset, conditional)}
+
+def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
+    """Settings of a set of files with what these say; ConfigError where they say otherwise."""
+    from ganlab.data import arrays, folder, prepared, published
+
+    sources = {"arrays": arrays.fill_in, "huggingface": prepared.fill_in, "tfds": prepared.fill_in}
+    if dataset["name"] == "folder":
+        return folder.fill_in(dataset)
+    return sources.get(dataset["name"], published.fill_in)(dataset, conditional)
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -66,21 +79,12 @@ def check_inputs(config: RunConfig) -> None:
     """
     from ganlab.data import folder
     from ganlab.data.counts import counts
-    from ganlab.data.files import identify
-    from ganlab.data.survey import refuse_other
 
     dataset = config.dataset
+    if dataset.name in _OF_FILES:
+        _fill_in(dataset.model_dump(mode="json"), config.conditional)
     if isinstance(dataset, Folder):
         folder.settle(dataset, config.conditional)
-    if isinstance(dataset, Arrays | Mnist) and dataset.path is not None:
-        files = [("path", dataset.path, dataset.sha256)]
-        if isinstance(dataset, Arrays) and dataset.held_out_path is not None:
-            files.append(("held_out_path", dataset.held_out_path, dataset.held_out_sha256))
-        for setting, path, wanted in files:
-            where = f"dataset.{setting}={path}"
-            found = identify(Path(path), where)
-            if wanted is not None:
-                refuse_other(where, found.sha256, wanted)
     train, held_out = counts(dataset)
     if (size := config.training.batch_size) > train:
         raise ConfigError(f"training.batch_size={size} is more than the {train} training images there are")
@@ -110,6 +114,12 @@ def check_measured(config: RunConfig, train: int, held_out: int) -> None:
                 f"{where}.neighbours={settings.neighbours} needs more images than that; "
                 f"there are {measured} to measure with"
             )
+
+
+def _is_a_name(dataset: dict[str, Any], place: tuple[str, ...]) -> bool:
+    """Whether a path is the name of a set on Hugging Face's hub, not something on this machine."""
+    path = dataset.get("path")
+    return place == ("dataset", "path") and isinstance(path, str) and not Path(path).expanduser().exists()
 
 
 def _absolute(tree: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from ganlab.config import Digits, Mnist
+from ganlab.config import Digits, Published
 from ganlab.data.counts import class_counts, counts
-from ganlab.data.mnist import CLASS_COUNTS, HELD_OUT
-from ganlab.data.sources import DATASETS, digits, mnist
+from ganlab.data.official import facts
+from ganlab.data.published import published as mnist
+from ganlab.data.sources import DATASETS, digits
 from ganlab.errors import ConfigError
 
 GENUINE = Path(os.environ.get("GANLAB_MNIST", Path.home() / ".keras/datasets/mnist.npz"))
@@ -21,7 +22,7 @@ def digits_settings(**more):
 
 
 def mnist_settings(path, **more):
-    return Mnist(**({"name": "mnist", "size": 28, "channels": 1, "path": str(path)} | more))
+    return Published(**({"name": "mnist", "size": 28, "channels": 1, "path": str(path)} | more))
 
 
 def test_digits_are_split_by_class_and_at_random():
@@ -109,9 +110,8 @@ def test_a_file_in_that_layout_is_mnist_by_its_content_only(tmp_path):
 def test_the_genuine_file_is_told_by_its_content(tmp_path):
     split = mnist(mnist_settings(GENUINE))
     assert split.train.source == "MNIST of LeCun, Cortes and Burges"
-    assert split.notes == ()
-    assert np.bincount(split.train.labels).tolist() == list(CLASS_COUNTS)
-    assert len(split.held_out.pixels) == HELD_OUT
+    assert np.bincount(split.train.labels).tolist() == list(facts("mnist").class_counts)
+    assert len(split.held_out.pixels) == facts("mnist").held_out
     with np.load(GENUINE) as file:
         arrays = dict(file)
     arrays["x_train"][0, 0, 0] ^= 1

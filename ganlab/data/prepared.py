@@ -1,0 +1,73 @@
+"""Data sets of other libraries, TensorFlow Datasets and Hugging Face: any image set of theirs, as a survey."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ganlab.config import HuggingFace, Tfds
+from ganlab.data.huggingface import find_huggingface
+from ganlab.data.images import Split
+from ganlab.data.libraries import Prepared, Stream
+from ganlab.data.survey import Part, Survey, filled, read
+from ganlab.data.tfds import find_tfds
+from ganlab.errors import ConfigError
+
+
+def prepared(settings: Tfds | HuggingFace) -> Split:
+    """The images of a set of one of the libraries, in memory or, where they are many, kept on the disk."""
+    return read(survey_of(settings), settings)
+
+
+def survey_of(settings: Tfds | HuggingFace) -> Survey:
+    """Look into the set that settings name; it is downloaded where it is not there. Raises ConfigError."""
+    if isinstance(settings, Tfds):
+        return tfds(settings.set, settings.data_dir, settings.train_split, settings.held_out_split,
+                    settings.images_key, settings.labels_key)  # fmt: skip
+    return huggingface(settings.path, settings.config, settings.train_split, settings.held_out_split,
+                       settings.images_key, settings.labels_key)  # fmt: skip
+
+
+def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
+    """Settings with what the library says in the place of what is null; ConfigError."""
+    keys = ("train_split", "held_out_split", "images_key", "labels_key")
+    which = ("set", "data_dir") if tree.get("name") == "tfds" else ("path", "config")
+    if tree.get(which[0]) is None:
+        raise ConfigError(f"dataset.{which[0]}=null names no images; give dataset.{which[0]}=NAME")
+    asked = [tree.get(key) for key in (*which, *keys)]
+    if not all(isinstance(each, str | None) for each in asked):
+        return dict(tree)
+    return filled(tree, (tfds if which[0] == "set" else huggingface)(*asked), conditional)
+
+
+@lru_cache(4)
+def tfds(
+    name: str, data_dir: str | None, train: str, held_out: str | None, images_key: str | None, labels_key: str | None
+) -> Survey:
+    """A set of TensorFlow Datasets."""
+    where = f"dataset.set={name}"
+    found = find_tfds(name, data_dir, train, held_out, where, images_key=images_key, labels_key=labels_key)
+    return _survey(found, where)
+
+
+@lru_cache(4)
+def huggingface(
+    path: str, config: str | None, train: str, held_out: str | None, images_key: str | None, labels_key: str | None
+) -> Survey:
+    """A set of Hugging Face."""
+    where = f"dataset.path={path}"
+    found = find_huggingface(path, config, train, held_out, where, images_key=images_key, labels_key=labels_key)
+    return _survey(found, where)
+
+
+def _survey(found: Prepared, where: str) -> Survey:
+    values = np.arange(len(found.class_names)) if found.class_names else None
+    held_out = found.held_out and _part(found.held_out)
+    return Survey(where, _part(found.train), held_out, values, found.class_names, {"path": found.files},
+                  found.source, found.licence)  # fmt: skip
+
+
+def _part(stream: Stream) -> Part:
+    images = stream.read
+    return Part(stream.count, stream.shape, stream.labels, lambda: (image[None] for image in images()), stream.channels)

@@ -1,0 +1,92 @@
+"""Data sets that everybody knows, from their authors' files: the MNIST family, CIFAR and SVHN."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ganlab.config import Emnist, Published
+from ganlab.data import mnist
+from ganlab.data.cifar import find_cifar
+from ganlab.data.downloads import download
+from ganlab.data.idx import find_idx
+from ganlab.data.images import Split
+from ganlab.data.official import FACTS, Found, Official, facts
+from ganlab.data.survey import Part, Survey, filled, read
+from ganlab.data.svhn import find_svhn
+
+_READERS: dict[str, Callable[[Path, str], Official]] = {
+    "cifar10": partial(find_cifar, classes=10),
+    "cifar100": partial(find_cifar, classes=100),
+    "fashion_mnist": partial(find_idx, name="fashion_mnist"),
+    "kmnist": partial(find_idx, name="kmnist"),
+    "mnist": partial(find_idx, name="mnist"),
+    "svhn": find_svhn,
+}
+
+
+def published(settings: Published | Emnist) -> Split:
+    """A set from its authors' files, which are downloaded where no path is given; their test set is held out."""
+    found = survey(settings.name, settings.path, getattr(settings, "split", None))
+    if settings.name == "mnist" and not mnist.is_genuine(found):
+        found = replace(found, source=Path(settings.path or "").name, licence="unknown")
+    return read(found, settings)
+
+
+def survey(name: str, path: str | None, split: str | None = None) -> Survey:
+    """Look into the files of a set; ConfigError where they are not what they should be."""
+    known = facts(name, split)
+    if name == "mnist" and (path is None or mnist.is_npz(Path(path))):
+        return replace(mnist.survey(path), source=known.source, licence=known.licence)
+    place = download(name) if path is None else Path(path)
+    where = f"dataset={name}" if path is None else f"dataset.path={path}"
+    found = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
+    names = known.class_names if known.class_names != tuple(map(str, range(len(known.class_names)))) else ()
+    whole = (found.train.count, found.held_out.count) == (known.train, known.held_out)
+    return Survey(
+        where,
+        _part(found.train),
+        _part(found.held_out),
+        np.arange(len(found.class_names)),
+        names,
+        {} if path is None else {"path": found.files},
+        known.source if whole else place.name,
+        known.licence if whole else "unknown",
+    )
+
+
+def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
+    """Settings with what is known of the set, or what its files say, in the place of what is null; ConfigError."""
+    name, path, split = tree["name"], tree.get("path"), tree.get("split")
+    key = name if name != "emnist" else f"{name}-{split}"
+    if isinstance(path, str) and key in FACTS:
+        return filled(tree, survey(name, path, split), conditional)
+    if path is not None or key not in FACTS:
+        return dict(tree)
+    known = FACTS[key]
+    counted = class_counts(name, None, split) if conditional else None
+    names = None if known.class_names[0] == "0" and len(known.class_names) == 10 else list(known.class_names)
+    return dict(tree) | {"classes": len(known.class_names), "class_names": names, "class_counts": counted}
+
+
+def counts(name: str, path: str | None, split: str | None = None) -> tuple[int, int]:
+    """How many images to train on, and how many held out."""
+    if path is None:
+        known = facts(name, split)
+        return known.train, known.held_out
+    return survey(name, path, split).counts(0.0)
+
+
+def class_counts(name: str, path: str | None, split: str | None = None) -> list[int]:
+    """How many training images each class has; empty without labels."""
+    known = facts(name, split)
+    if path is None and known.class_counts is not None:
+        return list(known.class_counts)
+    return survey(name, path, split).class_counts(0.0) or []
+
+
+def _part(found: Found) -> Part:
+    return Part(found.count, found.shape, found.labels, lambda: [found.read()])
