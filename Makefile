@@ -18,8 +18,8 @@ run: .venv/ready  ## set up once, then train on real digits (about a minute)
 test: .venv/ready  ## set up once, then the tests that take minutes (no network, no GPU)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format, Ray, Slurm's stand-in
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray]'
+test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format, Ray, Slurm's stand-in, other libraries' data sets
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray,tfds,huggingface]'
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 test-all: test test-slow  ## all of them

@@ -44,6 +44,10 @@ def test_every_committed_yaml_composes_and_validates(choice, tmp_path):
         Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / "own" / f"{number}.png")
     files = {"dataset=arrays": "own.npy", "dataset=folder": "own"}
     own = [f"dataset.path={tmp_path / files[choice]}"] if choice in files else []
+    if choice in ("dataset=tfds", "dataset=huggingface"):  # which name no set by themselves
+        with pytest.raises(ConfigError, match=r"=null names no images; give dataset\.(set|path)=NAME"):
+            plan([choice], multirun=False)
+        return
     wanted = plan([choice, *own], multirun=False)
     assert wanted.cells
 

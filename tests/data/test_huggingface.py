@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlab.data.counts import counts
 from ganlab.data.huggingface import find_huggingface
+from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 
+pytestmark = pytest.mark.slow  # the libraries are no part of the usual set-up
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (7, 6, 5), np.uint8)
 COLOUR = [RANDOM.integers(0, 256, (height, 9, 3), np.uint8) for height in (5, 8, 6)]
@@ -193,3 +196,19 @@ def test_a_file_elsewhere_is_not_fetched(datasets, tmp_path):
     importlib.import_module("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
     text = refused(tmp_path / "a.parquet", cache_dir=str(tmp_path / "cache"))
     assert "image 0 of split train cannot be read (it lies elsewhere)" in text
+
+
+def test_a_set_is_chosen_on_the_command_line(datasets, make, settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
+    whole = datasets.DatasetDict(train=make(GREY[:5], LABELS[:5]), test=make(GREY[5:], LABELS[5:]))
+    whole.save_to_disk(str(tmp_path / "own"))
+    shape = ["generator.base_size=[3,5]", "generator.stages=[[8,[2,1]],[null,1]]"]
+    config = settings("dataset=huggingface", f"dataset.path={tmp_path / 'own'}", *shape, "conditional=true",
+                      "training.batch_size=4").dataset  # fmt: skip
+    assert (config.size, config.channels, config.class_names) == ((6, 5), 1, ["cat", "dog", "hen"])
+    split = DATASETS["huggingface"](config)
+    assert counts(config) == (len(split.train.pixels), len(split.held_out.pixels)) == (5, 2)
+    assert config.class_counts == np.bincount(split.train.labels, minlength=3).tolist()
+    assert {image.tobytes() for image in split.train.pixels} == {image.tobytes() for image in GREY[:5]}
+    with pytest.raises(ConfigError, match="is not the file it was"):
+        settings("dataset=huggingface", f"dataset.path={tmp_path / 'own'}", *shape, "dataset.sha256=0123")

@@ -8,9 +8,12 @@ import warnings
 import numpy as np
 import pytest
 
+from ganlab.data.counts import counts
+from ganlab.data.sources import DATASETS
 from ganlab.data.tfds import find_tfds
 from ganlab.errors import ConfigError
 
+pytestmark = pytest.mark.slow  # the libraries are no part of the usual set-up
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (7, 6, 5, 1), np.uint8)
 COLOUR = [RANDOM.integers(0, 256, (height, 9, 3), np.uint8) for height in (5, 8, 6)]
@@ -144,3 +147,18 @@ def test_code_that_a_set_names_is_not_imported(prepared, tmp_path):
     (folder / "features.json").write_text(json.dumps(features))
     assert "names antigravity.Image, which is code of others" in refused("grey", str(tmp_path), "train", None)
     assert "antigravity" not in sys.modules
+
+
+def test_a_set_is_chosen_on_the_command_line(prepared, settings, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
+    stages = ["generator.stages=[[8,2],[null,1]]", "generator.base_size=[3,5]", "generator.stages=[[8,[2,1]],[null,1]]"]
+    config = settings("dataset=tfds", "dataset.set=grey", f"dataset.data_dir={prepared}", *stages[1:]).dataset
+    assert (config.size, config.channels, config.classes, config.class_names) == ((6, 5), 1, 3, ["cat", "dog", "hen"])
+    split = DATASETS["tfds"](config)
+    assert counts(config) == (len(split.train.pixels), len(split.held_out.pixels)) == (5, 2)
+    assert {image.tobytes() for image in split.train.pixels} == {image.tobytes() for image in GREY[:5]}
+    several = ["dataset=tfds", "dataset.set=sizes", f"dataset.data_dir={prepared}", "dataset.held_out_split=null"]
+    with pytest.raises(ConfigError, match=r"dataset\.size=null, and images of dataset\.set=sizes may differ in size"):
+        settings(*several, "dataset.images_key=image")
+    config = settings(*several, "dataset.images_key=image", "dataset.size=8", "dataset.held_out=0.34").dataset
+    assert DATASETS["tfds"](config).train.pixels.shape == (2, 8, 8, 3)

@@ -1,0 +1,134 @@
+"""Sets in their authors' files, from settings to images: filled in, counted before they are loaded, and equal in bits."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+from test_official import records, write_idx
+
+from ganlab.data.counts import class_counts, counts
+from ganlab.data.official import FACTS
+from ganlab.data.sources import DATASETS
+from ganlab.errors import ConfigError
+
+RANDOM = np.random.default_rng(0)
+COLOUR = RANDOM.integers(0, 256, (60, 32, 32, 3), np.uint8)
+GREY = RANDOM.integers(0, 256, (60, 28, 28), np.uint8)
+LABELS = (np.arange(60) % 10).astype(np.uint8)
+THREE = "generator.stages=[[8,2],[8,2],[null,2]]"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
+
+
+def write_cifar10(folder):
+    """Five batches of ten images and a test batch of ten; the folder."""
+    folder.mkdir()
+    for number in range(6):
+        part = slice(10 * number, 10 * number + 10)
+        name = f"data_batch_{number + 1}.bin" if number < 5 else "test_batch.bin"
+        (folder / name).write_bytes(records(COLOUR[part], LABELS[part]))
+    return folder
+
+
+def write_cifar100(folder):
+    folder.mkdir()
+    for name, part in (("train.bin", slice(50)), ("test.bin", slice(50, 60))):
+        (folder / name).write_bytes(records(COLOUR[part], LABELS[part], LABELS[part]))
+    return folder
+
+
+def write_svhn(folder):
+    folder.mkdir()
+    for name, part in (("train_32x32.mat", slice(50)), ("test_32x32.mat", slice(50, 60))):
+        labels = np.where(LABELS[part] == 0, 10, LABELS[part])[:, None]
+        savemat(folder / name, {"X": np.moveaxis(COLOUR[part], 0, -1), "y": labels})
+    return folder
+
+
+def write_emnist(folder):
+    for split in ("balanced", "letters"):
+        write_idx(folder, f"emnist-{split}-train", f"emnist-{split}-test", images=GREY, labels=LABELS + 1)
+    return folder
+
+
+WRITERS = {
+    "cifar10": write_cifar10,
+    "cifar100": write_cifar100,
+    "svhn": write_svhn,
+    "emnist": write_emnist,
+    **dict.fromkeys(("mnist", "fashion_mnist", "kmnist"), lambda folder: write_idx(folder, images=GREY, labels=LABELS)),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_set_is_filled_in_counted_and_loaded(settings, tmp_path, name):
+    path = WRITERS[name](tmp_path / "official")
+    more = ["dataset.split=letters"] if name == "emnist" else []
+    size = [THREE] if name in ("cifar10", "cifar100", "svhn") else []
+    config = settings(
+        f"dataset={name}", f"dataset.path={path}", "conditional=true", "training.batch_size=10", *size, *more
+    ).dataset
+    known = FACTS[name if name != "emnist" else "emnist-letters"]
+    assert config.classes == len(known.class_names)
+    assert len(config.sha256) == 64 and config.bytes > 10_000
+    split = DATASETS[name](config)
+    assert counts(config) == (len(split.train.pixels), len(split.held_out.pixels))
+    assert class_counts(config) == np.bincount(split.train.labels, minlength=config.classes).tolist()
+    assert (split.train.source, split.train.licence) == ("official", "unknown")  # so few are not what was published
+    assert split.train.pixels.shape[1:] == (known.size, known.size, known.channels)
+    with pytest.raises(ConfigError, match="is not the file it was"):
+        settings(f"dataset={name}", f"dataset.path={path}", f"dataset.sha256={'0' * 64}", *size, *more)
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_what_is_known_of_a_set_needs_no_file(settings, name):
+    name, _, split = name.partition("-")
+    more = [f"dataset.split={split}"] if split else []
+    size = [THREE] if name in ("cifar10", "cifar100", "svhn") else []
+    config = settings(f"dataset={name}", *size, *more).dataset
+    known = FACTS[f"{name}-{split}" if split else name]
+    assert (config.classes, counts(config)) == (len(known.class_names), (known.train, known.held_out))
+    if known.class_counts:
+        assert sum(class_counts(config)) == known.train
+
+
+def test_the_same_images_are_the_same_bits_from_every_kind_of_file(settings, tmp_path):
+    official = write_cifar10(tmp_path / "official")
+    with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        archive.add(official, "cifar-10-batches-bin")
+    np.savez(tmp_path / "own.npz", x_train=COLOUR[:50], y_train=LABELS[:50], x_test=COLOUR[50:], y_test=LABELS[50:])
+    for number, (pixels, label) in enumerate(zip(COLOUR, LABELS, strict=True)):
+        path = tmp_path / "own" / ("train" if number < 50 else "test") / f"class{label}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    with tarfile.open(tmp_path / "own.tar", "w") as archive:
+        archive.add(tmp_path / "own", "own")
+    sources = [
+        ("cifar10", official),
+        ("cifar10", tmp_path / "cifar-10-binary.tar.gz"),
+        ("arrays", tmp_path / "own.npz"),
+        ("folder", tmp_path / "own"),
+        ("folder", tmp_path / "own.tar"),
+    ]
+    found = set()
+    for name, path in sources:
+        config = settings(f"dataset={name}", f"dataset.path={path}", THREE).dataset
+        assert (config.size, config.channels, config.classes) == (32, 3, 10)
+        found.add(DATASETS[name](config).facts["sha256"])
+    assert len(found) == 1
+
+
+def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path):
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("cifar-10-batches-py/data_batch_1"), io.BytesIO())
+    for path in ("cifar-10-python.tar.gz", "nowhere"):
+        with pytest.raises(ConfigError, match=rf"^dataset\.path=.*{path}.*; ") as caught:
+            settings("dataset=cifar10", f"dataset.path={tmp_path / path}", THREE)
+        assert "\n" not in str(caught.value)
+    assert "cifar-10-binary.tar.gz" in str(caught.value)
