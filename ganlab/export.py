@@ -76,7 +76,7 @@ def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
         f"Generator {config.generator.name} of ganlab after {step} steps on {config.dataset.name}, seed {config.seed}",
         size,
         classes,
-        say_classes(config.dataset.name, list(range(classes))),
+        say_classes(config.dataset, list(range(classes))),
         tuple(generator.output_shape[1:]),
         config.generator.output == "tanh",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.cli.exit import Parser, one_line, path, step_of
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, in_a_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="other latents for another seed (default: 0)")
     parser.add_argument("--step", type=step_of, help="an earlier checkpoint, or best (default: the newest)")
     parser.add_argument(
-        "--class", dest="classes", metavar="K", help="of a conditional run, only this class, or several with commas"
+        "--class",
+        dest="classes",
+        metavar="K",
+        help="of a conditional run, only this class, by number or name, or several with commas",
     )
     parser.add_argument("--truncation", type=float, metavar="T", help="cut the latents off at -T and T; above 0")
     parser.add_argument(
@@ -154,12 +157,18 @@ def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
         return []
     if not config.classes:
         raise ConfigError(f"--class={text} needs a conditional run; train one with conditional=true, or leave it out")
-    chosen = []
-    for word in text.split(","):
-        if not word.strip().isdecimal() or int(word) >= config.classes:
+    from ganlab.data.class_names import class_names
+
+    chosen, numbers = [], {name: number for number, name in enumerate(class_names(config.dataset))}
+    for word in map(str.strip, text.split(",")):
+        if word in numbers:
+            chosen.append(numbers[word])
+        elif word.isdecimal() and int(word) < config.classes:
+            chosen.append(int(word))
+        else:
+            names = f", or names: {in_a_line(', '.join(numbers), 200)}" if numbers else ""
             raise ConfigError(f"--class={text} is not among this run's classes; use numbers from 0 to "
-                              f"{config.classes - 1}")  # fmt: skip
-        chosen.append(int(word))
+                              f"{config.classes - 1}{names}")  # fmt: skip
     if len(set(chosen)) < len(chosen):
         raise ConfigError(f"--class={text} names a class twice; leave one out")
     return chosen
@@ -268,7 +277,7 @@ def _rows(config: "RunConfig", asked: _Request) -> str:
     labels = list(dict.fromkeys(asked.labels))
     if not labels:
         return ""
-    said = say_classes(config.dataset.name, labels)
+    said = say_classes(config.dataset, labels)
     if len(labels) == 1:
         return f"\nall of class {said}"
     rows = -(-max(asked.labels.count(label) for label in labels) // asked.columns)

@@ -135,7 +135,7 @@ def test_one_class_or_some(drawn, capsys):
     z = drawn("--class", 3)
     assert z.shape == (64, SIZE + CLASSES) and set(z[:, SIZE:].argmax(1)) == {3}
     assert capsys.readouterr().out.splitlines()[1] == "all of class 3 cross"
-    z = drawn("--class", "4,0", "--count", 4)
+    z = drawn("--class", "bar, disc", "--count", 4)
     assert z[:, SIZE:].argmax(1).tolist() == [4, 4, 0, 0]
     assert capsys.readouterr().out.splitlines()[1] == "a row for each class, from the top: 4 bar, 0 disc"
     z = drawn("--walk", "--frames", 2, "--class", 2)
@@ -212,17 +212,20 @@ def test_truncated_numbers_have_the_truncated_normal_distribution(threshold):
     assert np.all(np.argsort(cut) == np.argsort(z))  # the same images, nearer to the middle
 
 
-def test_classes_in_words():
-    assert say_classes("digits", list(range(10))) == "0 to 9"
-    assert say_classes("digits", [0, 1]) == "0, 1"
-    assert say_classes("digits", [3, 5, 6]) == "3, 5, 6"
-    assert say_classes("photos", [1, 0]) == "1 flower, 0 china"
+def test_classes_in_words(settings):
+    digits, photos, cifar = (settings(f"dataset={name}", *(["dataset.size=32"] * (name == "photos")),
+                                      "generator.stages=null").dataset for name in ("digits", "photos", "cifar10"))  # fmt: skip
+    assert say_classes(digits, list(range(10))) == "0 to 9"
+    assert say_classes(digits, [0, 1]) == "0, 1"
+    assert say_classes(digits, [3, 5, 6]) == "3, 5, 6"
+    assert say_classes(photos, [1, 0]) == "1 flower, 0 china"
+    assert say_classes(cifar, [7, 0]) == "7 horse, 0 airplane"
 
 
 WRONG = {
     ("--class", "5"): "--class=5 is not among this run's classes; use numbers from 0 to 4",
     ("--class", "1,1"): "--class=1,1 names a class twice",
-    ("--class", "x"): "--class=x is not among",
+    ("--class", "x"): "--class=x is not among this run's classes; use numbers from 0 to 4, or names: disc, ",
     ("--truncation", "0"): "--truncation=0 is out of range; use a number above 0, such as 0.7",
     ("--truncation", "nan"): "--truncation=nan is out of range",
     ("--frames", "3"): "--frames=3 is for --walk",

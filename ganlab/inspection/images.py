@@ -7,6 +7,7 @@ import numpy as np
 
 from ganlab.config import DatasetSettings, Folder, RunConfig, pair
 from ganlab.data import folder
+from ganlab.data.class_names import class_names
 from ganlab.data.images import Split, in_blocks
 from ganlab.evaluation.spectrum import power_spectrum, radial_profile
 from ganlab.runs import grids
@@ -80,7 +81,7 @@ def _files_of(count: int) -> str:
 
 def _classes(settings: DatasetSettings, labels: np.ndarray) -> str:
     counts = np.bincount(labels)
-    names = getattr(settings, "class_names", None) or list(map(str, range(len(counts))))
+    names = class_names(settings) or tuple(map(str, range(len(counts))))
     told = [f"{name} {count:,}" for name, count in zip(names, counts, strict=False)]
     if len(told) <= _NAMED:
         return f"{len(told)}: {', '.join(told)}"
@@ -174,7 +175,7 @@ def _contact_sheet(settings: DatasetSettings, split: Split) -> tuple[np.ndarray,
     for label in present:
         mine = np.asarray(pixels[np.flatnonzero(labels == label)[:_ROWS]])
         rows.append(np.concatenate([mine, np.full((_ROWS - len(mine), *mine.shape[1:]), 255, np.uint8)]))
-    names = getattr(settings, "class_names", None) or list(map(str, range(int(labels.max()) + 1)))
+    names = class_names(settings) or tuple(map(str, range(int(labels.max()) + 1)))
     told = ", ".join(names[label] for label in present)
     more = f" (the first {_ROWS} of {len(np.unique(labels))})" if len(np.unique(labels)) > _ROWS else ""
     title = f"images to train on, a class a row{more}:\n{told}"
