@@ -138,8 +138,13 @@ for _name, _resolver in {
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-def settings(tree: DictConfig, *, describing: bool = False) -> RunConfig:
-    """The validated settings in a composed tree; raises ConfigError."""
+def settings(
+    tree: DictConfig, *, describing: bool = False, looked: dict[str, dict[str, Any]] | None = None
+) -> RunConfig:
+    """The validated settings in a composed tree; raises ConfigError.
+
+    looked: what was found in files, so that cells of a sweep that share a data set look into it once.
+    """
     values: dict[str, Any] = {}
     for key in tree:
         if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
@@ -152,7 +157,7 @@ def settings(tree: DictConfig, *, describing: bool = False) -> RunConfig:
             raise ConfigError(f"init_from={source} is no folder; give that of a run")
         values["init_from"] = pin(source).model_dump()
     try:
-        config = parse(complete(values, describing=describing))
+        config = parse(complete(values, describing=describing, looked=looked))
     except UnknownSettingError as error:
         names = error.key.split(".")
         having = _having(names)
@@ -202,6 +207,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
                 (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
             )
             trees: dict[tuple[str, ...], DictConfig] = {}
+            looked: dict[str, dict[str, Any]] = {}
             cells, folders = [], set[Path]()
             for choice in itertools.product(*(more + sweeps)):
                 seeds = [text for text in choice if ours and text.startswith("seed=")]
@@ -217,7 +223,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
                 folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
                 folders.add(folder)
                 directory = folder / tree.hydra.sweep.subdir
-                cells.append(Cell(settings(tree, describing=describing), directory))
+                cells.append(Cell(settings(tree, describing=describing, looked=looked), directory))
             _check_endpoints(cells)
     except ConfigError:
         raise

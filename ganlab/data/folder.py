@@ -218,13 +218,15 @@ def _write(path: Path, found: _Seen) -> None:
 
 
 def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with what the headers say in the place of what is null: size, channels, classes; ConfigError."""
+    """Settings with what the headers say in the place of what is null: size, channels, classes, sha256; ConfigError."""
     path = tree.get("path")
     if path is None:
         raise ConfigError("dataset.path=null names no images; give dataset.path=FOLDER, or a .zip or .tar of one")
     if not isinstance(path, str):
         return dict(tree)
     found = listing(path)
+    if tree.get("sha256") is not None:
+        check(found, tree["sha256"])
     good = found.good
     if not good:
         broken = {picture.name: picture.problem for picture in found.pictures}
@@ -236,26 +238,32 @@ def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
         filled["channels"] = max(picture.channels for picture in good)
     whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
     names = class_names(found.where, good, tree.get("labels", "none"))
-    return whole | {"classes": len(names) or None, "class_names": names or None, "bytes": found.bytes}
+    known = {"sha256": found.sha256, "bytes": found.bytes}
+    return whole | known | {"classes": len(names) or None, "class_names": names or None}
+
+
+def check(found: Listing, sha256: object) -> None:
+    """Raise ConfigError where a folder holds other images than it should."""
+    if sha256 != found.sha256:
+        raise ConfigError(
+            f"{found.where} is not what it was: the sha256 of its names and contents is {found.sha256[:16]}..., and "
+            f"{str(sha256)[:16]}... is asked for; put those images back, or start another run with these"
+        )
 
 
 def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
-    """What is known once the images are decoded, which this does where it was not done: sha256, counts of classes."""
-    found = listing(settings.path)
-    if settings.sha256 is not None and settings.sha256 != found.sha256:
-        raise ConfigError(
-            f"{found.where} is not what it was: the sha256 of its names and contents is {found.sha256[:16]}..., and "
-            f"{settings.sha256[:16]}... is asked for; put those images back, or start another run with these"
-        )
+    """What is known once the images are decoded, which this does where it was not done: the classes and their counts.
+
+    settings: with their sha256, as `fill_in` leaves them.
+    """
     facts = facts_of(settings)
     names = facts["class_names"]
     if conditional and len(names) > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {len(names)} folders in {found.where}; networks are told at most {MOST_CLASSES} "
-            "classes: use conditional=false"
+            f"conditional=true and {len(names)} folders in dataset.path={settings.path}; networks are told at most "
+            f"{MOST_CLASSES} classes: use conditional=false"
         )
     return {
-        "sha256": found.sha256,
         "classes": len(names) or None,
         "class_names": names or None,
         "class_counts": facts["train"] if conditional and names else None,
@@ -305,14 +313,11 @@ def _extremes(sizes: set[Pair]) -> tuple[Pair, Pair]:
 
 def folder(settings: Folder) -> Split:
     """The images of a folder, decoded once and kept; as they are unless the settings ask for another size."""
-    entry, found = cache.kept("images", *_making(settings)), listing(settings.path)
-    source, licence, names = (
-        settings.source or found.path.name,
-        settings.licence or "unknown",
-        entry.facts["class_names"],
-    )
+    entry = cache.kept("images", *_making(settings))
+    source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
+    names = entry.facts["class_names"]
     told = f"{source}: {len(entry.train)} images to train on, {len(entry.held_out)} "
-    told += "held out" if found.has_parts else "others drawn to be held out"
+    told += "held out" if entry.facts["has_parts"] else "others drawn to be held out"
     told += f", {len(names)} classes" if names else ", no labels"
     return entry.split("folder", source, licence, [f"{told}; licence {licence}"])
 
@@ -326,17 +331,22 @@ def facts_of(settings: Folder) -> dict[str, Any]:
 
 
 def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making]]:
-    """What determines the decoded images, and how they are made."""
-    found = listing(settings.path)
+    """What determines the decoded images, and how they are made; the folder is only looked into to make them."""
     how = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
     key = {
-        "sha256": found.sha256,
+        "sha256": settings.sha256 or listing(settings.path).sha256,
         "decoding": list(how),
         "labels": settings.labels,
         "unreadable": settings.unreadable,
-        "held_out": None if found.has_parts else [settings.held_out, settings.split_seed],
+        "held_out": [settings.held_out, settings.split_seed],
     }
-    return key, lambda: _make(found, settings, how)
+
+    def make() -> cache.Making:
+        found = listing(settings.path)
+        check(found, key["sha256"])
+        return _make(found, settings, how)
+
+    return key, make
 
 
 def _make(found: Listing, settings: Folder, how: Decoding) -> cache.Making:
@@ -374,6 +384,7 @@ def _make(found: Listing, settings: Folder, how: Decoding) -> cache.Making:
         ]
         told = _notes(found, taken, failed, settings)
         facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": told}
+        facts["has_parts"] = found.has_parts
         return cache.Finished(labels, held, facts, lambda number: shown(taken[number].name))
 
     shape = (*pair(settings.size), settings.channels)

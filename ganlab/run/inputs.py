@@ -3,6 +3,7 @@
 NumPy is imported where it is needed, since most wrong settings are told without it.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,14 @@ NO_FILE = "FILE"
 """What stands for a file that nobody has named yet, where settings are only described."""
 
 
-def complete(tree: Mapping[str, Any], *, describing: bool = False) -> dict[str, Any]:
+def complete(
+    tree: Mapping[str, Any], *, describing: bool = False, looked: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Settings as YAML gives them, with absolute paths, and with what files say in the place of what is null.
 
     So config.json means the same from any folder, and says what was there. Raises ConfigError for files that are not
-    there or not what they should be. describing: for a page about settings, which needs no file of images.
+    there or not what they should be. describing: for a page about settings, which needs no file of images. looked: what
+    files said of other settings; it is added to.
     """
     whole = dict(tree)
     dataset = whole.get("dataset")
@@ -52,14 +56,16 @@ def complete(tree: Mapping[str, Any], *, describing: bool = False) -> dict[str, 
         filled = {"size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3}
         unnamed = {} if dataset["name"] in _DOWNLOADED else dict.fromkeys(missing, NO_FILE)
         return whole | {"dataset": dataset | filled | unnamed}
-    conditional = whole.get("conditional") is True
-    whole["dataset"] = _fill_in(dataset, conditional)
-    if dataset["name"] != "folder" or describing:
-        return whole
-    from ganlab.data import folder
+    conditional, looked = whole.get("conditional") is True, {} if looked is None else looked
+    key = json.dumps([dataset, conditional], sort_keys=True)
+    if key not in looked:
+        looked[key] = _fill_in(dataset, conditional)
+        if dataset["name"] == "folder" and not describing:
+            from ganlab.data import folder
 
-    settings: Any = parse(whole).dataset  # whatever else is wrong is told before images are decoded
-    return whole | {"dataset": whole["dataset"] | folder.settle(settings, conditional)}
+            settings: Any = parse(whole | {"dataset": looked[key]}).dataset  # other mistakes come before decoding
+            looked[key] |= folder.settle(settings, conditional)
+    return whole | {"dataset": looked[key]}
 
 
 def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
@@ -81,10 +87,10 @@ def check_inputs(config: RunConfig) -> None:
     from ganlab.data.counts import counts
 
     dataset = config.dataset
-    if dataset.name in _OF_FILES:
-        _fill_in(dataset.model_dump(mode="json"), config.conditional)
     if isinstance(dataset, Folder):
-        folder.settle(dataset, config.conditional)
+        folder.check(folder.listing(dataset.path), dataset.sha256)
+    elif dataset.name in _OF_FILES:
+        _fill_in(dataset.model_dump(mode="json"), config.conditional)
     train, held_out = counts(dataset)
     if (size := config.training.batch_size) > train:
         raise ConfigError(f"training.batch_size={size} is more than the {train} training images there are")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlab.cli.hydra import plan
 from ganlab.data import cache, folder
 from ganlab.data.arrays import arrays
 from ganlab.data.counts import class_counts, counts
@@ -188,6 +189,21 @@ def test_another_mistake_is_told_before_anything_is_decoded(settings, classes, m
     monkeypatch.setattr(folder, "_decode", None)
     with pytest.raises(ConfigError, match=r"penalty\.weight=-1.0 is out of range"):
         own(settings, classes, "penalty.weight=-1.0")
+
+
+def test_the_runs_of_a_sweep_look_into_a_folder_once(classes, monkeypatch):
+    looks = []
+    archive = folder.Archive
+    monkeypatch.setattr(folder, "Archive", lambda *asked: (looks.append(1), archive(*asked))[1])
+    folder._listing.cache_clear()
+
+    def count(*overrides):
+        looks.clear()
+        plan(["dataset=folder", STAGES, f"dataset.path={classes}", *overrides], multirun=True)
+        return len(looks)
+
+    count("seed=0")  # decodes
+    assert count("seed=0,1,2,3", "generator=upsample,transpose") == count("seed=0") > 0
 
 
 def test_images_are_decoded_once_and_again_when_they_change(settings, classes, capfd):
