@@ -57,7 +57,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
-    face = _interface(config, generator, step)
+    face = _interface(run, config, generator, step)
     difference = exports.export(name, generator, latents, out, exports.page(name, face, out.name))
     return (
         f"the generator of step {step}: {out}\n"
@@ -66,7 +66,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     )
 
 
-def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
+def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "Interface":
     """What people must know of this generator to use it."""
     from ganlab.data.class_names import say_classes
     from ganlab.exports.formats import Interface
@@ -74,12 +74,25 @@ def _interface(config: "RunConfig", generator: Any, step: int) -> "Interface":
     size, classes = config.generator.latent_size, config.classes
     return Interface(
         f"Generator {config.generator.name} of ganlab after {step} steps on {config.dataset.name}, seed {config.seed}",
+        _trained_on(run, config),
         size,
         classes,
         say_classes(config.dataset, list(range(classes))),
         tuple(generator.output_shape[1:]),
         config.generator.output == "tanh",
     )
+
+
+def _trained_on(run: Path, config: "RunConfig") -> str:
+    """Where the images of a run are from, as far as it says: a finished one says all."""
+    from ganlab.runs.result import RESULT, read_result
+
+    known: dict[str, Any] = read_result(run / RESULT).data or {} if (run / RESULT).exists() else {}
+    source = known.get("source") or getattr(config.dataset, "source", None) or f"dataset={config.dataset.name}"
+    licence = known.get("licence") or getattr(config.dataset, "licence", None) or "unknown"
+    count = f"{known['train']:,} images of " if "train" in known else ""
+    hashed = f", sha256 {known['sha256']}" if "sha256" in known else ""
+    return f"{count}{source}; licence {licence}{hashed}"
 
 
 def _refuse_existing(out: Path) -> None:

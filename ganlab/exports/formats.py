@@ -29,11 +29,12 @@ class ExportError(RuntimeError):
 class Interface(NamedTuple):
     """What goes into a generator and what comes out, for people who have nothing but the file.
 
-    title: which generator. classes: how many, 0: none; labels: which, in words. bounded: whether images stay within
-    -1 and 1.
+    title: which generator. trained_on: what images, and their licence. classes: how many, 0: none; labels: which, in
+    words. bounded: whether images stay within -1 and 1.
     """
 
     title: str
+    trained_on: str
     latent_size: int
     classes: int
     labels: str
@@ -197,7 +198,8 @@ def usage(name: str, face: Interface, path: str) -> str:
 
 def page(name: str, face: Interface, path: str) -> str:
     """What a file says of itself: what it is, what goes in and comes out, and how it is used."""
-    return f"{face.title}\n\n- {face.latents}\n- {face.images}\n\n```python\n{usage(name, face, path)}\n```\n"
+    facts = "".join(f"- {line}\n" for line in (face.latents, face.images, f"trained on: {face.trained_on}"))
+    return f"{face.title}\n\n{facts}\n```python\n{usage(name, face, path)}\n```\n"
 
 
 def missing(name: str) -> list[str]:
