@@ -1,0 +1,28 @@
+"""The cores of the machine without the threads of BLAS.
+
+Those wait for one another at every product, ten times and more as long as it takes where another process wants the
+cores too.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from ganlab.environment import usable_cores
+
+_Part, _Result = TypeVar("_Part"), TypeVar("_Result")
+
+
+def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
+    """What `work` makes of each part, in order: a thread a core, whatever their number. One part is done as it is."""
+    if len(parts) == 1:
+        return [work(parts[0])]
+    with one_thread(), ThreadPoolExecutor(usable_cores()) as threads:
+        return list(threads.map(work, parts))
+
+
+def one_thread() -> threadpool_limits:
+    """For a `with`: inside it BLAS has one thread."""
+    return threadpool_limits(1, user_api="blas")
