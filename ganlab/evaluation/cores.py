@@ -12,15 +12,17 @@ from threadpoolctl import threadpool_limits
 
 from ganlab.environment import usable_cores
 
-_Part, _Result = TypeVar("_Part"), TypeVar("_Result")
+_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
 
 
 def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
-    """What `work` makes of each part, in order: a thread a core, whatever their number. One part is done as it is."""
-    if len(parts) == 1:
-        return [work(parts[0])]
-    with one_thread(), ThreadPoolExecutor(usable_cores()) as threads:
-        return list(threads.map(work, parts))
+    """What `work` makes of each part, in order, whatever the number of cores: a thread a core, and none of BLAS."""
+    with one_thread():
+        if len(parts) == 1:
+            return [work(parts[0])]
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            return list(threads.map(work, parts))
 
 
 def one_thread() -> threadpool_limits:

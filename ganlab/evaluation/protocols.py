@@ -19,7 +19,7 @@ from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
 
 VERSION = 1  # of how numbers are computed: part of every hash
 _PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long
-_AT_A_TIME = 10_000  # training images whose features are held in memory
+_AT_A_TIME = 4096  # training images whose features are held in memory
 Values = dict[str, float]
 
 

@@ -86,4 +86,6 @@ def _distances(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake
         base = features("train", part)
         for least, named in zip((held, made), sets, strict=True):
             np.minimum(least, nearest(alike(("train", base), named)[1], base).distances, out=least)
+    if np.isinf(held).any():
+        raise ValueError("train has no parts; give at least one image")
     return held, made
