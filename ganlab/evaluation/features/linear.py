@@ -51,10 +51,14 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
     found = cached("pca", key, lambda: _fit(real.train, say or (lambda line: None)))
     mean, components = found["mean"], found["components"]
 
+    def see(pixels: np.ndarray) -> np.ndarray:
+        return _centred(pixels, mean) @ components.T
+
     def project(pixels: np.ndarray) -> np.ndarray:
-        many = _fitting(2048, len(mean))
-        parts = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // many))
-        return np.concatenate(on_all_cores(lambda part: _centred(part, mean) @ components.T, parts))
+        parts = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
+        if len(parts) == 1:  # by the threads of BLAS: on how many, last bits depend, so that they stay as they were
+            return see(pixels)
+        return np.concatenate(on_all_cores(see, parts))
 
     facts: dict[str, Any] = {
         "dimension": len(components),
