@@ -1,7 +1,6 @@
 """Features without a network: the pixels themselves, and the directions in which they vary most."""
 
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from ganlab.evaluation.metrics.pairs import blocks
 _COMPONENTS = 64
 _WIDEST, _FEW = 4096, 2048
 """Images of more values than that, whose covariance would take minutes, are analysed by so many of them alone."""
-_WIDTH = 1024  # values of an image; of larger ones as many are in work at a time as fill the same memory
+_WIDTH = 1024  # up to which the number of images in work at a time is fixed
 _PATIENCE = 5  # seconds between lines for people
 
 
@@ -56,7 +55,7 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
 
     def project(pixels: np.ndarray) -> np.ndarray:
         parts = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
-        if len(parts) == 1:  # by the threads of BLAS: on how many, last bits depend, so that they stay as they were
+        if len(parts) == 1:  # with the threads of BLAS, on whose number last bits depend: these stay what they were
             return see(pixels)
         return np.concatenate(on_all_cores(see, parts))
 
@@ -82,28 +81,28 @@ def _fit(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
         train = some(train, _FEW)
     mean = pixel_features(train.mean(axis=0, dtype=np.float64)[None])[0]
     size, count = (len(train), width) if wide else (width, len(train))
-    many = _fitting(4096, size)
+    places = blocks(count, _fitting(4096, size))
 
-    def parts() -> Iterable[np.ndarray]:
-        """Centred images [n,D] one after another, or [N,d] of all of them a part of the values, turned round."""
-        if wide:
-            flat = train.reshape(len(train), -1)
-            return (_centred(flat[:, each], mean[each]).T for each in blocks(width, many))
-        return (_centred(train[each], mean) for each in blocks(len(train), many))
+    def part(place: slice) -> np.ndarray:
+        """Some images, centred, [n,D]; of wide ones some values of all, [d,N]."""
+        return (
+            _centred(train.reshape(len(train), -1)[:, place], mean[place]).T if wide else _centred(train[place], mean)
+        )
 
     products, started = np.zeros((size, size)), time.perf_counter()
     reported = started
-    for number, part in enumerate(parts()):
-        _add_products(products, part)
+    for number, place in enumerate(places, start=1):
+        _add_products(products, part(place))
         if time.perf_counter() - reported > _PATIENCE:
             reported = time.perf_counter()
-            share, seconds = 100 * min(1, (number + 1) * many / count), reported - started
+            share, seconds = 100 * number / len(places), reported - started
             say(f"finding the principal components of the training images, once: {share:.0f} %, {seconds:.0f} s")
     total = np.trace(products)
-    variances, vectors = _largest(products)
-    if wide:  # the components of X'X from those of the smaller XX'
-        vectors /= np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
-        vectors = np.concatenate([part @ vectors for part in parts()])
+    with one_thread():
+        variances, vectors = _largest(products)
+        if wide:  # the components of X'X from those of the smaller XX'
+            vectors /= np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
+            vectors = np.concatenate([part(place) @ vectors for place in places])
     present = variances > width * np.finfo(np.float64).eps * total  # else it is rounding
     if not present.any():
         raise ConfigError("metrics.features=pca needs images that differ; the training images are all the same")
@@ -119,7 +118,7 @@ def _fit(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
 
 
 def _fitting(most: int, width: int) -> int:
-    """How many vectors at a time: so many at most, and no more numbers than these have of the usual width."""
+    """How many vectors to take at a time: `most`, or of those wider than 1024 as many as fill the same memory."""
     return max(1, most * _WIDTH // max(_WIDTH, width))
 
 
@@ -143,5 +142,4 @@ def _largest(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The largest eigenvalues, at most 64, in rising order, and their vectors [N,64]; products are used up."""
     last = len(products) - 1
     chosen = [max(0, last + 1 - _COMPONENTS), last]
-    with one_thread():
-        return scipy.linalg.eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # reads what lies below
+    return scipy.linalg.eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # reads what lies below

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ganlab.evaluation.arguments import Array
 from ganlab.evaluation.cores import on_all_cores
 
-SIDE = 1024  # of a block: 8 MB, near the cache, yet worth the threads of BLAS
+SIDE = 1024  # of a block: 8 MB, near the cache
 _HUGE = np.finfo(np.float64).max
 _Result = TypeVar("_Result")
 
