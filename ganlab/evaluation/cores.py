@@ -6,9 +6,12 @@ cores too.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+import scipy.linalg  # noqa: F401 - loads SciPy's own BLAS
+from threadpoolctl import ThreadpoolController
 
 from ganlab.environment import usable_cores
 
@@ -25,6 +28,12 @@ def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> li
             return list(threads.map(work, parts))
 
 
-def one_thread() -> threadpool_limits:
+def one_thread() -> AbstractContextManager[object]:
     """For a `with`: inside it BLAS has one thread."""
-    return threadpool_limits(1, user_api="blas")
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Those of numpy and SciPy, searched for once: a search takes milliseconds."""
+    return ThreadpoolController()
