@@ -14,10 +14,12 @@ from ganlab.evaluation import metrics, spectrum
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
+from ganlab.evaluation.metrics.pairs import blocks
 from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
 
 VERSION = 1  # of how numbers are computed: part of every hash
 _PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long
+_AT_A_TIME = 4096  # training images whose features are held in memory
 Values = dict[str, float]
 
 
@@ -171,7 +173,7 @@ class Measures:
 
     def _copying(self, features: Features, held_out: np.ndarray, fake: np.ndarray) -> Values:
         """Whether generated images lie nearer to training images than held-out ones do."""
-        (train,) = features.embed(self.train)
+        train = (features.embed(self.train[part])[0] for part in blocks(len(self.train), _AT_A_TIME))
         return _take("copying", self._thorough, train, held_out, fake)
 
     def _named(self, group: str, values: Values) -> Values:

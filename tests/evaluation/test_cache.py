@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ganlab.errors import ConfigError
+from ganlab.evaluation import cache
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.files import cache_folder
 
@@ -81,6 +83,18 @@ def test_equal_keys_are_equal_however_they_are_written_down():
     assert fingerprint({"a": 1, "b": table}) == fingerprint({"b": np.asfortranarray(table), "a": 1})
     assert fingerprint({"a": (1, 2)}) == fingerprint({"a": [1, 2]})
     assert fingerprint(table[:, ::2]) == fingerprint(np.ascontiguousarray(table[:, ::2]))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10**6])
+def test_arrays_count_with_their_bytes_however_they_lie_and_however_many_are_read_at_once(monkeypatch, tmp_path, rows):
+    table = np.random.default_rng(0).integers(0, 256, (20, 6, 4, 3), np.uint8)
+    monkeypatch.setattr(cache, "_BLOCK", rows * 6 * 4 * 3)
+    np.save(tmp_path / "table.npy", table)
+    mapped = np.load(tmp_path / "table.npy", mmap_mode="r")
+    for array in (table, mapped, mapped[:, ::2], table[::-3], table.T, np.array(["a", "bcd"]), np.float32(0.5),
+                  np.array(7), table[:0], table[:, :0], np.asfortranarray(table) > 100):  # fmt: skip
+        plain = {"sha256": sha256(array.tobytes()).hexdigest(), "shape": list(array.shape), "dtype": array.dtype.str}
+        assert fingerprint(array) == fingerprint(plain)
 
 
 @pytest.mark.parametrize("value", [object(), {"a": float("nan")}, {1: 2}, np.array([None]), {"a": b"bytes"}, {1.5}])

@@ -2,6 +2,7 @@
 
 import json
 import random as python_random
+import re
 
 import h5py
 import keras
@@ -16,7 +17,7 @@ from ganlab.config import Digits
 from ganlab.data.sources import digits
 from ganlab.errors import ConfigError
 from ganlab.evaluation.features import FEATURES, RealImages, imagenet, linear, trained, untrained
-from ganlab.evaluation.metrics import coverage_null, frechet_distance, precision_recall_density_coverage
+from ganlab.evaluation.metrics import coverage_null, frechet_distance, pairs, precision_recall_density_coverage
 
 OFFLINE = ["pixels", "pca", "random", "classifier"]
 QUICK, SHORT = trained.RECIPE._replace(images=30_000), trained.RECIPE._replace(passes=1, images=0)
@@ -133,6 +134,27 @@ def test_principal_components_of_wide_images_are_the_same_by_products_of_images(
     fewer = FEATURES["pca"](few)
     assert fewer.facts["trained_on"] == "50 training images"
     assert fewer.embed(real.held_out)[0].shape == (len(real.held_out), 49)  # as many as 50 images span
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_principal_components_by_parts_are_those_of_the_whole(real, built, monkeypatch, tmp_path, wide):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(linear, "_WIDTH", 1)  # 4096 / 64 images at a time, or less than 3 values of all of them
+    monkeypatch.setattr(linear, "_PATIENCE", -1)
+    monkeypatch.setattr(pairs, "SIDE", 20)
+    if wide:
+        monkeypatch.setattr(linear, "_WIDEST", 60)
+    said = []
+    parts = FEATURES["pca"](real, say=said.append)
+    np.testing.assert_allclose(parts.embed(real.train)[0], built["pca"].embed(real.train)[0], atol=1e-9)
+    assert parts.facts == pytest.approx(built["pca"].facts)
+    assert len(said) > 20
+    assert re.fullmatch(r"finding the principal components of the training images, once: \d+ %, 0 s", said[0])
+    assert said[-1].split(": ")[1].startswith("100 %")
+
+
+def test_what_is_quick_says_nothing(real, empty_cache):
+    FEATURES["pca"](real, say=pytest.fail)
 
 
 def test_the_classifier_knows_held_out_digits(built, real):

@@ -1,5 +1,11 @@
 """Protocols: counts, floors, names, and that measures tell good images from bad."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -137,3 +143,34 @@ def test_only_distances_of_inception_features_have_their_names(few):
     named = Measures("full", [inception], few, Counts(50, 5)).real_against_real
     assert {"full/inception/fid", "full/inception/kid", "full/inception/coverage"} <= named.keys()
     assert not any(name.endswith(("frechet_distance", "kernel_distance")) for name in named)
+
+
+PREPARING = """
+import json, sys, tracemalloc
+import numpy as np
+from ganlab.evaluation.features import FEATURES, RealImages
+from ganlab.evaluation.protocols import Counts, Measures
+
+held_out = np.random.default_rng(1).integers(0, 256, (400, 3, 32, 1), np.uint8)
+tracemalloc.start()
+peaks = []
+for count in (20_000, 120_000):
+    tracemalloc.reset_peak()
+    real = RealImages(np.load(sys.argv[1], mmap_mode="r")[:count], held_out)
+    pca = FEATURES["pca"](real)
+    for name in ("quick", "full"):
+        Measures(name, [pca], real, Counts(100, 5))([held_out[:100]])
+    peaks.append(tracemalloc.get_traced_memory()[1])
+print(json.dumps({"peaks": peaks, "tensorflow": "tensorflow" in sys.modules}))
+"""
+
+
+def test_memory_does_not_grow_with_the_training_images(tmp_path):
+    """Pixels stay on the disk: of 100,000 more neither their 10 MB are ever copied nor their 51 MB of features held."""
+    np.save(tmp_path / "train.npy", np.random.default_rng(0).integers(0, 256, (120_000, 3, 32, 1), np.uint8))
+    own = {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "GANLAB_CACHE": str(tmp_path / "cache")}
+    line = [sys.executable, "-c", PREPARING, str(tmp_path / "train.npy")]
+    said = json.loads(subprocess.run(line, env=os.environ | own, check=True, stdout=subprocess.PIPE).stdout)
+    few, many = said["peaks"]
+    assert many - few < 3e6  # an order of all images is 8 bytes for each
+    assert not said["tensorflow"]

@@ -1,5 +1,6 @@
 """Features without a network: the pixels themselves, and the directions in which they vary most."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -7,16 +8,22 @@ import scipy.linalg
 
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached, fingerprint
+from ganlab.evaluation.cores import on_all_cores, one_thread
 from ganlab.evaluation.features.base import Features, RealImages, Say, check_pixels, some
+from ganlab.evaluation.metrics.pairs import blocks
 
 _COMPONENTS = 64
 _WIDEST, _FEW = 4096, 2048
 """Images of more values than that, whose covariance would take minutes, are analysed by so many of them alone."""
+_WIDTH = 1024  # up to which the number of images in work at a time is fixed
+_PATIENCE = 5  # seconds between lines for people
 
 
 def pixel_features(pixels: np.ndarray) -> np.ndarray:
     """Pixels uint8 [N,H,W,C] as vectors in [-1, 1], float64 [N, H*W*C]."""
-    return pixels.reshape(len(pixels), -1) / 127.5 - 1.0
+    vectors = pixels.reshape(len(pixels), -1) / 127.5
+    vectors -= 1.0
+    return vectors
 
 
 def pixels(real: RealImages, *, say: Say | None = None) -> Features:
@@ -38,13 +45,19 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
     are those of 2048 training images.
     """
     shape = real.train.shape[1:]
-    # Count `recipe` up when code that the entry comes from changes.
-    found = cached("pca", {"train": real.train, "components": _COMPONENTS, "recipe": 2}, lambda: _fit(real.train))
+    # Count `recipe` up when code changes what the entry holds by more than rounding: another entry, another protocol.
+    key = {"train": real.train, "components": _COMPONENTS, "recipe": 2}
+    found = cached("pca", key, lambda: _fit(real.train, say or (lambda line: None)))
     mean, components = found["mean"], found["components"]
 
+    def see(pixels: np.ndarray) -> np.ndarray:
+        return _centred(pixels, mean) @ components.T
+
     def project(pixels: np.ndarray) -> np.ndarray:
-        blocks = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _FEW))
-        return np.concatenate([(pixel_features(block) - mean) @ components.T for block in blocks])
+        parts = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
+        if len(parts) == 1:  # with the threads of BLAS, on whose number last bits depend: these stay what they were
+            return see(pixels)
+        return np.concatenate(on_all_cores(see, parts))
 
     facts: dict[str, Any] = {
         "dimension": len(components),
@@ -61,24 +74,35 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
     )
 
 
-def _fit(train: np.ndarray) -> dict[str, np.ndarray]:
+def _fit(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
     width = int(np.prod(train.shape[1:]))
     wide = width > _WIDEST
     if wide:
         train = some(train, _FEW)
     mean = pixel_features(train.mean(axis=0, dtype=np.float64)[None])[0]
-    if wide:  # the components of X'X from those of the smaller XX'
-        centred = pixel_features(train) - mean
-        variances, vectors = _largest(centred @ centred.T)
-        vectors = centred.T @ (vectors / np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny)))
-        total = np.einsum("nd,nd->", centred, centred)
-    else:
-        products = np.zeros((width, width))
-        for start in range(0, len(train), 4096):
-            block = pixel_features(train[start : start + 4096]) - mean
-            products += block.T @ block
+    size, count = (len(train), width) if wide else (width, len(train))
+    places = blocks(count, _fitting(4096, size))
+
+    def part(place: slice) -> np.ndarray:
+        """Some images, centred, [n,D]; of wide ones some values of all, [d,N]."""
+        return (
+            _centred(train.reshape(len(train), -1)[:, place], mean[place]).T if wide else _centred(train[place], mean)
+        )
+
+    products, started = np.zeros((size, size)), time.perf_counter()
+    reported = started
+    for number, place in enumerate(places, start=1):
+        _add_products(products, part(place))
+        if time.perf_counter() - reported > _PATIENCE:
+            reported = time.perf_counter()
+            share, seconds = 100 * number / len(places), reported - started
+            say(f"finding the principal components of the training images, once: {share:.0f} %, {seconds:.0f} s")
+    total = np.trace(products)
+    with one_thread():
         variances, vectors = _largest(products)
-        total = np.trace(products)
+        if wide:  # the components of X'X from those of the smaller XX'
+            vectors /= np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
+            vectors = np.concatenate([part(place) @ vectors for place in places])
     present = variances > width * np.finfo(np.float64).eps * total  # else it is rounding
     if not present.any():
         raise ConfigError("metrics.features=pca needs images that differ; the training images are all the same")
@@ -93,7 +117,29 @@ def _fit(train: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def _fitting(most: int, width: int) -> int:
+    """How many vectors to take at a time: `most`, or of those wider than 1024 as many as fill the same memory."""
+    return max(1, most * _WIDTH // max(_WIDTH, width))
+
+
+def _centred(pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    vectors = pixel_features(pixels)
+    vectors -= mean
+    return vectors
+
+
+def _add_products(products: np.ndarray, vectors: np.ndarray) -> None:
+    """Add those of all pairs of columns of vectors [n,D] to products [D,D], on the diagonal and above."""
+
+    def add(pair: tuple[slice, slice]) -> None:
+        products[pair] += vectors[:, pair[0]].T @ vectors[:, pair[1]]
+
+    sides = blocks(len(products))
+    on_all_cores(add, [(rows, columns) for rows in sides for columns in sides if rows.start <= columns.start])
+
+
 def _largest(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues, at most 64, in rising order, and their vectors [N,64]."""
-    count = min(_COMPONENTS, len(products))
-    return scipy.linalg.eigh(products, subset_by_index=[len(products) - count, len(products) - 1])
+    """The largest eigenvalues, at most 64, in rising order, and their vectors [N,64]; products are used up."""
+    last = len(products) - 1
+    chosen = [max(0, last + 1 - _COMPONENTS), last]
+    return scipy.linalg.eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # reads what lies below

@@ -222,11 +222,12 @@ def _batches(
     """Batches without end, each pass in a new order; each image is moved at random, its border filling the gap."""
     height, width = images.shape[1:3]
     down, right = height // shift, width // shift
-    padded = np.pad(images, ((0, 0), (down, down), (right, right), (0, 0)), "edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))  # [N,2d+1,2r+1,C,H,W]
+    border = (0, 0), (down, down), (right, right), (0, 0)
     while True:
         order = random.permutation(len(images))
         for start in range(0, len(images) - batch + 1, batch):
             places = order[start : start + batch]
             moved = random.integers(0, 2 * down + 1, batch), random.integers(0, 2 * right + 1, batch)
-            yield np.moveaxis(windows[places, *moved], 1, -1), targets[places]
+            padded = np.pad(images[places], border, "edge")
+            windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))  # [n,2d+1,2r+1,C,H,W]
+            yield np.moveaxis(windows[np.arange(batch), *moved], 1, -1), targets[places]

@@ -1,5 +1,6 @@
 """Whether generated images are copies of training images: nearest neighbours, and a test."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,21 +35,22 @@ class Copying(NamedTuple):
     copying_ratio: float
 
 
-def data_copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> float:
+def data_copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> float:
     """Whether fakes lie nearer to the training images than held-out images do: a z score, far below 0 for copies.
 
     Mann and Whitney's test of the distances to the nearest training image: U counts the pairs in which the fake lies
     farther than the held-out image, ties half; z = (U - nm/2 + 1/2) / sqrt(nm (n+m+1) / 12). About normal, of mean
     0 and std 1, where fakes are as good as fresh images; far above 0 where they miss the training images.
 
-    train, held_out, fake: features [., D]; held_out and fake at least 2. Raises ValueError, naming the argument.
+    train, held_out, fake: features [., D]; held_out and fake at least 2; train also as an iterator over parts of it,
+    for sets that do not fit the memory. Raises ValueError, naming the argument.
 
     Meehan, Chaudhuri and Dasgupta, arXiv 2004.05675.
     """
     return _z_score(*_distances(train, held_out, fake))
 
 
-def copying_ratio(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> float:
+def copying_ratio(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> float:
     """The fakes' median distance to the nearest training image over that of held-out images; 1 for fresh images.
 
     Near 0 for copies; it says how near where `data_copying` says how surely. Arguments as there. Raises ValueError,
@@ -57,7 +59,7 @@ def copying_ratio(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> flo
     return _ratio(*_distances(train, held_out, fake))
 
 
-def copying(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> Copying:
+def copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> Copying:
     """Both from one search for the nearest training images; arguments and errors as there."""
     distances = _distances(train, held_out, fake)
     return Copying(_z_score(*distances), _ratio(*distances))
@@ -76,9 +78,14 @@ def _ratio(held: Array, made: Array) -> float:
     return float(np.median(made) / np.median(held))
 
 
-def _distances(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike) -> tuple[Array, Array]:
+def _distances(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> tuple[Array, Array]:
     """Distances to the nearest training image: of held-out images, and of fakes."""
-    base = features("train", train)
     sets = [(name, features(name, value, least=2)) for name, value in (("held_out", held_out), ("fake", fake))]
-    held, made = (nearest(alike(("train", base), named)[1], base).distances for named in sets)
+    held, made = (np.full(len(vectors), np.inf) for _, vectors in sets)
+    for part in train if isinstance(train, Iterator) else [train]:
+        base = features("train", part)
+        for least, named in zip((held, made), sets, strict=True):
+            np.minimum(least, nearest(alike(("train", base), named)[1], base).distances, out=least)
+    if np.isinf(held).any():
+        raise ValueError("train has no parts; give at least one image")
     return held, made

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from threadpoolctl import threadpool_limits
 
 from ganlab.evaluation.arguments import Array, count, features, pair
+from ganlab.evaluation.cores import one_thread
 
 _FEWEST = 10  # sizes behind an extrapolation
 _SIZES = 12
@@ -26,7 +26,7 @@ def frechet_distance(real: ArrayLike, fake: ArrayLike) -> float:
     Dowson and Landau, J. Multivariate Analysis 12 (1982); for images Heusel et al., arXiv 1706.08500.
     """
     real, fake = pair(real, fake, least=2)
-    with _one_thread():
+    with one_thread():
         return _distance(real, fake)
 
 
@@ -49,7 +49,7 @@ def frechet_distance_null(real: ArrayLike, n_real: int, n_fake: int, *, gaussian
     """
     real = features("real", real, least=2)
     n_real, n_fake = count("n_real", n_real, least=2), count("n_fake", n_fake, least=2)
-    with _one_thread():
+    with one_thread():
         _, roots, axes = np.linalg.svd(_covariance_factor(real), full_matrices=False)
         squares = ((real - real.mean(axis=0)) @ axes.T) ** 2
         fourth = squares.T @ squares / len(real)
@@ -95,15 +95,10 @@ def frechet_distance_extrapolated(
         raise ValueError(f"{given}, of {most} images; give at least {_FEWEST}, none above that")
     random = np.random.default_rng(count("seed", seed, least=0))
     real, fake = random.permutation(real), random.permutation(fake)
-    with _one_thread():
+    with one_thread():
         means = [np.mean([_distance(real[part], fake[part]) for part in _parts(most, size)]) for size in sizes]
     slope, value = np.polyfit(1 / np.array(sizes), means, 1)
     return ExtrapolatedFrechetDistance(float(value), float(slope))
-
-
-def _one_thread() -> threadpool_limits:
-    """Threads of BLAS would wait for one another, where another process wants the cores too, longer than they work."""
-    return threadpool_limits(1, user_api="blas")
 
 
 def _parts(count: int, size: int) -> list[slice]:

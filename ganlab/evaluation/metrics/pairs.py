@@ -4,17 +4,15 @@ Pairs are taken in square blocks, so memory does not grow with their number, and
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from ganlab.environment import usable_cores
 from ganlab.evaluation.arguments import Array
+from ganlab.evaluation.cores import on_all_cores
 
-SIDE = 1024  # of a block: 8 MB, near the cache, yet worth the threads of BLAS
+SIDE = 1024  # of a block: 8 MB, near the cache
 _HUGE = np.finfo(np.float64).max
 _Result = TypeVar("_Result")
 
@@ -50,15 +48,8 @@ def blocks(count: int, size: int | None = None, start: int = 0) -> list[slice]:
 
 
 def each_row_of_blocks(work: Callable[[slice], _Result], count: int) -> list[_Result]:
-    """What `work` makes of each row of blocks, in order, whatever the number of cores.
-
-    A thread a core, and none of BLAS: its own would wait for one another at every block, ten times as long as the
-    block takes where another process wants the cores too.
-    """
-    if count <= SIDE:
-        return [work(slice(0, count))]
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as threads:
-        return list(threads.map(work, blocks(count)))
+    """What `work` makes of each row of blocks, in order, whatever the number of cores."""
+    return on_all_cores(work, blocks(count))
 
 
 def squared_distances(left: Points, right: Points, rows: slice, columns: slice) -> tuple[Array, float]:

@@ -7,6 +7,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
+from ganlab.evaluation.cores import one_thread
+
 Array = NDArray[np.float64]
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -195,14 +197,15 @@ def _measured(name: str, images: ArrayLike, hann: bool = False) -> Spectrum:
     detail = np.zeros((height - 2, width - 2))
     average = _half_rings(height, width)
     profiles, done = np.empty((count, average.shape[1])), 0
-    for level, luminance in luminances(name, images):
-        mean += luminance.sum(axis=0) + level.sum()
-        inner = luminance[:, 1:-1, 1:-1] - _blurred(luminance)
-        detail += np.einsum("nyx,nyx->yx", inner, inner)
-        powers = half_power(luminance, hann)
-        power += powers.sum(axis=0)
-        profiles[done : done + len(powers)] = powers.reshape(len(powers), -1) @ average
-        done += len(powers)
+    with one_thread():
+        for level, luminance in luminances(name, images):
+            mean += luminance.sum(axis=0) + level.sum()
+            inner = luminance[:, 1:-1, 1:-1] - _blurred(luminance)
+            detail += np.einsum("nyx,nyx->yx", inner, inner)
+            powers = half_power(luminance, hann)
+            power += powers.sum(axis=0)
+            profiles[done : done + len(powers)] = powers.reshape(len(powers), -1) @ average
+            done += len(powers)
     return Spectrum(
         count=count,
         shape=(height, width, channels),

@@ -29,6 +29,16 @@ def test_one_search_gives_what_two_give():
     assert copying(train, held_out, fake) == (data_copying(train, held_out, fake), copying_ratio(train, held_out, fake))
 
 
+def test_training_images_may_come_in_parts():
+    real, fake = two_sets()
+    train, held_out = real[: len(real) // 2], real[len(real) // 2 :]
+    for size in (1, 7, len(train)):
+        parts = (train[start : start + size] for start in range(0, len(train), size))
+        assert copying(parts, held_out, fake) == copying(train, held_out, fake)
+    with pytest.raises(ValueError, match=r"^train has no parts; give at least one image\Z"):
+        copying(iter(()), held_out, fake)
+
+
 def test_copying_by_hand():
     """Fakes at 1 and 3, held-out at 2 and 3: of four pairs one fake is farther and one ties, U = 1.5."""
     assert data_copying(column(0, 100), column(2, -3), column(-1, 3)) == pytest.approx(

@@ -1,0 +1,39 @@
+"""The cores of the machine without the threads of BLAS.
+
+Those wait for one another at every product, ten times and more as long as it takes where another process wants the
+cores too.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import TypeVar
+
+import scipy.linalg  # noqa: F401 - loads SciPy's own BLAS
+from threadpoolctl import ThreadpoolController
+
+from ganlab.environment import usable_cores
+
+_Part = TypeVar("_Part")
+_Result = TypeVar("_Result")
+
+
+def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
+    """What `work` makes of each part, in order, whatever the number of cores: a thread a core, and none of BLAS."""
+    with one_thread():
+        if len(parts) == 1:
+            return [work(parts[0])]
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            return list(threads.map(work, parts))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """For a `with`: inside it BLAS has one thread."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Those of numpy and SciPy, searched for once: a search takes milliseconds."""
+    return ThreadpoolController()
