@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -159,7 +160,9 @@ def test_a_keras_file_holds_its_page(small_run, nearby, tmp_path):
     export(small_run("transpose", *CONDITIONAL), "keras", tmp_path / "new.keras")
     page = zipfile.ZipFile(tmp_path / "new.keras").read("README.md").decode()
     assert "10 classes: 0 to 9" in page and "keras.saving.load_model('new.keras')" in page
-    assert re.search(r"\n- trained on: 1,438 images of scikit-learn's load_digits.*; licence CC BY 4.0, sha256 \w{64}\n", page)
+    assert re.search(
+        r"\n- trained on: 1,438 images of scikit-learn's load_digits.*; licence CC BY 4.0, sha256 \w{64}\n", page
+    )
 
 
 @pytest.mark.slow
