@@ -34,7 +34,7 @@ from ganlab.run.life import _hyperparameters
 from ganlab.runs.records import Records, image_pb, replace_events, shared_tail, trial_of
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import record_sweep
-from ganlab.study.compare import judge
+from ganlab.study.compare import compare_study
 
 STEPS = range(10, 60, 10)
 VALUES = {"transpose": (1.0, 2.0, 6.0), "upsample": (2.0, 3.0, 4.0)}  # of frechet_distance at step 0, by seed
@@ -136,7 +136,7 @@ def test_a_band_is_the_median_the_lowest_and_the_highest_of_the_seeds(study):
 
 def test_the_dashboard_and_the_report_draw_the_same_curve(study):
     """Two routes: the band that TensorBoard shows, and the line with its band in the report's figure."""
-    found = judge(study)
+    found = compare_study(study)
     for arm in found.arms:
         curve = curve_of(arm, "frechet_distance", read_histories(found))
         band = seed_bands(arm, ["frechet_distance"])["frechet_distance"]
@@ -149,7 +149,7 @@ def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
         run(tmp_path, "upsample", seed, 1.0, steps=steps)
         run(tmp_path, "transpose", seed, 1.0)
     run(tmp_path, "upsample", 2, 100.0, status="diverged", steps=(10, 20, 30))
-    arm = next(arm for arm in judge(tmp_path).arms if arm.label == "upsample")
+    arm = next(arm for arm in compare_study(tmp_path).arms if arm.label == "upsample")
     assert seed_bands(arm, ["frechet_distance"]) == {"frechet_distance": {20: (21, 21, 21), 30: (31, 31, 31)}}
     assert write_comparison(tmp_path) == [
         "not in the bands: transpose, seed 2: no result",

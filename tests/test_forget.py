@@ -16,7 +16,7 @@ from ganlab.report.drawing import Drawing
 from ganlab.runs.records import find_runs
 from ganlab.runs.result import find_results
 from ganlab.runs.status import find_cells, read_sweep, record_sweep
-from ganlab.study.compare import judge
+from ganlab.study.compare import compare_study
 from reporting.reporting_study import Made
 
 ARMS = ("transpose", "upsample")
@@ -73,8 +73,8 @@ def test_what_is_forgotten_is_kept_and_no_command_sees_it(made, typed):
     assert record.cells == record.asked == names(made) == left
     assert [run.path.parent.name for run in find_results(made.directory)] == left
     assert [run.name for run in find_runs(made.directory)] == left
-    assert len(judge(made.directory).arms[1].runs) == 5
-    assert not judge(made.directory).pending
+    assert len(compare_study(made.directory).arms[1].runs) == 5
+    assert not compare_study(made.directory).pending
     # once more, of the same name, and back again
     made.run("upsample", 5)
     assert typed(status, made.directory, "--forget", "upsample-seed5", "--yes")[0] == 0

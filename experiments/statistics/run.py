@@ -1,4 +1,4 @@
-"""Do the statistics keep what they promise? Simulated studies of known truth, judged by the code that judges runs.
+"""Do the statistics keep what they promise? Simulated studies of known truth, compared by the code that compares runs.
 
     python experiments/statistics/run.py            prints the tables
     python experiments/statistics/run.py --write    and puts them into README.md

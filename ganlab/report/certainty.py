@@ -44,7 +44,7 @@ def _few_pairs(study: Study) -> list[str]:
     """Where no p value could be small enough, of the endpoint that asks for most pairs."""
     found = []
     for endpoint in leading(study):
-        for each in study.judgements[endpoint.metric]:
+        for each in study.comparisons[endpoint.metric]:
             arms = each.arms if endpoint.primary else 1
             found.append((fewest_pairs((1 - LEVEL) / arms), arms, each.deciding))
     short = [each for each in found if each[2] < each[0]]
@@ -75,10 +75,10 @@ def _far_out(study: Study) -> list[str]:
 def _open(study: Study) -> list[str]:
     """Inconclusive comparisons, and with how many seeds they would likely not be."""
     return [
-        f"{each.arm} is undecided in {endpoint.metric} with {pairs_of(each.comparison.runs)}. A chance of 80 % needs "
+        f"{each.arm} is undecided in {endpoint.metric} with {pairs_of(each.paired.runs)}. A chance of 80 % needs "
         f"about {seeds}."
         for endpoint in leading(study)
-        for each in study.judgements[endpoint.metric]
+        for each in study.comparisons[endpoint.metric]
         if each.verdict == "inconclusive" and (seeds := plans(each))
     ]
 

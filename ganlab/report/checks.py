@@ -1,15 +1,15 @@
-"""What is known of a judgement beside the test that decides: other statistics, failures, seeds that are needed."""
+"""What is known of a comparison beside the test that decides: other statistics, failures, seeds that are needed."""
 
 import math
 
 from ganlab.report.words import number, shown_effect
-from ganlab.study.compare import Judgement
+from ganlab.study.compare import ArmComparison
 from ganlab.study.values import FailureRate
 
 
-def robust_columns(judgement: Judgement) -> dict[str, str]:
+def robust_columns(comparison: ArmComparison) -> dict[str, str]:
     """Other statistics of the same pairs by name, as a table shows them."""
-    robust, endpoint = judgement.robust, judgement.endpoint
+    robust, endpoint = comparison.robust, comparison.endpoint
 
     def effect(value: float | None) -> str:
         return "–" if value is None else shown_effect(endpoint, endpoint.measure.own(value))
@@ -33,11 +33,11 @@ def failures(rate: FailureRate) -> str:
     return f"{rate.diverged} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
 
 
-def plans(judgement: Judgement) -> str:
+def plans(comparison: ArmComparison) -> str:
     """With how many pairs an inconclusive comparison had a good chance to be decided; empty where nobody knows."""
-    robust, have = judgement.robust, judgement.comparison.runs
+    robust, have = comparison.robust, comparison.paired.runs
     said = []
-    if judgement.by_ranks:  # the numbers below are of finished pairs, which do not decide
+    if comparison.by_ranks:  # the numbers below are of finished pairs, which do not decide
         return ""
     if robust.seeds_for_power is not None and robust.seeds_for_power > have:
         said.append(f"{robust.seeds_for_power} pairs to find a difference as large as the one seen")

@@ -85,7 +85,7 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        sentences = tuple((each.verdict, tell(each)) for each in study.judgements[endpoint.metric])
+        sentences = tuple((each.verdict, tell(each)) for each in study.comparisons[endpoint.metric])
         claims.append(Claims(heading(endpoint), note, sentences))
     found = claims
     if claims and many_arms(study):
@@ -112,17 +112,17 @@ def _effects(study: Study) -> tuple[Block, ...]:
         "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
         "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
     )
-    if any(each.by_ranks for endpoint in endpoints for each in study.judgements[endpoint.metric]):
+    if any(each.by_ranks for endpoint in endpoints for each in study.comparisons[endpoint.metric]):
         legend += " By ranks: a diverged run counts as the worst, so the verdict rests on more pairs than are drawn."
-    drawn = [each for each in endpoints if any(j.comparison.runs > 1 for j in study.judgements[each.metric])]
+    drawn = [each for each in endpoints if any(j.paired.runs > 1 for j in study.comparisons[each.metric])]
     figures = (Figures(tuple(plots.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
     return *figures, *folds
 
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
-    for each in study.judgements[endpoint.metric]:
-        c, (mean, low, high) = each.comparison, each.own
+    for each in study.comparisons[endpoint.metric]:
+        c, (mean, low, high) = each.paired, each.own
         pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
         row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
         if c.runs > 1:
@@ -183,7 +183,7 @@ def _others(study: Study) -> tuple[Block, ...]:
     others = [endpoint for endpoint in study.endpoints if endpoint not in leading(study)]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
-        sentences = tuple((each.verdict, tell(each)) for each in study.judgements[endpoint.metric])
+        sentences = tuple((each.verdict, tell(each)) for each in study.comparisons[endpoint.metric])
         blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
         fold = Fold(titled(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)

@@ -1,4 +1,4 @@
-"""Before a study's runs: whether its seeds can give a verdict, by the rules that will judge it."""
+"""Before a study's runs: whether its seeds can give a verdict, by the rules of the comparison."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,19 +1,19 @@
-"""A judgement as a sentence: the verdict in four fixed forms, then the numbers in the metric's own direction."""
+"""A comparison as a sentence: the verdict in four fixed forms, then the numbers in the metric's own direction."""
 
 import math
 
 from ganlab.study.robustness import fewest_pairs
-from ganlab.study.values import LEVEL, Caution, Cell, ChosenAfterwards, Gap, Judgement, LeftOut, NoRatio
+from ganlab.study.values import LEVEL, ArmComparison, Caution, Cell, ChosenAfterwards, Gap, LeftOut, NoRatio
 
 SMALL_P = 0.001  # below it the number says nothing more
 
 
-def tell(judgement: Judgement) -> str:
+def tell(comparison: ArmComparison) -> str:
     """What was found, how surely, and what it does not rest on."""
-    arm, reference, endpoint, c = judgement.arm, judgement.reference, judgement.endpoint, judgement.comparison
-    missing = sum(pair.missing for pair in judgement.pairs)
-    ranked = len(judgement.pairs) - missing  # pairs that count, diverged ones too
-    if c.runs < 2 and not judgement.by_ranks:
+    arm, reference, endpoint, c = comparison.arm, comparison.reference, comparison.endpoint, comparison.paired
+    missing = sum(pair.missing for pair in comparison.pairs)
+    ranked = len(comparison.pairs) - missing  # pairs that count, diverged ones too
+    if c.runs < 2 and not comparison.by_ranks:
         have = "1 pair" if c.runs else "no pair"
         return f"{arm} and {reference} have {have} of finished runs with equal seed; a comparison needs at least 2."
     claim = {
@@ -21,65 +21,65 @@ def tell(judgement: Judgement) -> str:
         "worse": f"{arm} is worse than {reference}",
         "equivalent": f"{arm} is equivalent to {reference}",
         "inconclusive": f"{arm} against {reference} is inconclusive",
-    }[judgement.verdict]
+    }[comparison.verdict]
     ratio = endpoint.measure.scale == "ratio"
-    if endpoint.margin is not None and judgement.verdict == "equivalent":
+    if endpoint.margin is not None and comparison.verdict == "equivalent":
         claim += f" within {100 * endpoint.margin:.3g} %" if ratio else f" within {endpoint.margin:.3g}"
     if not endpoint.primary:
         claim += " (exploratory)"
 
-    mean, low, high = judgement.own
+    mean, low, high = comparison.own
 
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
     numbers = ""
     if c.runs > 1 and endpoint.measure.scale == "size":
-        numbers = f"{_to_zero(mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
+        numbers = f"{_to_zero(mean)} ({_signed_means(comparison)}), {100 * LEVEL:g} % interval {_span(low, high)}"
     elif c.runs > 1:
         numbers = f"{show(mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
-    ours, theirs = judgement.diverged
-    if judgement.by_ranks:
+    ours, theirs = comparison.diverged
+    if comparison.by_ranks:
         one = "1 finished pair" if c.runs else "no finished pair"
         numbers = f"{numbers} over the {c.runs} finished pairs only" if numbers else f"no interval ({one})"
         worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
         numbers += f", {as_p(c.p_value)} by ranks over {pairs_of(ranked)}, diverged runs counted as the worst ({worst})"
     else:
         numbers += f", {as_p(c.p_value)}, {pairs_of(c.runs)}"
-    arms = judgement.arms if endpoint.primary else 1
+    arms = comparison.arms if endpoint.primary else 1
     enough = fewest_pairs((1 - LEVEL) / arms)
 
-    notes = _undecided(judgement) if judgement.deciding >= enough else []
-    if judgement.deciding < enough:
+    notes = _undecided(comparison) if comparison.deciding >= enough else []
+    if comparison.deciding < enough:
         among = f"with {arms} arms " if arms > 1 else ""
-        notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {judgement.deciding}")
-    if judgement.p_adjusted is not None:
-        how = "" if endpoint.primary else f" ({judgement.adjustment})"
-        notes.append(f"{as_p(judgement.p_adjusted)} after adjustment for {judgement.arms} arms{how}")
-    if ours and not judgement.by_ranks:
+        notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {comparison.deciding}")
+    if comparison.p_adjusted is not None:
+        how = "" if endpoint.primary else f" ({comparison.adjustment})"
+        notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{how}")
+    if ours and not comparison.by_ranks:
         notes.append(f"both runs diverged in {pairs_of(ours)}")
     if missing:
-        notes.append(f"{missing} of {len(judgement.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
+        notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
 
 
-def _undecided(judgement: Judgement) -> list[str]:
+def _undecided(comparison: ArmComparison) -> list[str]:
     """Why a verdict is inconclusive though its interval or its p value alone would have decided."""
-    c, by_adjusted = judgement.comparison, judgement.endpoint.primary and judgement.p_adjusted is not None
-    if judgement.verdict != "inconclusive" or judgement.by_ranks:
+    c, by_adjusted = comparison.paired, comparison.endpoint.primary and comparison.p_adjusted is not None
+    if comparison.verdict != "inconclusive" or comparison.by_ranks:
         return []
-    p = judgement.p_adjusted if by_adjusted else c.p_value
+    p = comparison.p_adjusted if by_adjusted else c.p_value
     assert p is not None
     if c.low <= 0 <= c.high:
         return ["undecided because the interval contains 0"] if p <= 1 - LEVEL else []
     return [f"undecided because {'the adjusted p' if by_adjusted else 'p'} is above {1 - LEVEL:.2g}"]
 
 
-def _signed_means(judgement: Judgement) -> str:
+def _signed_means(comparison: ArmComparison) -> str:
     """What the sizes leave out: above 0 or below; a checkerboard or its contrary, too much power or too little."""
-    pairs = [(pair.theirs, pair.ours) for pair in judgement.pairs if pair.theirs is not None and pair.ours is not None]
+    pairs = [(pair.theirs, pair.ours) for pair in comparison.pairs if pair.theirs is not None and pair.ours is not None]
     theirs, ours = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-    return f"{judgement.reference} {theirs:+.3g}, {judgement.arm} {ours:+.3g}"
+    return f"{comparison.reference} {theirs:+.3g}, {comparison.arm} {ours:+.3g}"
 
 
 def _to_zero(difference: float) -> str:

@@ -83,8 +83,8 @@ def _verdict_table(study: Study) -> Table:
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
     console.print(f"\n{heading(endpoint)}")
-    for judgement in study.judgements[endpoint.metric]:
-        console.print(f"  {tell(judgement)}")
+    for comparison in study.comparisons[endpoint.metric]:
+        console.print(f"  {tell(comparison)}")
     for arm in study.arms:
         finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
         missing = [str(seed) for seed in finished if seed not in arm.values(endpoint.metric)]

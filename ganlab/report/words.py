@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 from ganlab.report.sentences import bare_p, per_cent
-from ganlab.study.compare import Endpoint, Judgement, Study
+from ganlab.study.compare import ArmComparison, Endpoint, Study
 from ganlab.study.statistics import Verdict
 from ganlab.study.values import LEVEL
 
@@ -54,7 +54,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     endpoints, short = leading(study), short_labels(study)
     if not endpoints:
         return (), []
-    first = study.judgements[endpoints[0].metric]
+    first = study.comparisons[endpoints[0].metric]
     adjusted = any(each.p_adjusted is not None for each in first)
     titles = [f"{endpoint.title} (exploratory)" if not endpoint.primary else endpoint.title for endpoint in endpoints]
     head = ("arm", titles[0], "effect", f"{100 * LEVEL:g} % interval", "adjusted p" if adjusted else "p", *titles[1:])
@@ -63,25 +63,25 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         if arm is study.reference:
             rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
             continue
-        main, *others = [_judged(study, endpoint, arm.label) for endpoint in endpoints]
+        main, *others = [_compared(study, endpoint, arm.label) for endpoint in endpoints]
         mean, low, high = main.own
-        known = main.comparison.runs > 1
+        known = main.paired.runs > 1
         rows.append(
             (
                 short[arm.label],
                 main.verdict,
                 shown_effect(main.endpoint, mean) if known else "–",
                 shown_interval(main.endpoint, low, high) if known else "–",
-                bare_p(main.comparison.p_value if main.p_adjusted is None else main.p_adjusted),
-                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.comparison.runs > 1
+                bare_p(main.paired.p_value if main.p_adjusted is None else main.p_adjusted),
+                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.paired.runs > 1
                   else each.verdict for each in others),
             )
         )  # fmt: skip
     return head, rows
 
 
-def _judged(study: Study, endpoint: Endpoint, label: str) -> Judgement:
-    (found,) = [each for each in study.judgements[endpoint.metric] if each.arm == label]
+def _compared(study: Study, endpoint: Endpoint, label: str) -> ArmComparison:
+    (found,) = [each for each in study.comparisons[endpoint.metric] if each.arm == label]
     return found
 
 
@@ -94,11 +94,11 @@ def named(endpoint: Endpoint) -> str:
 
 def standing(study: Study, endpoint: Endpoint) -> str:
     """How the arms stand in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
-    judgements, short = study.judgements[endpoint.metric], short_labels(study)
+    comparisons, short = study.comparisons[endpoint.metric], short_labels(study)
     parts = []
     for verdict in _ORDER:
-        arms = [short[judgement.arm] for judgement in judgements if judgement.verdict == verdict]
-        if arms and len(arms) == len(judgements) > 2:
+        arms = [short[comparison.arm] for comparison in comparisons if comparison.verdict == verdict]
+        if arms and len(arms) == len(comparisons) > 2:
             return f"all {len(arms)} arms are {verdict}"
         if arms:
             parts.append(f"{listed(arms)} {'is' if len(arms) == 1 else 'are'} {verdict}")

@@ -25,11 +25,11 @@ from ganlab.study.statistics import (
 )
 from ganlab.study.values import (
     LEVEL,
+    ArmComparison,
     Cell,
     Endpoint,
     FailureRate,
     Gap,
-    Judgement,
     LeftOut,
     NoRatio,
     Pair,
@@ -40,7 +40,7 @@ from ganlab.study.values import (
 BASELINE = "transpose"  # of the literature, and the default generator
 
 
-def judge(
+def compare_study(
     directory: str | Path, metric: str | None = None, reference: str | None = None, leave_out: Sequence[str] = ()
 ) -> Study:
     """Compare the arms under a folder as their settings ask.
@@ -51,7 +51,7 @@ def judge(
     folder = Path(directory)
     left_out = {cell.name: cell.state for cell in _left_out(folder, leave_out)} if leave_out else {}
     arms = gather_arms(str(directory), left_out)
-    study = judge_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
+    study = compare_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
     cells = tuple(Cell(name, state) for name, state in left_out.items())
     return replace(
         study,
@@ -66,7 +66,7 @@ def _left_out(folder: Path, patterns: Sequence[str]) -> list[Standing]:
     return [cells[name] for name in matching(cells, patterns, "--leave-out", folder)]
 
 
-def judge_arms(
+def compare_arms(
     arms: Sequence[Arm],
     plan: Comparing,
     metric: str | None = None,
@@ -97,7 +97,7 @@ def judge_arms(
             dropped += nothing
         else:
             endpoints.append(endpoint)
-    judgements = {endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints}
+    comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, against) for endpoint in endpoints}
     counted = _counted(arms, against)
     diverged = _gaps(arms, "", ("diverged",))
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
@@ -107,7 +107,7 @@ def judge_arms(
         arms=tuple(arms),
         reference=against,
         endpoints=tuple(endpoints),
-        judgements=judgements,
+        comparisons=comparisons,
         gaps=(
             *_gaps(arms, "", ("failed", "interrupted", "no result", "left out")),
             *(gap._replace(alone=True) for gap in diverged if gap not in counted),
@@ -195,7 +195,7 @@ def _failures(arm: Arm) -> FailureRate:
     return FailureRate(arm.label, diverged, len(ended), *wilson_interval(diverged, len(ended), LEVEL))
 
 
-def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[Judgement, ...]:
+def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
     """Each arm against the reference.
 
     In the primary metric p is adjusted by Holm over the arms, and decides; in the other metrics of the plan it is
@@ -211,17 +211,17 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
     found = []
     for arm in others:
         ours = _outcomes(endpoint, arm)
-        comparison, by_ranks = _compare(ours, theirs, margin)
+        paired, by_ranks = _compare(ours, theirs, margin)
         found.append(
-            Judgement(
+            ArmComparison(
                 arm=arm.label,
                 reference=reference.label,
                 endpoint=endpoint,
-                comparison=comparison,
-                verdict=comparison.verdict,
+                paired=paired,
+                verdict=paired.verdict,
                 p_adjusted=None,
                 pairs=_pairs(endpoint.metric, arm, reference),
-                robust=look_again(ours, theirs, comparison, margin, alpha),
+                robust=look_again(ours, theirs, paired, margin, alpha),
                 by_ranks=by_ranks,
                 adjustment=None,
                 arms=len(others),
@@ -229,7 +229,7 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
         )
     adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
     if len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values()):
-        for place, p in enumerate(adjust([judgement.comparison.p_value for judgement in found])):
+        for place, p in enumerate(adjust([each.paired.p_value for each in found])):
             verdict = found[place].verdict
             if endpoint.primary and p > 1 - LEVEL and verdict in ("better", "worse"):
                 verdict = "inconclusive"

@@ -32,7 +32,7 @@ from ganlab.report.writing import as_html, as_markdown, pictures, write_report
 from ganlab.runs import grids
 from ganlab.runs.result import find_results
 from ganlab.runs.status import record_sweep
-from ganlab.study.compare import judge, judge_arms
+from ganlab.study.compare import compare_arms, compare_study
 from ganlab.study.values import Cell
 
 QUESTION = "Which operator is better?"
@@ -45,7 +45,7 @@ def report(tmp_path_factory):
     made.arms(["transpose", "upsample", "fir"], 6, question=QUESTION)
     made.run("fir", 2, status="diverged", question=QUESTION)
     shutil.rmtree(made.directory / "upsample-seed4")
-    return write_report(judge(made.directory))
+    return write_report(compare_study(made.directory))
 
 
 @pytest.fixture
@@ -88,11 +88,11 @@ def test_a_page_asks_for_nothing(report):
 
 def test_the_verdict_comes_first_and_a_title_says_it(report):
     text = (report / "report.html").read_text()
-    study = judge(report.parent)
+    study = compare_study(report.parent)
     page = Elements(text)
     assert page.texts["title"][0] == page.texts["h1"][0] == answer(study)
     assert text.index(QUESTION) < text.index("<h1>") < text.index("<svg")
-    places = [text.index(escape(tell(each))) for e in leading(study) for each in study.judgements[e.metric]]
+    places = [text.index(escape(tell(each))) for e in leading(study) for each in study.comparisons[e.metric]]
     assert len(places) == 6
     assert places == sorted(places)
     assert places[-1] < text.index("<svg")
@@ -172,7 +172,7 @@ def test_every_value_stands_in_the_page_and_in_a_file(report):
 def test_the_same_study_gives_the_same_bytes_and_stale_figures_go(report):
     files = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
     (report / "figures/effect-of-another-time-light.svg").write_text("")
-    assert write_report(judge(report.parent)) == report
+    assert write_report(compare_study(report.parent)) == report
     assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == files
 
 
@@ -186,14 +186,14 @@ def test_markdown_shows_files_that_exist_and_tables_that_hold_together(report):
         assert len(columns) == 1, table
         assert re.match(r"\|[-:|]+\|$", table.splitlines()[1])
     assert text.count("<details>") == text.count("</details>")
-    assert text.startswith(f"# {answer(judge(report.parent))}\n\n{QUESTION}")
+    assert text.startswith(f"# {answer(compare_study(report.parent))}\n\n{QUESTION}")
 
 
 def test_what_runs_did_not_leave_is_left_out_and_named(made):
     made.arms(["transpose", "upsample"], 2, facts=False, curves=False, samples=False)
     made.run("upsample", 0, status="failed", facts=False)
     shutil.rmtree(made.directory / "transpose-seed0")
-    text = (write_report(judge(made.directory)) / "report.html").read_text()
+    text = (write_report(compare_study(made.directory)) / "report.html").read_text()
     missing = text[text.index('<section id="missing">') :]
     for what in ("metrics.jsonl", "No samples", "profiles", "spectrum.png", "real_against_real", "seconds of training"):
         assert what in missing
@@ -205,7 +205,7 @@ def test_what_runs_did_not_leave_is_left_out_and_named(made):
 
 def test_runs_without_metrics_make_a_report_too(made):
     made.arms(["transpose", "upsample"], 1, status="diverged")
-    text = (write_report(judge(made.directory)) / "report.html").read_text()
+    text = (write_report(compare_study(made.directory)) / "report.html").read_text()
     assert "without a partner" not in text
     assert 'id="real"' not in text
     assert "<h1>No finished run has metrics that can be compared.</h1>" in text
@@ -218,7 +218,7 @@ def test_a_report_says_what_weakens_it(made):
     result = json.loads(path.read_text()) | {"device": "gpu: made up, mixed_bfloat16"}
     result["metrics"]["spectral_distance_high"] = 0.0
     path.write_text(json.dumps(result))
-    study = judge(made.directory, metric="recall")
+    study = compare_study(made.directory, metric="recall")
     page = as_markdown(write_contents(study))
     verdict, certainty_, missing = (
         page[page.index(f"## {title}") :] for title in ("Verdict", "What would", "What was not")
@@ -230,13 +230,13 @@ def test_a_report_says_what_weakens_it(made):
     why = "no: no margin for recall; the primary metric recall was chosen after the runs"
     assert f"| endpoints and margins stated before the runs | {why} |" in page
     assert "| endpoints and margins stated before the runs | yes |" in as_markdown(
-        write_contents(judge(made.directory))
+        write_contents(compare_study(made.directory))
     )
 
 
 def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys):
     made.arms(ARMS, 10, question=QUESTION)
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     head, rows = verdict_rows(study)
     assert head == ("arm", "quality", "effect", "95 % interval", "adjusted p", "spectrum (exploratory)",
                     "checkerboard (exploratory)")  # fmt: skip
@@ -246,7 +246,7 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
             assert set(row[1:]) == {"reference", "–"}
             continue
         quality, spectrum, checkerboard = (
-            next(each for each in study.judgements[endpoint.metric] if each.arm == row[0])
+            next(each for each in study.comparisons[endpoint.metric] if each.arm == row[0])
             for endpoint in leading(study)
         )
         assert row[1] == quality.verdict
@@ -268,9 +268,9 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
         assert "".join(f"<td>{cell}</td>" for cell in row[1:]) in html
         assert f"| {' | '.join(row)} | " in plain.replace("\\_", "_")
     assert (
-        printed.index(said) < printed.index(rows[0][3]) < printed.index(tell(study.judgements["frechet_distance"][0]))
+        printed.index(said) < printed.index(rows[0][3]) < printed.index(tell(study.comparisons["frechet_distance"][0]))
     )
-    two = judge_arms(
+    two = compare_arms(
         [arm for arm in study.arms if arm.label in ("transpose", "fir")], study.plan, directory=study.directory
     )
     assert "checkerboard" in answer(two)  # of one arm a sentence has all endpoints
@@ -279,10 +279,10 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
 
 def test_real_images_stand_beside_samples_where_a_run_left_some(made):
     made.arms(["transpose", "upsample"], 1)
-    page = as_markdown(write_contents(judge(made.directory)))
+    page = as_markdown(write_contents(compare_study(made.directory)))
     assert "real images" not in page[page.index("## Samples") : page.index("## Spectra")]
     made.run("upsample", 0, real=True)
-    contents = write_contents(judge(made.directory))
+    contents = write_contents(compare_study(made.directory))
     left = np.asarray(Image.open(made.directory / "upsample-seed0/samples/real.png"))
     assert (np.asarray(Image.open(BytesIO(contents.pictures()["samples-real"]))) == left).all()
     assert "| real images | transpose | upsample |" in as_markdown(contents)
@@ -292,7 +292,7 @@ def test_real_images_stand_beside_samples_where_a_run_left_some(made):
 
 def test_a_margin_that_was_not_stated_is_named(made):
     made.arms(["transpose", "upsample"], 2, margins={"frechet_distance": 0.05, "checkerboard_index": 0.02})
-    ((table,),) = [certainty.checklist(judge(made.directory))]
+    ((table,),) = [certainty.checklist(compare_study(made.directory))]
     told = {what: here for what, here, _ in table.rows}
     assert told["endpoints and margins stated before the runs"] == "no: no margin for spectral_distance"
 
@@ -303,7 +303,7 @@ def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
     made.arms(["transpose", "upsample"], 2, margins=margins)
     path = made.directory / "upsample-seed1/result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cpu: chosen after the runs"}))
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     ((table,),) = [certainty.checklist(study)]
     assert {what: here for what, here, _ in table.rows}["endpoints and margins stated before the runs"] == "yes"
     assert "(upsample)" in as_markdown(write_contents(study))
@@ -312,12 +312,12 @@ def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
 def test_every_row_of_the_checklist_can_be_yes_and_all_but_one_can_be_no(made, tmp_path):
     margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
     made.arms(["transpose", "upsample"], 2, margins=margins)
-    ((table,),) = [certainty.checklist(judge(made.directory))]
+    ((table,),) = [certainty.checklist(compare_study(made.directory))]
     assert {here for _, here, _ in table.rows} == {"yes"}
     bare = Made(tmp_path / "bare")
     for arm in ("transpose", "upsample"):
         bare.run(arm, 0, status="diverged", facts=False)
-    ((table,),) = [certainty.checklist(judge(bare.directory))]
+    ((table,),) = [certainty.checklist(compare_study(bare.directory))]
     assert [what for what, here, _ in table.rows if here == "yes"] == ["failures counted"]
 
 
@@ -331,7 +331,7 @@ def test_labels_are_shown_as_they_are(made):
         path.write_text(
             path.read_text().replace('"upsample"', '"transpose"').replace('"kernel_size": 3', '"kernel_size": 4')
         )
-    report = write_report(judge(made.directory))
+    report = write_report(compare_study(made.directory))
     page, plain = (report / "report.html").read_text(), (report / "report.md").read_text()
     assert "<i>" not in page
     assert "name=&lt;i&gt;$a_b$|`x`" in page
@@ -343,7 +343,7 @@ def test_curves_are_medians_of_equal_steps(made):
     made.arms(["transpose", "upsample"], 3)
     path = made.directory / "upsample-seed1/metrics.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))  # without its first step
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     histories = curves.read_histories(study)
     metric, found = curves.curves_of(study, leading(study)[0], histories)
     assert metric == "frechet_distance"
@@ -367,28 +367,28 @@ def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
             lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
             lines = [{k: v for k, v in line.items() if "full" not in k} for line in lines]
             (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     (endpoint,) = leading(study)
     metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
     assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
-    (judgement,) = study.judgements[endpoint.metric]  # of coverage, where more is better
-    assert judgement.own[0] == judgement.comparison.mean < 0
+    (comparison,) = study.comparisons[endpoint.metric]  # of coverage, where more is better
+    assert comparison.own[0] == comparison.paired.mean < 0
 
 
 def test_seeds_are_counted_by_what_is_better(made):
     made.arms(["transpose", "upsample"], 6)
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     for metric, larger in (("frechet_distance", False), ("recall", True)):
         ours, theirs = (np.array(list(arm.values(metric).values())) for arm in (study.arms[1], study.reference))
         wins = np.sum(ours > theirs) if larger else np.sum(ours < theirs)
-        assert plots.better_seeds(study.judgements[metric][0]) == f"{wins} of 6"
+        assert plots.better_seeds(study.comparisons[metric][0]) == f"{wins} of 6"
 
 
 def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
     made.arms(["transpose"], 10)
     for seed in range(10):
         made.run("fir", seed, status="finished" if seed < 3 else "diverged")
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     page = as_markdown(write_contents(study))
     (row,) = [line for line in page.splitlines() if line.startswith("| fir | worse | -")][:1]
     assert "| 3 of 10, by ranks |" in row
@@ -401,11 +401,11 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
 
 def test_the_limits_count_the_arms_that_share_an_error_rate(made):
     made.arms(["transpose", "upsample", "fir", "carafe", "transpose_k3"], 6)
-    (said,) = certainty.limits(judge(made.directory))
+    (said,) = certainty.limits(compare_study(made.directory))
     assert said.items[0] == (
         "The verdict needs more seeds: p <= 0.05 with 4 arms needs at least 8 pairs, this study has 6. 10 are usual."
     )
-    assert "By ranks" not in as_markdown(write_contents(judge(made.directory)))
+    assert "By ranks" not in as_markdown(write_contents(compare_study(made.directory)))
 
 
 def test_cells_of_a_sweep_that_left_no_result_are_named(made):
@@ -414,7 +414,7 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
     record_sweep(made.directory, "a command", cells)
     (made.directory / "fir-seed0").mkdir()
     (made.directory / "fir-seed0/config.json").write_text("{}")
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     assert study.pending == (Cell("fir-seed0", "interrupted"), Cell("fir-seed1", "missing"))
     page = as_markdown(write_contents(study))
     assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
@@ -424,19 +424,19 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
 
 def test_the_limits_say_how_many_seeds_would_do(made):
     made.arms(["transpose", "pixel_shuffle"], 5)
-    study = judge(made.directory)
-    (judgement,) = study.judgements["frechet_distance"]
-    assert judgement.verdict == "inconclusive"
+    study = compare_study(made.directory)
+    (comparison,) = study.comparisons["frechet_distance"]
+    assert comparison.verdict == "inconclusive"
     (said,) = certainty.limits(study)
     (line,) = [item for item in said.items if "pixel_shuffle is undecided in frechet_distance with 5 pairs" in item]
-    assert f"{judgement.robust.seeds_for_power} pairs to find" in line
-    assert f"{judgement.robust.seeds_for_equivalence} pairs to show" in line
+    assert f"{comparison.robust.seeds_for_power} pairs to find" in line
+    assert f"{comparison.robust.seeds_for_equivalence} pairs to show" in line
 
 
 def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):
     made.arms(["transpose", "upsample"], 3)
     shutil.rmtree(made.directory / "upsample-seed0/samples")
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     found = samples.last_grids(study)
     assert found is not None
     assert (found.seed, [grid.step for grid in found.grids]) == (1, [4000, 4000])
@@ -463,7 +463,7 @@ def test_a_damaged_picture_of_a_spectrum_is_named(made):
     made.arms(["transpose", "upsample"], 1)
     for path in made.directory.glob("*-seed0"):
         grids.save_png(path / "pictures" / "spectrum.png", np.zeros((8, 8, 1), np.uint8))
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     assert len(samples.left_spectra(study, None).grids) == 2
     whole = (made.directory / "upsample-seed0/pictures/spectrum.png").read_bytes()
     for left in (b"", whole[:-20], b"no picture"):
@@ -481,7 +481,7 @@ def test_a_run_that_failed_says_nothing_about_the_others(made):
         ((table,), (protocol, *_)) = certainty.checklist(study), certainty.protocol(study)
         return {what: here for what, here, _ in table.rows}, dict(protocol.rows)["device"]
 
-    answers, device = told(judge(made.directory))
+    answers, device = told(compare_study(made.directory))
     facts = ["arms with parameters, MACs and time", "scores of real images, and of equal distributions, under the same protocol",
              "versions and device", "a repeated run gives the same numbers to the bit"]  # fmt: skip
     assert {answers[what] for what in facts} == {"yes"}
@@ -489,23 +489,23 @@ def test_a_run_that_failed_says_nothing_about_the_others(made):
     for path in made.directory.glob("*"):
         arm, _, seed = path.name.partition("-seed")
         made.run(arm, int(seed), status="diverged", facts=False)
-    answers, device = told(judge(made.directory))
+    answers, device = told(compare_study(made.directory))
     assert {answers[what] for what in facts} == {"no"}
     assert device == "not recorded"
 
 
 def test_runs_that_went_astray_are_named(made):
     made.arms(["transpose", "upsample"], 7)
-    assert "with seed" not in str(certainty.limits(judge(made.directory)))
+    assert "with seed" not in str(certainty.limits(compare_study(made.directory)))
     for seed, larger in ((1, 5), (3, 20), (4, 500)):
         path = made.directory / f"upsample-seed{seed}/result.json"
         result = json.loads(path.read_text())
         result["metrics"]["frechet_distance"] *= larger
         path.write_text(json.dumps(result))
-    said = str(certainty.limits(judge(made.directory)))
+    said = str(certainty.limits(compare_study(made.directory)))
     assert "upsample with seed 3 and 4 ended at more than 10 times the median of its arm in frechet_distance" in said
     assert said.count("with seed") == 1
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     drawing = costs.against_cost(study, study.endpoints[0], "seconds")
     assert drawing is not None
     low, high = drawing.draw(THEMES["light"]).axes[0].get_xlim()
@@ -519,7 +519,7 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
     far = [line | {"metric/frechet_distance": 900.0} if "metric/frechet_distance" in line else line for line in far]
 
     def drawn():
-        study = judge(made.directory)
+        study = compare_study(made.directory)
         endpoint = leading(study)[0]
         metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
         drawing = curves.draw_curves(study, endpoint, metric, found, "images", 0.36)
@@ -541,7 +541,7 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
 
 def test_spectra_that_are_far_off_do_not_flatten_the_others(made):
     made.arms(["transpose", "upsample"], 3)
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     drawing = samples.spectra(study)
     assert drawing is not None
     assert "cut off" not in drawing.message
@@ -549,7 +549,7 @@ def test_spectra_that_are_far_off_do_not_flatten_the_others(made):
     result = json.loads(path.read_text())
     result["profiles"]["generated"][2] *= 1e-9
     path.write_text(json.dumps(result))
-    drawing = samples.spectra(judge(made.directory))
+    drawing = samples.spectra(compare_study(made.directory))
     assert drawing is not None
     assert "cut off where power is more than 1000 times too weak or too strong" in drawing.message
     low, high = drawing.draw(THEMES["light"]).axes[0].get_ylim()
@@ -565,7 +565,7 @@ def test_no_marker_hides_another_where_arms_cost_the_same(made):
         result = json.loads(path.read_text()) | {"seconds": 10.0}
         result["metrics"]["frechet_distance"] = 1.0
         path.write_text(json.dumps(result))
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     drawing = costs.against_cost(study, study.endpoints[0], "seconds")
     assert drawing is not None
     figure = drawing.draw(THEMES["light"])
@@ -582,7 +582,7 @@ def test_a_report_tells_what_the_metrics_that_it_has_mean(made):
     names = (*QUICK, "full/factors/kolmogorov_size", "full/random/coverage")
     for arm in ("transpose", "upsample"):
         made.run(arm, 0, metrics=names)
-    (fold,) = terms.explain(judge(made.directory))
+    (fold,) = terms.explain(compare_study(made.directory))
     (table,) = fold.blocks
     told = [row[0] for row in table.rows]
     assert {"frechet_distance", "checkerboard_index", "kolmogorov", "full/random/", "arm", "pair", "p"} <= set(told)
@@ -598,11 +598,11 @@ def test_the_protocol_that_decides_is_the_one_that_is_open(made):
             result = json.loads(path.read_text())
             result["protocol"] |= {"full": {"n_fake": 10_000}}
             path.write_text(json.dumps(result))
-    table, fold, *_ = certainty.protocol(judge(made.directory))
+    table, fold, *_ = certainty.protocol(compare_study(made.directory))
     assert ("full.n_fake", "10000") in table.rows
     assert fold.summary == "Protocol of the quick measures"
     assert ("n_fake", "359") in fold.blocks[0].rows
-    table, fold, *_ = certainty.protocol(judge(made.directory, metric="coverage"))
+    table, fold, *_ = certainty.protocol(compare_study(made.directory, metric="coverage"))
     assert ("n_fake", "359") in table.rows
     assert fold.summary == "Protocol of the measures at the end"
 
@@ -612,7 +612,9 @@ def test_two_endpoints_with_one_curve_have_it_once(made):
     for arm in ("transpose", "upsample"):
         for seed in range(2):
             made.run(arm, seed, metrics=names, spectrum="full/pca/frechet_distance")
-    drawn = [each.name for each in write_contents(judge(made.directory)).drawings() if each.name.startswith("curves")]
+    drawn = [
+        each.name for each in write_contents(compare_study(made.directory)).drawings() if each.name.startswith("curves")
+    ]
     assert len(drawn) == len(set(drawn)) == 4  # of quality and checkerboard, over images and seconds
 
 
@@ -622,7 +624,7 @@ def test_a_cell_that_is_a_link_is_compared_where_it_stands(tmp_path):
     moved = (made.directory / "upsample-seed1").rename(tmp_path / "disk")
     (made.directory / "upsample-seed1").symlink_to(moved)
     (made.directory / "upsample-seed0/round").symlink_to(made.directory)  # a ring is walked once
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     assert (study.gaps, study.pending) == ((), ())
     assert "resume=outputs/mine/upsample-seed1" in as_markdown(write_contents(study))
 
@@ -631,14 +633,14 @@ def test_what_a_run_takes_is_told_by_the_median(made):
     made.arms(["transpose", "upsample"], 3)
     path = made.directory / "upsample-seed1/result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 9999.0}))  # something else ran beside
-    table = as_markdown(write_contents(judge(made.directory)))
+    table = as_markdown(write_contents(compare_study(made.directory)))
     (row,) = [line for line in table.splitlines() if line.startswith("| upsample | 34,000")]
     assert "| 63.2 |" in row
 
 
 def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
     made.arms(["transpose", "upsample"], 1)
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     beside = samples.last_grids(study)
     assert samples.left_spectra(study, beside) is None
     for arm in ("transpose", "upsample"):
@@ -657,7 +659,7 @@ def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
 
 
 def test_figures_are_pictures_too(report):
-    study = judge(report.parent)
+    study = compare_study(report.parent)
     drawing = plots.forest(study, leading(study)[0])
     light, dark = (np.asarray(Image.open(BytesIO(drawing.png(theme)))) for theme in THEMES)
     assert light.shape == dark.shape
@@ -668,7 +670,7 @@ def test_figures_are_pictures_too(report):
 
 def test_every_picture_can_be_had_as_png(made):
     made.arms(["transpose", "upsample"], 1, curves=False, metrics=("frechet_distance",))
-    found = pictures(judge(made.directory))
+    found = pictures(compare_study(made.directory))
     assert {"pairs-frechet-distance", "cost-seconds-frechet-distance", "samples-1", "samples-2"} <= found.keys()
     for png in found.values():
         assert min(Image.open(BytesIO(png)).size) > 100
@@ -681,7 +683,7 @@ def test_long_labels_break_where_words_end():
 
 def test_what_was_chosen_after_the_runs_is_said(made):
     made.arms(["transpose", "upsample"], 2, curves=False, samples=False, spectrum="spectral_distance_high")
-    study = judge(made.directory, "coverage", "upsample")
+    study = compare_study(made.directory, "coverage", "upsample")
     (said,) = certainty.limits(study)
     assert (
         "The primary metric coverage was chosen after the runs; frechet_distance was stated before them." in said.items
@@ -702,7 +704,7 @@ def test_a_command_for_every_run(report):
 def test_a_report_names_no_place_on_the_machine_that_made_it(tmp_path):
     made = Made(tmp_path / "outputs/mine")
     made.arms(["transpose", "upsample"], 1)
-    page = as_markdown(write_contents(judge(made.directory)))
+    page = as_markdown(write_contents(compare_study(made.directory)))
     assert str(tmp_path) not in page
     assert "resume=outputs/mine/upsample-seed0" in page
     assert "where the folder outputs is" in page

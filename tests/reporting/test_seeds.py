@@ -1,4 +1,4 @@
-"""Whether seeds can give a verdict is said before the runs, by the rules that judge them afterwards."""
+"""Whether seeds can give a verdict is said before the runs, by the rules of the comparison."""
 
 import re
 
@@ -9,7 +9,7 @@ from ganlab.launch.sweep import prospects
 from ganlab.report.seeds import can_decide
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.compare import judge_arms
+from ganlab.study.compare import compare_arms
 
 PLAN = Comparing()
 
@@ -22,7 +22,7 @@ def configs(**arms):
 @pytest.mark.parametrize("others", [1, 2, 3, 6])
 @pytest.mark.parametrize("seeds", range(1, 11))
 def test_what_is_said_before_is_what_compare_finds_in_the_best_case(others, seeds):
-    """Two routes: the line, and a judged study in which every arm beats the reference in every pair."""
+    """Two routes: the line, and a study in which every arm beats the reference in every pair."""
     names = ["transpose", *(f"arm{n}" for n in range(others))]
     (line,) = can_decide(configs(**dict.fromkeys(names, range(seeds))), PLAN)
     arms = []
@@ -33,10 +33,10 @@ def test_what_is_said_before_is_what_compare_finds_in_the_best_case(others, seed
             for seed in range(seeds)
         }  # fmt: skip
         arms.append(Arm(name, {"generator.name": name}, runs))
-    found = judge_arms(arms, PLAN).judgements["frechet_distance"]
-    decided = {judgement.verdict for judgement in found} == {"better"}
+    found = compare_arms(arms, PLAN).comparisons["frechet_distance"]
+    decided = {comparison.verdict for comparison in found} == {"better"}
     assert ("can give a verdict" in line) == decided, line
-    adjusted = max(judgement.p_adjusted if others > 1 else judgement.comparison.p_value for judgement in found)
+    adjusted = max(comparison.p_adjusted if others > 1 else comparison.paired.p_value for comparison in found)
     assert float(re.search(r" is (\S+?)(;| after|$)", line)[1]) == pytest.approx(adjusted, rel=0.05)
     if not decided:
         fewest = int(re.search(r"(\d+) seeds are the fewest", line)[1])

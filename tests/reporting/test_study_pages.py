@@ -21,7 +21,7 @@ from ganlab.report.styles import ARMS
 from ganlab.report.verdict import as_json, scores
 from ganlab.report.words import answer
 from ganlab.report.writing import as_markdown, write_report
-from ganlab.study.compare import judge
+from ganlab.study.compare import compare_study
 
 FOLDER = ROOT / "experiments" / "upsampling"
 
@@ -37,7 +37,7 @@ def script(name, folder=FOLDER):
 def study(tmp_path):
     made = Made(tmp_path / "made")
     made.arms(["transpose", "upsample", "fir"], 6, real=True, question="Which operator is better?")
-    return judge(made.directory)
+    return compare_study(made.directory)
 
 
 def test_rows_say_what_the_report_says(study):
@@ -48,10 +48,10 @@ def test_rows_say_what_the_report_says(study):
     ]  # fmt: skip
     cells = {row.split("|")[1].strip(" `"): [cell.strip() for cell in row.split("|")[2:-1]] for row in rows}
     assert cells["transpose"][1:] == ["reference"] * 3
-    for judgement in study.judgements["frechet_distance"]:
-        summary = next(each for each in study.summaries["frechet_distance"] if each.arm == judgement.arm)
-        assert cells[judgement.arm][0] == f"{summary.mean:.3g} ± {summary.sd:.2g}"
-        assert cells[judgement.arm][1].startswith(f"**{judgement.verdict}** ")
+    for comparison in study.comparisons["frechet_distance"]:
+        summary = next(each for each in study.summaries["frechet_distance"] if each.arm == comparison.arm)
+        assert cells[comparison.arm][0] == f"{summary.mean:.3g} ± {summary.sd:.2g}"
+        assert cells[comparison.arm][1].startswith(f"**{comparison.verdict}** ")
 
 
 def unpacked(file, folder):
@@ -64,7 +64,7 @@ def unpacked(file, folder):
 def test_the_runs_that_are_kept_make_the_same_report(study, tmp_path):
     file = tmp_path / "runs.tar.xz"
     script("make").keep_runs(study.directory, study, file)
-    again = judge(unpacked(file, tmp_path / "again"))
+    again = compare_study(unpacked(file, tmp_path / "again"))
     assert (as_json(again), scores(again)) == (as_json(study), scores(study))
     assert write_contents(again).pictures() == write_contents(study).pictures() != {}
     one, other = (curves.read_histories(each) for each in (study, again))
@@ -74,7 +74,7 @@ def test_the_runs_that_are_kept_make_the_same_report(study, tmp_path):
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*/runs.tar.xz")), ids=lambda file: file.parent.name)
 def test_a_committed_verdict_is_what_its_committed_runs_say(file, tmp_path):
-    study = judge(unpacked(file, tmp_path))
+    study = compare_study(unpacked(file, tmp_path))
     found = json.dumps({"answer": answer(study), **as_json(study)})
     said, found = (
         json.loads(
@@ -100,8 +100,8 @@ def test_the_first_picture_shows_real_images_and_both_arms_and_cuts_nothing_off(
     ):
         assert f">{text}<" in svg
     assert svg.count("<image") == 3
-    (judgement,) = [each for each in study.judgements["frechet_distance"] if each.arm == "upsample"]
-    mean, low, high = (abs(100 * np.expm1(value)) for value in judgement.own)
+    (comparison,) = [each for each in study.comparisons["frechet_distance"] if each.arm == "upsample"]
+    mean, low, high = (abs(100 * np.expm1(value)) for value in comparison.own)
     assert drawing.message == (
         f"upsample against transpose is inconclusive: its Fréchet distance is {mean:.0f} % higher "
         f"(95 % interval: {low:.0f} % to {high:.0f} % higher), over 6 pairs of runs."

@@ -16,7 +16,7 @@ from ganlab.report.contents import write_contents
 from ganlab.report.drawing import THEMES, ticks_within
 from ganlab.report.styles import ARMS, STYLES, styles_of
 from ganlab.report.tensorboard.run_colours import arm_styles, coloured, group_pattern, write_page
-from ganlab.study.compare import judge
+from ganlab.study.compare import compare_study
 
 # Machado, Oliveira and Fernandes 2009: what readers without one kind of cone see, of linear RGB
 SIGHT = {
@@ -76,7 +76,7 @@ def drawings(tmp_path_factory):
     """Every figure of a study of seven arms, in light colours, with what it is called; and the study."""
     made = Made(tmp_path_factory.mktemp("seven"))
     made.arms(MADE, 4)
-    study = judge(made.directory)
+    study = compare_study(made.directory)
     figures = {drawing.name: drawing.draw(THEMES["light"]) for drawing in write_contents(study).drawings()}
     for figure in figures.values():
         figure.draw_without_rendering()

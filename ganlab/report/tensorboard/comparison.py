@@ -41,7 +41,7 @@ from ganlab.runs.records import (
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.runs.status import without_result
 from ganlab.study.arms import Arm, as_typed
-from ganlab.study.compare import Endpoint, Study, judge
+from ganlab.study.compare import Endpoint, Study, compare_study
 
 COMPARISON = "comparison"
 BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
@@ -68,7 +68,7 @@ def write_comparison(directory: Path, pictures: Pictures = lambda _: {}) -> list
         digest = _digest(directory)
         if known := _known(noted, digest):
             return known[1:]
-        study = judge(directory)
+        study = compare_study(directory)
     except ResultError:
         if noted.exists():
             _clear(folder)
@@ -253,5 +253,5 @@ def _verdict(study: Study, lines: Sequence[str]) -> str:
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
         parts.append(f"**{_title(end, end.metric)}**, {status}")
-        parts.append("\n".join(f"- {tell(judgement)}" for judgement in study.judgements[end.metric]))
+        parts.append("\n".join(f"- {tell(comparison)}" for comparison in study.comparisons[end.metric]))
     return "\n\n".join([*parts, *lines])

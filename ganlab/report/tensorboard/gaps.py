@@ -46,7 +46,7 @@ def what_lacks(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, 
 
 
 def _measured_again(study: Study) -> list[str]:
-    """Where HParams has other values than those by which runs are judged, since they were measured again later."""
+    """Where HParams has other values than those by which runs are compared, since they were measured again later."""
     endpoints = [end.metric for end in study.stated or study.endpoints]
     others: dict[str, list[str]] = {metric: [] for metric in endpoints}
     for arm in study.arms:
