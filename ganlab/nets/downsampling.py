@@ -5,11 +5,13 @@ product of the two. Beyond the border an image goes on as zeros, and the convolu
 had its part, so that the two ways agree at every pixel.
 """
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
 
+from ganlab.nets.upsampling.base import Macs
 from ganlab.nets.upsampling.fusion import fir_taps
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
@@ -99,6 +101,15 @@ class DownConv2D(keras.Layer):
 
     def _steps(self, size: int) -> int:
         return -(-size // self.stride)
+
+    def macs(self) -> Macs:
+        """Written: a convolution at the large size, then the filter; executed: their product at the small size."""
+        area, taps = math.prod(self.output.shape[1:3]), len(self.taps)
+        channels = math.prod(self.kernel.shape[2:])
+        executed = area * (self.kernel_size + taps - 1) ** 2 * channels
+        if self.downsampling == "strided":
+            return Macs(executed, executed)
+        return Macs(area * ((self.stride * self.kernel_size) ** 2 * channels + taps**2 * self.filters), executed)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """[B,H,W,Ci] -> [B,ceil(H/s),ceil(W/s),Co]."""
