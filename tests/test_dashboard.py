@@ -26,7 +26,7 @@ import ganlab.report.tensorboard.comparison
 from conftest import ROOT
 from ganlab.dashboard import StartError, free_port, main, run_tensorboard
 from ganlab.errors import ConfigError
-from ganlab.report.curves import curve_of, read_histories
+from ganlab.report.figures import curve_of, read_histories
 from ganlab.report.tensorboard.bands import seed_bands
 from ganlab.report.tensorboard.comparison import write_comparison
 from ganlab.report.tensorboard.links import curves

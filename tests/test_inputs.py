@@ -15,7 +15,7 @@ from ganlab.cli.hydra import plan
 from ganlab.config import pair, parse
 from ganlab.data.sources import DATASETS, digits
 from ganlab.errors import ConfigError
-from ganlab.report.certainty import _data
+from ganlab.report.page import _data
 from ganlab.run import measuring, read_config, run
 from ganlab.run.inputs import check_inputs
 from ganlab.run.rules import make_batches

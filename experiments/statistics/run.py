@@ -15,7 +15,7 @@ from pathlib import Path
 from scipy.special import ndtr
 from simulations import HEAVY, SHAPES, coverage, equivalence, false_positives, improvement_coverage, power
 
-from ganlab.study.power import equivalence_power, paired_power
+from ganlab.study.statistics import equivalence_power, paired_power
 
 PAGE = Path(__file__).parent / "README.md"
 sys.path.append(str(PAGE.parent.parent / "metrics"))

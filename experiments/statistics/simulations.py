@@ -12,8 +12,7 @@ from ganlab.config import Comparing
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.compare import compare_arms
-from ganlab.study.robustness import probability_of_improvement
-from ganlab.study.statistics import paired_comparison
+from ganlab.study.statistics import paired_comparison, probability_of_improvement
 from ganlab.study.values import Study
 
 Values = NDArray[np.float64]

@@ -10,8 +10,8 @@ import sys
 import tarfile
 from pathlib import Path
 
-from ganlab.report.samples import last_grids
-from ganlab.report.words import answer, leading, shown_effect, shown_interval
+from ganlab.report.figures import last_grids
+from ganlab.report.sentences import answer, leading, shown_effect, shown_interval
 from ganlab.study.compare import compare_study
 from ganlab.study.values import ArmComparison, Study
 

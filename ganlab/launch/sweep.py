@@ -71,7 +71,7 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
 
 def prospects(plan: Plan) -> list[str]:
     """Whether the seeds of a sweep, with those of runs that its folder holds already, can give a verdict."""
-    from ganlab.report.seeds import can_decide
+    from ganlab.report.sentences import can_decide
 
     assert plan.sweep
     ours = {os.path.realpath(cell.directory) for cell in plan.cells}

@@ -11,12 +11,11 @@ from rich.table import Table
 
 from ganlab.config import flatten
 from ganlab.evaluation.registry import better
-from ganlab.report.sentences import lack, stand, tell, warn
-from ganlab.report.words import answer, heading, leading, many_arms, verdict_rows
+from ganlab.report.sentences import answer, heading, lack, leading, many_arms, stand, tell, verdict_rows, warn
 from ganlab.runs.console import Console
 from ganlab.runs.result import Status
 from ganlab.study.arms import Arm, as_typed
-from ganlab.study.compare import Endpoint, Study
+from ganlab.study.values import Endpoint, Study
 
 SCREEN = 24  # sentences that are printed without being asked for
 

@@ -72,16 +72,12 @@ def _row(study: Study, arm: Arm, run: RunResult) -> dict[str, Any]:
         "seed": run.seed,
         "status": run.status,
         **{name: metrics.get(name) for name in study.summaries},
-        "parameters": _of_generator(run.parameters),
-        "macs": _of_generator(run.macs),
+        "parameters": run.of_generator("parameters"),
+        "macs": run.of_generator("macs"),
         "seconds": run.seconds,
         "images_per_second": run.images_per_second,
         "path": run.path.relative_to(study.directory).as_posix() if run.path else None,
     }
-
-
-def _of_generator(count: int | dict[str, int] | None) -> int | None:
-    return count.get("generator") if isinstance(count, dict) else count
 
 
 def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:

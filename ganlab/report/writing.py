@@ -12,12 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ganlab.files import write_bytes, write_json
-from ganlab.report.blocks import Page
-from ganlab.report.contents import write_contents
 from ganlab.report.drawing import THEMES
+from ganlab.report.page import Page, write_contents
+from ganlab.report.sentences import answer
 from ganlab.report.verdict import as_json, scores
-from ganlab.report.words import answer
-from ganlab.study.compare import Study
+from ganlab.study.values import Study
 
 FOLDER = "report"
 _MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown reads as its own

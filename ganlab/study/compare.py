@@ -13,24 +13,28 @@ from ganlab.evaluation.registry import METRICS, base_name, compared
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
 from ganlab.study.arms import Arm, gather_arms, plan_of
-from ganlab.study.cautions import chosen_afterwards, made_differently
-from ganlab.study.robustness import difference, interquartile_mean, look_again, wilson_interval
 from ganlab.study.statistics import (
     Comparison,
     Verdict,
     benjamini_hochberg,
+    difference,
     holm,
+    interquartile_mean,
+    look_again,
     paired_comparison,
     signed_rank_test,
+    wilson_interval,
 )
 from ganlab.study.values import (
     LEVEL,
     ArmComparison,
     Cell,
+    ChosenAfterwards,
     Endpoint,
     FailureRate,
     Gap,
     LeftOut,
+    MadeDifferently,
     NoRatio,
     Pair,
     Study,
@@ -286,3 +290,38 @@ def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
         reasons = dict.fromkeys(filter(None, (arm.lack(seed, metric), reference.lack(seed, metric))))
         found.append(Pair(seed, ours.get(seed), theirs.get(seed), tuple(reasons)))
     return tuple(found)
+
+
+# --- what weakens a study beyond its numbers --------------------------------------------------------------------------
+
+
+def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usual: str) -> list[ChosenAfterwards]:
+    """Where the primary metric or the reference is not what the settings said before the first run.
+
+    primary: the metric that decides, None where nobody measured one. usual: the reference if the settings name none.
+    """
+    stated = plan.reference or usual
+    cautions = []
+    if primary not in (None, plan.quality):
+        cautions.append(ChosenAfterwards("primary metric", str(primary), plan.quality))
+    if reference != stated:
+        cautions.append(ChosenAfterwards("reference", reference, stated))
+    return cautions
+
+
+def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
+    """Devices, variables and versions of finished runs, with the arms that have them, where they are not all equal."""
+    facts: dict[str, dict[str, list[str]]] = {}
+    for arm in arms:
+        for run in arm.runs.values():
+            if run.status == "finished":
+                environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
+                alike = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
+                for what, value in (alike | run.versions).items():
+                    labels = facts.setdefault(what, {}).setdefault(value, [])
+                    labels += [arm.label] * (arm.label not in labels)
+    return [
+        MadeDifferently(what, tuple((value, tuple(labels)) for value, labels in values.items()))
+        for what, values in facts.items()
+        if len(values) > 1
+    ]

@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 from ganlab.config.comparison import Comparing
 from ganlab.evaluation.registry import Metric
 from ganlab.study.arms import Arm
-from ganlab.study.robustness import Robust
-from ganlab.study.statistics import Comparison, Verdict
+from ganlab.study.statistics import Comparison, Robust, Verdict
 
 LEVEL = 0.95
 

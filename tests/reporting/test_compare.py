@@ -6,10 +6,8 @@ import pytest
 import scipy.stats
 
 from ganlab.config import Comparing
-from ganlab.report.checks import plans
-from ganlab.report.sentences import lack, tell
+from ganlab.report.sentences import answer, lack, plans, tell
 from ganlab.report.verdict import as_json, scores
-from ganlab.report.words import answer
 from ganlab.runs.result import ResultError, RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.compare import compare_arms

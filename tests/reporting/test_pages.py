@@ -20,14 +20,12 @@ from reporting_study import ARMS, QUICK, Made
 
 from conftest import ROOT
 from ganlab.errors import ConfigError
-from ganlab.report import certainty, costs, curves, plots, samples, terms
-from ganlab.report.blocks import Page, Section, Table, Text
-from ganlab.report.contents import write_contents
+from ganlab.report import figures, page
 from ganlab.report.drawing import DARK, LIGHT, THEMES, wrapped
-from ganlab.report.sentences import tell
+from ganlab.report.page import Page, Section, Table, Text, write_contents
+from ganlab.report.sentences import answer, leading, tell, verdict_rows
 from ganlab.report.terminal import print_report
 from ganlab.report.verdict import as_json
-from ganlab.report.words import answer, leading, verdict_rows
 from ganlab.report.writing import as_html, as_markdown, pictures, write_report
 from ganlab.runs import grids
 from ganlab.runs.result import find_results
@@ -292,7 +290,7 @@ def test_real_images_stand_beside_samples_where_a_run_left_some(made):
 
 def test_a_margin_that_was_not_stated_is_named(made):
     made.arms(["transpose", "upsample"], 2, margins={"frechet_distance": 0.05, "checkerboard_index": 0.02})
-    ((table,),) = [certainty.checklist(compare_study(made.directory))]
+    ((table,),) = [page.checklist(compare_study(made.directory))]
     told = {what: here for what, here, _ in table.rows}
     assert told["endpoints and margins stated before the runs"] == "no: no margin for spectral_distance"
 
@@ -304,7 +302,7 @@ def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
     path = made.directory / "upsample-seed1/result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"device": "cpu: chosen after the runs"}))
     study = compare_study(made.directory)
-    ((table,),) = [certainty.checklist(study)]
+    ((table,),) = [page.checklist(study)]
     assert {what: here for what, here, _ in table.rows}["endpoints and margins stated before the runs"] == "yes"
     assert "(upsample)" in as_markdown(write_contents(study))
 
@@ -312,12 +310,12 @@ def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
 def test_every_row_of_the_checklist_can_be_yes_and_all_but_one_can_be_no(made, tmp_path):
     margins = {"frechet_distance": 0.05, "spectral_distance": 0.1, "checkerboard_index": 0.02}
     made.arms(["transpose", "upsample"], 2, margins=margins)
-    ((table,),) = [certainty.checklist(compare_study(made.directory))]
+    ((table,),) = [page.checklist(compare_study(made.directory))]
     assert {here for _, here, _ in table.rows} == {"yes"}
     bare = Made(tmp_path / "bare")
     for arm in ("transpose", "upsample"):
         bare.run(arm, 0, status="diverged", facts=False)
-    ((table,),) = [certainty.checklist(compare_study(bare.directory))]
+    ((table,),) = [page.checklist(compare_study(bare.directory))]
     assert [what for what, here, _ in table.rows if here == "yes"] == ["failures counted"]
 
 
@@ -344,8 +342,8 @@ def test_curves_are_medians_of_equal_steps(made):
     path = made.directory / "upsample-seed1/metrics.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))  # without its first step
     study = compare_study(made.directory)
-    histories = curves.read_histories(study)
-    metric, found = curves.curves_of(study, leading(study)[0], histories)
+    histories = figures.read_histories(study)
+    metric, found = figures.curves_of(study, leading(study)[0], histories)
     assert metric == "frechet_distance"
     assert found["transpose"].images.tolist() == [16_000, 32_000, 64_000, 128_000, 256_000]
     curve = found["upsample"]
@@ -355,7 +353,7 @@ def test_curves_are_medians_of_equal_steps(made):
     assert curve.values[:, -1].tolist() == last
     path.write_text('{"step": 1, "metric/')
     with pytest.raises(ConfigError, match=r"upsample-seed1/metrics.jsonl is damaged"):
-        curves.read_histories(study)
+        figures.read_histories(study)
 
 
 def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
@@ -369,7 +367,7 @@ def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
             (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     study = compare_study(made.directory)
     (endpoint,) = leading(study)
-    metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
+    metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
     assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
     (comparison,) = study.comparisons[endpoint.metric]  # of coverage, where more is better
     assert comparison.own[0] == comparison.paired.mean < 0
@@ -381,7 +379,7 @@ def test_seeds_are_counted_by_what_is_better(made):
     for metric, larger in (("frechet_distance", False), ("recall", True)):
         ours, theirs = (np.array(list(arm.values(metric).values())) for arm in (study.arms[1], study.reference))
         wins = np.sum(ours > theirs) if larger else np.sum(ours < theirs)
-        assert plots.better_seeds(study.comparisons[metric][0]) == f"{wins} of 6"
+        assert figures.better_seeds(study.comparisons[metric][0]) == f"{wins} of 6"
 
 
 def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
@@ -401,7 +399,7 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
 
 def test_the_limits_count_the_arms_that_share_an_error_rate(made):
     made.arms(["transpose", "upsample", "fir", "carafe", "transpose_k3"], 6)
-    (said,) = certainty.limits(compare_study(made.directory))
+    (said,) = page.limits(compare_study(made.directory))
     assert said.items[0] == (
         "The verdict needs more seeds: p <= 0.05 with 4 arms needs at least 8 pairs, this study has 6. 10 are usual."
     )
@@ -427,7 +425,7 @@ def test_the_limits_say_how_many_seeds_would_do(made):
     study = compare_study(made.directory)
     (comparison,) = study.comparisons["frechet_distance"]
     assert comparison.verdict == "inconclusive"
-    (said,) = certainty.limits(study)
+    (said,) = page.limits(study)
     (line,) = [item for item in said.items if "pixel_shuffle is undecided in frechet_distance with 5 pairs" in item]
     assert f"{comparison.robust.seeds_for_power} pairs to find" in line
     assert f"{comparison.robust.seeds_for_equivalence} pairs to show" in line
@@ -437,26 +435,26 @@ def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch):
     made.arms(["transpose", "upsample"], 3)
     shutil.rmtree(made.directory / "upsample-seed0/samples")
     study = compare_study(made.directory)
-    found = samples.last_grids(study)
+    found = figures.last_grids(study)
     assert found is not None
     assert (found.seed, [grid.step for grid in found.grids]) == (1, [4000, 4000])
     whole = np.asarray(Image.open(made.directory / "upsample-seed1/samples/step-00004000.png"))
     assert (np.asarray(Image.open(BytesIO(found.grids[1].png))) == whole).all()
-    monkeypatch.setattr(samples, "LARGEST", 2 * len(found.grids[0].png) * 3 // 8)
-    fewer = samples.last_grids(study)
+    monkeypatch.setattr(figures, "LARGEST", 2 * len(found.grids[0].png) * 3 // 8)
+    fewer = figures.last_grids(study)
     assert fewer is not None
     part = np.asarray(Image.open(BytesIO(fewer.grids[1].png)))
     assert fewer.grids[1].rows == 2
     assert part.shape[0] == (whole.shape[0] - 6) // 4 + 6
     assert (part == whole[: len(part)]).all()
-    monkeypatch.setattr(samples, "LARGEST", 100)
-    assert samples.last_grids(study) == samples.Samples(1, ())
+    monkeypatch.setattr(figures, "LARGEST", 100)
+    assert figures.last_grids(study) == figures.Samples(1, ())
     assert "The samples of seed 1 are too large for this page: see samples/ of the runs." in as_markdown(
         write_contents(study)
     )
     (made.directory / "upsample-seed1/samples/step-00004000.png").write_bytes(b"no picture")
     with pytest.raises(ConfigError, match=r"step-00004000.png is no grid"):
-        samples.last_grids(study)
+        figures.last_grids(study)
 
 
 def test_a_damaged_picture_of_a_spectrum_is_named(made):
@@ -464,12 +462,12 @@ def test_a_damaged_picture_of_a_spectrum_is_named(made):
     for path in made.directory.glob("*-seed0"):
         grids.save_png(path / "pictures" / "spectrum.png", np.zeros((8, 8, 1), np.uint8))
     study = compare_study(made.directory)
-    assert len(samples.left_spectra(study, None).grids) == 2
+    assert len(figures.left_spectra(study, None).grids) == 2
     whole = (made.directory / "upsample-seed0/pictures/spectrum.png").read_bytes()
     for left in (b"", whole[:-20], b"no picture"):
         (made.directory / "upsample-seed0/pictures/spectrum.png").write_bytes(left)
         with pytest.raises(ConfigError, match=r"upsample-seed0/pictures/spectrum.png is no picture \(.*; delete it"):
-            samples.left_spectra(study, None)
+            figures.left_spectra(study, None)
 
 
 def test_a_run_that_failed_says_nothing_about_the_others(made):
@@ -478,7 +476,7 @@ def test_a_run_that_failed_says_nothing_about_the_others(made):
     made.run("transpose", 2)
 
     def told(study):
-        ((table,), (protocol, *_)) = certainty.checklist(study), certainty.protocol(study)
+        ((table,), (protocol, *_)) = page.checklist(study), page.protocol(study)
         return {what: here for what, here, _ in table.rows}, dict(protocol.rows)["device"]
 
     answers, device = told(compare_study(made.directory))
@@ -496,17 +494,17 @@ def test_a_run_that_failed_says_nothing_about_the_others(made):
 
 def test_runs_that_went_astray_are_named(made):
     made.arms(["transpose", "upsample"], 7)
-    assert "with seed" not in str(certainty.limits(compare_study(made.directory)))
+    assert "with seed" not in str(page.limits(compare_study(made.directory)))
     for seed, larger in ((1, 5), (3, 20), (4, 500)):
         path = made.directory / f"upsample-seed{seed}/result.json"
         result = json.loads(path.read_text())
         result["metrics"]["frechet_distance"] *= larger
         path.write_text(json.dumps(result))
-    said = str(certainty.limits(compare_study(made.directory)))
+    said = str(page.limits(compare_study(made.directory)))
     assert "upsample with seed 3 and 4 ended at more than 10 times the median of its arm in frechet_distance" in said
     assert said.count("with seed") == 1
     study = compare_study(made.directory)
-    drawing = costs.against_cost(study, study.endpoints[0], "seconds")
+    drawing = figures.against_cost(study, study.endpoints[0], "seconds")
     assert drawing is not None
     low, high = drawing.draw(THEMES["light"]).axes[0].get_xlim()
     assert 0 < low < high < 50  # the middle half: without the run that is 500 times as far
@@ -521,8 +519,8 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
     def drawn():
         study = compare_study(made.directory)
         endpoint = leading(study)[0]
-        metric, found = curves.curves_of(study, endpoint, curves.read_histories(study))
-        drawing = curves.draw_curves(study, endpoint, metric, found, "images", 0.36)
+        metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
+        drawing = figures.draw_curves(study, endpoint, metric, found, "images", 0.36)
         return drawing.message, drawing.draw(THEMES["light"]).axes[0].get_ylim()[1], found
 
     message, top, found = drawn()
@@ -542,14 +540,14 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
 def test_spectra_that_are_far_off_do_not_flatten_the_others(made):
     made.arms(["transpose", "upsample"], 3)
     study = compare_study(made.directory)
-    drawing = samples.spectra(study)
+    drawing = figures.spectra(study)
     assert drawing is not None
     assert "cut off" not in drawing.message
     path = made.directory / "upsample-seed1/result.json"
     result = json.loads(path.read_text())
     result["profiles"]["generated"][2] *= 1e-9
     path.write_text(json.dumps(result))
-    drawing = samples.spectra(compare_study(made.directory))
+    drawing = figures.spectra(compare_study(made.directory))
     assert drawing is not None
     assert "cut off where power is more than 1000 times too weak or too strong" in drawing.message
     low, high = drawing.draw(THEMES["light"]).axes[0].get_ylim()
@@ -566,7 +564,7 @@ def test_no_marker_hides_another_where_arms_cost_the_same(made):
         result["metrics"]["frechet_distance"] = 1.0
         path.write_text(json.dumps(result))
     study = compare_study(made.directory)
-    drawing = costs.against_cost(study, study.endpoints[0], "seconds")
+    drawing = figures.against_cost(study, study.endpoints[0], "seconds")
     assert drawing is not None
     figure = drawing.draw(THEMES["light"])
     figure.draw_without_rendering()
@@ -582,7 +580,7 @@ def test_a_report_tells_what_the_metrics_that_it_has_mean(made):
     names = (*QUICK, "full/factors/kolmogorov_size", "full/random/coverage")
     for arm in ("transpose", "upsample"):
         made.run(arm, 0, metrics=names)
-    (fold,) = terms.explain(compare_study(made.directory))
+    (fold,) = page.explain(compare_study(made.directory))
     (table,) = fold.blocks
     told = [row[0] for row in table.rows]
     assert {"frechet_distance", "checkerboard_index", "kolmogorov", "full/random/", "arm", "pair", "p"} <= set(told)
@@ -598,11 +596,11 @@ def test_the_protocol_that_decides_is_the_one_that_is_open(made):
             result = json.loads(path.read_text())
             result["protocol"] |= {"full": {"n_fake": 10_000}}
             path.write_text(json.dumps(result))
-    table, fold, *_ = certainty.protocol(compare_study(made.directory))
+    table, fold, *_ = page.protocol(compare_study(made.directory))
     assert ("full.n_fake", "10000") in table.rows
     assert fold.summary == "Protocol of the quick measures"
     assert ("n_fake", "359") in fold.blocks[0].rows
-    table, fold, *_ = certainty.protocol(compare_study(made.directory, metric="coverage"))
+    table, fold, *_ = page.protocol(compare_study(made.directory, metric="coverage"))
     assert ("n_fake", "359") in table.rows
     assert fold.summary == "Protocol of the measures at the end"
 
@@ -641,18 +639,18 @@ def test_what_a_run_takes_is_told_by_the_median(made):
 def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
     made.arms(["transpose", "upsample"], 1)
     study = compare_study(made.directory)
-    beside = samples.last_grids(study)
-    assert samples.left_spectra(study, beside) is None
+    beside = figures.last_grids(study)
+    assert figures.left_spectra(study, beside) is None
     for arm in ("transpose", "upsample"):
         picture = made.directory / f"{arm}-seed0/pictures/spectrum.png"
         picture.parent.mkdir()
         Image.effect_noise((40, 40), 50).save(picture)
-    found = samples.left_spectra(study, beside)
+    found = figures.left_spectra(study, beside)
     assert found is not None
     assert len(found.grids) == 2
-    monkeypatch.setattr(samples, "LARGEST", found.size + beside.size - 1)
-    assert samples.left_spectra(study, beside) == samples.Samples(0, ())
-    assert samples.left_spectra(study, None) == found
+    monkeypatch.setattr(figures, "LARGEST", found.size + beside.size - 1)
+    assert figures.left_spectra(study, beside) == figures.Samples(0, ())
+    assert figures.left_spectra(study, None) == found
     page = as_markdown(write_contents(study))
     assert "The pictures of spectra are too large for this page: see pictures/ of the runs." in page
     assert "pictures/spectrum.png)" not in page  # among what was not found
@@ -660,7 +658,7 @@ def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
 
 def test_figures_are_pictures_too(report):
     study = compare_study(report.parent)
-    drawing = plots.forest(study, leading(study)[0])
+    drawing = figures.forest(study, leading(study)[0])
     light, dark = (np.asarray(Image.open(BytesIO(drawing.png(theme)))) for theme in THEMES)
     assert light.shape == dark.shape
     assert light.shape[1] == 640
@@ -684,7 +682,7 @@ def test_long_labels_break_where_words_end():
 def test_what_was_chosen_after_the_runs_is_said(made):
     made.arms(["transpose", "upsample"], 2, curves=False, samples=False, spectrum="spectral_distance_high")
     study = compare_study(made.directory, "coverage", "upsample")
-    (said,) = certainty.limits(study)
+    (said,) = page.limits(study)
     assert (
         "The primary metric coverage was chosen after the runs; frechet_distance was stated before them." in said.items
     )

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganlab.study.power import equivalence_power, paired_power, seeds_for_equivalence, seeds_for_power
-from ganlab.study.robustness import (
+from ganlab.study.statistics import (
     correlation,
+    equivalence_power,
     hodges_lehmann,
     interquartile_mean,
     look_again,
+    paired_comparison,
+    paired_power,
     probability_of_improvement,
+    seeds_for_equivalence,
+    seeds_for_power,
     wilson_interval,
 )
-from ganlab.study.statistics import paired_comparison
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 7, 8, 10, 20])

@@ -6,7 +6,7 @@ import pytest
 
 from ganlab.config.comparison import Comparing
 from ganlab.launch.sweep import prospects
-from ganlab.report.seeds import can_decide
+from ganlab.report.sentences import can_decide
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.compare import compare_arms

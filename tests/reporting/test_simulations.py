@@ -6,7 +6,7 @@ import math
 import pytest
 
 from conftest import ROOT
-from ganlab.study.power import paired_power
+from ganlab.study.statistics import paired_power
 
 
 @pytest.fixture(scope="module")

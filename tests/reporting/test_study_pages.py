@@ -14,12 +14,12 @@ from PIL import Image
 from reporting_study import Made
 
 from conftest import ROOT
-from ganlab.report import curves
-from ganlab.report.contents import write_contents
+from ganlab.report import figures
 from ganlab.report.drawing import THEMES
+from ganlab.report.page import write_contents
+from ganlab.report.sentences import answer
 from ganlab.report.styles import ARMS
 from ganlab.report.verdict import as_json, scores
-from ganlab.report.words import answer
 from ganlab.report.writing import as_markdown, write_report
 from ganlab.study.compare import compare_study
 
@@ -67,7 +67,7 @@ def test_the_runs_that_are_kept_make_the_same_report(study, tmp_path):
     again = compare_study(unpacked(file, tmp_path / "again"))
     assert (as_json(again), scores(again)) == (as_json(study), scores(study))
     assert write_contents(again).pictures() == write_contents(study).pictures() != {}
-    one, other = (curves.read_histories(each) for each in (study, again))
+    one, other = (figures.read_histories(each) for each in (study, again))
     assert list(one.values()) == list(other.values())
     assert as_markdown(write_contents(again)) == as_markdown(write_contents(study))
 

@@ -12,8 +12,8 @@ from reporting_study import ARMS as MADE
 from reporting_study import Made
 
 from conftest import ROOT
-from ganlab.report.contents import write_contents
 from ganlab.report.drawing import THEMES, ticks_within
+from ganlab.report.page import write_contents
 from ganlab.report.styles import ARMS, STYLES, styles_of
 from ganlab.report.tensorboard.run_colours import arm_styles, coloured, group_pattern, write_page
 from ganlab.study.compare import compare_study

@@ -25,10 +25,9 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__, files
 from ganlab.evaluation.registry import quick_relative
-from ganlab.report.sentences import tell
+from ganlab.report.sentences import answer, many_arms, side, tell, verdict_rows
 from ganlab.report.tensorboard.bands import Band, seed_bands
 from ganlab.report.tensorboard.gaps import what_lacks
-from ganlab.report.words import answer, many_arms, side, verdict_rows
 from ganlab.runs.records import (
     METRICS,
     arm_of,
@@ -41,7 +40,8 @@ from ganlab.runs.records import (
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.runs.status import without_result
 from ganlab.study.arms import Arm, as_typed
-from ganlab.study.compare import Endpoint, Study, compare_study
+from ganlab.study.compare import compare_study
+from ganlab.study.values import Endpoint, Study
 
 COMPARISON = "comparison"
 BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold

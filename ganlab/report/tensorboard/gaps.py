@@ -8,7 +8,7 @@ from ganlab.report.sentences import stand
 from ganlab.report.tensorboard.bands import Band, last_recorded
 from ganlab.runs.records import find_runs, trial_of
 from ganlab.runs.result import RESULT, RunResult
-from ganlab.study.compare import Endpoint, Study
+from ganlab.study.values import Endpoint, Study
 
 
 def what_lacks(study: Study, drawn: Mapping[str, Endpoint], bands: Mapping[str, Mapping[str, Band]]) -> list[str]:
