@@ -188,9 +188,10 @@ def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, p
 class Curve(NamedTuple):
     """One arm's metric over training, at the steps that all its finished runs recorded.
 
-    images: real images seen, [T]. seconds: median over the seeds, [T]. values: [seeds, T].
+    steps, images: taken and real ones seen, [T]. seconds: median over the seeds, [T]. values: [seeds, T].
     """
 
+    steps: np.ndarray
     images: np.ndarray
     seconds: np.ndarray
     values: np.ndarray
@@ -234,7 +235,7 @@ def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | N
     if len(steps) < 2:
         return None
     table = np.array([[each[step] for step in steps] for each in found], float)
-    return Curve(table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
+    return Curve(np.array(steps), table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
 
 
 def _of(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:

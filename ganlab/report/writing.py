@@ -47,12 +47,6 @@ def write_report(study: Study) -> Path:
     return folder
 
 
-def pictures(study: Study) -> dict[str, bytes]:
-    """Every figure of the report as PNG by its name, for what shows no SVG; ResultError as in `write_report`."""
-    page = write_contents(study)
-    return {drawing.name: drawing.png() for drawing in page.drawings()} | page.pictures()
-
-
 def as_html(page: Page) -> str:
     """One file without requests and without scripts."""
     environment = Environment(loader=_templates(), autoescape=True, trim_blocks=True, lstrip_blocks=True,

@@ -15,7 +15,7 @@ from conftest import ROOT
 from ganlab.report.drawing import THEMES, ticks_within
 from ganlab.report.page import write_contents
 from ganlab.report.styles import ARMS, STYLES, styles_of
-from ganlab.report.tensorboard.run_colours import arm_styles, coloured, group_pattern, write_page
+from ganlab.report.tensorboard import arm_styles, coloured, group_pattern, write_page
 from ganlab.study.compare import compare_study
 
 # Machado, Oliveira and Fernandes 2009: what readers without one kind of cone see, of linear RGB
