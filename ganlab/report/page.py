@@ -165,10 +165,9 @@ class Page:
 
 _RULE = (
     f"An arm is better or worse if the {100 * LEVEL:g} % interval does not contain 0 and p is at most {1 - LEVEL:.2g} "
-    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. An arm "
-    "is "
-    f"equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means neither: the "
-    "data do not decide, which does not prove that the arms are equal."
+    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. "
+    f"An arm is equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means "
+    "neither: the data do not decide, which does not prove that the arms are equal."
 )
 
 
@@ -277,8 +276,7 @@ def _seeds(study: Study) -> tuple[Block, ...]:
     )
     legend = (
         "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; "
-        "dotted "
-        "line, hollow mark: it is not. Cross: the other run of the pair diverged or is missing."
+        "dotted line, hollow mark: it is not. Cross: the other run of the pair diverged or is missing."
     )
     return (
         Figures(tuple(figures.paired(study, endpoint) for endpoint in endpoints)),
@@ -398,8 +396,7 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     table = Table(head, tuple(rows))
     legend = (
         "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are "
-        "medians "
-        "over the runs."
+        "medians over the runs."
     )
     return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
 
@@ -459,8 +456,7 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         return ()
     text = (
         "Real images: what real training images score in place of generated ones, under the same protocol; about what "
-        "a "
-        "perfect generator would score. Equal distributions: the expected score, where a formula is known."
+        "a perfect generator would score. Equal distributions: the expected score, where a formula is known."
     )
     table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
     lead = leading(study)
@@ -694,8 +690,7 @@ _STATISTICS = {
     "endpoint": "a metric that was named before the runs as one to judge by",
     "margin": "the largest difference that counts as none",
     "pair": "two runs with the same seed: they see the same images and latents in the same order, and start with the "
-    "same "
-    "discriminator",
+    "same discriminator",
     "effect": "mean difference of the pairs, arm minus reference; where it is in per cent, of the logarithms",
     "p": "how often swapping the arms within pairs at random gives a difference at least as large (sign-flip test: all "
     "ways up to 16 pairs, beyond that 100,000 random ones)",

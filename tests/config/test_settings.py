@@ -207,11 +207,16 @@ def test_choices_that_cannot_work_together_are_refused(line, said):
 
 
 def test_a_wasserstein_objective_takes_every_penalty_and_spectral_normalization():
+    def config(*overrides):
+        return plan(["objective=wasserstein", *overrides], multirun=False).cells[0].config
+
     for penalty in set(options("penalty")) - {"none"}:
-        plan(["objective=wasserstein", f"penalty={penalty}"], multirun=False)
+        found = config(f"penalty={penalty}")
+        assert (found.objective.name, found.penalty.name) == ("wasserstein", penalty)
     for body in options("discriminator"):
-        line = ["objective=wasserstein", "penalty=none", "discriminator.normalization=spectral"]
-        plan([*line, f"discriminator={body}"], multirun=False)
+        found = config("penalty=none", "discriminator.normalization=spectral", f"discriminator={body}")
+        assert (found.objective.name, found.penalty.name) == ("wasserstein", "none")
+        assert (found.discriminator.name, found.discriminator.normalization) == (body, "spectral")
 
 
 @pytest.mark.parametrize(
