@@ -270,7 +270,8 @@ def _verdict(study: Study) -> Summary:
     parts += [f"not in any pair: {lack(gap)}" for gap in study.gaps]
     parts += [f"counts as the worst: {lack(gap)}" for gap in study.diverged]
     parts += [f"no result yet: {stand(cell)}" for cell in study.pending]
-    if any(run.status != "finished" for arm in study.arms for run in arm.runs.values()):
+    begun = [cell for cell in study.pending if cell.state != "missing"]
+    if begun or any(run.status != "finished" for arm in study.arms for run in arm.runs.values()):
         parts.append("HParams averages in runs that have not finished: tick Success alone there")
     return text_pb("comparison/verdict", "\n\n".join(parts))
 
