@@ -5,7 +5,7 @@ from pathlib import Path
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.report.terminal import print_places, print_report
 from ganlab.runs.result import ResultError
-from ganlab.study.compare import BASELINE, judge
+from ganlab.study.compare import BASELINE, compare_study
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     choices = parser.parse_args()
     with one_line():
         try:
-            study = judge(choices.directory, choices.metric, choices.reference, choices.leave_out)
+            study = compare_study(choices.directory, choices.metric, choices.reference, choices.leave_out)
         except ResultError as error:
             old = Path(choices.directory, "report")
             raise ResultError(f"{error} ({old} is of an earlier comparison)" if old.is_dir() else str(error)) from None

@@ -16,14 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ganlab.study.values import Study
 
 PORT = 6006  # TensorBoard's own
 PATIENCE = 600  # seconds until it must answer: beside other work it takes its time to start
@@ -49,8 +46,7 @@ def main() -> None:
 
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Bring the comparison up to date, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
-    from ganlab.report.tensorboard import links
-    from ganlab.report.tensorboard.comparison import COMPARISON, has_bands, write_comparison
+    from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
     from ganlab.runs.records import arm_of, find_runs
     from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
@@ -69,8 +65,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     if len(runs) > 1 and directory not in runs:  # of the one study in `outputs`, the study
         directory = Path(os.path.commonpath([run.parent for run in runs]))
     try:
-        for line in write_comparison(directory, _figures):
-            print(line, flush=True)
+        write_comparison(directory)
     except (ResultError, OSError) as error:  # a study that others own can still be looked at
         if not serve:
             raise
@@ -85,9 +80,9 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         return
 
     def ready(address: str) -> None:
-        print(f"curves:     {links.curves(address, directory)}")
+        print(f"curves:     {curves_address(address, directory)}")
         if has_bands(directory):
-            print(f"seed bands: {links.bands(address)}")
+            print(f"seed bands: {bands_address(address)}")
         print("Ctrl-C ends it", flush=True)
 
     while True:
@@ -98,12 +93,6 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         except StartError:
             if port is not None or free_port(host, None) == chosen:
                 raise  # else somebody took it meanwhile: the next one
-
-
-def _figures(study: "Study") -> dict[str, bytes]:
-    from ganlab.report.writing import pictures  # matplotlib: only where figures must be drawn anew
-
-    return pictures(study)
 
 
 def free_port(host: str, asked: int | None) -> int:
@@ -245,7 +234,7 @@ def _page(directory: Path, target: Path) -> str:
     """TensorBoard's page with the arms' colours, written to a file; empty where it keeps its own."""
     import tensorboard
 
-    from ganlab.report.tensorboard.run_colours import arm_styles, group_pattern, write_page
+    from ganlab.report.tensorboard import arm_styles, group_pattern, write_page
 
     served = Path(tensorboard.__file__).with_name("webfiles.zip")
     styles = arm_styles(directory)

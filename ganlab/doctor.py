@@ -11,7 +11,7 @@ from ganlab import device
 from ganlab.cli.exit import HELP, VERSION, one_line
 from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError
-from ganlab.run.timing import chosen, time_step
+from ganlab.launch.dry_run import chosen, time_step
 
 _HELP = """\
 ganlab.doctor: show the device, its precisions, XLA, versions, threads and memory, and time a training step here.

@@ -53,13 +53,13 @@ def protocol(own: Metrics, overrides: list[str]) -> Metrics:
 
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write `evaluations/` beside the run, and say what was found."""
+    from ganlab.cli.help import counts, table
     from ganlab.files import write_json
     from ganlab.run import open_sampler, read_config
     from ganlab.run.inputs import check_inputs
     from ganlab.run.measuring import open_images, prepare
     from ganlab.runs.folder import record_measures
     from ganlab.runs.grids import save_png
-    from ganlab.runs.measures import counts, table
 
     config = read_config(directory)
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})

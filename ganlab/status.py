@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError
-from ganlab.runs.remaining import time_left
-from ganlab.runs.status import edition, find_cells, outcome, read_sweep, rough, totals
+from ganlab.runs.status import edition, find_cells, outcome, read_sweep, rough, time_left, totals
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def study(tmp_path):
 @pytest.fixture
 def compare(study, monkeypatch, capsys):
     blank = property(lambda drawing: '<svg viewBox="0 0 1 1"><title></title></svg>')
-    monkeypatch.setattr(Drawing, "_drawn", blank)  # tests/reporting/test_pages.py looks at figures
+    monkeypatch.setattr(Drawing, "_drawn", blank)  # tests/report/test_pages.py looks at figures
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["compare", str(study.directory), *arguments])

@@ -22,19 +22,15 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 import ganlab.dashboard
-import ganlab.report.tensorboard.comparison
 from conftest import ROOT
 from ganlab.dashboard import StartError, free_port, main, run_tensorboard
 from ganlab.errors import ConfigError
-from ganlab.report.curves import curve_of, read_histories
-from ganlab.report.tensorboard.bands import seed_bands
-from ganlab.report.tensorboard.comparison import write_comparison
-from ganlab.report.tensorboard.links import curves
+from ganlab.report import tensorboard
+from ganlab.report.tensorboard import curves_address, write_comparison
 from ganlab.run.life import _hyperparameters
 from ganlab.runs.records import Records, image_pb, replace_events, shared_tail, trial_of
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import record_sweep
-from ganlab.study.compare import judge
 
 STEPS = range(10, 60, 10)
 VALUES = {"transpose": (1.0, 2.0, 6.0), "upsample": (2.0, 3.0, 4.0)}  # of frechet_distance at step 0, by seed
@@ -126,7 +122,7 @@ def scalars(folder):
 
 
 def test_a_band_is_the_median_the_lowest_and_the_highest_of_the_seeds(study):
-    assert write_comparison(study) == []
+    write_comparison(study)
     read = scalars(study / "comparison" / "transpose")
     assert read["frechet_distance/median"] == [(step, step + 2) for step in STEPS]
     assert read["frechet_distance/low"] == [(step, step + 1) for step in STEPS]
@@ -134,14 +130,8 @@ def test_a_band_is_the_median_the_lowest_and_the_highest_of_the_seeds(study):
     assert {tag.rpartition("/")[0] for tag in read} == {"frechet_distance", "checkerboard_index_2"}
 
 
-def test_the_dashboard_and_the_report_draw_the_same_curve(study):
-    """Two routes: the band that TensorBoard shows, and the line with its band in the report's figure."""
-    found = judge(study)
-    for arm in found.arms:
-        curve = curve_of(arm, "frechet_distance", read_histories(found))
-        band = seed_bands(arm, ["frechet_distance"])["frechet_distance"]
-        drawn = [np.median(curve.values, axis=0), curve.values.min(axis=0), curve.values.max(axis=0)]
-        np.testing.assert_allclose(np.array(list(band.values())).T, drawn)
+def verdict(study):
+    return scalars(study / "comparison")["comparison/verdict"][0][1].item().decode()
 
 
 def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
@@ -149,21 +139,40 @@ def test_a_band_stands_where_all_finished_seeds_have_the_metric(tmp_path):
         run(tmp_path, "upsample", seed, 1.0, steps=steps)
         run(tmp_path, "transpose", seed, 1.0)
     run(tmp_path, "upsample", 2, 100.0, status="diverged", steps=(10, 20, 30))
-    arm = next(arm for arm in judge(tmp_path).arms if arm.label == "upsample")
-    assert seed_bands(arm, ["frechet_distance"]) == {"frechet_distance": {20: (21, 21, 21), 30: (31, 31, 31)}}
-    assert write_comparison(tmp_path) == [
-        "not in the bands: transpose, seed 2: no result",
-        "not in the bands: upsample, seed 2: diverged",
-        "the rows of HParams include upsample-seed2, not finished: tick Success alone there",
-    ]
+    write_comparison(tmp_path)
+    assert scalars(tmp_path / "comparison" / "upsample")["frechet_distance/high"] == [(20, 21), (30, 31)]
 
 
-def test_runs_that_hparams_counts_in_though_they_have_not_finished_are_named(study):
+def test_the_verdict_names_the_runs_that_it_does_not_rest_on(study):
     run_again(study, "transpose", 1, 1.0, status="diverged", steps=(10, 20))
-    (run(study, "transpose", 3, 1.0, steps=(10,)) / "result.json").unlink()
-    line = "the rows of HParams include transpose-seed1, transpose-seed3, not finished: tick Success alone there"
-    assert line in write_comparison(study)
-    assert line in scalars(study / "comparison")["comparison/verdict"][0][1].item().decode()
+    (study / "transpose-seed2" / "result.json").unlink()
+    record_sweep(study, "a command", [path.name for path in study.glob("*-seed*")] + ["fir-seed0"])
+    write_comparison(study)
+    for line in (
+        "not in any pair: transpose, seed 2: no result",
+        "counts as the worst: transpose, seed 1: diverged",
+        "no result yet: fir-seed0: not started",
+        "HParams averages in runs that have not finished: tick Success alone there",
+    ):
+        assert line in verdict(study).split("\n\n")
+
+
+def test_an_endpoint_that_nobody_measured_is_open(study):
+    full = "full/classifier/frechet_distance"
+    for path in study.glob("*/result.json"):
+        tree = json.loads(path.read_text())
+        tree["config"]["comparison"]["quality"] = full
+        path.write_text(json.dumps(tree))
+    write_comparison(study)
+    assert f"The quality endpoint {full} was not measured: its verdict is open." in verdict(study)
+    assert "Against transpose, upsample is inconclusive in " in verdict(study)
+
+
+def test_an_arm_none_of_whose_seeds_finished_has_no_band(study):
+    for seed in range(3):
+        run_again(study, "upsample", seed, 1.0, status="diverged", steps=(10, 20))
+    write_comparison(study)
+    assert not (study / "comparison" / "upsample").exists()
 
 
 def test_nothing_is_written_again_until_a_run_changes(study):
@@ -181,8 +190,7 @@ def test_nothing_is_written_again_until_a_run_changes(study):
     assert len(second) == len(first) == 3
     assert not second.keys() & first.keys()
     run(study, "upsample", 3, 9.0)
-    lines = write_comparison(study)
-    assert lines == ["not in the bands: transpose, seed 3: no result"] == write_comparison(study)
+    write_comparison(study)
     assert not contents().keys() & second.keys()
     assert scalars(study / "comparison" / "upsample")["frechet_distance/high"][0] == (10, 19)
 
@@ -204,50 +212,9 @@ def test_arms_that_share_a_generator_are_rows_of_their_own(tmp_path):
             config["generator"]["upsampling"] = {"name": "transpose", "kernel_size": kernel}
             name = f"generator.kernel_size={kernel}-training.steps=50-seed{{seed}}"
             run(tmp_path, "transpose", seed, kernel, name=name, config=config)
-    assert write_comparison(tmp_path) == []
+    write_comparison(tmp_path)
     arms = {path.name for path in (tmp_path / "comparison").iterdir() if path.is_dir()}
     assert arms == {"generator.kernel_size=3", "generator.kernel_size=5"}
-
-
-def test_folders_that_say_nothing_are_noticed(tmp_path):
-    for number, (arm, seed) in enumerate((arm, seed) for arm in VALUES for seed in (0, 1)):
-        run(tmp_path, arm, seed, 1.0, name=f"{number:03d}")
-    (line,) = write_comparison(tmp_path)
-    assert line.startswith("the rows of HParams are not the arms")
-    assert {path.name for path in (tmp_path / "comparison").iterdir() if path.is_dir()} == set(VALUES)
-
-
-def test_cells_without_a_result_and_endpoints_without_a_value_are_named(study):
-    full = "full/classifier/frechet_distance"
-    for path in study.glob("*/result.json"):
-        tree = json.loads(path.read_text())
-        tree["config"]["comparison"]["quality"] = full
-        path.write_text(json.dumps(tree))
-    assert write_comparison(study) == [f"the quality endpoint {full} was not measured"]
-    record_sweep(study, "a command", [path.name for path in study.glob("*-seed*")] + ["fir-seed0"])
-    lines = ["no result yet: fir-seed0: not started", f"the quality endpoint {full} was not measured"]
-    assert write_comparison(study) == lines == write_comparison(study)
-    text = scalars(study / "comparison")["comparison/verdict"][0][1].item().decode()
-    assert all(line in text for line in lines)
-    assert "Against transpose, upsample is inconclusive in " in text
-
-
-def test_runs_whose_result_hparams_does_not_show_are_named(study):
-    """`ganlab.evaluate --record` puts measures into a result that the records of training do not have."""
-    for name, value in {"transpose-seed1": 9.0, "upsample-seed2": 8.0}.items():
-        path = study / name / "result.json"
-        result = json.loads(path.read_text())
-        result["metrics"]["frechet_distance"] = value
-        path.write_text(json.dumps(result))
-    path = study / "transpose-seed0" / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    path.write_text("".join(json.dumps({tag: line[tag] for tag in line if tag != LATTICE}) + "\n" for line in lines))
-    said = [line for line in write_comparison(study) if line.startswith("HParams")]
-    shown = "HParams shows what was recorded while training, not the"
-    assert said == [
-        f"{shown} frechet_distance of result.json: transpose, seed 1; upsample, seed 2",
-        f"{shown} checkerboard_index_2 of result.json: transpose, seed 0",
-    ]
 
 
 def test_two_endpoints_with_one_curve_lack_none(tmp_path):
@@ -264,7 +231,7 @@ def test_two_endpoints_with_one_curve_lack_none(tmp_path):
             result = json.loads((folder / "result.json").read_text())
             result["metrics"] |= dict.fromkeys(names, value)
             (folder / "result.json").write_text(json.dumps(result))
-    assert write_comparison(tmp_path) == []
+    write_comparison(tmp_path)
 
 
 def test_two_dashboards_of_one_study_do_not_meet(study):
@@ -310,15 +277,8 @@ def test_a_run_that_came_meanwhile_is_not_taken_for_an_arm_that_is_gone(study):
     write_comparison(study)
     late = run(study / "comparison", "upsample", 9, 1.0)
     before = {path: path.read_bytes() for path in late.iterdir()}
-    ganlab.report.tensorboard.comparison._clear(study / "comparison")
+    tensorboard._clear(study / "comparison")
     assert {path: path.read_bytes() for path in late.iterdir()} == before
-
-
-def test_the_figures_of_a_report_are_images(study):
-    pixels = image_pb("x", _png(study)).value[0].tensor.string_val
-    assert pixels[:2] == [b"8", b"8"]
-    write_comparison(study, lambda found: {"curves": _png(found.directory)})
-    assert scalars(study / "comparison")["report/curves"][0][1][2] == _png(study)
 
 
 def _png(directory):
@@ -417,7 +377,7 @@ def test_what_cannot_be_shown_is_one_line(study, tmp_path, dashboard, arguments,
 
 
 def query(directory):
-    return {key: values[0] for key, values in parse_qs(urlsplit(curves("http://x/", directory)).query).items()}
+    return {key: values[0] for key, values in parse_qs(urlsplit(curves_address("http://x/", directory)).query).items()}
 
 
 def pins(found):
@@ -483,7 +443,7 @@ def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, da
 
     write_comparison(study)
     run(study, "upsample", 3, 9.0)
-    monkeypatch.setattr(ganlab.report.tensorboard.comparison, "replace_events", refused)
+    monkeypatch.setattr(tensorboard, "replace_events", refused)
     status, out, _ = dashboard(study)
     stale, *links, _ = out.splitlines()
     assert status == 0
@@ -504,17 +464,6 @@ def test_where_all_runs_diverged_there_is_no_link_to_bands(study, dashboard, ser
     assert "seed bands: " not in out
     assert "comparison/verdict" in scalars(study / "comparison")
     assert dashboard(study)[1] == out
-
-
-def test_an_arm_none_of_whose_seeds_finished_lacks_its_band_for_that(study):
-    for seed in range(3):
-        run_again(study, "upsample", seed, 1.0, status="diverged", steps=(10, 20))
-    lines = [line for line in write_comparison(study) if line.startswith("no band")]
-    assert lines == [
-        f"no band of upsample for {metric}: none of its seeds finished"
-        for metric in ("frechet_distance", "checkerboard_index_2")
-    ]
-    assert not (study / "comparison" / "upsample").exists()
 
 
 def test_a_folder_whose_name_looks_like_an_option_names_its_window(study, monkeypatch):
@@ -584,7 +533,7 @@ def test_an_endpoint_of_the_end_only_is_followed_by_its_quick_relative(tmp_path)
             result = json.loads((folder / "result.json").read_text())
             result["metrics"][full] = value
             (folder / "result.json").write_text(json.dumps(result))
-    assert write_comparison(tmp_path) == []
+    write_comparison(tmp_path)
     assert scalars(tmp_path / "comparison" / "transpose")["frechet_distance/median"][0] == (10, 12)
     content = scalars(tmp_path / "comparison")[CONFIG_SUMMARY_TAG][0][1]
     (endpoints,) = Layout.FromString(content.item()).category
@@ -658,7 +607,6 @@ class Served:
 def test_tensorboard_answers_the_question_of_a_study(study):
     run(study, "transpose", 3, 5.0, images=range(0, 100, 2))
     with Served(study) as served:
-        assert served.lines[0] == "not in the bands: upsample, seed 3: no result"
         assert served.curves["smoothing"] == "0"
         grouped = re.compile(served.curves["runColorGroup"].removeprefix("regex:"))
         names = [f"comparison/{arm}" for arm in VALUES] + [f"{arm}-seed{seed}" for arm in VALUES for seed in (0, 11)]
@@ -722,10 +670,9 @@ def test_a_tensorboard_that_is_open_shows_a_new_comparison_once(study):
 
         served.until(lambda: points() == [(step, step + 4) for step in STEPS])
         run(study, "upsample", 3, 9.0, images=())
-        write_comparison(study, lambda found: {"curves": _png(found.directory)})
+        write_comparison(study)
         served.until(lambda: points() == [(step, step + 9) for step in STEPS])
         assert len(served.ask("text/text", run="comparison", tag="comparison/verdict")) == 1
-        served.until(lambda: len(served.ask("images/images", run="comparison", tag="report/curves", sample=0)) == 1)
         assert served.ends(signal.SIGTERM) == 0
 
 

@@ -28,7 +28,7 @@ from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.report.styles import ARMS
 from ganlab.run import build_gan
 from ganlab.training import checkpoints
-from test_sweep import TINY
+from small_runs import TINY
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("generator.base_filters=4", "generator.stages=[[4,2],[null,2]]")

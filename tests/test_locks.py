@@ -13,11 +13,11 @@ from conftest import ROOT
 from ganlab import files
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
-from ganlab.launch import resources as share
+from ganlab.launch import process
 from ganlab.launch.sweep import run_to_end
 from ganlab.runs.folder import claimed
 from ganlab.runs.status import is_held, may_be_held, stand
-from test_run import SMALL
+from small_runs import SMALL
 
 LACKING = ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL")
 HOLDER = """
@@ -74,8 +74,8 @@ def test_where_there_are_no_locks_work_goes_on_and_says_so_once(fails, name, tmp
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
     assert cached("kind", {"key": 1}, lambda: {"a": np.ones(1)})["a"] == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
-    with share.dealt_gpus(1) as (variables, _):
+    monkeypatch.setattr(process.tempfile, "gettempdir", lambda: str(tmp_path))
+    with process.dealt_gpus(1) as (variables, _):
         assert set(variables) == {"CUDA_VISIBLE_DEVICES"}
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1

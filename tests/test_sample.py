@@ -19,7 +19,7 @@ from ganlab.errors import ConfigError
 from ganlab.run import Sampler, open_sampler, run
 from ganlab.sample import draw, truncate
 from ganlab.sample import main as sampling
-from test_sweep import TINY
+from small_runs import TINY
 
 
 @pytest.fixture(scope="module")

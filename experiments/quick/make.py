@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from ganlab.report.terminal import print_report
-from ganlab.study.compare import judge
+from ganlab.study.compare import compare_study
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -25,7 +25,7 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
 
 def verdict(study: Path) -> str:
     """What `ganlab.compare` says first: the answer, and the endpoints that the study named before its runs."""
-    found = judge(study)
+    found = compare_study(study)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         print_report(found)

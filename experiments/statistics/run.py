@@ -1,4 +1,4 @@
-"""Do the statistics keep what they promise? Simulated studies of known truth, judged by the code that judges runs.
+"""Do the statistics keep what they promise? Simulated studies of known truth, compared by the code that compares runs.
 
     python experiments/statistics/run.py            prints the tables
     python experiments/statistics/run.py --write    and puts them into README.md
@@ -15,7 +15,7 @@ from pathlib import Path
 from scipy.special import ndtr
 from simulations import HEAVY, SHAPES, coverage, equivalence, false_positives, improvement_coverage, power
 
-from ganlab.study.power import equivalence_power, paired_power
+from ganlab.study.statistics import equivalence_power, paired_power
 
 PAGE = Path(__file__).parent / "README.md"
 sys.path.append(str(PAGE.parent.parent / "metrics"))

@@ -1,4 +1,4 @@
-"""Studies of known truth, judged by the code that judges runs: how often is it right?"""
+"""Studies of known truth, compared by the code that compares runs: how often is it right?"""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,8 @@ from scipy.special import ndtr
 from ganlab.config import Comparing
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.compare import judge_arms
-from ganlab.study.robustness import probability_of_improvement
-from ganlab.study.statistics import paired_comparison
+from ganlab.study.compare import compare_arms
+from ganlab.study.statistics import paired_comparison, probability_of_improvement
 from ganlab.study.values import Study
 
 Values = NDArray[np.float64]
@@ -44,7 +43,7 @@ def coverage(repeats: int, pairs: int, shape: Shape) -> float:
     return float(np.mean([result.low <= shape.mean <= result.high for result in found]))
 
 
-def judged(logs: Values, diverged: NDArray[np.bool_] | None = None) -> Study:
+def compared(logs: Values, diverged: NDArray[np.bool_] | None = None) -> Study:
     """The study of arms whose log distances are given, [arms, seeds]; the first is the reference."""
     arms = []
     for place, row in enumerate(logs):
@@ -59,7 +58,7 @@ def judged(logs: Values, diverged: NDArray[np.bool_] | None = None) -> Study:
                 metrics={} if lost else {"frechet_distance": math.exp(value)},
             )
         arms.append(Arm(f"arm{place}", {}, runs))
-    return judge_arms(arms, Comparing(reference="arm0", margins={}))
+    return compare_arms(arms, Comparing(reference="arm0", margins={}))
 
 
 def false_positives(
@@ -74,9 +73,9 @@ def false_positives(
     raw = wrong = 0
     for _ in range(repeats):
         logs = 0.1 * shape.draw(random, (arms + 1, seeds))
-        found = judged(logs, random.random((arms + 1, seeds)) < lost).judgements["frechet_distance"]
-        raw += any(judgement.comparison.p_value <= 0.05 for judgement in found)
-        wrong += any(judgement.verdict in ("better", "worse") for judgement in found)
+        found = compared(logs, random.random((arms + 1, seeds)) < lost).comparisons["frechet_distance"]
+        raw += any(comparison.paired.p_value <= 0.05 for comparison in found)
+        wrong += any(comparison.verdict in ("better", "worse") for comparison in found)
     return raw / repeats, wrong / repeats
 
 

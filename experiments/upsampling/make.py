@@ -10,21 +10,21 @@ import sys
 import tarfile
 from pathlib import Path
 
-from ganlab.report.samples import last_grids
-from ganlab.report.words import answer, leading, shown_effect, shown_interval
-from ganlab.study.compare import judge
-from ganlab.study.values import Judgement, Study
+from ganlab.report.figures import last_grids
+from ganlab.report.sentences import answer, leading, shown_effect, shown_interval
+from ganlab.study.compare import compare_study
+from ganlab.study.values import ArmComparison, Study
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))
 from turns import write_into  # noqa: E402  (beside the experiments on speed)
 
 
-def effect(judgement: Judgement) -> str:
+def effect(comparison: ArmComparison) -> str:
     """The verdict, the effect and its interval."""
-    mean, low, high = judgement.own
-    interval = shown_interval(judgement.endpoint, low, high)
-    return f"**{judgement.verdict}** {shown_effect(judgement.endpoint, mean)} ({interval})"
+    mean, low, high = comparison.own
+    interval = shown_interval(comparison.endpoint, low, high)
+    return f"**{comparison.verdict}** {shown_effect(comparison.endpoint, mean)} ({interval})"
 
 
 def rows(study: Study) -> list[str]:
@@ -35,7 +35,7 @@ def rows(study: Study) -> list[str]:
     for summary in study.summaries[endpoints[0].metric]:
         cells = [f"`{summary.arm}`", f"{summary.mean:.3g} ± {summary.sd:.2g}"]
         for endpoint in endpoints:
-            found = [each for each in study.judgements[endpoint.metric] if each.arm == summary.arm]
+            found = [each for each in study.comparisons[endpoint.metric] if each.arm == summary.arm]
             cells.append(effect(found[0]) if found else "reference")
         lines.append(f"| {' | '.join(cells)} |")
     return [answer(study), "", *lines]
@@ -63,7 +63,7 @@ def _anonymous(file: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def main() -> None:
     folder, name = Path(sys.argv[1]), sys.argv[2]
-    study = judge(folder)
+    study = compare_study(folder)
     shutil.rmtree(HERE / name, ignore_errors=True)
     shutil.copytree(folder / "report", HERE / name)
     keep_runs(folder, study, HERE / name / "runs.tar.xz")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ganlab.cli.choices import CONF, file_of, groups, options
 from ganlab.config import flatten
 from ganlab.config.plugins import as_typed
+from ganlab.evaluation.registry import better
 from ganlab.run.inputs import FILLED_IN, NO_FILE
-from ganlab.runs.measures import counts, table
 
 if TYPE_CHECKING:
     from ganlab.cli.hydra import Plan
@@ -242,3 +242,42 @@ def ending(result: "RunResult", directory: Path) -> str:
         f"  curves:      python -m ganlab.dashboard {place}",
     ]
     return "\n".join(lines)
+
+
+Values = Mapping[str, float]
+
+
+def table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
+    """A header and a line for each measure; columns that no measure fills are left out. The last says what is better.
+
+    spread: standard deviation over sets of generated images. floor: real images in their place. nulls: what equal
+    distributions score by formula.
+    """
+    columns = {"": values, "+-": spread, "real images": floor, "equal": nulls}
+    columns = {title: column for title, column in columns.items() if column}
+    width = max(len(name) for name in values)
+    sides = {name: better(name) for name in values}
+    last = "better" if any(sides.values()) else ""
+    rows = [" " * width + "".join(f"  {title:>11}" for title in columns) + f"  {last}"]
+    rows += [
+        f"{name:<{width}}"
+        + "".join(f"  {_measure(column.get(name)):>11}" for column in columns.values())
+        + f"  {sides[name]}"
+        for name in values
+    ]
+    return "\n".join(f"  {row.rstrip()}" for row in rows)
+
+
+def counts(protocol: Mapping[str, Any]) -> str:
+    """How many images of each side, and through which features."""
+    features, sets = protocol["features"], protocol["sets"]
+    generated = f"{sets} x {protocol['n_fake']}" if sets > 1 else str(protocol["n_fake"])
+    return (
+        f"distances: {protocol['n_real']} held-out and {generated} generated images, "
+        f"precision to coverage: {protocol['n_equal']} of each; "
+        f"features: {features if isinstance(features, str) else ', '.join(features)}"
+    )
+
+
+def _measure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if value and abs(value) < 1e-3 else f"{value:.4f}"

@@ -151,7 +151,7 @@ def settings(
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if (source := values.get("init_from")) is not None:
-        from ganlab.run.initial import pin
+        from ganlab.run.networks import pin
 
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is no folder; give that of a run")

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from ganlab.files import replacing
-from ganlab.nets.normalization import BatchNormalization
+from ganlab.nets.layers import BatchNormalization
 from ganlab.nets.upsampling import Upsampling
 
 

@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from ganlab import device
 from ganlab.cli.hydra import Cell, Plan
 from ganlab.config import RunConfig, parse
 from ganlab.environment import usable_cores
@@ -215,14 +217,11 @@ def main() -> None:
 def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
     import keras
 
-    from ganlab import device
-    from ganlab.run import timing
     from ganlab.training import checkpoints
 
     machine = device.start("float32", threads=jobs[0][1].training.threads)
     from ganlab.data.sources import DATASETS  # TensorFlow: after its start
-    from ganlab.run.initial import check_fit
-    from ganlab.run.networks import build_gan
+    from ganlab.run.networks import build_gan, check_fit
     from ganlab.run.rules import check_images
 
     started = time.time() - began
@@ -230,15 +229,48 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
         if time.time() - began > _PATIENCE / 2 and place != jobs[0][0]:
             return  # what is told stays told, and no step is cut off in the middle
         before = time.time()
-        precision, way = timing.chosen(config, machine)
+        precision, way = chosen(config, machine)
         keras.config.set_dtype_policy(precision)
         images = DATASETS[config.dataset.name](config.dataset).train
         check_images(config, images)
         if config.init_from and config.init_from.step in checkpoints.steps(Path(config.init_from.run) / CHECKPOINTS):
             check_fit(config.init_from, build_gan(config).tensors())
-        _, step = timing.time_step(config, images, xla=way == "xla", seconds=_SECONDS)
+        _, step = time_step(config, images, xla=way == "xla", seconds=_SECONDS)
         timed = max(_SECONDS, 6 * step)  # after the first call
         print(json.dumps([place, started + max(0.0, time.time() - before - timed), step]), flush=True)
+
+
+# --- what a step takes here -------------------------------------------------------------------------------------------
+
+
+def chosen(config: Any, machine: device.Device) -> tuple[str, str]:
+    """The precision and the way of compiling that a run of these settings would take here."""
+    there = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
+    return there.precision, "xla" if there.xla(config.training.compile) else "graph"
+
+
+def time_step(config: Any, images: Any, *, xla: bool, seconds: float = 3.0) -> tuple[float, float]:
+    """Seconds of the first call, which compiles, and of a step after it: the median of five rounds.
+
+    seconds: for which steps are timed in all.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from ganlab.run.networks import build_gan, build_steps
+
+    gan = build_gan(config)
+    steps = build_steps(gan, config, images, xla=xla)
+
+    def timed(count: int) -> float:
+        before = time.perf_counter()
+        steps(tf.constant(count, tf.int64))
+        gan.step.numpy()
+        return time.perf_counter() - before
+
+    first, second = timed(1), timed(1)
+    count = max(1, int(seconds / 5 / second))
+    return first, float(np.median([timed(count) / count for _ in range(5)]))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What a network is made of, what it costs, what it sees, and what its operator does. Nothing is trained."""
+"""What a network is made of, what it costs, what it sees, and what its operator does. Nothing is trained.
+
+A layer of ours tells its cost (`macs()`) and what it sees (`sources(axis, low, high)`) where the rules for stock layers
+are wrong about it: these go by kernels and shapes.
+"""
 
 import math
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from ganlab.config import Generator, Pair
-from ganlab.nets.downsampling import DownConv2D
-from ganlab.nets.spectral_norm import SpectralDense
 from ganlab.nets.upsampling import UPSAMPLERS, Macs, Upsampling
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
@@ -58,7 +59,7 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
     found = []
     for layer, output in zip(layers, outputs, strict=True):
         values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
-        cost = multiplications(SimpleNamespace(layers=[layer]))  # type: ignore[arg-type] - it reads nothing else
+        cost = macs_of(layer)
         found.append(
             Part(
                 layer.name,
@@ -81,15 +82,14 @@ def stages_of(generator: keras.Model) -> list[Upsampling]:
 
 
 def _kind(layer: Any) -> str:
-    if isinstance(layer, Upsampling):
-        return layer.written_as
-    return layer.activation.__name__ if type(layer) is keras.layers.Activation else type(layer).__name__
+    if type(layer) is keras.layers.Activation:
+        return layer.activation.__name__
+    return getattr(layer, "written_as", type(layer).__name__)
 
 
 def _kernel(layer: Any) -> str:
-    if isinstance(layer, Upsampling):
-        return layer.kernel_shown
-    return "×".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
+    size = "×".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
+    return getattr(layer, "kernel_shown", size)
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
@@ -97,31 +97,24 @@ def _kernel(layer: Any) -> str:
 
 def multiplications(model: keras.Model) -> Macs:
     """Multiply-accumulates of a network for one image, as written and as executed here, without biases."""
-    costs = [_of_layer(layer) for layer in model.layers]
+    costs = [macs_of(layer) for layer in model.layers]
     return Macs(sum(cost.written for cost in costs), sum(cost.executed for cost in costs))
 
 
-def _of_layer(layer: keras.Layer) -> Macs:
-    if isinstance(layer, Upsampling):
+def macs_of(layer: Any) -> Macs:
+    """Those of one layer.
+
+    Of one that does not tell them, every number of its kernel is used once at each place of its smaller side: a dense
+    layer has one place, a convolution those of its output, a transposed one those of its input.
+    """
+    if hasattr(layer, "macs"):
         return layer.macs()
-    alone = 0
-    if isinstance(layer, DownConv2D):
-        return _of_downsampling(layer)
-    if isinstance(layer, keras.layers.Dense | SpectralDense):
-        alone = math.prod(layer.kernel.shape)
-    elif isinstance(layer, keras.layers.Conv2D):
-        alone = math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
-    return Macs(alone, alone)
-
-
-def _of_downsampling(layer: DownConv2D) -> Macs:
-    """Written: a convolution at the large size, then the filter; executed: their product at the small size."""
-    area, taps = math.prod(layer.output.shape[1:3]), len(layer.taps)
-    size, _, ci, co = layer.kernel.shape
-    executed = area * (size + taps - 1) ** 2 * ci * co
-    if layer.downsampling == "strided":
-        return Macs(executed, executed)
-    return Macs(area * layer.stride**2 * size**2 * ci * co + area * taps**2 * co, executed)
+    if not hasattr(layer, "kernel"):
+        return Macs(0, 0)
+    axes = slice(1, len(layer.kernel.shape) - 1)
+    places = min(math.prod(tensor.shape[axes]) for tensor in (layer.input, layer.output))
+    count = math.prod(layer.kernel.shape) * places
+    return Macs(count, count)
 
 
 # --- what it sees ----------------------------------------------------------------------------------------------------
@@ -194,13 +187,15 @@ def _inputs(layer: Any) -> list[Any]:
 
 
 def _sources(layer: Any, axis: int, low: int, high: int) -> Pair:
-    """The first and last input pixel that the output pixels low...high are computed from, along one axis."""
-    if isinstance(layer, Upsampling):
+    """The first and last input pixel that the output pixels low...high are computed from, along one axis.
+
+    A stock layer repeats pixels, convolves at their size, or goes pixel by pixel.
+    """
+    if hasattr(layer, "sources"):
         return layer.sources(axis, low, high)
-    if isinstance(layer, keras.layers.UpSampling2D):
-        return low // layer.size[axis], high // layer.size[axis]
-    size = layer.kernel_size[axis] if isinstance(layer, keras.layers.Conv2D) else 1  # else pixel by pixel
-    return low - (size - 1) // 2, high + size // 2
+    repeats = layer.output.shape[1 + axis] // _inputs(layer)[0].shape[1 + axis]
+    size = layer.kernel_size[axis] if hasattr(layer, "kernel_size") else 1
+    return low // repeats - (size - 1) // 2, high // repeats + size // 2
 
 
 # --- the operator ----------------------------------------------------------------------------------------------------

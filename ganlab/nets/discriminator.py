@@ -7,11 +7,9 @@ from typing import Any
 import keras
 
 from ganlab.config import Discriminator, plugins
-from ganlab.nets.downsampling import DownConv2D
 from ganlab.nets.initializers import gain_of, initializer
-from ganlab.nets.normalization import BatchNormalization
+from ganlab.nets.layers import BatchNormalization, DownConv2D, MinibatchStd, PositionSum
 from ganlab.nets.spectral_norm import SpectralConv2D, SpectralDense
-from ganlab.nets.summaries import MinibatchStd, PositionSum
 
 Shape = tuple[int, int, int]
 SeedOf = Callable[[str], int]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ganlab.config import Generator, Pair, pair
 from ganlab.nets.initializers import gain_of, initializer
-from ganlab.nets.normalization import BatchNormalization
+from ganlab.nets.layers import BatchNormalization
 from ganlab.nets.upsampling import UPSAMPLERS
 
 SeedOf = Callable[[str], int]

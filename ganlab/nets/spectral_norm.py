@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ganlab.nets.downsampling import DownConv2D
+from ganlab.nets.layers import DownConv2D
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 AT_BUILD = 10  # power iterations, so that sigma is near before the first step

@@ -1,19 +1,38 @@
-"""A judgement as a sentence: the verdict in four fixed forms, then the numbers in the metric's own direction."""
+"""What is said of a study: every sentence, number and phrase that the terminal and the pages share."""
 
 import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
 
-from ganlab.study.robustness import fewest_pairs
-from ganlab.study.values import LEVEL, Caution, Cell, ChosenAfterwards, Gap, Judgement, LeftOut, NoRatio
+from ganlab.config.comparison import Comparing
+from ganlab.runs.result import ResultError
+from ganlab.study.arms import as_typed, by_number, label_of, refuse_confounded, settings_of
+from ganlab.study.compare import BASELINE
+from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
+from ganlab.study.values import (
+    LEVEL,
+    ArmComparison,
+    Caution,
+    Cell,
+    ChosenAfterwards,
+    Endpoint,
+    FailureRate,
+    Gap,
+    LeftOut,
+    NoRatio,
+    Study,
+)
 
 SMALL_P = 0.001  # below it the number says nothing more
 
 
-def tell(judgement: Judgement) -> str:
+def tell(comparison: ArmComparison) -> str:
     """What was found, how surely, and what it does not rest on."""
-    arm, reference, endpoint, c = judgement.arm, judgement.reference, judgement.endpoint, judgement.comparison
-    missing = sum(pair.missing for pair in judgement.pairs)
-    ranked = len(judgement.pairs) - missing  # pairs that count, diverged ones too
-    if c.runs < 2 and not judgement.by_ranks:
+    arm, reference, endpoint, c = comparison.arm, comparison.reference, comparison.endpoint, comparison.paired
+    missing = sum(pair.missing for pair in comparison.pairs)
+    ranked = len(comparison.pairs) - missing  # pairs that count, diverged ones too
+    if c.runs < 2 and not comparison.by_ranks:
         have = "1 pair" if c.runs else "no pair"
         return f"{arm} and {reference} have {have} of finished runs with equal seed; a comparison needs at least 2."
     claim = {
@@ -21,65 +40,65 @@ def tell(judgement: Judgement) -> str:
         "worse": f"{arm} is worse than {reference}",
         "equivalent": f"{arm} is equivalent to {reference}",
         "inconclusive": f"{arm} against {reference} is inconclusive",
-    }[judgement.verdict]
+    }[comparison.verdict]
     ratio = endpoint.measure.scale == "ratio"
-    if endpoint.margin is not None and judgement.verdict == "equivalent":
+    if endpoint.margin is not None and comparison.verdict == "equivalent":
         claim += f" within {100 * endpoint.margin:.3g} %" if ratio else f" within {endpoint.margin:.3g}"
     if not endpoint.primary:
         claim += " (exploratory)"
 
-    mean, low, high = judgement.own
+    mean, low, high = comparison.own
 
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
     numbers = ""
     if c.runs > 1 and endpoint.measure.scale == "size":
-        numbers = f"{_to_zero(mean)} ({_signed_means(judgement)}), {100 * LEVEL:g} % interval {_span(low, high)}"
+        numbers = f"{_to_zero(mean)} ({_signed_means(comparison)}), {100 * LEVEL:g} % interval {_span(low, high)}"
     elif c.runs > 1:
         numbers = f"{show(mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
-    ours, theirs = judgement.diverged
-    if judgement.by_ranks:
+    ours, theirs = comparison.diverged
+    if comparison.by_ranks:
         one = "1 finished pair" if c.runs else "no finished pair"
         numbers = f"{numbers} over the {c.runs} finished pairs only" if numbers else f"no interval ({one})"
         worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
         numbers += f", {as_p(c.p_value)} by ranks over {pairs_of(ranked)}, diverged runs counted as the worst ({worst})"
     else:
         numbers += f", {as_p(c.p_value)}, {pairs_of(c.runs)}"
-    arms = judgement.arms if endpoint.primary else 1
+    arms = comparison.arms if endpoint.primary else 1
     enough = fewest_pairs((1 - LEVEL) / arms)
 
-    notes = _undecided(judgement) if judgement.deciding >= enough else []
-    if judgement.deciding < enough:
+    notes = _undecided(comparison) if comparison.deciding >= enough else []
+    if comparison.deciding < enough:
         among = f"with {arms} arms " if arms > 1 else ""
-        notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {judgement.deciding}")
-    if judgement.p_adjusted is not None:
-        how = "" if endpoint.primary else f" ({judgement.adjustment})"
-        notes.append(f"{as_p(judgement.p_adjusted)} after adjustment for {judgement.arms} arms{how}")
-    if ours and not judgement.by_ranks:
+        notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {comparison.deciding}")
+    if comparison.p_adjusted is not None:
+        how = "" if endpoint.primary else f" ({comparison.adjustment})"
+        notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{how}")
+    if ours and not comparison.by_ranks:
         notes.append(f"both runs diverged in {pairs_of(ours)}")
     if missing:
-        notes.append(f"{missing} of {len(judgement.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
+        notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
 
 
-def _undecided(judgement: Judgement) -> list[str]:
+def _undecided(comparison: ArmComparison) -> list[str]:
     """Why a verdict is inconclusive though its interval or its p value alone would have decided."""
-    c, by_adjusted = judgement.comparison, judgement.endpoint.primary and judgement.p_adjusted is not None
-    if judgement.verdict != "inconclusive" or judgement.by_ranks:
+    c, by_adjusted = comparison.paired, comparison.endpoint.primary and comparison.p_adjusted is not None
+    if comparison.verdict != "inconclusive" or comparison.by_ranks:
         return []
-    p = judgement.p_adjusted if by_adjusted else c.p_value
+    p = comparison.p_adjusted if by_adjusted else c.p_value
     assert p is not None
     if c.low <= 0 <= c.high:
         return ["undecided because the interval contains 0"] if p <= 1 - LEVEL else []
     return [f"undecided because {'the adjusted p' if by_adjusted else 'p'} is above {1 - LEVEL:.2g}"]
 
 
-def _signed_means(judgement: Judgement) -> str:
+def _signed_means(comparison: ArmComparison) -> str:
     """What the sizes leave out: above 0 or below; a checkerboard or its contrary, too much power or too little."""
-    pairs = [(pair.theirs, pair.ours) for pair in judgement.pairs if pair.theirs is not None and pair.ours is not None]
+    pairs = [(pair.theirs, pair.ours) for pair in comparison.pairs if pair.theirs is not None and pair.ours is not None]
     theirs, ours = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
-    return f"{judgement.reference} {theirs:+.3g}, {judgement.arm} {ours:+.3g}"
+    return f"{comparison.reference} {theirs:+.3g}, {comparison.arm} {ours:+.3g}"
 
 
 def _to_zero(difference: float) -> str:
@@ -150,3 +169,269 @@ def lack(gap: Gap | NoRatio) -> str:
 def run_of(gap: Gap) -> str:
     """The run that a value lacks of: `fir, seed 3`."""
     return f"{gap.arm}, seed {gap.seed}"
+
+
+# --- the study as a whole ---------------------------------------------------------------------------------------------
+
+
+_ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "inconclusive")
+assert set(_ORDER) == set(get_args(Verdict))
+
+
+def leading(study: Study) -> tuple[Endpoint, ...]:
+    """The endpoints that a reader came for: the primary one and those stated before the first run, else the first."""
+    titles = ["", *study.plan.endpoints]
+    asked = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
+    asked.sort(key=lambda endpoint: (not endpoint.primary, endpoint.title in titles and titles.index(endpoint.title)))
+    return tuple(asked) or study.endpoints[:1]
+
+
+def answer(study: Study) -> str:
+    """One sentence; another for endpoints that nobody measured.
+
+    Over all leading endpoints where one arm is compared. Of several only the first endpoint has room in a sentence:
+    `verdict_rows` has them all.
+    """
+    if not study.endpoints:
+        return "No finished run has metrics that can be compared."
+    places: dict[str, list[str]] = {}
+    for endpoint in leading(study):
+        places.setdefault(standing(study, endpoint), []).append(named(endpoint))
+    parts = [f"{found} in {listed(names)}" for found, names in places.items()]
+    lacking = [f"The {title} endpoint {metric} was not measured: its verdict is open."
+               for title, metric in study.open.items()]  # fmt: skip
+    if many_arms(study):
+        first = leading(study)[0]
+        parts = [f"in {named(first)}: {standing(study, first)}"]
+    return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *lacking])
+
+
+def many_arms(study: Study) -> bool:
+    """Whether several arms are compared with the reference, which a table tells better than a sentence."""
+    return len(study.arms) > 2
+
+
+def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The verdict as a table, its head and a row for each arm.
+
+    The first of the leading endpoints with its effect, interval and p, adjusted where it is; of the others the verdict
+    and the effect.
+    """
+    endpoints, short = leading(study), short_labels(study)
+    if not endpoints:
+        return (), []
+    first = study.comparisons[endpoints[0].metric]
+    adjusted = any(each.p_adjusted is not None for each in first)
+    titles = [f"{endpoint.title} (exploratory)" if not endpoint.primary else endpoint.title for endpoint in endpoints]
+    head = ("arm", titles[0], "effect", f"{100 * LEVEL:g} % interval", "adjusted p" if adjusted else "p", *titles[1:])
+    rows = []
+    for arm in study.arms:
+        if arm is study.reference:
+            rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
+            continue
+        main, *others = [_compared(study, endpoint, arm.label) for endpoint in endpoints]
+        mean, low, high = main.own
+        known = main.paired.runs > 1
+        rows.append(
+            (
+                short[arm.label],
+                main.verdict,
+                shown_effect(main.endpoint, mean) if known else "–",
+                shown_interval(main.endpoint, low, high) if known else "–",
+                bare_p(main.paired.p_value if main.p_adjusted is None else main.p_adjusted),
+                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.paired.runs > 1
+                  else each.verdict for each in others),
+            )
+        )  # fmt: skip
+    return head, rows
+
+
+def _compared(study: Study, endpoint: Endpoint, label: str) -> ArmComparison:
+    (found,) = [each for each in study.comparisons[endpoint.metric] if each.arm == label]
+    return found
+
+
+def named(endpoint: Endpoint) -> str:
+    """Quality (frechet_distance), spectrum (spectral_distance, exploratory); where nothing was stated, the metric."""
+    status = "" if endpoint.primary else ", exploratory"
+    bare = f"{endpoint.metric}{' (exploratory)' if status else ''}"
+    return bare if endpoint.title == endpoint.metric else f"{endpoint.title} ({endpoint.metric}{status})"
+
+
+def standing(study: Study, endpoint: Endpoint) -> str:
+    """How the arms stand in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
+    comparisons, short = study.comparisons[endpoint.metric], short_labels(study)
+    parts = []
+    for verdict in _ORDER:
+        arms = [short[comparison.arm] for comparison in comparisons if comparison.verdict == verdict]
+        if arms and len(arms) == len(comparisons) > 2:
+            return f"all {len(arms)} arms are {verdict}"
+        if arms:
+            parts.append(f"{listed(arms)} {'is' if len(arms) == 1 else 'are'} {verdict}")
+    return listed(parts, ", ")
+
+
+def short_labels(study: Study) -> dict[str, str]:
+    """Labels of arms for figures and headings: settings without where they stand, if that tells the arms apart."""
+    short = {arm.label: re.sub(r"(?<= )[\w.]+\.(\w+)=", r"\1=", arm.label) for arm in study.arms}
+    return short if len(set(short.values())) == len(short) else {label: label for label in short}
+
+
+def listed(names: list[str], last: str = " and ") -> str:
+    """A, b and c."""
+    return last.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def heading(endpoint: Endpoint) -> str:
+    """An endpoint in a line: `quality, frechet_distance: smaller is better; primary`."""
+    return f"{titled(endpoint)}; {'primary' if endpoint.primary else 'exploratory'}"
+
+
+def titled(endpoint: Endpoint) -> str:
+    """An endpoint, and which values are better: `quality, frechet_distance: smaller is better`."""
+    title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
+    return f"{title}{endpoint.metric}: {side(endpoint)}"
+
+
+def side(endpoint: Endpoint) -> str:
+    """Which values are the better ones."""
+    return f"{endpoint.measure.better} is better"
+
+
+def negligible(endpoint: Endpoint) -> str:
+    """What difference counts as none; empty where nothing was said."""
+    if endpoint.margin is None:
+        return ""
+    return f"{100 * endpoint.margin:.3g} %" if endpoint.measure.scale == "ratio" else f"{endpoint.margin:.3g}"
+
+
+def shown_effect(endpoint: Endpoint, value: float) -> str:
+    """A difference as people read it: per cent of a ratio, closer to 0 or farther, else a number with its sign."""
+    if endpoint.measure.scale == "size":
+        size = f"{abs(value):.3g}"
+        return "0" if size == "0" else f"{size} {'closer' if value < 0 else 'farther'}"
+    if endpoint.measure.scale != "ratio":
+        return f"{value + 0.0:+.3g}"
+    change = per_cent(value)
+    return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.1f} %"
+
+
+def shown_interval(endpoint: Endpoint, low: float, high: float) -> str:
+    """An interval of differences as people read it: -32.4 % to -24.3 %, 0.06 to 0.2 closer."""
+    if endpoint.measure.scale == "size" and low * high > 0:
+        near, far = sorted((low, high), key=abs)
+        return f"{abs(near):.3g} to {shown_effect(endpoint, far)}"
+    return f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A value in a table; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def count(value: float) -> str:
+    """1234567 -> 1,234,567."""
+    return f"{value:,.0f}"
+
+
+# --- beside the test that decides -------------------------------------------------------------------------------------
+
+
+def robust_columns(comparison: ArmComparison) -> dict[str, str]:
+    """Other statistics of the same pairs by name, as a table shows them."""
+    robust, endpoint = comparison.robust, comparison.endpoint
+
+    def effect(value: float | None) -> str:
+        return "–" if value is None else shown_effect(endpoint, endpoint.measure.own(value))
+
+    chance = number(robust.improvement, 2)
+    if robust.improvement_low is not None and robust.improvement_high is not None:
+        chance += f" ({robust.improvement_low:.2f} to {robust.improvement_high:.2f})"
+    return {
+        "Wilcoxon p": number(robust.wilcoxon_p, 3),
+        "interquartile mean": effect(robust.interquartile_mean),
+        "Hodges-Lehmann": effect(robust.hodges_lehmann),
+        "P(better)": chance,
+        "correlation": number(robust.correlation, 2),
+    }
+
+
+def failures(rate: FailureRate) -> str:
+    """How many of an arm's runs that came to an end diverged, with an interval."""
+    if not rate.runs:
+        return "–"
+    return f"{rate.diverged} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
+
+
+def plans(comparison: ArmComparison) -> str:
+    """With how many pairs an inconclusive comparison had a good chance to be decided; empty where nobody knows."""
+    robust, have = comparison.robust, comparison.paired.runs
+    said = []
+    if comparison.by_ranks:  # the numbers below are of finished pairs, which do not decide
+        return ""
+    if robust.seeds_for_power is not None and robust.seeds_for_power > have:
+        said.append(f"{robust.seeds_for_power} pairs to find a difference as large as the one seen")
+    if robust.seeds_for_equivalence is not None and robust.seeds_for_equivalence > have:
+        said.append(f"{robust.seeds_for_equivalence} pairs to show equivalence if there is no difference")
+    return ", or ".join(said)
+
+
+# --- before the runs --------------------------------------------------------------------------------------------------
+
+
+def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
+    """Whether runs with these settings can show an arm to be better or worse in the primary metric, in a line.
+
+    Further lines name what would be lost: seeds that an arm lacks and others have. configs: of all runs of the study,
+    those that are there and those to come. Equivalence needs no smallest p value, and can be found with fewer.
+    """
+    groups: list[tuple[dict[str, Any], set[int]]] = []
+    for config in configs:
+        settings = settings_of(config)
+        seeds = next((seeds for known, seeds in groups if known == settings), None)
+        if seeds is None:
+            groups.append((settings, seeds := set()))
+        seeds.add(config["seed"])
+    trees = [settings for settings, _ in groups]
+    if len(trees) < 2:
+        return ["one arm: there is nothing to compare it with"]
+    try:
+        refuse_confounded("the study", trees)
+    except ResultError as error:
+        return [f"no verdict: {error}"]
+    arms = {label_of(tree, trees): seeds for tree, seeds in groups}
+    labels = sorted(arms, key=by_number)
+    reference = next((name for name in (plan.reference, BASELINE) if name in arms), labels[0])
+    pairs = {name: len(arms[name] & arms[reference]) for name in labels if name != reference}
+    return [_can_decide(pairs, reference, arms), *_lacking_seeds({name: arms[name] for name in labels})]
+
+
+def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]) -> str:
+    comparisons, fewest = len(pairs), fewest_pairs((1 - LEVEL) / len(pairs))
+    over = f" after Holm's adjustment over {comparisons} comparisons" if comparisons > 1 else ""
+    few = [name for name, count in pairs.items() if count < fewest]
+    most = max(pairs.values()) if not few else max(pairs[name] for name in few)
+    p = min(1.0, smallest_p(most) * comparisons)
+    smallest = f"the smallest p value of {len(arms)} arms with {most} pair{'s' * (most != 1)} is {p:.2g}{over}"
+    common = "" if len(set(map(frozenset, arms.values()))) == 1 else "common "
+    seeds = f"{most} {common}seed{'s' * (most != 1)}"
+    if not few:
+        return f"{seeds} can give a verdict: {smallest}"
+    if len(few) < comparisons:
+        whose = "; ".join(f"{name} has {pairs[name]}" for name in few)
+        return f"no verdict is possible for {listed(few)} against {reference}, which takes {fewest} pairs: {whose}"
+    return f"{seeds} can give no verdict of better or worse: {smallest}; {fewest} seeds are the fewest"
+
+
+def _lacking_seeds(arms: dict[str, set[int]]) -> list[str]:
+    every = set().union(*arms.values())
+    return [
+        f"{name} lacks {_seed_numbers(sorted(every - seeds))}, which other arms have: they are in no pair with it"
+        for name, seeds in arms.items()
+        if seeds != every
+    ]
+
+
+def _seed_numbers(seeds: Sequence[int]) -> str:
+    shown = [as_typed(seed) for seed in seeds[:10]] + [f"{len(seeds) - 10} more"] * (len(seeds) > 10)
+    return f"seed{'s' * (len(seeds) > 1)} {listed(shown)}"

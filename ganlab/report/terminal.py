@@ -11,12 +11,11 @@ from rich.table import Table
 
 from ganlab.config import flatten
 from ganlab.evaluation.registry import better
-from ganlab.report.sentences import lack, stand, tell, warn
-from ganlab.report.words import answer, heading, leading, many_arms, verdict_rows
+from ganlab.report.sentences import answer, heading, lack, leading, many_arms, stand, tell, verdict_rows, warn
 from ganlab.runs.console import Console
 from ganlab.runs.result import Status
 from ganlab.study.arms import Arm, as_typed
-from ganlab.study.compare import Endpoint, Study
+from ganlab.study.values import Endpoint, Study
 
 SCREEN = 24  # sentences that are printed without being asked for
 
@@ -83,8 +82,8 @@ def _verdict_table(study: Study) -> Table:
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
     console.print(f"\n{heading(endpoint)}")
-    for judgement in study.judgements[endpoint.metric]:
-        console.print(f"  {tell(judgement)}")
+    for comparison in study.comparisons[endpoint.metric]:
+        console.print(f"  {tell(comparison)}")
     for arm in study.arms:
         finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
         missing = [str(seed) for seed in finished if seed not in arm.values(endpoint.metric)]

@@ -1,4 +1,4 @@
-"""A judged study as plain values: what `verdict.json` and `scores.csv` hold."""
+"""A study as plain values: what `verdict.json` and `scores.csv` hold."""
 
 import math
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any, get_args
 from ganlab.report.sentences import lack, stand, tell, warn
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import Arm
-from ganlab.study.values import LEVEL, Endpoint, Judgement, Study
+from ganlab.study.values import LEVEL, ArmComparison, Endpoint, Study
 
 
 def as_json(study: Study) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def as_json(study: Study) -> dict[str, Any]:
     - of a verdict: `arm`, `verdict`, `exploratory`, `sentence`; `estimate`, `low`, `high` of arm against reference, in
       the metric's own direction, as the endpoint's unit says: a `ratio` is ours / theirs (1 where they are equal), a
       `difference` and a `size` (of absolute values) are ours - theirs; `effect_size` in the same direction; `p_value`,
-      `p_adjusted`, `adjustment`; `by_ranks` (diverged runs decided, see Judgement); `pairs` (finished ones, behind the
+      `p_adjusted`, `adjustment`; `by_ranks` (see ArmComparison); `pairs` (finished ones, behind the
       interval), `diverged` {arm, reference}; `robust` (see Robust; its two locations are like the estimate, and
       `improvement` is the chance that the arm is better); `lacking`, the seeds without a pair of values: `seed`, `why`,
       `missing` (whether it counts nowhere; if not, the run that diverged is the worst). Values are in scores.csv.
@@ -72,16 +72,12 @@ def _row(study: Study, arm: Arm, run: RunResult) -> dict[str, Any]:
         "seed": run.seed,
         "status": run.status,
         **{name: metrics.get(name) for name in study.summaries},
-        "parameters": _of_generator(run.parameters),
-        "macs": _of_generator(run.macs),
+        "parameters": run.of_generator("parameters"),
+        "macs": run.of_generator("macs"),
         "seconds": run.seconds,
         "images_per_second": run.images_per_second,
         "path": run.path.relative_to(study.directory).as_posix() if run.path else None,
     }
-
-
-def _of_generator(count: int | dict[str, int] | None) -> int | None:
-    return count.get("generator") if isinstance(count, dict) else count
 
 
 def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
@@ -93,14 +89,14 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
         "primary": endpoint.primary,
         "stated": endpoint in study.stated and (not endpoint.primary or endpoint.metric == study.plan.quality),
         "margin": endpoint.margin,
-        "verdicts": [_verdict(judgement) for judgement in study.judgements[endpoint.metric]],
+        "verdicts": [_verdict(comparison) for comparison in study.comparisons[endpoint.metric]],
         "summaries": [vars(summary) for summary in study.summaries[endpoint.metric]],
     }
 
 
-def _verdict(judgement: Judgement) -> dict[str, Any]:
-    c, endpoint = judgement.comparison, judgement.endpoint
-    mean, low, high = judgement.own
+def _verdict(comparison: ArmComparison) -> dict[str, Any]:
+    c, endpoint = comparison.paired, comparison.endpoint
+    mean, low, high = comparison.own
 
     def in_unit(value: float) -> float | None:
         """A location in the unit of the endpoint; None where no number holds it."""
@@ -110,28 +106,28 @@ def _verdict(judgement: Judgement) -> dict[str, Any]:
             return math.exp(value) if value < 700 else None
         return value
 
-    robust = vars(judgement.robust)
+    robust = vars(comparison.robust)
     centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
-    ours, theirs = judgement.diverged
+    ours, theirs = comparison.diverged
     return {
-        "arm": judgement.arm,
-        "verdict": judgement.verdict,
+        "arm": comparison.arm,
+        "verdict": comparison.verdict,
         "exploratory": not endpoint.primary,
-        "sentence": tell(judgement),
+        "sentence": tell(comparison),
         "estimate": in_unit(mean),
         "low": in_unit(low),
         "high": in_unit(high),
         "effect_size": endpoint.measure.own(c.effect_size),
         "p_value": c.p_value,
-        "p_adjusted": judgement.p_adjusted,
-        "adjustment": judgement.adjustment,
-        "by_ranks": judgement.by_ranks,
+        "p_adjusted": comparison.p_adjusted,
+        "adjustment": comparison.adjustment,
+        "by_ranks": comparison.by_ranks,
         "pairs": c.runs,
         "diverged": {"arm": ours, "reference": theirs},
         "robust": robust
         | {name: None if value is None else in_unit(endpoint.measure.own(value)) for name, value in centres.items()},
         "lacking": [
-            {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in judgement.pairs if p.reasons
+            {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in comparison.pairs if p.reasons
         ],
     }
 

@@ -12,12 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ganlab.files import write_bytes, write_json
-from ganlab.report.blocks import Page
-from ganlab.report.contents import write_contents
 from ganlab.report.drawing import THEMES
+from ganlab.report.page import Page, write_contents
+from ganlab.report.sentences import answer
 from ganlab.report.verdict import as_json, scores
-from ganlab.report.words import answer
-from ganlab.study.compare import Study
+from ganlab.study.values import Study
 
 FOLDER = "report"
 _MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown reads as its own
@@ -46,12 +45,6 @@ def write_report(study: Study) -> Path:
     for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - written:
         stale.unlink()
     return folder
-
-
-def pictures(study: Study) -> dict[str, bytes]:
-    """Every figure of the report as PNG by its name, for what shows no SVG; ResultError as in `write_report`."""
-    page = write_contents(study)
-    return {drawing.name: drawing.png() for drawing in page.drawings()} | page.pictures()
 
 
 def as_html(page: Page) -> str:

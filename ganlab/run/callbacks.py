@@ -1,27 +1,86 @@
 """What happens between the steps of a run, each event a method. `training/loop.py` calls them at their steps."""
 
+import math
 import time
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from ganlab.config import RunConfig
+from ganlab.config import RunConfig, profiled
 from ganlab.data.images import Images
+from ganlab.evaluation.registry import Metric, metric_of, quick_relative
 from ganlab.exports.portable import save_portable
-from ganlab.nets.normalization import recompute_statistics
-from ganlab.run import sample_grids
-from ganlab.run.best import Best
+from ganlab.nets.layers import recompute_statistics
 from ganlab.run.measuring import Measuring
 from ganlab.run.networks import make_traces
+from ganlab.run.pictures import real_grid, sample_grid
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
+from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS
-from ganlab.runs.progress import Progress
 from ganlab.runs.records import Records
 from ganlab.training import checkpoints
 from ganlab.training.loop import DivergedError, Event, take_means
 from ganlab.training.state import Gan
+
+
+class Best:
+    """The best step so far by the study's primary, as it is measured on the way.
+
+    known: `{"step", "metric", "value"}`; None where the primary has not been measured yet, or is measured at the end
+    only. The earliest of equal ones stays.
+    """
+
+    def __init__(self, quality: str, known: dict[str, Any] | None, there: Container[int]):
+        """quality: `comparison.quality`. known: at the checkpoint that a run goes on from. there: steps with one."""
+        self._metric, self._measure = quick_relative(quality), _compared(quality)
+        self.known = known if known and known["step"] in there else None
+
+    @property
+    def step(self) -> int | None:
+        """Its step."""
+        return self.known["step"] if self.known else None
+
+    def offer(self, step: int, measured: Mapping[str, float]) -> bool:
+        """Whether this step is the best so far, which it is from then on."""
+        value = measured.get(self._metric)
+        if value is None or self._measure is None:
+            return False
+        better = self._measure.is_better(value, self.known["value"]) if self.known else math.isfinite(value)
+        if better:
+            self.known = {"step": step, "metric": self._metric, "value": value}
+        return better
+
+
+def _compared(name: str) -> Metric | None:
+    """The metric, if it has a better side."""
+    metric = metric_of(name)
+    return metric if metric and metric.direction else None
+
+
+class Profile:
+    """The profile that `training.profile` asks for; None asks for none. steps: where `turn` wants to be called."""
+
+    def __init__(self, directory: Path, asked: str | None):
+        self.steps: tuple[int, ...] = profiled(asked) or () if asked else ()
+        self._directory, self._running = directory, False
+
+    def turn(self, step: int) -> None:
+        """Start the profile if it is time, end it if it runs."""
+        if self._running:
+            self.close()
+        elif step in self.steps[:1]:
+            tf.profiler.experimental.start(str(self._directory))
+            self._running = True
+
+    def close(self) -> None:
+        """End the profile if it still runs; to be called at the end of a run in any case."""
+        if self._running:
+            tf.profiler.experimental.stop()
+            self._running = False
+
 
 NEW_RUN: dict[str, Any] = {"seconds": 0.0, "records": {}, "measured": {}, "profiles": {}}
 """What a checkpoint's manifest records of a run, before its first step."""
@@ -88,7 +147,7 @@ class Callbacks:
     def sample(self, step: int) -> None:
         """Draw the images of the fixed latents."""
         self._refresh(step)
-        picture = sample_grids.generated(self._sampler, self._config)
+        picture = sample_grid(self._sampler, self._config)
         grids.save_png(self._directory / "samples" / f"step-{step:08d}.png", picture)
         self._records.image(step, "samples", picture)
 
@@ -147,7 +206,7 @@ class Callbacks:
         """Some of the held-out images, for a look beside the samples; once a run."""
         path = self._directory / "samples" / "real.png"
         if not path.exists():
-            grids.save_png(path, sample_grids.real(held_out, self._config))
+            grids.save_png(path, real_grid(held_out, self._config))
 
     def _record(self, step: int, values: dict[str, float]) -> None:
         self._records.scalars(step, step * self.images_per_step, self.seconds(), values)

@@ -5,23 +5,20 @@ import json
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab import device
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
+from ganlab.environment import commit
 from ganlab.errors import ConfigError
 from ganlab.files import write_bytes, write_json
-from ganlab.run.best import Best
 from ganlab.run.extension import extend, extensions, longer
-from ganlab.run.initial import find_source, start_from
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import build_gan
+from ganlab.run.networks import build_gan, build_steps, find_source, start_from
 from ganlab.runs.console import Log
 from ganlab.runs.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
-from ganlab.runs.provenance import commit
 from ganlab.runs.result import HELD_OUT, LOG, RunResult
 from ganlab.runs.signals import STOPPING, Asked
 from ganlab.runs.tracking import check_installed, tracked
@@ -109,15 +106,11 @@ def _train(
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
-    from ganlab.nets.spectral_norm import power_iteration
-    from ganlab.run.callbacks import NEW_RUN, Callbacks
-    from ganlab.run.rules import make_batches, make_step_config
-    from ganlab.runs.progress import Progress
+    from ganlab.run.callbacks import NEW_RUN, Best, Callbacks, Profile
+    from ganlab.runs.console import Progress
     from ganlab.runs.records import Records, trial_of
     from ganlab.training.loop import DivergedError, Event, fit
-    from ganlab.training.profile import Profile
     from ganlab.training.replicas import agreed
-    from ganlab.training.step import make_steps
 
     training = config.training
     gan = build_gan(config)
@@ -129,8 +122,7 @@ def _train(
     position = {} if device.worker() else record["records"]  # they stand in the first worker's folder
     best = Best(config.comparison.quality, record.get("best"), checkpoints.steps(origin))
 
-    step_config = make_step_config(config, partial(power_iteration, gan.discriminator))
-    steps = make_steps(gan, step_config, make_batches(config, split.train, start), xla=machine.xla(training.compile))
+    steps = build_steps(gan, config, split.train, xla=machine.xla(training.compile))
     images_per_step = training.batch_size * training.discriminator_steps
 
     with (

@@ -1,13 +1,32 @@
-"""What measures look like: real images beside generated ones, drawn as pictures uint8 [H,W,3], by name."""
+"""The pictures that a run leaves: grids of samples, spectra and artifacts of real beside generated images."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from ganlab.config import RunConfig
+from ganlab.data.images import Images
 from ganlab.evaluation.artifacts import phase_moments
 from ganlab.evaluation.spectrum import Spectrum, radial_profile, strides
-from ganlab.run import drawings as spectra
+from ganlab.run.sampler import Sampler, with_classes
+from ganlab.runs import grids
 
 _SAMPLES, _NEAREST = 8, 5
+
+
+class Side(NamedTuple):
+    """The spectrum of one set of images of sides H and W, the shorter of which, N, is at least 2.
+
+    images: how many. power: [H,W], in the order of `numpy.fft.fftfreq`. profile: its mean by ring, [N//2+1]. band:
+    between which 95 % of the single images' profiles lie, [2,N//2+1].
+    """
+
+    images: int
+    power: np.ndarray
+    profile: np.ndarray
+    band: np.ndarray
 
 
 def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, samples: np.ndarray) -> dict[str, np.ndarray]:
@@ -19,19 +38,19 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
     drawn = {"neighbours": _neighbours(train, samples[:_SAMPLES])}
     if real is not None and fake is not None:
         marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]  # more would hide what they mark
-        drawn["spectrum"] = spectra.draw_spectrum(_side(real), _side(fake), marked)
+        drawn["spectrum"] = draw_spectrum(_side(real), _side(fake), marked)
         phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.size, s)}
-        drawn["means"] = spectra.draw_means(real.mean, fake.mean, phases)
+        drawn["means"] = draw_means(real.mean, fake.mean, phases)
     return drawn
 
 
 def sketch(real: Spectrum, fake: Spectrum) -> np.ndarray:
     """Both spectra beside each other, in a millisecond."""
-    return spectra.paint_powers(real.power, fake.power)
+    return draw_raster(real.power, fake.power)
 
 
-def _side(spectrum: Spectrum) -> spectra.Side:
-    return spectra.Side(spectrum.count, spectrum.power, radial_profile(spectrum.power), spectrum.band)
+def _side(spectrum: Spectrum) -> Side:
+    return Side(spectrum.count, spectrum.power, radial_profile(spectrum.power), spectrum.band)
 
 
 def _has_phases(size: tuple[int, int], stride: int) -> bool:
@@ -50,4 +69,288 @@ def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:
         where = np.hstack([places, np.tile(np.arange(start, start + len(block)), (len(samples), 1))])
         order = np.argsort(far, axis=1, kind="stable")[:, :count]
         distances, places = np.take_along_axis(far, order, 1), np.take_along_axis(where, order, 1)
-    return spectra.draw_neighbours(samples, train[places], distances / np.sqrt(shown.shape[1]))
+    return draw_neighbours(samples, train[places], distances / np.sqrt(shown.shape[1]))
+
+
+# --- grids of samples, of a conditional run a row for each class ------------------------------------------------------
+
+
+_COUNT = 64
+_PER_CLASS = 8
+_MOST_ROWS = 32
+"""Classes that a grid has rows of; of more than these, the images are a mixture in the training images' shares."""
+
+
+def sample_grid(sampler: Sampler, config: RunConfig) -> np.ndarray:
+    """A grid of the run's fixed latents, the same for all arms: uint8 [rows,across,C]."""
+    if not _has_rows(config):
+        return grids.grid(sampler.sample("latents/samples", _COUNT))
+    labels = [label for label in range(config.classes) for _ in range(_PER_CLASS)]
+    z = sampler.latents("latents/samples", len(labels))[:, : config.generator.latent_size]
+    pixels = sampler.generate(with_classes(z, labels, config.classes))
+    return grids.by_class(pixels, labels, range(config.classes), _PER_CLASS)
+
+
+def real_grid(images: Images, config: RunConfig) -> np.ndarray:
+    """A grid of real images in the same layout: uint8 [rows,across,C]."""
+    if not _has_rows(config) or images.labels is None:
+        return grids.grid(grids.some_of(images.pixels, _COUNT))
+    chosen = [grids.some_of(np.flatnonzero(images.labels == label), _PER_CLASS) for label in range(config.classes)]
+    places = np.concatenate(chosen)
+    return grids.by_class(images.pixels[places], images.labels[places], range(config.classes), _PER_CLASS)
+
+
+def _has_rows(config: RunConfig) -> bool:
+    return 1 < config.classes <= _MOST_ROWS
+
+
+# --- spectra and artifacts, uint8 [H,W,3] -----------------------------------------------------------------------------
+
+
+_REAL, _FAKE = "#0072B2", "#D55E00"  # blue and vermilion: apart for every kind of colour blindness, and in grey
+_MARKS = {2: ("o", 9, "○"), 4: ("s", 8, "□"), 8: ("D", 5, "◇")}  # shape, points, sign
+_WIDE = 7.6  # inches of 100 pixels: letters stay legible where a card shows half of it
+_DECADES = 6  # what shades can tell apart; weaker power is shown as the darkest
+
+
+def draw_spectrum(real: Side, fake: Side, strides: Sequence[int] = (2, 4)) -> np.ndarray:
+    """Profiles above, spectra below: about 760 x 720, for TensorBoard's `spectrum`.
+
+    Above: power by cycles per pixel, each with the band of its single images, which is their spread, not the error of
+    the mean. Below: log power over both frequencies, and its signed difference; strides: of 2, 4 and 8, those whose
+    lattice bins are marked. Raises ValueError for arrays that do not fit.
+    """
+    _check(real, fake, strides)
+    figure = _figure(_WIDE, 7.2)
+    top, bottom = figure.subfigures(2, 1, height_ratios=[4.2, 3.0])
+    _profiles(top, real, fake)
+    _powers(bottom, real, fake, strides)
+    return _drawn(figure)
+
+
+def draw_means(
+    real_mean: np.ndarray, fake_mean: np.ndarray, moments: Mapping[int, tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """What all images share: mean images, their difference, and how strong detail is at each phase; about 760 wide.
+
+    real_mean, fake_mean: luminance [H,W]. moments: for each stride the second moment of detail by phase, real and
+    fake, each [stride,stride]. Raises ValueError for arrays that do not fit.
+    """
+    for name, mean in (("real_mean", real_mean), ("fake_mean", fake_mean)):
+        _fit(name, mean, real_mean.shape)
+    for stride, pair in moments.items():
+        for name, moment in zip(("real", "fake"), pair, strict=True):
+            _fit(f"moments[{stride}], {name},", moment, (stride, stride))
+    figure = _figure(_WIDE, 2.8 + (2.1 if moments else 0))
+    top, bottom = figure.subfigures(2, 1, height_ratios=[2.8, 2.1]) if moments else (figure, figure)
+    axes = top.subplots(1, 3)
+    limits = min(real_mean.min(), fake_mean.min()), max(real_mean.max(), fake_mean.max())
+    for axis, mean, name in ((axes[0], real_mean, "mean real image"), (axes[1], fake_mean, "mean fake image")):
+        shown = _map(axis, mean, name, "gray", limits)
+    _bar(top, shown, axes[:2])
+    difference = fake_mean - real_mean
+    limit = np.abs(difference).max() or 1.0
+    _bar(top, _map(axes[2], difference, "fake - real", "PuOr_r", (-limit, limit)), axes[2])
+    if moments:
+        axes = bottom.subplots(1, 2 * max(3, len(moments)))
+        for unused in axes[2 * len(moments) :]:
+            unused.set_axis_off()
+        for place, (stride, pair) in enumerate(moments.items()):
+            relative = [moment / (moment.mean() or 1.0) for moment in pair]
+            for axis, values, name in zip(axes[2 * place :], relative, ("real", "fake"), strict=False):
+                _phases(axis, values, f"stride {stride}, {name}", max(map(np.max, relative)))
+        bottom.supxlabel("second moment of fine detail by phase, relative to its mean", fontsize=12)
+    return _drawn(figure)
+
+
+def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Each row a sample and, right of a bar, its nearest training images with their distances below.
+
+    samples: uint8 [N,H,W,C]. nearest: uint8 [N,k,H,W,C], closest first. distances: [N,k], of any kind.
+    Pixels become squares; nothing is interpolated. Raises ValueError for arrays that do not fit.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    if nearest.ndim != 5 or nearest.shape[:1] + nearest.shape[2:] != samples.shape:
+        raise ValueError(f"nearest of shape {nearest.shape} does not fit samples {samples.shape}; use [N,k,H,W,C]")
+    _fit("distances", distances, nearest.shape[:2])
+    if samples.dtype != np.uint8 or nearest.dtype != np.uint8 or samples.shape[-1] not in (1, 3) or 0 in nearest.shape:
+        raise ValueError(f"samples and nearest are {samples.dtype} and {nearest.dtype}; use uint8 with C = 1 or 3")
+    rows, columns, height, width, _ = nearest.shape
+    enlarge = max(1, -(-64 // width))  # so that a distance fits below
+    tall, wide, gap, line, head = enlarge * height, enlarge * width, 8, 20, 24
+    size = head + rows * (tall + line) + gap, 3 * gap + (columns + 1) * (wide + gap)
+    picture = np.full((*size, 3), 255, np.uint8)
+    lefts = [gap, *(3 * gap + (wide + gap) * column for column in range(1, columns + 1))]
+    tops = [head + row * (tall + line) for row in range(rows)]
+    for row, top in enumerate(tops):
+        for left, image in zip(lefts, [samples[row], *nearest[row]], strict=True):
+            picture[top : top + tall, left : left + wide] = image.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+    picture[head : tops[-1] + tall, lefts[1] - 2 * gap : lefts[1] - 2 * gap + 2] = 0
+    canvas = Image.fromarray(picture)
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+    for left, text in zip(lefts, ("sample", "nearest", *map(str, range(2, columns + 1))), strict=False):
+        pen.text((left + wide / 2, head / 2), text, fill="black", font=font, anchor="mm")
+    for row, top in enumerate(tops):
+        for left, distance in zip(lefts[1:], distances[row], strict=True):
+            place = left + wide / 2, top + tall + line / 2
+            pen.text(place, f"{distance:.3g}", fill="black", font=font, anchor="mm")
+    return np.asarray(canvas)
+
+
+def draw_raster(real: np.ndarray, fake: np.ndarray, enlarge: int | None = None) -> np.ndarray:
+    """Log power of real and fake beside each other in grey, a matter of a millisecond: to be looked at in training.
+
+    real, fake: [H,W], in the order of `numpy.fft.fftfreq`; the mean, which has none, is in the middle. White is the
+    strongest of both, black a millionth of it. enlarge: pixels per frequency; None aims at a width of 512.
+    """
+    for name, power in (("real", real), ("fake", fake)):
+        _fit(name, power, real.shape)
+    logs = np.stack([np.fft.fftshift(log) for log in _logs(real, fake)])
+    span = (logs - logs.max() + _DECADES) / _DECADES
+    pixels = np.rint(255 * span).astype(np.uint8)[..., None]
+    return grids.grid(pixels, columns=2, enlarge=enlarge).repeat(3, axis=2)
+
+
+def _profiles(part: Any, real: Side, fake: Side) -> None:
+    axis = part.subplots()
+    side = min(real.power.shape)
+    cycles = np.arange(1, side // 2 + 1) / side
+    floor = 10.0**-_DECADES * max(real.profile.max(), fake.profile.max()) or 1.0
+
+    def logs(power: np.ndarray) -> np.ndarray:
+        return np.log10(np.maximum(power[..., 1:], floor))
+
+    every = max(1, side // 32)
+    axis.fill_between(cycles, *logs(real.band), color=_REAL, alpha=0.2, linewidth=0, label="95 % of single real images")
+    for one, name, style, color, size in ((real, "real", "-o", _REAL, 8), (fake, "fake", "--^", _FAKE, 5)):
+        label = f"{name}, mean of {one.images:,}"
+        axis.plot(cycles, logs(one.profile), style, color=color, label=label, markersize=size, markevery=every)
+    for edge, name in zip(logs(fake.band), ("95 % of single fake images", None), strict=True):
+        axis.plot(cycles, edge, ":", color=_FAKE, label=name, linewidth=1.8)
+    for period in (8, 4, 2):
+        axis.axvline(1 / period, color="0.6", linewidth=0.8, zorder=0)
+    axis.set_xlim(0, 0.51)
+    axis.set_xlabel("cycles per pixel", fontsize=12)
+    axis.set_ylabel("log10 power", fontsize=12)
+    axis.tick_params(labelsize=11)
+    top = axis.secondary_xaxis("top")
+    top.set_xticks([1 / 8, 1 / 4, 1 / 2], ["8 px", "4 px", "2 px"], fontsize=11)
+    part.legend(loc="outside upper center", ncols=2, fontsize=12, frameon=False)
+
+
+def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
+    size = real.power.shape
+    axes = part.subplots(1, 3)
+    logs = _logs(real.power, fake.power)
+    difference = logs[1] - logs[0]
+    at = [f"{_MARKS[stride][2]} {_signed(difference[_places(stride, size)].mean())}" for stride in strides]
+    logs[:, 0, 0] = np.nan  # the mean has no power
+    limits = np.nanmin(logs), np.nanmax(logs)
+    for axis, log, name in ((axes[0], logs[0], "real"), (axes[1], logs[1], "fake")):
+        shown = _map(axis, _centred(log), f"{name}\nlog10 power", "magma", limits, size)
+    _bar(part, shown, axes[:2])
+    limit = max(0.3, float(np.quantile(np.abs(difference), 0.99)))
+    title = "\n".join(["log10 fake/real", "  ".join(at)])
+    shown = _map(axes[2], _centred(difference), title, "PuOr_r", (-limit, limit), size)
+    _bar(part, shown, axes[2], extend="both" if np.abs(difference).max() > limit else "neither")
+    for stride in strides:
+        shape, size, _ = _MARKS[stride]
+        for axis in axes:
+            for color, width in (("black", 2.2), ("white", 1.0)):  # one of them is seen on any shade
+                axis.plot(*_lattice(stride), shape, ms=size, mfc="none", mec=color, mew=width, clip_on=False, zorder=3)
+    names = [f"{_MARKS[stride][2]} lattice of stride {stride}" for stride in strides]
+    part.supxlabel("; ".join(["cycles per pixel, both ways", *names]), fontsize=11)
+
+
+def _lattice(stride: int) -> np.ndarray:
+    """Frequencies at multiples of 1/stride that half the stride has not, both ends too: [2,marks], cycles per pixel."""
+    steps = np.indices((stride + 1, stride + 1)).reshape(2, -1) - stride // 2
+    return steps[:, (steps % 2).any(axis=0)] / stride
+
+
+def _places(stride: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The same as indices of a spectrum of these sides, those at .5 once, to the nearest bin."""
+    sides = np.array(size)[:, None]
+    down, across = np.unique(np.rint(_lattice(stride) * sides).astype(int) % sides, axis=1)
+    return down, across
+
+
+def _signed(value: float) -> str:
+    return f"{round(float(value), 2) + 0.0:+.2f}".replace("-", "−")
+
+
+def _centred(power: np.ndarray) -> np.ndarray:
+    """The mean in the middle; in even sides Nyquist's frequencies at both ends: [N,N] -> [N+1,N+1]."""
+    return np.pad(np.fft.fftshift(power), [(0, 1 - side % 2) for side in power.shape], mode="wrap")
+
+
+def _logs(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
+    """log10 of both, [2,H,W], six decades at most."""
+    powers = np.stack([real, fake]).astype(np.float64)
+    return np.log10(np.maximum(powers, 10.0**-_DECADES * powers.max() or 1.0))
+
+
+def _map(
+    axis: Any, values: np.ndarray, title: str, colours: str, limits: tuple, size: tuple[int, ...] | None = None
+) -> Any:
+    """Shades of values; with a `size`, of a centred spectrum of images of that size, over its frequencies."""
+    extent = None
+    if size is not None:
+        down, across = (0.5 if side % 2 else 0.5 + 0.5 / side for side in size)
+        extent = (-across, across, down, -down)
+    shown = axis.imshow(values, colours, vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
+    axis.set_title(title, fontsize=11, pad=9)
+    ticks = [-0.5, -0.25, 0, 0.25, 0.5] if size else []
+    names = ["−½", "−¼", "0", "¼", "½"] if size else []
+    axis.set_xticks(ticks, names)
+    axis.set_yticks(ticks, names if axis.get_subplotspec().is_first_col() else [""] * len(names))
+    axis.tick_params(labelsize=11)
+    return shown
+
+
+def _phases(axis: Any, values: np.ndarray, title: str, top: float) -> None:
+    ratio = f"{values.max() / values.min():.2f}" if values.min() > 0 else "infinite"
+    _map(axis, values, f"{title}\nmax/min {ratio}", "Blues", (0, 1.25 * top))
+    if len(values) <= 4:
+        for (row, column), value in np.ndenumerate(values):
+            color = "white" if value > 0.75 * top else "black"
+            size = 14 if len(values) == 2 else 7.5
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=size)
+
+
+def _bar(part: Any, shown: Any, axes: Any, extend: str = "neither") -> None:
+    part.colorbar(shown, ax=axes, shrink=0.75, pad=0.02, extend=extend).ax.tick_params(labelsize=10)
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
+
+
+def _drawn(figure: Any) -> np.ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _check(real: Side, fake: Side, strides: Sequence[int] = ()) -> None:
+    if not set(strides) <= set(_MARKS):
+        raise ValueError(f"strides={tuple(strides)} have no marks; use some of 2, 4 and 8")
+    size = real.power.shape
+    if len(size) != 2 or min(size) < 2:
+        raise ValueError(f"real has a spectrum of shape {list(size)}; use [H,W] of sides of at least 2")
+    for name, one in (("real", real), ("fake", fake)):
+        _fit(f"{name}.power", one.power, size)
+        _fit(f"{name}.profile", one.profile, (min(size) // 2 + 1,))
+        _fit(f"{name}.band", one.band, (2, min(size) // 2 + 1))
+
+
+def _fit(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise ValueError(f"{name} has shape {list(values.shape)}; it must be {list(shape)}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} has values that are not finite")

@@ -1,12 +1,21 @@
-"""Where commands write what people read."""
+"""What commands say while they work: lines that are printed and kept, and a bar on a terminal."""
 
 import contextlib
 import os
 import re
 import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import rich.console
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 
 class Console(rich.console.Console):
@@ -43,3 +52,90 @@ class Log:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.keep(text)
+
+
+_MARKS = (1, 2, 5, *range(10, 101, 10))  # percent at which a log gets a line
+_SILENCE = 60.0  # seconds after which it gets one anyway
+
+
+class Progress:
+    """What a run shows while it trains, from entering to leaving the `with`.
+
+    total: the run's last step. start: the step this session goes on from; rates count only what comes after.
+    unit_images: real images in a step, to turn steps into images per second.
+    quiet: show nothing at all.
+    console: where to; None is standard output. A bar is drawn only where it can be redrawn (not in a pipe or
+    a file, not with TERM=dumb); NO_COLOR takes the colours away.
+    log: keeps the whole lines, also where a bar is drawn.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        start: int,
+        *,
+        unit_images: int,
+        quiet: bool = False,
+        console: Console | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self._console, self._log = console or Console(), log or Log(None)
+        self._total, self._unit_images, self._quiet = total, unit_images, quiet
+        drawable = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._live = Live(console=self._console, refresh_per_second=4) if drawable and not quiet else None
+        self._printed = time.monotonic()
+        self._marks = self._passed(start)
+        self._origin, self._compiled = (start, self._printed), False  # where rates count from
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._draw(self._origin[0], "", {})
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, step: int, values: Mapping[str, float]) -> None:
+        """Show that `step` is done, and the last values by tag; cheap enough to call whenever they are known."""
+        now = time.monotonic()
+        pace = self._pace(step, now)
+        if self._live:
+            self._draw(step, pace, values)
+        marks = self._passed(step)
+        if marks > self._marks or now - self._printed >= _SILENCE:
+            numbers = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items())
+            line = "  ".join(part for part in (f"step {self._place(step)}", pace, numbers) if part)
+            self._log.keep(line) if self._live else self.say(line)
+            self._marks, self._printed = marks, now
+
+    def say(self, text: str) -> None:
+        """Print a line as it is, above the bar where there is one."""
+        if not self._quiet:
+            self._log.keep(text)
+            self._console.print(Text(text), soft_wrap=True)
+
+    def _pace(self, step: int, now: float) -> str:
+        """Speed and time left. The first call's steps, which wait for compilation, count until there are others."""
+        before, then = self._origin
+        if step <= before or now <= then:
+            return ""
+        if not self._compiled:
+            self._origin, self._compiled = (step, now), True
+        seconds = (now - then) / (step - before)
+        left = timedelta(seconds=round((self._total - step) * seconds))
+        return f"{self._unit_images / seconds:,.0f} images/s  {left} left"
+
+    def _place(self, step: int) -> str:
+        return f"{step}/{self._total}  {100 * step // self._total} %"
+
+    def _passed(self, step: int) -> int:
+        return sum(100 * step >= mark * self._total for mark in _MARKS)
+
+    def _draw(self, step: int, pace: str, values: Mapping[str, float]) -> None:
+        assert self._live
+        line = Table.grid(padding=(0, 2))
+        line.add_row(ProgressBar(total=self._total, completed=step, width=24), Text(f"{self._place(step)}  {pace}"))
+        losses = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items() if tag.startswith("loss/"))
+        self._live.update(Group(line, Text(losses, no_wrap=True, overflow="ellipsis", style="dim")))

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from ganlab import __version__, device, environment, files
 from ganlab.config import RunConfig, differences, parse
+from ganlab.environment import commit
 from ganlab.errors import ConfigError, MissingSettingError, UnknownSettingError
 from ganlab.files import write_json
-from ganlab.runs.provenance import commit
 from ganlab.runs.result import CONFIG, HELD_OUT, LOCK, LOG, RESULT, RunResult, read_result
 
 CHECKPOINTS = "checkpoints"
@@ -92,7 +92,7 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
 
 
 def _locked_soon(lock: IO[str]) -> bool:
-    """Lock a file; False if another process keeps it: one that only looks (`reporting/cells`) is gone in a moment."""
+    """Lock a file; False if another process keeps it: one that only looks (`runs.status`) is gone in a moment."""
     for _ in range(10):
         if files.lock(lock):
             return True

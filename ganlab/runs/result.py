@@ -101,6 +101,11 @@ class RunResult(BaseModel):
     path: Path | None = Field(default=None, exclude=True)
     """The file this was read from; never stored in it."""
 
+    def of_generator(self, what: Literal["parameters", "macs"]) -> int | None:
+        """The generator's own parameters or multiplications, whichever way they were recorded."""
+        counts = getattr(self, what)
+        return counts.get("generator") if isinstance(counts, dict) else counts
+
     def written(self) -> dict[str, Any]:
         """As the file holds it: what was set, in the order of the fields."""
         return self.model_dump(mode="json", exclude_unset=True)

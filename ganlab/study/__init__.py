@@ -1,1 +1,1 @@
-"""From the runs of a study to its verdict: arms, statistics, judgements. Values only; numpy and scipy."""
+"""From the runs of a study to its verdict: arms, statistics, comparisons. Values only; numpy and scipy."""

@@ -13,24 +13,28 @@ from ganlab.evaluation.registry import METRICS, base_name, compared
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
 from ganlab.study.arms import Arm, gather_arms, plan_of
-from ganlab.study.cautions import chosen_afterwards, made_differently
-from ganlab.study.robustness import difference, interquartile_mean, look_again, wilson_interval
 from ganlab.study.statistics import (
     Comparison,
     Verdict,
     benjamini_hochberg,
+    difference,
     holm,
+    interquartile_mean,
+    look_again,
     paired_comparison,
     signed_rank_test,
+    wilson_interval,
 )
 from ganlab.study.values import (
     LEVEL,
+    ArmComparison,
     Cell,
+    ChosenAfterwards,
     Endpoint,
     FailureRate,
     Gap,
-    Judgement,
     LeftOut,
+    MadeDifferently,
     NoRatio,
     Pair,
     Study,
@@ -40,7 +44,7 @@ from ganlab.study.values import (
 BASELINE = "transpose"  # of the literature, and the default generator
 
 
-def judge(
+def compare_study(
     directory: str | Path, metric: str | None = None, reference: str | None = None, leave_out: Sequence[str] = ()
 ) -> Study:
     """Compare the arms under a folder as their settings ask.
@@ -51,7 +55,7 @@ def judge(
     folder = Path(directory)
     left_out = {cell.name: cell.state for cell in _left_out(folder, leave_out)} if leave_out else {}
     arms = gather_arms(str(directory), left_out)
-    study = judge_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
+    study = compare_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
     cells = tuple(Cell(name, state) for name, state in left_out.items())
     return replace(
         study,
@@ -66,7 +70,7 @@ def _left_out(folder: Path, patterns: Sequence[str]) -> list[Standing]:
     return [cells[name] for name in matching(cells, patterns, "--leave-out", folder)]
 
 
-def judge_arms(
+def compare_arms(
     arms: Sequence[Arm],
     plan: Comparing,
     metric: str | None = None,
@@ -97,7 +101,7 @@ def judge_arms(
             dropped += nothing
         else:
             endpoints.append(endpoint)
-    judgements = {endpoint.metric: _judge(endpoint, plan, arms, against) for endpoint in endpoints}
+    comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, against) for endpoint in endpoints}
     counted = _counted(arms, against)
     diverged = _gaps(arms, "", ("diverged",))
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
@@ -107,7 +111,7 @@ def judge_arms(
         arms=tuple(arms),
         reference=against,
         endpoints=tuple(endpoints),
-        judgements=judgements,
+        comparisons=comparisons,
         gaps=(
             *_gaps(arms, "", ("failed", "interrupted", "no result", "left out")),
             *(gap._replace(alone=True) for gap in diverged if gap not in counted),
@@ -195,7 +199,7 @@ def _failures(arm: Arm) -> FailureRate:
     return FailureRate(arm.label, diverged, len(ended), *wilson_interval(diverged, len(ended), LEVEL))
 
 
-def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[Judgement, ...]:
+def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
     """Each arm against the reference.
 
     In the primary metric p is adjusted by Holm over the arms, and decides; in the other metrics of the plan it is
@@ -211,17 +215,17 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
     found = []
     for arm in others:
         ours = _outcomes(endpoint, arm)
-        comparison, by_ranks = _compare(ours, theirs, margin)
+        paired, by_ranks = _compare(ours, theirs, margin)
         found.append(
-            Judgement(
+            ArmComparison(
                 arm=arm.label,
                 reference=reference.label,
                 endpoint=endpoint,
-                comparison=comparison,
-                verdict=comparison.verdict,
+                paired=paired,
+                verdict=paired.verdict,
                 p_adjusted=None,
                 pairs=_pairs(endpoint.metric, arm, reference),
-                robust=look_again(ours, theirs, comparison, margin, alpha),
+                robust=look_again(ours, theirs, paired, margin, alpha),
                 by_ranks=by_ranks,
                 adjustment=None,
                 arms=len(others),
@@ -229,7 +233,7 @@ def _judge(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: 
         )
     adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
     if len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values()):
-        for place, p in enumerate(adjust([judgement.comparison.p_value for judgement in found])):
+        for place, p in enumerate(adjust([each.paired.p_value for each in found])):
             verdict = found[place].verdict
             if endpoint.primary and p > 1 - LEVEL and verdict in ("better", "worse"):
                 verdict = "inconclusive"
@@ -286,3 +290,38 @@ def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
         reasons = dict.fromkeys(filter(None, (arm.lack(seed, metric), reference.lack(seed, metric))))
         found.append(Pair(seed, ours.get(seed), theirs.get(seed), tuple(reasons)))
     return tuple(found)
+
+
+# --- what weakens a study beyond its numbers --------------------------------------------------------------------------
+
+
+def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usual: str) -> list[ChosenAfterwards]:
+    """Where the primary metric or the reference is not what the settings said before the first run.
+
+    primary: the metric that decides, None where nobody measured one. usual: the reference if the settings name none.
+    """
+    stated = plan.reference or usual
+    cautions = []
+    if primary not in (None, plan.quality):
+        cautions.append(ChosenAfterwards("primary metric", str(primary), plan.quality))
+    if reference != stated:
+        cautions.append(ChosenAfterwards("reference", reference, stated))
+    return cautions
+
+
+def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
+    """Devices, variables and versions of finished runs, with the arms that have them, where they are not all equal."""
+    facts: dict[str, dict[str, list[str]]] = {}
+    for arm in arms:
+        for run in arm.runs.values():
+            if run.status == "finished":
+                environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
+                alike = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
+                for what, value in (alike | run.versions).items():
+                    labels = facts.setdefault(what, {}).setdefault(value, [])
+                    labels += [arm.label] * (arm.label not in labels)
+    return [
+        MadeDifferently(what, tuple((value, tuple(labels)) for value, labels in values.items()))
+        for what, values in facts.items()
+        if len(values) > 1
+    ]

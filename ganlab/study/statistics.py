@@ -1,16 +1,18 @@
 """Is one arm better than another? Answers from differences paired by seed; numpy and scipy only.
 
-`scipy.special` stands here for `scipy.stats`, whose import alone takes longer than the whole comparison.
+The test that decides, how many seeds an answer takes, and other views of the same pairs. `scipy.special` stands here
+for `scipy.stats`, whose import would make a comparison a sixth slower.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import gammainc, gammaln, ndtr, ndtri, stdtrit
 
 EXACT_RUNS = 16  # up to here all 2^n sign vectors are visited
 RANDOM_VECTORS = 100_000
@@ -191,3 +193,233 @@ def _vector(name: str, values: ArrayLike, finite: bool = True) -> NDArray[np.flo
         remedy = "leave that run out, and say so" if finite else "an infinite one stands for a run that diverged"
         raise ValueError(f"{name}[{at}]={array[at]} is {'not finite' if finite else 'no number'}; {remedy}")
     return array.astype(np.float64)
+
+
+# --- how many seeds an answer takes -----------------------------------------------------------------------------------
+
+
+MOST_SEEDS = 10_000  # who would need more will not get them
+
+
+def paired_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
+    """Chance of p <= alpha in a two-sided t test of paired differences whose true mean / sd is `effect`.
+
+    Given the sd that is seen, the mean is normal; averaged over the distribution of that sd, which is the noncentral t
+    distribution, also where library functions of that give up. The exact test that decides has less where few pairs
+    leave few p values: 4 points with 8 pairs, 20 with 6, all of it below (experiments/statistics).
+    """
+    if math.isinf(effect):
+        return 1.0
+    free, centre, edge = seeds - 1, abs(effect) * math.sqrt(seeds), float(stdtrit(seeds - 1, 1 - alpha / 2))
+    surely, never = max(0.0, (centre - 9) / edge), (centre + 9) / edge  # an sd below, above
+
+    def passing(sd: np.ndarray) -> np.ndarray:
+        return ndtr(centre - edge * sd) + ndtr(-centre - edge * sd)
+
+    return min(1.0, float(gammainc(free / 2, free * surely**2 / 2)) + _over_sd(passing, free, surely, never))
+
+
+def equivalence_power(margin: float, seeds: int, alpha: float = 0.05) -> float:
+    """Chance that two one-sided t tests at alpha find equivalence where the true difference is 0.
+
+    margin: in standard deviations of the paired difference. Given the sd that is seen, the mean must lie within the
+    margin less what the tests ask for; averaged over the distribution of that sd by Gauss and Legendre's rule.
+    """
+    asked = float(stdtrit(seeds - 1, 1 - alpha))
+    widest = margin * math.sqrt(seeds) / asked  # with a larger sd nothing can pass
+    return min(1.0, _over_sd(lambda sd: 2 * ndtr(margin * math.sqrt(seeds) - asked * sd) - 1, seeds - 1, 0.0, widest))
+
+
+def _over_sd(passing: Callable[[np.ndarray], np.ndarray], free: int, low: float, high: float) -> float:
+    """The integral of `passing` over the distribution of a sample's sd from low to high, the true one being 1."""
+    nodes, weights = _gauss_legendre()
+    low = max(low, 1 - 9 / math.sqrt(2 * free))  # a chi's sd is about 1 / sqrt(2 free) of its mean: nothing below
+    high = min(high, 1 + 9 / math.sqrt(2 * free) + 9 / free)
+    if high <= low:
+        return 0.0
+    sd = low + (high - low) * (nodes + 1) / 2
+    log_density = (
+        math.log(2) + free / 2 * math.log(free / 2) - gammaln(free / 2) + (free - 1) * np.log(sd) - free * sd**2 / 2
+    )
+    return float((high - low) / 2 * (weights * np.exp(log_density) * passing(sd)).sum())
+
+
+def seeds_for_power(effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
+    """The fewest seeds with which `paired_power` reaches `power`; None for no effect, or more than 10,000 seeds."""
+    return _fewest(lambda seeds: paired_power(effect, seeds, alpha) >= power) if effect else None
+
+
+def seeds_for_equivalence(margin: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
+    """The fewest seeds with which `equivalence_power` reaches `power`; None for more than 10,000."""
+    return _fewest(lambda seeds: equivalence_power(margin, seeds, alpha) >= power)
+
+
+@cache
+def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes in [-1, 1] and weights."""
+    return np.polynomial.legendre.leggauss(200)
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """The smallest number from 2 for which it holds, if it holds for all larger ones too."""
+    low, high = 1, 2
+    while not enough(high):
+        if high == MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+# --- other views of the same pairs ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Robust:
+    """Other views of the pairs behind a comparison; None where something is not defined. More is better.
+
+    wilcoxon_p: exact signed-rank test; a diverged run is the worst. interquartile_mean, hodges_lehmann: of the
+    differences of finished pairs. improvement: P(a run of ours is better than one of theirs) over all pairs of seeds,
+    with a score interval; a diverged run is the worst. correlation: of the paired outcomes, over seeds.
+
+    For planning, from the sd and the effect that were seen, which few seeds tell but roughly: seeds_for_power: for an
+    80 % chance of a significant difference, if the effect is what was seen. equivalence_power: the chance that these
+    seeds would have shown equivalence, if there is no difference at all. seeds_for_equivalence: for 80 % of it.
+    """
+
+    wilcoxon_p: float | None
+    interquartile_mean: float | None
+    hodges_lehmann: float | None
+    improvement: float | None
+    improvement_low: float | None
+    improvement_high: float | None
+    correlation: float | None
+    seeds_for_power: int | None
+    equivalence_power: float | None
+    seeds_for_equivalence: int | None
+
+
+def look_again(
+    ours: dict[int, float], theirs: dict[int, float], comparison: Comparison, margin: float | None, alpha: float
+) -> Robust:
+    """Every other view of two arms.
+
+    ours, theirs: outcomes by seed, more is better, -inf where the run diverged. comparison: of their finished
+    pairs. margin: as that comparison had it. alpha: what p must not exceed; shared out where several arms are compared.
+    """
+    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    finished = [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
+    differences = [x - y for x, y in finished]
+    won, low, high = probability_of_improvement(list(ours.values()), list(theirs.values()))
+    effect, seeds = comparison.effect_size, None
+    if math.isfinite(effect) or math.isinf(effect):
+        seeds = seeds_for_power(effect, alpha)
+        least = fewest_pairs(alpha) + 2 * math.isfinite(effect)  # with fewer the exact test has much less power than t
+        seeds = None if seeds is None else max(seeds, least)
+    passing = asked = None
+    if margin is not None and comparison.runs > 1:
+        sd = float(np.std(differences, ddof=1))
+        width = margin / sd if sd else math.inf
+        passing, asked = equivalence_power(width, comparison.runs), seeds_for_equivalence(width)
+    return Robust(
+        wilcoxon_p=signed_rank_test([difference(x, y) for x, y in pairs]).p_value if pairs else None,
+        interquartile_mean=_defined(interquartile_mean(differences)),
+        hodges_lehmann=_defined(hodges_lehmann(differences)),
+        improvement=_defined(won),
+        improvement_low=None if math.isnan(won) else low,
+        improvement_high=None if math.isnan(won) else high,
+        correlation=_defined(correlation([x for x, _ in finished], [y for _, y in finished])),
+        seeds_for_power=seeds,
+        equivalence_power=passing,
+        seeds_for_equivalence=asked,
+    )
+
+
+def difference(ours: float, theirs: float) -> float:
+    """Of outcomes, more is better, -inf where a run diverged: two diverged runs are equally bad."""
+    return 0.0 if ours == theirs else ours - theirs
+
+
+def fewest_pairs(alpha: float) -> int:
+    """The fewest pairs whose smallest p value, 2 / 2^n, reaches alpha."""
+    return math.ceil(1 - math.log2(alpha))
+
+
+def smallest_p(pairs: int) -> float:
+    """The smallest p value that so many pairs can have: 2 / 2^n, of differences of one sign; 1 for none."""
+    return 2.0 ** (1 - max(pairs, 1))
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Mean without the lowest and the highest quarter, each rounded down to whole values, [n]; nan for none.
+
+    Agarwal et al. 2021 recommend it for few runs: less moved by one run than the mean, less wasteful than the median.
+    """
+    ordered = np.sort(np.asarray(values, np.float64))
+    cut = ordered.size // 4
+    return float(ordered[cut : ordered.size - cut].mean()) if ordered.size else math.nan
+
+
+def hodges_lehmann(differences: ArrayLike) -> float:
+    """The shift that Wilcoxon's signed-rank test goes with: the median of all (d_i + d_j) / 2, i <= j; nan for none.
+
+    Hodges and Lehmann 1963.
+    """
+    d = np.asarray(differences, np.float64)
+    first, second = np.triu_indices(d.size)
+    return float(np.median((d[first] + d[second]) / 2)) if d.size else math.nan
+
+
+def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
+    """P(ours > theirs) + P(ours = theirs) / 2 for a run of each, whatever their seeds: estimate, low, high.
+
+    ours [n], theirs [m]: more is better; -inf is a run that diverged. The estimate is the share of all
+    n * m pairs (Agarwal et al. 2021). The interval holds every p whose distance to it is within z standard errors, with
+    the variance that Hanley and McNeil 1982 give for p: a score interval (Newcombe 2006, method 5), which unlike a
+    bootstrap leaves room where one arm won every pair. It takes the arms as independent, so it is too wide where equal
+    seeds go together.
+    """
+    x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if not (x.size and y.size):
+        return math.nan, 0.0, 1.0
+    won = np.mean((x[:, None] > y) + (x[:, None] == y) / 2)
+    extra = (x.size + y.size) / 2 - 1
+    z = ndtri((1 + level) / 2)
+
+    def inside(p: float) -> bool:
+        variance = p * (1 - p) * (1 + extra * ((1 - p) / (2 - p) + p / (1 + p))) / (x.size * y.size)
+        return (won - p) ** 2 <= z**2 * variance
+
+    return float(won), _edge(inside, float(won), 0.0), _edge(inside, float(won), 1.0)
+
+
+def _edge(inside: Callable[[float], bool], start: float, end: float) -> float:
+    """Where `inside` ends on the way from a point that is inside to one that is not, to 1e-12."""
+    while abs(end - start) > 1e-12:
+        middle = (start + end) / 2
+        start, end = (middle, end) if inside(middle) else (start, middle)
+    return start
+
+
+def correlation(ours: ArrayLike, theirs: ArrayLike) -> float:
+    """Pearson's r of paired outcomes, [n] each: pairing gains 1 / (1 - r) in runs; nan where it is undefined."""
+    x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def wilson_interval(count: int, runs: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval for a share of which `count` in `runs` was seen; 0 to 1 for no run. Wilson 1927."""
+    if not runs:
+        return 0.0, 1.0
+    z2, share = float(ndtri((1 + level) / 2)) ** 2, count / runs
+    middle = (share + z2 / (2 * runs)) / (1 + z2 / runs)
+    half = math.sqrt(z2 * (share * (1 - share) / runs + z2 / (4 * runs**2))) / (1 + z2 / runs)
+    return (middle - half if count else 0.0), (middle + half if count < runs else 1.0)

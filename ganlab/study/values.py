@@ -1,4 +1,4 @@
-"""What is known of a study once it is judged: plain values that reports, figures and files are made of."""
+"""What is known of a study once its arms are compared: plain values that reports, figures and files are made of."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Any, Literal, NamedTuple
 from ganlab.config.comparison import Comparing
 from ganlab.evaluation.registry import Metric
 from ganlab.study.arms import Arm
-from ganlab.study.robustness import Robust
-from ganlab.study.statistics import Comparison, Verdict
+from ganlab.study.statistics import Comparison, Robust, Verdict
 
 LEVEL = 0.95
 
@@ -103,10 +102,10 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ArmComparison:
     """One arm against the reference in one metric.
 
-    comparison: of differences in which more is better, whatever the metric; of finished pairs alone, but for p_value
+    paired: of differences in which more is better, whatever the metric; of finished pairs alone, but for p_value
     and verdict where by_ranks: there a run diverged whose partner did not, and an exact signed-rank test counts it as
     the worst. verdict: of the primary endpoint after adjustment, of all others before, which is exploratory.
     p_adjusted: over the arms, None where nothing was adjusted. arms: how many are compared with the
@@ -116,7 +115,7 @@ class Judgement:
     arm: str
     reference: str
     endpoint: Endpoint
-    comparison: Comparison
+    paired: Comparison
     verdict: Verdict
     p_adjusted: float | None
     pairs: tuple[Pair, ...]
@@ -128,7 +127,7 @@ class Judgement:
     @property
     def own(self) -> tuple[float, float, float]:
         """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
-        c, own = self.comparison, self.endpoint.measure.own
+        c, own = self.paired, self.endpoint.measure.own
         low, high = sorted((own(c.low), own(c.high)))
         return own(c.mean), low, high
 
@@ -172,7 +171,7 @@ class Study:
     """Everything that is known about the arms under a folder.
 
     endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
-    judgements: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
+    comparisons: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
     gaps: seeds that an arm cannot give to any pair, and why. pending: cells of the sweep that have no result, and how
     they stand. diverged: seeds that count as the worst. unmeasured: by metric, finished runs without it. dropped: runs
     for which a metric is compared nowhere, since there is no ratio of 0. cautions: choices that were made
@@ -186,7 +185,7 @@ class Study:
     arms: tuple[Arm, ...]
     reference: Arm
     endpoints: tuple[Endpoint, ...]
-    judgements: dict[str, tuple[Judgement, ...]]
+    comparisons: dict[str, tuple[ArmComparison, ...]]
     gaps: tuple[Gap, ...]
     protocol: dict[str, Any]
     shown_only: tuple[str, ...]
@@ -207,5 +206,5 @@ class Study:
     @property
     def open(self) -> dict[str, str]:
         """The endpoints of the plan, by title, that no run has a value of; none where there are no metrics at all."""
-        judged = {endpoint.metric for endpoint in self.endpoints}
-        return {title: metric for title, metric in self.plan.endpoints.items() if judged and metric not in judged}
+        measured = {endpoint.metric for endpoint in self.endpoints}
+        return {title: metric for title, metric in self.plan.endpoints.items() if measured and metric not in measured}

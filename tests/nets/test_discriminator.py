@@ -12,8 +12,8 @@ import tensorflow as tf
 from ganlab.errors import ConfigError
 from ganlab.nets.discriminator import DISCRIMINATORS
 from ganlab.nets.initializers import initializer
+from ganlab.nets.layers import MinibatchStd
 from ganlab.nets.spectral_norm import Spectral
-from ganlab.nets.summaries import MinibatchStd
 from ganlab.run import build_gan
 
 BODIES = ("conv", "residual")

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ganlab.nets.analysis import multiplications
-from ganlab.nets.downsampling import DownConv2D, taps_of
+from ganlab.nets.layers import DownConv2D, taps_of
 
 SHAPES = [(1, 8, 8), (3, 8, 6), (3, 7, 9), (4, 8, 8), (4, 5, 6), (5, 12, 7)]
 

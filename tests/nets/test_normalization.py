@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ganlab.nets.normalization import BatchNormalization, recompute_statistics
+from ganlab.nets.layers import BatchNormalization, recompute_statistics
 
 
 def trained_once(kind, images, weighted, *, jit=False):

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import keras
 
 from ganlab.config import plugins
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import Macs, Upsampling
 from ganlab.nets.upsampling.bilinear import bilinear
 from ganlab.nets.upsampling.carafe import carafe
 from ganlab.nets.upsampling.fir import fir
 from ganlab.nets.upsampling.fusion import fold_bilinear, fold_fir, fold_nearest, fold_pixel_shuffle
-from ganlab.nets.upsampling.initializers import kernel_initializer
 from ganlab.nets.upsampling.nearest import nearest
 from ganlab.nets.upsampling.pixel_shuffle import pixel_shuffle
 from ganlab.nets.upsampling.transpose import transpose

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import Pair, bilinear_taps, fold_bilinear
-from ganlab.nets.upsampling.initializers import kernel_initializer
 from ganlab.nets.upsampling.kernel import KernelUpsampling
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong

@@ -1,13 +1,14 @@
 """Content-aware reassembly of features, then a convolution."""
 
+import zlib
 from typing import Any
 
 import keras
 import numpy as np
 
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import Macs, fill, plain_options
 from ganlab.nets.upsampling.fusion import Pair, require_odd
-from ganlab.nets.upsampling.initializers import kernel_initializer, other_seed
 from ganlab.nets.upsampling.kernel import KernelUpsampling
 from ganlab.nets.upsampling.pixel_shuffle import shuffle, stock_shuffle
 
@@ -153,16 +154,16 @@ def carafe(
     equals that of `nearest` with the same seed. With init matched the encoder starts small (deviation 0.001, as the
     authors' code does), so the layer starts as a mean over the neighbourhood. Wang et al. 2019, arXiv:1905.02188.
     """
-    encoder = kernel_initializer(init, gain=1.0, seed=other_seed(seed, "encoder"))
+    encoder = kernel_initializer(init, gain=1.0, seed=_other_seed(seed, "encoder"))
     if init == "matched":
-        encoder = keras.initializers.RandomNormal(0.0, 0.001, seed=other_seed(seed, "encoder"))
+        encoder = keras.initializers.RandomNormal(0.0, 0.001, seed=_other_seed(seed, "encoder"))
     return Carafe2D(
         filters,
         kernel_size,
         channels=channels,
         encoder_size=encoder_size,
         neighbourhood=neighbourhood,
-        compressor_initializer=kernel_initializer(init, gain=1.0, seed=other_seed(seed, "compressor")),
+        compressor_initializer=kernel_initializer(init, gain=1.0, seed=_other_seed(seed, "compressor")),
         encoder_initializer=encoder,
         scale=scale,
         kernel_initializer=kernel_initializer(init, gain=gain, seed=seed),
@@ -178,3 +179,8 @@ def neighbours(height: Any, width: Any, size: int) -> Any:
     columns = on.clip(on.reshape(on.arange(width), (-1, 1)) + reach, 0, width - 1)
     places = rows[:, None, :, None] * width + columns[None, :, None, :]
     return on.reshape(places, (-1,))
+
+
+def _other_seed(seed: int | None, part: str) -> int | None:
+    """A seed for another kernel of the same layer; the layer's own seed stays with its last kernel."""
+    return None if seed is None else zlib.crc32(f"{seed}/{part}".encode()) & 0x7FFFFFFF

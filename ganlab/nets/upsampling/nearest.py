@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import Pair, fold_nearest
-from ganlab.nets.upsampling.initializers import kernel_initializer
 from ganlab.nets.upsampling.kernel import FoldableUpsampling
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong

@@ -5,12 +5,33 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import fill, plain_options
 from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_pixel_shuffle, require_odd
-from ganlab.nets.upsampling.initializers import Icnr, kernel_initializer
 from ganlab.nets.upsampling.kernel import KernelUpsampling
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class Icnr(keras.initializers.Initializer):
+    """A sub-pixel kernel whose phases start equal, so that the layer starts as convolution and nearest enlargement.
+
+    `draw` fills one phase [k,k,Ci,Co], which is repeated phase after phase in TensorFlow's channel order.
+    Aitken et al. 2017, arXiv:1707.02937.
+    """
+
+    def __init__(self, draw: Any, phases: int):
+        self.draw: Any = keras.initializers.get(draw)
+        self.phases = phases
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """Draw and repeat."""
+        return ops.tile(self.draw((*shape[:3], shape[3] // self.phases), dtype), (1, 1, 1, self.phases))
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the initializer."""
+        return {"draw": keras.initializers.serialize(self.draw), "phases": self.phases}
 
 
 @keras.saving.register_keras_serializable("ganlab")

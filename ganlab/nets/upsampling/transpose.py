@@ -5,12 +5,30 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import Macs, transposed_twin
-from ganlab.nets.upsampling.fusion import Pair, as_pair
-from ganlab.nets.upsampling.initializers import FoldedInitializer, kernel_initializer
+from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_nearest
 from ganlab.nets.upsampling.kernel import KernelUpsampling, spread
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class FoldedInitializer(keras.initializers.Initializer):
+    """A transposed kernel that starts as nearest enlargement and convolution: draws [k-s+1,...] and folds it."""
+
+    def __init__(self, draw: Any, scale: Pair):
+        self.draw: Any = keras.initializers.get(draw)
+        self.scale = as_pair("scale", scale)
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        """Draw and fold."""
+        ky, kx, co, ci = shape
+        return fold_nearest(self.draw((ky - self.scale[0] + 1, kx - self.scale[1] + 1, ci, co), dtype), self.scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the initializer."""
+        return {"draw": keras.initializers.serialize(self.draw), "scale": self.scale}
 
 
 @keras.saving.register_keras_serializable("ganlab")

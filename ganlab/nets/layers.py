@@ -1,0 +1,269 @@
+"""The layers that Keras lacks, or has only slower.
+
+Convolutions that make maps smaller, what a discriminator makes of its last maps, batch normalisation in one kernel.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from ganlab.nets.upsampling.base import Macs
+from ganlab.nets.upsampling.fusion import fir_taps
+
+ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+
+# --- smaller maps -----------------------------------------------------------------------------------------------------
+
+
+def taps_of(downsampling: str, stride: int) -> np.ndarray:
+    """The filter along each axis, which adds up to 1.
+
+    strided: none. pool: the mean over the stride. blur: [1,3,3,1]/8 for stride 2, `fir_taps` for any (Karras et al.
+    2019, arXiv:1812.04948; Zhang 2019, arXiv:1904.11486).
+    """
+    if downsampling == "strided":
+        return np.ones(1)
+    if downsampling == "pool":
+        return np.ones(stride) / stride
+    if downsampling == "blur":
+        return fir_taps(stride) / stride
+    raise ValueError(f"downsampling={downsampling!r} is unknown; choose one of: strided, pool, blur")
+
+
+def fold_filter(kernel: Any, taps: np.ndarray) -> Any:
+    """The kernel of a convolution and of the filter behind it: [k,k,Ci,Co] -> [k+L-1,k+L-1,Ci,Co], L taps an axis."""
+    ky, kx, ci, co = kernel.shape
+    down, across = (np.array([np.convolve(one, taps) for one in np.eye(k)]).T for k in (ky, kx))
+    both = ops.convert_to_tensor(np.kron(down, across), keras.backend.standardize_dtype(kernel.dtype))
+    flat = ops.matmul(both, ops.reshape(kernel, (ky * kx, ci * co)))
+    return ops.reshape(flat, (down.shape[0], across.shape[0], ci, co))
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class DownConv2D(keras.Layer):
+    """A convolution, a filter and a stride in one, kernel [k,k,Ci,Co], bias [Co]; height and width must be known.
+
+    [B,H,W,Ci] -> [B,ceil(H/s),ceil(W/s),Co]. Convolving, smoothing with a filter h and keeping every s-th pixel is one
+    convolution of stride s whose kernel is the product of the two. Beyond the border an image goes on as zeros, and the
+    convolution sees it there until the filter has had its part, so that the two ways agree at every pixel.
+    The kernel stays float32 until it is used, so that folding adds no rounding under mixed precision.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        *,
+        stride: int = 2,
+        downsampling: str = "pool",
+        kernel_initializer: Any = "glorot_uniform",
+        use_bias: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.stride = filters, kernel_size, stride
+        self.downsampling, self.use_bias = downsampling, use_bias
+        self.taps = taps_of(downsampling, stride)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def build(self, input_shape: Any) -> None:
+        """Draw the kernel for the channels that come in."""
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False)
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+
+    def weight(self) -> Any:
+        """The kernel as it is used, float32."""
+        return self.kernel
+
+    def call(self, inputs: Any) -> Any:
+        """One convolution of stride s."""
+        if self.downsampling == "strided":
+            outputs = self._convolve(inputs, self.weight(), "same")
+        else:
+            edges = [self._edges(n) for n in inputs.shape[1:3]]
+            around = ops.pad(inputs, [(0, 0), *edges, (0, 0)])
+            outputs = self._convolve(around, fold_filter(self.weight(), self.taps), "valid")
+        return outputs if self.bias is None else ops.add(outputs, self.bias)
+
+    def _convolve(self, inputs: Any, kernel: Any, padding: str) -> Any:
+        stride = self.stride
+        if kernel.shape[0] == 1 < stride:  # oneDNN writes beyond its memory; see `upsampling.transpose`
+            inputs, stride = inputs[:, ::stride, ::stride], 1
+        return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), stride, padding, "channels_last")
+
+    def _edges(self, size: int) -> tuple[int, int]:
+        """Zeros before and after `size` pixels: those of 'same', those of the filter, and up to a whole last step."""
+        length = len(self.taps)
+        before = (self.kernel_size - 1) // 2 + (length - self.stride) // 2
+        reached = (self._steps(size) - 1) * self.stride + self.kernel_size + length - 1
+        return before, reached - size - before
+
+    def _steps(self, size: int) -> int:
+        return -(-size // self.stride)
+
+    def macs(self) -> Macs:
+        """Written: a convolution at the large size, then the filter; executed: their product at the small size."""
+        area, taps = math.prod(self.output.shape[1:3]), len(self.taps)
+        channels = math.prod(self.kernel.shape[2:])
+        executed = area * (self.kernel_size + taps - 1) ** 2 * channels
+        if self.downsampling == "strided":
+            return Macs(executed, executed)
+        return Macs(area * ((self.stride * self.kernel_size) ** 2 * channels + taps**2 * self.filters), executed)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """[B,H,W,Ci] -> [B,ceil(H/s),ceil(W/s),Co]."""
+        return input_shape[0], self._steps(input_shape[1]), self._steps(input_shape[2]), self.filters
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "downsampling": self.downsampling,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
+        }
+
+
+# --- before the scores; statistics are float32 under every precision --------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class MinibatchStd(keras.Layer):
+    """Join a channel that says how much `group` consecutive images differ: [B,H,W,C] -> [B,H,W,C+1].
+
+    One number a group: the standard deviation over its images, mean over positions and channels. A generator that
+    makes the same image again and again gives itself away. `group` divides B. Karras et al. 2018, arXiv:1710.10196.
+    """
+
+    def __init__(self, group: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.group = group
+
+    def call(self, inputs: Any) -> Any:
+        """Deviation, mean, and the same number at every place of its images."""
+        height, width, channels = inputs.shape[1:]
+        groups = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
+        apart = groups - ops.mean(groups, axis=1, keepdims=True)
+        deviation = ops.sqrt(ops.mean(ops.square(apart), axis=1, keepdims=True) + 1e-8)
+        spread = ops.mean(deviation, axis=(2, 3, 4), keepdims=True)
+        spread = ops.broadcast_to(spread, (*ops.shape(groups)[:4], 1))
+        spread = ops.cast(ops.reshape(spread, (-1, height, width, 1)), inputs.dtype)
+        return ops.concatenate([inputs, spread], axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """One channel more."""
+        return *input_shape[:-1], input_shape[-1] + 1
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"group": self.group}
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class PositionSum(keras.Layer):
+    """The sum over positions: [B,H,W,C] -> [B,C]. Miyato and Koyama 2018, arXiv:1802.05637."""
+
+    def call(self, inputs: Any) -> Any:
+        """A sum over both axes."""
+        return ops.sum(inputs, axis=(1, 2))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Channels are left."""
+        return input_shape[0], input_shape[-1]
+
+
+# --- batch normalisation, and its statistics taken anew ---------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("ganlab")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' layer, with TensorFlow's fused kernel in training: [B,H,W,C] in any precision, statistics float32.
+
+    The same function as the stock layer, moving statistics included; whatever is not an image on TensorFlow goes
+    through the stock layer itself. Momentum and epsilon are those of Radford et al. 2016, arXiv:1511.06434.
+    """
+
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any):
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalise by the batch in training, by the moving statistics otherwise."""
+        if training and self.trainable and mask is None and self._fits(inputs):
+            return self._fused(inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+    def _fits(self, inputs: Any) -> bool:
+        images = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        usual = self.scale and self.center and not self.renorm and not self.synchronized
+        return (
+            keras.backend.backend() == "tensorflow"
+            and images
+            and usual
+            and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
+        )
+
+    def _fused(self, inputs: Any) -> Any:
+        import tensorflow as tf
+
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=ops.convert_to_tensor(self.gamma),
+            offset=ops.convert_to_tensor(self.beta),
+            mean=tf.zeros([0]),
+            variance=tf.zeros([0]),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
+        variance *= (count - 1) / count  # the kernel's is unbiased, Keras keeps the biased one
+        pairs: Any = ((self.moving_mean, mean), (self.moving_variance, variance))
+        for moving, now in pairs:
+            moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)
+
+
+def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
+    """Set the moving statistics of every batch normalisation to the mean over `batches` of what these have themselves.
+
+    For a generator with averaged weights, to which no batch that was seen in training belongs. batches: inputs of the
+    model; each goes through as in training, normalised by itself. A model without batch normalisation is left alone.
+    """
+    norms: list[Any] = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    if not norms:
+        return
+    kept = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum = 0.0  # the moving statistics are now those of the last batch
+        forward = _traced(lambda batch: model(batch, training=True))
+        sums, count = [0.0] * (2 * len(norms)), 0
+        for batch in batches:
+            forward(batch)
+            found = (each for norm in norms for each in (norm.moving_mean, norm.moving_variance))
+            sums = [
+                total + ops.convert_to_numpy(each).astype(np.float64) for total, each in zip(sums, found, strict=True)
+            ]
+            count += 1
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+    means = [total / count for total in sums]
+    for place, norm in enumerate(norms):
+        norm.moving_mean.assign(means[2 * place])
+        norm.moving_variance.assign(means[2 * place + 1])
+
+
+def _traced(function: Any) -> Any:
+    """The function, compiled where that is TensorFlow's business; traced now, while the momentum is what it is."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, reduce_retracing=True)

@@ -1,0 +1,570 @@
+"""What is drawn of a study: effects, pairs, curves and costs as figures; the samples and spectra that its arms left."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ganlab.evaluation.registry import quick_relative
+from ganlab.report.drawing import (
+    Drawing,
+    Palette,
+    dress,
+    entitled,
+    even_ticks,
+    new_figure,
+    new_panels,
+    slug,
+    ticks_within,
+    wrapped,
+)
+from ganlab.report.sentences import number, short_labels, shown_effect, standing
+from ganlab.report.styles import Style, styles_of
+from ganlab.runs import grids
+from ganlab.runs.records import read_records
+from ganlab.runs.result import ResultError, RunResult
+from ganlab.study.arms import Arm
+from ganlab.study.values import ArmComparison, Endpoint, Pair, Study
+
+# --- effects and pairs ------------------------------------------------------------------------------------------------
+
+
+_ABOVE = -0.1  # where the letters of a row end and its interval begins, in rows
+_FACTORS = ((64, 4096), (4, 16, 64), (2, 4, 8, 16), (1.5, 2, 3, 4))  # from coarse to fine, each way
+
+
+def forest(study: Study, endpoint: Endpoint) -> Drawing:
+    """The effect of every arm in one endpoint, with its interval and the margin of what is negligible."""
+    comparisons, short = study.comparisons[endpoint.metric], short_labels(study)
+    styles = styles_of(short)
+
+    def draw(palette: Palette) -> Any:
+        labels = [wrapped(short[comparison.arm], 34) for comparison in comparisons]
+        pitch = 0.32 + 0.14 * max(1 + label.count("\n") for label in labels)
+        figure = new_figure(0.95 + pitch * len(comparisons))
+        axis = figure.subplots()
+        dress(axis, palette)
+        axis.spines["left"].set_visible(False)
+        if endpoint.margin is not None:
+            margin = math.log1p(endpoint.margin) if endpoint.measure.scale == "ratio" else endpoint.margin
+            axis.axvspan(-margin, margin, color=palette["band"], linewidth=0, zorder=0)
+        for row, (comparison, label) in enumerate(zip(comparisons, labels, strict=True)):
+            axis.vlines(0, row + _ABOVE, row + 0.3, color=palette["muted"], linewidth=1)  # the letters are left free
+            _effect(axis, row, comparison, label, styles[comparison.arm], palette)
+        axis.set_ylim(len(comparisons) - 0.6, -0.8)
+        axis.set_yticks([])
+        _effect_axis(axis, endpoint)
+        left, right = ("worse", "better") if endpoint.measure.direction == "larger" else ("better", "worse")
+        gap = "\u2003"  # SVG would draw several spaces as one
+        axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →", fontsize=8.5)
+        return entitled(figure, endpoint.metric, palette)
+
+    return Drawing(f"effect-{slug(endpoint.metric)}", f"{endpoint.metric}: {standing(study, endpoint)}", draw)
+
+
+def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
+    mean, low, high = comparison.own
+    line = axis.get_yaxis_transform()
+    axis.text(0, row + _ABOVE, label, transform=line, color=palette["text"], va="bottom")
+    if comparison.paired.runs < 2:
+        pairs = "1 pair" if comparison.paired.runs else "no pair"
+        if comparison.by_ranks:
+            pairs = f"{comparison.verdict}, by ranks"
+        axis.text(1, row + _ABOVE, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5)
+        return
+    hollow = comparison.verdict == "inconclusive"
+    effect = shown_effect(comparison.endpoint, mean)
+    said = f"{effect}, {comparison.verdict}"
+    if comparison.by_ranks:
+        said = f"{effect}; {comparison.verdict} by ranks"
+    weight = "normal" if hollow else "bold"
+    axis.text(1, row + _ABOVE, said, transform=line, color=palette["text"], va="bottom", ha="right", fontsize=8.5,
+              fontweight=weight)  # fmt: skip
+    color, at = palette[style.role], row + 0.1
+    axis.plot([low, high], [at] * 2, color=color, linewidth=1.6, solid_capstyle="butt")
+    face = palette["ground"] if hollow else color
+    axis.plot(mean, at, style.marker, color=color, markerfacecolor=face, markersize=7)
+
+
+def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
+    """Ticks in per cent where effects are ratios."""
+    low, high = axis.get_xlim()
+    low, high = min(low, 0), max(high, 0)
+    axis.set_xlim(low, high)
+    if endpoint.measure.scale != "ratio":
+        even_ticks([axis], "x")
+        return
+    if high - low < 1.2:
+        shares = ticks_within(100 * math.expm1(low), 100 * math.expm1(high))
+        ticks = [(math.log1p(share / 100), f"{share:+.3g} %" if share else "0") for share in shares if share > -100]
+    else:
+        ticks = []
+        for factors in _FACTORS:
+            ticks = [
+                (sign * math.log(each), f"{'×' if sign > 0 else '÷'}{each:g}") for each in factors for sign in (-1, 1)
+            ]
+            ticks.append((0.0, "×1"))
+            if sum(low <= place <= high for place, _ in ticks) >= 3:
+                break
+    inside = [(place, text) for place, text in ticks if low <= place <= high]
+    axis.set_xticks([place for place, _ in inside], [text for _, text in inside])
+
+
+def paired(study: Study, endpoint: Endpoint) -> Drawing:
+    """Every seed as a line from the reference to an arm; a panel for each arm."""
+    comparisons, short = study.comparisons[endpoint.metric], short_labels(study)
+    styles = styles_of(short)
+
+    def draw(palette: Palette) -> Any:
+        names = [short[comparison.arm] for comparison in comparisons]
+        figure, axes = new_panels(names, palette, columns=3, height=1.6, sharey=True)
+        for axis, comparison in zip(axes, comparisons, strict=True):
+            if endpoint.measure.scale == "ratio":
+                axis.set_yscale("log")
+            elif endpoint.measure.scale == "size":
+                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+            _lines(axis, comparison, styles[comparison.reference], styles[comparison.arm], palette)
+        even_ticks(axes)
+        figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed", fontsize=8.5,
+                         color=palette["text"])  # fmt: skip
+        return entitled(figure, endpoint.metric, palette)
+
+    counts = ", ".join(f"{short[comparison.arm]} in {better_seeds(comparison)}" for comparison in comparisons)
+    message = (
+        f"{endpoint.metric}, pairs of runs with the same seed. Better than {short[study.reference.label]}: {counts}"
+    )
+    return Drawing(f"pairs-{slug(endpoint.metric)}", message, draw)
+
+
+def better_seeds(comparison: ArmComparison) -> str:
+    """In how many pairs the arm is the better one, such as `7 of 10`; better than a run that diverged is any other."""
+    counted = [pair for pair in comparison.pairs if not pair.missing]
+    return f"{sum(is_better(comparison.endpoint, pair) for pair in counted)} of {len(counted)}"
+
+
+def is_better(endpoint: Endpoint, pair: Pair) -> bool:
+    """Whether the arm's value is the better one, of a pair that counts; where a run has none it diverged."""
+    if pair.ours is None or pair.theirs is None:
+        return pair.ours is not None
+    return endpoint.measure.is_better(pair.ours, pair.theirs)
+
+
+def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, palette: Palette) -> None:
+    """One artist for all lines of a kind: of seven arms with twenty seeds each line would take its time."""
+    kinds: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    alone = []
+    for pair in comparison.pairs:
+        if pair.ours is not None and pair.theirs is not None:
+            kinds[is_better(comparison.endpoint, pair)].append((pair.theirs, pair.ours))
+        else:
+            alone += [(place, value) for place, value in ((0, pair.theirs), (1, pair.ours)) if value is not None]
+    color = palette[arm.role]
+    looks = {True: ("-", color), False: (":", palette["ground"])}
+    for better, values in kinds.items():
+        if values:
+            line, face = looks[better]
+            theirs, ours = zip(*values, strict=True)
+            gaps = [math.nan] * len(values)
+            heights = [each for line in zip(theirs, ours, gaps, strict=True) for each in line]
+            axis.plot([0, 1, math.nan] * len(values), heights, line, color=color, linewidth=1, zorder=1)
+            axis.plot(
+                [0] * len(values), theirs, reference.marker, color=palette[reference.role], markersize=3, zorder=2
+            )
+            axis.plot([1] * len(values), ours, arm.marker, color=color, markerfacecolor=face, markersize=5, zorder=3)
+    for place, value in alone:
+        axis.plot(place, value, "x", color=palette["text"], markersize=5)
+    axis.set_xlim(-0.25, 1.25)
+    axis.set_xticks([])
+    axis.set_xlabel(f"better in {better_seeds(comparison)}", fontsize=8.5)
+
+
+# --- over training ----------------------------------------------------------------------------------------------------
+
+
+class Curve(NamedTuple):
+    """One arm's metric over training, at the steps that all its finished runs recorded.
+
+    steps, images: taken and real ones seen, [T]. seconds: median over the seeds, [T]. values: [seeds, T].
+    """
+
+    steps: np.ndarray
+    images: np.ndarray
+    seconds: np.ndarray
+    values: np.ndarray
+
+
+History = dict[str, dict[int, tuple[int, float, float]]]
+"""By metric, by step: images, seconds, value."""
+
+
+def read_histories(study: Study) -> dict[Path, History]:
+    """The metrics of every finished run that recorded any, by the folder of the run.
+
+    Raises ResultError where records are damaged.
+    """
+    return {
+        run.path.parent: history
+        for arm in study.arms
+        for run in arm.runs.values()
+        if run.status == "finished" and run.path and (history := _history(run.path.parent))
+    }
+
+
+def _history(directory: Path) -> History:
+    history: History = {}
+    for record in read_records(directory, "metric/"):
+        for tag, value in record.items():
+            if tag.startswith("metric/"):
+                history.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = (
+                    record["images"], record["seconds"], value,
+                )  # fmt: skip
+    return history
+
+
+def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
+    """The curve of an arm; None where not every finished run has two common steps of it."""
+    runs = [run for run in arm.runs.values() if run.status == "finished"]
+    found = [_of(run, metric, histories) for run in runs]
+    if not found or not all(found):
+        return None
+    steps = sorted(set.intersection(*(set(each) for each in found)))
+    if len(steps) < 2:
+        return None
+    table = np.array([[each[step] for step in steps] for each in found], float)
+    return Curve(np.array(steps), table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
+
+
+def _of(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:
+    return histories.get(run.path.parent, {}).get(metric, {}) if run.path else {}
+
+
+def curves_of(study: Study, endpoint: Endpoint, histories: dict[Path, History]) -> tuple[str, dict[str, Curve]]:
+    """The metric that has curves, and the curve of each arm that has one, by label.
+
+    A metric of the end only (full/pca/coverage) is followed by its quick relative (coverage).
+    """
+    for metric in (endpoint.metric, quick_relative(endpoint.metric)):
+        found = {arm.label: curve for arm in study.arms if (curve := curve_of(arm, metric, histories))}
+        if found:
+            return metric, found
+    return endpoint.metric, {}
+
+
+def draw_curves(
+    study: Study, endpoint: Endpoint, metric: str, curves: dict[str, Curve], over: str, real: float | None
+) -> Drawing:
+    """A panel for each arm but the reference, which is dashed in all of them.
+
+    over: images or seconds. real: what real images score, a dotted line.
+    """
+    short = short_labels(study)
+    styles = styles_of(short)
+    reference = curves.get(study.reference.label)
+    panels = [arm.label for arm in study.arms if arm is not study.reference and arm.label in curves]
+    panels = panels or [study.reference.label]
+    top = _ceiling(list(curves.values())) if endpoint.measure.scale == "ratio" else None
+
+    def draw(palette: Palette) -> Any:
+        names = [short[label] for label in panels]
+        figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
+        for axis, label in zip(axes, panels, strict=True):
+            if reference is not None and label != study.reference.label:
+                _band(axis, reference, over, palette, styles[study.reference.label], "--")
+            _band(axis, curves[label], over, palette, styles[label], "-")
+            if real is not None:
+                axis.axhline(real, color=palette["text"], linestyle=":", linewidth=1)
+            if endpoint.measure.scale == "ratio":
+                axis.set_yscale("log")
+            elif endpoint.measure.scale == "size":
+                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+        if top is not None:
+            axes[0].set_ylim(top=top)  # of all panels, which share it
+        even_ticks(axes)
+        even_ticks(axes, "x")
+        unit = "real images seen" if over == "images" else "seconds of training (median over the seeds)"
+        figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
+        return entitled(figure, metric, palette)
+
+    seeds = max(len(curve.values) for curve in curves.values())
+    runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
+    message = f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}"
+    if reference is not None and panels[0] != study.reference.label:
+        message += f"; dashed: {short[study.reference.label]}"
+    if real is not None:
+        message += f"; dotted: what real images score, {number(real, 3)}"
+    if top is not None:
+        message += f"; the axis is cut off above {float(number(top, 2)):g}"
+    if metric != endpoint.metric:
+        message += f". This does not decide the verdict: {endpoint.metric} is measured only at the end"
+    return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
+
+
+def _ceiling(curves: list[Curve]) -> float | None:
+    """Where to cut the axis if runs gone astray would flatten all others: ten times the arm that stays lowest.
+
+    None where no run goes beyond, or where that is not above 0.
+    """
+    top = 10 * min(float(curve.values.max()) for curve in curves)
+    return top if 0 < top < max(curve.values.max() for curve in curves) else None
+
+
+def _band(axis: Any, curve: Curve, over: str, palette: Palette, style: Style, line: str) -> None:
+    color = palette[style.role]
+    x = curve.images if over == "images" else curve.seconds
+    middle = np.median(curve.values, axis=0)
+    if len(curve.values) > 1:
+        low, high = curve.values.min(axis=0), curve.values.max(axis=0)
+        axis.fill_between(x, low, high, color=color, alpha=0.16 if line == "--" else 0.25, linewidth=0)
+    axis.plot(x, middle, line, color=color, linewidth=1.5, marker=style.marker, markersize=3.5,
+              markevery=max(1, len(x) // 8))  # fmt: skip
+
+
+# --- against what it costs --------------------------------------------------------------------------------------------
+
+
+COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
+    "seconds": ("seconds of training", lambda run: run.seconds),  # on the machine and in the company that it had
+    "parameters": ("parameters of the generator", lambda run: run.of_generator("parameters")),
+    "macs": ("multiply-accumulates per image, generator", lambda run: run.of_generator("macs")),
+}
+
+
+def cost_of(arm: Arm, cost: str) -> list[float]:
+    """What every finished run of an arm cost, where that is known."""
+    read = COSTS[cost][1]
+    found = [read(run) for run in arm.runs.values() if run.status == "finished"]
+    return [value for value in found if value is not None]
+
+
+def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
+    """A row for each arm, the best one first: its metric and its cost, median and middle half over the seeds.
+
+    One run gone astray moves neither. None where no two arms have a cost.
+    """
+    found, short = [], short_labels(study)
+    styles = styles_of(short)
+    for arm in study.arms:
+        values, costs = list(arm.values(endpoint.metric).values()), cost_of(arm, cost)
+        if values and costs:
+            found.append((arm.label, *(np.percentile(of, (25, 50, 75)) for of in (values, costs))))
+    if len(found) < 2:
+        return None
+    found.sort(key=lambda row: endpoint.measure.outcome(row[1][1]), reverse=True)
+    name = COSTS[cost][0]
+
+    def draw(palette: Palette) -> Any:
+        labels = [wrapped(short[label], 34) for label, *_ in found]
+        pitch = 0.26 + 0.14 * max(1 + label.count("\n") for label in labels)
+        figure = new_figure(0.85 + pitch * len(found))
+        figure.get_layout_engine().set(wspace=0.1)
+        axes = figure.subplots(1, 2)
+        for axis, title in zip(axes, (endpoint.metric, name), strict=True):
+            dress(axis, palette)
+            axis.spines["left"].set_visible(False)
+            axis.set_xlabel(wrapped(title, 26), fontsize=8.5)
+        for row, (label, *spans) in enumerate(found):
+            style = styles[label]
+            color = palette[style.role]
+            for axis, (low, middle, high) in zip(axes, spans, strict=True):
+                axis.axhline(row, color=palette["faint"], linewidth=1, zorder=0)
+                axis.hlines(row, low, high, color=color, linewidth=2, zorder=1)
+                axis.plot(middle, row, style.marker, color=color, markersize=7, zorder=2)
+            axes[0].text(0, row - 0.22, labels[row], transform=axes[0].get_yaxis_transform(), color=palette["text"],
+                         va="bottom", fontsize=8.5)  # fmt: skip
+        if endpoint.measure.scale == "ratio":
+            axes[0].set_xscale("log")
+        for axis in axes:
+            axis.set_ylim(len(found) - 0.6, -0.9)
+            axis.set_yticks([])
+            axis.margins(x=0.08)
+        even_ticks(axes, "x")
+        return figure
+
+    best = {"closer to 0": "closest to 0", "larger": "highest", "smaller": "lowest"}[endpoint.measure.better]
+    message = (
+        f"{endpoint.metric} and {name}, the arm with the {best} {endpoint.metric} first: medians over the seeds, "
+        "with bars over their middle half"
+    )
+    return Drawing(f"cost-{cost}-{slug(endpoint.metric)}", message, draw)
+
+
+# --- what the arms draw, and its spectra ------------------------------------------------------------------------------
+
+
+LARGEST = 1_500_000  # bytes of all pictures of a page together; base64 adds a third
+_DECADES = 3  # of power; beyond them a spectrum is cut off
+_BORDER = 6  # of the grids that a run leaves
+
+
+REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The picture of one arm, or of real images (place -1). rows: of images, how many are shown of how many in all."""
+
+    place: int
+    label: str
+    step: int
+    png: bytes
+    width: int
+    height: int
+    rows: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The grids of the arms that left one, none if they are too large; of the lowest seed that all of them finished.
+
+    real: held-out images, None where no run of that seed left any.
+    """
+
+    seed: int
+    grids: tuple[Grid, ...]
+    real: Grid | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pictures."""
+        return sum(len(grid.png) for grid in (*self.grids, *([self.real] if self.real else [])))
+
+
+def last_grids(study: Study) -> Samples | None:
+    """The arms' last grids beside each other; None where fewer than two arms left any with one seed.
+
+    Of pictures too large for a page the upper rows are kept; no pixel is changed. Grids of which not even one row fits
+    are left out.
+    """
+    seed, paths = _of_one_seed(study, "samples/step-*.png")
+    if not paths:
+        return None
+    left = [path.parents[1] / REAL for path in paths.values() if (path.parents[1] / REAL).is_file()]
+    sizes = [arm.settings.get("dataset.size", 1) for arm in study.arms]
+    size, *_ = [tuple(size) if isinstance(size, list) else (size, size) for size in sizes]
+    for rows in (None, 4, 2, 1):
+        found = Samples(
+            seed,
+            tuple(_grid(at, study.arms[at].label, path, size, rows) for at, path in paths.items()),
+            _grid(-1, "real images", left[0], size, rows) if left else None,
+        )
+        if found.size <= LARGEST:
+            return found
+    return Samples(seed, ())
+
+
+def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
+    """The spectrum that a run of each arm left, of one seed; None where too few left any.
+
+    beside: the grids that stand on the same page. Where there is no room beside them, none is there.
+    """
+    seed, paths = _of_one_seed(study, "pictures/spectrum.png")
+    if not paths:
+        return None
+    found = []
+    for place, path in paths.items():
+        try:
+            with Image.open(path) as opened:
+                opened.verify()
+                found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1, whole=1))
+        except (ValueError, OSError, SyntaxError) as error:  # SyntaxError: Pillow's of a damaged PNG
+            raise ResultError(f"{path} is no picture ({error}); delete it, or measure the run again") from None
+    spectra = Samples(seed, tuple(found))
+    return spectra if spectra.size + (beside.size if beside else 0) <= LARGEST else Samples(seed, ())
+
+
+def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
+    """The lowest seed with which all arms that left such files finished, and the last of them by the arm's place."""
+    left: dict[int, dict[int, Path]] = {}
+    for place, arm in enumerate(study.arms):
+        for seed, run in arm.runs.items():
+            paths = sorted(run.path.parent.glob(pattern)) if run.status == "finished" and run.path else []
+            if paths:
+                left.setdefault(place, {})[seed] = paths[-1]
+    common = set.intersection(*map(set, left.values())) if len(left) > 1 else set()
+    if not common:
+        return 0, {}
+    seed = min(common)
+    return seed, {place: paths[seed] for place, paths in left.items()}
+
+
+def _grid(place: int, label: str, path: Path, size: tuple[int, int], most: int | None) -> Grid:
+    try:
+        step = 0 if place < 0 else int(path.stem.removeprefix("step-"))
+        with Image.open(path) as opened:
+            pixels = np.asarray(opened)
+        whole = grids.rows_of(pixels, size)
+        rows = min(most or whole, whole)
+        height = (len(pixels) - _BORDER) * rows // whole + _BORDER
+        pixels = pixels[:height]
+        png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
+    except (ValueError, OSError, SyntaxError) as error:
+        raise ResultError(f"{path} is no grid of samples ({error}); delete it, or run it again") from None
+    return Grid(place, label, step, png, pixels.shape[1], height, rows, whole)
+
+
+def spectra(study: Study) -> Drawing | None:
+    """Power of generated images over that of real ones by frequency, a panel for each arm; None without profiles.
+
+    Of each finished run that left `profiles`, {"real": [R], "generated": [R]}: mean power by ring, r = 0 ... side/2.
+    """
+    found = {arm.label: each for arm in study.arms if (each := ratios(arm)).size}
+    if len({each.shape[1] for each in found.values()}) != 1:
+        return None
+    short = short_labels(study)
+    styles = styles_of(short)
+
+    rings = next(iter(found.values())).shape[1]
+    side = 2 * rings + _is_odd(study.arms)  # the shorter one
+    cut = max(np.abs(each).max() for each in found.values()) > _DECADES
+
+    def draw(palette: Palette) -> Any:
+        names = [short[label] for label in found]
+        figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
+        for axis, (label, values) in zip(axes, found.items(), strict=True):
+            style = styles[label]
+            color = palette[style.role]
+            cycles = np.arange(1, values.shape[1] + 1) / side
+            axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
+            if len(values) > 1:
+                low, high = values.min(axis=0), values.max(axis=0)
+                axis.fill_between(cycles, low, high, color=color, alpha=0.25, linewidth=0)
+            axis.plot(cycles, np.median(values, axis=0), color=color, linewidth=1.5,
+                      marker=style.marker, markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
+        if cut:
+            bottom, top = axes[0].get_ylim()
+            axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
+        even_ticks(axes)
+        even_ticks(axes, "x")
+        figure.supxlabel("cycles per pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
+        figure.supylabel("log10 of generated power / real power", fontsize=8.5, color=palette["text"])
+        return entitled(figure, "spectrum", palette)
+
+    message = (
+        "Power of generated images divided by that of real ones, by frequency: median of the seeds, with a band over "
+        "all of them; dotted: equal power"
+    )
+    if cut:
+        message += f"; the axis is cut off where power is more than {10**_DECADES} times too weak or too strong"
+    return Drawing("spectrum-ratio", message, draw)
+
+
+def _is_odd(arms: Sequence[Arm]) -> bool:
+    """Whether the shorter side of the images has no Nyquist frequency."""
+    size = arms[0].settings.get("dataset.size", 0)
+    return min(size if isinstance(size, list) else [size]) % 2 == 1
+
+
+def ratios(arm: Arm) -> np.ndarray:
+    """log10 of power, generated over real, of each ring but the mean, [seeds, R - 1]; empty where no run left any."""
+    found = []
+    for run in arm.runs.values():
+        if run.status == "finished" and run.profiles:
+            real, generated = (np.asarray(run.profiles[side], float)[1:] for side in ("real", "generated"))
+            if (real > 0).all() and (generated > 0).all():
+                found.append(np.log10(generated / real))
+    return np.array(found) if len({len(each) for each in found}) == 1 else np.empty(0)

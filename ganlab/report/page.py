@@ -1,0 +1,718 @@
+"""The page of a study: what it is made of, and all that it shows, in the order in which people ask."""
+
+import json
+import math
+import shlex
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import ClassVar, get_args
+
+from ganlab.config import flatten
+from ganlab.evaluation.registry import METRICS, base_name
+from ganlab.report import figures
+from ganlab.report.drawing import Drawing
+from ganlab.report.figures import Grid, last_grids
+from ganlab.report.sentences import (
+    answer,
+    bare_p,
+    chosen_after,
+    count,
+    failures,
+    heading,
+    lack,
+    leading,
+    listed,
+    many_arms,
+    negligible,
+    number,
+    pairs_of,
+    plans,
+    robust_columns,
+    run_of,
+    shown_effect,
+    shown_interval,
+    stand,
+    tell,
+    titled,
+    verdict_rows,
+    warn,
+)
+from ganlab.runs.result import RunResult, Status
+from ganlab.study.arms import as_typed
+from ganlab.study.statistics import fewest_pairs
+from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
+
+# --- what pages are made of -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Sentences of the verdict under one heading; each with its verdict in a word, empty where there is none."""
+
+    kind: ClassVar[str] = "claims"
+    heading: str
+    note: str
+    sentences: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """Sentences that stand on their own."""
+
+    kind: ClassVar[str] = "bullets"
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first column says what a row is about. words: the others hold words, which may wrap, not numbers."""
+
+    kind: ClassVar[str] = "table"
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Drawings beside each other where there is room."""
+
+    kind: ClassVar[str] = "figures"
+    drawings: tuple[Drawing, ...]
+
+
+@dataclass(frozen=True)
+class Grids:
+    """Pictures of samples or of spectra beside each other; `names` of their files, without what comes after the dot."""
+
+    kind: ClassVar[str] = "grids"
+    caption: str
+    grids: tuple[Grid, ...]
+    names: tuple[str, ...]
+    pixelated: bool = True
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Lines to copy, each with what it is about."""
+
+    kind: ClassVar[str] = "commands"
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What is shown when asked for."""
+
+    kind: ClassVar[str] = "fold"
+    summary: str
+    blocks: "tuple[Block, ...]"
+
+
+Block = Text | Claims | Bullets | Table | Figures | Grids | Commands | Fold
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with an anchor."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """title: what the page says, in one sentence. lead: who asked what, of which folder."""
+
+    title: str
+    lead: str
+    sections: tuple[Section, ...]
+
+    def drawings(self) -> list[Drawing]:
+        """Every figure, in the order of the page."""
+        return [drawing for block in self._all() if isinstance(block, Figures) for drawing in block.drawings]
+
+    def pictures(self) -> dict[str, bytes]:
+        """Every PNG by its name."""
+        grids = [block for block in self._all() if isinstance(block, Grids)]
+        return {name: grid.png for block in grids for name, grid in zip(block.names, block.grids, strict=True)}
+
+    def _all(self) -> list[Block]:
+        found: list[Block] = []
+        waiting = [block for section in self.sections for block in section.blocks]
+        while waiting:
+            block = waiting.pop(0)
+            found.append(block)
+            if isinstance(block, Fold):
+                waiting[:0] = block.blocks
+        return found
+
+
+# --- the verdict, how large, every seed -------------------------------------------------------------------------------
+
+
+_RULE = (
+    f"An arm is better or worse if the {100 * LEVEL:g} % interval does not contain 0 and p is at most {1 - LEVEL:.2g} "
+    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. "
+    f"An arm is equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means "
+    "neither: the data do not decide, which does not prove that the arms are equal."
+)
+
+
+def write_contents(study: Study) -> Page:
+    """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
+    missing = [f"Some values cannot be compared: {lack(value)}." for value in study.dropped]
+    grids = last_grids(study)
+    sections = [
+        Section("verdict", "Verdict", _verdict(study)),
+        Section("effects", "How large the differences are", _effects(study)),
+        Section("seeds", "Every seed", _seeds(study)),
+        Section("training", "Over training", training_of(study, missing)),
+        Section("costs", "What it costs", costs_of(study, missing)),
+        Section("samples", "Samples", samples_of(grids, missing)),
+        Section("spectra", "Spectra", spectra_of(study, grids, missing)),
+        Section("others", "All other metrics", _others(study)),
+        Section("real", "What real images score", real_of(study, missing)),
+        Section("runs", "Runs", _runs(study)),
+        Section("certainty", "What would make the verdict more certain", limits(study)),
+        Section("protocol", "Protocol, hardware, versions", protocol(study)),
+        Section("terms", "Terms", explain(study)),
+        Section("checklist", "Checklist", checklist(study)),
+        Section("commands", "Each run again", _commands(study)),
+    ]
+    if missing:
+        sections.append(Section("missing", "What was not found", (Bullets(tuple(missing)),)))
+    question = study.plan.question
+    lead = (
+        f"{len(study.arms)} arms, {sum(len(arm.runs) for arm in study.arms)} runs in {study.directory.resolve().name}"
+    )
+    return Page(answer(study), f"{question} {lead}." if question else f"{lead}.",
+                tuple(section for section in sections if section.blocks))  # fmt: skip
+
+
+def _verdict(study: Study) -> tuple[Block, ...]:
+    claims: list[Block] = []
+    for endpoint in leading(study):
+        margin = negligible(endpoint)
+        note = f"differences up to {margin} count as none" if margin else "no margin was stated"
+        if endpoint.measure.scale == "size":
+            note = f"values are compared by their distance from 0; {note}"
+        sentences = tuple((each.verdict, tell(each)) for each in study.comparisons[endpoint.metric])
+        claims.append(Claims(heading(endpoint), note, sentences))
+    found = claims
+    if claims and many_arms(study):
+        head, rows = verdict_rows(study)
+        found = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
+    found = [*found, Text(_RULE)]
+    if study.diverged:
+        found.append(Text(f"Counted as the worst: {'; '.join(map(lack, study.diverged))}."))
+    if study.gaps:
+        found.append(Text(f"Not in any pair: {'; '.join(map(lack, study.gaps))}."))
+    if study.pending:
+        found.append(Text(f"No result yet: {'; '.join(map(stand, study.pending))}."))
+    found += [Text(warn(caution)) for caution in study.cautions]
+    return tuple(found)
+
+
+def _effects(study: Study) -> tuple[Block, ...]:
+    """Forest plots, and the numbers behind them."""
+    endpoints = leading(study)
+    if not endpoints:
+        return ()
+    folds = tuple(Fold(f"The numbers in {each.metric}", (_effect_table(study, each),)) for each in endpoints)
+    legend = (
+        "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
+        "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
+    )
+    if any(each.by_ranks for endpoint in endpoints for each in study.comparisons[endpoint.metric]):
+        legend += " By ranks: a diverged run counts as the worst, so the verdict rests on more pairs than are drawn."
+    drawn = [each for each in endpoints if any(j.paired.runs > 1 for j in study.comparisons[each.metric])]
+    drawings = (Figures(tuple(figures.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
+    return *drawings, *folds
+
+
+def _effect_table(study: Study, endpoint: Endpoint) -> Table:
+    rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
+    for each in study.comparisons[endpoint.metric]:
+        c, (mean, low, high) = each.paired, each.own
+        pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
+        row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
+        if c.runs > 1:
+            row[2] = shown_effect(endpoint, mean)
+            row[3] = shown_interval(endpoint, low, high)
+            row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.own(c.effect_size):.2f}"
+        more = robust_columns(each)
+        if not rows:
+            head += more
+            head[5] += f" ({each.adjustment})" if each.adjustment else ""
+        rows.append((*row, *more.values()))
+    return Table(tuple(head), tuple(rows))
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else bare_p(value)
+
+
+def _seeds(study: Study) -> tuple[Block, ...]:
+    """Means, paired plots, and every run's value."""
+    endpoints = leading(study)
+    if not endpoints:
+        return ()
+    rows = tuple(
+        (arm.label, *(_mean(study.summaries[endpoint.metric][place]) for endpoint in endpoints))
+        for place, arm in enumerate(study.arms)
+    )
+    legend = (
+        "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; "
+        "dotted line, hollow mark: it is not. Cross: the other run of the pair diverged or is missing."
+    )
+    return (
+        Figures(tuple(figures.paired(study, endpoint) for endpoint in endpoints)),
+        Text(legend),
+        Table(("mean ± standard deviation (runs)", *(endpoint.metric for endpoint in endpoints)), rows),
+        *(Fold(f"{each.metric} of every seed", (_values_table(study, each.metric),)) for each in endpoints),
+    )
+
+
+def _mean(summary: Summary) -> str:
+    std = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
+    return f"{number(summary.mean)}{std} ({summary.runs})" if summary.runs else "–"
+
+
+def _values_table(study: Study, metric: str) -> Table:
+    seeds = sorted(set().union(*(arm.runs for arm in study.arms)))
+    rows = []
+    for arm in study.arms:
+        values = arm.values(metric)
+        shown = [number(values[seed]) if seed in values else arm.lack(seed, metric) for seed in seeds]
+        rows.append((arm.label, *(("no value" if text == "not measured" else text) for text in shown)))
+    return Table(("seed", *map(str, seeds)), tuple(rows))
+
+
+def _others(study: Study) -> tuple[Block, ...]:
+    """Exploratory metrics, folded; and those that are shown only."""
+    others = [endpoint for endpoint in study.endpoints if endpoint not in leading(study)]
+    groups: dict[str, list[Block]] = {}
+    for endpoint in others:
+        sentences = tuple((each.verdict, tell(each)) for each in study.comparisons[endpoint.metric])
+        blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
+        fold = Fold(titled(endpoint), blocks)
+        groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
+    for metric in study.shown_only:
+        fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
+        groups.setdefault(metric.rpartition("/")[0], []).append(fold)
+    found = [Fold(f"{group or 'quick'}: {len(folds)} metrics", tuple(folds)) for group, folds in sorted(groups.items())]
+    warning = Text("These are exploratory: their p values are not adjusted, and among many some are small by chance.")
+    return (warning, *found) if found else ()
+
+
+def _runs(study: Study) -> tuple[Block, ...]:
+    rows = []
+    for arm, rate in zip(study.arms, study.failures, strict=True):
+        counts = Counter(run.status for run in arm.runs.values())
+        statuses = (str(counts[status]) for status in get_args(Status))
+        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
+    table = Table(("arm", "runs", *get_args(Status), "share that diverged"), tuple(rows))
+    named = tuple(map(lack, (*study.gaps, *study.diverged)))
+    return (table, Bullets(named)) if named else (table,)
+
+
+def _commands(study: Study) -> tuple[Block, ...]:
+    """The command that goes on with a run, or repeats one whose result was deleted, from the settings in its folder."""
+    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items()]
+    places = [_folder(study, run) for _, _, run in runs]
+    lines = tuple(
+        (f"{label}, seed {seed}, {run.status}", f"python -m ganlab.train resume={shlex.quote(str(place))}")
+        for (label, seed, run), place in zip(runs, places, strict=True)
+    )
+    text = (
+        f"Run these where the folder {places[0].parts[0]} is; the settings are those in each run's config.json. A run "
+        "that has ended returns at once: to train it again, delete everything in its folder except config.json."
+    )
+    return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)
+
+
+# --- what needs more of a run than its metrics ------------------------------------------------------------------------
+
+
+def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """How the leading endpoints went, over images and over seconds."""
+    histories = figures.read_histories(study)
+    real = _mean_by_metric(study, lambda run: run.real_against_real)
+    over_images, over_seconds, drawn = [], [], set()
+    for endpoint in leading(study):
+        metric, found = figures.curves_of(study, endpoint, histories)
+        without = [arm.label for arm in study.arms if arm.label not in found]
+        if without and study.endpoints:
+            missing.append(f"No curve of {endpoint.metric} for {', '.join(without)}: the runs share no two steps in "
+                           "metrics.jsonl.")  # fmt: skip
+        if found and metric not in drawn:  # two endpoints may be followed by one quick relative
+            drawn.add(metric)
+            for over, drawings in (("images", over_images), ("seconds", over_seconds)):
+                drawings.append(figures.draw_curves(study, endpoint, metric, found, over, real.get(metric)))
+    if not over_images:
+        return ()
+    text = "Seconds are as the runs took them: compare them only if nothing else ran on the machine at the time."
+    return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text)
+
+
+def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """The primary endpoint against time, parameters and multiplications."""
+    drawings = []
+    for endpoint in leading(study)[:1]:
+        for cost in figures.COSTS:
+            drawing = figures.against_cost(study, endpoint, cost)
+            if drawing:
+                drawings.append(drawing)
+            else:
+                missing.append(f"Fewer than two arms recorded their {figures.COSTS[cost][0]}.")
+    rows = []
+    for arm in study.arms:
+        run = next((run for run in arm.runs.values() if run.status == "finished"), None)
+        written = run.macs.get("generator_as_written") if run and isinstance(run.macs, dict) else None
+        seconds = figures.cost_of(arm, "seconds")
+        rates = [run.images_per_second for run in arm.runs.values() if run.images_per_second]
+        counts = [figures.cost_of(arm, cost) for cost in ("parameters", "macs")]
+        rows.append((
+            arm.label,
+            *(count(found[0]) if found else "–" for found in counts),
+            "–" if written is None else count(written),
+            f"{median(seconds):.4g}" if seconds else "–",
+            f"{median(rates):.4g}" if rates else "–",
+        ))  # fmt: skip
+    head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
+    table = Table(head, tuple(rows))
+    legend = (
+        "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are "
+        "medians over the runs."
+    )
+    return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
+
+
+def samples_of(found: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
+    """Grids of the same latents."""
+    if found is None:
+        missing.append("No samples: no seed of which at least two arms left any (samples/step-*.png).")
+        return ()
+    if not found.grids:
+        return (Text(f"The samples of seed {found.seed} are too large for this page: see samples/ of the runs."),)
+    rows, whole = found.grids[0].rows, found.grids[0].whole
+    cut = "" if rows == whole else f" The first {rows} of {whole} rows are shown."
+    real = ", beside held-out real images" if found.real else ""
+    caption = f"What each arm draws from the same latents with seed {found.seed} at the last step{real}.{cut}"
+    names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)
+    if found.real:
+        return (Grids(caption, (found.real, *found.grids), ("samples-real", *names)),)
+    return (Grids(caption, found.grids, names),)
+
+
+def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
+    """Power by frequency, generated over real. grids: the samples on the same page, which take their room."""
+    drawing = figures.spectra(study)
+    if drawing is None:
+        missing.append("No power by frequency (profiles in result.json).")
+    pictures = figures.left_spectra(study, grids)
+    if pictures is None:
+        missing.append("No pictures of spectra: no seed of which at least two arms left any (pictures/spectrum.png).")
+    blocks: list[Block] = [Figures((drawing,))] if drawing else []
+    if pictures and pictures.grids:
+        names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
+        shown = Grids(
+            f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False
+        )
+        blocks.append(Fold("The spectrum of one run of each arm", (shown,)))
+    elif pictures:
+        blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))
+    return tuple(blocks)
+
+
+def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
+    """What real images score in the place of generated ones, and what equal distributions would."""
+    real = _mean_by_metric(study, lambda run: run.real_against_real)
+    nulls = _mean_by_metric(study, lambda run: run.nulls)
+    if not (real or nulls):
+        missing.append("No scores of real images (real_against_real and nulls in result.json).")
+        return ()
+    rows = []
+    for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
+        if metric not in real and metric not in nulls:
+            continue
+        have = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
+        rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
+                     f"{number(min(have))} to {number(max(have))}" if have else "–"))  # fmt: skip
+    if not rows:  # no finished run has a metric
+        return ()
+    text = (
+        "Real images: what real training images score in place of generated ones, under the same protocol; about what "
+        "a perfect generator would score. Equal distributions: the expected score, where a formula is known."
+    )
+    table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
+    lead = leading(study)
+    short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
+    rest = Fold(f"All {len(rows)} metrics", (table,))
+    return (Text(text), short, rest) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
+
+
+def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:
+    """Means over the runs of what each says about a metric in a field of its result."""
+    values: dict[str, list[float]] = {}
+    for arm in study.arms:
+        for run in arm.runs.values():
+            for name, value in (field(run) or {}).items():
+                values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+# --- how sure a study can be, what it was made with -------------------------------------------------------------------
+
+
+FAR_OUT = 10  # times an arm's median: such a run has not learned less well, it has gone astray
+
+
+def limits(study: Study) -> tuple[Block, ...]:
+    """What would make the verdict more certain, most pressing first."""
+    said = [*map(warn, study.cautions), *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
+    said += [
+        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
+    ]
+    said += [
+        f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before the "
+        f"runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
+        for endpoint in leading(study)
+        if endpoint.margin is None
+    ]
+    settings = study.reference.settings
+    data, images = settings.get("dataset.name"), _images_seen(study)
+    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
+    said.append(
+        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
+    )
+    return (Bullets(tuple(said)),)
+
+
+def _few_pairs(study: Study) -> list[str]:
+    """Where no p value could be small enough, of the endpoint that asks for most pairs."""
+    found = []
+    for endpoint in leading(study):
+        for each in study.comparisons[endpoint.metric]:
+            arms = each.arms if endpoint.primary else 1
+            found.append((fewest_pairs((1 - LEVEL) / arms), arms, each.deciding))
+    short = [each for each in found if each[2] < each[0]]
+    if not short:
+        return []
+    enough, arms, pairs = max(short)
+    among = f" with {arms} arms" if arms > 1 else ""
+    return [f"The verdict needs more seeds: p <= {1 - LEVEL:.2g}{among} needs at least {enough} pairs, this study has "
+            f"{pairs}. 10 are usual."]  # fmt: skip
+
+
+def _far_out(study: Study) -> list[str]:
+    """Finished runs of an arm that are another thing than its others, by distances, which such runs can make huge."""
+    said = []
+    for endpoint in leading(study):
+        if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
+            continue
+        for arm in study.arms:
+            values = arm.values(endpoint.metric)
+            far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
+            if far:
+                said.append(f"{arm.label} with seed {listed(far)} ended at more than {FAR_OUT} times the median of its "
+                            f"arm in {endpoint.metric}: look at its images. Such runs dominate means and intervals, "
+                            "but hardly change the interquartile mean and P(better).")  # fmt: skip
+    return said
+
+
+def _open(study: Study) -> list[str]:
+    """Inconclusive comparisons, and with how many seeds they would likely not be."""
+    return [
+        f"{each.arm} is undecided in {endpoint.metric} with {pairs_of(each.paired.runs)}. A chance of 80 % needs "
+        f"about {seeds}."
+        for endpoint in leading(study)
+        for each in study.comparisons[endpoint.metric]
+        if each.verdict == "inconclusive" and (seeds := plans(each))
+    ]
+
+
+def _unfinished(study: Study) -> list[str]:
+    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items() if run.status != "finished"]
+    said = []
+    if runs:
+        diverged = sum(run.status == "diverged" for _, _, run in runs)
+        note = f", {diverged} of them diverged" if diverged else ""
+        said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}. Intervals "
+                    "are over finished pairs only; a diverged run counts as the worst.")  # fmt: skip
+    absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
+    if study.pending or absent:
+        said.append(f"These runs have no result yet: {'; '.join([stand(cell) for cell in study.pending] or absent)}.")
+    return said
+
+
+def protocol(study: Study) -> tuple[Block, ...]:
+    """How it was measured, on what, with which versions, when, and all settings that the arms share."""
+    runs = _all_runs(study)
+    measured = flatten(study.protocol)
+    quick = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
+    full = [(name, as_typed(value)) for name, value in measured.items() if name.startswith("full.")]
+    at_the_end = any(endpoint.metric.startswith("full/") for endpoint in leading(study)[:1])  # it decides there
+    rows, others = (full, quick) if at_the_end else (quick, full)
+    rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
+    rows += _data(runs)
+    devices = sorted({run.device or "not recorded" for run in _finished(study)})
+    rows.append(("device", listed(devices or ["not recorded"])))
+    versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
+    rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
+    ends = sorted({run.ended.partition("T")[0] for run in runs if run.ended})
+    rows.append(("runs ended", " to ".join(dict.fromkeys([ends[0], ends[-1]])) if ends else "not recorded"))
+    table = Table(("what", "how"), tuple(rows), words=True)
+    title = "Protocol of the quick measures" if at_the_end else "Protocol of the measures at the end"
+    folded = [Fold(title, (Table(table.head, tuple(others), words=True),))] if others else []
+    return table, *folded, *_settings(study)
+
+
+def _data(runs: list[RunResult]) -> list[tuple[str, str]]:
+    """Where the images are from, their licence, how many there are, and what tells them from others."""
+    facts = {json.dumps(run.data, sort_keys=True): run.data for run in runs if run.data}
+    rows = []
+    for each in facts.values():
+        said = [f"{each.get('source')}; licence {each.get('licence')}"]
+        said += [f"{each.get('train')} images to train on, {each.get('held_out')} held out"]
+        said += [f"{each['classes']} classes"] if each.get("classes") else []
+        rows.append(("data", f"{'; '.join(said)}; sha256 of pixels and labels {str(each.get('sha256'))[:16]}..."))
+        rows += [("data", str(note)) for note in each.get("notes", [])]
+    return rows
+
+
+def _settings(study: Study) -> list[Block]:
+    trees = [arm.settings for arm in study.arms]
+    keys = sorted(set().union(*trees))
+    shared = [key for key in keys if all(key in tree and tree[key] == trees[0].get(key) for tree in trees)]
+    same = Table(("setting", "value"), tuple((key, _setting(key, trees[0][key])) for key in shared), words=True)
+    own = [key for key in keys if key not in shared]
+    rows = tuple(
+        (arm.label, *(_setting(key, arm.settings[key]) if key in arm.settings else "–" for key in own))
+        for arm in study.arms
+    )
+    return [
+        Fold("Settings in which the arms differ", (Table(("arm", *own), rows),)),
+        Fold("Settings that all arms share", (same,)),
+    ]
+
+
+def _setting(key: str, value: object) -> str:
+    """As people type it; of a path only its last part, for the rest is a matter of the machine."""
+    return Path(value).name if key.endswith("path") and isinstance(value, str) else as_typed(value)
+
+
+def checklist(study: Study) -> tuple[Block, ...]:
+    """What a report of a comparison should have, and whether this one does."""
+    runs, have = _finished(study), bool(study.endpoints)
+    counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
+    beside = bool(runs) and all(run.real_against_real is not None for run in runs)
+    unstated = _unstated(study)
+    known = [
+        ("arms with parameters, MACs and time", counted, "costs"),
+        ("raw value of every run", have, "seeds, scores.csv"),
+        ("failures counted", True, "runs"),
+        ("pairs shown seed by seed", have, "seeds"),
+        ("interval, permutation p, adjusted p, effect size, verdict", have, "effects"),
+        ("correlation between the arms, other statistics of the same pairs", have, "effects"),
+        ("scores of real images, and of equal distributions, under the same protocol", beside, "real"),
+        ("endpoints and margins stated before the runs", not unstated, "protocol"),
+        ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
+        ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
+    ]
+    why = {"endpoints and margins stated before the runs": unstated}
+    rows = tuple((what, "yes" if yes else ": ".join(filter(None, ("no", why.get(what)))), where)
+                 for what, yes, where in known)  # fmt: skip
+    return (Table(("what", "here", "where"), rows, words=True),)
+
+
+def _unstated(study: Study) -> str:
+    """What was not stated before the runs, by name; empty where all of it was."""
+    without = [endpoint.metric for endpoint in leading(study) if endpoint.margin is None]
+    said = [] if study.stated else ["no endpoint was stated"]
+    said += [f"no margin for {listed(without)}"] if without else []
+    said += [f"the {chosen_after(each)}" for each in study.cautions if isinstance(each, ChosenAfterwards)]
+    return "; ".join(said)
+
+
+def _repeats(study: Study) -> bool:
+    deterministic = study.reference.settings.get("training.deterministic", False)
+    runs = _finished(study)
+    return bool(runs) and all(deterministic or (run.device or "").startswith("cpu") for run in runs)
+
+
+def _images_seen(study: Study) -> int | None:
+    seen = {run.images_seen for run in _finished(study)}
+    return seen.pop() if len(seen) == 1 else None
+
+
+def _all_runs(study: Study) -> list[RunResult]:
+    return [run for arm in study.arms for run in arm.runs.values()]
+
+
+def _finished(study: Study) -> list[RunResult]:
+    return [run for run in _all_runs(study) if run.status == "finished"]
+
+
+def _folder(study: Study, run: RunResult) -> Path:
+    """A run's folder as seen from where the study's own stands, or the `outputs` around that; no path of a machine."""
+    assert run.path
+    here = study.directory.resolve()
+    around = here.parent.parent if here.parent.name == "outputs" else here.parent
+    return (here / run.path.parent.relative_to(study.directory)).relative_to(around)  # a link is where it stands
+
+
+# --- what the words mean ----------------------------------------------------------------------------------------------
+
+
+FEATURES = {
+    "classifier": "features of a small network trained to classify this data set",
+    "random": "features of convolutions with random weights, three draws",
+    "pca": "64 principal components of the pixels; the quick measures, which have no prefix, use them too",
+    "inception": "features of the Inception network",
+}
+_STATISTICS = {
+    "arm": "one of the variants that are compared; its runs have the same settings and differ only in the seed",
+    "reference": "the arm that all others are compared with",
+    "endpoint": "a metric that was named before the runs as one to judge by",
+    "margin": "the largest difference that counts as none",
+    "pair": "two runs with the same seed: they see the same images and latents in the same order, and start with the "
+    "same discriminator",
+    "effect": "mean difference of the pairs, arm minus reference; where it is in per cent, of the logarithms",
+    "p": "how often swapping the arms within pairs at random gives a difference at least as large (sign-flip test: all "
+    "ways up to 16 pairs, beyond that 100,000 random ones)",
+    "adjusted p": "p corrected for comparing several arms at once (Holm; Benjamini-Hochberg in exploratory endpoints)",
+    "d_z": "mean difference divided by the standard deviation of the differences",
+    "interquartile mean": "mean of the middle half of the differences",
+    "Hodges-Lehmann": "median of the averages of every two differences",
+    "P(better)": "chance that a run of the arm is better than a run of the reference, whatever their seeds",
+    "correlation": "between the arm and the reference, over the seeds: the higher, the more pairing helps",
+    "exploratory": "any endpoint but the primary one, which decides",
+    "MACs": "multiply-accumulates per image; as written: as the layers are defined, executed: after layers were fused",
+    "real images": "what real training images score in place of generated ones, about what a perfect generator would "
+    "score",
+}
+
+
+def explain(study: Study) -> tuple[Block, ...]:
+    """The metrics and features that the study has, and the statistics of every report."""
+    metrics = [*(endpoint.metric for endpoint in study.endpoints), *study.shown_only]
+    names = dict.fromkeys(name for metric in metrics if (name := base_name(metric)) in METRICS)
+    parts = {part for metric in metrics for part in metric.split("/")}
+    rows = [(name, METRICS[name].words) for name in names]
+    rows += [(f"full/{name}/", f"measured at the end, in {text}") for name, text in FEATURES.items() if name in parts]
+    table = Table(("term", "meaning"), (*rows, *_STATISTICS.items()), words=True)
+    return (Fold(f"What {len(table.rows)} terms mean", (table,)),)

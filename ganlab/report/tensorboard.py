@@ -1,0 +1,423 @@
+"""A study in TensorBoard: a band over the seeds of each arm, the columns of HParams, the verdict; and links to them.
+
+They are written as runs of their own: `comparison/<arm>` holds an arm's bands, `comparison` the rest.
+"""
+
+# pyright: reportAttributeAccessIssue=false
+# (protobuf makes the classes of its messages when it is imported)
+
+import hashlib
+import json
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import numpy as np
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from ganlab import __version__, files
+from ganlab.config import Comparing
+from ganlab.errors import ConfigError
+from ganlab.evaluation.registry import quick_relative
+from ganlab.report.figures import Curve, curves_of, read_histories
+from ganlab.report.sentences import answer, lack, many_arms, side, stand, tell, verdict_rows
+from ganlab.report.styles import Style, styles_of
+from ganlab.runs import status
+from ganlab.runs.records import (
+    METRICS,
+    arm_of,
+    find_runs,
+    remove_events,
+    replace_events,
+    shared_tail,
+    whole_records,
+)
+from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
+from ganlab.study.arms import Arm, as_typed, gather_arms
+from ganlab.study.compare import compare_study
+from ganlab.study.values import Endpoint, Study
+
+COMPARISON = "comparison"
+BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
+_DIGEST = "inputs.sha256"
+_OF_A_RUN = (CONFIG, METRICS, RESULT)
+_SPEED = "speed/images_per_second"
+_ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms share it
+
+
+class Drawn(NamedTuple):
+    """A metric that has bands: the curves of the arms that have one, by label, and the endpoint they are drawn for.
+
+    That is the metric itself, or an endpoint of the plan that was measured at the end only, and has it as its quick
+    relative.
+    """
+
+    endpoint: Endpoint
+    curves: dict[str, Curve]
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def write_comparison(directory: Path) -> None:
+    """Bring `comparison` of a study up to date, if its runs have changed since.
+
+    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away. Also
+    where runs are in the way, as those of a study named `comparison` are: their event files have the same names.
+    """
+    folder = directory / COMPARISON
+    if any(find_files(folder, name) for name in _OF_A_RUN):
+        raise ResultError(f"{folder} holds runs, where a comparison would be written; rename it, or give that folder")
+    noted = folder / _DIGEST
+    try:
+        digest = _digest(directory)
+        if _is_noted(noted, digest):
+            return
+        study = compare_study(directory)
+    except ResultError:
+        if noted.exists():
+            _clear(folder)
+            for path in (noted, folder / LOCK):
+                path.unlink(missing_ok=True)
+            remove_events(folder)
+        raise
+    folder.mkdir(exist_ok=True)
+    with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
+        files.lock(lock, wait=True)
+        if not _is_noted(noted, digest):
+            _write(study, folder)
+            files.write_bytes(noted, digest.encode())
+
+
+def has_bands(directory: Path) -> bool:
+    """Whether a comparison stands there, of these runs or of earlier ones, in which there is a band to see."""
+    folder = directory / COMPARISON
+    return (folder / _DIGEST).exists() and any(folder.glob("*/events.out.tfevents.*"))
+
+
+def _is_noted(noted: Path, digest: str) -> bool:
+    """Whether a comparison of the same inputs stands there."""
+    return noted.exists() and noted.read_text(encoding="utf-8") == digest
+
+
+def _write(study: Study, folder: Path) -> None:
+    names = arm_names(study.arms, shared_tail(find_runs(study.directory)))
+    drawn = bands_of(study)
+    shown = [arm for arm in study.arms if any(arm.label in each.curves for each in drawn.values())]
+    for arm in shown:
+        replace_events(folder / names[arm.label], _band(arm, drawn))
+    replace_events(folder, [(0, summary) for summary in (_layout(drawn), _table(study), _verdict(study))])
+    _clear(folder, keep=[names[arm.label] for arm in shown])
+
+
+def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
+    """The name of an arm's run in `comparison`, by label: that of its cells, less `tail`, in which all names end.
+
+    So its colour is that of its runs. Where folders are named otherwise, the label, in letters a path can have.
+    """
+    folders = {arm.label: [(run.path, run.seed) for run in arm.runs.values() if run.path] for arm in arms}
+    trials = {
+        label: {arm_of(path.parent) if path.parent.name.endswith(f"-seed{seed}") else None for path, seed in found}
+        for label, found in folders.items()
+    }
+    alone = {name for found in trials.values() if len(found) == 1 for name in found if name}
+    if len(alone) < len(arms):
+        return {label: files.safe_name(label, ".,=+") for label in trials}
+    return {label: str(*found).removesuffix(tail) for label, found in trials.items()}
+
+
+def bands_of(study: Study) -> dict[str, Drawn]:
+    """The metrics that have bands, those of the plan first: as the report draws them over training."""
+    histories = read_histories(study)
+    drawn: dict[str, Drawn] = {}
+    for end in [*study.stated, *study.endpoints]:
+        metric, curves = curves_of(study, end, histories)
+        if curves and (metric == end.metric or end in study.stated):
+            drawn.setdefault(metric, Drawn(end, curves))
+    return drawn
+
+
+def _band(arm: Arm, drawn: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]:
+    """The median, the lowest and the highest of an arm's finished seeds, at each step that all of them recorded."""
+    for metric, (end, curves) in drawn.items():
+        if curve := curves.get(arm.label):
+            values = curve.values
+            band = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
+            for (what, word), column in zip(BAND.items(), band, strict=True):
+                about = f"{word} of {len(values)} seeds; {side(end)}"
+                for step, value in zip(curve.steps, column, strict=True):
+                    if np.isfinite(value):
+                        yield int(step), scalar_pb(f"{metric}/{what}", value, about)
+
+
+def _digest(directory: Path) -> str:
+    """Of everything that a comparison is made from, by size and time: runs are not read again to see it."""
+    found = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
+    inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+    waiting = [(cell.name, cell.state) for cell in status.without_result(directory)]
+    return hashlib.sha256(json.dumps([__version__, inputs, waiting]).encode()).hexdigest()
+
+
+def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
+    """Take away the bands of arms that are no longer there. A run is never touched."""
+    kept = {folder / name for name in keep}
+    for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
+        if not any((path / name).exists() for name in _OF_A_RUN):
+            remove_events(path)
+
+
+def _title(end: Endpoint, metric: str) -> str:
+    name = metric if end.title == end.metric else f"{end.title}: {metric}"
+    name += "" if metric == end.metric else f", because {end.metric} is measured only at the end"
+    return f"{name} ({side(end)})"
+
+
+def _layout(drawn: Mapping[str, Drawn]) -> Summary:
+    """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
+
+    def chart(metric: str, end: Endpoint) -> Any:
+        median, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
+        series = layout_pb2.MarginChartContent.Series(value=median, lower=low, upper=high)
+        title = f"{_title(end, metric)}, median of the seeds"
+        return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
+
+    stated = [chart(metric, end) for metric, (end, _) in drawn.items() if end.title != end.metric]
+    others = [chart(metric, end) for metric, (end, _) in drawn.items() if end.title == end.metric]
+    what = "median of the seeds, band from the lowest to the highest"
+    categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
+        layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
+        for title, charts, closed in (("Endpoints", stated, False), ("Other metrics", others, bool(stated)))
+        if charts
+    ]
+    content = layout_pb2.Layout(category=categories).SerializeToString()
+    summary = Summary()
+    summary.value.add(
+        tag=layout_metadata.CONFIG_SUMMARY_TAG,
+        tensor=make_tensor_proto(np.array(content, dtype=object)),
+        metadata=layout_metadata.create_summary_metadata(),
+    )
+    return summary
+
+
+def _table(study: Study) -> Summary:
+    """Which columns HParams shows: the endpoints, the speed, and the settings in which arms differ.
+
+    No setting has a domain: a value that is not in one hides its rows. Only this run carries such a table: one in each
+    run would hide arms.
+    """
+    trees = [arm.settings for arm in study.arms]
+    keys = sorted(set().union(*trees))
+    differing = [key for key in keys if len({as_typed(tree[key]) if key in tree else None for tree in trees}) > 1]
+    hparams = [
+        api_pb2.HParamInfo(
+            name=key,
+            display_name=".".join(key.split(".")[-2:]),  # columns are narrow
+            type=_type([tree[key] for tree in trees if key in tree]),
+            differs=key in differing,
+        )
+        for key in [*differing, *(key for key in _ALWAYS if key in keys and key not in differing)]
+    ]
+    metrics = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title)
+        for tag, title in [
+            *((f"metric/{end.metric}", _title(end, end.metric)) for end in study.stated or study.endpoints),
+            (_SPEED, "images per second"),
+        ]
+    ]
+    summary = Summary()
+    summary.value.add(
+        tag=hparams_metadata.EXPERIMENT_TAG,
+        tensor=hparams_metadata.NULL_TENSOR,
+        metadata=hparams_metadata.create_summary_metadata(
+            HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics))
+        ),
+    )
+    return summary
+
+
+def _type(values: Sequence[Any]) -> Any:
+    # TensorBoard cannot sort a column that mixes numbers and text.
+    if all(isinstance(value, bool) for value in values):
+        return api_pb2.DATA_TYPE_BOOL
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
+
+
+def _verdict(study: Study) -> Summary:
+    """The sentences of the study as Markdown, and which runs they do not rest on."""
+    parts = [f"# {study.plan.question}"] if study.plan.question else []
+    parts += [answer(study)] if study.endpoints else []
+    if study.endpoints and many_arms(study):
+        head, rows = verdict_rows(study)
+        lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+        parts.append("\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]))
+    for end in study.stated or study.endpoints:
+        status = "primary" if end.primary else "exploratory"
+        parts.append(f"**{_title(end, end.metric)}**, {status}")
+        parts.append("\n".join(f"- {tell(comparison)}" for comparison in study.comparisons[end.metric]))
+    parts += [f"not in any pair: {lack(gap)}" for gap in study.gaps]
+    parts += [f"counts as the worst: {lack(gap)}" for gap in study.diverged]
+    parts += [f"no result yet: {stand(cell)}" for cell in study.pending]
+    begun = [cell for cell in study.pending if cell.state != "missing"]
+    if begun or any(run.status != "finished" for arm in study.arms for run in arm.runs.values()):
+        parts.append("HParams averages in runs that have not finished: tick Success alone there")
+    return text_pb("comparison/verdict", "\n\n".join(parts))
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+_MOST = 12  # grids side by side
+_LOSSES = ("loss/generator", "loss/discriminator")
+
+
+def curves_address(address: str, directory: Path) -> str:
+    """The page of all curves, without smoothing.
+
+    Of a single run: its losses, endpoints and samples pinned. Of more: runs coloured by arm, that is by folder less
+    `-seed<k>`; the endpoints pinned, and samples from the same seed of each arm, of the first twelve of them.
+    Raises ConfigError for a run's settings that cannot be read.
+    """
+    runs = find_runs(directory)
+    arms = _arms(directory, runs)
+    alone = len(runs) == 1
+    # where runs end well or badly, the first shown may lack what the others have
+    endpoints = next(filter(None, map(_endpoints, arms)), [])
+    cards: list[dict[str, Any]] = [
+        {"plugin": "scalars", "tag": tag} for tag in [*(_LOSSES if alone or not endpoints else ()), *endpoints]
+    ]
+    for run in arms[:_MOST]:
+        name = f"defaultExperimentId/{run.relative_to(directory)}"  # without the prefix the card is dropped
+        cards.append({"plugin": "images", "runId": name, "tag": "samples", "sample": 0})
+    query = {"smoothing": "0", "pinnedCards": json.dumps(cards, separators=(",", ":"))}
+    if not alone:
+        query["runColorGroup"] = f"regex:{group_pattern(directory)}"
+    return f"{address}?{urlencode(query, quote_via=quote)}#timeseries"
+
+
+def bands_address(address: str) -> str:
+    """The page of the seed bands, with the arms' runs only: of more than 40 that page shows none."""
+    return f"{address}#custom_scalars&regexInput={quote(f'^{COMPARISON}/')}"
+
+
+def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
+    """A run of each arm, all with the same seed where there is one that all arms have.
+
+    If it can be, with one that finished in all of them: then their samples are of the same step.
+    """
+    by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
+    for run in runs:
+        seed = re.search(r"-seed(\d+)$", run.name)
+        by_arm[run.with_name(arm_of(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
+    shared = sorted(set.intersection(*map(set, by_arm.values())))
+    ended = (seed for seed in shared if all(_finished(found[seed]) for found in by_arm.values()))
+    seed = next(ended, min(shared, default=None))
+    return [found[min(found) if seed is None else seed] for found in by_arm.values()]
+
+
+def _finished(run: Path) -> bool:
+    return status.stand(run, run.name).state == "finished"
+
+
+def _endpoints(run: Path) -> list[str]:
+    """The tags of the metrics that the run is to be judged by, as far as it has them.
+
+    Where one was measured at the end only, its quick relative, which makes a curve.
+    """
+    config = run / "config.json"
+    try:
+        tree = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+        plan = Comparing().model_dump() | tree.get("comparison", {})
+    except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
+        raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
+    recorded = Counter(tag for record in whole_records(run, "metric/")[0] for tag in record)
+    tags = []
+    for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
+        times = {tag: recorded[tag] for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}
+        tags += sorted((tag for tag, count in times.items() if count), key=lambda tag: times[tag] < 2)[:1]
+    return tags
+
+
+# --- colours ----------------------------------------------------------------------------------------------------------
+
+# TensorBoard deals the colours of its palette out in the order in which runs started, another one on each of its pages,
+# and a colour cannot be given in an address or a flag (its issue 893, open since 2018; pull request 7075). So its own
+# page gets the table of arms, and asks it before the palette. Nothing else in it is changed; a TensorBoard whose page
+# reads otherwise keeps its own colours.
+
+_SCRIPT = "index.js"
+_TIME_SERIES = re.compile(
+    r"(\.forEach\(\((\w+),(\w+)\)=>\{let (?:(?!forEach).){0,300}?)((\w+)\.colors\[\2%\5\.colors\.length\])"
+)
+_OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%this\.palette\.length\])\)")
+
+
+def group_pattern(directory: Path) -> str:
+    """What a run's name is matched with, so that its first group is the arm: for JavaScript as for Python."""
+    runs = find_runs(directory)
+    tail = re.escape(shared_tail(runs)).replace("\\-", "-")
+    optional = f"(?:{tail})?" if tail else ""
+    return rf"^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
+
+
+def arm_styles(directory: Path) -> dict[str, Style]:
+    """The style of each arm by what TensorBoard calls it, as `group_pattern` reads it off the names of its runs."""
+    pattern = re.compile(group_pattern(directory))
+
+    def group_of(run: Path) -> str:
+        name = run.relative_to(directory).as_posix()
+        found = pattern.match(name)
+        return found[1] if found else name
+
+    try:
+        arms = gather_arms(str(directory))
+    except ResultError:  # one arm, or none has finished yet
+        arms = []
+    labels = {group_of(run.path.parent): arm.label for arm in arms for run in arm.runs.values() if run.path}
+    for run in find_runs(directory):
+        labels.setdefault(group_of(run), group_of(run).rpartition("/")[2].replace("-", " ", 1))
+    styles = styles_of([*dict.fromkeys(arm.label for arm in arms), *sorted(labels.values())])
+    return {group: styles[label] for group, label in labels.items()}
+
+
+def write_page(served: Path, target: Path, styles: Mapping[str, Style], pattern: str) -> bool:
+    """Copy TensorBoard's page, a zip file, with the arms' colours in it; False, and no file, where it reads otherwise.
+
+    styles: by arm. pattern: whose first group is the arm, of the name of a run.
+    """
+    with zipfile.ZipFile(served) as page:
+        if _SCRIPT not in page.namelist():
+            return False
+        script, changed = coloured(page.read(_SCRIPT).decode(), styles, pattern)
+        if not changed:
+            return False
+        with zipfile.ZipFile(target, "w") as copy:
+            for entry in page.infolist():
+                copy.writestr(entry.filename, script if entry.filename == _SCRIPT else page.read(entry))
+    return True
+
+
+def coloured(script: str, styles: Mapping[str, Style], pattern: str) -> tuple[str, int]:
+    """The script of the page that asks for an arm's colour first, and in how many of its two places it does."""
+    time_series, one = _TIME_SERIES.subn(r'\1(ganlabColour(\3.replace(/^[^\/]*\//,""))||\4)', script, count=1)
+    older, other = _OLDER_PAGES.subn(r"\1ganlabHex(\2)||\3)", time_series, count=1)
+    table = {name: {"lightHex": style.light, "darkHex": style.dark} for name, style in styles.items()}
+    head = (
+        f"var ganlabArms={json.dumps(table)},ganlabName=new RegExp({json.dumps(pattern)});"
+        "function ganlabColour(run){var found=run.match(ganlabName);"
+        "return found&&Object.hasOwn(ganlabArms,found[1])?ganlabArms[found[1]]:null}"
+        "function ganlabHex(run){var found=ganlabColour(run);"
+        'return found&&(document.body.classList.contains("dark-mode")?found.darkHex:found.lightHex)}\n'
+    )
+    return (head + older, one + other) if one + other else (script, 0)

@@ -1,0 +1,144 @@
+"""Plugins: the examples join every command from another folder; what cannot be used is one line; runs name theirs."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from conftest import ROOT, forget
+from ganlab.cli.help import page
+from ganlab.cli.hydra import plan
+from ganlab.config import parse, plugins
+from ganlab.config.plugins import VARIABLE, take
+from ganlab.errors import ConfigError
+from ganlab.runs.folder import read_config
+from small_runs import TINY
+
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture
+def plugged(monkeypatch, plugins_forgotten):
+    """`plugged("bicubic.py")`: as after `--plugin`; what was loaded goes again."""
+
+    def use(*names):
+        monkeypatch.setenv(VARIABLE, "")
+        take([part for name in names for part in ("--plugin", str(EXAMPLES / name))])
+
+    return use
+
+
+def test_settings_name_the_plugins_that_they_use_and_no_others(plugged):
+    plugged("bicubic.py", "two_moons.py", "logistic_objective.py")
+    (cell,) = plan(["generator=bicubic", "objective=logistic"], multirun=False).cells
+    assert [plugin.name for plugin in cell.config.plugins] == ["bicubic.py", "logistic_objective.py"]
+    (cell,) = plan([], multirun=False).cells
+    assert cell.config.plugins == ()
+
+
+def test_help_says_nothing_of_plugins_that_nobody_can_type(plugged):
+    plugged("bicubic.py")
+    assert "plugins" not in page(["generator=bicubic"]).partition("\nChoices")[0]
+
+
+def test_settings_of_a_plugin_are_checked_as_all_others(plugged):
+    plugged("bicubic.py")
+    with pytest.raises(ConfigError, match=r"generator.upsampling.kernel_size=0 is out of range"):
+        plan(["generator=bicubic", "generator.upsampling.kernel_size=0"], multirun=False)
+    with pytest.raises(ConfigError, match=r"taps is not a setting of bicubic"):
+        plan(["generator=bicubic", "+generator.upsampling.taps=3"], multirun=False)
+
+
+def test_a_run_without_its_plugin_or_with_another_is_one_line(plugged, tmp_path, monkeypatch):
+    plugged("bicubic.py")
+    tree = plan(["generator=bicubic"], multirun=False).cells[0].config.model_dump(mode="json")
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    assert read_config(tmp_path).generator.upsampling.name == "bicubic"
+    tree["plugins"][0]["digest"] = "0" * 64
+    with pytest.raises(ConfigError, match=r"the plugin bicubic.py has changed since \(its digest was 000000000000"):
+        parse(tree)
+    forget(set(plugins._loaded))
+    monkeypatch.setenv(VARIABLE, "")
+    with pytest.raises(ConfigError, match=r"need the plugin bicubic.py; add --plugin FILE, or set GANLAB_PLUGINS"):
+        read_config(tmp_path)
+
+
+WRONG = {
+    "": "adds nothing; define one of UPSAMPLERS",
+    "UPSAMPLERS = [1]": "has UPSAMPLERS that is not a dictionary",
+    "UPSAMPLERS = {'new': 3}": "has 'new' that is not (settings, build)",
+    "import nowhere_at_all": "cannot be loaded (ModuleNotFoundError: No module named 'nowhere_at_all')",
+    "from ganlab.config import Operator\nUPSAMPLERS = {'new': (Operator, print)}": "without `name: Literal['new']`",
+    "from ganlab.config.generator import Nearest\nUPSAMPLERS = {'nearest': (Nearest, print)}": "which there is already",
+    "1 +": "cannot be loaded (SyntaxError",
+}
+
+
+@pytest.mark.parametrize("source", WRONG)
+def test_what_cannot_be_used_is_one_line(source, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "")
+    (tmp_path / "mine.py").write_text(source)
+    take(["--plugin", str(tmp_path / "mine.py")])
+    with pytest.raises(ConfigError) as caught:
+        plan([], multirun=False)
+    assert WRONG[source] in str(caught.value) and "mine.py" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "line"), [("nowhere.py", "does not exist"), (".", "is not a Python file")])
+def test_a_file_that_is_none_is_refused_at_once(given, line):
+    with pytest.raises(ConfigError, match=line):
+        take(["--plugin", given])
+
+
+def test_an_entry_point_joins_when_it_is_used(tmp_path, monkeypatch):
+    package, info = tmp_path / "mypackage", tmp_path / "mypackage-1.5.dist-info"
+    package.mkdir()
+    info.mkdir()
+    shutil.copy(EXAMPLES / "bicubic.py", package / "__init__.py")
+    shutil.copytree(EXAMPLES / "conf", package / "conf")
+    with (package / "__init__.py").open("a") as file:
+        file.write('\nBICUBIC = UPSAMPLERS["bicubic"]\n')
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mypackage\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text("[ganlab.upsamplers]\nbicubic = mypackage:BICUBIC\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(plugins._loaded)
+    try:
+        assert plan([], multirun=False).cells[0].config.plugins == ()
+        assert "mypackage" not in sys.modules  # what is not used is not imported
+        (cell,) = plan(["generator=bicubic"], multirun=False).cells
+        assert [(plugin.name, plugin.digest) for plugin in cell.config.plugins] == [("mypackage", "1.5")]
+    finally:
+        forget(set(plugins._loaded) - before)
+        sys.modules.pop("mypackage", None)
+
+
+@pytest.mark.slow
+def test_the_examples_go_through_every_command_from_another_folder(command, tmp_path):
+    """Train, sample, inspect, export; a sweep with joblib, whose processes hear of the plugins, and its comparison."""
+    flags = ["--plugin", str(EXAMPLES / "bicubic.py"), "--plugin", str(EXAMPLES / "two_moons.py"),
+             f"--plugin={EXAMPLES / 'logistic_objective.py'}"]  # fmt: skip
+    short = [text for text in TINY if not text.startswith("dataset")]
+
+    def done(name, *arguments):
+        finished = command(name, *flags, *arguments)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+    done("train", "generator=bicubic", "objective=logistic", *short, "hydra.run.dir=run", "training.steps=4")
+    assert (tmp_path / "run/generator.keras").exists()
+    assert "bicubic.py" in (tmp_path / "run/config.json").read_text()
+    done("sample", "run")
+    done("export", "run")
+    assert "Bicubic" in done("inspect", "generator=bicubic")
+    assert "bicubic" in done("train", "--help")
+    done("train", "dataset=two_moons", "training.steps=2", "metrics=none", "hydra.run.dir=moons")
+    alone = command("sample", "run")
+    assert alone.returncode == 2
+    assert "need the plugin bicubic.py" in alone.stderr
+    done("train", "-m", "study=mine", "generator=bicubic,upsample", "seed=0,1", *short, "training.steps=4",
+         "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")  # fmt: skip
+    compared = command("compare", "outputs/mine")  # a comparison reads results alone
+    assert compared.returncode == 0, compared.stderr
+    assert "Against bicubic, upsample" in compared.stdout

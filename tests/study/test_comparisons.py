@@ -1,0 +1,407 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from ganlab.config import Comparing
+from ganlab.report.sentences import answer, lack, plans, tell
+from ganlab.report.verdict import as_json, scores
+from ganlab.runs.result import ResultError, RunResult
+from ganlab.study.arms import Arm
+from ganlab.study.compare import compare_arms
+from ganlab.study.statistics import paired_comparison, signed_rank_test
+from ganlab.study.values import ChosenAfterwards, Gap
+
+PLAN = Comparing(reference="theirs", question="Which one?")
+
+
+def run(seed, metrics, status="finished"):
+    return RunResult(
+        status=status,
+        variant="x",
+        seed=seed,
+        config={},
+        metrics=metrics,
+        parameters={"generator": 10, "discriminator": 5},
+        versions={"numpy": "2.4"},
+        device="cpu",
+    )
+
+
+def arm(label, values, metric="frechet_distance", **columns):
+    """Values by seed: a number, or the word for what became of the run; None for no run."""
+    runs = {}
+    for seed, value in enumerate(values):
+        if isinstance(value, str):
+            runs[seed] = run(seed, {}, value)
+        elif value is not None:
+            runs[seed] = run(seed, {metric: value} | {name: column[seed] for name, column in columns.items()})
+    return Arm(label, {}, runs)
+
+
+def only(study, metric="frechet_distance"):
+    (comparison,) = study.comparisons[metric]
+    return comparison
+
+
+LOW = [1.0, 1.1, 1.2, 1.0, 0.9, 1.3, 1.15, 1.05]
+HIGH = [low * ratio for low, ratio in zip(LOW, [1.5, 1.4, 1.6, 1.5, 1.45, 1.55, 1.35, 1.42], strict=True)]
+
+
+def test_a_diverged_run_is_the_worst_and_not_dropped():
+    comparison = only(compare_arms([arm("ours", [*LOW[:6], "diverged", "diverged"]), arm("theirs", HIGH)], PLAN))
+    logs = np.log(LOW[:6]) - np.log(HIGH[:6])
+    finished = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    c = comparison.paired
+    assert (*comparison.own[1:], c.runs) == pytest.approx((finished.low, finished.high, 6))
+    assert (c.low, c.high) == pytest.approx((-finished.high, -finished.low))  # there more is better
+    # of the finished pairs alone it would be better, p = 2/64; the two largest ranks of 8 are against it
+    assert paired_comparison(logs).verdict == "better"
+    every = scipy.stats.PermutationMethod(n_resamples=np.inf)  # exact where sizes tie, as two ratios here do
+    assert c.p_value == scipy.stats.wilcoxon([*np.round(logs, 9), 99, 99], method=every).pvalue > 0.05
+    assert comparison.by_ranks
+    assert comparison.verdict == "inconclusive"
+    assert comparison.diverged == (2, 0)
+    assert tell(comparison) == (
+        "ours against theirs is inconclusive: "
+        f"{100 * math.expm1(logs.mean()):+.1f} %, 95 % interval {100 * math.expm1(finished.low):+.1f} % to "
+        f"{100 * math.expm1(finished.high):+.1f} % over the 6 finished pairs only, p = {c.p_value:.3g} by ranks "
+        "over 8 pairs, diverged runs counted as the worst (2 of ours)."
+    )
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_an_arm_that_always_diverges_is_worse(swapped):
+    lost, fine = arm("ours", ["diverged"] * 8), arm("theirs", LOW)
+    if swapped:
+        lost, fine = lost._replace(label="theirs"), fine._replace(label="ours")
+    comparison = only(compare_arms([lost, fine], PLAN))
+    assert comparison.verdict == ("better" if swapped else "worse")
+    assert comparison.paired.p_value == 2 / 2**8
+    assert math.isnan(comparison.paired.mean)
+    assert tell(comparison).endswith(
+        "no interval (no finished pair), p = 0.00781 by ranks over 8 pairs, diverged runs counted as the worst "
+        f"(8 of {'theirs' if swapped else 'ours'})."
+    )
+
+
+def test_an_arm_that_always_diverges_has_no_sizes():
+    name = "checkerboard_index_2"
+    for labels in (("ours", "theirs"), ("theirs", "ours")):
+        study = compare_arms([arm(labels[0], LOW, name), arm(labels[1], ["diverged"] * 8, name)], PLAN)
+        assert "no interval (no finished pair), p = 0.00781 by ranks" in tell(only(study, name))
+
+
+def test_the_side_of_a_metric_that_is_better_when_larger():
+    plan = Comparing(reference="theirs", quality="coverage")
+    ours = arm("ours", [0.9, 0.8, 0.85, 0.9, 0.95, 0.88, 0.91], "coverage")
+    theirs = arm("theirs", [0.5, 0.6, "diverged", 0.5, 0.6, 0.55, "diverged"], "coverage")
+    comparison = only(compare_arms([ours, theirs], plan), "coverage")
+    assert (comparison.verdict, comparison.paired.p_value) == ("better", 2 / 2**7)
+    assert comparison.diverged == (0, 2)
+
+
+def test_where_both_diverge_neither_is_worse():
+    values = [1.0, 1.01, 0.99, 1.0, 1.02, 0.98]
+    ours, theirs = [*values, "diverged", "diverged"], [*values[::-1], "diverged", "diverged"]
+    comparison = only(compare_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
+    assert comparison.verdict == "equivalent"
+    assert not comparison.by_ranks
+    assert tell(comparison).endswith(", 6 pairs; both runs diverged in 2 pairs.")
+    comparison = only(compare_arms([arm("ours", ours[1:]), arm("theirs", theirs[1:])], PLAN))
+    assert tell(comparison).endswith(
+        ", 5 pairs; p <= 0.05 needs at least 6 pairs, this study has 5; both runs diverged in 2 pairs."  # not 7
+    )
+    theirs[7] = 1.0
+    comparison = only(compare_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
+    assert comparison.verdict == "inconclusive"  # equivalent no more
+    assert comparison.by_ranks
+    assert comparison.diverged == (2, 1)
+    logs = np.log(values) - np.log(values[::-1])
+    assert comparison.paired.p_value == signed_rank_test([*logs, 0, math.inf]).p_value
+
+
+def test_missing_runs_are_counted_and_named_and_never_the_worst():
+    ours = [*LOW[:3], "failed", "interrupted", None, "diverged", LOW[7]]
+    theirs = [*HIGH[:5], HIGH[5], "failed", HIGH[7]]
+    study = compare_arms([arm("ours", ours), arm("theirs", theirs)], PLAN)
+    study.arms[0].runs[7].metrics["coverage"] = 0.5
+    del study.arms[0].runs[7].metrics["frechet_distance"]
+    study = compare_arms(study.arms, PLAN)
+    comparison = only(study)
+    assert as_json(study)["missing"] == [
+        "ours, seed 3: failed",
+        "ours, seed 4: interrupted",
+        "ours, seed 5: no result",
+        "theirs, seed 6: failed",
+        "ours, seed 6: diverged, without a partner",
+    ]
+    assert study.diverged == ()  # it counts in no pair
+    assert as_json(study)["unmeasured"]["frechet_distance"] == ["ours, seed 7: no frechet_distance"]
+    assert [", ".join(pair.reasons) for pair in comparison.pairs] == [
+        "", "", "", "failed", "interrupted", "no result", "diverged, failed", "not measured",
+    ]  # fmt: skip
+    assert [pair.missing for pair in comparison.pairs] == [False] * 3 + [True] * 5
+    assert not comparison.by_ranks
+    assert tell(comparison).endswith(
+        "3 pairs; p <= 0.05 needs at least 6 pairs, this study has 3; 5 of 8 seeds are left out."
+    )
+
+
+def test_a_share_of_runs_that_diverged_has_an_interval():
+    study = compare_arms([arm("ours", [*LOW[:6], "diverged", "failed"]), arm("theirs", LOW)], PLAN)
+    lost, none = study.failures
+    expected = scipy.stats.binomtest(1, 7).proportion_ci(method="wilson")
+    assert (lost.diverged, lost.runs, lost.low, lost.high) == pytest.approx((1, 7, expected.low, expected.high))
+    assert (none.diverged, none.runs, none.low) == (0, 8, 0)
+
+
+def test_every_metric_has_a_summary_of_every_arm():
+    study = compare_arms([arm("ours", [1.0, 2.0, 3.0, 10.0, "diverged"], odd=[1.0] * 4), arm("theirs", [5.0])], PLAN)
+    ours, theirs = study.summaries["frechet_distance"]
+    assert (ours.runs, ours.mean, ours.median, ours.interquartile_mean) == (4, 4, 2.5, 2.5)
+    assert ours.sd == pytest.approx(math.sqrt(50 / 3))
+    assert (theirs.arm, theirs.runs, theirs.mean, theirs.sd) == ("theirs", 1, 5, None)
+    assert study.summaries["odd"][1].mean is None
+    assert study.shown_only == ("odd",)
+
+
+def several(factors, metric="frechet_distance"):
+    """The reference and an arm for each factor, with noise; every metric of the plan and one more."""
+    random = np.random.default_rng(0)
+    arms = []
+    for place, factor in enumerate([1.0, *factors]):
+        noise = random.normal(0, 0.02, (3, 8))
+        values = factor * np.exp(noise)
+        columns = {"spectral_distance": values[1], "kernel_distance": values[2]}
+        arms.append(arm("theirs" if place == 0 else f"arm{place}", list(values[0]), **columns))
+    return arms
+
+
+def test_holm_decides_the_primary_endpoint_and_the_others_are_exploratory():
+    study = compare_arms(several([1.1, 1.013, 1.0]), Comparing(reference="theirs", margins={}))
+    primary, second, other = (
+        study.comparisons[name] for name in ("frechet_distance", "spectral_distance", "kernel_distance")
+    )
+    assert [j.endpoint.primary for j in (primary[0], second[0], other[0])] == [True, False, False]
+    raw = [j.paired.p_value for j in primary]
+    order = np.argsort(raw)
+    stepped = np.minimum(np.maximum.accumulate(np.sort(raw) * [3, 2, 1]), 1)
+    assert [primary[place].p_adjusted for place in order] == pytest.approx(list(stepped))
+    assert (primary[0].adjustment, primary[0].verdict) == ("Holm", "worse")
+    assert "; p = 0.0234 after adjustment for 3 arms." in tell(primary[0])
+    assert "exploratory" not in tell(primary[0])
+    found = scipy.stats.false_discovery_control([j.paired.p_value for j in second])
+    assert [j.p_adjusted for j in second] == pytest.approx(list(found))
+    assert [j.verdict for j in second] == [j.paired.verdict for j in second]
+    assert tell(second[0]).startswith("arm1 is worse than theirs (exploratory): ")
+    assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in tell(second[0])
+    assert (other[0].p_adjusted, other[0].adjustment) == (None, None)
+    assert tell(other[0]).startswith("arm1 is worse than theirs (exploratory): ")
+    assert "adjusted" not in tell(other[0])
+
+
+def test_a_difference_that_does_not_survive_holm_is_inconclusive():
+    arms = [arm("theirs", LOW[:6]), arm("arm1", HIGH[:6]), arm("arm2", LOW[:6])]
+    found = compare_arms(arms, PLAN).comparisons["frechet_distance"][0]
+    assert (found.paired.verdict, found.verdict, found.p_adjusted) == ("worse", "inconclusive", 0.0625)
+    assert tell(found).endswith(
+        "p = 0.0312, 6 pairs; with 2 arms p <= 0.05 needs at least 7 pairs, this study has 6; "
+        "p = 0.0625 after adjustment for 2 arms."
+    )
+    assert found.robust.seeds_for_power == 9  # 7 of alpha / 2, and two for what the exact test lacks
+
+
+def test_an_open_verdict_says_what_kept_it_open():
+    ratios = [1.05, 1.2, 1.1, 1.02, 1.3, 0.97, 1.15, 1.08]  # p = 4/256, but not after Holm over four arms
+    ours = [low * ratio for low, ratio in zip(LOW, ratios, strict=True)]
+    arms = [arm("theirs", LOW), arm("arm1", ours), *(arm(f"arm{place}", LOW) for place in (2, 3, 4))]
+    first, second = compare_arms(arms, PLAN).comparisons["frechet_distance"][:2]
+    assert (first.paired.verdict, first.verdict) == ("worse", "inconclusive")
+    assert first.paired.p_value <= 0.05 < first.p_adjusted
+    assert "8 pairs; undecided because the adjusted p is above 0.05; p = 0.0938 after adjustment for 4 arms" in tell(
+        first
+    )
+    assert "undecided" not in tell(second)  # neither interval nor p would have decided
+    skewed = [1.0, 1.01, 1.0, 1.02, 1.01, 3.0, 1.02, 1.01]  # one way, one of them far: p is small, the interval wide
+    ours = [low * ratio for low, ratio in zip(LOW, skewed, strict=True)]
+    found = only(compare_arms([arm("ours", ours), arm("theirs", LOW)], PLAN))
+    assert found.paired.low < 0 < found.paired.high
+    assert found.paired.p_value <= 0.05
+    assert "undecided because the interval contains 0." in tell(found)
+
+
+def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
+    arms = [arm("theirs", LOW, recall=HIGH), arm("ours", HIGH, recall=LOW), arm("transpose", LOW, recall=LOW)]
+    assert compare_arms(arms, PLAN).cautions == ()
+    study = compare_arms(arms, PLAN, metric="recall", reference="ours")
+    assert as_json(study)["cautions"] == [
+        "The primary metric recall was chosen after the runs; frechet_distance was stated before them.",
+        "The reference ours was chosen after the runs; theirs was stated before them.",
+    ]
+    assert study.cautions == (
+        ChosenAfterwards("primary metric", "recall", "frechet_distance"),
+        ChosenAfterwards("reference", "ours", "theirs"),
+    )
+    unnamed = Comparing()  # then it is transpose
+    assert compare_arms(arms, unnamed).cautions == compare_arms(arms, unnamed, reference="transpose").cautions == ()
+    assert compare_arms(arms, unnamed, reference="theirs").cautions[0].stated == "transpose"
+    stated = {
+        each["metric"]: each["stated"] for each in as_json(compare_arms(arms, PLAN, metric="recall"))["endpoints"]
+    }
+    assert stated == {"recall": False, "frechet_distance": True}
+
+
+def test_runs_that_were_not_made_alike_are_a_caution():
+    ours, theirs = arm("ours", LOW), arm("theirs", HIGH)
+    made = {seed: each.model_copy(update={"device": "gpu: one, mixed_bfloat16", "versions": {"numpy": "2.5"}})
+            for seed, each in ours.runs.items() if seed < 3}  # fmt: skip
+    study = compare_arms([ours._replace(runs=ours.runs | made), theirs], PLAN)
+    assert as_json(study)["cautions"] == [
+        "Not all runs were made alike: device gpu: one, mixed_bfloat16 (ours); cpu (ours, theirs).",
+        "Not all runs were made alike: numpy 2.5 (ours); 2.4 (ours, theirs).",
+    ]
+
+
+def test_a_distance_beyond_all_measure_is_still_told():
+    arms = [arm("ours", [1e60, 1.0]), arm("theirs", [1.0, 1.0])]
+    study = compare_arms(arms, PLAN)
+    assert "interval -100.0 % to +inf %" in tell(only(study))
+    verdict = as_json(study)["endpoints"][0]["verdicts"][0]
+    assert verdict["estimate"] == pytest.approx(1e30)
+    assert verdict["high"] is None
+
+
+def test_no_plan_is_made_of_pairs_that_do_not_decide_or_are_there_already():
+    ratios = [1.5, 1.4, 1.6, 1.5, 0.99, 1.55]
+    found = only(
+        compare_arms([arm("ours", [a * b for a, b in zip(LOW, ratios, strict=False)]), arm("theirs", LOW)], PLAN)
+    )
+    assert (found.verdict, found.paired.runs) == ("inconclusive", 6)
+    assert "8 pairs to find" in plans(found)  # the t test says 6 or 7
+    ranked = only(compare_arms([arm("ours", [*LOW[:5], "diverged"]), arm("theirs", HIGH)], PLAN))
+    assert (ranked.by_ranks, ranked.verdict, plans(ranked)) == (True, "inconclusive", "")
+
+
+def test_where_every_run_diverged_each_pair_is_there():
+    arms = [arm("ours", ["diverged"] * 3), arm("theirs", ["diverged"] * 2)]
+    study = compare_arms(arms, PLAN)
+    assert as_json(study)["diverged"] == ["ours, seed 0: diverged", "ours, seed 1: diverged", "theirs, seed 0: diverged", "theirs, seed 1: diverged"]  # fmt: skip
+    assert study.gaps == (Gap("theirs", 2, "no result"), Gap("ours", 2, "diverged", alone=True))
+
+
+def test_a_ratio_of_nothing_names_the_file():
+    with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, of which there is no ratio"):
+        compare_arms([arm("ours", [1.0, 0.0]), arm("theirs", [1.0, 1.0])], PLAN)
+
+
+def test_a_ratio_of_nothing_in_a_metric_that_nobody_asked_for_stops_nothing():
+    zero = [0.5, 0.0, *[0.5] * 6]
+    arms = [arm("ours", LOW, spectral_distance_high=zero), arm("theirs", HIGH, spectral_distance_high=[0.5] * 8)]
+    study = compare_arms(arms, PLAN)
+    assert only(study).verdict == "better"
+    assert "spectral_distance_high" not in study.comparisons
+    (line,) = study.unmeasured["spectral_distance_high"]
+    assert lack(line).endswith("has metrics.spectral_distance_high=0.0, of which there is no ratio")
+    assert study.dropped == (line,)
+    with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, of which there is no ratio; use a positive"):
+        compare_arms(arms, PLAN, "spectral_distance_high")
+
+
+def test_a_study_whose_primary_endpoint_nobody_measured_is_open():
+    plan = Comparing(reference="theirs", quality="full/random/frechet_distance", checkerboard=None)
+    study = compare_arms(several([1.1]), plan)
+    assert study.open == {"quality": "full/random/frechet_distance"}
+    said = "The quality endpoint full/random/frechet_distance was not measured: its verdict is open."
+    assert answer(study).startswith("Against theirs, arm1 is ")
+    assert answer(study).endswith(f" in spectrum (spectral_distance, exploratory). {said}")
+    assert as_json(study)["open"] == study.open
+
+
+def test_only_the_primary_endpoint_is_told_as_more_than_exploratory():
+    table = {"spectral_distance": HIGH, "checkerboard_index_2": LOW}
+    study = compare_arms([arm("ours", LOW, **table), arm("theirs", HIGH, **dict.fromkeys(table, LOW))], PLAN)
+    assert answer(study) == (
+        "Against theirs, ours is better in quality (frechet_distance); ours is worse in spectrum (spectral_distance, "
+        "exploratory); ours is equivalent in checkerboard (checkerboard_index_2, exploratory)."
+    )
+
+
+def test_a_metric_that_is_two_endpoints_is_the_primary_one():
+    plan = Comparing(reference="theirs", spectrum="frechet_distance", checkerboard=None)
+    (endpoint,) = compare_arms([arm("ours", LOW), arm("theirs", HIGH)], plan).stated
+    assert (endpoint.title, endpoint.primary) == ("quality", True)
+
+
+def test_factors_that_are_known_are_compared():
+    names = ["kolmogorov_size", "mutual_information_shape_x", "grid_coverage", "residual_median"]
+    columns = {f"full/factors/{name}": values for name, values in zip(names, [HIGH, LOW, HIGH, HIGH], strict=True)}
+    others = dict.fromkeys(columns, LOW)
+    study = compare_arms([arm("ours", LOW, **columns), arm("theirs", LOW, **others)], PLAN)
+    found = [only(study, name).verdict for name in columns]
+    assert found == ["worse", "inconclusive", "better", "worse"]
+    assert not study.shown_only
+
+
+def test_a_study_as_plain_values():
+    ours = arm("ours", [*LOW[:6], "diverged", "failed"], coverage=[0.8] * 8, odd=LOW)
+    theirs = arm("theirs", HIGH, coverage=[0.7, 0.71, 0.69, 0.7, 0.72, 0.7, 0.7, 0.7])
+    study = compare_arms([ours, theirs], PLAN)
+    tree = as_json(study)
+    assert json.loads(json.dumps(tree, allow_nan=False)) == tree
+    assert (tree["question"], tree["reference"], tree["level"]) == ("Which one?", "theirs", 0.95)
+    assert (tree["versions"], tree["devices"]) == ({"numpy": ["2.4"]}, ["cpu"])
+    assert tree["missing"] == ["ours, seed 7: failed"]
+    assert tree["diverged"] == ["ours, seed 6: diverged"]
+    assert tree["arms"][0]["runs"] == {"finished": 6, "diverged": 1, "failed": 1, "interrupted": 0}
+    assert tree["arms"][0]["failure_rate"]["share"] == 1 / 7
+    assert [each["reference"] for each in tree["arms"]] == [False, True]
+
+    quality = tree["endpoints"][0]
+    assert [quality[key] for key in ("title", "metric", "better", "unit", "primary", "stated", "margin")] == [
+        "quality", "frechet_distance", "smaller", "ratio", True, True, 0.05,
+    ]  # fmt: skip
+    (verdict,) = quality["verdicts"]
+    logs = np.log(LOW[:6]) - np.log(HIGH[:6])
+    assert verdict["estimate"] == pytest.approx(math.exp(logs.mean()))
+    assert verdict["low"] < verdict["estimate"] < verdict["high"] < 1
+    assert verdict["robust"]["interquartile_mean"] == pytest.approx(math.exp(scipy.stats.trim_mean(logs, 0.25)))
+    assert verdict["lacking"] == [
+        {"seed": 6, "why": "diverged", "missing": False},
+        {"seed": 7, "why": "failed", "missing": True},
+    ]
+    assert (verdict["pairs"], verdict["by_ranks"], verdict["diverged"]) == (6, True, {"arm": 1, "reference": 0})
+
+    coverage = next(each for each in tree["endpoints"] if each["metric"] == "coverage")
+    assert [coverage[key] for key in ("better", "unit", "primary", "stated")] == ["larger", "difference", False, False]
+    (verdict,) = coverage["verdicts"]
+    differences = 0.8 - np.array([0.7, 0.71, 0.69, 0.7, 0.72, 0.7])
+    interval = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert (verdict["low"], verdict["estimate"], verdict["high"]) == pytest.approx(
+        (interval.low, differences.mean(), interval.high)
+    )
+    assert verdict["robust"]["hodges_lehmann"] > 0 < verdict["effect_size"]
+    assert verdict["exploratory"]
+
+
+def test_what_is_no_number_is_none():
+    tree = as_json(compare_arms([arm("ours", [1.0]), arm("theirs", [2.0])], PLAN))
+    verdict = tree["endpoints"][0]["verdicts"][0]
+    assert (verdict["estimate"], verdict["low"], verdict["high"], verdict["effect_size"]) == (0.5, None, None, None)
+    json.dumps(tree, allow_nan=False)
+
+
+def test_a_row_of_scores_for_each_run():
+    ours = arm("ours", [1.0, "diverged"], odd=[7.0])
+    ours.runs[1].metrics["odd"] = 1e9  # of a run that diverged: no score
+    rows = scores(compare_arms([ours, arm("theirs", [2.0])], PLAN))
+    assert [list(row) for row in rows] == [[
+        "arm", "seed", "status", "frechet_distance", "odd", "parameters", "macs", "seconds", "images_per_second", "path",
+    ]] * 3  # fmt: skip
+    assert [list(row.values())[:6] for row in rows] == [
+        ["ours", 0, "finished", 1.0, 7.0, 10],
+        ["ours", 1, "diverged", None, None, 10],
+        ["theirs", 0, "finished", 2.0, None, 10],
+    ]
