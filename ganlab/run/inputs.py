@@ -52,10 +52,10 @@ def complete(
     dataset = whole.get("dataset")
     if not isinstance(dataset, dict) or dataset.get("name") not in _OF_FILES:
         return whole
-    if describing and (missing := [key for key in ("path", "set") if dataset.get(key, "") is None]):
-        filled = {"size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3}
-        unnamed = {} if dataset["name"] in _DOWNLOADED else dict.fromkeys(missing, NO_FILE)
-        return whole | {"dataset": dataset | filled | unnamed}
+    unnamed = [key for key in ("path", "set") if dataset.get(key, "") is None]
+    if describing and unnamed and dataset["name"] not in _DOWNLOADED:
+        filled = {"size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3, "classes": 2}
+        return whole | {"dataset": dataset | filled | dict.fromkeys(unnamed, NO_FILE)}
     conditional, looked = whole.get("conditional") is True, {} if looked is None else looked
     key = json.dumps([dataset, conditional], sort_keys=True)
     if key not in looked:
