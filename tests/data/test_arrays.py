@@ -192,3 +192,18 @@ def test_a_truncated_npy_is_refused_before_it_is_loaded(settings, tmp_path, keep
     (tmp_path / "cut.npy").write_bytes(whole[: int(keep * len(whole))])
     with pytest.raises(ConfigError, match=r"cut\.npy is damaged .*does not hold the 5760 numbers"):
         settings("dataset=arrays", STAGES, f"dataset.path={tmp_path / 'cut.npy'}")
+
+
+@pytest.mark.parametrize("overrides", [(), ("dataset.size=8", "dataset.channels=1")])
+def test_what_is_larger_than_the_memory_for_it_is_kept_on_the_disk_with_the_same_bits(
+    own, monkeypatch, tmp_path, overrides
+):
+    config = own({"images": RGB, "labels": Y}, *overrides)
+    wanted = arrays(config)
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr("ganlab.data.survey.IN_MEMORY", 1000)
+    found = arrays(config)
+    assert isinstance(found.train.pixels, np.memmap)
+    assert found.facts["sha256"] == wanted.facts["sha256"]
+    assert (found.notes, found.held_out_names) == (wanted.notes, wanted.held_out_names)
+    np.testing.assert_array_equal(arrays(config).train.labels, wanted.train.labels)

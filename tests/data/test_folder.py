@@ -160,6 +160,17 @@ def test_odd_files_are_left_out_by_name_or_ignored(settings, tmp_path):
         own(settings, root, "dataset.unreadable=refuse")
 
 
+def test_a_file_that_is_damaged_in_an_archive_is_named_and_the_others_are_read(settings, classes, tmp_path):
+    path = zipped(classes, tmp_path / "own.zip")
+    content = bytearray(path.read_bytes())
+    place = content.index((classes / "b" / "002.png").read_bytes()[:60])
+    content[place + 50] ^= 255  # its checksum is that of another content now
+    path.write_bytes(content)
+    split = folder.folder(own(settings, path))
+    assert len(split.train.pixels) + len(split.held_out.pixels) == 39
+    assert split.notes[1].startswith("1 file left out: pictures/b/002.png (damaged: bad crc-32")
+
+
 WRONG = {
     "does not exist; give a folder of images": lambda root: root / "nowhere",
     "is neither a folder nor a .zip or .tar": lambda root: root / "words.txt",
