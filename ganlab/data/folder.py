@@ -134,15 +134,21 @@ def _look_into(archive: Archive) -> _Seen:
     rows = []
     for number, (held_out, label) in places.items():
         digest, facts, problem = looked.get(number, ("", None, problems[number]))
+        if problem and not _is_named_so(names[number]):  # neither its name nor its content is that of an image
+            continue
         header = ("", 0, 0, 0, 0, ()) if facts is None else (*facts[:5], facts.remarks)
         rows.append(Picture(number, names[number], held_out, label, digest, *header, problem))
-    return _Seen(tuple(rows), len(names) - len(wanted), unread)
+    return _Seen(tuple(rows), len(names) - sum(unread.values()) - len(rows), unread)
 
 
 def _is_picture(name: str) -> bool:
     """Whether a file calls itself an image, of a kind that is read or of another; one without an ending may be one."""
-    base = name.rpartition("/")[2]
-    return base.lower().endswith(_LIKE) or "." not in base
+    return _is_named_so(name) or "." not in name.rpartition("/")[2]
+
+
+def _is_named_so(name: str) -> bool:
+    """Whether a file's ending is that of an image."""
+    return name.lower().endswith(_LIKE)
 
 
 def _look(block: list[Content]) -> dict[int, tuple[str, Facts | None, str]]:

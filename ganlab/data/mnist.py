@@ -11,7 +11,7 @@ from ganlab.data.survey import Part, Survey
 from ganlab.errors import ConfigError
 
 _SUM = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"  # of pixels and labels
-_ELSE = "use dataset=arrays for other images"
+_ELSE = "use dataset=arrays or dataset=folder for other images"
 
 
 def is_npz(path: Path) -> bool:

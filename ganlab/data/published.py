@@ -1,5 +1,6 @@
 """Data sets that everybody knows, from their authors' files: the MNIST family, CIFAR and SVHN."""
 
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from ganlab.data.images import Split
 from ganlab.data.official import FACTS, Found, Official, facts
 from ganlab.data.survey import Part, Survey, filled, read
 from ganlab.data.svhn import find_svhn
+from ganlab.errors import ConfigError
 
 _READERS: dict[str, Callable[[Path, str], Official]] = {
     "cifar10": partial(find_cifar, classes=10),
@@ -43,6 +45,10 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
         return replace(mnist.survey(path), source=known.source, licence=known.licence)
     place = download(name) if path is None else Path(path)
     where = f"dataset={name}" if path is None else f"dataset.path={path}"
+    if name in ("cifar10", "cifar100", "svhn") and place.is_file() and zipfile.is_zipfile(place):
+        raise ConfigError(
+            f"{where} is a .zip, and {known.title} is not published so; a .zip of pictures is dataset=folder"
+        )
     found = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
     names = known.class_names if known.class_names != tuple(map(str, range(len(known.class_names)))) else ()
     whole = (found.train.count, found.held_out.count) == (known.train, known.held_out)

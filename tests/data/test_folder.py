@@ -126,6 +126,8 @@ ODD = {
     "broken/empty.jpg": lambda path: path.write_bytes(b""),
     "broken/words.png": lambda path: path.write_text("no image"),
     "notes.txt": lambda path: path.write_text("no image"),
+    "LICENSE": lambda path: path.write_text("no image"),
+    "broken/nameless": lambda path: save(path, PIXELS[3], format="PNG"),
     ".DS_Store": lambda path: path.write_bytes(b"\0\0\0\1Bud1"),
     "__MACOSX/broken/._whole.png": lambda path: path.write_bytes(b"\0\5\x16\7"),
     "broken/.hidden.png": lambda path: path.write_bytes(b""),
@@ -149,14 +151,14 @@ def test_odd_files_are_left_out_by_name_or_ignored(settings, tmp_path):
         write(root / name)
     config = own(settings, root)
     split = folder.folder(config)
-    assert len(split.train.pixels) + len(split.held_out.pixels) == 13  # whole, its link, фото, jpeg, and nine
+    assert len(split.train.pixels) + len(split.held_out.pixels) == 14  # whole, its link, фото, jpeg, nameless, and nine
     left_out, *others = split.notes[1:]
-    assert left_out.startswith("7 files left out: broken/around (a link to a folder), broken/cut.png (truncated), ")
-    assert "broken/dangling.png (a link to nothing)" in left_out and left_out.endswith(" and 2 more")
+    assert left_out.startswith("6 files left out: broken/cut.png (truncated), ")
+    assert "broken/dangling.png (a link to nothing)" in left_out and left_out.endswith(" and 1 more")
     assert all("\n" not in line for line in split.notes)
     assert any("jpeg.png" in line and "JPEG" in line for line in others)
-    assert folder.listing(str(root)).ignored == 4
-    with pytest.raises(ConfigError, match=r"7 files that cannot be read: broken/around .*dataset\.unreadable=skip"):
+    assert folder.listing(str(root)).ignored == 6  # among them the link to a folder
+    with pytest.raises(ConfigError, match=r"6 files that cannot be read: broken/cut.png .*dataset\.unreadable=skip"):
         own(settings, root, "dataset.unreadable=refuse")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -127,6 +128,10 @@ def test_the_same_images_are_the_same_bits_from_every_kind_of_file(settings, tmp
 def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path):
     with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("cifar-10-batches-py/data_batch_1"), io.BytesIO())
+    with zipfile.ZipFile(tmp_path / "cifar10.zip", "w") as archive:
+        archive.writestr("train/cat/1.png", b"")
+    with pytest.raises(ConfigError, match=r"cifar10\.zip is a \.zip, .*; a \.zip of pictures is dataset=folder"):
+        settings("dataset=cifar10", f"dataset.path={tmp_path / 'cifar10.zip'}", THREE)
     for path in ("cifar-10-python.tar.gz", "nowhere"):
         with pytest.raises(ConfigError, match=rf"^dataset\.path=.*{path}.*; ") as caught:
             settings("dataset=cifar10", f"dataset.path={tmp_path / path}", THREE)
