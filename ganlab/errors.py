@@ -98,6 +98,8 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     owner = _name_at(path[:-1], tree)
     if kind == "extra_forbidden":
         return UnknownSettingError(where, f"{where} is not a setting of {owner}")
+    if kind == "missing" and isinstance(first["loc"][-1], int):  # an entry of a list
+        return ConfigError(f"{where}={_shown(node)} has too few entries")
     if kind == "missing":
         return MissingSettingError(f"{where} is missing; {owner} needs it")
     shown = f"{where}={_shown(node)}"
@@ -115,6 +117,8 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     if kind in bounds:
         word, key = bounds[kind]
         return ConfigError(f"{shown} is out of range; use a number {word} {context[key]}")
+    if kind == "too_long":
+        return ConfigError(f"{shown} is too long; use at most {context['max_length']} entries")
     if kind in ("too_short", "tuple_too_short"):
         return ConfigError(f"{shown} is too short; it needs at least {context.get('min_length', 1)} entries")
     return ConfigError(f"{shown} is not {_EXPECTED.get(kind) or 'usable: ' + first['msg'].lower()}")
