@@ -140,7 +140,6 @@ WRONG = {
     "generator.stages=[[64,2],[3,2]]": "generator.stages ends in 3 filters; the images have dataset.channels=1",
     "dataset.size=9": "dataset.size=9 cannot be reached by the generator's stages, which enlarge 4 times; use 8 or 12",
     "dataset.size=[8]": "dataset.size=[8] has too few entries",
-    "dataset.size=[8,8,1]": "dataset.size=[8, 8, 1] is too long; use at most 2 entries",
     "dataset.size=[8,0]": "dataset.size.1=0 is out of range",
     "generator.base_size=5": "use dataset.size=20, or generator.base_size=2",
     "dataset.channels=2": "dataset.channels=2 is unknown; choose one of: 1, 3",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -200,8 +201,15 @@ def test_what_cannot_be_used_is_one_line(settings, tmp_path, said):
 
 def test_another_mistake_is_told_before_anything_is_decoded(settings, classes, monkeypatch):
     monkeypatch.setattr(folder, "_decode", None)
-    with pytest.raises(ConfigError, match=r"penalty\.weight=-1.0 is out of range"):
-        own(settings, classes, "penalty.weight=-1.0")
+    for override, said in {
+        "penalty.weight=-1.0": "penalty.weight=-1.0 is out of range",
+        "dataset.background=[1,2]": "dataset.background=[1, 2] has too few entries",
+        "dataset.background=[1,2,3,4]": "dataset.background=[1, 2, 3, 4] is too long; use at most 3 entries",
+        "dataset.background=[1,2,300]": "dataset.background.2=300 is out of range",
+        "dataset.crop=middle": "dataset.crop='middle' is unknown; choose one of: centre, none, random",
+    }.items():
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            own(settings, classes, override)
 
 
 def test_the_runs_of_a_sweep_look_into_a_folder_once(classes, monkeypatch):
