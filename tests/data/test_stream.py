@@ -15,7 +15,7 @@ from ganlab.run import read_config, run
 RANDOM = np.random.default_rng(0)
 SMALL = (
     "training.steps=40", "training.steps_per_call=7", "training.log_every_steps=10", "training.sample_every_steps=40",
-    "training.save_every_steps=20", "metrics=none", "training.batch_size=16", "training.discriminator_steps=2",
+    "training.save_every_steps=20", "metrics.every_steps=20", "training.batch_size=16", "training.discriminator_steps=2",
     "generator.base_filters=8", "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8,8]", "conditional=true",
     "dataset.flip=horizontal",
 )  # fmt: skip
