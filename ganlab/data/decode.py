@@ -132,18 +132,17 @@ class Facts(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def look(content: bytes, name: str, how: Decoding | None = None) -> Facts:
-    """What a file's header says, without decoding its pixels; the remarks are on what `how` makes of it.
+def look(content: bytes, name: str) -> Facts:
+    """What a file's header says, without decoding its pixels.
 
     name: the file's, for a remark where its suffix is another format's. Raises Undecodable; a file that passes may
     still be damaged further on.
     """
-    how = how or Decoding()
     with _reading():
         picture = _opened(content)
         _check_mode(picture)
         frames = _frames(picture, content)
-        _check_pixels(picture.height, picture.width, len(frames) if how.frames == "all" else 1)
+        _check_pixels(picture.height, picture.width)
         depth, turn = _depth(picture), _turn(picture)
         kind = str(picture.format)
         remarks = []
@@ -154,8 +153,7 @@ def look(content: bytes, name: str, how: Decoding | None = None) -> Facts:
         if picture.mode in ("P", "PA") or kind == "GIF":
             remarks.append("palette")
         if _transparent(picture):
-            white = how.background == (255, 255, 255)
-            remarks.append(f"transparent: composited on {'white' if white else how.background}")
+            remarks.append("transparent")
         if depth > 8:
             remarks.append(f"{depth} bit: reduced to 8")
         if picture.mode == "CMYK":
@@ -165,8 +163,7 @@ def look(content: bytes, name: str, how: Decoding | None = None) -> Facts:
         if turn is None:
             remarks.append("unreadable EXIF: not rotated")
         if len(frames) > 1:
-            several = "{} pages" if kind == "TIFF" else "animated, {} frames"
-            remarks.append(f"{several.format(len(frames))}: {'all' if how.frames == 'all' else 'the first'}")
+            remarks.append(f"{len(frames)} pages" if kind == "TIFF" else f"animated, {len(frames)} frames")
         width, height = picture.size
         if kind != "TIFF" and turn in (5, 6, 7, 8):
             width, height = height, width

@@ -451,11 +451,19 @@ def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], 
         lines.append("colours are made grey")
     if settings.channels == 3 and (grey := sum(picture.channels == 1 for picture in taken)):
         lines.append(f"{'1 grey image is' if grey == 1 else f'{grey:,} grey images are'} repeated to three channels")
-    remarks = dict[str, list[str]]()
+    remarks: dict[str, list[str]] = {}
     for picture in {picture.number: picture for picture in taken}.values():
         for remark in picture.remarks:
             remarks.setdefault(remark, []).append(picture.name)
+    if transparent := remarks.pop("transparent", []):
+        colour = "white" if settings.background == (255, 255, 255) else str(settings.background)
+        lines.append(f"{_files(len(transparent))}: transparent, laid on {colour}, {_first(transparent)}")
     lines += [f"{_files(len(names))}: {remark}, {_first(names)}" for remark, names in sorted(remarks.items())]
+    several = [picture for picture in taken if picture.frames > 1]
+    if several:
+        lines.append(
+            "of files with several frames " + ("every one" if settings.frames == "all" else "the first") + " is used"
+        )
     return lines
 
 

@@ -263,6 +263,23 @@ def test_it_is_said_what_becomes_of_pictures(settings, tmp_path):
     )
 
 
+def test_transparent_and_animated_files_are_told_as_they_are_used(settings, tmp_path):
+    root = tmp_path / "odd"
+    for number in range(6):
+        save(root / f"{number}.png", RANDOM.integers(0, 256, (8, 8, 4), np.uint8))
+    frames = [Image.fromarray(RANDOM.integers(0, 256, (8, 8, 3), np.uint8)) for _ in range(3)]
+    frames[0].save(root / "moving.gif", save_all=True, append_images=frames[1:])
+    split = folder.folder(own(settings, root, "dataset.frames=all", "dataset.background=[0,0,9]"))
+    assert len(split.train.pixels) + len(split.held_out.pixels) == 9
+    assert split.notes[1:] == (
+        "6 files: transparent, laid on (0, 0, 9), such as 0.png",
+        "1 file: animated, 3 frames, moving.gif",
+        "1 file: palette, moving.gif",
+        "of files with several frames every one is used",
+    )
+    assert len(folder.folder(own(settings, root)).train.pixels) == 6
+
+
 MAKE = """
 import sys
 from ganlab.cli.hydra import plan
