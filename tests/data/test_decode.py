@@ -295,7 +295,7 @@ def test_all_frames(kind):
     expected = np.concatenate([flat(colour) for colour in colours])
     np.testing.assert_array_equal(decode(content, "", how), expected)
     np.testing.assert_array_equal(decode(content, "", PLAIN), expected[:1])
-    facts = look(content, "", how)
+    facts = look(content, "")
     assert facts.frames == 3
     assert facts.remarks[-1] == ("3 pages" if kind == "TIFF" else "animated, 3 frames")
     assert decode(content, "", Decoding((2, 2), 1, frames="all")).shape == (3, 2, 2, 1)
@@ -396,7 +396,7 @@ def check_bytes(content, how):
         patch.setattr(module, "MOST_PIXELS", 10**6)  # damaged headers say anything; what is less is decoded, in time
         warnings.simplefilter("always")
         with contextlib.suppress(Undecodable):
-            assert look(content, "", how).frames >= 1
+            assert look(content, "").frames >= 1
         with contextlib.suppress(Undecodable):
             assert decode(content, "", how).shape[1:] == (5, 4, how.channels)
     assert not seen
@@ -467,9 +467,9 @@ import numpy as np
 from ganlab.data.decode import Decoding, Undecodable, decode, look
 content = sys.stdin.buffer.read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for function in (look, decode):
+for function in (look, lambda *file: decode(*file, Decoding((8, 8), 3))):
     try:
-        print(function(content, "a.png", Decoding((8, 8), 3)) is not None)
+        print(function(content, "a.png") is not None)
     except Undecodable as error:
         print(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
