@@ -86,11 +86,13 @@ def take(arguments: list[str]) -> list[str]:
 
 def folders() -> list[Path]:
     """The folders of YAML files that plugins bring; nothing is loaded."""
-    found = [path.parent / "conf" for path in _paths()]
+    candidates = [path.parent / "conf" for path in _paths()]
     for point in _entry_points():
         spec = importlib.util.find_spec(point.module.partition(".")[0])
-        found += [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
-    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+        candidates += (
+            [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
+        )
+    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
 
 
 def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -181,12 +181,14 @@ def _images(there: Mapping[str, Header]) -> list[Header]:
 def _choose_train(there: Mapping[str, Header], key: str | None, where: str) -> Header:
     if key is not None:
         return _named(there, key, "images_key", where)
-    found = _candidates(there, where)
-    mine = [each for each in found if _part(each.key) == "train"] or [each for each in found if not _part(each.key)]
+    candidates = _candidates(there, where)
+    mine = [each for each in candidates if _part(each.key) == "train"] or [
+        each for each in candidates if not _part(each.key)
+    ]
     if not mine:
         raise ConfigError(
-            f"{where} has images to be held out only, {_listed(found)}; to train on them give "
-            f"dataset.images_key={found[0].key}"
+            f"{where} has images to be held out only, {_listed(candidates)}; to train on them give "
+            f"dataset.images_key={candidates[0].key}"
         )
     return _only(mine, "images", "to train on", "images_key", where)
 
@@ -195,16 +197,16 @@ def _choose_held_out(there: Mapping[str, Header], train: Header, key: str | None
     """The images of the same file that are held out, if it names any."""
     if key is not None:
         return _named(there, key, "held_out_images_key", where)
-    found = [each for each in _images(there) if each.key != train.key and _part(each.key) == "held_out"]
-    return _only(found, "images", "to hold out", "held_out_images_key", where) if found else None
+    candidates = [each for each in _images(there) if each.key != train.key and _part(each.key) == "held_out"]
+    return _only(candidates, "images", "to hold out", "held_out_images_key", where) if candidates else None
 
 
 def _choose_other(there: Mapping[str, Header], key: str | None, where: str) -> Header:
     """The images of the file of those that are held out."""
     if key is not None:
         return _named(there, key, "held_out_images_key", where)
-    found = _candidates(there, where)
-    mine = [each for each in found if _part(each.key) == "held_out"] or found
+    candidates = _candidates(there, where)
+    mine = [each for each in candidates if _part(each.key) == "held_out"] or candidates
     return _only(mine, "images", "to hold out", "held_out_images_key", where)
 
 
@@ -216,26 +218,26 @@ def _choose_labels(
         if key and key not in there:
             raise ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_listed(there.values())}")
         return there[key] if key else None
-    found = [each for each in there.values() if each.key != images.key and _words(each.key) & _LABELS]
-    found = [each for each in found if len(each.shape) < 3]
-    mine = [each for each in found if _part(each.key) == _part(images.key)]
-    if not mine and (apart or not any(_part(each.key) for each in found)) and _part(images.key) != "held_out":
-        mine = found
+    candidates = [each for each in there.values() if each.key != images.key and _words(each.key) & _LABELS]
+    candidates = [each for each in candidates if len(each.shape) < 3]
+    mine = [each for each in candidates if _part(each.key) == _part(images.key)]
+    if not mine and (apart or not any(_part(each.key) for each in candidates)) and _part(images.key) != "held_out":
+        mine = candidates
     return _only(mine, "labels", "that is meant", setting, where) if mine else None
 
 
-def _only(found: list[Header], what: str, purpose: str, setting: str, where: str) -> Header:
-    if len(found) > 1:
+def _only(candidates: list[Header], what: str, purpose: str, setting: str, where: str) -> Header:
+    if len(candidates) > 1:
         raise ConfigError(
-            f"{where} has several arrays of {what}, {_listed(found)}; name the one {purpose} with "
-            f"dataset.{setting}={found[0].key}"
+            f"{where} has several arrays of {what}, {_listed(candidates)}; name the one {purpose} with "
+            f"dataset.{setting}={candidates[0].key}"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _candidates(there: Mapping[str, Header], where: str) -> list[Header]:
-    if found := _images(there):
-        return found
+    if images := _images(there):
+        return images
     likely = sorted(there.values(), key=lambda each: (bool(_words(each.key) & _LABELS), -len(each.shape)))
     if not likely:
         raise ConfigError(f"{where} holds no arrays; give images, {_LAYOUT}")

@@ -79,8 +79,8 @@ class Finished(NamedTuple):
 def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> dict[str, Any]:
     """The facts of an entry, which is made where it is not there."""
     path = _path(kind, key)
-    found = _facts(path)
-    return found if found is not None else _make(path, make, _facts)
+    facts = _facts(path)
+    return facts if facts is not None else _make(path, make, _facts)
 
 
 def kept(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> Kept:
@@ -89,8 +89,8 @@ def kept(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> Kept:
     kind: the first word of its name. key: plain values that determine it. Raises ConfigError where it cannot be made.
     """
     path = _path(kind, key)
-    found = _open(path)
-    return found if found is not None else _make(path, make, _open)
+    entry = _open(path)
+    return entry if entry is not None else _make(path, make, _open)
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path:
@@ -132,21 +132,21 @@ def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) 
             if not files.lock(lock):
                 say("another process is preparing these images; waiting for it")
                 files.lock(lock, wait=True)
-            found = open_(path)
-            if found is None:
+            entry = open_(path)
+            if entry is None:
                 with files.replacing(path, durable=False, alone=True) as beside:
                     files.remove(beside)
                     beside.mkdir()
                     _write(beside, path, make())
-                found = open_(path)
+                entry = open_(path)
     except OSError as error:
         raise ConfigError(
             f"decoded images cannot be kept in {path.parent} ({os.strerror(error.errno or 0)}); set GANLAB_CACHE to a "
             "folder that can be written"
         ) from error
-    if found is None:
+    if entry is None:
         raise ConfigError(f"decoded images in {path} cannot be read back; set GANLAB_CACHE to another folder")
-    return found
+    return entry
 
 
 def in_memory(making: Making) -> Kept:

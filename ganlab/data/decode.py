@@ -416,8 +416,8 @@ def _depth(picture: ImageFile.ImageFile) -> int:
     if not isinstance(picture, PngImageFile | TiffImageFile) or not picture.tile:
         return 8
     layout = picture.tile[0][3]
-    found = re.search(r";(2|4|12|16)", str(layout[0] if isinstance(layout, tuple) else layout))
-    return int(found[1]) if found else 8
+    match = re.search(r";(2|4|12|16)", str(layout[0] if isinstance(layout, tuple) else layout))
+    return int(match[1]) if match else 8
 
 
 def _turn(picture: ImageFile.ImageFile) -> int | None:

@@ -45,10 +45,10 @@ Stamp = tuple[int, ...]
 def stamp(path: Path, where: str) -> Stamp:
     """What changes when a file is written again; ConfigError where it is not there or not a file."""
     try:
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode):
             with path.open("rb"):
-                return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+                return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
     except FileNotFoundError:
         raise ConfigError(f"{where} does not exist; {_WANTED}") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
@@ -64,11 +64,11 @@ def identify(path: Path, where: str) -> Identity:
 
 def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
     """The identity of several files together; of one alone, its own."""
-    found = [identify(path, where) for path in paths]
-    if len(found) == 1:
-        return found[0]
-    whole = hashlib.sha256("".join(each.sha256 for each in found).encode()).hexdigest()
-    return Identity(whole, sum(each.bytes for each in found))
+    identities = [identify(path, where) for path in paths]
+    if len(identities) == 1:
+        return identities[0]
+    whole = hashlib.sha256("".join(each.sha256 for each in identities).encode()).hexdigest()
+    return Identity(whole, sum(each.bytes for each in identities))
 
 
 def headers(path: Path, where: str) -> dict[str, Header]:
@@ -102,17 +102,17 @@ def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
                 if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
-                    raise ConfigError(f"{where} is no .npz and no .npy; {_WANTED}")
+                    raise ConfigError(f"{where} is not an .npz or .npy file; {_WANTED}")
                 file.seek(0)
                 return {"": _header("", file, path.stat().st_size)}
-        found = {}
+        arrays = {}
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if member.filename.endswith(".npy"):
                     key = member.filename.removesuffix(".npy")
                     with archive.open(member) as file:
-                        found[key] = _header(key, file, member.file_size)
-        return found
+                        arrays[key] = _header(key, file, member.file_size)
+        return arrays
 
 
 def _header(key: str, file: IO[bytes], size: int) -> Header:

@@ -88,7 +88,7 @@ def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
     return resized
 
 
-def shown_change(count: int, were: tuple[int, int, int], are: tuple[int, int, int]) -> list[str]:
+def describe_change(count: int, were: tuple[int, int, int], are: tuple[int, int, int]) -> list[str]:
     """A line on what `fit` made of so many images, (height, width, channels) before and after; none where nothing."""
     done = ["resized"] if were[:2] != are[:2] else []
     if were[2] != are[2]:

@@ -29,14 +29,14 @@ def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, np
     Raises ConfigError where the folder cannot be written, ValueError for a key or result that cannot be kept.
     """
     path = files.cache_folder() / f"{kind}-{fingerprint(key)[:32]}.npz"
-    found = _read(path)
-    if found is None:
+    arrays = _read(path)
+    if arrays is None:
         with _claimed(path):
-            found = _read(path)  # another process may have computed it meanwhile
-            if found is None:
-                found = {name: np.asarray(array) for name, array in compute().items()}
-                _write(path, found)
-    return found
+            arrays = _read(path)  # another process may have computed it meanwhile
+            if arrays is None:
+                arrays = {name: np.asarray(array) for name, array in compute().items()}
+                _write(path, arrays)
+    return arrays
 
 
 def fingerprint(value: Any) -> str:

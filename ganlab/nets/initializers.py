@@ -29,8 +29,8 @@ def initializer(init: str, effective_fan_in: float, *, gain: float, seed: int | 
         raise ValueError(f"init={init!r} is unknown; choose one of: {', '.join(INITS)}")
     if init == "keras":
         return keras.initializers.GlorotUniform(seed=seed)
-    deviation = 0.02 if init == "dcgan" else gain / math.sqrt(effective_fan_in)
-    return keras.initializers.RandomNormal(stddev=deviation, seed=seed)
+    std = 0.02 if init == "dcgan" else gain / math.sqrt(effective_fan_in)
+    return keras.initializers.RandomNormal(stddev=std, seed=seed)
 
 
 def kernel_initializer(

@@ -45,7 +45,7 @@ def pictures(count, size=8):
 def penalised(model):
     """images -> scores, and the weights' gradient of a squared gradient at the images, as a penalty needs it."""
 
-    def slopes(images):
+    def gradient_norms(images):
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(images)
@@ -55,7 +55,7 @@ def penalised(model):
         kernels = [weight.value for weight in model.trainable_variables if weight.path.endswith("kernel")]
         return scores, cost, outer.gradient(cost, kernels)
 
-    return slopes
+    return gradient_norms
 
 
 @pytest.mark.parametrize(("body", "downsampling", "normalization"), GRID)
