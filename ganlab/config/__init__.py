@@ -131,7 +131,7 @@ class RunConfig(Settings):
 
     @property
     def classes(self) -> int:
-        """How many classes both networks are told; 0: none."""
+        """How many classes both networks are conditioned on; 0: none."""
         return (self.dataset.classes or 0) if self.conditional else 0
 
 

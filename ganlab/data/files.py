@@ -58,7 +58,7 @@ def stamp(path: Path, where: str) -> Stamp:
 
 
 def identify(path: Path, where: str) -> Identity:
-    """The identity of a file, whose parts are also held against their own checksums."""
+    """The identity of a file; the checksums of its parts are verified too."""
     return _identify(path, where, stamp(path, where))
 
 
@@ -72,7 +72,7 @@ def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
 
 
 def headers(path: Path, where: str) -> dict[str, Header]:
-    """What arrays a file holds, by key, in their order."""
+    """The headers of the arrays in a file, by key, in their order."""
     return _headers(path, where, stamp(path, where))
 
 
@@ -116,14 +116,14 @@ def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
 
 
 def _header(key: str, file: IO[bytes], size: int) -> Header:
-    """The header that a file of so many bytes begins with; ValueError where the bytes are not those it speaks of."""
+    """The header that a file of so many bytes begins with; ValueError where it declares more or fewer."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{key} is an array of a kind that images do not have")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if not dtype.hasobject and size - file.tell() != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header speaks of")
+        raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header declares")
     return Header(key, shape, dtype)
 
 

@@ -25,7 +25,7 @@ from ganlab.data.split import Digests, digest, draw_held_out
 from ganlab.data.survey import MOST_CLASSES
 from ganlab.errors import ConfigError
 
-_NAMED = 5  # files that a line names
+_NAMED = 5  # files that a note names
 _FEW = 256  # files for which no processes are started
 _ALIEN = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _PICTURE = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng")
@@ -140,7 +140,7 @@ def _look_into(archive: Archive) -> _Scan:
 
 
 def _is_picture(name: str) -> bool:
-    """Whether a file calls itself an image, of a kind that is read or of another; one without an ending may be one."""
+    """Whether a file calls itself an image, of a kind that is read or of another; one without a suffix may be one."""
     base = name.rpartition("/")[2]
     return base.lower().endswith(_LIKE) or "." not in base
 
@@ -198,7 +198,7 @@ def _shared_folders(paths: list[list[str]]) -> int:
 
 
 def _read(path: Path) -> _Scan | None:
-    """What was kept; None where it is not there, or not what it should be."""
+    """A scan that was kept; None if it is missing or malformed."""
     try:
         pictures, ignored, unread = json.loads(path.read_text(encoding="utf-8"))
         return _Scan(tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread)
@@ -218,7 +218,7 @@ def _write(path: Path, scan: _Scan) -> None:
 
 
 def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with what the headers say in the place of what is null: size, channels, classes, sha256; ConfigError."""
+    """Settings with null values filled in from the headers: size, channels, classes, sha256; raises ConfigError."""
     path = tree.get("path")
     if path is None:
         raise ConfigError("dataset.path=null names no images; give dataset.path=FOLDER, or a .zip or .tar of one")
@@ -252,7 +252,7 @@ def check(listing: Listing, sha256: object) -> None:
 
 
 def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
-    """What is known once the images are decoded, which this does where it was not done: the classes and their counts.
+    """The classes and their counts, which are known once the images are decoded; decodes them if needed.
 
     settings: with their sha256, as `fill_in` leaves them.
     """
@@ -260,8 +260,8 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
     names = facts["class_names"]
     if conditional and len(names) > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {len(names)} folders in dataset.path={settings.path}; networks are told at most "
-            f"{MOST_CLASSES} classes: use conditional=false"
+            f"conditional=true and {len(names)} folders in dataset.path={settings.path}; conditional networks take at "
+            f"most {MOST_CLASSES} classes: use conditional=false"
         )
     return {
         "classes": len(names) or None,
@@ -271,7 +271,7 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
 
 
 def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[str]:
-    """The folders of classes, sorted; none where images stand in one folder, or folders are not meant so."""
+    """The folders of classes, sorted; empty if all images are in one folder, or `labels` is `none`."""
     folders = {picture.label for picture in pictures if not picture.held_out}
     if labels == "none" or folders <= {""}:
         return []
@@ -323,7 +323,7 @@ def folder(settings: Folder) -> Split:
 
 
 def facts_of(settings: Folder) -> dict[str, Any]:
-    """What is known of the decoded images, which are decoded where that was not done.
+    """The facts of the decoded images; decodes them if needed.
 
     class_names; train, held_out: how many images of each class, or one number without labels; notes.
     """
@@ -428,7 +428,7 @@ def _refuse(listing: Listing, settings: Folder, failed: Mapping[str, str]) -> No
 
 
 def _notes(listing: Listing, taken: Sequence[Picture], failed: Mapping[str, str], settings: Folder) -> list[str]:
-    """What people must be told: what was left out, what was changed."""
+    """Notes for people: what was left out, and what was changed."""
     lines = []
     if failed:
         lines.append(f"{_files(len(failed))} left out: {_some(failed)}")

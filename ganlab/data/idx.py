@@ -89,7 +89,7 @@ def _part(images: _File, labels: _File, where: str, known: Facts, split: str | N
     count, height, width = _shape(images, 3, where)
     if (height, width) != (known.size, known.size) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
-            f"{where}: {images.name} speaks of {count} images of {height}x{width}, and sets like {known.title} have 1 "
+            f"{where}: {images.name} declares {count} images of {height}x{width}, and sets like {known.title} have 1 "
             f"to {_MOST_IMAGES} of {known.size}x{known.size}; fetch it again"
         )
     (labelled,) = _shape(labels, 1, where)

@@ -43,7 +43,7 @@ class Prepared(NamedTuple):
 
 
 def library(module: str, package: str, dataset: str) -> Any:
-    """A library that ganlab does not always bring; ConfigError says how to install it."""
+    """An optional library; ConfigError says how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

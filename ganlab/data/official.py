@@ -1,4 +1,4 @@
-"""Data sets as their authors publish them: what a file holds, and the facts that everybody knows of each set.
+"""Data sets as their authors publish them: what a file holds, and the published facts of each set.
 
 The readers stand beside: `idx` (MNIST and its kin), `cifar` and `svhn`; `downloads` fetches files. No pickle is read.
 """

@@ -30,7 +30,7 @@ def survey_of(settings: Tfds | HuggingFace) -> Survey:
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings with what the library says in the place of what is null; ConfigError."""
+    """Settings with null values filled in from what the library says; raises ConfigError."""
     keys = ("train_split", "held_out_split", "images_key", "labels_key")
     which = ("set", "data_dir") if tree.get("name") == "tfds" else ("path", "config")
     if tree.get(which[0]) is None:

@@ -1,4 +1,4 @@
-"""Data sets that everybody knows, from their authors' files: the MNIST family, CIFAR and SVHN."""
+"""Well-known data sets, from their authors' files: the MNIST family, CIFAR and SVHN."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -59,7 +59,7 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings with what is known of the set, or what its files say, in the place of what is null; ConfigError."""
+    """Settings with null values filled in from what is known of the set, or from its files; raises ConfigError."""
     name, path, split = tree["name"], tree.get("path"), tree.get("split")
     key = name if name != "emnist" else f"{name}-{split}"
     if isinstance(path, str) and key in FACTS:

@@ -26,7 +26,7 @@ class Factor(NamedTuple):
 
     low, high: its prior is uniform between them; of a factor with `classes`, over the whole numbers 0 ... classes - 1.
     circular: `high` is `low` again.
-    seen_on: the labels of the shapes that show it; on the others it is drawn and changes nothing.
+    visible_on: the labels of the shapes that show it; on the others it is drawn and changes nothing.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a data set is known to hold before its pixels are loaded, and what becomes of it: images, split and in order.
+"""What is known of a data set before its pixels are loaded, and how it becomes images, split and in order.
 
 Every source of files answers with a `Survey`; what is done with it is the same for all of them.
 """
@@ -23,7 +23,7 @@ from ganlab.errors import ConfigError
 
 IN_MEMORY = 2**30  # bytes of pixels; what is larger is kept on the disk
 _ROWS = 4096
-MOST_CLASSES = 10_000  # that networks are told: every batch holds a number for each
+MOST_CLASSES = 10_000  # of conditional networks: every batch holds a number for each
 Shape = tuple[int, int, int]
 
 
@@ -179,7 +179,7 @@ def _values(survey: Survey) -> list[str]:
 
 
 def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
-    """Settings with what files say in the place of what is null; ConfigError where the two do not go together."""
+    """Settings with null values filled in from the files; ConfigError where the two do not go together."""
     known: dict[str, Any] = {"source": survey.source, "licence": survey.licence}
     if "size" in tree and tree["size"] is None:
         if survey.train.shape is None:
@@ -216,14 +216,14 @@ def refuse_other(where: str, now: str, wanted: object) -> None:
 
 
 def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
-    """`classes` and their names, and for networks that are told them `class_counts`; ConfigError where they differ."""
+    """`classes` and their names, and `class_counts` for conditional networks; ConfigError where the tree has others."""
     count, share = survey.classes, tree.get("held_out")
     if tree.get("classes") not in (None, count):
         raise ConfigError(f"dataset.classes={tree['classes']}, and {survey.where} has {count or 'no'} labels; "
                           "leave it null")  # fmt: skip
     if conditional and count and count > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {count} different labels in {survey.where}; networks are told at most "
+            f"conditional=true and {count} different labels in {survey.where}; conditional networks take at most "
             f"{MOST_CLASSES}: use conditional=false, or other labels"
         )
     drawn = isinstance(share, float) and 0 < share < 1

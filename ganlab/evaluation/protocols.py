@@ -54,7 +54,7 @@ class Measured(NamedTuple):
 
 
 class Measures:
-    """Holds generated images against held-out ones; the real side is computed once, and kept for other runs.
+    """Compares generated images with held-out ones; the real side is computed once, and kept for other runs.
 
     Distances see all `n_fake` generated images, at most `counts.images` and as many as there are training images;
     precision, recall, density and coverage want equal counts, and see the first `n_equal` of each side.
@@ -96,7 +96,7 @@ class Measures:
             "labels": real.train_labels,
         }
         if _uneven(real.held_out):
-            key["spectra"] = 1  # which such images did not have at first: what was kept of them holds none
+            key["spectra"] = 1  # such images had none at first: older entries hold none
         whole = fingerprint(key)
         self.protocol["hash"] = whole[:12]
         kept = cached(f"real-{name}", {"all": whole}, lambda: self._prepare(real))
@@ -131,7 +131,7 @@ class Measures:
                 metrics.frechet_distance_null(vectors, len(self._held_out), self.n_fake, gaussian=False)
                 for vectors in each.embed(real.held_out)
             ]
-            if each.name == "pca" and self._thorough:  # training images are copies: held-out ones play both parts
+            if each.name == "pca" and self._thorough:  # training images are copies: held-out ones stand on both sides
                 (vectors,) = self._held_out_features["pca"]
                 floor |= self._named("pca", self._copying(each, vectors[0::2], vectors[1::2]))
             nulls |= self._named(each.name, {

@@ -145,7 +145,7 @@ def train_readout(
 
 
 def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int, seed: int = 0) -> Any:
-    """Pixels less their mean by their deviation, convolutions that halve down to 4 to 7 pixels, a hidden layer."""
+    """Pixels less their mean over their std, convolutions that halve down to 4 to 7 pixels, a hidden layer."""
     import keras
 
     seeds = iter(range(100 * seed, 100 * seed + 100))

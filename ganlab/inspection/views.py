@@ -20,7 +20,7 @@ class View:
     moment: "before training" or after how many steps. about: seed and sizes in a few words. layers: the layer table,
     header first. notes: what its columns mean. facts: what arms are compared by, name -> text. single, ones: what
     the operator does to [[1,2],[3,4]]. overlap: taps by output pixel of a larger image, of which `scale` pixels stand
-    for one input pixel. variance: by phase, with its deviation over draws or None. lattice: the fraction in words.
+    for one input pixel. variance: by phase, with its std over draws or None. lattice: the fraction in words.
     pixels: uint8 [N,H,W,C]. power and profile: of the images, None where they have no spectrum, `odd` then says why.
     """
 
@@ -181,7 +181,7 @@ def _view(
         "taps that reach a pixel, inside": _range(within),
         "variance, largest / smallest phase": f"{_ratio(variance)}",
         "lattice fraction": fraction,
-        "deviation of the images": f"{parts[-1].std:.3f}",
+        "std of the images": f"{parts[-1].std:.3f}",
     }
     height, width = pair(config.dataset.size)
     return View(
@@ -226,7 +226,7 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
         sums = anatomy.phases(stage).sums
         fractions[stage.name] = _fraction(lattice_fraction(sums, (sums.shape[0], sums.shape[1])))
     total = max(1, sum(part.executed for part in parts))
-    header = "layer what output kernel parameters MACs_written executed share sees deviation lattice"
+    header = "layer what output kernel parameters MACs_written executed share sees std lattice"
     rows = [[name.replace("_", " ") for name in header.split()]]
     for part in parts:
         rows.append(
@@ -256,7 +256,7 @@ def _notes(generator: Any, settings: Any, drawn: bool) -> list[str]:
         *dict.fromkeys(note for stage in anatomy.stages_of(generator) if (note := stage.explained)),
         "MACs: multiply-accumulates for one image. share: of those executed. sees: pixels of the base map, vertical × "
         "horizontal, that one output pixel is computed from, worked out from kernels and scales; at the border fewer.",
-        f"deviation: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "
+        f"std: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "
         "and not its mean; independent weights give 0.75 at scale 2.",
     ]
     if settings.upsampling.name == "carafe":

@@ -1,7 +1,7 @@
 """What a network is made of, what it costs, what it sees, and what its operator does. Nothing is trained.
 
-A layer of ours tells its cost (`macs()`) and what it sees (`sources(axis, low, high)`) where the rules for stock layers
-are wrong about it: these go by kernels and shapes.
+A layer of ours reports its cost (`macs()`) and what it sees (`sources(axis, low, high)`) where the rules for stock
+layers, which go by kernels and shapes, are wrong about it.
 """
 
 import math
@@ -104,7 +104,7 @@ def multiplications(model: keras.Model) -> Macs:
 def macs_of(layer: Any) -> Macs:
     """Those of one layer.
 
-    Of one that does not tell them, every number of its kernel is used once at each place of its smaller side: a dense
+    Of a layer without `macs`, every number of its kernel is used once at each place of its smaller side: a dense
     layer has one place, a convolution those of its output, a transposed one those of its input.
     """
     if hasattr(layer, "macs"):
@@ -290,10 +290,10 @@ def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
     side = 2 * border + 6
     noise = np.random.default_rng(0).normal(size=(images, side, side, channels)).astype(np.float32)
     first, last = np.multiply(border, scale), np.multiply(side - border, scale)
-    heard = respond(noise)[:, first[0] : last[0], first[1] : last[1]]
+    responses = respond(noise)[:, first[0] : last[0], first[1] : last[1]]
     variance = np.zeros(scale)
     for y, x in np.ndindex(*scale):
-        variance[y, x] = np.mean(heard[:, y :: scale[0], x :: scale[1]] ** 2)
+        variance[y, x] = np.mean(responses[:, y :: scale[0], x :: scale[1]] ** 2)
     return Phases(variance, sums)
 
 

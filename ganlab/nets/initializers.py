@@ -42,7 +42,7 @@ def kernel_initializer(
     k*k divided by the strides for a transposed kernel (the mean over phases). The output then has `gain` times the
     input's root mean square, whatever the operator. Use gain sqrt(2) before a ReLU and 1 for a last layer.
     keras: Glorot uniform as Keras computes it, which gives a transposed kernel s*s times less variance at its output.
-    dcgan: normal with deviation 0.02 (Radford et al. 2016). Both leave `gain` aside.
+    dcgan: normal with std 0.02 (Radford et al. 2016). Both leave `gain` aside.
 
     Equal seeds and shapes give equal numbers, and across operators numbers in equal proportion.
     """

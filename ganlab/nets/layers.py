@@ -147,7 +147,7 @@ class MinibatchStd(keras.Layer):
         self.group = group
 
     def call(self, inputs: Any) -> Any:
-        """Deviation, mean, and the same number at every place of its images."""
+        """The std over the group, its mean, and the same number at every place of its images."""
         height, width, channels = inputs.shape[1:]
         groups = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
         apart = groups - ops.mean(groups, axis=1, keepdims=True)

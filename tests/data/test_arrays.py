@@ -135,7 +135,7 @@ WRONG = {
     ),
     "dataset.images_key=pics is not in dataset.path=": lambda own: own({"images": GREY}, "dataset.images_key=pics"),
     "dataset.labels_key=z is not in dataset.path=": lambda own: own({"images": GREY}, "dataset.labels_key=z"),
-    "has images to be held out only, x_test uint8 [10, 16, 12, 3]": lambda own: own({"x_test": FEW}),
+    "has only held-out images, x_test uint8 [10, 16, 12, 3]": lambda own: own({"x_test": FEW}),
     "has x of type float64; it must be uint8, 0 to 255": lambda own: own({"x": GREY / 255, "y": Y}),
     "has an array of shape [30, 192]; it must be uint8 [N,H,W], [N,H,W,1] or [N,H,W,3]": lambda own: own(
         GREY.reshape(30, -1)
@@ -144,7 +144,7 @@ WRONG = {
         {"x": np.moveaxis(RGB, -1, 1)}
     ),
     "of shape [30, 16, 12, 4], with transparency": lambda own: own({"x": np.stack([GREY] * 4, 3)}),
-    "of shape [16, 12, 3], one image of its own": lambda own: own(RGB[0]),
+    "of shape [16, 12, 3], a single image": lambda own: own(RGB[0]),
     "of shape [0, 16, 12], which is empty": lambda own: own(GREY[:0]),
     "has x of Python objects, which only a pickle can hold": lambda own: own({"x": np.array([{}], object)}),
     "holds no arrays": lambda own: own({}),

@@ -345,7 +345,7 @@ REFUSED = [
     (saved(Image.new("I", (4, 3)), "TIFF"), "32-bit, signed or floating-point"),
     (saved(Image.new("F", (4, 3)), "TIFF"), "32-bit, signed or floating-point"),
     (saved(Image.new("LAB", (4, 3)), "TIFF"), "its pixels are LAB, which are not read"),
-    (tiff(1, 1, 64, 1, b"\0" * 8), "a kind of it that is not read"),
+    (tiff(1, 1, 64, 1, b"\0" * 8), "an unsupported kind of this format"),
     (png(1, 1, 16, 2, b"\0" * 7, (b"tRNS", b"\0" * 6)), "16-bit RGB with one transparent colour"),
     (png(40_000, 40_000, 1, 0, b""), "40000x40000 pixels are more than 100 million"),
     (png(2, 4, 8, 0, b"\0\1\1" * 3), "truncated"),  # a whole file, but of three rows

@@ -65,7 +65,7 @@ def test_colour_moves_brightness_within_its_share():
     assert 0.6 < means.max() <= 0.75
 
 
-def test_instance_noise_has_its_deviation_and_is_gone_at_the_end():
+def test_instance_noise_has_its_std_and_is_gone_at_the_end():
     assert (changed(noise=0.3) - IMAGES.numpy()).std() == pytest.approx(0.3, rel=0.02)
     assert (changed(noise=0.3, done=0.75) - IMAGES.numpy()).std() == pytest.approx(0.075, rel=0.02)
     np.testing.assert_array_equal(changed(noise=0.3, done=1.0), IMAGES)

@@ -115,7 +115,7 @@ def options(name):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_penalties_of_known_slopes(name):
+def test_penalties_of_known_gradient_norms(name):
     costs = [float(PENALTIES[name](judge, IMAGES, OTHERS, **options(name))[2]) for judge in (linear, bowl)]
     assert costs == pytest.approx(KNOWN[name], rel=1e-5)
 

@@ -19,7 +19,7 @@ def random(real: RealImages, *, say: Say | None = None) -> Features:
     Read are the means of 16 rectified maps at full and at half size, where a pattern counts wherever it is, and of 8
     maps at quarter size in each quadrant, where the layout counts. Kernels of the first two layers sum to zero over
     their window: flat areas give nothing, so a faint checkerboard shows at first order. Each feature is centred and
-    divided by its deviation over the training images (at most 10,000 of them), or by a tenth of what is usual in its
+    divided by its std over the training images (at most 10,000 of them), or by a tenth of what is usual in its
     draw where that is more: what hardly any image shows must not outweigh the rest.
     """
     shape = real.train.shape[1:]

@@ -1,4 +1,4 @@
-"""Measures of sets whose classes are known, or said by a classifier."""
+"""Measures of sets whose classes are known, or predicted by a classifier."""
 
 from typing import NamedTuple
 
@@ -89,7 +89,7 @@ def _shares(value: ArrayLike) -> Array:
 
 
 def _distribution(name: str, rows: Array) -> None:
-    """Refuse rows that are no probabilities."""
+    """Refuse rows that are not probabilities."""
     if rows.min() < 0:
         raise ValueError(f"{name} holds {rows.min()}; probabilities are 0 or more")
     sums = rows.sum(axis=1)

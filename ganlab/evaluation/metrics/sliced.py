@@ -59,7 +59,7 @@ def sliced_wasserstein_pyramid(
     directions, seed: as in `sliced_wasserstein`; the seed also places the patches, alike in both sets.
     Raises ValueError, naming the argument: among others for sets that are constant at a level.
 
-    Karras et al., arXiv 1710.10196, who divide each set by its own deviation; the pyramid is Burt and Adelson's, 1983.
+    Karras et al., arXiv 1710.10196, who divide each set by its own std; the pyramid is Burt and Adelson's, 1983.
     """
     real, fake = images("real_images", real_images), images("fake_images", fake_images)
     equal_counts(real, fake, names=("real_images", "fake_images"))

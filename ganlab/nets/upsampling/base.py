@@ -1,6 +1,6 @@
-"""What an upsampling operator is, and what it tells of itself.
+"""What an upsampling operator is, and what it reports about itself.
 
-A newcomer subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
+A new operator subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
 `keras.ops`. Everything else that the lab asks of an operator has a default here that is computed: its equivalent kernel
 and its receptive field by trying, its cost by asking its layers, its stock form by tracing `call`. An operator that
 knows better overrides the method.
@@ -53,7 +53,7 @@ class Upsampling(keras.Layer):
         """What rebuilds the layer."""
         return super().get_config() | {"filters": self.filters, "scale": self.scale}
 
-    # --- what it tells of itself --------------------------------------------------------------------------------------
+    # --- what it reports about itself ---------------------------------------------------------------------------------
 
     @property
     def written_as(self) -> str:
@@ -244,7 +244,7 @@ def transposed_twin(layer: Upsampling, kernel: np.ndarray, bias: Any) -> Any:
 
 
 def plain_options(use_bias: bool, name: str | None = None) -> dict[str, Any]:
-    """What every stock convolution of an export is told."""
+    """The options of every stock convolution of an export."""
     return {"use_bias": use_bias, "data_format": "channels_last", "dtype": "float32", "name": name}
 
 

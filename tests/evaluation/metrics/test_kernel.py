@@ -50,7 +50,7 @@ def test_kernel_distance_of_equal_gaussians_is_zero_on_average():
 
 
 @pytest.mark.parametrize("shift", [0, 0.3, 1])
-def test_the_error_is_the_deviation_over_draws(shift):
+def test_the_error_is_the_std_over_draws(shift):
     """From equal sets, where only pairs make it vary, to far ones, where each image does: 0.9 to 1.3 of the truth."""
     rng = np.random.default_rng(0)
     sets = [(rng.normal(size=(80, 4)), rng.normal(size=(60, 4)) + shift) for _ in range(300)]
