@@ -210,7 +210,7 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
         owner, field = KINDS[kind].fields[0]
         known = _tags(getattr(config, owner).model_fields[field].annotation)
         if name in known:
-            raise ConfigError(f"{where} adds {name!r}, which there is already; give it another name")
+            raise ConfigError(f"{where} adds {name!r}, which exists already; give it another name")
         if name not in _tags(entry[0]):
             raise ConfigError(f"{where} has settings of {name!r} without `name: Literal[{name!r}]`; add that field")
         for owner, field in KINDS[kind].fields:

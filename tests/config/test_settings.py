@@ -199,7 +199,7 @@ LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.s
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (["objective=wasserstein", "penalty=none"], "penalty=none leaves objective=wasserstein without a bound"),
         (["objective=wasserstein", "penalty=none", "discriminator=residual"], "use penalty=interpolation or another"),
@@ -342,7 +342,7 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("study=a,b", "a sweep has one folder, not outputs/a and outputs/b; give study"),
         ("training.steps=3,5 training.steps=7", "training.steps is given twice, once with several values; leave one"),

@@ -132,7 +132,7 @@ def flipped(path):
 
 BAD = {
     "does not exist": lambda p: None,
-    "is no .npz": lambda p: p.write_bytes(b"not a zip"),
+    "is not an .npz": lambda p: p.write_bytes(b"not a zip"),
     "is not an .npz or .npy file; give": lambda p: p.write_bytes(
         write(p.with_suffix(".whole.npz"), x_train=IMAGES).read_bytes()[:900]
     ),
