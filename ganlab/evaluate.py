@@ -76,7 +76,7 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     found = {
         "step": step,
         "metrics": measured.values,
-        "spread": measured.spread,
+        "spread": measured.std,
         "real_against_real": measures.real_against_real,
         "nulls": measures.nulls,
         "protocol": measures.protocol,
@@ -86,7 +86,7 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         save_png(out / f"{name}.png", picture)
     if record:
         record_measures(directory, found)
-    shown = table(measured.values, measured.spread, measures.real_against_real, measures.nulls)
+    shown = table(measured.values, measured.std, measures.real_against_real, measures.nulls)
     return f"step {step}; {counts(measures.protocol)}\n{shown}\neverything is in {out}"
 
 

@@ -68,7 +68,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
 
 def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "Interface":
     """What people must know of this generator to use it."""
-    from ganlab.data.class_names import say_classes
+    from ganlab.data.labels import describe_classes
     from ganlab.exports.formats import Interface
 
     size, classes = config.generator.latent_size, config.classes
@@ -77,7 +77,7 @@ def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "In
         _trained_on(run, config),
         size,
         classes,
-        say_classes(config.dataset, list(range(classes))),
+        describe_classes(config.dataset, list(range(classes))),
         tuple(generator.output_shape[1:]),
         config.generator.output == "tanh",
     )

@@ -11,7 +11,7 @@ from ganlab.cli.choices import options as choices
 from ganlab.cli.exit import HELP, VERSION, one_line
 from ganlab.config.plugins import take
 from ganlab.errors import ConfigError, expand
-from ganlab.inspection import gather as views
+from ganlab.inspection import views
 from ganlab.inspection.arms import Arm, label, picture_name, read_arms, whole_name
 
 _HELP = """\

@@ -157,7 +157,7 @@ def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
         return []
     if not config.classes:
         raise ConfigError(f"--class={text} needs a conditional run; train one with conditional=true, or leave it out")
-    from ganlab.data.class_names import class_names
+    from ganlab.data.labels import class_names
 
     chosen, numbers = [], {name: number for number, name in enumerate(class_names(config.dataset))}
     for word in map(str.strip, text.split(",")):
@@ -272,12 +272,12 @@ def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
 
 def _rows(config: "RunConfig", asked: _Request) -> str:
     """A line that says which classes the rows are; nothing where there are none."""
-    from ganlab.data.class_names import say_classes
+    from ganlab.data.labels import describe_classes
 
     labels = list(dict.fromkeys(asked.labels))
     if not labels:
         return ""
-    said = say_classes(config.dataset, labels)
+    said = describe_classes(config.dataset, labels)
     if len(labels) == 1:
         return f"\nall of class {said}"
     rows = -(-max(asked.labels.count(label) for label in labels) // asked.columns)

@@ -19,8 +19,7 @@ from ganlab.cli.choices import options
 from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.files import write_json
-from ganlab.inspection import gather as views
-from ganlab.inspection import terminal
+from ganlab.inspection import terminal, views
 from ganlab.inspection.arms import picture_name, read_arms, whole_name
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications, receptive_field
@@ -156,7 +155,7 @@ def test_carafe_has_no_lattice_and_is_measured(generator_of):
 # --- the network ----------------------------------------------------------------------------------------------------
 
 
-def seen_by_gradients(stages, side):
+def field_by_gradients(stages, side):
     """The widest extent, over the middle's phases, of the input pixels on which an output pixel depends."""
     widest = [0, 0]
     image = tf.Variable(np.random.default_rng(0).normal(size=(1, side, side, 2)).astype(np.float32))
@@ -169,8 +168,8 @@ def seen_by_gradients(stages, side):
     for pixel in pixels:
         slope = np.abs(tape.gradient(pixel, image, unconnected_gradients="zero").numpy())[0].sum(axis=-1)
         for axis in (0, 1):
-            seen = np.flatnonzero(slope.sum(axis=1 - axis))
-            widest[axis] = max(widest[axis], int(seen[-1] - seen[0] + 1) if seen.size else 0)
+            places = np.flatnonzero(slope.sum(axis=1 - axis))
+            widest[axis] = max(widest[axis], int(places[-1] - places[0] + 1) if places.size else 0)
     return tuple(widest)
 
 
@@ -195,8 +194,8 @@ def test_receptive_field_is_what_gradients_say(operators):
         UPSAMPLERS[name](2, kernel_size=size, scale=scale, seed=place, **more)
         for place, (name, size, scale, more) in enumerate(operators)
     ]
-    seen = seen_by_gradients(stages, 13)
-    assert receptive_field(stages) == seen
+    field = field_by_gradients(stages, 13)
+    assert receptive_field(stages) == field
 
 
 def test_receptive_field_by_hand(settings):
@@ -218,7 +217,7 @@ def test_parts_add_up_to_the_network(settings):
     assert by_name["stage1"].written == 9 * 64 * 32 * 16 and by_name["stage1"].executed == 16 * 64 * 32 * 4
     assert by_name["stage1"].kernel == "3×3 as 4×4" and by_name["stage2"].shape == (8, 8, 1)
     images = keras.ops.convert_to_numpy(generator(z))
-    assert by_name["images"].deviation == pytest.approx(float(images.std()), rel=1e-4)
+    assert by_name["images"].std == pytest.approx(float(images.std()), rel=1e-4)
     assert [part.sees for part in parts][:2] == [None, (1, 1)]
 
 
@@ -240,7 +239,7 @@ def inspect(monkeypatch, tmp_path, capsys):
     return run_it
 
 
-def drawn_figure(shown):
+def drawn_figure(pictured):
     """The figure of a picture of these views."""
     made = []
 
@@ -251,7 +250,7 @@ def drawn_figure(shown):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "Figure", Kept)
-        inspection.picture(shown)
+        inspection.picture(pictured)
     return made[0]
 
 
@@ -294,10 +293,10 @@ def test_the_operator_is_shown_at_the_stage_that_has_it(settings, monkeypatch):
 
 
 def compared(inspect, tmp_path, arms):
-    said = inspect("--compare", ",".join(arms), *SMALL, "out=some.png")
+    output = inspect("--compare", ",".join(arms), *SMALL, "out=some.png")
     for arm in arms:
-        assert arm in said
-    assert "picture: some.png" in said
+        assert arm in output
+    assert "picture: some.png" in output
     height, width, _ = drawn(tmp_path / "some.png")
     assert width <= 1400
     return height
@@ -317,12 +316,12 @@ def test_one_arm_and_tensorboard(inspect, tmp_path):
 
     out = Path("outputs/inspect/transpose_k3-base_filters=4-stages=[[4,2],[null,2]]-seed=3.png")
     command_line._log(tmp_path / out, np.zeros((4, 4, 3), np.uint8), "an earlier look, which is replaced")
-    said = inspect("generator=transpose_k3", *SMALL, "log=true", "seed=3")
+    output = inspect("generator=transpose_k3", *SMALL, "log=true", "seed=3")
     height, width, _ = drawn(tmp_path / out)
     assert width <= 1400 and height > 800
     for line in ("Conv2DTranspose", "seed 3", "4  4 10  6", "lattice fraction 0.7", "1.8", "picture: outputs/inspect/"):
-        assert line in said
-    assert "to train it: python -m ganlab.train generator=transpose_k3" in said
+        assert line in output
+    assert "to train it: python -m ganlab.train generator=transpose_k3" in output
     events = EventAccumulator(str(tmp_path / out.with_suffix(".events")), size_guidance={"tensors": 0})
     events.Reload()
     assert {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]} == {
@@ -364,12 +363,12 @@ def test_no_box_is_drawn_for_a_spectrum_that_is_not_there(settings, monkeypatch)
     monkeypatch.setattr(views, "IMAGES", 16)
     whole = views.before_training(settings("generator=transpose", *SMALL), 5)
     view = dataclasses.replace(whole, power=None, profile=None, odd="no spectrum: images have no rings")
-    for shown in ([view], [view, view], [view, whole]):
-        figure = drawn_figure(shown)
+    for pictured in ([view], [view, view], [view, whole]):
+        figure = drawn_figure(pictured)
         drawn_axes = [axes for axes in figure.axes if axes.axison]
         assert all(axes.images or axes.lines or axes.collections for axes in drawn_axes), "an empty box"
         titles = [axes.get_title() + axes.get_ylabel() for axes in drawn_axes]
-        assert any("power" in title for title in titles) == any(each is whole for each in shown)
+        assert any("power" in title for title in titles) == any(each is whole for each in pictured)
         assert (
             sum(
                 "No spectrum: images have no rings" in text.get_text() for part in figure.subfigs for text in part.texts
@@ -388,11 +387,11 @@ def test_a_trained_run(inspect, settings, tmp_path):
     anatomy.stages_of(gan.ema)[-1].kernel.assign(kernel)
     checkpoints.save(directory / "checkpoints", 4, gan.tensors(), {}, 3)
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-    said = inspect(f"run={directory}", "log=true")
+    output = inspect(f"run={directory}", "log=true")
     drawn(directory / "inspect-step-00000004.png")
-    assert "averaged generator after 4 steps" in said
-    assert "lattice fraction of stage2 0.750" in said  # exactly, and not of the generator, which was drawn
-    lines = said.splitlines()  # variance: 4 channels of ones, and tap 0 lies in phase (1,1)
+    assert "averaged generator after 4 steps" in output
+    assert "lattice fraction of stage2 0.750" in output  # exactly, and not of the generator, which was drawn
+    lines = output.splitlines()  # variance: 4 channels of ones, and tap 0 lies in phase (1,1)
     at = next(number for number, line in enumerate(lines) if line.startswith(" 1 2 "))
     assert [line.split()[-2:] for line in lines[at : at + 2]] == [["0", "0"], ["0", "4"]]
     assert all(path.read_bytes() == content for path, content in before.items())  # the run is left as it was
@@ -403,7 +402,7 @@ WRONG = {
     ("--compare", "upsample", "transposed"): "--compare=transposed is unknown; did you mean transpose?",
     ("--compare", "transpose kernel=3"): "kernel is not a setting",
     ("--compare", "transpose,fir kernel_size=3"): "has commas and settings; give each generator quotes of its own",
-    ("--compare", "transpose kernel_size"): "has kernel_size, which is no setting; write NAME=VALUE",
+    ("--compare", "transpose kernel_size"): "has kernel_size, which is not a setting; write NAME=VALUE",
     ("--compare", "transpose kernel_size=3 init=keras", "transpose init=keras kernel_size=3"): "is named twice",
     ("--compare", "transpose 'kernel_size=3"): "cannot be read (No closing quotation); mend its quotes",
     ("--compare", "transpose kernel_size=x"): "generator.upsampling.kernel_size",
@@ -432,9 +431,9 @@ def test_a_wrong_question_is_one_line(arguments, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["inspect", *arguments])
     with pytest.raises(SystemExit) as caught:
         command_line.main()
-    said = capsys.readouterr()
-    assert caught.value.code == 2 and said.out == ""
-    assert WRONG[arguments] in said.err and len(said.err.splitlines()) == 1
+    output = capsys.readouterr()
+    assert caught.value.code == 2 and output.out == ""
+    assert WRONG[arguments] in output.err and len(output.err.splitlines()) == 1
 
 
 def test_a_picture_of_others_is_left_as_it_is(monkeypatch, capsys, tmp_path):
@@ -472,28 +471,28 @@ def test_other_settings_never_have_the_same_picture():
         [pair for pair in itertools.combinations(more, 2) if pair != ("kernel_size=3", "kernel_size=5")],
     )
     for each in [*sets, *((one,) for one in more)]:
-        found = {
+        same = {
             picture_name([], ["generator=transpose", *map(whole_name, order)]) for order in itertools.permutations(each)
         }
-        assert len(found) == 1 and len(min(found).encode()) <= 120
-        names |= found
+        assert len(same) == 1 and len(min(same).encode()) <= 120
+        names |= same
     assert len(names) == len(sets) + len(more)
 
 
 def test_arms_with_settings_of_their_own(inspect, tmp_path):
-    said = inspect(
+    output = inspect(
         "--compare", "transpose kernel_size=3", *SMALL, "transpose generator.upsampling.kernel_size=5", "upsample"
     )
     name = "transpose-kernel_size=3-transpose-kernel_size=5-upsample-base_filters=4-stages=[[4,2],[null,2]].png"
     drawn(tmp_path / "outputs" / "inspect" / name)
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert [line.split() for line in lines[2:4]] == [
         ["transpose", "transpose"],
         ["kernel_size=3", "kernel_size=5", "upsample"],
     ]
     (kernels,) = [line.split()[2:] for line in lines if line.startswith(" its kernel")]
     assert kernels == ["3×3", "5×5", "3×3", "as", "4×4"]
-    assert "Conv2DTranspose" in said and "UpSampling2D + Conv2D, fused" in said
+    assert "Conv2DTranspose" in output and "UpSampling2D + Conv2D, fused" in output
 
 
 WHAT_IT_IS = {
@@ -522,9 +521,9 @@ def test_layers_are_called_what_they_are(arm, settings, monkeypatch):
 
 
 def test_a_residual_generator_is_looked_into(inspect, tmp_path):
-    said = inspect("generator=transpose", "generator.body=residual", *SMALL, "out=some.png")
+    output = inspect("generator=transpose", "generator.body=residual", *SMALL, "out=some.png")
     for line in ("skip1", "repeat2", "image ", "lattice fraction 0.7"):
-        assert line in said
+        assert line in output
     drawn(tmp_path / "some.png")
 
 

@@ -35,8 +35,8 @@ def test_a_folder_is_told_in_a_few_lines_and_a_picture(look, tmp_path):
         Image.fromarray(RANDOM.integers(0, 256, shape, np.uint8)).save(path, format="JPEG" if number == 9 else "PNG")
     (tmp_path / "own pictures" / "cat" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "own pictures" / "words.txt").write_text("words")
-    said, picture = look("dataset=folder", f"dataset.path={tmp_path / 'own pictures'}", "dataset.size=16")
-    lines = {" ".join(line.split()) for line in said.splitlines()}
+    output, picture = look("dataset=folder", f"dataset.path={tmp_path / 'own pictures'}", "dataset.size=16")
+    lines = {" ".join(line.split()) for line in output.splitlines()}
     assert {
         "files 41 images: 39 PNG, 1 JPEG",
         "1 other file ignored",
@@ -49,7 +49,7 @@ def test_a_folder_is_told_in_a_few_lines_and_a_picture(look, tmp_path):
         "note 1 grey image is repeated to three channels",
     } <= lines
     assert any(line.startswith("unreadable cat/bad.png: ") for line in lines)
-    assert "python -m ganlab.train dataset=folder 'dataset.path=" in said
+    assert "python -m ganlab.train dataset=folder 'dataset.path=" in output
     with Image.open(picture) as drawn:
         assert drawn.size == (1300, 940) and np.asarray(drawn).std() > 10
 
@@ -57,13 +57,13 @@ def test_a_folder_is_told_in_a_few_lines_and_a_picture(look, tmp_path):
 @pytest.mark.parametrize("overrides", [("dataset=digits",), ("dataset=shapes", "dataset.images=100"),
                                        ("dataset=photos", "dataset.images=80", "dataset.size=[16,32]")])  # fmt: skip
 def test_every_data_set_can_be_looked_into(look, overrides):
-    said, picture = look(*overrides)
-    assert "to train on" in said and "licence" in said and picture.is_file()
+    output, picture = look(*overrides)
+    assert "to train on" in output and "licence" in output and picture.is_file()
 
 
 def test_with_a_generator_it_is_about_that(look):
-    said, _ = look("dataset=digits", "generator=upsample")
-    assert "parameters" in said and "to train it" in said
+    output, _ = look("dataset=digits", "generator=upsample")
+    assert "parameters" in output and "to train it" in output
 
 
 def test_nearest_pairs_are_those_of_a_slow_search():

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from PIL import Image
 from scipy import stats
 
-from ganlab.data.class_names import say_classes
+from ganlab.data.labels import describe_classes
 from ganlab.errors import ConfigError
 from ganlab.run import Sampler, open_sampler, run
 from ganlab.sample import draw, truncate
@@ -215,11 +215,11 @@ def test_truncated_numbers_have_the_truncated_normal_distribution(threshold):
 def test_classes_in_words(settings):
     digits, photos, cifar = (settings(f"dataset={name}", *(["dataset.size=32"] * (name == "photos")),
                                       "generator.stages=null").dataset for name in ("digits", "photos", "cifar10"))  # fmt: skip
-    assert say_classes(digits, list(range(10))) == "0 to 9"
-    assert say_classes(digits, [0, 1]) == "0, 1"
-    assert say_classes(digits, [3, 5, 6]) == "3, 5, 6"
-    assert say_classes(photos, [1, 0]) == "1 flower, 0 china"
-    assert say_classes(cifar, [7, 0]) == "7 horse, 0 airplane"
+    assert describe_classes(digits, list(range(10))) == "0 to 9"
+    assert describe_classes(digits, [0, 1]) == "0, 1"
+    assert describe_classes(digits, [3, 5, 6]) == "3, 5, 6"
+    assert describe_classes(photos, [1, 0]) == "1 flower, 0 china"
+    assert describe_classes(cifar, [7, 0]) == "7 horse, 0 airplane"
 
 
 WRONG = {

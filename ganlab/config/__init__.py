@@ -80,7 +80,7 @@ class RunConfig(Settings):
                 "use penalty=none or discriminator.normalization=none"
             )
         if self.conditional and not self.dataset.classes:
-            raise ValueError("conditional=true needs labels, which this dataset has not; use conditional=false")
+            raise ValueError("conditional=true needs labels, and this dataset has none; use conditional=false")
         if self.objective.name == "wasserstein" and self.penalty.name == "none" and not self.discriminator.bounded:
             raise ValueError(
                 "penalty=none leaves objective=wasserstein without a bound: scores grow for ever; "
@@ -131,7 +131,7 @@ class RunConfig(Settings):
 
     @property
     def classes(self) -> int:
-        """How many classes both networks are told; 0: none."""
+        """How many classes both networks are conditioned on; 0: none."""
         return (self.dataset.classes or 0) if self.conditional else 0
 
 

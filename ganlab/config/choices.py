@@ -89,7 +89,7 @@ class _File(DatasetSettings):
     """Images in files: who they are is filled in before anything starts.
 
     classes: how many there are; None without labels. class_names: theirs, where they have names. class_counts: training
-    images of each, where networks are told their class. sha256, bytes: of the file, of all files together.
+    images of each, for conditional networks. sha256, bytes: of the file, of all files together.
     """
 
     classes: Count | None = None
@@ -110,7 +110,7 @@ class Digits(DatasetSettings):
 
 
 class Published(_File):
-    """A set that everybody knows, from its authors' files: 28x28 grey, or 32x32 RGB."""
+    """A well-known set, from its authors' files: 28x28 grey, or 32x32 RGB."""
 
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
     size: Count | Pair
@@ -153,7 +153,7 @@ class Photos(DatasetSettings):
 
 
 class Arrays(_File):
-    """Images of one's own in an .npz or .npy file; what is null in YAML is filled in from it."""
+    """Your own images in an .npz or .npy file; what is null in YAML is filled in from it."""
 
     name: Literal["arrays"]
     path: str
@@ -172,7 +172,7 @@ class Arrays(_File):
 
 
 class Folder(_File):
-    """Images of one's own as files in a folder, or in a .zip or .tar of one."""
+    """Your own images as files in a folder, or in a .zip or .tar of one."""
 
     name: Literal["folder"]
     path: str

@@ -29,7 +29,7 @@ class Comparing(Settings):
         if metric is not None and not compared(metric):
             where = f"comparison.{info.field_name}={metric}"
             raise ValueError(
-                f"{where} is no measure with a better side; {nearest(base_name(metric), with_better_side())}"
+                f"{where} is not a measure with a better side; {nearest(base_name(metric), with_better_side())}"
             )
         return metric
 
@@ -38,7 +38,7 @@ class Comparing(Settings):
     def _measured(cls, margins: dict[str, float]) -> dict[str, float]:
         for name in margins:
             if name not in with_better_side():
-                raise ValueError(f"comparison.margins.{name} is no measure; {nearest(name, with_better_side())}")
+                raise ValueError(f"comparison.margins.{name} is not a measure; {nearest(name, with_better_side())}")
         return margins
 
     @property

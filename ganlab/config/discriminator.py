@@ -1,4 +1,4 @@
-"""The settings of a discriminator: its body, how it makes maps smaller, and what holds its slope."""
+"""The settings of a discriminator: its body, how it makes maps smaller, and what bounds its gradients."""
 
 import math
 from typing import Annotated, Literal
@@ -30,14 +30,17 @@ class _Body(Settings):
 
     @property
     def bounded(self) -> bool:
-        """Whether its slope is, by every weight's largest singular value, also without a penalty."""
+        """Whether its gradients are bounded, by every weight's largest singular value, also without a penalty."""
         return self.normalization == "spectral"
 
     def check(self, batch_size: int) -> None:
         """Raise ValueError where a batch does not come apart into the groups of `minibatch_std`."""
         group = self.minibatch_std
         if group == 1:
-            raise ValueError("discriminator.minibatch_std=1 is a group without a deviation; use 0 (off), or at least 2")
+            raise ValueError(
+                "discriminator.minibatch_std=1 is a group of one image, which has no standard deviation; use 0 (off), "
+                "or at least 2"
+            )
         if group and batch_size % group:
             fits = [n for n in range(2, batch_size + 1) if batch_size % n == 0]
             near = min(fits, key=lambda n: abs(n - group), default=0)

@@ -211,11 +211,11 @@ def _check_kernel(where: str, operator: Upsampling, scale: Pair, stage: int) -> 
     """Refuse a kernel that an operator cannot have at a scale, with the ones it can."""
     sizes = pair(operator.kernel_size)
     even = any(k % 2 == 0 for k in sizes)
-    shown = f"{where}.kernel_size={_size(sizes)}"
+    setting = f"{where}.kernel_size={_size(sizes)}"
     if isinstance(operator, PixelShuffle) and even:
-        raise ValueError(f"{shown} shifts the image of pixel_shuffle by half a pixel; use an odd one")
+        raise ValueError(f"{setting} shifts the image of pixel_shuffle by half a pixel; use an odd one")
     if isinstance(operator, Nearest | Fir) and even and operator.implementation == "fused":
-        raise ValueError(f"{shown} cannot be fused; use an odd one, or {where}.implementation=plain")
+        raise ValueError(f"{setting} cannot be fused; use an odd one, or {where}.implementation=plain")
     if isinstance(operator, Carafe) and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
         raise ValueError(f"{where}.neighbourhood and encoder_size must be odd; use 5 and 3")
     if isinstance(operator, Transpose) and operator.init == "resize":
@@ -223,7 +223,7 @@ def _check_kernel(where: str, operator: Upsampling, scale: Pair, stage: int) -> 
         if any(k < 1 or k % 2 == 0 for k in drawn):
             fits = _size(tuple(s + 2 for s in scale))
             raise ValueError(
-                f"{shown} leaves init=resize no odd kernel at scale {_size(scale)} of stage {stage}; "
+                f"{setting} leaves init=resize no odd kernel at scale {_size(scale)} of stage {stage}; "
                 f"use {where}.kernel_size={fits}"
             )
 

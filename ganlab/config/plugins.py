@@ -86,11 +86,13 @@ def take(arguments: list[str]) -> list[str]:
 
 def folders() -> list[Path]:
     """The folders of YAML files that plugins bring; nothing is loaded."""
-    found = [path.parent / "conf" for path in _paths()]
+    candidates = [path.parent / "conf" for path in _paths()]
     for point in _entry_points():
         spec = importlib.util.find_spec(point.module.partition(".")[0])
-        found += [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
-    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+        candidates += (
+            [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
+        )
+    return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
 
 
 def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -208,7 +210,7 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
         owner, field = KINDS[kind].fields[0]
         known = _tags(getattr(config, owner).model_fields[field].annotation)
         if name in known:
-            raise ConfigError(f"{where} adds {name!r}, which there is already; give it another name")
+            raise ConfigError(f"{where} adds {name!r}, which exists already; give it another name")
         if name not in _tags(entry[0]):
             raise ConfigError(f"{where} has settings of {name!r} without `name: Literal[{name!r}]`; add that field")
         for owner, field in KINDS[kind].fields:

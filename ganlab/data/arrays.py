@@ -1,4 +1,4 @@
-"""Images of one's own in an .npz or .npy file: what the file holds, what of it is meant, and its pixels and classes."""
+"""Your own images in an .npz or .npy file: its arrays, which of them are used, and their pixels and classes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ _LAYOUT = "uint8 [N,H,W], [N,H,W,1] or [N,H,W,3]"
 
 
 class Keys(NamedTuple):
-    """Which arrays are meant; None: found by their names and shapes; empty, of labels: none."""
+    """The arrays to use. None: chosen by name and shape. Empty, of labels: no labels."""
 
     images: str | None = None
     labels: str | None = None
@@ -46,7 +46,7 @@ class _Side(NamedTuple):
         return height, width, (channels or [1])[0]
 
     def part(self, classes: Labels | None, train: "_Side | None" = None) -> Part:
-        """As a survey has it; train: the images to train on, where these are others."""
+        """This side as a part of a survey; train: the images to train on, where these are held out."""
         other = self.path.name if train is not None and self.path != train.path else ""
         return Part(self.images.shape[0], self.shape, classes, self._read, file=other, key=self.images.key)
 
@@ -74,9 +74,9 @@ def arrays(settings: Arrays) -> Split:
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings of `dataset=arrays` with what the files say in the place of what is null; ConfigError.
+    """Settings of `dataset=arrays` with null values filled in from the files; raises ConfigError.
 
-    A tree that is not of the right types is left to those who validate it.
+    A tree with values of wrong types is returned as it is; validation refuses it later.
     """
     path, held_out_path, keys = tree.get("path"), tree.get("held_out_path"), _keys(tree)
     if path is None:
@@ -129,7 +129,7 @@ def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Sta
 
 
 def _labels(part: _Side) -> Labels:
-    """The labels of a part, whose shape is looked at before they are loaded."""
+    """The labels of a part; their shape is checked before they are loaded."""
     assert part.labels
     where, count = f"{part.where} has {part.labels.key}", part.images.shape[0]
     small = part.labels.shape in ((count,), (count, 1)) and not part.labels.dtype.hasobject
@@ -181,12 +181,14 @@ def _images(there: Mapping[str, Header]) -> list[Header]:
 def _choose_train(there: Mapping[str, Header], key: str | None, where: str) -> Header:
     if key is not None:
         return _named(there, key, "images_key", where)
-    found = _candidates(there, where)
-    mine = [each for each in found if _part(each.key) == "train"] or [each for each in found if not _part(each.key)]
+    candidates = _candidates(there, where)
+    mine = [each for each in candidates if _part(each.key) == "train"] or [
+        each for each in candidates if not _part(each.key)
+    ]
     if not mine:
         raise ConfigError(
-            f"{where} has images to be held out only, {_listed(found)}; to train on them give "
-            f"dataset.images_key={found[0].key}"
+            f"{where} has only held-out images, {_listed(candidates)}; to train on them give "
+            f"dataset.images_key={candidates[0].key}"
         )
     return _only(mine, "images", "to train on", "images_key", where)
 
@@ -195,47 +197,47 @@ def _choose_held_out(there: Mapping[str, Header], train: Header, key: str | None
     """The images of the same file that are held out, if it names any."""
     if key is not None:
         return _named(there, key, "held_out_images_key", where)
-    found = [each for each in _images(there) if each.key != train.key and _part(each.key) == "held_out"]
-    return _only(found, "images", "to hold out", "held_out_images_key", where) if found else None
+    candidates = [each for each in _images(there) if each.key != train.key and _part(each.key) == "held_out"]
+    return _only(candidates, "images", "to hold out", "held_out_images_key", where) if candidates else None
 
 
 def _choose_other(there: Mapping[str, Header], key: str | None, where: str) -> Header:
-    """The images of the file of those that are held out."""
+    """The images of a file that holds held-out images alone."""
     if key is not None:
         return _named(there, key, "held_out_images_key", where)
-    found = _candidates(there, where)
-    mine = [each for each in found if _part(each.key) == "held_out"] or found
+    candidates = _candidates(there, where)
+    mine = [each for each in candidates if _part(each.key) == "held_out"] or candidates
     return _only(mine, "images", "to hold out", "held_out_images_key", where)
 
 
 def _choose_labels(
     there: Mapping[str, Header], images: Header, key: str | None, setting: str, where: str, apart: bool
 ) -> Header | None:
-    """The labels of some images, by their names; apart: whether the file is of these images alone."""
+    """The labels of some images, by their names; apart: whether the file holds these images alone."""
     if key is not None:
         if key and key not in there:
             raise ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_listed(there.values())}")
         return there[key] if key else None
-    found = [each for each in there.values() if each.key != images.key and _words(each.key) & _LABELS]
-    found = [each for each in found if len(each.shape) < 3]
-    mine = [each for each in found if _part(each.key) == _part(images.key)]
-    if not mine and (apart or not any(_part(each.key) for each in found)) and _part(images.key) != "held_out":
-        mine = found
+    candidates = [each for each in there.values() if each.key != images.key and _words(each.key) & _LABELS]
+    candidates = [each for each in candidates if len(each.shape) < 3]
+    mine = [each for each in candidates if _part(each.key) == _part(images.key)]
+    if not mine and (apart or not any(_part(each.key) for each in candidates)) and _part(images.key) != "held_out":
+        mine = candidates
     return _only(mine, "labels", "that is meant", setting, where) if mine else None
 
 
-def _only(found: list[Header], what: str, purpose: str, setting: str, where: str) -> Header:
-    if len(found) > 1:
+def _only(candidates: list[Header], what: str, purpose: str, setting: str, where: str) -> Header:
+    if len(candidates) > 1:
         raise ConfigError(
-            f"{where} has several arrays of {what}, {_listed(found)}; name the one {purpose} with "
-            f"dataset.{setting}={found[0].key}"
+            f"{where} has several arrays of {what}, {_listed(candidates)}; name the one {purpose} with "
+            f"dataset.{setting}={candidates[0].key}"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _candidates(there: Mapping[str, Header], where: str) -> list[Header]:
-    if found := _images(there):
-        return found
+    if images := _images(there):
+        return images
     likely = sorted(there.values(), key=lambda each: (bool(_words(each.key) & _LABELS), -len(each.shape)))
     if not likely:
         raise ConfigError(f"{where} holds no arrays; give images, {_LAYOUT}")
@@ -261,11 +263,11 @@ def _unfit(header: Header, where: str) -> ConfigError:
 
 
 def _odd_shape(shape: tuple[int, ...]) -> str | None:
-    """What is wrong with a shape of images, or None; empty where there is no more to say than that."""
+    """What is wrong with the shape of images, or None; empty where there is nothing to add."""
     if 0 in shape:
         return ", which is empty"
     if len(shape) == 3:
-        return ", one image of its own" if shape[2] in (3, 4) and shape[0] > 4 and shape[1] > 4 else None
+        return ", a single image" if shape[2] in (3, 4) and shape[0] > 4 and shape[1] > 4 else None
     if len(shape) == 4:
         if shape[3] in (1, 3):
             return None

@@ -1,7 +1,13 @@
-"""Which images make up a batch, and how pixels become images."""
+"""Which images make up a batch, how they come from the disk while a network trains, and how pixels become images."""
+
+import mmap
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+
+IN_MEMORY = 2**30  # bytes of pixels that are held on the device, where nothing else is asked for
+_AHEAD = 4  # batches that are read before they are asked for
 
 
 def order(key: int, step: tf.Tensor, batch: int, images: int) -> tf.Tensor:
@@ -15,6 +21,35 @@ def order(key: int, step: tf.Tensor, batch: int, images: int) -> tf.Tensor:
     places = within * batch + tf.range(batch, dtype=tf.int64)
     last = tf.constant(images - 1, tf.int64)
     return tf.random.experimental.index_shuffle(places, [key, tf.cast(epoch, tf.int32)], last)
+
+
+def stream(pixels: np.ndarray, key: int, batch: int, first: int) -> Callable[[], tf.Tensor]:
+    """A function whose calls give the pixels of batch `first`, `first + 1`, ..., uint8 [batch,H,W,C].
+
+    Which images these are is `order`'s to say, so starting at any batch is exact.
+    """
+    read = reader(pixels)
+    batches = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
+    batches = batches.map(lambda step: read(order(key, step, batch, len(pixels))), num_parallel_calls=2)
+    iterator = iter(batches.prefetch(_AHEAD))
+    return lambda: next(iterator)
+
+
+def reader(pixels: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function of places [B] that gives the pixels there, uint8 [B,H,W,C], from the disk."""
+    mapped = pixels._mmap if isinstance(pixels, np.memmap) else None  # type: ignore[attr-defined]
+
+    def rows(places: np.ndarray) -> np.ndarray:
+        batch = np.asarray(pixels[places])
+        if mapped is not None:  # pages that stay mapped count as memory of this process
+            mapped.madvise(mmap.MADV_DONTNEED)
+        return batch
+
+    def read(places: tf.Tensor) -> tf.Tensor:
+        batch = tf.numpy_function(rows, [places], tf.uint8)
+        return tf.ensure_shape(batch, [*places.shape, *pixels.shape[1:]])
+
+    return read
 
 
 def to_images(pixels: tf.Tensor) -> tf.Tensor:

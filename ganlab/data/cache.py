@@ -1,8 +1,8 @@
-"""Images that were decoded once and kept on the disk, memory-mapped: the two parts of a data set, in their order.
+"""Decoded images, kept on the disk and memory-mapped: the two parts of a data set, each in its order.
 
-An entry is a folder whose name says what determined it. One process makes it while others that want it wait; it is
-written beside and renamed into place, and held against its own hash whenever it is opened. What is damaged is made
-again. No TensorFlow, no pickle.
+An entry is a folder whose name is a hash of what determines its content. One process makes it while others wait. It is
+written to a temporary folder, renamed into place, and checked against its own hash whenever it is opened. A damaged
+entry is made again. No TensorFlow, no pickle.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from ganlab.data.split import Digests, arrange, shared
 from ganlab.errors import ConfigError
 
 VERSION = 1  # of how images are decoded, ordered and kept: part of every name
-_NAMED = 3  # pairs of equal images that a line names
+_NAMED = 3  # pairs of equal images that a note names
 _FACTS, _HELD_OUT, _ROWS = "facts.json", "held_out.txt", 4096
 
 
@@ -49,7 +49,7 @@ class Kept(NamedTuple):
     facts: dict[str, Any]
 
     def split(self, name: str, source: str, licence: str, notes: Sequence[str]) -> Split:
-        """As a data set: its name, its origin and what people must be told of it, with what came up in making it."""
+        """The entry as a data set; `notes` are followed by those on how the entry was made."""
         train, held_out = (
             Images(pixels, labels, name, source, licence=licence)
             for pixels, labels in ((self.train, self.train_labels), (self.held_out, self.held_out_labels))
@@ -77,20 +77,20 @@ class Finished(NamedTuple):
 
 
 def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> dict[str, Any]:
-    """The facts of an entry, which is made where it is not there."""
+    """The facts of an entry; it is made if it is missing."""
     path = _path(kind, key)
-    found = _facts(path)
-    return found if found is not None else _make(path, make, _facts)
+    facts = _facts(path)
+    return facts if facts is not None else _make(path, make, _facts)
 
 
 def kept(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> Kept:
-    """An entry, opened and held against its hash; made where it is not there, or damaged.
+    """An entry, checked against its hash; it is made if it is missing or damaged.
 
     kind: the first word of its name. key: plain values that determine it. Raises ConfigError where it cannot be made.
     """
     path = _path(kind, key)
-    found = _open(path)
-    return found if found is not None else _make(path, make, _open)
+    entry = _open(path)
+    return entry if entry is not None else _make(path, make, _open)
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path:
@@ -125,32 +125,32 @@ def _open(path: Path) -> Kept | None:
 
 
 def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) -> Any:
-    """Make an entry where nobody else has by now."""
+    """Make an entry, unless another process has made it meanwhile."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_name(f"{path.name}.lock").open("w") as lock:
             if not files.lock(lock):
                 say("another process is preparing these images; waiting for it")
                 files.lock(lock, wait=True)
-            found = open_(path)
-            if found is None:
+            entry = open_(path)
+            if entry is None:
                 with files.replacing(path, durable=False, alone=True) as beside:
                     files.remove(beside)
                     beside.mkdir()
                     _write(beside, path, make())
-                found = open_(path)
+                entry = open_(path)
     except OSError as error:
         raise ConfigError(
             f"decoded images cannot be kept in {path.parent} ({os.strerror(error.errno or 0)}); set GANLAB_CACHE to a "
             "folder that can be written"
         ) from error
-    if found is None:
+    if entry is None:
         raise ConfigError(f"decoded images in {path} cannot be read back; set GANLAB_CACHE to another folder")
-    return found
+    return entry
 
 
 def in_memory(making: Making) -> Kept:
-    """The same without a folder, for images that are few."""
+    """The same in memory, for small data sets."""
     blocks = list(making.blocks())
     pixels, digests = (np.concatenate(each) for each in zip(*blocks, strict=True))
     labels, held, facts, name_of = making.finish(digests)
@@ -189,7 +189,7 @@ def _write(folder: Path, path: Path, making: Making) -> None:
 
 
 def _twins(digests: Digests, held: NDArray[np.bool_], name_of: Callable[[int], str]) -> list[str]:
-    """A line that names held-out images which are also among those to train on; none where there are none."""
+    """A note that names held-out images which are also training images; empty if there are none."""
     if not (twins := shared(digests, held)):
         return []
     pairs = ", ".join(f"{name_of(theirs)} = {name_of(mine)}" for mine, theirs in twins[:_NAMED])

@@ -15,7 +15,7 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, Found, Official, reading, stamps
+from ganlab.data.official import FACTS, Official, OfficialPart, reading, stamps
 from ganlab.errors import ConfigError
 
 _PIXELS = 3 * 32 * 32
@@ -74,30 +74,30 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official
     """
     layout, known = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
     place = _locate(path, where, layout)
-    found = _look(place, where, layout)
-    _refuse_others(found.there, where, layout)
-    if lacking := [name for name in layout.files if name not in found.labels]:
+    survey = _look(place, where, layout)
+    _refuse_others(survey.there, where, layout)
+    if lacking := [name for name in layout.files if name not in survey.labels]:
         raise ConfigError(f"{where} lacks {', '.join(lacking)} of {known.title}; {_right(layout)}")
-    for name, labels in found.labels.items():
+    for name, labels in survey.labels.items():
         if (odd := labels >= classes).any():
             record = int(np.flatnonzero(odd)[0])
             raise ConfigError(
                 f"{where}: {name} has label {labels[record]} in record {record}, and {known.title}'s are 0 to "
                 f"{classes - 1}; fetch it again"
             )
-    if found.class_names is not None and len(found.class_names) != classes:
+    if survey.class_names is not None and len(survey.class_names) != classes:
         raise ConfigError(
-            f"{where}: {layout.names} has {len(found.class_names)} names, and {known.title} has {classes} classes; "
+            f"{where}: {layout.names} has {len(survey.class_names)} names, and {known.title} has {classes} classes; "
             "fetch it again"
         )
 
-    def part(names: tuple[str, ...]) -> Found:
-        labels = np.concatenate([found.labels[name] for name in names]).astype(np.int64)
-        counts = {name: len(found.labels[name]) for name in names}
-        return Found(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
+    def part(names: tuple[str, ...]) -> OfficialPart:
+        labels = np.concatenate([survey.labels[name] for name in names]).astype(np.int64)
+        counts = {name: len(survey.labels[name]) for name in names}
+        return OfficialPart(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
 
     return Official(
-        part(layout.train), part((layout.held_out,)), found.class_names or known.class_names, _files(place, layout)
+        part(layout.train), part((layout.held_out,)), survey.class_names or known.class_names, _files(place, layout)
     )
 
 

@@ -2,8 +2,8 @@
 
 Every file comes out as uint8, upright, grey or RGB, and without transparency; what cannot is `Undecodable`, in a few
 words. Colour profiles (ICC) are ignored: the numbers in the file are taken as they are. Nothing is guessed: 32-bit
-and floating-point pixels, whose range no file says, and LAB are refused. What Pillow and libtiff have to say is kept
-from the terminal, which is not safe among threads: use processes.
+and floating-point pixels, whose range no file states, and LAB are refused. The output of Pillow and libtiff is kept
+off the terminal, which is not safe among threads: use processes.
 """
 
 import contextlib
@@ -119,8 +119,8 @@ class Facts(NamedTuple):
     """What a file's header says.
 
     format: a name of Pillow's, such as PNG or WEBP. height, width: of the upright picture, in pixels, the first one's
-    where there are several. channels: 1 or 3, what `decode` makes of it unless told; 3 for every palette, and so for
-    every GIF. frames: of an animation, or pages. mode: as Pillow names it. remarks: what people should be told.
+    where there are several. channels: 1 or 3, what `decode` makes of it by default; 3 for every palette, and so
+    for every GIF. frames: of an animation, or pages. mode: as Pillow names it. remarks: notes for people.
     """
 
     format: str
@@ -316,7 +316,7 @@ def _check_pixels(height: int, width: int, frames: int = 1) -> None:
 
 
 def _check_mode(picture: ImageFile.ImageFile) -> None:
-    """Raise Undecodable for pixels that no rule makes 8-bit ones."""
+    """Raise Undecodable for pixels that no rule converts to 8 bits."""
     if picture.mode in ("I", "F"):
         raise Undecodable("its pixels are 32-bit, signed or floating-point, of no known range: convert it to PNG")
     if picture.mode not in _MODES:
@@ -326,9 +326,9 @@ def _check_mode(picture: ImageFile.ImageFile) -> None:
 
 
 def _needed(content: bytes) -> bytes:
-    """A PNG without the chunks that are no pixels, such as text and profiles, which may inflate beyond measure.
+    """A PNG without the chunks that hold no pixels, such as text and profiles, which may inflate without limit.
 
-    Raises Undecodable where it ends early or a checksum is wrong, of which Pillow looks at few.
+    Raises Undecodable if it ends early or a checksum is wrong; Pillow verifies only a few of them.
     """
     place, kind, view, kept = 8, b"", memoryview(content), [content[:8]]
     while kind != b"IEND":
@@ -413,8 +413,8 @@ def _depth(picture: ImageFile.ImageFile) -> int:
     if not isinstance(picture, PngImageFile | TiffImageFile) or not picture.tile:
         return 8
     layout = picture.tile[0][3]
-    found = re.search(r";(2|4|12|16)", str(layout[0] if isinstance(layout, tuple) else layout))
-    return int(found[1]) if found else 8
+    match = re.search(r";(2|4|12|16)", str(layout[0] if isinstance(layout, tuple) else layout))
+    return int(match[1]) if match else 8
 
 
 def _turn(picture: ImageFile.ImageFile) -> int | None:
@@ -433,7 +433,7 @@ def _turn(picture: ImageFile.ImageFile) -> int | None:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Whatever is written to the process's standard error within is lost: libtiff knows no other way to complain."""
+    """Discard what is written to standard error within: libtiff reports its errors in no other way."""
     try:
         kept = os.dup(2)
     except OSError:  # there is none
@@ -451,7 +451,7 @@ def _silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
-    """Whatever Pillow raises within is Undecodable, and what it warns of is not shown."""
+    """Turn whatever Pillow raises within into Undecodable, and silence its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -469,7 +469,7 @@ def _reading() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     cause = error.__cause__ or error
     if re.search("unsupported|unknown pixel|unknown data|not supported|cannot handle", str(error), re.IGNORECASE):
-        return "a kind of it that is not read: convert it to PNG"
+        return "an unsupported kind of this format: convert it to PNG"
     if isinstance(cause, EOFError | IndexError | struct.error) or "truncated" in str(error).lower():
         return "truncated"
     return "damaged"

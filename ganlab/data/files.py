@@ -45,10 +45,10 @@ Stamp = tuple[int, ...]
 def stamp(path: Path, where: str) -> Stamp:
     """What changes when a file is written again; ConfigError where it is not there or not a file."""
     try:
-        found = path.stat()
-        if stat.S_ISREG(found.st_mode):
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode):
             with path.open("rb"):
-                return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+                return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
     except FileNotFoundError:
         raise ConfigError(f"{where} does not exist; {_WANTED}") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
@@ -58,21 +58,21 @@ def stamp(path: Path, where: str) -> Stamp:
 
 
 def identify(path: Path, where: str) -> Identity:
-    """The identity of a file, whose parts are also held against their own checksums."""
+    """The identity of a file; the checksums of its parts are verified too."""
     return _identify(path, where, stamp(path, where))
 
 
 def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
     """The identity of several files together; of one alone, its own."""
-    found = [identify(path, where) for path in paths]
-    if len(found) == 1:
-        return found[0]
-    whole = hashlib.sha256("".join(each.sha256 for each in found).encode()).hexdigest()
-    return Identity(whole, sum(each.bytes for each in found))
+    identities = [identify(path, where) for path in paths]
+    if len(identities) == 1:
+        return identities[0]
+    whole = hashlib.sha256("".join(each.sha256 for each in identities).encode()).hexdigest()
+    return Identity(whole, sum(each.bytes for each in identities))
 
 
 def headers(path: Path, where: str) -> dict[str, Header]:
-    """What arrays a file holds, by key, in their order."""
+    """The headers of the arrays in a file, by key, in their order."""
     return _headers(path, where, stamp(path, where))
 
 
@@ -102,28 +102,28 @@ def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
                 if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
-                    raise ConfigError(f"{where} is no .npz and no .npy; {_WANTED}")
+                    raise ConfigError(f"{where} is not an .npz or .npy file; {_WANTED}")
                 file.seek(0)
                 return {"": _header("", file, path.stat().st_size)}
-        found = {}
+        arrays = {}
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if member.filename.endswith(".npy"):
                     key = member.filename.removesuffix(".npy")
                     with archive.open(member) as file:
-                        found[key] = _header(key, file, member.file_size)
-        return found
+                        arrays[key] = _header(key, file, member.file_size)
+        return arrays
 
 
 def _header(key: str, file: IO[bytes], size: int) -> Header:
-    """The header that a file of so many bytes begins with; ValueError where the bytes are not those it speaks of."""
+    """The header that a file of so many bytes begins with; ValueError where it declares more or fewer."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{key} is an array of a kind that images do not have")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if not dtype.hasobject and size - file.tell() != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header speaks of")
+        raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header declares")
     return Header(key, shape, dtype)
 
 

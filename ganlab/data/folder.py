@@ -25,7 +25,7 @@ from ganlab.data.split import Digests, digest, draw_held_out
 from ganlab.data.survey import MOST_CLASSES
 from ganlab.errors import ConfigError
 
-_NAMED = 5  # files that a line names
+_NAMED = 5  # files that a note names
 _FEW = 256  # files for which no processes are started
 _ALIEN = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _PICTURE = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng")
@@ -53,8 +53,8 @@ class Picture(NamedTuple):
     problem: str
 
 
-class _Seen(NamedTuple):
-    """What was seen in an archive: images, how many other files, and how many files of each part that is not used."""
+class _Scan(NamedTuple):
+    """What a look into an archive gives; the fields are those of `Listing`."""
 
     pictures: tuple[Picture, ...]
     ignored: int
@@ -94,31 +94,31 @@ class Listing(NamedTuple):
 # --- what there is --------------------------------------------------------------------------------------------------
 
 
-def listing(path: str) -> Listing:
+def list_images(path: str) -> Listing:
     """What a folder or archive holds: every file is read once, and its header looked into; kept until it changes.
 
     Raises ConfigError where there is no image.
     """
     where = f"dataset.path={path}"
     archive = Archive(Path(path), where)
-    return _listing(path, where, archive.stamp)
+    return _list_images(path, where, archive.stamp)
 
 
 @lru_cache(4)
-def _listing(path: str, where: str, stamp: str) -> Listing:
+def _list_images(path: str, where: str, stamp: str) -> Listing:
     archive = Archive(Path(path), where)
     kept = files.cache_folder() / f"listing-{sha256(f'{cache.VERSION} {stamp}'.encode()).hexdigest()[:32]}.json"
-    found = _read(kept)
-    if found is None:
-        found = _look_into(archive)
-        _write(kept, found)
-    if not found.pictures:
+    scan = _read(kept)
+    if scan is None:
+        scan = _look_into(archive)
+        _write(kept, scan)
+    if not scan.pictures:
         raise ConfigError(f"{where} holds no images; give a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files")
     total = sum(member.size for member in archive.members)
-    return Listing(where, Path(path), found.pictures, found.ignored, found.unread, total)
+    return Listing(where, Path(path), scan.pictures, scan.ignored, scan.unread, total)
 
 
-def _look_into(archive: Archive) -> _Seen:
+def _look_into(archive: Archive) -> _Scan:
     names = [member.name for member in archive.members]
     wanted = [number for number, name in enumerate(names) if not _ALIEN.search(name) and _is_picture(name)]
     placed, unread = _layout([names[number] for number in wanted])
@@ -138,34 +138,34 @@ def _look_into(archive: Archive) -> _Seen:
             continue
         header = ("", 0, 0, 0, 0, ()) if facts is None else (*facts[:5], facts.remarks)
         rows.append(Picture(number, names[number], held_out, label, digest, *header, problem))
-    return _Seen(tuple(rows), len(names) - sum(unread.values()) - len(rows), unread)
+    return _Scan(tuple(rows), len(names) - sum(unread.values()) - len(rows), unread)
 
 
 def _is_picture(name: str) -> bool:
-    """Whether a file calls itself an image, of a kind that is read or of another; one without an ending may be one."""
+    """Whether a file calls itself an image, of a kind that is read or of another; one without a suffix may be one."""
     return _is_named_so(name) or "." not in name.rpartition("/")[2]
 
 
 def _is_named_so(name: str) -> bool:
-    """Whether a file's ending is that of an image."""
+    """Whether a file's suffix is that of an image."""
     return name.lower().endswith(_LIKE)
 
 
 def _look(block: list[Content]) -> dict[int, tuple[str, Facts | None, str]]:
     """The sha256, the header and the problem of each file."""
-    found = {}
+    headers = {}
     for content in block:
         try:
             data = content.load()
         except OSError as error:
-            found[content.number] = ("", None, (error.strerror or "cannot be read").lower())
+            headers[content.number] = ("", None, (error.strerror or "cannot be read").lower())
             continue
         digest = sha256(data).hexdigest()[:32]
         try:
-            found[content.number] = (digest, look(data, content.name), "")
+            headers[content.number] = (digest, look(data, content.name), "")
         except Undecodable as error:
-            found[content.number] = (digest, None, str(error))
-    return found
+            headers[content.number] = (digest, None, str(error))
+    return headers
 
 
 def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, int]]:
@@ -203,19 +203,19 @@ def _shared_folders(paths: list[list[str]]) -> int:
     return depth
 
 
-def _read(path: Path) -> _Seen | None:
-    """What was kept; None where it is not there, or not what it should be."""
+def _read(path: Path) -> _Scan | None:
+    """A scan that was kept; None if it is missing or malformed."""
     try:
         pictures, ignored, unread = json.loads(path.read_text(encoding="utf-8"))
-        return _Seen(tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread)
+        return _Scan(tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread)
     except (OSError, ValueError, TypeError, IndexError):
         return None
 
 
-def _write(path: Path, found: _Seen) -> None:
+def _write(path: Path, scan: _Scan) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(path, json.dumps(found, ensure_ascii=True).encode(), durable=False)
+        files.write_bytes(path, json.dumps(scan, ensure_ascii=True).encode(), durable=False)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}); set GANLAB_CACHE to another folder") from error
 
@@ -224,41 +224,41 @@ def _write(path: Path, found: _Seen) -> None:
 
 
 def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with what the headers say in the place of what is null: size, channels, classes, sha256; ConfigError."""
+    """Settings with null values filled in from the headers: size, channels, classes, sha256; raises ConfigError."""
     path = tree.get("path")
     if path is None:
         raise ConfigError("dataset.path=null names no images; give dataset.path=FOLDER, or a .zip or .tar of one")
     if not isinstance(path, str):
         return dict(tree)
-    found = listing(path)
+    listing = list_images(path)
     if tree.get("sha256") is not None:
-        check(found, tree["sha256"])
-    good = found.good
+        check(listing, tree["sha256"])
+    good = listing.good
     if not good:
-        broken = {picture.name: picture.problem for picture in found.pictures}
-        raise ConfigError(f"{found.where} holds no image that can be read: {_some(broken)}")
-    filled: dict[str, Any] = {"source": found.path.name, "licence": "unknown"}
+        broken = {picture.name: picture.problem for picture in listing.pictures}
+        raise ConfigError(f"{listing.where} holds no image that can be read: {_some(broken)}")
+    filled: dict[str, Any] = {"source": listing.path.name, "licence": "unknown"}
     if tree.get("size") is None:
-        filled["size"] = _common_size(found)
+        filled["size"] = _common_size(listing)
     if tree.get("channels") is None:
         filled["channels"] = max(picture.channels for picture in good)
     whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
-    names = class_names(found.where, good, tree.get("labels", "none"))
-    known = {"sha256": found.sha256, "bytes": found.bytes}
+    names = class_names(listing.where, good, tree.get("labels", "none"))
+    known = {"sha256": listing.sha256, "bytes": listing.bytes}
     return whole | known | {"classes": len(names) or None, "class_names": names or None}
 
 
-def check(found: Listing, sha256: object) -> None:
+def check(listing: Listing, sha256: object) -> None:
     """Raise ConfigError where a folder holds other images than it should."""
-    if sha256 != found.sha256:
+    if sha256 != listing.sha256:
         raise ConfigError(
-            f"{found.where} is not what it was: the sha256 of its names and contents is {found.sha256[:16]}..., and "
-            f"{str(sha256)[:16]}... is asked for; put those images back, or start another run with these"
+            f"{listing.where} is not what it was: the sha256 of its names and contents is {listing.sha256[:16]}..., "
+            f"and {str(sha256)[:16]}... is asked for; put those images back, or start another run with these"
         )
 
 
 def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
-    """What is known once the images are decoded, which this does where it was not done: the classes and their counts.
+    """The classes and their counts, which are known once the images are decoded; decodes them if needed.
 
     settings: with their sha256, as `fill_in` leaves them.
     """
@@ -266,8 +266,8 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
     names = facts["class_names"]
     if conditional and len(names) > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {len(names)} folders in dataset.path={settings.path}; networks are told at most "
-            f"{MOST_CLASSES} classes: use conditional=false"
+            f"conditional=true and {len(names)} folders in dataset.path={settings.path}; conditional networks take at "
+            f"most {MOST_CLASSES} classes: use conditional=false"
         )
     return {
         "classes": len(names) or None,
@@ -277,7 +277,7 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
 
 
 def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[str]:
-    """The folders of classes, sorted; none where images stand in one folder, or folders are not meant so."""
+    """The folders of classes, sorted; empty if all images are in one folder, or `labels` is `none`."""
     folders = {picture.label for picture in pictures if not picture.held_out}
     if labels == "none" or folders <= {""}:
         return []
@@ -296,12 +296,12 @@ def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[st
     return sorted(folders)
 
 
-def _common_size(found: Listing) -> int | list[int]:
-    sizes = {(picture.height, picture.width) for picture in found.good}
+def _common_size(listing: Listing) -> int | list[int]:
+    sizes = {(picture.height, picture.width) for picture in listing.good}
     if len(sizes) > 1:
         small, large = _extremes(sizes)
         raise ConfigError(
-            f"dataset.size=null, and {found.where} has images of {len(sizes)} sizes, {small[0]}x{small[1]} to "
+            f"dataset.size=null, and {listing.where} has images of {len(sizes)} sizes, {small[0]}x{small[1]} to "
             f"{large[0]}x{large[1]}; give one, such as dataset.size=64"
         )
     height, width = next(iter(sizes))
@@ -322,14 +322,14 @@ def folder(settings: Folder) -> Split:
     entry = cache.kept("images", *_making(settings))
     source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
     names = entry.facts["class_names"]
-    told = f"{source}: {len(entry.train)} images to train on, {len(entry.held_out)} "
-    told += "held out" if entry.facts["has_parts"] else "others drawn to be held out"
-    told += f", {len(names)} classes" if names else ", no labels"
-    return entry.split("folder", source, licence, [f"{told}; licence {licence}"])
+    summary = f"{source}: {len(entry.train)} images to train on, {len(entry.held_out)} "
+    summary += "held out" if entry.facts["has_parts"] else "others drawn to be held out"
+    summary += f", {len(names)} classes" if names else ", no labels"
+    return entry.split("folder", source, licence, [f"{summary}; licence {licence}"])
 
 
 def facts_of(settings: Folder) -> dict[str, Any]:
-    """What is known of the decoded images, which are decoded where that was not done.
+    """The facts of the decoded images; decodes them if needed.
 
     class_names; train, held_out: how many images of each class, or one number without labels; notes.
     """
@@ -340,7 +340,7 @@ def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making
     """What determines the decoded images, and how they are made; the folder is only looked into to make them."""
     how = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
     key = {
-        "sha256": settings.sha256 or listing(settings.path).sha256,
+        "sha256": settings.sha256 or list_images(settings.path).sha256,
         "decoding": list(how),
         "labels": settings.labels,
         "unreadable": settings.unreadable,
@@ -348,50 +348,50 @@ def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making
     }
 
     def make() -> cache.Making:
-        found = listing(settings.path)
-        check(found, key["sha256"])
-        return _make(found, settings, how)
+        listing = list_images(settings.path)
+        check(listing, key["sha256"])
+        return _make(listing, settings, how)
 
     return key, make
 
 
-def _make(found: Listing, settings: Folder, how: Decoding) -> cache.Making:
-    pictures = {picture.number: picture for picture in found.good}
-    failed = {picture.name: picture.problem for picture in found.pictures if picture.problem}
+def _make(listing: Listing, settings: Folder, how: Decoding) -> cache.Making:
+    pictures = {picture.number: picture for picture in listing.good}
+    failed = {picture.name: picture.problem for picture in listing.pictures if picture.problem}
     taken = list[Picture]()
 
     def blocks() -> Iterator[cache.Block]:
-        _refuse(found, settings, failed)
-        contents = Archive(found.path, found.where).blocks(sorted(pictures))
+        _refuse(listing, settings, failed)
+        contents = Archive(listing.path, listing.where).blocks(sorted(pictures))
         with progress("decoding images", len(pictures)) as done:
             for decoded in run_all(partial(_decode, how=how), contents, alone=len(pictures) <= _FEW):
                 failed.update({pictures[number].name: problem for number, problem in decoded.failed.items()})
                 taken.extend(pictures[number] for number in decoded.numbers)
                 done(len(decoded.done))
                 yield cache.Block(decoded.pixels, decoded.digests)
-        _refuse(found, settings, failed)
+        _refuse(listing, settings, failed)
 
     def finish(digests: Digests) -> cache.Finished:
-        names = class_names(found.where, taken, settings.labels)
+        names = class_names(listing.where, taken, settings.labels)
         place = {name: number for number, name in enumerate(names)}
         labels = np.array([place[picture.label] for picture in taken], np.int64) if names else None
-        if found.has_parts:
+        if listing.has_parts:
             held = np.array([picture.held_out for picture in taken], bool)
         else:
             held = draw_held_out(digests, labels, settings.held_out, settings.split_seed)
         if held.all() or not held.any():
             raise ConfigError(
-                f"dataset.held_out={settings.held_out} leaves one side of the {len(taken)} images of {found.where} "
+                f"dataset.held_out={settings.held_out} leaves one side of the {len(taken)} images of {listing.where} "
                 "empty; use a share such as 0.2"
             )
         counts = [
             np.bincount(labels[mine], minlength=len(names)).tolist() if labels is not None else [int(mine.sum())]
             for mine in (~held, held)
         ]
-        told = _notes(found, taken, failed, settings)
-        facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": told}
-        facts["has_parts"] = found.has_parts
-        return cache.Finished(labels, held, facts, lambda number: shown(taken[number].name))
+        notes = _notes(listing, taken, failed, settings)
+        facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": notes}
+        facts["has_parts"] = listing.has_parts
+        return cache.Finished(labels, held, facts, lambda number: printable(taken[number].name))
 
     shape = (*pair(settings.size), settings.channels)
     return cache.Making(
@@ -425,21 +425,21 @@ def _decode(block: list[Content], how: Decoding) -> _Decoded:
     return _Decoded(whole, digest(whole), numbers, [content.number for content in block], failed)
 
 
-def _refuse(found: Listing, settings: Folder, failed: Mapping[str, str]) -> None:
+def _refuse(listing: Listing, settings: Folder, failed: Mapping[str, str]) -> None:
     if failed and settings.unreadable == "refuse":
         raise ConfigError(
-            f"{found.where} has {_files(len(failed))} that cannot be read: {_some(failed)}; mend or remove them, or "
+            f"{listing.where} has {_files(len(failed))} that cannot be read: {_some(failed)}; mend or remove them, or "
             "leave them out with dataset.unreadable=skip"
         )
 
 
-def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], settings: Folder) -> list[str]:
-    """What people must be told: what was left out, what was changed."""
+def _notes(listing: Listing, taken: Sequence[Picture], failed: Mapping[str, str], settings: Folder) -> list[str]:
+    """Notes for people: what was left out, and what was changed."""
     lines = []
     if failed:
         lines.append(f"{_files(len(failed))} left out: {_some(failed)}")
-    for name, count in found.unread.items():
-        lines.append(f"{_files(count)} of {shown(name)} not used: another part is held out")
+    for name, count in listing.unread.items():
+        lines.append(f"{_files(count)} of {printable(name)} not used: another part is held out")
     sizes = {(picture.height, picture.width) for picture in taken}
     size = pair(settings.size)
     if sizes != {size}:
@@ -469,19 +469,19 @@ def _notes(found: Listing, taken: Sequence[Picture], failed: Mapping[str, str], 
 
 def _some(problems: Mapping[str, str]) -> str:
     """Files and what is wrong with them, by name, as many as fit a line."""
-    told = [f"{shown(name)} ({problem})" for name, problem in sorted(problems.items())]
-    return ", ".join(told[:_NAMED]) + (f" and {len(told) - _NAMED} more" if len(told) > _NAMED else "")
+    texts = [f"{printable(name)} ({problem})" for name, problem in sorted(problems.items())]
+    return ", ".join(texts[:_NAMED]) + (f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else "")
 
 
 def _first(names: Sequence[str]) -> str:
-    return shown(min(names)) if len(names) == 1 else f"such as {shown(min(names))}"
+    return printable(min(names)) if len(names) == 1 else f"such as {printable(min(names))}"
 
 
 def _files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A file's name as it can be printed in a line."""
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -58,8 +58,8 @@ def find_huggingface(
     channels = 3 if any(colour for *_, colour in set().union(*sizes.values())) else 1
 
     def part(name: str) -> Stream:
-        found = {(height, width) for height, width, _ in sizes[name]}
-        shape = (*found.pop(), channels) if len(found) == 1 else None
+        shapes = {(height, width) for height, width, _ in sizes[name]}
+        shape = (*shapes.pop(), channels) if len(shapes) == 1 else None
         numbers = None if label is None else classes(_column(splits[name], label), len(class_names), name, where)
         return Stream(
             len(raw[name]), shape, channels, numbers, partial(_images, raw[name], image, channels, name, where)
@@ -85,19 +85,19 @@ def _open(
     local, parquet = path.exists(), []
     try:
         if local and any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            found = datasets.load_from_disk(str(path))
+            loaded = datasets.load_from_disk(str(path))
         elif path.is_file():
             if path.suffix != ".parquet":
                 raise ConfigError(f"{where} is not a Parquet file; give a .parquet file, or a directory")
             parquet = [path]
-            found = datasets.load_dataset("parquet", data_files=str(path), cache_dir=cache_dir)
+            loaded = datasets.load_dataset("parquet", data_files=str(path), cache_dir=cache_dir)
         else:
             parquet = list(path.rglob("*.parquet")) if local else []
             if local and not parquet:
                 raise ConfigError(
                     f"{where} holds no Parquet files and was not written by save_to_disk; give a directory that does"
                 )
-            found = datasets.load_dataset(str(path) if local else path_or_name, config, cache_dir=cache_dir)
+            loaded = datasets.load_dataset(str(path) if local else path_or_name, config, cache_dir=cache_dir)
     except ConfigError:
         raise
     except Exception as error:  # of the library, of its network, of Arrow
@@ -107,7 +107,7 @@ def _open(
             f"{where} is not on this machine and could not be downloaded ({in_a_line(error, 160)}); save it with "
             "save_to_disk where there is a network, and give dataset.path=DIRECTORY"
         ) from error
-    return ({"train": found} if isinstance(found, datasets.Dataset) else dict(found)), parquet
+    return ({"train": loaded} if isinstance(loaded, datasets.Dataset) else dict(loaded)), parquet
 
 
 def _column(dataset: Any, key: str) -> np.ndarray:

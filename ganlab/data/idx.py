@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from ganlab.data.official import EMNIST_SPLITS, Facts, Found, Official, facts, reading, stamps
+from ganlab.data.official import EMNIST_SPLITS, Facts, Official, OfficialPart, facts, reading, stamps
 from ganlab.errors import ConfigError, nearest
 
 _BYTES = 8  # the code of unsigned bytes in a header
@@ -85,11 +85,11 @@ def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _Fi
         return {PurePosixPath(member).name: _File(path, member) for member in archive.namelist()}
 
 
-def _part(images: _File, labels: _File, where: str, known: Facts, split: str | None) -> Found:
+def _part(images: _File, labels: _File, where: str, known: Facts, split: str | None) -> OfficialPart:
     count, height, width = _shape(images, 3, where)
     if (height, width) != (known.size, known.size) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
-            f"{where}: {images.name} speaks of {count} images of {height}x{width}, and sets like {known.title} have 1 "
+            f"{where}: {images.name} declares {count} images of {height}x{width}, and sets like {known.title} have 1 "
             f"to {_MOST_IMAGES} of {known.size}x{known.size}; fetch it again"
         )
     (labelled,) = _shape(labels, 1, where)
@@ -108,7 +108,7 @@ def _part(images: _File, labels: _File, where: str, known: Facts, split: str | N
             f"{first} to {first + len(known.class_names) - 1}; fetch it again"
         )
     read = partial(_pixels, images, (count, height, width), where, split is not None)
-    return Found(count, (height, width, 1), classes, read)
+    return OfficialPart(count, (height, width, 1), classes, read)
 
 
 def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool) -> np.ndarray:
@@ -139,9 +139,9 @@ def _read(file: _File, shape: tuple[int, ...], where: str) -> np.ndarray:
         return numbers.reshape(shape)
 
 
-def _blocks(stream: IO[bytes], said: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[bytes]:
+def _blocks(stream: IO[bytes], header: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[bytes]:
     """The bytes after a header, of which there must be as many as it says, no more and no less; ValueError."""
-    if said != shape:
+    if header != shape:
         raise ValueError("it was changed while it was read")
     left = math.prod(shape)
     while left and (block := stream.read(min(_BLOCK, left))):

@@ -32,8 +32,8 @@ class Images:
 class Split:
     """Images to train on and images kept for measuring; none is in both.
 
-    notes: a line each for what people must be told of them, such as that they were resized. held_out_names: of the
-    images held out, where files or places in a file are their names.
+    notes: for people, a line each, such as that images were resized. held_out_names: of the images held out,
+    where files or places in a file are their names.
     """
 
     train: Images
@@ -65,7 +65,7 @@ class Split:
 
 
 def in_blocks(array: np.ndarray, rows: int = 4096) -> Iterator[np.ndarray]:
-    """Stretches of an array, one after the other. Of one that lies on the disk, no more than that is in memory."""
+    """Blocks of rows of an array, in order. Of an array on the disk, only one block is in memory."""
     mapped = array._mmap if isinstance(array, np.memmap) else None  # type: ignore[attr-defined]
     for first in range(0, len(array), rows):
         yield array[first : first + rows]
@@ -88,8 +88,8 @@ def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
     return resized
 
 
-def shown_change(count: int, were: tuple[int, int, int], are: tuple[int, int, int]) -> list[str]:
-    """A line on what `fit` made of so many images, (height, width, channels) before and after; none where nothing."""
+def describe_change(count: int, were: tuple[int, int, int], are: tuple[int, int, int]) -> list[str]:
+    """A note on what `fit` changed in so many images, (height, width, channels) before and after; empty if nothing."""
     done = ["resized"] if were[:2] != are[:2] else []
     if were[2] != are[2]:
         done.append("grey" if are[2] == 1 else "grey repeated to three channels")

@@ -1,10 +1,13 @@
-"""Labels: numbers in a file become classes 0 ... K-1; classes are drawn and dealt by their shares."""
+"""Labels: numbers in a file become classes 0 ... K-1; the names of classes; their shares in the images to come."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganlab.config import DatasetSettings
+from ganlab.data.photos import NAMES as PHOTOGRAPHS
+from ganlab.data.shapes import SHAPES
 from ganlab.errors import ConfigError
 
 Labels = NDArray[np.int64]
@@ -45,6 +48,21 @@ def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
             f"{where}[{place}]={labels[place]}, a label that no training image has; leave such images out"
         )
     return places.astype(np.int64)
+
+
+def class_names(dataset: DatasetSettings) -> tuple[str, ...]:
+    """The names of a set's classes in the order of their labels; empty where a label has no other name."""
+    if known := getattr(dataset, "class_names", None):
+        return tuple(known)
+    return {"shapes": SHAPES, "photos": PHOTOGRAPHS}.get(getattr(dataset, "name", ""), ())
+
+
+def describe_classes(dataset: DatasetSettings, labels: list[int]) -> str:
+    """Labels as people read them: `0 to 9`, `0 disc, 3 cross`."""
+    names = class_names(dataset)
+    if not names and len(labels) > 2 and labels == list(range(labels[0], labels[-1] + 1)):
+        return f"{labels[0]} to {labels[-1]}"
+    return ", ".join(f"{label} {names[label]}" if label < len(names) else f"{label}" for label in labels)
 
 
 def apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:

@@ -43,21 +43,21 @@ class Prepared(NamedTuple):
 
 
 def library(module: str, package: str, dataset: str) -> Any:
-    """A library that ganlab does not always bring; ConfigError says how to install it."""
+    """An optional library; ConfigError says how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(f"dataset={dataset} needs {package}; pip install 'ganlab-keras[{dataset}]'") from error
 
 
-def chosen(kind: str, given: str | None, found: list[str], setting: str, where: str) -> str:
+def chosen(kind: str, given: str | None, columns: list[str], setting: str, where: str) -> str:
     """The column that is given, or the only one of its kind; ConfigError where there is none, or more than one."""
-    if given is None and len(found) == 1:
-        return found[0]
-    if given in found:
+    if given is None and len(columns) == 1:
+        return columns[0]
+    if given in columns:
         return given
-    has = ", ".join(sorted(found)) or "none"
-    if given is None and found:
+    has = ", ".join(sorted(columns)) or "none"
+    if given is None and columns:
         raise ConfigError(f"{where} has several columns of {kind}; give {setting}, one of: {has}")
     fault = f"has no column {given} of {kind}" if given else f"has no column of {kind}"
     raise ConfigError(f"{where} {fault} (it has {has}); give a set of images")

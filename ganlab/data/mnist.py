@@ -42,14 +42,14 @@ def survey(path: str | None) -> Survey:
     return arrays.survey(path, None, arrays.Keys("x_train", labels[0], "x_test", labels[1]))
 
 
-def is_genuine(found: Survey) -> bool:
+def is_genuine(survey: Survey) -> bool:
     """Whether pixels and labels are those of LeCun, Cortes and Burges, whatever the file around them."""
-    assert found.held_out
+    assert survey.held_out
     digest = hashlib.sha256()
-    for part in (found.train, found.held_out):
+    for part in (survey.train, survey.held_out):
         for pixels in part.read():
             digest.update(np.ascontiguousarray(pixels))
-    for labels in (found.train.classes, found.held_out.classes):
+    for labels in (survey.train.classes, survey.held_out.classes):
         digest.update(b"" if labels is None else labels.astype(np.uint8))
     return digest.hexdigest() == _SUM
 

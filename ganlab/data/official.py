@@ -1,4 +1,4 @@
-"""Data sets as their authors publish them: what a file holds, and the facts that everybody knows of each set.
+"""Data sets as their authors publish them: what a file holds, and the published facts of each set.
 
 The readers stand beside: `idx` (MNIST and its kin), `cifar` and `svhn`; `downloads` fetches files. No pickle is read.
 """
@@ -23,7 +23,7 @@ from ganlab.errors import ConfigError, in_a_line
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class OfficialPart:
     """A part of a data set in a file, its pixels not loaded yet.
 
     shape: height, width and channels. labels: classes 0 ... K-1, int64 [count]. read: loads the pixels, uint8
@@ -39,8 +39,8 @@ class Found:
 class Official(NamedTuple):
     """A data set as its authors split it. held_out: their test set. files: all that was read, to identify the set."""
 
-    train: Found
-    held_out: Found
+    train: OfficialPart
+    held_out: OfficialPart
     class_names: tuple[str, ...]
     files: tuple[Path, ...]
 

@@ -20,9 +20,9 @@ _EVERY_SECONDS = 10.0
 
 
 def run_all(work: Callable[[Given], Made], blocks: Iterable[Given], *, alone: bool = False) -> Iterator[Made]:
-    """What `work`, a function of a module, makes of each block, in order; few blocks are under way at once.
+    """The results of `work`, a function of a module, for each block, in order; only a few blocks are in flight at once.
 
-    alone: in this process, for little work, of which starting others would be the larger part.
+    alone: in this process, for little work, which takes less time than starting other processes.
     """
     if alone:
         yield from map(work, blocks)
@@ -43,7 +43,7 @@ def run_all(work: Callable[[Given], Made], blocks: Iterable[Given], *, alone: bo
 
 
 def _settle() -> None:
-    """In a worker: ends with its parent, however that ends; Ctrl-C is the parent's to hear."""
+    """In a worker: end with the parent, however that ends; Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent
@@ -57,7 +57,7 @@ def _settle() -> None:
 
 @contextlib.contextmanager
 def progress(what: str, total: int, unit: str = "files") -> Iterator[Callable[[int], None]]:
-    """While inside, what is called with every few more that are done; `what`: what is being done, as people read it."""
+    """Within, a function to call with the number of newly finished items; `what`: the activity, as people read it."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

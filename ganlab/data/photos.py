@@ -1,10 +1,12 @@
-"""Crops of photographs: natural spectra without a download."""
+"""Crops of photographs: natural spectra without a download. Also where scikit-learn's files lie."""
+
+from importlib.metadata import distribution
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ganlab.config import Photos, pair
-from ganlab.data.bundled import bundled
 from ganlab.data.images import Images, Split, fit
 from ganlab.errors import ConfigError
 
@@ -14,6 +16,14 @@ NAMES = ("china", "flower")
 _SOURCE = (
     "scikit-learn's load_sample_images: photographs by danielbuechele (china.jpg) and vultilion (flower.jpg), Flickr"
 )
+
+
+def bundled(name: str) -> Path:
+    """Where one of scikit-learn's data files lies; `name` as beneath its folder `datasets`.
+
+    Nothing is imported for it: importing scikit-learn takes as long as a short run's first steps.
+    """
+    return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{name}")))
 
 
 def photos(settings: Photos) -> Split:

@@ -30,7 +30,7 @@ def survey_of(settings: Tfds | HuggingFace) -> Survey:
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings with what the library says in the place of what is null; ConfigError."""
+    """Settings with null values filled in from what the library says; raises ConfigError."""
     keys = ("train_split", "held_out_split", "images_key", "labels_key")
     which = ("set", "data_dir") if tree.get("name") == "tfds" else ("path", "config")
     if tree.get(which[0]) is None:
@@ -47,8 +47,8 @@ def tfds(
 ) -> Survey:
     """A set of TensorFlow Datasets."""
     where = f"dataset.set={name}"
-    found = find_tfds(name, data_dir, train, held_out, where, images_key=images_key, labels_key=labels_key)
-    return _survey(found, where)
+    data = find_tfds(name, data_dir, train, held_out, where, images_key=images_key, labels_key=labels_key)
+    return _survey(data, where)
 
 
 @lru_cache(4)
@@ -57,15 +57,15 @@ def huggingface(
 ) -> Survey:
     """A set of Hugging Face."""
     where = f"dataset.path={path}"
-    found = find_huggingface(path, config, train, held_out, where, images_key=images_key, labels_key=labels_key)
-    return _survey(found, where)
+    data = find_huggingface(path, config, train, held_out, where, images_key=images_key, labels_key=labels_key)
+    return _survey(data, where)
 
 
-def _survey(found: Prepared, where: str) -> Survey:
-    values = np.arange(len(found.class_names)) if found.class_names else None
-    held_out = found.held_out and _part(found.held_out)
-    return Survey(where, _part(found.train), held_out, values, found.class_names, {"path": found.files},
-                  found.source, found.licence)  # fmt: skip
+def _survey(data: Prepared, where: str) -> Survey:
+    values = np.arange(len(data.class_names)) if data.class_names else None
+    held_out = data.held_out and _part(data.held_out)
+    return Survey(where, _part(data.train), held_out, values, data.class_names, {"path": data.files},
+                  data.source, data.licence)  # fmt: skip
 
 
 def _part(stream: Stream) -> Part:

@@ -1,4 +1,4 @@
-"""Data sets that everybody knows, from their authors' files: the MNIST family, CIFAR and SVHN."""
+"""Well-known data sets, from their authors' files: the MNIST family, CIFAR and SVHN."""
 
 import zipfile
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from ganlab.data.cifar import find_cifar
 from ganlab.data.downloads import download
 from ganlab.data.idx import find_idx
 from ganlab.data.images import Split
-from ganlab.data.official import FACTS, Found, Official, facts
+from ganlab.data.official import FACTS, Official, OfficialPart, facts
 from ganlab.data.survey import Part, Survey, filled, read
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError
@@ -32,10 +32,10 @@ _READERS: dict[str, Callable[[Path, str], Official]] = {
 
 def published(settings: Published | Emnist) -> Split:
     """A set from its authors' files, which are downloaded where no path is given; their test set is held out."""
-    found = survey(settings.name, settings.path, getattr(settings, "split", None))
-    if settings.name == "mnist" and not mnist.is_genuine(found):
-        found = replace(found, source=Path(settings.path or "").name, licence="unknown")
-    return read(found, settings)
+    data = survey(settings.name, settings.path, getattr(settings, "split", None))
+    if settings.name == "mnist" and not mnist.is_genuine(data):
+        data = replace(data, source=Path(settings.path or "").name, licence="unknown")
+    return read(data, settings)
 
 
 def survey(name: str, path: str | None, split: str | None = None) -> Survey:
@@ -49,23 +49,23 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
         raise ConfigError(
             f"{where} is a .zip, and {known.title} is not published so; a .zip of pictures is dataset=folder"
         )
-    found = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
+    official = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
     names = known.class_names if known.class_names != tuple(map(str, range(len(known.class_names)))) else ()
-    whole = (found.train.count, found.held_out.count) == (known.train, known.held_out)
+    whole = (official.train.count, official.held_out.count) == (known.train, known.held_out)
     return Survey(
         where,
-        _part(found.train),
-        _part(found.held_out),
-        np.arange(len(found.class_names)),
+        _part(official.train),
+        _part(official.held_out),
+        np.arange(len(official.class_names)),
         names,
-        {} if path is None else {"path": found.files},
+        {} if path is None else {"path": official.files},
         known.source if whole else place.name,
         known.licence if whole else "unknown",
     )
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings with what is known of the set, or what its files say, in the place of what is null; ConfigError."""
+    """Settings with null values filled in from what is known of the set, or from its files; raises ConfigError."""
     name, path, split = tree["name"], tree.get("path"), tree.get("split")
     key = name if name != "emnist" else f"{name}-{split}"
     if isinstance(path, str) and key in FACTS:
@@ -94,5 +94,5 @@ def class_counts(name: str, path: str | None, split: str | None = None) -> list[
     return survey(name, path, split).class_counts(0.0) or []
 
 
-def _part(found: Found) -> Part:
-    return Part(found.count, found.shape, found.labels, lambda: [found.read()])
+def _part(part: OfficialPart) -> Part:
+    return Part(part.count, part.shape, part.labels, lambda: [part.read()])

@@ -18,7 +18,7 @@ SHAPES = ("disc", "square", "triangle", "cross", "bar")
 """The classes, in the order of their labels."""
 
 _PERIODS = (1, 4, 3, 4, 2)  # so many equal positions in a full turn; a disc has no angle at all
-_SEEN = (False, True, True, True, True)  # whether an angle shows
+_HAS_ANGLE = (False, True, True, True, True)  # whether an angle shows
 
 
 class Factor(NamedTuple):
@@ -26,7 +26,7 @@ class Factor(NamedTuple):
 
     low, high: its prior is uniform between them; of a factor with `classes`, over the whole numbers 0 ... classes - 1.
     circular: `high` is `low` again.
-    seen_on: the labels of the shapes that show it; on the others it is drawn and changes nothing.
+    visible_on: the labels of the shapes that show it; on the others it is drawn and changes nothing.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Factor(NamedTuple):
     unit: str
     circular: bool = False
     classes: int = 0
-    seen_on: tuple[int, ...] = tuple(range(len(SHAPES)))
+    visible_on: tuple[int, ...] = tuple(range(len(SHAPES)))
 
 
 _COMMON = (
@@ -49,7 +49,7 @@ _COMMON = (
         1,
         "of the turn that brings the shape back onto itself, clockwise",
         circular=True,
-        seen_on=tuple(np.flatnonzero(_SEEN).tolist()),
+        visible_on=tuple(np.flatnonzero(_HAS_ANGLE).tolist()),
     ),
 )
 FACTORS: dict[int, tuple[Factor, ...]] = {

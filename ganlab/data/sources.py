@@ -6,11 +6,10 @@ import numpy as np
 
 from ganlab.config import Digits, pair, plugins
 from ganlab.data.arrays import arrays
-from ganlab.data.bundled import bundled
 from ganlab.data.counts import counts
 from ganlab.data.folder import folder
-from ganlab.data.images import Images, Split, fit, shown_change
-from ganlab.data.photos import photos
+from ganlab.data.images import Images, Split, describe_change, fit
+from ganlab.data.photos import bundled, photos
 from ganlab.data.prepared import prepared
 from ganlab.data.published import published
 from ganlab.data.shapes import shapes
@@ -38,7 +37,7 @@ def digits(settings: Digits) -> Split:
     def part(mask: np.ndarray) -> Images:
         return Images(fitted[mask], labels[mask], "digits", source, licence="CC BY 4.0")
 
-    return Split(part(~held), part(held), tuple(shown_change(len(pixels), (8, 8, 1), (*size, channels))))
+    return Split(part(~held), part(held), tuple(describe_change(len(pixels), (8, 8, 1), (*size, channels))))
 
 
 DATASETS: dict[str, Callable[..., Split]] = {

@@ -1,4 +1,4 @@
-"""What a data set is known to hold before its pixels are loaded, and what becomes of it: images, split and in order.
+"""What is known of a data set before its pixels are loaded, and how it becomes images, split and in order.
 
 Every source of files answers with a `Survey`; what is done with it is the same for all of them.
 """
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from ganlab.config import pair
 from ganlab.data import cache
 from ganlab.data.files import identify, identify_all
-from ganlab.data.images import Split, fit, shown_change
+from ganlab.data.images import Split, describe_change, fit
 from ganlab.data.labels import Labels
 from ganlab.data.split import Digests, counts_held_out, digest, draw_held_out
 from ganlab.errors import ConfigError
 
 IN_MEMORY = 2**30  # bytes of pixels; what is larger is kept on the disk
 _ROWS = 4096
-MOST_CLASSES = 10_000  # that networks are told: every batch holds a number for each
+MOST_CLASSES = 10_000  # of conditional networks: every batch holds a number for each
 Shape = tuple[int, int, int]
 
 
@@ -142,27 +142,27 @@ def read(survey: Survey, settings: Any) -> Split:
         entry = cache.kept("images", key, lambda: cache.Making(count, shape, blocks, finish))
     else:
         entry = cache.in_memory(cache.Making(count, shape, blocks, finish))
-    notes = [f"{source}: {told(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
+    notes = [f"{source}: {describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
     notes += _values(survey)
     if survey.train.shape is None:
         notes.append(f"{count} images of several sizes -> {shape[0]}x{shape[1]}x{shape[2]}: resized")
     else:
-        notes += shown_change(count, survey.train.shape, shape)
+        notes += describe_change(count, survey.train.shape, shape)
     return entry.split(settings.name, source, licence, notes)
 
 
-def told(survey: Survey, train: int, held_out: int) -> str:
+def describe(survey: Survey, train: int, held_out: int) -> str:
     """How many images there are, of which classes, as people read it."""
 
     def key(part: Part) -> str:
         return f" [{part.key}]" if part.key else ""
 
-    said = f"{train} images{key(survey.train)} to train on, {held_out}"
+    text = f"{train} images{key(survey.train)} to train on, {held_out}"
     if survey.held_out is None:
-        said += " others drawn to be held out"
+        text += " others drawn to be held out"
     else:
-        said += f"{f' of {survey.held_out.file}' if survey.held_out.file else ''}{key(survey.held_out)} held out"
-    return said + (", no labels" if survey.classes is None else f", {survey.classes} classes")
+        text += f"{f' of {survey.held_out.file}' if survey.held_out.file else ''}{key(survey.held_out)} held out"
+    return text + (", no labels" if survey.classes is None else f", {survey.classes} classes")
 
 
 def _values(survey: Survey) -> list[str]:
@@ -179,7 +179,7 @@ def _values(survey: Survey) -> list[str]:
 
 
 def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
-    """Settings with what files say in the place of what is null; ConfigError where the two do not go together."""
+    """Settings with null values filled in from the files; ConfigError where the two do not go together."""
     known: dict[str, Any] = {"source": survey.source, "licence": survey.licence}
     if "size" in tree and tree["size"] is None:
         if survey.train.shape is None:
@@ -196,14 +196,14 @@ def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[s
 def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError where the tree has others."""
     total: int = 0
-    said: dict[str, Any] = {}
+    hashes: dict[str, Any] = {}
     for setting, files in survey.files.items():
         key, where = setting.replace("path", "sha256"), f"dataset.{setting}={tree.get(setting)}"
-        said[key], size = identify_all(files, where)
+        hashes[key], size = identify_all(files, where)
         total += size
         if tree.get(key) is not None:
-            refuse_other(where, said[key], tree[key])
-    return said | {"bytes": total}
+            refuse_other(where, hashes[key], tree[key])
+    return hashes | {"bytes": total}
 
 
 def refuse_other(where: str, now: str, wanted: object) -> None:
@@ -216,14 +216,14 @@ def refuse_other(where: str, now: str, wanted: object) -> None:
 
 
 def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
-    """`classes` and their names, and for networks that are told them `class_counts`; ConfigError where they differ."""
+    """`classes` and their names, and `class_counts` for conditional networks; ConfigError where the tree has others."""
     count, share = survey.classes, tree.get("held_out")
     if tree.get("classes") not in (None, count):
         raise ConfigError(f"dataset.classes={tree['classes']}, and {survey.where} has {count or 'no'} labels; "
                           "leave it null")  # fmt: skip
     if conditional and count and count > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {count} different labels in {survey.where}; networks are told at most "
+            f"conditional=true and {count} different labels in {survey.where}; conditional networks take at most "
             f"{MOST_CLASSES}: use conditional=false, or other labels"
         )
     drawn = isinstance(share, float) and 0 < share < 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, Found, Official, reading, stamps
+from ganlab.data.official import FACTS, Official, OfficialPart, reading, stamps
 from ganlab.errors import ConfigError, in_a_line
 
 _NAMES = "train_32x32.mat", "test_32x32.mat"
@@ -56,10 +56,10 @@ def _refuse_full_numbers(where: str) -> None:
     )
 
 
-def _part(file: Path, where: str) -> Found:
+def _part(file: Path, where: str) -> OfficialPart:
     with reading(where, file.name):
         labels = _labels(file, where, stamps((file,)))
-    return Found(len(labels), (32, 32, 3), labels, partial(_pixels, file, len(labels), where))
+    return OfficialPart(len(labels), (32, 32, 3), labels, partial(_pixels, file, len(labels), where))
 
 
 @lru_cache(4)

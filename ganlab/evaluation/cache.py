@@ -1,7 +1,7 @@
-"""A folder of computed things: what is costly and always the same is computed once and kept beyond the run.
+"""A cache of arrays: what is costly and always the same is computed once and kept for other runs.
 
-An entry is an .npz whose name says what determined it. One process computes it while others that want it wait; it is
-written beside and renamed into place. One that is damaged is computed again. No TensorFlow, no pickle.
+An entry is an .npz whose name is a hash of what determines its content. One process computes it while others wait. It
+is written to a temporary file and renamed into place. A damaged entry is computed again. No TensorFlow, no pickle.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ _BLOCK = 2**24  # bytes
 
 
 def cached(kind: str, key: Mapping[str, Any], compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What `compute` returns, from the folder if it is there.
+    """What `compute` returns, from the cache if it is there.
 
     kind: the first word of the file's name. key: everything that determines the result, as for `fingerprint`; what is
     missing from it will one day give a wrong answer. compute: gives named arrays, of numbers or texts.
     Raises ConfigError where the folder cannot be written, ValueError for a key or result that cannot be kept.
     """
     path = files.cache_folder() / f"{kind}-{fingerprint(key)[:32]}.npz"
-    found = _read(path)
-    if found is None:
+    arrays = _read(path)
+    if arrays is None:
         with _claimed(path):
-            found = _read(path)  # another process may have computed it meanwhile
-            if found is None:
-                found = {name: np.asarray(array) for name, array in compute().items()}
-                _write(path, found)
-    return found
+            arrays = _read(path)  # another process may have computed it meanwhile
+            if arrays is None:
+                arrays = {name: np.asarray(array) for name, array in compute().items()}
+                _write(path, arrays)
+    return arrays
 
 
 def fingerprint(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ganlab.evaluation.chance import binomial
+from ganlab.evaluation.metrics.classes import binomial
 
 Array = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Factor(Protocol):
         ...
 
     @property
-    def seen_on(self) -> tuple[int, ...]:
+    def visible_on(self) -> tuple[int, ...]:
         """The classes whose images show it."""
         ...
 
@@ -67,8 +67,8 @@ def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:
         if factor.classes:
             shares = np.bincount(factors[:, column].astype(int), minlength=factor.classes) / len(factors)
             values[f"total_variation_{factor.name}"] = float(np.abs(shares - 1 / factor.classes).sum() / 2)
-        elif (seen := _seen(factor, classes)).any():
-            values[_gap_name(factor)] = _gap(_shares(factors[seen, column], factor), factor.circular)
+        elif (visible := _visible(factor, classes)).any():
+            values[_gap_name(factor)] = _gap(_shares(factors[visible, column], factor), factor.circular)
     return values
 
 
@@ -82,9 +82,9 @@ def dependences(factors: ArrayLike, table: Sequence[Factor], bins: int = 8) -> d
     factors, classes = _checked(factors, table)
     values = {}
     for (i, one), (j, other) in combinations(enumerate(table), 2):
-        seen = _seen(one, classes) & _seen(other, classes)
-        if seen.any():
-            parts = _parts(factors[seen, i], one, bins), _parts(factors[seen, j], other, bins)
+        visible = _visible(one, classes) & _visible(other, classes)
+        if visible.any():
+            parts = _parts(factors[visible, i], one, bins), _parts(factors[visible, j], other, bins)
             values[f"mutual_information_{one.name}_{other.name}"] = _mutual_information(*parts)
     return values
 
@@ -103,7 +103,7 @@ def grid_coverage(factors: ArrayLike, table: Sequence[Factor], bins: int = 3) ->
     cell = np.zeros(len(factors), np.int64)
     for column, factor in enumerate(table):
         part = _parts(factors[:, column], factor, bins)
-        cell = cell * (factor.classes or bins) + np.where(_seen(factor, classes), part, 0)
+        cell = cell * (factor.classes or bins) + np.where(_visible(factor, classes), part, 0)
     _, first, counts = np.unique(cell, return_index=True, return_counts=True)
     cells = _cells(table, bins)
     prior = np.array([1 / (len(cells) * cells[int(label)]) for label in classes[first]])
@@ -150,14 +150,16 @@ def factor_nulls(table: Sequence[Factor], count: int, bins: int = 8, grid_bins: 
     nulls = {}
     for factor in table:
         if factor.classes:
-            nulls[f"total_variation_{factor.name}"] = factor.classes * _deviation(count, 1 / factor.classes) / 2
+            nulls[f"total_variation_{factor.name}"] = (
+                factor.classes * _mean_absolute_deviation(count, 1 / factor.classes) / 2
+            )
         else:
-            scale = np.sqrt(np.pi / 2 / (count * len(factor.seen_on) / total))
+            scale = np.sqrt(np.pi / 2 / (count * len(factor.visible_on) / total))
             nulls[_gap_name(factor)] = float(scale * (1 if factor.circular else np.log(2)))
     for one, other in combinations(table, 2):
-        shown = len(set(one.seen_on) & set(other.seen_on))
-        free = np.prod([(shown if factor.classes else bins) - 1 for factor in (one, other)])
-        nulls[f"mutual_information_{one.name}_{other.name}"] = float(free / (2 * count * shown / total))
+        common = len(set(one.visible_on) & set(other.visible_on))
+        free = np.prod([(common if factor.classes else bins) - 1 for factor in (one, other)])
+        nulls[f"mutual_information_{one.name}_{other.name}"] = float(free / (2 * count * common / total))
     cells = _cells(table, grid_bins)
     hits = np.arange(1, count + 1)
     divergence = 0.0
@@ -189,8 +191,8 @@ def _class_of(table: Sequence[Factor]) -> tuple[int, Factor]:
     return columns[0], table[columns[0]]
 
 
-def _seen(factor: Factor, classes: Array) -> NDArray[np.bool_]:
-    return np.isin(classes, factor.seen_on)
+def _visible(factor: Factor, classes: Array) -> NDArray[np.bool_]:
+    return np.isin(classes, factor.visible_on)
 
 
 def _shares(values: Array, factor: Factor) -> Array:
@@ -229,14 +231,16 @@ def _mutual_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> flo
 def _cells(table: Sequence[Factor], bins: int) -> list[int]:
     """How many cells of the grid each class has."""
     total = _class_of(table)[1].classes
-    return [bins ** sum(label in factor.seen_on and not factor.classes for factor in table) for label in range(total)]
+    return [
+        bins ** sum(label in factor.visible_on and not factor.classes for factor in table) for label in range(total)
+    ]
 
 
 def _expected_hits(cells: list[int], count: int) -> float:
     return sum(n * -np.expm1(count * np.log1p(-1 / (len(cells) * n))) for n in cells)
 
 
-def _deviation(count: int, share: float) -> float:
+def _mean_absolute_deviation(count: int, share: float) -> float:
     """The mean of |k/n - p| for k of a binomial distribution: de Moivre's formula."""
     above = int(np.floor(count * share)) + 1
     return float(2 * above * (1 - share) * binomial(above, count, share) / count)

@@ -49,12 +49,12 @@ class Measured(NamedTuple):
     """
 
     values: Values
-    spread: Values
+    std: Values
     spectrum: spectrum.Spectrum | None
 
 
 class Measures:
-    """Holds generated images against held-out ones; the real side is computed once, and kept for other runs.
+    """Compares generated images with held-out ones; the real side is computed once, and kept for other runs.
 
     Distances see all `n_fake` generated images, at most `counts.images` and as many as there are training images;
     precision, recall, density and coverage want equal counts, and see the first `n_equal` of each side.
@@ -96,11 +96,11 @@ class Measures:
             "labels": real.train_labels,
         }
         if _uneven(real.held_out):
-            key["spectra"] = 1  # which such images did not have at first: what was kept of them holds none
+            key["spectra"] = 1  # such images had none at first: older entries hold none
         whole = fingerprint(key)
         self.protocol["hash"] = whole[:12]
         kept = cached(f"real-{name}", {"all": whole}, lambda: self._prepare(real))
-        self._seen = {
+        self._held_out_features = {
             each.name: [kept[part] for part in sorted(kept) if part.startswith(f"{each.name}/")] for each in features
         }
         self.real_against_real: Values = json.loads(str(kept["floor"]))
@@ -114,26 +114,26 @@ class Measures:
             if len(fake) != self.n_fake:
                 raise ValueError(f"a set has {len(fake)} images; the protocol compares {self.n_fake}, give as many")
         spectra = [_spectrum(fake) for fake in sets]
-        measured = [self._measure(fake, seen) for fake, seen in zip(sets, spectra, strict=True)]
+        measured = [self._measure(fake, power) for fake, power in zip(sets, spectra, strict=True)]
         names = [name for name in measured[0] if all(name in one for one in measured)]
         columns = {name: [one[name] for one in measured] for name in names}
-        spread = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
+        std = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
         values = {name: float(np.mean(column)) for name, column in columns.items()}
-        return Measured(values, spread, spectra[0])
+        return Measured(values, std, spectra[0])
 
     def _prepare(self, real: RealImages) -> dict[str, np.ndarray]:
         """The real side as arrays: features of the held-out images, the floor, the nulls."""
-        self._seen = {each.name: each.embed(self._held_out) for each in self._features}
+        self._held_out_features = {each.name: each.embed(self._held_out) for each in self._features}
         train, nulls = some(self.train, self.n_fake), {}
         floor = self._measure(train, _spectrum(train))
         for each in self._features:
             expected = [
-                metrics.frechet_distance_null(seen, len(self._held_out), self.n_fake, gaussian=False)
-                for seen in each.embed(real.held_out)
+                metrics.frechet_distance_null(vectors, len(self._held_out), self.n_fake, gaussian=False)
+                for vectors in each.embed(real.held_out)
             ]
-            if each.name == "pca" and self._thorough:  # training images are copies: held-out ones play both parts
-                (seen,) = self._seen["pca"]
-                floor |= self._named("pca", self._copying(each, seen[0::2], seen[1::2]))
+            if each.name == "pca" and self._thorough:  # training images are copies: held-out ones stand on both sides
+                (vectors,) = self._held_out_features["pca"]
+                floor |= self._named("pca", self._copying(each, vectors[0::2], vectors[1::2]))
             nulls |= self._named(each.name, {
                 "frechet_distance": float(np.mean(expected)),
                 "kernel_distance": 0.0,
@@ -142,13 +142,17 @@ class Measures:
             })  # fmt: skip
         for group, known in self._known.items():
             nulls |= self._named(group, known.nulls(self.n_fake))
-        arrays = {f"{name}/{draw}": seen for name, draws in self._seen.items() for draw, seen in enumerate(draws)}
+        arrays = {
+            f"{name}/{draw}": vectors
+            for name, draws in self._held_out_features.items()
+            for draw, vectors in enumerate(draws)
+        }
         return arrays | {"floor": np.array(json.dumps(floor)), "nulls": np.array(json.dumps(nulls))}
 
     def _measure(self, fake: np.ndarray, power: spectrum.Spectrum | None) -> Values:
         values: Values = {}
         for each in self._features:
-            held_out, vectors = self._seen[each.name], each.embed(fake)
+            held_out, vectors = self._held_out_features[each.name], each.embed(fake)
             draws = [self._of_features(*sides) for sides in zip(held_out, vectors, strict=True)]
             values |= self._named(each.name, {name: float(np.mean([one[name] for one in draws])) for name in draws[0]})
             if self._thorough and each.name == "pca":

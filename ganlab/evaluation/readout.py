@@ -145,7 +145,7 @@ def train_readout(
 
 
 def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int, seed: int = 0) -> Any:
-    """Pixels less their mean by their deviation, convolutions that halve down to 4 to 7 pixels, a hidden layer."""
+    """Pixels less their mean over their std, convolutions that halve down to 4 to 7 pixels, a hidden layer."""
     import keras
 
     seeds = iter(range(100 * seed, 100 * seed + 100))
@@ -154,8 +154,8 @@ def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int, s
         return keras.initializers.HeNormal(seed=next(seeds))
 
     halvings = int(np.log2(min(shape[:2]) / 4))
-    mean, deviation = level
-    layers = [keras.Input(shape), keras.layers.Rescaling(1 / deviation, -mean / deviation, dtype="float32")]
+    mean, std = level
+    layers = [keras.Input(shape), keras.layers.Rescaling(1 / std, -mean / std, dtype="float32")]
     for left in reversed(range(halvings)):
         layers.append(
             keras.layers.Conv2D(
@@ -173,7 +173,7 @@ def _width(table: Sequence[Factor]) -> int:
 
 
 def _describe(table: Sequence[Factor]) -> list[list[Any]]:
-    return [[f.name, f.low, f.high, f.circular, f.classes, list(f.seen_on)] for f in table]
+    return [[f.name, f.low, f.high, f.circular, f.classes, list(f.visible_on)] for f in table]
 
 
 def _points(values: Array, factor: Factor) -> Array:
@@ -188,12 +188,12 @@ def _encode(factors: Array, table: Sequence[Factor]) -> tuple[np.ndarray, np.nda
     """The class [N], the other factors as points [N,K], and which of these an image shows [N,K]."""
     (column,) = [column for column, factor in enumerate(table) if factor.classes]
     labels = factors[:, column].astype(np.int32)
-    points, shown = [], []
+    points, visible = [], []
     for place, factor in enumerate(table):
         if not factor.classes:
             points.append(_points(factors[:, place], factor))
-            shown.append(np.repeat(np.isin(labels, factor.seen_on)[:, None], points[-1].shape[1], axis=1))
-    return labels, np.hstack(points).astype(np.float32), np.hstack(shown).astype(np.float32)
+            visible.append(np.repeat(np.isin(labels, factor.visible_on)[:, None], points[-1].shape[1], axis=1))
+    return labels, np.hstack(points).astype(np.float32), np.hstack(visible).astype(np.float32)
 
 
 def _decode(outputs: Array, table: Sequence[Factor]) -> Array:
@@ -220,8 +220,8 @@ def _quality(truth: Array, read: Array, table: Sequence[Factor]) -> dict[str, fl
         if factor.classes:
             quality[f"accuracy_{factor.name}"] = float(np.mean(truth[:, place] == read[:, place]))
         else:
-            seen = np.isin(truth[:, column], factor.seen_on)
-            points, guesses = (_points(values[seen, place], factor) for values in (truth, read))
-            error, spread = np.sum((points - guesses) ** 2), np.sum((points - points.mean(axis=0)) ** 2)
-            quality[f"r2_{factor.name}"] = float(1 - error / spread)
+            visible = np.isin(truth[:, column], factor.visible_on)
+            points, guesses = (_points(values[visible, place], factor) for values in (truth, read))
+            error, total = np.sum((points - guesses) ** 2), np.sum((points - points.mean(axis=0)) ** 2)
+            quality[f"r2_{factor.name}"] = float(1 - error / total)
     return quality

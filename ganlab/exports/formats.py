@@ -234,8 +234,8 @@ def export(name: str, generator: Any, latents: np.ndarray, out: Path, about: str
             raise
         except Exception as error:  # what the tools of four projects raise
             raise ExportError(f"{name} could not be written ({_first_line(error)})") from error
-        found = reopen(name, beside, latents)
-        difference = _difference(found, wanted)
+        images = reopen(name, beside, latents)
+        difference = _difference(images, wanted)
         if not difference <= TOLERANCE:  # also where it is not a number
             raise ExportError(
                 f"{name} gives other images than the generator: they differ by {difference:.2g}, "
@@ -254,15 +254,15 @@ def reopen(name: str, path: Path, latents: np.ndarray) -> np.ndarray:
         line = [sys.executable, "-P", str(_REOPEN), name, str(path), str(source), str(target)]
         done = subprocess.run(line, capture_output=True, text=True, errors="replace")
         if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise ExportError(f"{name} was written and does not run ({said[-1]}); nothing was kept")
+            errors = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise ExportError(f"{name} was written and does not run ({errors[-1]}); nothing was kept")
         return np.load(target)
 
 
-def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
-    if found.shape != wanted.shape:
+def _difference(images: np.ndarray, wanted: np.ndarray) -> float:
+    if images.shape != wanted.shape:
         return float("inf")
-    return float(np.max(np.abs(found - wanted)) / max(1.0, np.max(np.abs(wanted))))
+    return float(np.max(np.abs(images - wanted)) / max(1.0, np.max(np.abs(wanted))))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,6 @@
 
 from ganlab.inspection.picture import picture
 from ganlab.inspection.terminal import markdown, show
-from ganlab.inspection.view import View
+from ganlab.inspection.views import View
 
 __all__ = ["View", "markdown", "picture", "show"]

@@ -42,17 +42,17 @@ def read_arms(texts: Sequence[str]) -> list[Arm]:
                 raise ConfigError(f"--compare={choice} is unknown; {nearest(choice, known)}")
         for setting in settings:
             if "=" not in setting:
-                raise ConfigError(f"--compare={text} has {setting}, which is no setting; write NAME=VALUE")
+                raise ConfigError(f"--compare={text} has {setting}, which is not a setting; write NAME=VALUE")
         whole = [whole_name(setting) for setting in settings]
         arms += [
             Arm(" ".join([choice, *map(short_name, whole)]), [f"generator={choice}", *whole]) for choice in choices
         ]
-    seen: dict[tuple[str, ...], Arm] = {}
+    keys = set[tuple[str, ...]]()
     for arm in arms:
         key = (arm.overrides[0], *sorted(arm.overrides[1:]))
-        if key in seen:
+        if key in keys:
             raise ConfigError(f"--compare={arm.label} is named twice; leave one out")
-        seen[key] = arm
+        keys.add(key)
     return arms
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from ganlab.config import DatasetSettings, Folder, RunConfig, pair
 from ganlab.data import folder
-from ganlab.data.class_names import class_names
 from ganlab.data.images import Split, in_blocks
+from ganlab.data.labels import class_names
 from ganlab.evaluation.spectrum import power_spectrum, radial_profile
 from ganlab.runs import grids
 
@@ -49,14 +49,13 @@ def describe(config: RunConfig, split: Split) -> list[str]:
 
 
 def _files(settings: Folder) -> list[str]:
-    found = folder.listing(settings.path)
-    good = found.good
+    listing = folder.list_images(settings.path)
+    good = listing.good
     kinds = Counter(picture.format for picture in good)
     sizes = Counter((picture.height, picture.width) for picture in good)
-    lines = [
-        f"{'files':<12} {len(found.pictures):,} images: {', '.join(f'{n:,} {kind}' for kind, n in kinds.most_common())}"
-    ]
-    lines += [f"{'':<12} {_files_of(found.ignored)} ignored"] if found.ignored else []
+    formats = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    lines = [f"{'files':<12} {len(listing.pictures):,} images: {formats}"]
+    lines += [f"{'':<12} {_files_of(listing.ignored)} ignored"] if listing.ignored else []
     if len(sizes) == 1:
         (height, width) = next(iter(sizes))
         lines += [f"{'sizes':<12} all {height}x{width}"]
@@ -69,9 +68,9 @@ def _files(settings: Folder) -> list[str]:
         ]
     colours = Counter("grey" if picture.channels == 1 else "RGB" for picture in good)
     lines += [f"{'channels':<12} {', '.join(f'{n:,} {kind}' for kind, n in colours.most_common())}"]
-    bad = [picture for picture in found.pictures if picture.problem]
+    bad = [picture for picture in listing.pictures if picture.problem]
     for place, picture in enumerate(bad[:_NAMED]):
-        lines += [f"{'unreadable' if place == 0 else '':<12} {folder.shown(picture.name)}: {picture.problem}"]
+        lines += [f"{'unreadable' if place == 0 else '':<12} {folder.printable(picture.name)}: {picture.problem}"]
     return lines + ([f"{'':<12} and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else [])
 
 
@@ -82,10 +81,10 @@ def _files_of(count: int) -> str:
 def _classes(settings: DatasetSettings, labels: np.ndarray) -> str:
     counts = np.bincount(labels)
     names = class_names(settings) or tuple(map(str, range(len(counts))))
-    told = [f"{name} {count:,}" for name, count in zip(names, counts, strict=False)]
-    if len(told) <= _NAMED:
-        return f"{len(told)}: {', '.join(told)}"
-    return f"{len(told)}, of {counts.min():,} to {counts.max():,} images: {', '.join(told[:_NAMED])} and so on"
+    texts = [f"{name} {count:,}" for name, count in zip(names, counts, strict=False)]
+    if len(texts) <= _NAMED:
+        return f"{len(texts)}: {', '.join(texts)}"
+    return f"{len(texts)}, of {counts.min():,} to {counts.max():,} images: {', '.join(texts[:_NAMED])} and so on"
 
 
 def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,17 +167,17 @@ def _contact_sheet(settings: DatasetSettings, split: Split) -> tuple[np.ndarray,
     side = max(pixels.shape[1:3])
     enlarge = max(1, round(560 / (_ROWS * side)))
     if labels is None:
-        shown = np.asarray(pixels[: _ROWS * _ROWS])
-        return grids.grid(shown, columns=_ROWS, border=2, enlarge=enlarge, background=255), "images to train on"
+        images = np.asarray(pixels[: _ROWS * _ROWS])
+        return grids.grid(images, columns=_ROWS, border=2, enlarge=enlarge, background=255), "images to train on"
     present = [int(label) for label in np.unique(labels)[:_ROWS]]
     rows = []
     for label in present:
         mine = np.asarray(pixels[np.flatnonzero(labels == label)[:_ROWS]])
         rows.append(np.concatenate([mine, np.full((_ROWS - len(mine), *mine.shape[1:]), 255, np.uint8)]))
     names = class_names(settings) or tuple(map(str, range(int(labels.max()) + 1)))
-    told = ", ".join(names[label] for label in present)
+    legend = ", ".join(names[label] for label in present)
     more = f" (the first {_ROWS} of {len(np.unique(labels))})" if len(np.unique(labels)) > _ROWS else ""
-    title = f"images to train on, a class a row{more}:\n{told}"
+    title = f"images to train on, a class a row{more}:\n{legend}"
     return grids.grid(np.concatenate(rows), columns=_ROWS, border=2, enlarge=enlarge, background=255), title
 
 

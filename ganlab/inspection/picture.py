@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.inspection.view import INPUT, View, even, log10, short, stacked, times
+from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, times
 from ganlab.report.styles import styles_of
 from ganlab.runs import grids
 
@@ -45,11 +45,11 @@ def _draw_one(figure: Any, view: View) -> None:
     _heat(axes[2], view.ones, "through all ones")
     _heat(axes[3], view.overlap, "taps that reach each output pixel", cell=view.scale)
     axes = bottom.subplots(1, 4)
-    _heat(axes[0], view.variance, f"output variance by phase\n{textwrap.fill(view.lattice, 32)}", spread=view.spread)
+    _heat(axes[0], view.variance, f"output variance by phase\n{textwrap.fill(view.lattice, 32)}", std=view.std)
     _images(axes[1], view, f"16 of {len(view.pixels)} images\n{view.moment}")
-    shown = _power(axes[2], view, _limits([view]), "log10 power by frequency\nmean at the centre, left out")
-    if shown is not None:
-        _bar(bottom, shown, axes[2], shrink=0.8)
+    mappable = _power(axes[2], view, _limits([view]), "log10 power by frequency\nmean at the centre, left out")
+    if mappable is not None:
+        _bar(bottom, mappable, axes[2], shrink=0.8)
     if view.profile is None:
         axes[3].set_axis_off()
         return
@@ -80,18 +80,18 @@ def _draw_many(figure: Any, views: Sequence[View]) -> None:
         axes = parts[2 * place + 1].subplots(rows, columns, squeeze=False)
         for unused in axes[:, len(block) :].ravel():
             unused.set_axis_off()
-        shown = None
+        mappable = None
         for column, view in zip(axes.T, block, strict=False):
             _heat(column[0], view.single, stacked(view.arm), vmax=4)
             column[0].title.set_fontweight("bold")
             _heat(column[1], view.ones, "")
             _heat(column[2], view.overlap, "", cell=view.scale)
-            _heat(column[3], view.variance, "", spread=view.spread)
+            _heat(column[3], view.variance, "", std=view.std)
             _images(column[4], view, "")
             if rows == 6:
-                shown = _power(column[5], view, limits, "") or shown
-        if shown is not None:
-            _bar(parts[2 * place + 1], shown, axes, shrink=0.15, anchor=(0.0, 0.0))
+                mappable = _power(column[5], view, limits, "") or mappable
+        if mappable is not None:
+            _bar(parts[2 * place + 1], mappable, axes, shrink=0.15, anchor=(0.0, 0.0))
         names = ("through a\nsingle 1", "through\nall ones", "taps that reach\neach pixel", "output variance\nby phase",
                  f"images\n{one.moment}", "log10 power\nof the images")  # fmt: skip
         for row, name in zip(axes, names, strict=False):
@@ -143,7 +143,7 @@ def _heat(
     title: str,
     *,
     vmax: float | None = None,
-    spread: np.ndarray | None = None,
+    std: np.ndarray | None = None,
     cell: tuple[int, int] | None = None,
 ) -> None:
     """Numbers as shades from 0, written into them while they are few; lines around each input pixel's `cell`."""
@@ -161,7 +161,7 @@ def _heat(
     rows, columns = values.shape
     inches = axis.figure.get_figure(root=True).get_size_inches()[0] / axis.get_gridspec().ncols
     texts = [
-        short(value) if spread is None else f"{even(value)}\n±{even(spread[place])}"
+        short(value) if std is None else f"{even(value)}\n±{even(std[place])}"
         for place, value in np.ndenumerate(values)
     ]
     longest = max(len(line) for text in texts for line in text.splitlines())
@@ -216,8 +216,8 @@ def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> An
     return axis.imshow(np.fft.fftshift(logs), cmap="magma", vmin=limits[0], vmax=limits[1], extent=cycles)
 
 
-def _bar(part: Any, shown: Any, axes: Any, **where: Any) -> None:
-    part.colorbar(shown, ax=axes, pad=0.02, **where).ax.tick_params(labelsize=8)
+def _bar(part: Any, mappable: Any, axes: Any, **where: Any) -> None:
+    part.colorbar(mappable, ax=axes, pad=0.02, **where).ax.tick_params(labelsize=8)
 
 
 def _profiles(axis: Any, views: Sequence[View]) -> None:

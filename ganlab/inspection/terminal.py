@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ganlab.inspection.view import INPUT, View, even, log10, short, stacked, times
+from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, times
 from ganlab.runs.console import Console
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -38,7 +38,7 @@ def _show_one(view: View, console: Console) -> None:
     panels = _grid(["in", "through a single 1", "through all ones", "taps that reach a pixel", "variance by phase"], 5)
     panels.add_row(
         *(Text(_matrix(values)) for values in (INPUT, view.single, view.ones, view.overlap)),
-        Text(_matrix(view.variance, view.spread)),
+        Text(_matrix(view.variance, view.std)),
     )
     console.print(panels)
     console.print(Text(f" {view.lattice}"))
@@ -72,7 +72,7 @@ def _rows(view: View, bars: str) -> list[tuple[str, str]]:
         ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),
         ("[[1,2],[3,4]] through all ones", _matrix(view.ones)),
         ("taps that reach a pixel, inside", _matrix(_inside(view))),
-        ("variance by phase", _matrix(view.variance, view.spread)),
+        ("variance by phase", _matrix(view.variance, view.std)),
         ("spectrum of the images, low to high", bars or "none: see below"),
     ]
 
@@ -89,13 +89,13 @@ def _inside(view: View) -> np.ndarray:
     return view.overlap[top : top + view.scale[0], left : left + view.scale[1]]
 
 
-def _matrix(values: np.ndarray, spread: np.ndarray | None = None) -> str:
+def _matrix(values: np.ndarray, std: np.ndarray | None = None) -> str:
     """Numbers in columns, one row a line."""
     if np.isnan(values).all():
         return "not known"
-    texts = [[short(value) if spread is None else even(value) for value in row] for row in values]
-    if spread is not None:
-        texts = [[f"{t} ±{even(s)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, spread, strict=True)]
+    texts = [[short(value) if std is None else even(value) for value in row] for row in values]
+    if std is not None:
+        texts = [[f"{t} ±{even(s)}" for t, s in zip(*rows, strict=True)] for rows in zip(texts, std, strict=True)]
     width = max(len(text) for row in texts for text in row)
     return "\n".join(" ".join(text.rjust(width) for text in row) for row in texts)
 

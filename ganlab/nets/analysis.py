@@ -1,7 +1,7 @@
 """What a network is made of, what it costs, what it sees, and what its operator does. Nothing is trained.
 
-A layer of ours tells its cost (`macs()`) and what it sees (`sources(axis, low, high)`) where the rules for stock layers
-are wrong about it: these go by kernels and shapes.
+A layer of ours reports its cost (`macs()`) and what it sees (`sources(axis, low, high)`) where the rules for stock
+layers, which go by kernels and shapes, are wrong about it.
 """
 
 import math
@@ -22,8 +22,8 @@ class Part(NamedTuple):
     """One layer of a generator. What it lacks is empty, None or 0.
 
     sees: how many pixels of the base map, vertical and horizontal, the best-connected pixel of this layer's output is
-    computed from; the base map's border, which may leave fewer, is not regarded. deviation: standard deviation of
-    all its outputs over the latents that were given.
+    computed from; the base map's border, which may leave fewer, is not regarded. std: of all its
+    outputs over the latents that were given.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Part(NamedTuple):
     written: int
     executed: int
     sees: Pair | None
-    deviation: float
+    std: float
 
 
 class Phases(NamedTuple):
@@ -53,14 +53,14 @@ class Phases(NamedTuple):
 
 
 def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
-    """The layers from the first weights to the image, in order; latents [B,Z] decide the deviations."""
+    """The layers from the first weights to the image, in order; latents [B,Z] decide the std."""
     layers = [layer for layer in generator.layers if not isinstance(layer, keras.layers.InputLayer)]
     outputs = keras.Model(generator.inputs[0], [layer.output for layer in layers])(latents, training=False)
-    found = []
+    rows = []
     for layer, output in zip(layers, outputs, strict=True):
         values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
         cost = macs_of(layer)
-        found.append(
+        rows.append(
             Part(
                 layer.name,
                 _kind(layer),
@@ -69,11 +69,11 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
                 layer.count_params(),
                 cost.written,
                 cost.executed,
-                seen_by(generator, layer) if values.ndim == 4 else None,
+                receptive_field_of(generator, layer) if values.ndim == 4 else None,
                 float(values.std()),
             )
         )
-    return found
+    return rows
 
 
 def stages_of(generator: keras.Model) -> list[Upsampling]:
@@ -89,7 +89,7 @@ def _kind(layer: Any) -> str:
 
 def _kernel(layer: Any) -> str:
     size = "×".join(map(str, layer.kernel_size)) if hasattr(layer, "kernel_size") else ""
-    return getattr(layer, "kernel_shown", size)
+    return getattr(layer, "kernel_text", size)
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def multiplications(model: keras.Model) -> Macs:
 def macs_of(layer: Any) -> Macs:
     """Those of one layer.
 
-    Of one that does not tell them, every number of its kernel is used once at each place of its smaller side: a dense
+    Of a layer without `macs`, every number of its kernel is used once at each place of its smaller side: a dense
     layer has one place, a convolution those of its output, a transposed one those of its input.
     """
     if hasattr(layer, "macs"):
@@ -131,7 +131,7 @@ def receptive_field(stages: Sequence[Upsampling]) -> Pair:
     return _widest(list(stages), [[number - 1] for number in range(len(stages))], period)
 
 
-def seen_by(generator: keras.Model, layer: Any) -> Pair:
+def receptive_field_of(generator: keras.Model, layer: Any) -> Pair:
     """The same for any layer behind a generator's base map, over all ways through convolutions and skips."""
     base = generator.get_layer("base_map")
     chain = [base, *_between(generator, base, layer)]
@@ -150,17 +150,17 @@ def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
     for axis in (0, 1):
         widest = 0
         for pixel in range(int(period[axis])):
-            seen = {len(layers) - 1: (pixel, pixel)}
+            spans = {len(layers) - 1: (pixel, pixel)}
             for number in reversed(range(len(layers))):
-                if number not in seen:
+                if number not in spans:
                     continue
-                low, high = _sources(layers[number], axis, *seen[number])
+                low, high = _sources(layers[number], axis, *spans[number])
                 if high < low:  # a pixel in a gap between kernels: this way it sees nothing
                     continue
                 for before in inputs[number]:
-                    known = seen.get(before, (low, high))
-                    seen[before] = min(low, known[0]), max(high, known[1])
-            low, high = seen.get(-1, (0, -1))
+                    known = spans.get(before, (low, high))
+                    spans[before] = min(low, known[0]), max(high, known[1])
+            low, high = spans.get(-1, (0, -1))
             widest = max(widest, high - low + 1)
         sides.append(widest)
     return sides[0], sides[1]
@@ -169,17 +169,17 @@ def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
 def _between(generator: keras.Model, base: Any, layer: Any) -> list[Any]:
     """The layers from the base map, without it, to this one, with it, each behind those that it reads."""
     makers = {id(each.output): each for each in generator.layers}
-    found: list[Any] = []
+    chain: list[Any] = []
 
     def visit(each: Any) -> None:
-        if each is base or each in found:
+        if each is base or each in chain:
             return
         for tensor in _inputs(each):
             visit(makers[id(tensor)])
-        found.append(each)
+        chain.append(each)
 
     visit(layer)
-    return found
+    return chain
 
 
 def _inputs(layer: Any) -> list[Any]:
@@ -290,10 +290,10 @@ def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
     side = 2 * border + 6
     noise = np.random.default_rng(0).normal(size=(images, side, side, channels)).astype(np.float32)
     first, last = np.multiply(border, scale), np.multiply(side - border, scale)
-    heard = respond(noise)[:, first[0] : last[0], first[1] : last[1]]
+    responses = respond(noise)[:, first[0] : last[0], first[1] : last[1]]
     variance = np.zeros(scale)
     for y, x in np.ndindex(*scale):
-        variance[y, x] = np.mean(heard[:, y :: scale[0], x :: scale[1]] ** 2)
+        variance[y, x] = np.mean(responses[:, y :: scale[0], x :: scale[1]] ** 2)
     return Phases(variance, sums)
 
 

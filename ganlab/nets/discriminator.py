@@ -28,7 +28,7 @@ def build_conv(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, cla
         if batch:
             maps = BatchNormalization(name=f"norm{number}")(maps)
         maps = keras.layers.LeakyReLU(settings.slope, name=f"activation{number}")(maps)
-    features = keras.layers.Flatten(name="flat")(_with_deviation(settings, maps))
+    features = keras.layers.Flatten(name="flat")(_with_minibatch_std(settings, maps))
     return _scored(settings, inputs, features, seed_of, classes, fan_in=features.shape[-1], gain=1.0)
 
 
@@ -60,7 +60,7 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
         skip = _convolve(settings, skip, filters, seed_of, f"skip{number}", kernel_size=1, gain=1.0, use_bias=False)
         maps = keras.layers.Add(name=f"sum{number}")([inner, skip])
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
-    maps = _with_deviation(settings, activate(maps, "_last"))
+    maps = _with_minibatch_std(settings, activate(maps, "_last"))
     features = PositionSum(dtype="float32", name="positions")(maps)
     # Behind activations positions are nearly alike, not independent: their sum grows with their number, not its root.
     alike = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
@@ -100,7 +100,7 @@ def _convolve(
     return DownConv2D(filters, size, **way, **options)(maps)
 
 
-def _with_deviation(settings: Discriminator, maps: Any) -> Any:
+def _with_minibatch_std(settings: Discriminator, maps: Any) -> Any:
     return MinibatchStd(settings.minibatch_std, name="minibatch_std")(maps) if settings.minibatch_std else maps
 
 

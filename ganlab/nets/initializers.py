@@ -29,8 +29,8 @@ def initializer(init: str, effective_fan_in: float, *, gain: float, seed: int | 
         raise ValueError(f"init={init!r} is unknown; choose one of: {', '.join(INITS)}")
     if init == "keras":
         return keras.initializers.GlorotUniform(seed=seed)
-    deviation = 0.02 if init == "dcgan" else gain / math.sqrt(effective_fan_in)
-    return keras.initializers.RandomNormal(stddev=deviation, seed=seed)
+    std = 0.02 if init == "dcgan" else gain / math.sqrt(effective_fan_in)
+    return keras.initializers.RandomNormal(stddev=std, seed=seed)
 
 
 def kernel_initializer(
@@ -42,7 +42,7 @@ def kernel_initializer(
     k*k divided by the strides for a transposed kernel (the mean over phases). The output then has `gain` times the
     input's root mean square, whatever the operator. Use gain sqrt(2) before a ReLU and 1 for a last layer.
     keras: Glorot uniform as Keras computes it, which gives a transposed kernel s*s times less variance at its output.
-    dcgan: normal with deviation 0.02 (Radford et al. 2016). Both leave `gain` aside.
+    dcgan: normal with std 0.02 (Radford et al. 2016). Both leave `gain` aside.
 
     Equal seeds and shapes give equal numbers, and across operators numbers in equal proportion.
     """

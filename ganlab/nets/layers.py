@@ -147,15 +147,15 @@ class MinibatchStd(keras.Layer):
         self.group = group
 
     def call(self, inputs: Any) -> Any:
-        """Deviation, mean, and the same number at every place of its images."""
+        """The std over the group, its mean, and the same number at every place of its images."""
         height, width, channels = inputs.shape[1:]
         groups = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
         apart = groups - ops.mean(groups, axis=1, keepdims=True)
-        deviation = ops.sqrt(ops.mean(ops.square(apart), axis=1, keepdims=True) + 1e-8)
-        spread = ops.mean(deviation, axis=(2, 3, 4), keepdims=True)
-        spread = ops.broadcast_to(spread, (*ops.shape(groups)[:4], 1))
-        spread = ops.cast(ops.reshape(spread, (-1, height, width, 1)), inputs.dtype)
-        return ops.concatenate([inputs, spread], axis=-1)
+        std = ops.sqrt(ops.mean(ops.square(apart), axis=1, keepdims=True) + 1e-8)
+        mean = ops.mean(std, axis=(2, 3, 4), keepdims=True)
+        mean = ops.broadcast_to(mean, (*ops.shape(groups)[:4], 1))
+        mean = ops.cast(ops.reshape(mean, (-1, height, width, 1)), inputs.dtype)
+        return ops.concatenate([inputs, mean], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """One channel more."""
@@ -246,9 +246,10 @@ def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
         sums, count = [0.0] * (2 * len(norms)), 0
         for batch in batches:
             forward(batch)
-            found = (each for norm in norms for each in (norm.moving_mean, norm.moving_variance))
+            statistics = (each for norm in norms for each in (norm.moving_mean, norm.moving_variance))
             sums = [
-                total + ops.convert_to_numpy(each).astype(np.float64) for total, each in zip(sums, found, strict=True)
+                total + ops.convert_to_numpy(each).astype(np.float64)
+                for total, each in zip(sums, statistics, strict=True)
             ]
             count += 1
     finally:

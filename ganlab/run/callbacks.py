@@ -195,7 +195,7 @@ class Callbacks:
             return
         step, measured = self._config.training.steps, self._measuring.thoroughly(self._sampler)
         self.metrics |= measured.values
-        self.spread = measured.spread
+        self.spread = measured.std
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, measured.values)
         for name, picture in self._measuring.draw(self._sampler, measured).items():

@@ -88,7 +88,7 @@ def check_inputs(config: RunConfig) -> None:
 
     dataset = config.dataset
     if isinstance(dataset, Folder):
-        folder.check(folder.listing(dataset.path), dataset.sha256)
+        folder.check(folder.list_images(dataset.path), dataset.sha256)
     elif dataset.name in _OF_FILES:
         _fill_in(dataset.model_dump(mode="json"), config.conditional)
     train, held_out = counts(dataset)

@@ -195,7 +195,7 @@ def _train(
 
 def _network_facts(gan: "Gan") -> dict[str, Any]:
     """What `result.json` says of the networks: their size, their cost, the updates that were left out."""
-    from ganlab.nets.analysis import multiplications, seen_by
+    from ganlab.nets.analysis import multiplications, receptive_field_of
 
     generator, discriminator = multiplications(gan.generator), multiplications(gan.discriminator)
     return {
@@ -209,7 +209,7 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
             "generator": int(gan.g_optimizer.skipped.numpy()),
             "discriminator": int(gan.d_optimizer.skipped.numpy()),
         },
-        "receptive_field": list(seen_by(gan.generator, gan.generator.layers[-1])),
+        "receptive_field": list(receptive_field_of(gan.generator, gan.generator.layers[-1])),
     }
 
 

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ganlab.config import RunConfig
-from ganlab.data.batches import order, to_images
+from ganlab.data.batches import IN_MEMORY, order, reader, stream, to_images
 from ganlab.data.sources import Images
-from ganlab.data.stream import IN_MEMORY, reader, stream
 from ganlab.errors import ConfigError
 from ganlab.run.networks import image_shape
 from ganlab.training import augment, replicas

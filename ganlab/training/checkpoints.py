@@ -74,8 +74,8 @@ def save(
         text = json.dumps(manifest)
         sealed = {"manifest": manifest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
         (beside / MANIFEST).write_text(json.dumps(sealed))
-    staying = [path for path in _found(folder) if counts(_step(path))][:keep]
-    for old in [path for path in _found(folder) if path not in staying and _step(path) not in (best, step)]:
+    staying = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
+    for old in [path for path in _checkpoints(folder) if path not in staying and _step(path) not in (best, step)]:
         shutil.rmtree(old)
     return target
 
@@ -86,7 +86,7 @@ def restore(folder: Path, tensors: dict[str, "tf.Variable"], step: int | None = 
     A damaged one is passed over and named in the result. Raises CheckpointError where some exist and none is good.
     """
     damaged: list[str] = []
-    for path in [path for path in _found(folder) if step in (None, _step(path))]:
+    for path in [path for path in _checkpoints(folder) if step in (None, _step(path))]:
         manifest, why = _verify(path, tensors)
         if manifest is None:
             damaged.append(f"{path.name}: {why}")
@@ -127,12 +127,12 @@ def newest(folder: Path) -> int | None:
 
 def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints, unverified, in their order."""
-    return [_step(path) for path in reversed(_found(folder))]
+    return [_step(path) for path in reversed(_checkpoints(folder))]
 
 
 def best(folder: Path) -> int | None:
     """The step of the best checkpoint, as the newest one whose manifest is whole records it; None where none does."""
-    for path in _found(folder):
+    for path in _checkpoints(folder):
         with contextlib.suppress(*_UNREADABLE):
             kept = _manifest(path)["record"].get("best")
             return None if kept is None else int(kept["step"])
@@ -153,7 +153,7 @@ def _place(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}"
 
 
-def _found(folder: Path) -> list[Path]:
+def _checkpoints(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
     there = (path for path in folder.glob("step-*") if path.is_dir() and path.name[5:].isdecimal())
     return sorted(there, key=_step, reverse=True)

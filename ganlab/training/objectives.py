@@ -1,4 +1,4 @@
-"""What each network wants: functions of real scores a and fake scores b, both [B], to a loss []."""
+"""The losses of both networks: functions of real scores a and fake scores b, both [B], to a loss []."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,7 +59,10 @@ def least_squares(*, label_smoothing: float = 0.0) -> Objective:
 
 
 def wasserstein() -> Objective:
-    """D: E b - E a; G: -E b. Needs a penalty that keeps slopes near 1. Arjovsky et al. 2017, arXiv:1701.07875."""
+    """D: E b - E a; G: -E b. Needs a penalty that keeps gradient norms near 1.
+
+    Arjovsky et al. 2017, arXiv:1701.07875.
+    """
     return Objective(
         discriminator=lambda real, fake: tf.reduce_mean(fake) - tf.reduce_mean(real),
         generator=lambda real, fake: -tf.reduce_mean(fake),

@@ -1,4 +1,4 @@
-"""Gradient penalties: what a discriminator pays for steep scores.
+"""Gradient penalties: the cost of steep scores.
 
 Each function scores a real and a generated batch and says what the penalty costs: `(score, real, fake, *, weight)` ->
 (real scores [B], fake scores [B], cost []). Scores come along so that each image is looked at once. A squared

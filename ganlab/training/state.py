@@ -84,10 +84,10 @@ class Gan:
 
 
 def _named(variables: Iterable[keras.Variable]) -> Iterable[tuple[str, keras.Variable]]:
-    seen: set[str] = set()
+    names: set[str] = set()
     for variable in variables:
         name = variable.path
-        while name in seen:
+        while name in names:
             name += "'"
-        seen.add(name)
+        names.add(name)
         yield name, variable

@@ -70,7 +70,7 @@ WRONG = {
     "UPSAMPLERS = {'new': 3}": "has 'new' that is not (settings, build)",
     "import nowhere_at_all": "cannot be loaded (ModuleNotFoundError: No module named 'nowhere_at_all')",
     "from ganlab.config import Operator\nUPSAMPLERS = {'new': (Operator, print)}": "without `name: Literal['new']`",
-    "from ganlab.config.generator import Nearest\nUPSAMPLERS = {'nearest': (Nearest, print)}": "which there is already",
+    "from ganlab.config.generator import Nearest\nUPSAMPLERS = {'nearest': (Nearest, print)}": "which exists already",
     "1 +": "cannot be loaded (SyntaxError",
 }
 

@@ -112,14 +112,14 @@ def test_an_endpoint_that_images_cannot_have_is_refused_where_runs_are_compared(
 
 
 WRONG = {
-    "comparison.quality=coverige": "comparison.quality=coverige is no measure with a better side; did you mean coverage?",
+    "comparison.quality=coverige": "comparison.quality=coverige is not a measure with a better side; did you mean coverage?",
     "comparison.spectrum=full/spectral_distance": "comparison.spectrum=full/spectral_distance is measured with metrics=full only",
     "comparison.quality=coverage_7": "comparison.quality=coverage_7 is not measured in these runs; did you mean coverage?",
     "comparison.checkerboard=checkerboard_index_3": "comparison.checkerboard=checkerboard_index_3 is not measured in these runs",
     "comparison.quality=ful/pca/coverage": "comparison.quality=ful/pca/coverage is not measured in these runs; did you mean",
     "comparison.checkerboard=checkerboard_index_8": "comparison.checkerboard=checkerboard_index_8 cannot be measured of images of 8x8 pixels; use comparison.checkerboard=null, or did you mean checkerboard_index_4?",
     "comparison.quality=fid": "comparison.quality=fid is not measured in these runs",
-    "+comparison.margins.foo=1": "comparison.margins.foo is no measure; choose one of",
+    "+comparison.margins.foo=1": "comparison.margins.foo is not a measure; choose one of",
     "comparison.margins.coverage=0": "comparison.margins.coverage=0 is out of range; use a number above 0",
     "generator=transposed": "generator=transposed is unknown; did you mean transpose?",
     "generatr=transpose": "generatr is not a setting; did you mean generator?",
@@ -200,7 +200,7 @@ LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.s
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (["objective=wasserstein", "penalty=none"], "penalty=none leaves objective=wasserstein without a bound"),
         (["objective=wasserstein", "penalty=none", "discriminator=residual"], "use penalty=interpolation or another"),
@@ -210,10 +210,10 @@ LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.s
         (["metrics=full", "metrics.final.images=50", "metrics.final.neighbours=50"], "metrics.final.images=50 leaves"),
     ],
 )
-def test_choices_that_cannot_work_together_are_refused(line, said):
+def test_choices_that_cannot_work_together_are_refused(line, message):
     with pytest.raises(ConfigError) as caught:
         plan(line, multirun=False)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_wasserstein_objective_takes_every_penalty_and_spectral_normalization():
@@ -221,12 +221,12 @@ def test_a_wasserstein_objective_takes_every_penalty_and_spectral_normalization(
         return plan(["objective=wasserstein", *overrides], multirun=False).cells[0].config
 
     for penalty in set(options("penalty")) - {"none"}:
-        found = config(f"penalty={penalty}")
-        assert (found.objective.name, found.penalty.name) == ("wasserstein", penalty)
+        run_config = config(f"penalty={penalty}")
+        assert (run_config.objective.name, run_config.penalty.name) == ("wasserstein", penalty)
     for body in options("discriminator"):
-        found = config("penalty=none", "discriminator.normalization=spectral", f"discriminator={body}")
-        assert (found.objective.name, found.penalty.name) == ("wasserstein", "none")
-        assert (found.discriminator.name, found.discriminator.normalization) == (body, "spectral")
+        run_config = config("penalty=none", "discriminator.normalization=spectral", f"discriminator={body}")
+        assert (run_config.objective.name, run_config.penalty.name) == ("wasserstein", "none")
+        assert (run_config.discriminator.name, run_config.discriminator.normalization) == (body, "spectral")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("study=a,b", "a sweep has one folder, not outputs/a and outputs/b; give study"),
         ("training.steps=3,5 training.steps=7", "training.steps is given twice, once with several values; leave one"),
@@ -364,15 +364,15 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
         ("generator=upsample,fir generator.upsampling.implementation=plain", "write ++generator.upsampling.implement"),
     ],
 )
-def test_a_sweep_that_cannot_be_planned_is_one_line(line, said):
-    with pytest.raises(ConfigError, match=re.escape(said)):
+def test_a_sweep_that_cannot_be_planned_is_one_line(line, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         plan([*line.split(), "seed=0,1"], multirun=True)
 
 
 def test_cells_may_be_chosen_by_a_pattern_and_named_by_number():
     wanted = plan(["generator=glob(up*)", "study=x", "hydra.sweep.subdir='${hydra.job.num}'"], multirun=True)
-    found = [(cell.config.generator.name, str(cell.directory)) for cell in wanted.cells]
-    assert found == [("upsample", "outputs/x/0"), ("upsample_bilinear", "outputs/x/1")]
+    cells = [(cell.config.generator.name, str(cell.directory)) for cell in wanted.cells]
+    assert cells == [("upsample", "outputs/x/0"), ("upsample_bilinear", "outputs/x/1")]
     line = ["generator=upsample,fir", "++generator.upsampling.implementation=plain"]
     assert all(cell.config.generator.upsampling.implementation == "plain" for cell in plan(line, multirun=True).cells)
 
@@ -522,8 +522,8 @@ def test_an_operator_is_the_same_wherever_it_is_named():
         named = ",".join(f"{key}:{value}" for key, value in short.items())
         there = plan([f"generator.elsewhere={{{named}}}"], multirun=False).cells[0].config.generator.elsewhere
         odd = {key for key in type(here).model_fields if getattr(here, key) != getattr(there, key)}
-        said = (ROOT / "conf/generator" / f"{arm}.yaml").read_text()
-        assert all(f"{key}: true" in said for key in odd), f"{arm} and elsewhere differ in {odd}"
+        text = (ROOT / "conf/generator" / f"{arm}.yaml").read_text()
+        assert all(f"{key}: true" in text for key in odd), f"{arm} and elsewhere differ in {odd}"
 
 
 TABLES = {"ganlab.evaluation.registry"}  # a table that imports nothing, so that settings may name what it names
@@ -570,11 +570,11 @@ def test_folders_import_only_what_the_picture_shows(folder):
 
 def test_the_page_about_the_design_shows_this_picture():
     page = (ROOT / "docs" / "design.md").read_text().partition("<!-- rooms -->")[2].partition("<!-- end -->")[0]
-    shown = {}
+    imports = {}
     for row in page.strip().splitlines()[2:]:
         rooms, free = (set(re.findall(r"`(\w+)`", column)) for column in row.strip("|").split("|"))
-        shown |= {room: free | {room} for room in rooms}
-    assert shown == ALLOWED
+        imports |= {room: free | {room} for room in rooms}
+    assert imports == ALLOWED
 
 
 def test_a_table_that_everybody_may_read_imports_nothing_of_the_package():

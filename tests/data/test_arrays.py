@@ -115,7 +115,7 @@ def test_networks_are_told_as_many_classes_as_there_are(own, settings, tmp_path)
     config = own({"images": RANDOM.integers(0, 256, (180, 8, 8), np.uint8), "labels": labels}, "conditional=true")
     assert config.classes == 26
     assert config.class_counts == [4] * 25 + [44]
-    with pytest.raises(ConfigError, match="conditional=true needs labels, which this dataset has not"):
+    with pytest.raises(ConfigError, match="conditional=true needs labels"):
         own({"images": GREY}, "conditional=true")
     with pytest.raises(
         ConfigError, match=r"conditional=true and 12000 different labels in dataset\.path=.*at most 10000"
@@ -135,7 +135,7 @@ WRONG = {
     ),
     "dataset.images_key=pics is not in dataset.path=": lambda own: own({"images": GREY}, "dataset.images_key=pics"),
     "dataset.labels_key=z is not in dataset.path=": lambda own: own({"images": GREY}, "dataset.labels_key=z"),
-    "has images to be held out only, x_test uint8 [10, 16, 12, 3]": lambda own: own({"x_test": FEW}),
+    "has only held-out images, x_test uint8 [10, 16, 12, 3]": lambda own: own({"x_test": FEW}),
     "has x of type float64; it must be uint8, 0 to 255": lambda own: own({"x": GREY / 255, "y": Y}),
     "has an array of shape [30, 192]; it must be uint8 [N,H,W], [N,H,W,1] or [N,H,W,3]": lambda own: own(
         GREY.reshape(30, -1)
@@ -144,7 +144,7 @@ WRONG = {
         {"x": np.moveaxis(RGB, -1, 1)}
     ),
     "of shape [30, 16, 12, 4], with transparency": lambda own: own({"x": np.stack([GREY] * 4, 3)}),
-    "of shape [16, 12, 3], one image of its own": lambda own: own(RGB[0]),
+    "of shape [16, 12, 3], a single image": lambda own: own(RGB[0]),
     "of shape [0, 16, 12], which is empty": lambda own: own(GREY[:0]),
     "has x of Python objects, which only a pickle can hold": lambda own: own({"x": np.array([{}], object)}),
     "holds no arrays": lambda own: own({}),
@@ -170,19 +170,19 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("said", WRONG, ids=range(len(WRONG)))
-def test_a_file_of_which_it_is_not_clear_what_is_meant_is_one_line(own, said):
+@pytest.mark.parametrize("message", WRONG, ids=range(len(WRONG)))
+def test_a_file_of_which_it_is_not_clear_what_is_meant_is_one_line(own, message):
     with pytest.raises(ConfigError) as caught:
-        WRONG[said](own)
-    assert said in str(caught.value), caught.value
+        WRONG[message](own)
+    assert message in str(caught.value), caught.value
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_is_looked_into_without_its_pixels(own, monkeypatch):
     config = own({**TRAIN, **TEST})
     monkeypatch.setattr("ganlab.data.arrays._Side._read", None)
-    found = survey_of(config)
-    assert (found.counts(0.5), found.class_counts(0.5)) == ((30, 10), [10, 10, 10])
+    survey = survey_of(config)
+    assert (survey.counts(0.5), survey.class_counts(0.5)) == ((30, 10), [10, 10, 10])
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.99])

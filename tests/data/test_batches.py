@@ -12,10 +12,10 @@ def places(key, step, batch=8, images=50):
 
 def test_each_epoch_is_a_permutation_without_its_last_places():
     for epoch in (0, 1, 7):
-        seen = np.concatenate([places(3, 6 * epoch + within) for within in range(6)])
-        assert len(set(seen)) == 48
-        assert seen.min() >= 0
-        assert seen.max() < 50
+        epoch_places = np.concatenate([places(3, 6 * epoch + within) for within in range(6)])
+        assert len(set(epoch_places)) == 48
+        assert epoch_places.min() >= 0
+        assert epoch_places.max() < 50
 
 
 def test_order_depends_on_key_and_epoch_and_on_nothing_else():

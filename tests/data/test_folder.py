@@ -158,7 +158,7 @@ def test_odd_files_are_left_out_by_name_or_ignored(settings, tmp_path):
     assert "broken/dangling.png (a link to nothing)" in left_out and left_out.endswith(" and 1 more")
     assert all("\n" not in line for line in split.notes)
     assert any("jpeg.png" in line and "JPEG" in line for line in others)
-    assert folder.listing(str(root)).ignored == 6  # among them the link to a folder
+    assert folder.list_images(str(root)).ignored == 6  # among them the link to a folder
     with pytest.raises(ConfigError, match=r"6 files that cannot be read: broken/cut.png .*dataset\.unreadable=skip"):
         own(settings, root, "dataset.unreadable=refuse")
 
@@ -185,8 +185,8 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("said", WRONG)
-def test_what_cannot_be_used_is_one_line(settings, tmp_path, said):
+@pytest.mark.parametrize("message", WRONG)
+def test_what_cannot_be_used_is_one_line(settings, tmp_path, message):
     (tmp_path / "words.txt").write_text("words")
     for name in ("empty", "bad"):
         (tmp_path / name).mkdir()
@@ -195,8 +195,8 @@ def test_what_cannot_be_used_is_one_line(settings, tmp_path, said):
         save(tmp_path / name, PIXELS[0])
     save(tmp_path / "sizes" / "2.png", PIXELS[0, :4, :4])
     with pytest.raises(ConfigError) as caught:
-        own(settings, WRONG[said](tmp_path))
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+        own(settings, WRONG[message](tmp_path))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_another_mistake_is_told_before_anything_is_decoded(settings, classes, monkeypatch):
@@ -216,7 +216,7 @@ def test_the_runs_of_a_sweep_look_into_a_folder_once(classes, monkeypatch):
     looks = []
     archive = folder.Archive
     monkeypatch.setattr(folder, "Archive", lambda *asked: (looks.append(1), archive(*asked))[1])
-    folder._listing.cache_clear()
+    folder._list_images.cache_clear()
 
     def count(*overrides):
         looks.clear()
@@ -302,10 +302,10 @@ def test_what_is_killed_while_decoding_leaves_nothing_half_made(settings, tmp_pa
     for entry in entries:  # one that was fast enough is whole
         assert json.loads((entry / "facts.json").read_text())["sizes"]
     two = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = "".join(child.communicate(timeout=120)[1] for child in two)
-    assert all(child.returncode == 0 for child in two), said
+    output = "".join(child.communicate(timeout=120)[1] for child in two)
+    assert all(child.returncode == 0 for child in two), output
     if not entries:
-        assert said.count("preparing 1,500 images") == 1
+        assert output.count("preparing 1,500 images") == 1
     assert len(folder.folder(own(settings, root)).train.pixels) == 1200
     assert subprocess.run(["pgrep", "-f", str(root)], capture_output=True).stdout == b""  # no worker lives on
 
@@ -315,7 +315,7 @@ def test_two_that_start_together_decode_once(settings, classes, tmp_path, monkey
 
     config = own(settings, classes)
     shutil.rmtree(tmp_path / "kept")
-    folder._listing.cache_clear()
+    folder._list_images.cache_clear()
     made = []
     real = cache._write
     monkeypatch.setattr(cache, "_write", lambda *all_: (made.append(1), time.sleep(0.5), real(*all_)))

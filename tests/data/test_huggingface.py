@@ -79,18 +79,18 @@ def test_a_set_on_disk_is_read(datasets, make, tmp_path, place):
         for name, part in parts.items():
             (path / "data").mkdir(parents=True, exist_ok=True)
             part.to_parquet(str(path / f"data/{name}-00000-of-00001.parquet"))
-    found = find(path, "train", "test", cache_dir=str(tmp_path / "cache"))
-    assert (found.train.count, found.train.shape, found.train.channels, found.held_out.count) == (5, (6, 5, 1), 1, 2)
-    np.testing.assert_array_equal(np.stack(list(found.train.read()))[..., 0], GREY[:5])
-    np.testing.assert_array_equal(np.stack(list(found.held_out.read()))[..., 0], GREY[5:])
-    assert found.train.labels.tolist() == LABELS[:5]
-    assert found.train.labels.dtype == np.int64
-    assert found.held_out.labels.tolist() == LABELS[5:]
-    assert found.class_names == ("cat", "dog", "hen")
-    assert (found.source, found.licence) == ("cats of Hugging Face", "unknown")
-    assert {file.suffix for file in found.files} == {".arrow" if place == "saved" else ".parquet"}
-    assert all(file.is_relative_to(path) for file in found.files)
-    assert all(file.is_file() for file in found.files)
+    data = find(path, "train", "test", cache_dir=str(tmp_path / "cache"))
+    assert (data.train.count, data.train.shape, data.train.channels, data.held_out.count) == (5, (6, 5, 1), 1, 2)
+    np.testing.assert_array_equal(np.stack(list(data.train.read()))[..., 0], GREY[:5])
+    np.testing.assert_array_equal(np.stack(list(data.held_out.read()))[..., 0], GREY[5:])
+    assert data.train.labels.tolist() == LABELS[:5]
+    assert data.train.labels.dtype == np.int64
+    assert data.held_out.labels.tolist() == LABELS[5:]
+    assert data.class_names == ("cat", "dog", "hen")
+    assert (data.source, data.licence) == ("cats of Hugging Face", "unknown")
+    assert {file.suffix for file in data.files} == {".arrow" if place == "saved" else ".parquet"}
+    assert all(file.is_relative_to(path) for file in data.files)
+    assert all(file.is_file() for file in data.files)
     again = find(path, "test", labels_key="", cache_dir=str(tmp_path / "cache"))
     assert (again.train.count, again.held_out, again.train.labels, again.class_names) == (2, None, None, ())
 
@@ -100,16 +100,16 @@ def test_a_set_that_was_saved_alone_is_train_and_so_is_one_parquet_file(make, tm
     make(GREY).save_to_disk(str(tmp_path / "a"))
     assert find(tmp_path / "a").train.count == 7
     make(GREY).to_parquet(str(tmp_path / "b.parquet"))
-    found = find(tmp_path / "b.parquet", cache_dir=str(tmp_path / "cache"))
-    np.testing.assert_array_equal(np.stack(list(found.train.read()))[..., 0], GREY)
+    data = find(tmp_path / "b.parquet", cache_dir=str(tmp_path / "cache"))
+    np.testing.assert_array_equal(np.stack(list(data.train.read()))[..., 0], GREY)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_images_of_different_sizes_come_one_by_one_and_grey_among_colours_is_rgb(make, tmp_path):
     make([*COLOUR, GREY[0]]).save_to_disk(str(tmp_path))
-    found = find(tmp_path)
-    assert (found.train.count, found.train.shape, found.train.channels) == (4, None, 3)
-    images = list(found.train.read())
+    data = find(tmp_path)
+    assert (data.train.count, data.train.shape, data.train.channels) == (4, None, 3)
+    images = list(data.train.read())
     for read, image in zip(images, COLOUR, strict=False):
         np.testing.assert_array_equal(read, image)
     np.testing.assert_array_equal(images[3], np.repeat(GREY[0][..., None], 3, 2))
@@ -126,9 +126,9 @@ def test_images_are_upright_by_their_exif_data(make, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     make([stored(Image.fromarray(GREY[0]), exif=exif)]).save_to_disk(str(tmp_path))
-    found = find(tmp_path)
-    assert found.train.shape == (5, 6, 1)
-    np.testing.assert_array_equal(next(found.train.read())[..., 0], np.rot90(GREY[0], -1))
+    data = find(tmp_path)
+    assert data.train.shape == (5, 6, 1)
+    np.testing.assert_array_equal(next(data.train.read())[..., 0], np.rot90(GREY[0], -1))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -191,8 +191,8 @@ def test_a_file_elsewhere_is_not_fetched(datasets, tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     row = pyarrow.array([{"bytes": None, "path": "https://example.com/cat.png"}], kind)
-    said = {"info": {"features": {"image": {"_type": "Image"}}}}
-    table = pyarrow.table({"image": row}).replace_schema_metadata({"huggingface": json.dumps(said)})
+    metadata = {"info": {"features": {"image": {"_type": "Image"}}}}
+    table = pyarrow.table({"image": row}).replace_schema_metadata({"huggingface": json.dumps(metadata)})
     importlib.import_module("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
     text = refused(tmp_path / "a.parquet", cache_dir=str(tmp_path / "cache"))
     assert "image 0 of split train cannot be read (it lies elsewhere)" in text

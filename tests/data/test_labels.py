@@ -62,11 +62,11 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("said", BAD)
-def test_labels_that_are_none_are_named_with_their_place(said):
+@pytest.mark.parametrize("message", BAD)
+def test_labels_that_are_none_are_named_with_their_place(message):
     with pytest.raises(ConfigError) as caught:
-        read_labels(BAD[said], 4, "FILE has y")
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+        read_labels(BAD[message], 4, "FILE has y")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_held_out_labels_that_nothing_was_trained_on_are_refused():

@@ -66,24 +66,24 @@ def unpacked(part):
 @pytest.mark.parametrize("gz", [True, False])
 @pytest.mark.parametrize("dot", ["-", "."])
 def test_idx_files_are_read_packed_or_not_and_by_either_name(tmp_path, gz, dot):
-    found = find_idx(write_idx(tmp_path, gz=gz, dot=dot), "dataset.path=x", name="fashion_mnist")
-    assert (found.train.count, found.train.shape, found.held_out.count) == (7, (28, 28, 1), 3)
-    pixels = found.train.read()
+    official = find_idx(write_idx(tmp_path, gz=gz, dot=dot), "dataset.path=x", name="fashion_mnist")
+    assert (official.train.count, official.train.shape, official.held_out.count) == (7, (28, 28, 1), 3)
+    pixels = official.train.read()
     assert pixels.dtype == np.uint8
     assert pixels.shape == (7, 28, 28, 1)
     np.testing.assert_array_equal(pixels[..., 0], IMAGES)
-    np.testing.assert_array_equal(found.train.labels, LABELS)
-    assert found.train.labels.dtype == np.int64
-    np.testing.assert_array_equal(unpacked(found.held_out), IMAGES[:3])
-    assert found.class_names[9] == "ankle boot"
-    assert len(found.files) == 4
-    assert all(file.parent == tmp_path for file in found.files)
+    np.testing.assert_array_equal(official.train.labels, LABELS)
+    assert official.train.labels.dtype == np.int64
+    np.testing.assert_array_equal(unpacked(official.held_out), IMAGES[:3])
+    assert official.class_names[9] == "ankle boot"
+    assert len(official.files) == 4
+    assert all(file.parent == tmp_path for file in official.files)
 
 
 def test_one_of_the_four_files_stands_for_all(tmp_path):
     write_idx(tmp_path)
-    found = find_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", "dataset.path=x")
-    np.testing.assert_array_equal(unpacked(found.train), IMAGES)
+    official = find_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", "dataset.path=x")
+    np.testing.assert_array_equal(unpacked(official.train), IMAGES)
 
 
 @pytest.mark.parametrize("place", ["", "gzip", "gzip.zip", "folder of gzip.zip"])
@@ -99,11 +99,11 @@ def test_images_of_emnist_are_turned_upright_and_letters_start_at_class_0(tmp_pa
                 archive.write(file, f"gzip/{file.name}")
         shutil.rmtree(folder)
         path = tmp_path if "folder" in place else tmp_path / "gzip.zip"
-    found = find_idx(path, "dataset.path=x", name="emnist", split="letters")
-    np.testing.assert_array_equal(unpacked(found.train), IMAGES.transpose(0, 2, 1))
-    assert found.train.labels.tolist() == [0, 25, 4, 1, 2, 3, 7]
-    assert found.class_names[25] == "Z"
-    assert found.files == ((tmp_path / "gzip.zip",) if "zip" in place and place != "gzip" else found.files)
+    official = find_idx(path, "dataset.path=x", name="emnist", split="letters")
+    np.testing.assert_array_equal(unpacked(official.train), IMAGES.transpose(0, 2, 1))
+    assert official.train.labels.tolist() == [0, 25, 4, 1, 2, 3, 7]
+    assert official.class_names[25] == "Z"
+    assert official.files == ((tmp_path / "gzip.zip",) if "zip" in place and place != "gzip" else official.files)
 
 
 TRAIN = "train-images-idx3-ubyte.gz"
@@ -193,10 +193,10 @@ def test_a_path_that_leads_to_no_idx_files_is_one_line(tmp_path):
 
 
 def test_a_file_that_changes_between_two_looks_is_refused(tmp_path):
-    found = find_idx(write_idx(tmp_path), "dataset.path=x")
+    official = find_idx(write_idx(tmp_path), "dataset.path=x")
     write_idx(tmp_path, images=IMAGES[:4], labels=LABELS[:4])
     with pytest.raises(ConfigError, match="was changed while it was read"):
-        found.train.read()
+        official.train.read()
 
 
 # CIFAR
@@ -254,14 +254,14 @@ def test_cifar10_is_read_from_a_directory_or_from_its_archive(tmp_path, place):
     else:
         folder = write_files(tmp_path / "cifar-10-batches-bin", files)
         path = {"folder": folder, "folder above": tmp_path, "a file": folder / "test_batch.bin"}[place]
-    found = find_cifar(path, "dataset.path=x", classes=10)
-    assert (found.train.count, found.train.shape, found.held_out.count) == (10, (32, 32, 3), 2)
-    np.testing.assert_array_equal(found.train.read(), COLOURS[:10])
-    np.testing.assert_array_equal(found.held_out.read(), COLOURS[10:])
-    assert found.train.labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
-    assert found.train.labels.dtype == np.int64
-    assert found.class_names == FACTS["cifar10"].class_names
-    assert len(found.files) == (1 if "archive" in place or "tar" in place else 7)
+    official = find_cifar(path, "dataset.path=x", classes=10)
+    assert (official.train.count, official.train.shape, official.held_out.count) == (10, (32, 32, 3), 2)
+    np.testing.assert_array_equal(official.train.read(), COLOURS[:10])
+    np.testing.assert_array_equal(official.held_out.read(), COLOURS[10:])
+    assert official.train.labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+    assert official.train.labels.dtype == np.int64
+    assert official.class_names == FACTS["cifar10"].class_names
+    assert len(official.files) == (1 if "archive" in place or "tar" in place else 7)
 
 
 def test_labels_of_cifar100_are_the_fine_ones(tmp_path):
@@ -269,19 +269,19 @@ def test_labels_of_cifar100_are_the_fine_ones(tmp_path):
         write_files(tmp_path / "a", cifar100()),
         write_tar(tmp_path / "cifar-100-binary.tar.gz", cifar100(), "cifar-100-binary"),
     ):
-        found = find_cifar(path, "dataset.path=x", classes=100)
-        np.testing.assert_array_equal(found.train.read(), COLOURS[:9])
-        np.testing.assert_array_equal(found.held_out.read(), COLOURS[9:])
-        assert found.train.labels.tolist() == [0, 8, 16, 24, 32, 40, 48, 56, 64]
-        assert found.class_names[8] == "bicycle"
+        official = find_cifar(path, "dataset.path=x", classes=100)
+        np.testing.assert_array_equal(official.train.read(), COLOURS[:9])
+        np.testing.assert_array_equal(official.held_out.read(), COLOURS[9:])
+        assert official.train.labels.tolist() == [0, 8, 16, 24, 32, 40, 48, 56, 64]
+        assert official.class_names[8] == "bicycle"
 
 
 def test_blocks_of_records_join_without_a_seam(tmp_path):
     many = np.tile(COLOURS, (200, 1, 1, 1))
     files = cifar100() | {"train.bin": records(many, np.zeros(2400), np.arange(2400) % 100)}
-    found = find_cifar(write_files(tmp_path, files), "dataset.path=x", classes=100)
-    np.testing.assert_array_equal(found.train.read(), many)
-    np.testing.assert_array_equal(found.train.labels, np.arange(2400) % 100)
+    official = find_cifar(write_files(tmp_path, files), "dataset.path=x", classes=100)
+    np.testing.assert_array_equal(official.train.read(), many)
+    np.testing.assert_array_equal(official.train.labels, np.arange(2400) % 100)
 
 
 PICKLED = pickle.dumps({b"data": None})
@@ -382,13 +382,13 @@ def test_svhn_is_read_from_its_directory_or_one_of_its_files(tmp_path, compresse
     write_svhn(tmp_path, compressed)
     (tmp_path / "extra_32x32.mat").write_bytes(b"left alone")
     for path in (tmp_path, tmp_path / "train_32x32.mat"):
-        found = find_svhn(path, "dataset.path=x")
-        assert (found.train.count, found.train.shape, found.held_out.count) == (10, (32, 32, 3), 2)
-        np.testing.assert_array_equal(found.train.read(), COLOURS[:10])
-        np.testing.assert_array_equal(found.held_out.read(), COLOURS[10:])
-        assert found.train.labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
-        assert found.train.labels.dtype == np.int64
-        assert [file.name for file in found.files] == ["train_32x32.mat", "test_32x32.mat"]
+        official = find_svhn(path, "dataset.path=x")
+        assert (official.train.count, official.train.shape, official.held_out.count) == (10, (32, 32, 3), 2)
+        np.testing.assert_array_equal(official.train.read(), COLOURS[:10])
+        np.testing.assert_array_equal(official.held_out.read(), COLOURS[10:])
+        assert official.train.labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+        assert official.train.labels.dtype == np.int64
+        assert [file.name for file in official.files] == ["train_32x32.mat", "test_32x32.mat"]
 
 
 SVHN_FAULTS = {

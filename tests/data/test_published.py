@@ -117,12 +117,12 @@ def test_the_same_images_are_the_same_bits_from_every_kind_of_file(settings, tmp
         ("folder", tmp_path / "own"),
         ("folder", tmp_path / "own.tar"),
     ]
-    found = set()
+    digests = set()
     for name, path in sources:
         config = settings(f"dataset={name}", f"dataset.path={path}", THREE).dataset
         assert (config.size, config.channels, config.classes) == (32, 3, 10)
-        found.add(DATASETS[name](config).facts["sha256"])
-    assert len(found) == 1
+        digests.add(DATASETS[name](config).facts["sha256"])
+    assert len(digests) == 1
 
 
 def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path):

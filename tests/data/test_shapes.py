@@ -94,7 +94,7 @@ def test_the_angle_of_a_disc_changes_nothing():
     images = render(factors_of("disc", angle=np.linspace(0, 1, 9)), 32, 3)
     assert np.ptp(images.astype(int), axis=0).max() <= 1  # rounding
     (angle,) = [factor for factor in FACTORS[1] if factor.name == "angle"]
-    assert [SHAPES[label] for label in angle.seen_on] == list(SHAPES[1:])
+    assert [SHAPES[label] for label in angle.visible_on] == list(SHAPES[1:])
 
 
 def test_a_hue_is_a_direction_in_the_colour_circle_and_keeps_the_mean():

@@ -132,8 +132,8 @@ def flipped(path):
 
 BAD = {
     "does not exist": lambda p: None,
-    "is no .npz": lambda p: p.write_bytes(b"not a zip"),
-    "is no .npz and no .npy; give": lambda p: p.write_bytes(
+    "is not an .npz": lambda p: p.write_bytes(b"not a zip"),
+    "is not an .npz or .npy file; give": lambda p: p.write_bytes(
         write(p.with_suffix(".whole.npz"), x_train=IMAGES).read_bytes()[:900]
     ),
     "is damaged": lambda p: p.write_bytes(flipped(write(p.with_suffix(".whole.npz"), x_train=IMAGES, x_test=IMAGES))),

@@ -8,8 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ganlab.cli.hydra import plan
-from ganlab.data.batches import order
-from ganlab.data.stream import reader, stream
+from ganlab.data.batches import order, reader, stream
 from ganlab.run import read_config, run
 
 RANDOM = np.random.default_rng(0)

@@ -74,17 +74,17 @@ def test_without_the_library_one_line_says_how_to_install_it(monkeypatch):
 @pytest.mark.parametrize("name", ["grey", "grey:2.0.0", "directory"])
 def test_a_prepared_set_is_read_without_its_code(prepared, name):
     name = str(prepared / "grey/2.0.0") if name == "directory" else name
-    found = find_tfds(name, str(prepared), "train", "test", "dataset.set=x", download=False)
-    assert (found.train.count, found.train.shape, found.train.channels, found.held_out.count) == (5, (6, 5, 1), 1, 2)
-    np.testing.assert_array_equal(np.stack(list(found.train.read())), GREY[:5])
-    np.testing.assert_array_equal(np.stack(list(found.held_out.read())), GREY[5:])
-    assert found.train.labels.tolist() == LABELS[:5]
-    assert found.held_out.labels.tolist() == LABELS[5:]
-    assert found.class_names == ("cat", "dog", "hen")
-    assert found.source == "grey/2.0.0 of TensorFlow Datasets"
-    assert found.licence == "unknown"
-    assert all(file.is_file() for file in found.files)
-    assert [file.name.split("-")[1].split(".")[0] for file in found.files[1:]] == ["test", "train"]
+    data = find_tfds(name, str(prepared), "train", "test", "dataset.set=x", download=False)
+    assert (data.train.count, data.train.shape, data.train.channels, data.held_out.count) == (5, (6, 5, 1), 1, 2)
+    np.testing.assert_array_equal(np.stack(list(data.train.read())), GREY[:5])
+    np.testing.assert_array_equal(np.stack(list(data.held_out.read())), GREY[5:])
+    assert data.train.labels.tolist() == LABELS[:5]
+    assert data.held_out.labels.tolist() == LABELS[5:]
+    assert data.class_names == ("cat", "dog", "hen")
+    assert data.source == "grey/2.0.0 of TensorFlow Datasets"
+    assert data.licence == "unknown"
+    assert all(file.is_file() for file in data.files)
+    assert [file.name.split("-")[1].split(".")[0] for file in data.files[1:]] == ["test", "train"]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -99,11 +99,11 @@ def test_a_version_a_slice_and_no_labels_can_be_asked_for(prepared):
 
 @pytest.mark.filterwarnings("ignore")
 def test_images_of_different_sizes_come_one_by_one(prepared):
-    found = find_tfds("sizes", str(prepared), "train", None, "x", images_key="image", download=False)
-    assert (found.train.count, found.train.shape, found.train.channels) == (3, None, 3)
-    assert found.held_out is None
-    assert found.train.labels is None
-    for read, image in zip(found.train.read(), COLOUR, strict=True):
+    data = find_tfds("sizes", str(prepared), "train", None, "x", images_key="image", download=False)
+    assert (data.train.count, data.train.shape, data.train.channels) == (3, None, 3)
+    assert data.held_out is None
+    assert data.train.labels is None
+    for read, image in zip(data.train.read(), COLOUR, strict=True):
         np.testing.assert_array_equal(read, image)
 
 

@@ -46,8 +46,8 @@ def test_phase_moments_of_detail_by_hand():
         [own * 4 + side * 2 * (2 + 2) + corner * 4 * 1, own * 2 + side * 2 * (4 + 1) + corner * 4 * 2],
         [own * 2 + side * 2 * (4 + 1) + corner * 4 * 2, own * 1 + side * 2 * (2 + 2) + corner * 4 * 4],
     ]
-    found = phase_moments(uneven(count=3000), 2)
-    np.testing.assert_allclose(found, wanted, rtol=0.02)
+    moments = phase_moments(uneven(count=3000), 2)
+    np.testing.assert_allclose(moments, wanted, rtol=0.02)
     ratio, variance = phase_variance_ratio(uneven(count=3000), 2)
     assert ratio == pytest.approx(np.max(wanted) / np.min(wanted), rel=0.03)
     assert variance == pytest.approx(np.var(wanted) / np.mean(wanted) ** 2, rel=0.05)

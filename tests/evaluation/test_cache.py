@@ -48,11 +48,11 @@ def test_it_is_computed_once_and_comes_back_with_every_bit():
     compute = Counted(a=random.standard_normal((3, 4)), b=random.integers(0, 9, 5, np.uint8), c=np.float32(0.1),
                       d=np.array(["x", "yz"]))  # fmt: skip
     for _ in range(3):
-        found = cached("thing", {"of": 1}, compute)
-        assert found.keys() == compute.arrays.keys()
+        arrays = cached("thing", {"of": 1}, compute)
+        assert arrays.keys() == compute.arrays.keys()
         for name, array in compute.arrays.items():
-            np.testing.assert_array_equal(found[name], array)
-            assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+            np.testing.assert_array_equal(arrays[name], array)
+            assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
     assert compute.calls == 1
 
 

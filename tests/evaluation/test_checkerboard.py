@@ -51,8 +51,8 @@ def test_a_line_belongs_to_its_stride_alone(stride):
     y, x = np.indices((32, 32))
     fake = real + 0.5 * np.cos(2 * np.pi * (x + y) / stride)[..., None]
     for other in (2, 4, 8):
-        found = checkerboard_index(real, fake, other)
-        assert found > 0.3 if other == stride else abs(found) < 0.05
+        index = checkerboard_index(real, fake, other)
+        assert index > 0.3 if other == stride else abs(index) < 0.05
 
 
 def test_by_hand_on_eight_pixels():

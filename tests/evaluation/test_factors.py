@@ -17,11 +17,11 @@ class Factor(NamedTuple):
     high: float = 1.0
     circular: bool = False
     classes: int = 0
-    seen_on: tuple[int, ...] = (0, 1, 2, 3)
+    visible_on: tuple[int, ...] = (0, 1, 2, 3)
 
 
 KIND, PLACE = Factor("kind", classes=4, high=3), Factor("place", low=-2.0, high=2.0)
-TURN, TILT = Factor("turn", circular=True), Factor("tilt", circular=True, seen_on=(1, 2))
+TURN, TILT = Factor("turn", circular=True), Factor("tilt", circular=True, visible_on=(1, 2))
 TABLE = (KIND, PLACE, TURN, TILT)
 
 
@@ -71,10 +71,10 @@ def test_what_a_class_does_not_show_changes_nothing():
 
 def test_mutual_information_by_hand():
     kind = np.arange(800) % 4
-    told = dependences(columns(kind=kind, place=kind - 1.5, turn=np.arange(800) // 4 % 8 / 8), TABLE, bins=8)
-    assert told["mutual_information_kind_place"] == pytest.approx(np.log(4))
-    assert told["mutual_information_kind_turn"] == pytest.approx(0, abs=1e-12)
-    assert set(told) == {
+    information = dependences(columns(kind=kind, place=kind - 1.5, turn=np.arange(800) // 4 % 8 / 8), TABLE, bins=8)
+    assert information["mutual_information_kind_place"] == pytest.approx(np.log(4))
+    assert information["mutual_information_kind_turn"] == pytest.approx(0, abs=1e-12)
+    assert set(information) == {
         f"mutual_information_{pair}"
         for pair in ("kind_place", "kind_turn", "kind_tilt", "place_turn", "place_tilt", "turn_tilt")
     }

@@ -144,13 +144,13 @@ def test_principal_components_by_parts_are_those_of_the_whole(real, built, monke
     monkeypatch.setattr(pairs, "SIDE", 20)
     if wide:
         monkeypatch.setattr(linear, "_WIDEST", 60)
-    said = []
-    parts = FEATURES["pca"](real, say=said.append)
+    lines = []
+    parts = FEATURES["pca"](real, say=lines.append)
     np.testing.assert_allclose(parts.embed(real.train)[0], built["pca"].embed(real.train)[0], atol=1e-9)
     assert parts.facts == pytest.approx(built["pca"].facts)
-    assert len(said) > 20
-    assert re.fullmatch(r"finding the principal components of the training images, once: \d+ %, 0 s", said[0])
-    assert said[-1].split(": ")[1].startswith("100 %")
+    assert len(lines) > 20
+    assert re.fullmatch(r"finding the principal components of the training images, once: \d+ %, 0 s", lines[0])
+    assert lines[-1].split(": ")[1].startswith("100 %")
 
 
 def test_what_is_quick_says_nothing(real, empty_cache):
@@ -225,22 +225,22 @@ def test_the_classifier_takes_other_shapes_and_labels(shape, empty_cache):
     pixels = random.integers(0, 100, (60, *shape)) + 50 * (labels == 3)[:, None, None, None]
     pixels = (pixels + 100 * (labels == 40)[:, None, None, None]).astype(np.uint8)
     real = RealImages(pixels, pixels, labels, labels)
-    said = []
-    features = trained.classifier(real, recipe=trained.RECIPE._replace(images=2000), say=said.append)
+    lines = []
+    features = trained.classifier(real, recipe=trained.RECIPE._replace(images=2000), say=lines.append)
     assert features.embed(pixels)[0].shape == (60, 64)
     assert features.probabilities(pixels).shape == (60, 3)
     assert features.facts["test_accuracy"] > 0.7  # a third by chance
-    assert said[-1].startswith("trained the classifier for features in ")
-    assert all("\n" not in line for line in said)
+    assert lines[-1].startswith("trained the classifier for features in ")
+    assert all("\n" not in line for line in lines)
 
 
 def test_batches_are_permutations_moved_by_at_most_a_fourteenth():
     images = np.arange(30 * 28 * 14, dtype=np.uint32).reshape(30, 28, 14, 1)
-    seen, moves = [], set()
+    order, moves = [], set()
     batches = trained._batches(images, np.arange(30), 10, 14, np.random.default_rng(0))
     for _ in range(30):
         moved, places = next(batches)
-        seen += list(places)
+        order += list(places)
         for image, place in zip(moved, places, strict=True):
             down, right = divmod(int(image[14, 7, 0]) - int(images[place, 14, 7, 0]), 14)
             if right == 13:
@@ -249,15 +249,15 @@ def test_batches_are_permutations_moved_by_at_most_a_fourteenth():
             rows, columns = np.clip(np.arange(28) + down, 0, 27), np.clip(np.arange(14) + right, 0, 13)
             np.testing.assert_array_equal(image, images[place][rows][:, columns])
     for start in range(0, 300, 30):
-        assert sorted(seen[start : start + 30]) == list(range(30))
-    assert seen[:30] != seen[30:60]
+        assert sorted(order[start : start + 30]) == list(range(30))
+    assert order[:30] != order[30:60]
     assert moves == {(down, right) for down in range(-2, 3) for right in range(-1, 2)}
 
 
 def test_without_labels_there_is_no_classifier(real):
     for unlabelled in (RealImages(real.train, real.held_out), real._replace(held_out_labels=None)):
         with pytest.raises(
-            ConfigError, match=r"^metrics.final.features=\[classifier\] needs labels, which this dataset has not"
+            ConfigError, match=r"^metrics.final.features=\[classifier\] needs labels, and this dataset has none"
         ):
             FEATURES["classifier"](unlabelled)
     with pytest.raises(ConfigError, match="needs two classes"):
@@ -289,9 +289,9 @@ def test_random_features_agree_with_a_slow_twin(shape):
     random = np.random.default_rng(1)
     pixels = random.integers(0, 256, (40, *shape), np.uint8)
     draws = np.stack([[slow_random_features(image, seed) for image in pixels] for seed in untrained.SEEDS])
-    spread = draws.std(axis=1, keepdims=True)
-    usual = np.sqrt((spread**2).mean(axis=2, keepdims=True))  # what hardly varies counts as a tenth of it
-    expected = (draws - draws.mean(axis=1, keepdims=True)) / np.maximum(spread, usual / 10)
+    std = draws.std(axis=1, keepdims=True)
+    usual = np.sqrt((std**2).mean(axis=2, keepdims=True))  # what hardly varies counts as a tenth of it
+    expected = (draws - draws.mean(axis=1, keepdims=True)) / np.maximum(std, usual / 10)
     np.testing.assert_allclose(FEATURES["random"](RealImages(pixels, pixels)).embed(pixels), expected, atol=1e-4)
 
 
@@ -403,7 +403,7 @@ def test_inception_without_its_weights_is_one_line(real, monkeypatch, tmp_path):
         FEATURES["inception"](real, weights=str(broken))
     for wrong in (tmp_path / "absent.h5", tmp_path):
         with pytest.raises(
-            ConfigError, match=r"^metrics.final.inception_weights=\S+ is no .h5 file; give Keras' inception"
+            ConfigError, match=r"^metrics.final.inception_weights=\S+ is not an .h5 file; give Keras' inception"
         ):
             FEATURES["inception"](real, weights=str(wrong))
 

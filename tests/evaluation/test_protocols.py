@@ -105,10 +105,10 @@ def test_no_name_of_one_protocol_is_one_of_the_other(quick, full):
 def test_values_are_means_over_sets_of_generated_images(full, real):
     one, other = some(real.train, 200), some(real.train[::-1], 200)
     together, alone, beside = full([one, other]), full([one]), full([other])
-    assert alone.spread == {}
+    assert alone.std == {}
     for name, value in together.values.items():
         assert value == pytest.approx((alone.values[name] + beside.values[name]) / 2), name
-        assert together.spread[name] == pytest.approx(abs(alone.values[name] - beside.values[name]) / 2**0.5), name
+        assert together.std[name] == pytest.approx(abs(alone.values[name] - beside.values[name]) / 2**0.5), name
 
 
 def test_training_images_in_the_place_of_generated_ones_are_called_copies(full, few, real):
@@ -129,7 +129,7 @@ def test_a_generator_that_collapsed_is_measured_but_for_what_has_no_value(quick,
     assert "full/spectral_distance" not in thorough.values  # the first set has none
     assert "full/spectral_two_sample" in full([full.train[:200]]).values
     assert "full/pca/energy_distance" in thorough.values
-    assert thorough.values.keys() == thorough.spread.keys()
+    assert thorough.values.keys() == thorough.std.keys()
 
 
 def test_another_number_of_images_is_refused(full, few):
@@ -170,7 +170,7 @@ def test_memory_does_not_grow_with_the_training_images(tmp_path):
     np.save(tmp_path / "train.npy", np.random.default_rng(0).integers(0, 256, (120_000, 3, 32, 1), np.uint8))
     own = {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "GANLAB_CACHE": str(tmp_path / "cache")}
     line = [sys.executable, "-c", PREPARING, str(tmp_path / "train.npy")]
-    said = json.loads(subprocess.run(line, env=os.environ | own, check=True, stdout=subprocess.PIPE).stdout)
-    few, many = said["peaks"]
+    report = json.loads(subprocess.run(line, env=os.environ | own, check=True, stdout=subprocess.PIPE).stdout)
+    few, many = report["peaks"]
     assert many - few < 3e6  # an order of all images is 8 bytes for each
-    assert not said["tensorflow"]
+    assert not report["tensorflow"]

@@ -32,13 +32,13 @@ def images():
 
 def test_points_and_back_are_the_same_factors():
     factors = DRAW(0, 200)
-    labels, points, shown = _encode(factors, TABLE)
+    labels, points, visible = _encode(factors, TABLE)
     outputs = np.hstack([np.eye(5)[labels], points])
     np.testing.assert_allclose(_decode(outputs.astype(float), TABLE), factors, atol=1e-6)
-    assert points.shape == shown.shape == (200, 7)
+    assert points.shape == visible.shape == (200, 7)
     np.testing.assert_allclose((points**2).mean(axis=0), 1, atol=0.25)  # every column weighs the same
-    np.testing.assert_array_equal(shown.all(axis=1), labels != 0)  # a disc shows no angle
-    assert shown[labels == 0].sum(axis=1).max() == 5
+    np.testing.assert_array_equal(visible.all(axis=1), labels != 0)  # a disc shows no angle
+    assert visible[labels == 0].sum(axis=1).max() == 5
 
 
 def test_a_few_steps_already_teach_something(quick):

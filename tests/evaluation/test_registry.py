@@ -39,8 +39,8 @@ def given(tmp_path_factory):
         return render(draw_factors(seed, 0, count), SIZE, 1)
 
     def factors(pixels):
-        found = draw_factors(5, 0, len(pixels))
-        values = marginals(found, table) | dependences(found, table) | grid_coverage(found, table)
+        drawn = draw_factors(5, 0, len(pixels))
+        values = marginals(drawn, table) | dependences(drawn, table) | grid_coverage(drawn, table)
         return values | residuals(pixels, pixels)
 
     def see(name, classes):
@@ -51,9 +51,9 @@ def given(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("GANLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
     quick = Measures("quick", [see("pixels", False)], real, Counts(60, 3))
-    seen = [see("pca", False), see("classifier", True), see("inception", True)]
+    features = [see("pca", False), see("classifier", True), see("inception", True)]
     known = {"factors": Known(factors, {}, lambda count: factor_nulls(table, count))}
-    full = Measures("full", seen, real, Counts(60, 3), known)
+    full = Measures("full", features, real, Counts(60, 3), known)
     fake = [images(2, 60)]
     patch.undo()
     return [*quick(fake).values], [*full(fake).values]
@@ -69,9 +69,9 @@ def test_every_metric_of_a_protocol_is_in_the_table_and_the_other_way_round(give
 def test_what_can_be_an_endpoint_is_what_the_protocols_give(given):
     quick, full = given
     promised = names_under(["pca", "classifier", "inception"], True, SIZE)
-    found = dict.fromkeys(name.rpartition("/")[0] + "/" + base_name(name) if "/factors/" in name else name
+    names = dict.fromkeys(name.rpartition("/")[0] + "/" + base_name(name) if "/factors/" in name else name
                           for name in (*quick, *full) if registry.compared(name))  # fmt: skip
-    assert set(promised) == set(found)
+    assert set(promised) == set(names)
 
 
 def test_rows_of_one_name_are_compared_alike_and_every_function_is_there():

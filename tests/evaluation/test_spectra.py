@@ -136,10 +136,10 @@ def test_slow_twin_of_any_shape(size, hann):
     total = np.zeros(size)
     for image in images[..., 0]:
         total += np.abs(dft(size[0]) @ (down[:, None] * (image - image.mean()) * across) @ dft(size[1])) ** 2
-    found = measure_spectrum(images, hann=hann)
-    np.testing.assert_allclose(np.delete(found.power.ravel(), 0), np.delete((total / 5).ravel(), 0), atol=1e-9)
+    spectrum = measure_spectrum(images, hann=hann)
+    np.testing.assert_allclose(np.delete(spectrum.power.ravel(), 0), np.delete((total / 5).ravel(), 0), atol=1e-9)
     each = np.array([radial_profile(power_spectrum(image[None], hann=hann)) for image in images])
-    np.testing.assert_allclose(found.band, np.percentile(each, [2.5, 97.5], axis=0), atol=1e-9)
+    np.testing.assert_allclose(spectrum.band, np.percentile(each, [2.5, 97.5], axis=0), atol=1e-9)
 
 
 def dft(side):

@@ -19,30 +19,30 @@ def checkerboard(images, amplitude):
 def test_equal_distributions_stay_within_the_interval():
     covered = []
     for seed in range(25):
-        found = spectral_two_sample(noise(2 * seed, 100, 8), noise(2 * seed + 1, 100, 8), seed)
-        assert found.tested == 100 and found.low < found.accuracy < found.high
-        covered.append(found.low <= 0.5 <= found.high)
+        result = spectral_two_sample(noise(2 * seed, 100, 8), noise(2 * seed + 1, 100, 8), seed)
+        assert result.tested == 100 and result.low < result.accuracy < result.high
+        covered.append(result.low <= 0.5 <= result.high)
     assert np.mean(covered) >= 0.84
 
 
 def test_a_small_checkerboard_is_found():
     real, fake = noise(1), checkerboard(noise(2), 0.25)  # a sixteenth of the noise's power
-    found = spectral_two_sample(real, fake)
-    assert found.accuracy > 0.8 and found.low > 0.75
+    result = spectral_two_sample(real, fake)
+    assert result.accuracy > 0.8 and result.low > 0.75
     assert spectral_two_sample(real, checkerboard(noise(2), 0.02)).low < 0.5
 
 
 def test_order_of_the_sides_and_scale_change_nothing_and_a_seed_draws():
     real, fake = noise(1), checkerboard(noise(2), 0.1)
-    found = spectral_two_sample(real, fake, 3)
-    assert found == spectral_two_sample(real, fake, 3)
-    assert spectral_two_sample(100 * real + 7, 100 * fake - 7, 3).accuracy == pytest.approx(found.accuracy, abs=0.01)
+    result = spectral_two_sample(real, fake, 3)
+    assert result == spectral_two_sample(real, fake, 3)
+    assert spectral_two_sample(100 * real + 7, 100 * fake - 7, 3).accuracy == pytest.approx(result.accuracy, abs=0.01)
     assert len({spectral_two_sample(real, fake, seed).accuracy for seed in range(4)}) > 1
 
 
 def test_classes_are_balanced():
-    found = spectral_two_sample(noise(1, 400), noise(2, 101))
-    assert found.tested == 2 * 51 and found.low < 0.5 < found.high
+    result = spectral_two_sample(noise(1, 400), noise(2, 101))
+    assert result.tested == 2 * 51 and result.low < 0.5 < result.high
 
 
 def test_interval_of_clopper_and_pearson():

@@ -104,9 +104,9 @@ def test_every_kind_in_every_format_is_the_same_function(network, nearby, arm, n
 def test_every_format_opens_without_ganlab(small_run, arm, name, tmp_path):
     """In a process of its own. LiteRT has kernels of its own for transposed convolutions."""
     out = tmp_path / ("new" + exports.FORMATS[name].suffix)
-    said = export(small_run(arm), name, out)
+    output = export(small_run(arm), name, out)
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
-    assert float(said.splitlines()[1].split()[-1]) <= exports.TOLERANCE
+    assert float(output.splitlines()[1].split()[-1]) <= exports.TOLERANCE
 
 
 @pytest.mark.slow
@@ -115,8 +115,8 @@ def test_the_command_says_where_it_is_and_nothing_else(small_run, command):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert (small_run("upsample") / "generator-step-00000002.keras").exists()
-    told, _, code = done.stdout.partition("to use it, in Python:\n\n")
-    assert len(told.splitlines()) == 4 and "latents: float32 [batch, 64], 64 standard normal numbers\n" in told
+    heading, _, code = done.stdout.partition("to use it, in Python:\n\n")
+    assert len(heading.splitlines()) == 4 and "latents: float32 [batch, 64], 64 standard normal numbers\n" in heading
     code += "assert pixels.shape == (4, 8, 8, 1) and pixels.dtype == np.uint8\n"
     elsewhere = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True)
     assert elsewhere.returncode == 0, elsewhere.stderr
@@ -132,19 +132,19 @@ def test_the_printed_usage_works_as_it_is_pasted(small_run, nearby, name, more, 
     directory, out = small_run("transpose", *more), tmp_path / ("new's" + exports.FORMATS[name].suffix)
     if name == "litert" and importlib.util.find_spec("ai_edge_litert") is None:
         pytest.skip("the code that is printed needs ai-edge-litert")
-    said = export(directory, name, out)
-    told, _, code = said.partition("to use it, in Python:\n\n")
+    output = export(directory, name, out)
+    heading, _, code = output.partition("to use it, in Python:\n\n")
     names = {}
     exec(code, names)
     sampler, _ = open_sampler(directory)
     np.testing.assert_allclose(names["images"], sampler.generator(names["latents"], training=False), atol=1e-4)
     np.testing.assert_array_equal(names["pixels"], to_pixels(names["images"]))
     if more == CONDITIONAL:
-        assert "64 standard normal numbers and behind them the class, one-hot; its 10 classes: 0 to 9" in told
+        assert "64 standard normal numbers and behind them the class, one-hot; its 10 classes: 0 to 9" in heading
         assert names["latents"][:, 64:].argmax(1).tolist() == [0, 1, 2, 3]
-        assert "images: float32 [batch, 8, 8, 1], from -1 (pixel value 0) to 1 (255)" in told
+        assert "images: float32 [batch, 8, 8, 1], from -1 (pixel value 0) to 1 (255)" in heading
     else:
-        assert "images: float32 [batch, 8, 8, 3], unbounded" in told
+        assert "images: float32 [batch, 8, 8, 3], unbounded" in heading
 
 
 def test_a_saved_model_names_what_goes_in_and_comes_out(small_run, nearby, tmp_path):

@@ -45,7 +45,7 @@ def pictures(count, size=8):
 def penalised(model):
     """images -> scores, and the weights' gradient of a squared gradient at the images, as a penalty needs it."""
 
-    def slopes(images):
+    def gradient_norms(images):
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(images)
@@ -55,7 +55,7 @@ def penalised(model):
         kernels = [weight.value for weight in model.trainable_variables if weight.path.endswith("kernel")]
         return scores, cost, outer.gradient(cost, kernels)
 
-    return slopes
+    return gradient_norms
 
 
 @pytest.mark.parametrize(("body", "downsampling", "normalization"), GRID)
@@ -174,7 +174,7 @@ def test_minibatch_std_is_numpys_over_consecutive_images():
 WRONG = {
     "discriminator.minibatch_std=3": "discriminator.minibatch_std=3 does not divide the 64 images of a batch",
     "discriminator.minibatch_std=128": "discriminator.minibatch_std=128 does not divide the 64 images of a batch",
-    "discriminator.minibatch_std=1": "discriminator.minibatch_std=1 is a group without a deviation; use 0 (off)",
+    "discriminator.minibatch_std=1": "discriminator.minibatch_std=1 is a group of one image, which has no standard deviation; use 0 (off)",
     "discriminator.downsampling=blurr": "discriminator.downsampling='blurr' is unknown; did you mean blur?",
     "discriminator.normalization=spectrum": "discriminator.normalization='spectrum' is unknown; did you mean spectral?",
     "discriminator.name=resnet": "discriminator.name='resnet' is unknown",

@@ -34,16 +34,16 @@ def test_folded_is_what_the_steps_give(downsampling, size, height, width, stride
     layer = DownConv2D(4, size, stride=stride, downsampling=downsampling, use_bias=False)
     layer.build(images.shape)
     weighted = random.normal(size=(2, -(-height // stride), -(-width // stride), 4)).astype(np.float32)
-    found = []
+    results = []
     for function in (layer, lambda x: in_steps(x, layer.kernel.value, downsampling, stride)):
         with tf.GradientTape() as tape:
             tape.watch(images)
             outputs = function(images)
             total = tf.reduce_sum(outputs**2 * weighted)
-        found.append([outputs, *tape.gradient(total, [images, layer.kernel.value])])
-    for one, other in zip(*found, strict=True):
+        results.append([outputs, *tape.gradient(total, [images, layer.kernel.value])])
+    for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5 * max(1, np.abs(other).max()))
-    assert layer.compute_output_shape(images.shape) == tuple(found[0][0].shape)
+    assert layer.compute_output_shape(images.shape) == tuple(results[0][0].shape)
 
 
 def test_pool_is_stock_convolution_and_pooling_where_the_stride_fits():

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ganlab.cli.choices import options
 from ganlab.exports.portable import portable, save_portable
 from ganlab.nets import analysis as anatomy
-from ganlab.nets.analysis import multiplications, seen_by
+from ganlab.nets.analysis import multiplications, receptive_field_of
 from ganlab.nets.generator import build_generator
 from ganlab.nets.parity import at_parity
 from ganlab.run.networks import make_traces
@@ -86,8 +86,8 @@ def probe(model, layer):
     for pixel in pixels:
         slope = np.abs(tape.gradient(pixel, maps, unconnected_gradients="zero").numpy())[0].sum(axis=-1)
         for axis in (0, 1):
-            seen = np.flatnonzero(slope.sum(axis=1 - axis))
-            widest[axis] = max(widest[axis], int(seen[-1] - seen[0] + 1) if seen.size else 0)
+            places = np.flatnonzero(slope.sum(axis=1 - axis))
+            widest[axis] = max(widest[axis], int(places[-1] - places[0] + 1) if places.size else 0)
     return tuple(widest)
 
 
@@ -98,7 +98,7 @@ def test_receptive_fields_through_blocks_are_what_gradients_say(settings, arm):
     )
     model = stirred(build(config, (44, 44)))
     for name in ("stage1", "conv1", "skip2", "stage2", "block2", "images"):
-        assert seen_by(model, model.get_layer(name)) == probe(model, model.get_layer(name)), name
+        assert receptive_field_of(model, model.get_layer(name)) == probe(model, model.get_layer(name)), name
 
 
 def test_the_parts_of_a_residual_generator_add_up(settings):

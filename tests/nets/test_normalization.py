@@ -25,8 +25,8 @@ def trained_once(kind, images, weighted, *, jit=False):
         return outputs, *tape.gradient(total, [images, layer.gamma.value, layer.beta.value])
 
     step(images)
-    found = step(images * 2)
-    return [*found, layer.moving_mean.numpy(), layer.moving_variance.numpy(), layer(images, training=False)]
+    results = step(images * 2)
+    return [*results, layer.moving_mean.numpy(), layer.moving_variance.numpy(), layer(images, training=False)]
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -64,9 +64,9 @@ def test_half_precision_has_statistics_in_float32(precision):
     half = precision.removeprefix("mixed_")
     outputs = layer(tf.cast(images, half), training=True)
     assert outputs.dtype == half
-    seen = tf.cast(tf.cast(images, half), tf.float64).numpy()
-    np.testing.assert_allclose(layer.moving_mean.numpy(), seen.mean(axis=(0, 1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), seen.var(axis=(0, 1, 2)), rtol=1e-3)
+    rounded = tf.cast(tf.cast(images, half), tf.float64).numpy()
+    np.testing.assert_allclose(layer.moving_mean.numpy(), rounded.mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), rounded.var(axis=(0, 1, 2)), rtol=1e-3)
 
 
 def test_statistics_taken_anew_are_means_over_batches():

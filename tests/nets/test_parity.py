@@ -52,9 +52,9 @@ def test_the_operator_stands_where_placement_says(settings, placement, kinds):
     config = settings(*SIZE, "generator=transpose", f"generator.placement={placement}")
     assert [operator.name for operator in config.generator.operators] == kinds
     built = build_gan(config).generator
-    found = [type(layer).__name__ for layer in built.layers if layer.name.startswith("stage")]
+    layer_types = [type(layer).__name__ for layer in built.layers if layer.name.startswith("stage")]
     names = {"transpose": "TransposedConv2D", "nearest": "NearestConv2D"}
-    assert found == [names[kind] for kind in kinds]
+    assert layer_types == [names[kind] for kind in kinds]
 
 
 WRONG = {

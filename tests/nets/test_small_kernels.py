@@ -63,8 +63,8 @@ def test_a_transposed_convolution_is_what_loops_give(size, scale):
         outputs[:, y, x] += images[:, i, j] @ kernel[u, v].T
         d_images[:, i, j] += weights[:, y, x] @ kernel[u, v]
         d_kernel[u, v] += weights[:, y, x].T @ images[:, i, j]
-    for found, wanted in zip(pulled(layer, images, weights), (outputs, d_images, d_kernel), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    for value, wanted in zip(pulled(layer, images, weights), (outputs, d_images, d_kernel), strict=True):
+        np.testing.assert_allclose(value, wanted, atol=1e-5)
     np.testing.assert_allclose(layer.stock()(images.astype(np.float32)), outputs, atol=1e-5)
 
 
@@ -84,11 +84,11 @@ def test_a_strided_convolution_of_the_discriminator_is_what_loops_give(settings,
             outputs[:, i, j] += images[:, y, x] @ kernel[u, v]
             d_images[:, y, x] += weights[:, i, j] @ kernel[u, v].T
             d_kernel[u, v] += images[:, y, x].T @ weights[:, i, j]
-        found = pulled(layer, images, weights)
-        np.testing.assert_allclose(found[0], outputs, atol=1e-5)
-        np.testing.assert_allclose(found[1], d_images, atol=1e-5)
+        values = pulled(layer, images, weights)
+        np.testing.assert_allclose(values[0], outputs, atol=1e-5)
+        np.testing.assert_allclose(values[1], d_images, atol=1e-5)
         if norm == "none":  # else it goes through sigma too
-            np.testing.assert_allclose(found[2], d_kernel, atol=1e-5)
+            np.testing.assert_allclose(values[2], d_kernel, atol=1e-5)
 
 
 def test_a_point_costs_and_sees_what_the_layer_of_keras_does():
@@ -107,9 +107,9 @@ def test_a_point_of_unknown_size_under_xla_and_in_half_precision(policy):
     layer.build((None, None, None, 3))
     images = tf.constant(RANDOM.normal(size=(2, 3, 4, 3)), tf.float32)
     wanted = layer(images)
-    found = tf.function(layer, jit_compile=True, autograph=False)(images)
-    assert found.shape == (2, 6, 8, 5) and found.dtype == wanted.dtype == layer.compute_dtype
-    np.testing.assert_allclose(tf.cast(found, tf.float32), tf.cast(wanted, tf.float32), atol=1e-5)
+    outputs = tf.function(layer, jit_compile=True, autograph=False)(images)
+    assert outputs.shape == (2, 6, 8, 5) and outputs.dtype == wanted.dtype == layer.compute_dtype
+    np.testing.assert_allclose(tf.cast(outputs, tf.float32), tf.cast(wanted, tf.float32), atol=1e-5)
 
 
 EVERY = """

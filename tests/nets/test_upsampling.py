@@ -390,7 +390,7 @@ def test_uneven_overlap_gives_phases_different_energy(arm, expected):
 # --- how kernels start ----------------------------------------------------------------------------------------------
 
 
-def spread(layer, channels, filters, seed=5):
+def output_variance(layer, channels, filters, seed=5):
     """Variance of the middle of the image under a white input, with weights of variance 1, over Ci."""
     image = normal(32, 12, 12, channels)
     kernel = normal(*built(layer, image.shape).kernel.shape, seed=seed)
@@ -404,7 +404,7 @@ def spread(layer, channels, filters, seed=5):
 )
 def test_output_variance_of_unit_weights(arm, variance):
     # Worked by hand.
-    assert spread(make(arm, 64), 64, 64) == pytest.approx(variance, rel=0.03)
+    assert output_variance(make(arm, 64), 64, 64) == pytest.approx(variance, rel=0.03)
 
 
 @pytest.mark.parametrize("arm", ARMS)

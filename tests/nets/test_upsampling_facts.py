@@ -23,8 +23,8 @@ def built(name, size, scale, channels=2, filters=3, side=6):
 @pytest.mark.parametrize(("name", "size", "scale"), CASES)
 def test_the_kernel_that_is_measured_is_the_one_that_is_told(name, size, scale):
     layer = built(name, size, scale)
-    told, measured = layer.transposed_kernel(), Upsampling.transposed_kernel(layer)
-    larger = np.zeros((max(told.shape[0], measured.shape[0]) + 2, max(told.shape[1], measured.shape[1]) + 2, 3, 2))
+    kernel, measured = layer.transposed_kernel(), Upsampling.transposed_kernel(layer)
+    larger = np.zeros((max(kernel.shape[0], measured.shape[0]) + 2, max(kernel.shape[1], measured.shape[1]) + 2, 3, 2))
 
     def centred(kernel):
         """Both so that 'same' padding cuts off alike: before = (k - s) // 2."""
@@ -33,7 +33,7 @@ def test_the_kernel_that_is_measured_is_the_one_that_is_told(name, size, scale):
         whole[at[0] : at[0] + kernel.shape[0], at[1] : at[1] + kernel.shape[1]] = kernel
         return whole
 
-    np.testing.assert_allclose(centred(measured), centred(told), atol=1e-5)
+    np.testing.assert_allclose(centred(measured), centred(kernel), atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "size", "scale"), [*CASES, ("carafe", 3, 2)])
@@ -87,12 +87,12 @@ def test_call_alone_tells_as_much_as_the_built_in_operator(pair):
     np.testing.assert_allclose(phases(ours).variance, measured_phases(theirs).variance, rtol=0.2)
     np.testing.assert_allclose(phases(ours).sums, measured_phases(theirs).sums, atol=1e-5)
     image = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
-    shown = []
+    outputs = []
     for layer in (OnlyCall(1), UPSAMPLERS["nearest"](1, implementation="plain")):
         layer.build((None, 2, 2, 1))
         assert layer.with_single_one()
-        shown.append(np.asarray(layer(image)))
-    np.testing.assert_array_equal(shown[0], shown[1])
+        outputs.append(np.asarray(layer(image)))
+    np.testing.assert_array_equal(outputs[0], outputs[1])
 
 
 @pytest.mark.parametrize("folded", [False, True])

@@ -211,6 +211,6 @@ def test_stock_files_open_in_a_process_without_ganlab(tmp_path):
     line = [sys.executable, "-I", "-c", OPEN]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert not found["ganlab"]
-    assert max(found["differences"]) < 1e-5, dict(zip(FORMS, found["differences"], strict=True))
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert not report["ganlab"]
+    assert max(report["differences"]) < 1e-5, dict(zip(FORMS, report["differences"], strict=True))

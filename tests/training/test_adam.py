@@ -26,11 +26,11 @@ def settings(**more):
 
 
 def rates(optimizer, updates):
-    found = []
+    values = []
     for _ in range(updates):
-        found.append(float(optimizer.learning_rate()))
+        values.append(float(optimizer.learning_rate()))
         optimizer.descend([tf.constant([1.0])])
-    return found
+    return values
 
 
 def one(**more):

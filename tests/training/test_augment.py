@@ -24,13 +24,15 @@ def test_nothing_asked_is_nothing_drawn_and_nothing_changed():
 
 
 def test_translation_moves_by_whole_pixels_up_to_its_share_and_lets_zeros_in():
-    moved, whole, seen = changed(translation=0.25), IMAGES.numpy(), set()
+    moved, whole, all_shifts = changed(translation=0.25), IMAGES.numpy(), set()
     for image, original in zip(moved, whole, strict=True):
-        found = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if np.allclose(_moved(original, dy, dx), image)]
-        assert len(found) == 1
-        seen.add(found[0])
-    assert {dy for dy, _ in seen} == {-2, -1, 0, 1, 2}
-    assert {dx for _, dx in seen} == {-2, -1, 0, 1, 2}
+        shifts = [
+            (dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if np.allclose(_moved(original, dy, dx), image)
+        ]
+        assert len(shifts) == 1
+        all_shifts.add(shifts[0])
+    assert {dy for dy, _ in all_shifts} == {-2, -1, 0, 1, 2}
+    assert {dx for _, dx in all_shifts} == {-2, -1, 0, 1, 2}
 
 
 def _moved(image, dy, dx):
@@ -63,7 +65,7 @@ def test_colour_moves_brightness_within_its_share():
     assert 0.6 < means.max() <= 0.75
 
 
-def test_instance_noise_has_its_deviation_and_is_gone_at_the_end():
+def test_instance_noise_has_its_std_and_is_gone_at_the_end():
     assert (changed(noise=0.3) - IMAGES.numpy()).std() == pytest.approx(0.3, rel=0.02)
     assert (changed(noise=0.3, done=0.75) - IMAGES.numpy()).std() == pytest.approx(0.075, rel=0.02)
     np.testing.assert_array_equal(changed(noise=0.3, done=1.0), IMAGES)
@@ -82,7 +84,7 @@ def test_second_derivatives_exist_and_match_finite_differences():
     settings = Augment(translation=0.25, cutout=0.5, color=0.4, noise=0.1)
     draws = augment.draw(settings, 0, "x", tf.constant(3), IMAGES.shape, 0.0)
 
-    def slopes(scale):
+    def gradient_norms(scale):
         x = IMAGES * scale
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -92,6 +94,6 @@ def test_second_derivatives_exist_and_match_finite_differences():
     scale = tf.constant(1.0)
     with tf.GradientTape() as tape:
         tape.watch(scale)
-        cost = slopes(scale)
-    numeric = (slopes(1.001) - slopes(0.999)) / 0.002
+        cost = gradient_norms(scale)
+    numeric = (gradient_norms(1.001) - gradient_norms(0.999)) / 0.002
     assert float(tape.gradient(cost, scale)) == pytest.approx(float(numeric), rel=1e-2)

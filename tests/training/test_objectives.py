@@ -52,8 +52,8 @@ OTHER = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_at_other_scores(name):
     objective = OBJECTIVES[name]()
-    found = float(objective.discriminator(A, B)), float(objective.generator(A, B))
-    assert found == pytest.approx(OTHER[name], rel=1e-6)
+    losses = float(objective.discriminator(A, B)), float(objective.generator(A, B))
+    assert losses == pytest.approx(OTHER[name], rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["relativistic", "relativistic_average", "wasserstein"])
@@ -115,7 +115,7 @@ def options(name):
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_penalties_of_known_slopes(name):
+def test_penalties_of_known_gradient_norms(name):
     costs = [float(PENALTIES[name](judge, IMAGES, OTHERS, **options(name))[2]) for judge in (linear, bowl)]
     assert costs == pytest.approx(KNOWN[name], rel=1e-5)
 
@@ -175,5 +175,5 @@ def test_dirac_gan_has_the_published_eigenvalues(name, weight, expected):
             point = [tf.constant(0.0), tf.constant(0.0)]
             point[column] = tf.constant(sign * h)
             jacobian[:, column] += sign * np.array([float(v) for v in flow(point)]) / (2 * h)
-    found = sorted(np.linalg.eigvals(jacobian), key=lambda v: (v.imag, v.real))
-    np.testing.assert_allclose(found, sorted(expected, key=lambda v: (v.imag, v.real)), atol=2e-2)
+    eigenvalues = sorted(np.linalg.eigvals(jacobian), key=lambda v: (v.imag, v.real))
+    np.testing.assert_allclose(eigenvalues, sorted(expected, key=lambda v: (v.imag, v.real)), atol=2e-2)

@@ -76,8 +76,8 @@ def test_two_workers_on_one_machine_train_together_and_one_of_them_writes(comman
     def together(*arguments):
         both = [start(index, *arguments) for index in (0, 1)]
         for process in both:
-            said, _ = process.communicate(timeout=300)
-            assert process.returncode == 0, said.decode()
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output.decode()
 
     together(*SHORT, f"hydra.run.dir={tmp_path / 'two'}")
     two = weights(tmp_path / "two")

@@ -231,7 +231,7 @@ def test_classes_reach_both_networks(trained):
     assert len(set(scores.ravel().tolist())) == 10
 
 
-def test_slopes_are_computed_in_float32_under_mixed_precision(settings):
+def test_gradient_norms_are_computed_in_float32_under_mixed_precision(settings):
     import keras
 
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -47,8 +47,8 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
     shape = real.train.shape[1:]
     # Count `recipe` up when code changes what the entry holds by more than rounding: another entry, another protocol.
     key = {"train": real.train, "components": _COMPONENTS, "recipe": 2}
-    found = cached("pca", key, lambda: _fit(real.train, say or (lambda line: None)))
-    mean, components = found["mean"], found["components"]
+    entry = cached("pca", key, lambda: _fit(real.train, say or (lambda line: None)))
+    mean, components = entry["mean"], entry["components"]
 
     def see(pixels: np.ndarray) -> np.ndarray:
         return _centred(pixels, mean) @ components.T
@@ -61,8 +61,8 @@ def pca(real: RealImages, *, say: Say | None = None) -> Features:
 
     facts: dict[str, Any] = {
         "dimension": len(components),
-        "trained_on": f"{int(found['images'])} training images",
-        "explained_variance": float(found["explained"]),
+        "trained_on": f"{int(entry['images'])} training images",
+        "explained_variance": float(entry["explained"]),
         "scale": "pixels in [-1, 1], projected, not whitened",
     }
     return Features(

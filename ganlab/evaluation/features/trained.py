@@ -53,8 +53,8 @@ def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = REC
     shape = real.train.shape[1:]
     classes = _classes(real)
     key = {**real._asdict(), **recipe._asdict(), "tensorflow": version("tensorflow"), "numpy": version("numpy")}
-    found = cached("classifier", key, lambda: _train(real, classes, recipe, say))
-    weights, centre, scale = found["weights"], found["centre"], float(found["scale"])
+    entry = cached("classifier", key, lambda: _train(real, classes, recipe, say))
+    weights, centre, scale = entry["weights"], entry["centre"], float(entry["scale"])
     network = Network(shape, len(classes), recipe.width)
     see = keep_last(network.make_look(weights))
 
@@ -71,7 +71,7 @@ def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = REC
             "dimension": recipe.width,
             "trained_on": f"{len(real.train)} training images of {len(classes)} classes",
             "seed": recipe.seed,
-            "test_accuracy": float(found["accuracy"]),
+            "test_accuracy": float(entry["accuracy"]),
             "tested_on": len(real.held_out),
             "weights": fingerprint(weights)[:12],
             "scale": "mean variance 1 over dimensions and training images",
@@ -83,7 +83,7 @@ def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = REC
 def _classes(real: RealImages) -> np.ndarray:
     if real.train_labels is None or real.held_out_labels is None:
         raise ConfigError(
-            "metrics.final.features=[classifier] needs labels, which this dataset has not; use random or pca"
+            "metrics.final.features=[classifier] needs labels, and this dataset has none; use random or pca"
         )
     classes = np.unique(real.train_labels)
     if len(classes) < 2:
@@ -118,8 +118,8 @@ class Network:
         """Weights to start from: kernels normal with variance 2 / fan-in, biases 0."""
         parts = []
         for kernel in self._kernels:
-            deviation = math.sqrt(2 / math.prod(kernel[:-1]))
-            parts += [random.standard_normal(math.prod(kernel)) * deviation, np.zeros(kernel[-1])]
+            std = math.sqrt(2 / math.prod(kernel[:-1]))
+            parts += [random.standard_normal(math.prod(kernel)) * std, np.zeros(kernel[-1])]
         return np.concatenate(parts).astype(np.float32)
 
     def forward(self, weights, pixels, drop=lambda maps: maps):

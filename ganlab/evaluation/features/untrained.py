@@ -19,7 +19,7 @@ def random(real: RealImages, *, say: Say | None = None) -> Features:
     Read are the means of 16 rectified maps at full and at half size, where a pattern counts wherever it is, and of 8
     maps at quarter size in each quadrant, where the layout counts. Kernels of the first two layers sum to zero over
     their window: flat areas give nothing, so a faint checkerboard shows at first order. Each feature is centred and
-    divided by its deviation over the training images (at most 10,000 of them), or by a tenth of what is usual in its
+    divided by its std over the training images (at most 10,000 of them), or by a tenth of what is usual in its
     draw where that is more: what hardly any image shows must not outweigh the rest.
     """
     shape = real.train.shape[1:]
@@ -27,18 +27,18 @@ def random(real: RealImages, *, say: Say | None = None) -> Features:
     see = compile_for(shape, _network(weights))
 
     def measure() -> dict[str, np.ndarray]:
-        seen = np.stack(see(some(real.train)))  # [draws, N, D]
-        mean, deviation = seen.mean(axis=1), seen.std(axis=1)
-        usual = np.sqrt(np.mean(deviation**2, axis=1, keepdims=True))
+        features = np.stack(see(some(real.train)))  # [draws, N, D]
+        mean, std = features.mean(axis=1), features.std(axis=1)
+        usual = np.sqrt(np.mean(std**2, axis=1, keepdims=True))
         constant = usual <= 1e-5 * np.abs(mean).max()  # in float32 the same for all images
-        return {"mean": mean, "scale": np.where(constant, 1.0, np.maximum(deviation, usual / 10))}
+        return {"mean": mean, "scale": np.where(constant, 1.0, np.maximum(std, usual / 10))}
 
     # Count `recipe` up when code that the entry comes from changes.
-    found = cached("random", {"train": real.train, "weights": weights, "recipe": 2}, measure)
-    mean, scale = found["mean"], found["scale"]
+    entry = cached("random", {"train": real.train, "weights": weights, "recipe": 2}, measure)
+    mean, scale = entry["mean"], entry["scale"]
     return Features(
         name="random",
-        embed=lambda pixels: [(seen - mean[n]) / scale[n] for n, seen in enumerate(see(pixels))],
+        embed=lambda pixels: [(features - mean[n]) / scale[n] for n, features in enumerate(see(pixels))],
         probabilities=None,
         facts={
             "dimension": mean.shape[1],
@@ -73,18 +73,18 @@ def _network(draws: list[list[np.ndarray]]) -> Callable:
         return tf.nn.relu(tf.nn.conv2d(maps, kernel, 1, "VALID"))
 
     def read(images: tf.Tensor, kernels: list[np.ndarray]) -> tf.Tensor:
-        seen, maps = [], images
+        means, maps = [], images
         for kernel in kernels[:2]:
             maps = convolve(maps, kernel)
-            seen.append(tf.reduce_mean(maps, (1, 2)))
+            means.append(tf.reduce_mean(maps, (1, 2)))
             images = tf.nn.avg_pool2d(images, 2, 2, "SAME")
             maps = tf.concat([images, tf.nn.avg_pool2d(maps, 2, 2, "SAME")], -1)
         maps = convolve(maps, kernels[2])
         height, width = maps.shape[1], maps.shape[2]
         for rows in (slice((height + 1) // 2), slice(height // 2, None)):
             for columns in (slice((width + 1) // 2), slice(width // 2, None)):
-                seen.append(tf.reduce_mean(maps[:, rows, columns], (1, 2)))
-        return tf.concat(seen, -1)
+                means.append(tf.reduce_mean(maps[:, rows, columns], (1, 2)))
+        return tf.concat(means, -1)
 
     def network(pixels: tf.Tensor) -> list[tf.Tensor]:
         with tf.device("CPU:0"):

@@ -1,13 +1,12 @@
-"""Measures of sets whose classes are known, or said by a classifier."""
+"""Measures of sets whose classes are known, or predicted by a classifier."""
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import rel_entr
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, rel_entr, xlog1py, xlogy  # scipy.stats alone takes most of a second to import
 
 from ganlab.evaluation.arguments import Array, count, features
-from ganlab.evaluation.chance import binomial
 
 _ROUNDING = 1e-4  # by which probabilities from float16 and float32 miss their sum
 
@@ -62,8 +61,8 @@ def largest_class_error(labels: ArrayLike, shares: ArrayLike) -> float:
     Arguments as those of `modes`.
     """
     labels, shares = np.asarray(labels), np.asarray(shares)
-    found = np.bincount(labels, minlength=len(shares)) / len(labels)
-    return float(np.max(np.abs(found / shares - 1)))
+    fake_shares = np.bincount(labels, minlength=len(shares)) / len(labels)
+    return float(np.max(np.abs(fake_shares / shares - 1)))
 
 
 def modes_null(shares: ArrayLike, n_fake: int) -> Modes:
@@ -90,7 +89,7 @@ def _shares(value: ArrayLike) -> Array:
 
 
 def _distribution(name: str, rows: Array) -> None:
-    """Refuse rows that are no probabilities."""
+    """Refuse rows that are not probabilities."""
     if rows.min() < 0:
         raise ValueError(f"{name} holds {rows.min()}; probabilities are 0 or more")
     sums = rows.sum(axis=1)
@@ -98,3 +97,13 @@ def _distribution(name: str, rows: Array) -> None:
     if abs(sums[off] - 1) > _ROUNDING:
         where = name if len(rows) == 1 else f"{name}[{off}]"
         raise ValueError(f"{where} has the sum {sums[off]:.6g}; probabilities sum to 1")
+
+
+def binomial(hits: ArrayLike, count: int, share: float) -> NDArray[np.float64]:
+    """The probability of so many hits among `count` independent trials that each hit with probability `share`.
+
+    hits: whole numbers from 0 to count, of any shape, which is that of the answer.
+    """
+    hits = np.asarray(hits)
+    ways = gammaln(count + 1) - gammaln(hits + 1) - gammaln(count - hits + 1)
+    return np.exp(ways + xlogy(hits, share) + xlog1py(count - hits, -share))

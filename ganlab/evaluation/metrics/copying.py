@@ -23,8 +23,8 @@ def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
     images, others: features [N, D] and [M, D]. Raises ValueError, naming the argument.
     """
     left, right = alike(("others", features("others", others)), ("images", features("images", images)))
-    points, found = prepare(left, right)
-    squares, places = neighbours(found, points, k=1)
+    points, queries = prepare(left, right)
+    squares, places = neighbours(queries, points, k=1)
     return Nearest(places[:, 0], np.sqrt(squares[:, 0]))
 
 

@@ -53,12 +53,12 @@ def frechet_distance_null(real: ArrayLike, n_real: int, n_fake: int, *, gaussian
         _, roots, axes = np.linalg.svd(_covariance_factor(real), full_matrices=False)
         squares = ((real - real.mean(axis=0)) @ axes.T) ** 2
         fourth = squares.T @ squares / len(real)
-    spread = roots**2
-    sums = spread[:, None] + spread
-    normal = spread[:, None] * spread * (1 + np.eye(len(spread)))
-    variances = normal if gaussian else fourth - np.diag(spread**2)
+    eigenvalues = roots**2
+    sums = eigenvalues[:, None] + eigenvalues
+    normal = eigenvalues[:, None] * eigenvalues * (1 + np.eye(len(eigenvalues)))
+    variances = normal if gaussian else fourth - np.diag(eigenvalues**2)
     mixed = np.divide(variances, sums, out=np.zeros_like(sums), where=sums > 0)
-    return float((1 / n_real + 1 / n_fake) * (spread.sum() + mixed.sum() / 2))
+    return float((1 / n_real + 1 / n_fake) * (eigenvalues.sum() + mixed.sum() / 2))
 
 
 class ExtrapolatedFrechetDistance(NamedTuple):

@@ -71,10 +71,10 @@ def exact_squares(left: Array, right: Array) -> Array:
 
 def exact_squares_at(left: Points, right: Points, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
     """Exact squared distances of chosen pairs, [P]; so many at a time that memory stays that of a block."""
-    found = np.empty(len(rows))
+    squares = np.empty(len(rows))
     for some in blocks(len(rows), max(1, SIDE**2 // left.vectors.shape[1])):
-        found[some] = exact_squares(left.vectors[rows[some]], right.vectors[columns[some]])
-    return found
+        squares[some] = exact_squares(left.vectors[rows[some]], right.vectors[columns[some]])
+    return squares
 
 
 def positions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -91,14 +91,14 @@ def neighbours(left: Points, right: Points, k: int, own: bool = False) -> tuple[
 
     def search(rows: slice) -> None:
         for columns in blocks(len(right)):
-            found, error = squared_distances(left, right, rows, columns)
+            estimates, error = squared_distances(left, right, rows, columns)
             if own and rows == columns:
-                np.fill_diagonal(found, np.inf)
+                np.fill_diagonal(estimates, np.inf)
             last = squares[rows, -1]  # exact, so that only what may be nearer has to be measured
             reach = np.where(last > 0, np.minimum(last, _HUGE - error) + error, -np.inf)
-            if last.max() == _HUGE and found.shape[1] > k:
-                reach = np.minimum(reach, np.partition(found, k - 1, axis=1)[:, k - 1] + 2 * error)
-            row, column = positions(found <= reach[:, None])
+            if last.max() == _HUGE and estimates.shape[1] > k:
+                reach = np.minimum(reach, np.partition(estimates, k - 1, axis=1)[:, k - 1] + 2 * error)
+            row, column = positions(estimates <= reach[:, None])
             if len(row):
                 column += columns.start
                 square = exact_squares_at(left, right, row + rows.start, column)

@@ -59,7 +59,7 @@ def sliced_wasserstein_pyramid(
     directions, seed: as in `sliced_wasserstein`; the seed also places the patches, alike in both sets.
     Raises ValueError, naming the argument: among others for sets that are constant at a level.
 
-    Karras et al., arXiv 1710.10196, who divide each set by its own deviation; the pyramid is Burt and Adelson's, 1983.
+    Karras et al., arXiv 1710.10196, who divide each set by its own std; the pyramid is Burt and Adelson's, 1983.
     """
     real, fake = images("real_images", real_images), images("fake_images", fake_images)
     equal_counts(real, fake, names=("real_images", "fake_images"))
@@ -79,11 +79,11 @@ def sliced_wasserstein_pyramid(
     for levels in zip(_levels(real, smallest), _levels(fake, smallest), strict=True):
         height = levels[0].shape[1]
         first, second = (_descriptors(level, patch, patches, [seed, height]) for level in levels)
-        deviations = _deviations(first, second, real.shape[3])
-        if deviations.min() <= _ROUNDING * largest:
+        stds = _stds(first, second, real.shape[3])
+        if stds.min() <= _ROUNDING * largest:
             flat = f"real_images and fake_images are constant at level {height}"
             raise ValueError(f"{flat}, in a channel at least; give images with detail there")
-        values[height] = _mean_over(units / deviations, first, second)
+        values[height] = _mean_over(units / stds, first, second)
     return values
 
 
@@ -119,9 +119,9 @@ def _halve(images: Array) -> Array:
 
 def _double(low: Array, shape: tuple[int, ...]) -> Array:
     """Enlarge to `shape`: zeros between the pixels, then the same filter, four times as strong."""
-    spread = np.zeros(shape)
-    spread[:, ::2, ::2] = low
-    return 4 * _blur(spread)
+    sparse = np.zeros(shape)
+    sparse[:, ::2, ::2] = low
+    return 4 * _blur(sparse)
 
 
 def _blur(level: Array) -> Array:
@@ -140,9 +140,9 @@ def _descriptors(level: Array, patch: int, patches: int, seed: list[int]) -> Arr
     return np.moveaxis(taken, 2, 4).reshape(-1, patch * patch * channels)
 
 
-def _deviations(first: Array, second: Array, channels: int) -> Array:
+def _stds(first: Array, second: Array, channels: int) -> Array:
     """The standard deviation of each channel over the patches of both sets, once for each pixel of a patch."""
     values = [descriptors.reshape(-1, channels) for descriptors in (first, second)]
     mean = sum(each.mean(axis=0) for each in values) / 2
-    deviation = np.sqrt(sum(np.mean((each - mean) ** 2, axis=0) for each in values) / 2)
-    return np.tile(deviation, first.shape[1] // channels)
+    std = np.sqrt(sum(np.mean((each - mean) ** 2, axis=0) for each in values) / 2)
+    return np.tile(std, first.shape[1] // channels)

@@ -46,7 +46,7 @@ def spectral_two_sample(real: ArrayLike, fake: ArrayLike, seed: int = 0) -> Spec
         if len(array) < 4:
             raise ValueError(f"{name} has {len(array)} images, too few to learn from and to test; give at least 4")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed={seed!r} is no seed; use a whole number from 0")
+        raise ValueError(f"seed={seed!r} is not a seed; use a whole number from 0")
     random = np.random.default_rng(seed)
     count = min(map(len, arrays))
     powers = [

@@ -1,6 +1,6 @@
-"""What an upsampling operator is, and what it tells of itself.
+"""What an upsampling operator is, and what it reports about itself.
 
-A newcomer subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
+A new operator subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
 `keras.ops`. Everything else that the lab asks of an operator has a default here that is computed: its equivalent kernel
 and its receptive field by trying, its cost by asking its layers, its stock form by tracing `call`. An operator that
 knows better overrides the method.
@@ -53,7 +53,7 @@ class Upsampling(keras.Layer):
         """What rebuilds the layer."""
         return super().get_config() | {"filters": self.filters, "scale": self.scale}
 
-    # --- what it tells of itself --------------------------------------------------------------------------------------
+    # --- what it reports about itself ---------------------------------------------------------------------------------
 
     @property
     def written_as(self) -> str:
@@ -66,7 +66,7 @@ class Upsampling(keras.Layer):
         return ""
 
     @property
-    def kernel_shown(self) -> str:
+    def kernel_text(self) -> str:
         """Its kernel's size, such as `3×3`, and the one that it is folded into; empty where it has none."""
         size = getattr(self, "kernel_size", None)
         return "" if size is None else "×".join(map(str, as_pair("kernel_size", size)))
@@ -89,8 +89,8 @@ class Upsampling(keras.Layer):
             raise ValueError(f"{self.name} has no kernel of its own: its weights follow the image")
         reached = [np.flatnonzero(np.abs(answers).max(axis=(0, 3, 2 - axis)) > 0) for axis in (0, 1)]
         margins = [
-            max(half * s - seen.min(), seen.max() - half * s - s + 1, 0) if seen.size else 0
-            for s, seen in zip(self.scale, reached, strict=True)
+            max(half * s - pixels.min(), pixels.max() - half * s - s + 1, 0) if pixels.size else 0
+            for s, pixels in zip(self.scale, reached, strict=True)
         ]
         rows, columns = (slice(half * s - m, half * s + s + m) for s, m in zip(self.scale, margins, strict=True))
         return np.moveaxis(np.asarray(answers)[:, rows, columns], 0, 3)
@@ -200,15 +200,15 @@ class Upsampling(keras.Layer):
     def _reach(self) -> tuple[list[Pair], list[Pair]]:
         """For each axis and phase: the first and last input pixel that it is computed from, relative to its own."""
         image = np.random.default_rng(0).normal(size=(1, _SIDE, _SIDE, self._channels())).astype(np.float32)
-        found, half = [], _SIDE // 2
+        ranges, half = [], _SIDE // 2
         for axis, s in enumerate(self.scale):
             changed = np.moveaxis(np.repeat(image, _SIDE, axis=0), axis + 1, 1)
             changed[np.arange(_SIDE), np.arange(_SIDE)] += 1
             difference = np.abs(self._run(np.moveaxis(changed, 1, axis + 1)) - self._run(image)).max(axis=(2 - axis, 3))
-            seen = difference > _near(difference)  # [input pixel, output pixel]
-            places = [np.flatnonzero(seen[:, half * s + phase]) - half for phase in range(s)]
-            found.append([(int(at.min()), int(at.max())) if at.size else (0, -1) for at in places])
-        return found[0], found[1]
+            affected = difference > _near(difference)  # [input pixel, output pixel]
+            places = [np.flatnonzero(affected[:, half * s + phase]) - half for phase in range(s)]
+            ranges.append([(int(at.min()), int(at.max())) if at.size else (0, -1) for at in places])
+        return ranges[0], ranges[1]
 
     def _traced(self) -> tuple[Any, str]:
         """`call` as a model of copies of the layers that it uses; None, and why, where it is not made of layers."""
@@ -244,7 +244,7 @@ def transposed_twin(layer: Upsampling, kernel: np.ndarray, bias: Any) -> Any:
 
 
 def plain_options(use_bias: bool, name: str | None = None) -> dict[str, Any]:
-    """What every stock convolution of an export is told."""
+    """The options of every stock convolution of an export."""
     return {"use_bias": use_bias, "data_format": "channels_last", "dtype": "float32", "name": name}
 
 

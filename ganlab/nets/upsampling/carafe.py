@@ -151,7 +151,7 @@ def carafe(
     channels: to which a 1x1 convolution compresses the features; encoder_size: the convolution that reads
     s*s*neighbourhood^2 weights from them; a softmax makes each pixel's weights add up to one. Edges are repeated, so a
     constant image stays constant. `kernel_size`, `init` and `use_bias` are those of the last convolution, whose kernel
-    equals that of `nearest` with the same seed. With init matched the encoder starts small (deviation 0.001, as the
+    equals that of `nearest` with the same seed. With init matched the encoder starts small (std 0.001, as the
     authors' code does), so the layer starts as a mean over the neighbourhood. Wang et al. 2019, arXiv:1905.02188.
     """
     encoder = kernel_initializer(init, gain=1.0, seed=_other_seed(seed, "encoder"))

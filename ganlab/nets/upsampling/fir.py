@@ -6,7 +6,7 @@ import keras
 
 from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import Pair, fir_taps, fold_fir
-from ganlab.nets.upsampling.kernel import FoldableUpsampling, along, spread
+from ganlab.nets.upsampling.kernel import FoldableUpsampling, along, insert_zeros
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 
@@ -84,7 +84,7 @@ def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: in
     """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, nothing cut off inside."""
     shape = list(ops.shape(image))
     shape[axis] = shape[axis] * scale + before + after
-    apart = ops.pad(spread(image, axis, scale), along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
+    apart = ops.pad(insert_zeros(image, axis, scale), along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
     parts = [  # ops.slice, not indexing, whose gradient takes TensorFlow ten times as long on a CPU
         ops.multiply(ops.slice(apart, [first if a == axis else 0 for a in range(4)], shape), float(tap))
         for first, tap in enumerate(fir_taps(scale))

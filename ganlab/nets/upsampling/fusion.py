@@ -97,7 +97,7 @@ def _fold(kernel: Any, scale: int | Pair, taps: Any) -> Any:
     size = tuple(kernel.shape[:2])
     require_odd("kernel_size", size, "which a transposed convolution reproduces only with a shift")
     dtype = keras.backend.standardize_dtype(kernel.dtype)
-    down, across = (_spread(k, taps(s)) for k, s in zip(size, as_pair("scale", scale), strict=True))
+    down, across = (_filter_matrix(k, taps(s)) for k, s in zip(size, as_pair("scale", scale), strict=True))
     # One matrix for both axes: a single product over [k*k, Ci*Co], which is cheap beside any convolution.
     both = on.array(np.kron(down, across), dtype)
     ci, co = kernel.shape[2:]
@@ -105,7 +105,7 @@ def _fold(kernel: Any, scale: int | Pair, taps: Any) -> Any:
     return on.reshape(on.matmul(both, flat), (down.shape[0], across.shape[0], co, ci))
 
 
-def _spread(size: int, taps: np.ndarray) -> np.ndarray:
+def _filter_matrix(size: int, taps: np.ndarray) -> np.ndarray:
     """A [size+L-1, size] with A[r+size-1-t, t] = taps[r]: weight t, reversed, spread over the filter."""
     matrix = np.zeros((size + len(taps) - 1, size))
     for t in range(size):

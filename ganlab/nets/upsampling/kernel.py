@@ -183,12 +183,12 @@ class FoldableUpsampling(KernelUpsampling):
         return f"{self.steps}{', fused' if self.implementation == 'fused' else ''}"
 
     @property
-    def kernel_shown(self) -> str:
+    def kernel_text(self) -> str:
         """The kernel as it is stored, and as it is executed."""
         if self.implementation == "plain":
-            return super().kernel_shown
+            return super().kernel_text
         folded = self.transposed_kernel().shape
-        return f"{super().kernel_shown} as {folded[0]}×{folded[1]}"
+        return f"{super().kernel_text} as {folded[0]}×{folded[1]}"
 
     def macs(self) -> Macs:
         """Folding a kernel costs once a step, not once an image, and is left out."""
@@ -199,7 +199,7 @@ class FoldableUpsampling(KernelUpsampling):
         return Macs(written, height * width * int(np.prod(self.transposed_kernel().shape[:2])) * ci * self.filters)
 
 
-def spread(image: Any, axis: int, scale: int) -> Any:
+def insert_zeros(image: Any, axis: int, scale: int) -> Any:
     """Zeros behind each pixel along one axis: n -> s*n."""
     shape = list(ops.shape(image))
     shape[axis] *= scale

@@ -20,7 +20,7 @@ class NearestConv2D(FoldableUpsampling):
 
     @property
     def explained(self) -> str:
-        """Why it is no layer of Keras."""
+        """Why it is not a layer of Keras."""
         if self.implementation == "plain":
             return ""
         return (

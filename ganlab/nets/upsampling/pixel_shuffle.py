@@ -124,7 +124,7 @@ def pixel_shuffle(
     without a checkerboard; training does not keep it. Aitken et al. 2017, arXiv:1707.02937.
     phase_bias: one bias for each of the s*s*filters channels, before the shuffle, as the operator is usually written:
     a fixed pattern that a transposed convolution cannot have. False gives `filters` of them, after it: what a run's
-    settings say unless told otherwise, so that arms differ in the operator alone.
+    settings say by default, so that arms differ in the operator alone.
     """
     stride, draw = as_pair("scale", scale), kernel_initializer(init, gain=gain, seed=seed)
     if icnr:

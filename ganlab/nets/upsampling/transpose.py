@@ -8,7 +8,7 @@ import numpy as np
 from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import Macs, transposed_twin
 from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_nearest
-from ganlab.nets.upsampling.kernel import KernelUpsampling, spread
+from ganlab.nets.upsampling.kernel import KernelUpsampling, insert_zeros
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
 
@@ -55,7 +55,7 @@ class TransposedConv2D(KernelUpsampling):
         if self.kernel_size != (1, 1) or self.scale == (1, 1):
             return self.add_bias(self.convolve_transposed(inputs, self.kernel))
         points = self.convolve(inputs, ops.transpose(self.kernel, (0, 1, 3, 2)), "valid")
-        return self.add_bias(spread(spread(points, 1, self.scale[0]), 2, self.scale[1]))
+        return self.add_bias(insert_zeros(insert_zeros(points, 1, self.scale[0]), 2, self.scale[1]))
 
     def transposed_kernel(self) -> np.ndarray:
         """Its own."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sets import PROPERTY
 
 from ganlab.evaluation.metrics import classifier_score, modes, modes_null
+from ganlab.evaluation.metrics.classes import binomial
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10])
@@ -43,9 +44,9 @@ def test_what_is_no_probability_is_refused():
 
 
 def test_modes_by_hand():
-    found = modes([0, 0, 2, 2], [0.25, 0.25, 0.5])
-    assert found.hit == 2
-    assert found.divergence == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(1), rel=1e-12)
+    result = modes([0, 0, 2, 2], [0.25, 0.25, 0.5])
+    assert result.hit == 2
+    assert result.divergence == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(1), rel=1e-12)
     assert modes([1, 0], [0.5, 0.5]) == (2, 0)
     assert modes(np.zeros(5, np.int64), np.full(10, 0.1)).divergence == pytest.approx(np.log(10), rel=1e-12)
 
@@ -53,12 +54,12 @@ def test_modes_by_hand():
 def test_modes_null_is_the_mean_over_perfect_fakes():
     shares = np.array([0.5, 0.3, 0.15, 0.04, 0.01])
     rng = np.random.default_rng(0)
-    seen = np.array([modes(rng.choice(5, size=40, p=shares), shares) for _ in range(2000)])
+    values = np.array([modes(rng.choice(5, size=40, p=shares), shares) for _ in range(2000)])
     null = modes_null(shares, 40)
     for place in (0, 1):
-        error = seen[:, place].std() / 2000**0.5
+        error = values[:, place].std() / 2000**0.5
         assert 3 * error < 0.05 * null[place]
-        assert abs(seen[:, place].mean() - null[place]) < 3 * error
+        assert abs(values[:, place].mean() - null[place]) < 3 * error
 
 
 def test_modes_null_by_hand_and_for_many():
@@ -98,3 +99,12 @@ def test_bad_shares_are_refused(shares, message):
         modes([0, 0], shares)
     with pytest.raises(ValueError, match="^" + message):
         modes_null(shares, 5)
+
+
+@pytest.mark.parametrize("count", [1, 7, 2000, 100_000])
+@pytest.mark.parametrize("share", [1e-4, 0.1, 0.5, 0.999, 1.0])
+def test_binomial_probabilities_are_scipys(count, share):
+    hits = np.arange(count + 1)
+    probabilities = binomial(hits, count, share)
+    np.testing.assert_allclose(probabilities, scipy.stats.binom.pmf(hits, count, share), rtol=1e-9, atol=1e-300)
+    assert probabilities.sum() == pytest.approx(1, abs=1e-9)

@@ -12,15 +12,15 @@ from ganlab.evaluation.metrics import copying, copying_ratio, data_copying, near
 def test_nearest_agrees_with_all_distances():
     images, others = two_sets()
     every = cdist(images, others)
-    found = nearest(images, others)
-    np.testing.assert_array_equal(found.indices, every.argmin(axis=1))
-    np.testing.assert_allclose(found.distances, every.min(axis=1), rtol=1e-12)
+    result = nearest(images, others)
+    np.testing.assert_array_equal(result.indices, every.argmin(axis=1))
+    np.testing.assert_allclose(result.distances, every.min(axis=1), rtol=1e-12)
 
 
 def test_of_equally_near_ones_the_first_is_nearest_and_copies_are_at_no_distance():
-    found = nearest(column(0, 5), column(1, -1, 5, 5))
-    assert found.indices.tolist() == [0, 2]
-    assert found.distances.tolist() == [1, 0]
+    result = nearest(column(0, 5), column(1, -1, 5, 5))
+    assert result.indices.tolist() == [0, 2]
+    assert result.distances.tolist() == [1, 0]
 
 
 def test_one_search_gives_what_two_give():
@@ -68,9 +68,9 @@ def test_copies_lie_far_below_zero_and_wrong_fakes_far_above():
 
 def test_copying_of_equal_distributions_is_standard_normal():
     rng = np.random.default_rng(3)
-    seen = [data_copying(*rng.normal(size=(3, 40, 2))) for _ in range(400)]
-    assert abs(np.mean(seen)) < 0.15
-    assert 0.9 < np.std(seen) < 1.25  # above 1: train is shared
+    scores = [data_copying(*rng.normal(size=(3, 40, 2))) for _ in range(400)]
+    assert abs(np.mean(scores)) < 0.15
+    assert 0.9 < np.std(scores) < 1.25  # above 1: train is shared
 
 
 def test_held_out_images_must_not_be_training_images():

@@ -37,10 +37,10 @@ def test_energy_distance_on_a_line_agrees_with_scipy():
 
 
 def test_energy_distance_of_equal_gaussians_is_zero_on_average():
-    seen = np.array([energy_distance(a, b) for a, b in draws(400, 40, 30, width=3)])
-    assert abs(seen.mean()) < 3 * seen.std() / 20
-    assert 3 * seen.std() / 20 < 0.03  # counting an image against itself would add 0.15
-    assert (seen < 0).any()
+    distances = np.array([energy_distance(a, b) for a, b in draws(400, 40, 30, width=3)])
+    assert abs(distances.mean()) < 3 * distances.std() / 20
+    assert 3 * distances.std() / 20 < 0.03  # counting an image against itself would add 0.15
+    assert (distances < 0).any()
 
 
 def test_energy_distance_sees_what_moments_miss():

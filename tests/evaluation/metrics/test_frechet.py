@@ -48,10 +48,10 @@ def test_frechet_distance_is_never_below_zero_but_for_rounding(real, fake):
 
 
 def test_frechet_null_is_the_mean_over_equal_gaussians():
-    seen = np.array([frechet_distance(a, b) for a, b in draws(250, 600, 400, width=10)])
+    distances = np.array([frechet_distance(a, b) for a, b in draws(250, 600, 400, width=10)])
     everything = next(draws(1, 20_000, width=10))[0]
-    assert 3 * seen.std() / 250**0.5 < 0.05 * seen.mean()  # else the next line could not fail
-    assert seen.mean() == pytest.approx(frechet_distance_null(everything, 600, 400), rel=0.05)
+    assert 3 * distances.std() / 250**0.5 < 0.05 * distances.mean()  # else the next line could not fail
+    assert distances.mean() == pytest.approx(frechet_distance_null(everything, 600, 400), rel=0.05)
 
 
 def test_frechet_null_of_isotropic_features_has_a_closed_form():
@@ -83,9 +83,9 @@ def test_null_of_other_distributions_is_the_mean_with_their_fourth_moments(kind)
     many = draw(200_000) if kind == "heavy" else draw(20_000)
     own, normal = (frechet_distance_null(many, 2000, 1000, gaussian=g) for g in (False, True))
     if kind != "heavy":
-        seen = np.array([frechet_distance(draw(2000), draw(1000)) for _ in range(300)])
-        assert 3 * seen.std() / 300**0.5 < 0.11 * seen.mean()
-        assert seen.mean() == pytest.approx(own, abs=3 * seen.std() / 300**0.5)
+        distances = np.array([frechet_distance(draw(2000), draw(1000)) for _ in range(300)])
+        assert 3 * distances.std() / 300**0.5 < 0.11 * distances.mean()
+        assert distances.mean() == pytest.approx(own, abs=3 * distances.std() / 300**0.5)
         assert own < 0.93 * normal
     else:
         assert own > 1.5 * normal
@@ -94,9 +94,9 @@ def test_null_of_other_distributions_is_the_mean_with_their_fourth_moments(kind)
 def test_null_with_fourth_moments_by_hand():
     """Plus and minus a: the square does not vary, so only the mean moves, variance a^2 for each image."""
     two_points = column(-3, 3)
-    spread = 18  # unbiased: (9 + 9) / 1
-    found = frechet_distance_null(two_points, 10, 40, gaussian=False)
-    assert found == pytest.approx((1 / 10 + 1 / 40) * (spread + 0.5 * (81 - spread**2) / (2 * spread)), rel=1e-12)
+    variance = 18  # unbiased: (9 + 9) / 1
+    null = frechet_distance_null(two_points, 10, 40, gaussian=False)
+    assert null == pytest.approx((1 / 10 + 1 / 40) * (variance + 0.5 * (81 - variance**2) / (2 * variance)), rel=1e-12)
     assert frechet_distance_null(np.full((4, 3), 0.5), 10, 40, gaussian=False) == 0
 
 
@@ -109,17 +109,17 @@ def test_extrapolation_finds_the_distance_that_finite_sets_hide():
     shift = np.eye(20)[0]
     pairs = [(rng.normal(size=(300, 20)), rng.normal(size=(300, 20)) + shift) for _ in range(30)]
     plain = np.array([frechet_distance(*sets) for sets in pairs])
-    found = np.array([frechet_distance_extrapolated(*sets).value for sets in pairs])
+    distances = np.array([frechet_distance_extrapolated(*sets).value for sets in pairs])
     assert plain.mean() > 1.7
-    assert found.mean() == pytest.approx(1, abs=0.1)
-    assert found.std() < 0.25
+    assert distances.mean() == pytest.approx(1, abs=0.1)
+    assert distances.std() < 0.25
 
 
 def test_the_slope_is_the_null_for_one_image_of_each():
     """Each 1/N adds the null's bracket twice, once for each set."""
     rng = np.random.default_rng(1)
-    found = [frechet_distance_extrapolated(*rng.normal(size=(2, 800, 8))).slope for _ in range(20)]
-    assert np.mean(found) == pytest.approx(2 * (8 + 8 * 9 / 4), rel=0.1)
+    nulls = [frechet_distance_extrapolated(*rng.normal(size=(2, 800, 8))).slope for _ in range(20)]
+    assert np.mean(nulls) == pytest.approx(2 * (8 + 8 * 9 / 4), rel=0.1)
 
 
 def test_extrapolation_is_a_line_through_means_over_disjoint_parts():

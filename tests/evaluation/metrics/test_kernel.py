@@ -40,23 +40,23 @@ def test_kernel_distance_on_a_line_is_a_sum_over_three_moments():
 
 
 def test_kernel_distance_of_equal_gaussians_is_zero_on_average():
-    seen = np.array([kernel_distance(a, b) for a, b in draws(400, 40, 30, width=3)])
-    assert abs(seen.mean()) < 3 * seen.std() / 20
-    assert 3 * seen.std() / 20 < 1  # counting an image against itself would add more than 2
-    assert (seen < 0).any()
+    distances = np.array([kernel_distance(a, b) for a, b in draws(400, 40, 30, width=3)])
+    assert abs(distances.mean()) < 3 * distances.std() / 20
+    assert 3 * distances.std() / 20 < 1  # counting an image against itself would add more than 2
+    assert (distances < 0).any()
 
 
 # The standard error.
 
 
 @pytest.mark.parametrize("shift", [0, 0.3, 1])
-def test_the_error_is_the_deviation_over_draws(shift):
+def test_the_error_is_the_std_over_draws(shift):
     """From equal sets, where only pairs make it vary, to far ones, where each image does: 0.9 to 1.3 of the truth."""
     rng = np.random.default_rng(0)
     sets = [(rng.normal(size=(80, 4)), rng.normal(size=(60, 4)) + shift) for _ in range(300)]
-    deviation = np.std([kernel_distance(*each) for each in sets], ddof=1)
-    told = np.sqrt(np.mean([kernel_distance_error(*each) ** 2 for each in sets]))
-    assert 0.9 < told / deviation < 1.3
+    std = np.std([kernel_distance(*each) for each in sets], ddof=1)
+    error = np.sqrt(np.mean([kernel_distance_error(*each) ** 2 for each in sets]))
+    assert 0.9 < error / std < 1.3
 
 
 def test_the_error_agrees_with_variances_taken_from_whole_matrices():

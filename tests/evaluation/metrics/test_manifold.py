@@ -122,8 +122,8 @@ def test_a_distance_has_the_same_bits_wherever_it_stands():
 
 
 def test_coverage_and_density_nulls_are_the_means_over_equal_gaussians():
-    seen = [precision_recall_density_coverage(a, b, 3) for a, b in draws(400, 30, 20, width=2)]
-    coverage, density = np.array([s.coverage for s in seen]), np.array([s.density for s in seen])
+    results = [precision_recall_density_coverage(a, b, 3) for a, b in draws(400, 30, 20, width=2)]
+    coverage, density = np.array([s.coverage for s in results]), np.array([s.density for s in results])
     assert coverage.mean() == pytest.approx(coverage_null(30, 20, 3), rel=0.02)
     assert density.mean() == pytest.approx(1, rel=0.04)
 

@@ -15,5 +15,5 @@ def test_means_over_splits_of_digits_are_within_three_standard_errors_of_the_nul
     assert spec is not None and spec.loader is not None
     nulls = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(nulls)
-    for name, found in nulls.calibrate(60).items():
-        assert abs(found.off()) < 3, name
+    for name, calibration in nulls.calibrate(60).items():
+        assert abs(calibration.off()) < 3, name

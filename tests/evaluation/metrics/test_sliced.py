@@ -34,13 +34,13 @@ def test_it_agrees_with_a_loop_over_random_directions():
     """Other directions, and so within their noise."""
     real, fake = equal_sets()
     rng = np.random.default_rng(1)
-    seen = []
+    distances = []
     for _ in range(4000):
         direction = rng.normal(size=6)
         direction /= np.sqrt(direction @ direction)
-        seen.append(scipy.stats.wasserstein_distance(real @ direction, fake @ direction))
-    found = sliced_wasserstein(real, fake, directions=4000)
-    assert found == pytest.approx(np.mean(seen), rel=5 * np.std(seen) / np.mean(seen) / 4000**0.5)
+        distances.append(scipy.stats.wasserstein_distance(real @ direction, fake @ direction))
+    distance = sliced_wasserstein(real, fake, directions=4000)
+    assert distance == pytest.approx(np.mean(distances), rel=5 * np.std(distances) / np.mean(distances) / 4000**0.5)
 
 
 def test_directions_are_the_seeds():
@@ -82,8 +82,8 @@ IMAGES = np.random.default_rng(5).normal(size=(6, 16, 16, 2))
 )
 def test_levels_go_down_to_the_smallest(height, width, levels):
     images = np.random.default_rng(0).normal(size=(2, height, width, 1))
-    found = sliced_wasserstein_pyramid(images, images + 1, directions=4, patches=8)
-    assert list(found) == levels
+    pyramid = sliced_wasserstein_pyramid(images, images + 1, directions=4, patches=8)
+    assert list(pyramid) == levels
 
 
 @pytest.mark.parametrize("side", [7, 8, 14])
@@ -98,11 +98,11 @@ def test_halving_and_doubling_keep_a_constant_and_match_a_dense_filter(side):
             blur[row, place if place < side else 2 * (side - 1) - place] += weight / 16
     image = np.random.default_rng(0).normal(size=(side, side))
     low = (blur @ image @ blur.T)[::2, ::2]
-    spread = np.zeros((side, side))
-    spread[::2, ::2] = low
+    sparse = np.zeros((side, side))
+    sparse[::2, ::2] = low
     np.testing.assert_allclose(_halve(image[None, :, :, None])[0, :, :, 0], low, rtol=1e-12)
     high = _double(low[None, :, :, None], ones.shape)[0, :, :, 0]
-    np.testing.assert_allclose(high, 4 * blur @ spread @ blur.T, rtol=1e-12)
+    np.testing.assert_allclose(high, 4 * blur @ sparse @ blur.T, rtol=1e-12)
 
 
 def test_identical_sets_are_at_no_distance():
@@ -114,10 +114,10 @@ def test_identical_sets_are_at_no_distance():
 def test_the_finest_level_alone_sees_a_checkerboard():
     """A lattice of the finest frequency is blurred away before the first halving; a flat shift reaches the last alone."""
     board = np.indices((16, 16)).sum(axis=0) % 2 * 2.0 - 1
-    found = sliced_wasserstein_pyramid(IMAGES, IMAGES + board[:, :, None], patches=196)
-    assert found[16] > 0.1
-    assert found[8] < 0.05 * found[16]
-    assert found[4] < 0.05 * found[16]
+    pyramid = sliced_wasserstein_pyramid(IMAGES, IMAGES + board[:, :, None], patches=196)
+    assert pyramid[16] > 0.1
+    assert pyramid[8] < 0.05 * pyramid[16]
+    assert pyramid[4] < 0.05 * pyramid[16]
     moved = sliced_wasserstein_pyramid(IMAGES, IMAGES + 1, patches=196)
     assert moved[16] < 1e-9 > moved[8]
     assert moved[4] > 0.1
@@ -136,8 +136,8 @@ def test_the_last_level_of_one_patch_an_image_is_the_plain_distance():
     real, fake = IMAGES[:, :3, :3], IMAGES[:, 5:8, 5:8] + 0.5
     both = np.concatenate([real, fake])
     expected = sliced_wasserstein(*((x / both.std(axis=(0, 1, 2))).reshape(6, 18) for x in (real, fake)))
-    found = sliced_wasserstein_pyramid(real, fake, smallest=3)
-    assert found == {3: pytest.approx(expected, rel=1e-12)}
+    pyramid = sliced_wasserstein_pyramid(real, fake, smallest=3)
+    assert pyramid == {3: pytest.approx(expected, rel=1e-12)}
 
 
 def test_random_patches_stand_for_all():

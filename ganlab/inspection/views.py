@@ -1,14 +1,74 @@
-"""What there is to see in a generator: its layers, its operator, its images, as `ganlab.inspect` shows them."""
+"""What there is to see in a generator, as numbers and words: its layers, its operator, its images."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ganlab.config import RunConfig, pair
-from ganlab.inspection.view import View, times
 
 IMAGES, DRAWS, _CHANNELS = 256, 32, 32
+INPUT = np.array([[1.0, 2.0], [3.0, 4.0]])
+"""The image that operators are shown with."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One generator, ready to be shown.
+
+    moment: "before training" or after how many steps. about: seed and sizes in a few words. layers: the layer table,
+    header first. notes: what its columns mean. facts: what arms are compared by, name -> text. single, ones: what
+    the operator does to [[1,2],[3,4]]. overlap: taps by output pixel of a larger image, of which `scale` pixels stand
+    for one input pixel. variance: by phase, with its std over draws or None. lattice: the fraction in words.
+    pixels: uint8 [N,H,W,C]. power and profile: of the images, None where they have no spectrum, `odd` then says why.
+    """
+
+    arm: str  # with what is set of it behind spaces
+    moment: str
+    about: str
+    layers: list[list[str]]
+    notes: list[str]
+    facts: dict[str, str]
+    scale: tuple[int, int]
+    single: np.ndarray
+    ones: np.ndarray
+    overlap: np.ndarray
+    variance: np.ndarray
+    std: np.ndarray | None
+    lattice: str
+    pixels: np.ndarray
+    power: np.ndarray | None
+    profile: np.ndarray | None
+    odd: str = ""
+
+
+def short(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def even(value: float) -> str:
+    """Three decimals, so that numbers stand below each other, unless they are too small for it."""
+    return f"{value:.2g}" if 0 < abs(value) < 5e-4 else f"{value:.3f}"
+
+
+def stacked(arm: str) -> str:
+    """An arm's name with its settings below each other."""
+    return arm.replace(" ", "\n")
+
+
+def times(size: tuple[int, ...]) -> str:
+    """A size such as 8×8×1."""
+    return "×".join(map(str, size))
+
+
+def log10(power: np.ndarray) -> np.ndarray:
+    """log10, with nan where there is no power at all."""
+    return np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
+
+
+# --- how a view is made ----------------------------------------------------------------------------------------------
 
 
 def side(configs: list[RunConfig]) -> int:
@@ -42,8 +102,8 @@ def before_training(config: RunConfig, side: int) -> View:
     drawn = anatomy.draws(config.generator, scale, DRAWS, _CHANNELS)
     fractions = [lattice_fraction(draw.sums, scale) for draw in drawn]
     variances = np.stack([draw.variance for draw in drawn])
-    mean, spread = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
-    fraction = mean if spread == "0" else f"{mean} ± {spread}"
+    mean, std = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
+    fraction = mean if std == "0" else f"{mean} ± {std}"
     return _view(
         config,
         build_gan(config).generator,
@@ -86,7 +146,7 @@ def _view(
     moment: str,
     side: int,
     variance: Any,
-    spread: Any,
+    std: Any,
     lattice: str,
     fraction: str,
 ) -> View:
@@ -121,7 +181,7 @@ def _view(
         "taps that reach a pixel, inside": _range(within),
         "variance, largest / smallest phase": f"{_ratio(variance)}",
         "lattice fraction": fraction,
-        "deviation of the images": f"{parts[-1].deviation:.3f}",
+        "std of the images": f"{parts[-1].std:.3f}",
     }
     height, width = pair(config.dataset.size)
     return View(
@@ -130,14 +190,14 @@ def _view(
         about=f"{times((height, width, config.dataset.channels))} images from {settings.latent_size} numbers"
         f"{f' and {config.classes} classes' if config.classes else ''}, seed {config.seed}",
         layers=_layers(generator, parts),
-        notes=_notes(generator, settings, spread is not None),
+        notes=_notes(generator, settings, std is not None),
         facts=facts,
         scale=scale,
         single=_through_a_single_one(settings, scale),
         ones=anatomy.enlarge(anatomy.with_all_ones(settings, scale), anatomy.TWO_BY_TWO),
         overlap=reached,
         variance=np.asarray(variance),
-        spread=spread,
+        std=std,
         lattice=lattice,
         pixels=to_pixels(images),
         power=power,
@@ -166,7 +226,7 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
         sums = anatomy.phases(stage).sums
         fractions[stage.name] = _fraction(lattice_fraction(sums, (sums.shape[0], sums.shape[1])))
     total = max(1, sum(part.executed for part in parts))
-    header = "layer what output kernel parameters MACs_written executed share sees deviation lattice"
+    header = "layer what output kernel parameters MACs_written executed share sees std lattice"
     rows = [[name.replace("_", " ") for name in header.split()]]
     for part in parts:
         rows.append(
@@ -180,7 +240,7 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
                 f"{part.executed:,}" if part.executed else "",
                 f"{part.executed / total:.1%}" if part.executed else "",
                 times(part.sees) if part.sees else "",
-                f"{part.deviation:.3f}",
+                f"{part.std:.3f}",
                 fractions.get(part.name, ""),
             ]
         )
@@ -196,7 +256,7 @@ def _notes(generator: Any, settings: Any, drawn: bool) -> list[str]:
         *dict.fromkeys(note for stage in anatomy.stages_of(generator) if (note := stage.explained)),
         "MACs: multiply-accumulates for one image. share: of those executed. sees: pixels of the base map, vertical × "
         "horizontal, that one output pixel is computed from, worked out from kernels and scales; at the border fewer.",
-        f"deviation: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "
+        f"std: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "
         "and not its mean; independent weights give 0.75 at scale 2.",
     ]
     if settings.upsampling.name == "carafe":
