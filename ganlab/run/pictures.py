@@ -14,6 +14,7 @@ from ganlab.run.sampler import Sampler, with_classes
 from ganlab.runs import grids
 
 _SAMPLES, _NEAREST = 8, 5
+_BYTES = 2**26  # of images to train on, as floats, that are compared at a time
 
 
 class Side(NamedTuple):
@@ -63,13 +64,14 @@ def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:
     count = min(_NEAREST, len(train))
     distances = np.full((len(samples), count), np.inf)
     places = np.zeros((len(samples), count), np.intp)
-    for start in range(0, len(train), 10_000):  # 60 MB of 28x28 images at a time
-        block = train[start : start + 10_000]
+    rows = max(1, _BYTES // (8 * shown.shape[1]))
+    for start in range(0, len(train), rows):
+        block = train[start : start + rows]
         far = np.hstack([distances, cdist(shown, block.reshape(len(block), -1))])
         where = np.hstack([places, np.tile(np.arange(start, start + len(block)), (len(samples), 1))])
         order = np.argsort(far, axis=1, kind="stable")[:, :count]
         distances, places = np.take_along_axis(far, order, 1), np.take_along_axis(where, order, 1)
-    return draw_neighbours(samples, train[places], distances / np.sqrt(shown.shape[1]))
+    return draw_neighbours(samples, np.asarray(train[places]), distances / np.sqrt(shown.shape[1]))
 
 
 # --- grids of samples, of a conditional run a row for each class ------------------------------------------------------
