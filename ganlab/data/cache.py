@@ -99,7 +99,7 @@ def _path(kind: str, key: Mapping[str, Any]) -> Path:
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
-    """The facts of an entry whose files are there; None where they are not, or not of their sizes."""
+    """The facts of an entry whose files exist and have their sizes; otherwise None."""
     with contextlib.suppress(OSError, ValueError):
         facts = json.loads((path / _FACTS).read_text(encoding="utf-8"))
         if all((path / name).stat().st_size == size for name, size in facts["sizes"].items()):

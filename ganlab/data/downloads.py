@@ -10,7 +10,7 @@ from ganlab.errors import ConfigError, in_a_line
 
 
 class Download(NamedTuple):
-    """Where files are from: the page as people know it, the address before each name, and the sha256 of each."""
+    """Where files come from: the page for people, the address before each name, and the sha256 of each file."""
 
     page: str
     base: str
@@ -66,9 +66,9 @@ DOWNLOADS = {
 
 
 def download(name: str) -> Path:
-    """The directory that holds a set's files, fetched unless they are there; a reader takes it as its path.
+    """The directory that holds a set's files, downloaded if missing; a reader takes it as its path.
 
-    Raises ConfigError, which says what to fetch by hand, where there is no network or a file has another sha256.
+    Raises ConfigError, which says what to fetch by hand, if there is no network or a file has another sha256.
     """
     import keras  # TensorFlow comes with it
 

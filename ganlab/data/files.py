@@ -43,7 +43,7 @@ Stamp = tuple[int, ...]
 
 
 def stamp(path: Path, where: str) -> Stamp:
-    """What changes when a file is written again; ConfigError where it is not there or not a file."""
+    """What changes when a file is written again; ConfigError if it is missing or not a file."""
     try:
         state = path.stat()
         if stat.S_ISREG(state.st_mode):

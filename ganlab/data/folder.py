@@ -62,7 +62,7 @@ class _Scan(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What a folder holds: images, how many other files, and how many of each part that is not used."""
+    """The images in a folder, how many other files there are, and how many of each part that is not used."""
 
     where: str
     path: Path
@@ -95,9 +95,9 @@ class Listing(NamedTuple):
 
 
 def list_images(path: str) -> Listing:
-    """What a folder or archive holds: every file is read once, and its header looked into; kept until it changes.
+    """The images in a folder or archive: every file is read once for its header; kept until files change.
 
-    Raises ConfigError where there is no image.
+    Raises ConfigError if there is no image.
     """
     where = f"dataset.path={path}"
     archive = Archive(Path(path), where)

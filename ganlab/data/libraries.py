@@ -1,4 +1,4 @@
-"""What the readers of other libraries' sets share: images that may differ in size, one after the other."""
+"""What the readers of other libraries share: streams of images, which may differ in size."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def library(module: str, package: str, dataset: str) -> Any:
 
 
 def chosen(kind: str, given: str | None, columns: list[str], setting: str, where: str) -> str:
-    """The column that is given, or the only one of its kind; ConfigError where there is none, or more than one."""
+    """The column that is given, or the only one of its kind; ConfigError if there is none or more than one."""
     if given is None and len(columns) == 1:
         return columns[0]
     if given in columns:

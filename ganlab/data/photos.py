@@ -31,7 +31,7 @@ def photos(settings: Photos) -> Split:
 
     All crops stand in one fixed random order: those to train on are the first, those held out the last of it. So both
     are drawn from the same distribution, which crops of regions kept apart are not, and may overlap without being
-    equal. Raises ConfigError where there are fewer different crops than are asked for.
+    equal. Raises ConfigError if there are fewer different crops than settings ask for.
     """
     check_crops(settings)
     size, windows = pair(settings.size), []
@@ -47,7 +47,7 @@ def photos(settings: Photos) -> Split:
 
 
 def check_crops(settings: Photos) -> None:
-    """Raise ConfigError where there are fewer different crops than are asked for."""
+    """Raise ConfigError if there are fewer different crops than settings ask for."""
     there = sum(_counts(settings))
     if settings.images + settings.held_out > there:
         raise ConfigError(

@@ -16,12 +16,12 @@ from ganlab.errors import ConfigError
 
 
 def prepared(settings: Tfds | HuggingFace) -> Split:
-    """The images of a set of one of the libraries, in memory or, where they are many, kept on the disk."""
+    """The images of a set of one of the libraries, in memory or, if they are many, on the disk."""
     return read(survey_of(settings), settings)
 
 
 def survey_of(settings: Tfds | HuggingFace) -> Survey:
-    """Look into the set that settings name; it is downloaded where it is not there. Raises ConfigError."""
+    """Look into the set that settings name; it is downloaded if it is missing. Raises ConfigError."""
     if isinstance(settings, Tfds):
         return tfds(settings.set, settings.data_dir, settings.train_split, settings.held_out_split,
                     settings.images_key, settings.labels_key)  # fmt: skip

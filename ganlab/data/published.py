@@ -39,7 +39,7 @@ def published(settings: Published | Emnist) -> Split:
 
 
 def survey(name: str, path: str | None, split: str | None = None) -> Survey:
-    """Look into the files of a set; ConfigError where they are not what they should be."""
+    """Look into the files of a set; ConfigError if they are not those of the set."""
     known = facts(name, split)
     if name == "mnist" and (path is None or mnist.is_npz(Path(path))):
         return replace(mnist.survey(path), source=known.source, licence=known.licence)

@@ -60,7 +60,7 @@ def find_tfds(
 
 
 def _prepared(name: str, data_dir: str | None, where: str) -> Path | None:
-    """The directory of a prepared set, its newest version where the name has none; None where it is not there."""
+    """The directory of a prepared set, its newest version if the name has none; None if it is missing."""
     if "/" in name and (expand(name, where) / "dataset_info.json").is_file():
         return expand(name, where)
     if not (match := re.fullmatch(r"([\w/.-]+?)(?::(\d+\.\d+\.\d+|\d+\.\*\.\*))?", name)) or ".." in name:

@@ -1,6 +1,6 @@
 """The formats that a generator can be written in, and the proof that what was written is the same function.
 
-TensorFlow is imported only where it is used, so that a wrong question gets its answer at once.
+TensorFlow is imported only where it is used, so that a wrong command is answered at once.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class ExportError(RuntimeError):
 
 
 class Interface(NamedTuple):
-    """What goes into a generator and what comes out, for people who have nothing but the file.
+    """What goes into a generator and what comes out, for people who have only the file.
 
     title: which generator. trained_on: what images, and their licence. classes: how many, 0: none; labels: which, in
     words. bounded: whether images stay within -1 and 1.
@@ -61,7 +61,7 @@ class Interface(NamedTuple):
 class Format(NamedTuple):
     """One line of `FORMATS`.
 
-    write: (path, generator, about) -> None; what it prints is nobody's business; `about` goes into the file where it
+    write: (path, generator, about) -> None; what it prints is discarded; `about` goes into the file where it
     has a place for it. needs: modules of the extra `export`. cannot: (name of an operator, its kernel, its scale) ->
     why this format cannot hold it, or None. imports, opens: how other people's code opens and runs the file.
     """

@@ -274,7 +274,7 @@ def phases(layer: Upsampling) -> Phases:
 
 
 def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
-    """The same by trying: white noise for the variance, flat images of one channel each for the sums."""
+    """The same by measuring: white noise for the variance, flat images of one channel each for the sums."""
     scale, border = layer.scale, reach(layer)
     channels = layer.built_shape()[-1]
 

@@ -81,9 +81,9 @@ def save(
 
 
 def restore(folder: Path, tensors: dict[str, "tf.Variable"], step: int | None = None) -> Restored | None:
-    """Fill `tensors` from the newest good checkpoint, or from that of a step; None where there is none at all.
+    """Fill `tensors` from the newest good checkpoint, or from that of a step; None if there are no checkpoints.
 
-    A damaged one is passed over and named in the result. Raises CheckpointError where some exist and none is good.
+    A damaged one is passed over and named in the result. Raises CheckpointError if some exist and none is good.
     """
     damaged: list[str] = []
     for path in [path for path in _checkpoints(folder) if step in (None, _step(path))]:

@@ -56,7 +56,7 @@ REFUSED = {
     "dataset=arrays dataset.path=own.npz dataset.held_out_path=nowhere.npy": "dataset.held_out_path={here}/nowhere.npy does",
     "dataset=mnist dataset.path=nowhere.npz": "dataset.path={here}/nowhere.npz does not exist",
     "dataset=mnist dataset.path=own.npz": "lacks x_train and x_test of Keras' mnist.npz (it has images, labels); use",
-    "metrics=full metrics.final.inception_weights=nowhere.h5": "inception_weights={here}/nowhere.h5 is no .h5 file",
+    "metrics=full metrics.final.inception_weights=nowhere.h5": "inception_weights={here}/nowhere.h5 is not an .h5 file",
     "training.batch_size=1439": "training.batch_size=1439 is more than the 1438 training images there are",
     "dataset=arrays dataset.path=own.npz training.batch_size=161": "batch_size=161 is more than the 160 training images",
     "dataset.held_out=0.0001": "dataset.held_out=0.0001 leaves one side empty",

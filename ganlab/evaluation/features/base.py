@@ -70,7 +70,7 @@ def compile_for(shape: tuple[int, ...], network: Callable) -> Callable[[np.ndarr
 
 
 def keep_last(see: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """The same function, which looks once where it is asked twice in a row: for vectors, then for probabilities."""
+    """The same function; two calls in a row on the same pixels, for vectors and for probabilities, compute once."""
     last: dict[str, list[np.ndarray]] = {}
 
     def look(pixels: np.ndarray) -> list[np.ndarray]:

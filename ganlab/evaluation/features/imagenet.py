@@ -63,7 +63,7 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
 
 
 def check_weights(weights: str | None) -> None:
-    """Raise ConfigError where the file of weights is not there."""
+    """Raise ConfigError if the file of weights is missing."""
     if weights is not None and not (weights.endswith(".h5") and Path(weights).is_file()):
         raise ConfigError(f"metrics.final.inception_weights={weights} is not an .h5 file; give Keras' {_FILE}")
 

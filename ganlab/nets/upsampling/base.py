@@ -2,7 +2,7 @@
 
 A new operator subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
 `keras.ops`. Everything else that the lab asks of an operator has a default here that is computed: its equivalent kernel
-and its receptive field by trying, its cost by asking its layers, its stock form by tracing `call`. An operator that
+and its receptive field by measuring, its cost from its layers, its stock form by tracing `call`. An operator that
 knows better overrides the method.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from ganlab.nets.upsampling.fusion import Pair, as_pair
 
 ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
-_SIDE = 17  # of the images by which an operator is tried: nothing here sees further than 8 pixels
+_SIDE = 17  # of the images by which an operator is measured: nothing here sees further than 8 pixels
 
 
 class Macs(NamedTuple):
@@ -170,7 +170,7 @@ class Upsampling(keras.Layer):
                 ) from None
         return model
 
-    # --- how it is tried ----------------------------------------------------------------------------------------------
+    # --- how it is measured -------------------------------------------------------------------------------------------
 
     def known_shape(self) -> Any:
         """The shape that it was built for; ValueError where its height or width is not known."""
