@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from ganlab.data.labels import class_names
 
 from ganlab import device
+from ganlab.data.labels import class_names
 from ganlab.run import open_sampler, read_config
 from ganlab.run.measuring import open_images
 from ganlab.runs.result import RunResult, read_result
