@@ -1,4 +1,4 @@
-"""The figures and pictures on the page beside this file, from a run of experiment=cifar10:
+"""The figures and the picture on the page beside this file, from a run of experiment=cifar10:
 
 python experiments/cifar10/make.py RUN
 """
@@ -84,15 +84,13 @@ def classes(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Write the tables, and keep the last samples and the pictures."""
+    """Write the tables, and keep the last samples."""
     folder = Path(sys.argv[1])
     device.start("float32")
     write_into(HERE / "README.md", "measures", measures(read_result(folder / "result.json")))
     write_into(HERE / "README.md", "curve", curve(folder))
     write_into(HERE / "README.md", "classes", classes(folder))
     shutil.copy(max(folder.glob("samples/step-*.png")), HERE / "samples.png")
-    for name in ("spectrum", "neighbours"):
-        shutil.copy(folder / "pictures" / f"{name}.png", HERE / f"{name}.png")
 
 
 if __name__ == "__main__":
