@@ -106,10 +106,9 @@ def _steps(folder: Path, rounds: int) -> None:
 
     config = plan([*_SETTINGS, f"dataset.path={folder}"], multirun=False).cells[0].config
     device.start("float32")
-    from ganlab.run.timing import time_step
-
     from ganlab.data.images import Images
     from ganlab.data.sources import DATASETS
+    from ganlab.launch.dry_run import time_step
 
     own = DATASETS["folder"](config.dataset).train
     synthetic = np.random.default_rng(0).integers(0, 256, (4096, *own.pixels.shape[1:]), np.uint8)

@@ -57,7 +57,7 @@ class Archive:
     """A folder of files, or an archive of one."""
 
     def __init__(self, path: Path, where: str):
-        self.path, self._where = path, where
+        self.path, self.where = path, where
         try:
             kind = path.stat().st_mode
             if stat.S_ISDIR(kind):
@@ -78,6 +78,12 @@ class Archive:
         self.stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
         """What changes when a file is written again, added or taken away."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Archive) and (self.path, self.stamp) == (other.path, other.stamp)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.stamp))
+
     def blocks(self, numbers: Sequence[int]) -> Iterator[list[Content]]:
         """The files of these numbers, some at a time, in the order of the archive."""
         block: list[Content] = []
@@ -96,7 +102,7 @@ class Archive:
 
     def _unreadable(self, error: Exception) -> ConfigError:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
-        return ConfigError(f"{self._where} cannot be read ({why}); {_WANTED}")
+        return ConfigError(f"{self.where} cannot be read ({why}); {_WANTED}")
 
     def _contents(self, numbers: Sequence[int]) -> Iterator[Content]:
         if self.kind == "folder":

@@ -64,12 +64,16 @@ class _Scan(NamedTuple):
 class Listing(NamedTuple):
     """The images in a folder, how many other files there are, and how many of each part that is not used."""
 
-    where: str
-    path: Path
+    archive: Archive
     pictures: tuple[Picture, ...]
     ignored: int
     unread: dict[str, int]
     bytes: int
+
+    @property
+    def where(self) -> str:
+        """The folder or archive, as people type it."""
+        return self.archive.where
 
     @property
     def good(self) -> list[Picture]:
@@ -99,15 +103,13 @@ def list_images(path: str) -> Listing:
 
     Raises ConfigError if there is no image.
     """
-    where = f"dataset.path={path}"
-    archive = Archive(Path(path), where)
-    return _list_images(path, where, archive.stamp)
+    return _list_images(Archive(Path(path), f"dataset.path={path}"))
 
 
 @lru_cache(4)
-def _list_images(path: str, where: str, stamp: str) -> Listing:
-    archive = Archive(Path(path), where)
-    kept = files.cache_folder() / f"listing-{sha256(f'{cache.VERSION} {stamp}'.encode()).hexdigest()[:32]}.json"
+def _list_images(archive: Archive) -> Listing:
+    name = sha256(f"{cache.VERSION} {archive.stamp}".encode()).hexdigest()[:32]
+    kept, where = files.cache_folder() / f"listing-{name}.json", archive.where
     scan = _read(kept)
     if scan is None:
         scan = _look_into(archive)
@@ -115,7 +117,7 @@ def _list_images(path: str, where: str, stamp: str) -> Listing:
     if not scan.pictures:
         raise ConfigError(f"{where} holds no images; give a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files")
     total = sum(member.size for member in archive.members)
-    return Listing(where, Path(path), scan.pictures, scan.ignored, scan.unread, total)
+    return Listing(archive, scan.pictures, scan.ignored, scan.unread, total)
 
 
 def _look_into(archive: Archive) -> _Scan:
@@ -237,7 +239,7 @@ def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
     if not good:
         broken = {picture.name: picture.problem for picture in listing.pictures}
         raise ConfigError(f"{listing.where} holds no image that can be read: {_some(broken)}")
-    filled: dict[str, Any] = {"source": listing.path.name, "licence": "unknown"}
+    filled: dict[str, Any] = {"source": Path(path).name, "licence": "unknown"}
     if tree.get("size") is None:
         filled["size"] = _common_size(listing)
     if tree.get("channels") is None:
@@ -362,7 +364,7 @@ def _make(listing: Listing, settings: Folder, how: Decoding) -> cache.Making:
 
     def blocks() -> Iterator[cache.Block]:
         _refuse(listing, settings, failed)
-        contents = Archive(listing.path, listing.where).blocks(sorted(pictures))
+        contents = listing.archive.blocks(sorted(pictures))
         with progress("decoding images", len(pictures)) as done:
             for decoded in run_all(partial(_decode, how=how), contents, alone=len(pictures) <= _FEW):
                 failed.update({pictures[number].name: problem for number, problem in decoded.failed.items()})

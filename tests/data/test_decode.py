@@ -187,7 +187,7 @@ def test_any_file_has_the_size_and_channels_that_are_asked_for(what):
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
 @pytest.mark.parametrize("channels", [1, 3])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(strategies.data())
 def test_pixels_come_back_as_they_were_saved(kind, channels, data):
     sides = strategies.integers(1, 20)
@@ -371,7 +371,7 @@ def test_what_gives_no_pixels_says_why(content, why):
 
 
 @pytest.mark.parametrize("what", FILES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(strategies.data())
 def test_no_bytes_do_more_than_be_refused(what, data):
     """Cut, changed or both: pixels of the right shape, or Undecodable; no warning and nothing printed."""
