@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ganlab import environment
-from ganlab.environment import usable_cores
+from ganlab import environment, xla
+from ganlab.environment import processor_lines, usable_cores
 from ganlab.errors import ConfigError
 
 
@@ -39,9 +39,14 @@ class Device:
         """Whether the precision of the run is one that the device only imitates."""
         return self.precision == "mixed_bfloat16" and not self.bfloat16
 
-    def xla(self, asked: str) -> bool:
-        """Whether to compile with XLA; `auto` does where bfloat16 is emulated: it computes in float32 in between."""
-        return asked == "xla" or (asked == "auto" and self.emulates and self.replicas == 1)
+    def xla(self, asked: str, steps: int) -> bool:
+        """Whether to compile a run of so many steps with XLA.
+
+        `auto` does on one GPU, where the run is long enough to pay for it, and where bfloat16 is emulated: XLA computes
+        in float32 in between.
+        """
+        pays = self.emulates or (self.kind == "gpu" and steps >= xla.PAYS)
+        return asked == "xla" or (asked == "auto" and pays and self.replicas == 1)
 
 
 def worker() -> int:
@@ -136,6 +141,7 @@ def prepare_environment() -> None:
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    xla.prepare()
     environment.choose_backend()
 
 
@@ -252,18 +258,10 @@ def _strategy(replicas: int, gpu: bool) -> Any:
 
 
 def _processor() -> str:
-    names = _processor_lines("model name")
+    names = processor_lines("model name")
     return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def _flags() -> set[str]:
     """The instructions that the CPU has, as Linux names them."""
-    return set(next(iter(_processor_lines("flags")), "").split())
-
-
-def _processor_lines(name: str) -> list[str]:
-    try:
-        with open("/proc/cpuinfo") as lines:  # noqa: PTH123 - not a file on a disk
-            return [line.split(":", 1)[1].strip() for line in lines if line.startswith(name)]
-    except OSError:
-        return []
+    return set(next(iter(processor_lines("flags")), "").split())

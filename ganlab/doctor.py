@@ -80,6 +80,8 @@ def examine(overrides: list[str]) -> None:
             flush=True,
         )
     print(f"\n{advice(timings, present, machine.kind)}")
+    if machine.kind == "gpu":
+        print(room(batch, *_gpu_memory()))
     if config.training.replicas > 1:
         print(f"timed on one device: training.replicas={config.training.replicas} shares the batch out among more")
 
@@ -140,6 +142,26 @@ def advice(timings: list[Timing], present: tuple[str, str], kind: str) -> str:
         )
     more = "; a GPU would be much faster for larger images" if kind == "cpu" else ""
     return f"advice: keep precision={now.precision} and training.compile={now.compile}{more}"
+
+
+def room(batch: int, peak: int, total: int) -> str:
+    """One line: the GPU's memory that steps took, in bytes, the batch that would fit, how many runs at once pay."""
+    fits = batch
+    while peak * 2 * fits // batch <= total:  # memory grows no faster than the batch
+        fits *= 2
+    return (
+        f"memory: at most {peak / 2**20:,.0f} of {total / 2**20:,.0f} MB; a batch of {fits} fits. Runs at once on one "
+        "GPU share its time: hydra.launcher.n_jobs=2 hides the start of one behind the other, and more gain nothing"
+    )
+
+
+def _gpu_memory() -> tuple[int, int]:
+    """The most bytes that were taken on the first GPU, and what TensorFlow may take there."""
+    import tensorflow as tf
+    from tensorflow.python.client import device_lib  # the only place that tells
+
+    gpu = next(place for place in device_lib.list_local_devices() if place.device_type == "GPU")
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"], gpu.memory_limit
 
 
 def _version(name: str) -> str:

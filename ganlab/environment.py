@@ -140,3 +140,12 @@ def commit() -> dict[str, Any] | None:
     if not named or named[0] == "(initial)":
         return None
     return {"hash": named[0], "changed": any(not text.startswith("#") for text in lines)}
+
+
+def processor_lines(name: str) -> list[str]:
+    """What Linux says of each core under a name, such as `model name`; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo") as lines:  # noqa: PTH123 - not a file on a disk
+            return [line.split(":", 1)[1].strip() for line in lines if line.startswith(name)]
+    except OSError:
+        return []

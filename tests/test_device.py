@@ -67,8 +67,8 @@ def test_an_emulated_bfloat16_is_known_and_compiled_with_xla(monkeypatch):
     finally:
         single = device.start("float32")
     assert [each.emulates for each in (emulated, native, single)] == [True, False, False]
-    assert [each.xla("auto") for each in (emulated, native, single)] == [True, False, False]
-    assert all(each.xla("xla") and not each.xla("graph") for each in (emulated, native, single))
+    assert [each.xla("auto", 10) for each in (emulated, native, single)] == [True, False, False]
+    assert all(each.xla("xla", 10) and not each.xla("graph", 9999) for each in (emulated, native, single))
 
 
 def test_a_start_waits_for_no_package_that_a_run_does_not_use():

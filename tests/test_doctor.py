@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlab.doctor import Timing, advice, examine
+from ganlab.doctor import Timing, advice, examine, room
 from ganlab.errors import ConfigError
 
 
@@ -62,3 +62,9 @@ def test_advice_names_what_is_faster_and_by_how_much():
 def test_advice_to_keep_what_is_fast_enough():
     both = [timing("float32", "graph", 0.0102), timing("float32", "xla", 0.01)]
     assert advice(both, ("float32", "graph"), "gpu") == "advice: keep precision=float32 and training.compile=graph"
+
+
+def test_room_says_what_batch_fits_and_how_many_runs_pay():
+    said = room(64, peak=3 * 2**20, total=50 * 2**20)
+    assert said.startswith("memory: at most 3 of 50 MB; a batch of 1024 fits.")  # 16 times 3 MB
+    assert "n_jobs=2" in said

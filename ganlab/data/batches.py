@@ -7,20 +7,26 @@ import numpy as np
 import tensorflow as tf
 
 IN_MEMORY = 2**30  # bytes of pixels that are held on the device, where nothing else is asked for
+_SHUFFLE = 498247692  # with which TensorFlow fills up the seeds of its index shuffle
 _AHEAD = 4  # batches that are read before they are asked for
 
 
-def order(key: int, step: tf.Tensor, batch: int, images: int) -> tf.Tensor:
-    """Which images make up batch `step`, [batch]; each epoch is a new permutation of all.
+def order(key: int, steps: tf.Tensor, batch: int, images: int) -> tf.Tensor:
+    """Which images make up the batches of these steps, [] or [n] -> [batch] or [n*batch]; each epoch is a permutation.
 
     The last `images % batch` places of an epoch's permutation are left out. No buffer and no iterator: the place of
     every image is computed from (key, epoch), so going on at any step is exact. Does not compile under XLA.
     """
     per_epoch = images // batch
-    epoch, within = step // per_epoch, step % per_epoch
-    places = within * batch + tf.range(batch, dtype=tf.int64)
-    last = tf.constant(images - 1, tf.int64)
-    return tf.random.experimental.index_shuffle(places, [key, tf.cast(epoch, tf.int32)], last)
+    steps = tf.reshape(steps, [-1, 1])
+    places = tf.reshape(steps % per_epoch * batch + tf.range(batch, dtype=tf.int64), [-1])
+    epochs = tf.repeat(tf.cast(steps // per_epoch, tf.int32), batch)
+    # `tf.random.experimental.index_shuffle` puts its constant in the wrong dimension where there are several seeds.
+    constant, keys = (tf.fill(tf.shape(epochs), number) for number in (_SHUFFLE, key))
+    seeds = tf.stack([constant, keys, epochs], axis=1)
+    return tf.raw_ops.RandomIndexShuffle(
+        index=places, seed=seeds, max_index=tf.constant(images - 1, tf.int64), rounds=4
+    )
 
 
 def stream(pixels: np.ndarray, key: int, batch: int, first: int) -> Callable[[], tf.Tensor]:

@@ -246,7 +246,7 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
 def chosen(config: Any, machine: device.Device) -> tuple[str, str]:
     """The precision and the way of compiling that a run of these settings would take here."""
     there = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
-    return there.precision, "xla" if there.xla(config.training.compile) else "graph"
+    return there.precision, "xla" if there.xla(config.training.compile, config.training.steps) else "graph"
 
 
 def time_step(config: Any, images: Any, *, xla: bool, seconds: float = 3.0) -> tuple[float, float]:

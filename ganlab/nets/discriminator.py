@@ -95,8 +95,6 @@ def _convolve(
     way = {"stride": stride, "downsampling": "strided" if stride == 1 else settings.downsampling}
     if settings.normalization == "spectral":
         return SpectralConv2D(filters, size, **way, **options)(maps)
-    if way["downsampling"] == "strided" and not size == 1 < stride:  # which Keras' own leaves to a faulty kernel
-        return keras.layers.Conv2D(filters, size, strides=stride, padding="same", **options)(maps)
     return DownConv2D(filters, size, **way, **options)(maps)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.nets.convolution import convolve
 from ganlab.nets.upsampling.base import Macs
 from ganlab.nets.upsampling.fusion import fir_taps
 
@@ -94,7 +95,7 @@ class DownConv2D(keras.Layer):
         stride = self.stride
         if kernel.shape[0] == 1 < stride:  # oneDNN writes beyond its memory; see `upsampling.transpose`
             inputs, stride = inputs[:, ::stride, ::stride], 1
-        return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), stride, padding, "channels_last")
+        return convolve(inputs, ops.cast(kernel, self.compute_dtype), stride, padding)
 
     def _edges(self, size: int) -> tuple[int, int]:
         """Zeros before and after `size` pixels: those of 'same', those of the filter, and up to a whole last step."""

@@ -122,7 +122,8 @@ def _train(
     position = {} if device.worker() else record["records"]  # they stand in the first worker's folder
     best = Best(config.comparison.quality, record.get("best"), checkpoints.steps(origin))
 
-    steps = build_steps(gan, config, split.train, xla=machine.xla(training.compile))
+    xla = machine.xla(training.compile, training.steps)
+    steps = build_steps(gan, config, split.train, xla=xla)
     images_per_step = training.batch_size * training.discriminator_steps
 
     with (
@@ -133,6 +134,8 @@ def _train(
         callbacks = Callbacks(config, directory, gan, measuring, record, best, records, progress)
         if machine.emulates:
             progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
+        if xla:
+            progress.say("compiling with XLA; the program is kept for other runs of these settings")
         callbacks.draw_real(split.held_out)
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a damaged checkpoint, {line}")
@@ -182,7 +185,7 @@ def _train(
         **_network_facts(gan),
         replicas=machine.replicas,
         threads=machine.threads,
-        compiled="xla" if machine.xla(training.compile) else "graph",
+        compiled="xla" if xla else "graph",
         images_seen=images_seen,
         seconds=seconds,
         images_per_second=images_seen / seconds,

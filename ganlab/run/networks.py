@@ -63,13 +63,35 @@ def build_gan(config: RunConfig):
 
 def build_steps(gan, config: RunConfig, images, *, xla: bool):
     """What takes steps of a run's training on these images, compiled at its first call: `training.step.make_steps`."""
+    import tensorflow as tf
+
+    from ganlab.nets.convolution import products
     from ganlab.nets.spectral_norm import power_iteration
     from ganlab.run.rules import make_batches, make_step_config
     from ganlab.training.step import make_steps
+    from ganlab.xla import remember
 
     step_config = make_step_config(config, partial(power_iteration, gan.discriminator))
-    batches = make_batches(config, images, start=int(gan.step.numpy()))
-    return make_steps(gan, step_config, batches, xla=xla)
+    batches = make_batches(config, images, start=int(gan.step.numpy()), xla=xla)
+    gpu = xla and bool(tf.config.list_logical_devices("GPU"))
+    steps = make_steps(
+        gan,
+        step_config,
+        batches,
+        steps_per_call=config.training.steps_per_call,
+        xla=xla,
+        tracing=products if gpu else contextlib.nullcontext,
+    )
+
+    def and_remember(count) -> None:
+        nonlocal compiled
+        steps(count)
+        if not compiled:
+            remember()
+            compiled = True
+
+    compiled = not xla
+    return and_remember
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from ganlab.run.networks import image_shape
 from ganlab.training import augment, replicas
 from ganlab.training.objectives import OBJECTIVES
 from ganlab.training.penalties import MIXED, PENALTIES
-from ganlab.training.randomness import normals, stream_key, uniforms
-from ganlab.training.step import Batch, StepConfig
+from ganlab.training.randomness import Stream, stream_key
+from ganlab.training.step import Batch, Batches, StepConfig
 
 
 def check_images(config: RunConfig, images: Images, replicas: int = 1) -> None:
@@ -52,27 +52,37 @@ def make_step_config(config: RunConfig, before_discriminator: Callable[[], None]
     )
 
 
-def make_batches(config: RunConfig, images: Images, start: int = 0) -> Callable[[tf.Tensor], tuple[list[Batch], Batch]]:
-    """`make_batches(step)`: this replica's part of every batch of a step, a function of (seed, step) alone.
+def make_batches(config: RunConfig, images: Images, start: int = 0, *, xla: bool = False) -> Batches:
+    """The batches of every step from `start` on, made of a run's images; xla: whether `make` is compiled by it.
 
-    Where images are read from the disk as they are needed, steps must come one after the other from `start` on.
+    Where images are read from the disk as they are needed, steps must come one after the other.
     """
     training, batch = config.training, config.training.batch_size
-    number, shape = len(images.pixels), (batch, *image_shape(config))
+    updates, number, shape = training.discriminator_steps, len(images.pixels), (batch, *image_shape(config))
     mirrored, shuffle = config.dataset.flip == "horizontal", stream_key(config.seed, "order")
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
-    read = _reader(config, images, shuffle, start * training.discriminator_steps)
+    on_device = _on_device(config, images)
+    streams = {
+        (what, network): Stream(config.seed, f"{what}/{network}", xla=xla)
+        for what in ("latents", "mix", "augment", "noise", "flip")
+        for network in ("discriminator", "generator")
+    }
 
-    def make_batch(stream: str, update: tf.Tensor, places: tf.Tensor, pixels: tf.Tensor, done: tf.Tensor) -> Batch:
-        latents = normals(config.seed, f"latents/{stream}", update, (batch, config.generator.latent_size))
+    def places(step: tf.Tensor, count: int) -> tf.Tensor:
+        flat = order(shuffle, step * updates + tf.range(count * updates, dtype=tf.int64), batch, number)
+        return tf.reshape(flat, [count, updates, batch])
+
+    def make_batch(network: str, update: tf.Tensor, at: tf.Tensor, pixels: tf.Tensor, done: tf.Tensor) -> Batch:
+        latents = streams["latents", network].normals(update, (batch, config.generator.latent_size))
         classes = None
         if labels is not None:
-            classes = tf.one_hot(tf.gather(labels, places), config.classes)
+            classes = tf.one_hot(tf.gather(labels, at), config.classes)
             latents = tf.concat([latents, classes], axis=1)
-        mix = uniforms(config.seed, f"mix/{stream}", update, (batch,))
-        draws = augment.draw(config.augment, config.seed, stream, update, shape, done)
+        mix = streams["mix", network].uniforms(update, (batch,))
+        changes, noise = streams["augment", network], streams["noise", network]
+        draws = augment.draw(config.augment, changes, noise, update, shape, done)
         if mirrored:
-            coins = uniforms(config.seed, f"flip/{stream}", update, (batch,)) < 0.5
+            coins = streams["flip", network].uniforms(update, (batch,)) < 0.5
             pixels = tf.where(replicas.part(coins)[:, None, None, None], tf.reverse(pixels, [2]), pixels)
         return Batch(
             to_images(pixels),
@@ -82,27 +92,32 @@ def make_batches(config: RunConfig, images: Images, start: int = 0) -> Callable[
             {name: replicas.part(numbers) for name, numbers in draws.items()},
         )
 
-    def make(step: tf.Tensor) -> tuple[list[Batch], Batch]:
+    def make(step: tf.Tensor, places: tf.Tensor, pixels: list[tf.Tensor]) -> tuple[list[Batch], Batch]:
         done = tf.cast(step / training.steps, tf.float32)
-        updates = [step * training.discriminator_steps + n for n in range(training.discriminator_steps)]
-        places = [order(shuffle, update, batch, number) for update in updates]
-        pixels = [read(at) for at in places]
         batches = [
-            make_batch("discriminator", update, at, real, done)
-            for update, at, real in zip(updates, places, pixels, strict=True)
+            make_batch("discriminator", step * updates + n, at, real, done)
+            for n, (at, real) in enumerate(zip(tf.unstack(places), pixels, strict=True))
         ]
         return batches, make_batch("generator", step, places[-1], pixels[-1], done)
 
-    return make
+    read = _reader(config, images, shuffle, start * updates, on_device=on_device)
+    return Batches(places, read, on_device, make)
 
 
-def _reader(config: RunConfig, images: Images, shuffle: int, first: int) -> Callable[[tf.Tensor], tf.Tensor]:
+def _on_device(config: RunConfig, images: Images) -> bool:
+    """Whether the images lie where the networks are trained, or on the disk."""
+    asked = config.training.stream_images
+    return asked == "never" or (asked == "auto" and images.pixels.nbytes <= IN_MEMORY)
+
+
+def _reader(
+    config: RunConfig, images: Images, shuffle: int, first: int, *, on_device: bool
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function that gives this replica's part of the pixels at places of the whole batch; in turn from batch `first`.
 
-    Pixels lie on the device where they fit, otherwise on the disk.
+    From the device, or from the disk.
     """
-    asked = config.training.stream_images
-    if asked == "never" or (asked == "auto" and images.pixels.nbytes <= IN_MEMORY):
+    if on_device:
         pixels = tf.constant(images.pixels)
         return lambda places: tf.gather(pixels, replicas.part(places))
     if replicas.count() > 1:  # each reads its own part, when it needs it

@@ -89,7 +89,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._live:
-            self._draw(self._origin[0], "", {})
+            self._draw(self._origin[0], "compiling", {})
             self._live.start()
         return self
 

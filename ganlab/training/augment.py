@@ -1,28 +1,30 @@
 """What images go through before the discriminator sees them: differentiable, the same for real and generated ones.
 
 Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, and instance noise: Sonderby et al. 2016, arXiv:1610.04490. Random
-numbers are drawn by `draw` and used by `apply`, so that drawing can stay outside XLA. Images [B,H,W,C].
+numbers are drawn by `draw` and used by `apply`, so that several images can be changed alike. Images [B,H,W,C].
 """
 
 import tensorflow as tf
 
 from ganlab.config import Augment
-from ganlab.training.randomness import normals, uniforms
+from ganlab.training.randomness import Stream
 
 Draws = dict[str, tf.Tensor]
 
 
-def draw(settings: Augment, seed: int, stream: str, step: tf.Tensor, shape: tuple[int, ...], done: tf.Tensor) -> Draws:
+def draw(
+    settings: Augment, changes: Stream, noise: Stream, step: tf.Tensor, shape: tuple[int, ...], done: tf.Tensor
+) -> Draws:
     """The random numbers of one batch of images of this shape, [B,H,W,C]; empty where nothing is asked for.
 
     done: how much of the training is over, 0 to 1: instance noise falls to nothing along it.
     """
     drawn, (batch, height, width, _) = {}, shape
     if settings.translation or settings.cutout or settings.color:
-        drawn["places"] = uniforms(seed, f"augment/{stream}", step, (batch, 7))
+        drawn["places"] = changes.uniforms(step, (batch, 7))
     if settings.noise:
         level = settings.noise * (1 - done)
-        drawn["noise"] = level * normals(seed, f"noise/{stream}", step, (batch, height * width * shape[3]))
+        drawn["noise"] = level * noise.normals(step, (batch, height * width * shape[3]))
     return drawn
 
 

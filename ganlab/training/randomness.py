@@ -1,12 +1,17 @@
 """Randomness as a function of (seed, stream, step): whoever asks for step 1200 gets what step 1200 had.
 
 A generator of random numbers has a position that must be saved, restored and kept equal between arms; a function has
-none. Ask outside XLA: inside `jit_compile=True` TensorFlow 2.21 gives other numbers.
+none. The bits are those of Philox 4x32-10 (Salmon et al. 2011), which TensorFlow computes alike everywhere. What it
+makes of them inside XLA (2.21) is something else than outside, so `Stream` does that itself there: uniform numbers are
+equal to the bit, normal ones to rounding.
 """
 
+import math
 import zlib
 
 import tensorflow as tf
+
+_PHILOX = 1  # TensorFlow's number for the algorithm
 
 
 def stream_key(seed: int, stream: str) -> int:
@@ -22,3 +27,48 @@ def normals(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, ...
 def uniforms(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """Numbers in [0, 1), drawn in the same way."""
     return tf.random.stateless_uniform(shape, seed=[stream_key(seed, stream), tf.cast(step, tf.int32)])
+
+
+class Stream:
+    """One stream of a seed in training: `normals` and `uniforms` as above.
+
+    Its key is a variable, so that the compiled programs of two seeds are the same program. xla: whether the numbers are
+    asked for inside `jit_compile=True`.
+    """
+
+    def __init__(self, seed: int, name: str, *, xla: bool = False):
+        # int64, as TensorFlow keeps variables of int32 on the host.
+        self._key = tf.Variable(stream_key(seed, name), dtype=tf.int64, trainable=False, name=name.replace("/", "_"))
+        self._xla = xla
+
+    def normals(self, step: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+        """Standard normal numbers, float32."""
+        if not self._xla:
+            return tf.random.stateless_normal(shape, seed=self._at(step))
+        count = math.prod(shape)
+        pairs = tf.reshape(_uniform(self._bits(step, count + count % 2)), [-1, 2])
+        length = tf.sqrt(-2 * tf.math.log(tf.maximum(pairs[:, 0], 1e-7)))  # Box and Muller 1958
+        angle = 2 * math.pi * pairs[:, 1]
+        numbers = tf.stack([tf.sin(angle) * length, tf.cos(angle) * length], axis=1)
+        return tf.reshape(tf.reshape(numbers, [-1])[:count], shape)
+
+    def uniforms(self, step: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+        """Numbers in [0, 1), float32."""
+        if not self._xla:
+            return tf.random.stateless_uniform(shape, seed=self._at(step))
+        return tf.reshape(_uniform(self._bits(step, math.prod(shape))), shape)
+
+    def _at(self, step: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.cast(self._key, tf.int32), tf.cast(step, tf.int32)]
+
+    def _bits(self, step: tf.Tensor, count: int) -> tf.Tensor:
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.stack(self._at(step)))
+        return tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[count], key=key, counter=counter, alg=tf.constant(_PHILOX), dtype=tf.uint32
+        )
+
+
+def _uniform(bits: tf.Tensor) -> tf.Tensor:
+    """The numbers in [0, 1) that the lower 23 of 32 bits stand for, as TensorFlow takes them."""
+    one = tf.constant(127 << 23, tf.uint32)
+    return tf.bitcast(tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(bits, (1 << 23) - 1), one), tf.float32) - 1

@@ -1,6 +1,8 @@
 """One adversarial step: the discriminator is updated, then the generator, then the EMA of the generator."""
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -28,6 +30,21 @@ class Batch(NamedTuple):
     draws: Draws
 
 
+class Batches(NamedTuple):
+    """What steps train on; all of it a function of the step, so a step does the same wherever a run was stopped before.
+
+    order: (step, count) -> which images make up the batches of so many steps from this one on, [count, updates, batch];
+    outside XLA. read: the places of one batch [batch] -> this replica's part of its pixels; outside XLA too, unless
+    they lie `on_device`. make: (step, places [updates,batch], pixels of each) -> this replica's part of the batches of
+    the discriminator's updates, and of the generator's.
+    """
+
+    order: Callable[[tf.Tensor, int], tf.Tensor]
+    read: Callable[[tf.Tensor], tf.Tensor]
+    on_device: bool
+    make: Callable[[tf.Tensor, tf.Tensor, list[tf.Tensor]], tuple[list[Batch], Batch]]
+
+
 class StepConfig(NamedTuple):
     """What a step does.
 
@@ -52,15 +69,16 @@ class StepConfig(NamedTuple):
 def make_steps(
     gan: Gan,
     config: StepConfig,
-    make_batches: Callable[[tf.Tensor], tuple[list[Batch], Batch]],
+    batches: Batches,
     *,
+    steps_per_call: int,
     xla: bool = False,
+    tracing: Callable[[], AbstractContextManager] = contextlib.nullcontext,
 ) -> Callable[[tf.Tensor], None]:
-    """Compile `steps(count)`: so many steps in one call, each of which changes `gan` in place.
+    """Compile `steps(count)`: so many steps, each of which changes `gan` in place, however they are portioned.
 
-    make_batches: step -> the batches of the discriminator's updates, and the generator's; this replica's part of them.
-    A function of the step alone, so a step does the same wherever a run was stopped before it, and however calls are
-    portioned. It runs outside XLA, which draws other random numbers.
+    xla: compile with XLA, up to `steps_per_call` steps in one program where the images lie on the device. tracing: what
+    to be inside of while the networks are traced.
     """
 
     def scorer(batch: Batch, *, precise: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -138,17 +156,45 @@ def make_steps(
         d_loss, cost, real_score, fake_score = (tf.add_n(each) / len(reports) for each in zip(*reports, strict=True))
         gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
 
+    def read(places: tf.Tensor) -> list[tf.Tensor]:
+        return [batches.read(at) for at in tf.unstack(places)]
+
+    def take_step(places: tf.Tensor, pixels: list[tf.Tensor]) -> None:
+        with tracing():
+            train_step(*batches.make(gan.step, places, pixels))
+
     # Without AutoGraph, which would rewrite the source of every function above: seconds before the first step. So loops
     # and branches on tensors must be tf.while_loop and tf.cond.
-    compiled = tf.function(train_step, jit_compile=True, autograph=False) if xla else train_step
+    @tf.function(autograph=False, jit_compile=True)
+    def program(count: tf.Tensor, places: tf.Tensor, pixels: list[tf.Tensor]) -> None:
+        """So many steps without the host; pixels: of a single one, where they do not lie on the device."""
+
+        def one_more(done: tf.Tensor) -> tf.Tensor:
+            take_step(places[done], pixels or read(places[done]))
+            return done + 1
+
+        tf.while_loop(lambda done: done < count, one_more, [tf.zeros_like(count)])
+
+    def one_step() -> None:
+        order = batches.order(gan.step, 1)
+        pixels = read(order[0])
+        if xla:
+            program(tf.constant(1, tf.int64), order, pixels)
+        else:
+            take_step(order[0], pixels)
+
     strategy = tf.distribute.get_strategy()
 
-    def one_more(done: tf.Tensor) -> tf.Tensor:
-        strategy.run(lambda: compiled(*make_batches(gan.step)))
+    def some_more(done: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        if xla and batches.on_device:
+            now = tf.minimum(count - done, steps_per_call)
+            program(now, batches.order(gan.step, steps_per_call), [])
+            return done + now
+        strategy.run(one_step)
         return done + 1
 
     @tf.function(autograph=False)
     def steps(count: tf.Tensor) -> None:
-        tf.while_loop(lambda done: done < count, one_more, [tf.zeros_like(count)])
+        tf.while_loop(lambda done: done < count, lambda done: some_more(done, count), [tf.zeros_like(count)])
 
     return steps

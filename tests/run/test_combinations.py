@@ -98,7 +98,9 @@ def test_a_generator_of_one_stage_steps_and_leaves_traces(settings, arm):
     config = settings(f"generator={arm}", *SMALL[:2], SMALL[-1], "generator.stages=[[null,2]]", *quick)
     gan = build_gan(config)
     game = make_step_config(config, partial(power_iteration, gan.discriminator))
-    make_steps(gan, game, make_batches(config, Images(pixels, None, "noise", "nowhere")))(tf.constant(1, tf.int64))
+    make_steps(gan, game, make_batches(config, Images(pixels, None, "noise", "nowhere")), steps_per_call=1)(
+        tf.constant(1, tf.int64)
+    )
     assert np.isfinite(gan.sums).all() and int(gan.step) == 1
     traces = make_traces(gan.generator, tf.random.stateless_normal((5, 6), [0, 1]))()
     assert traces.keys() >= {"artifact/phase_variance/stage1"} and np.isfinite(list(traces.values())).all()

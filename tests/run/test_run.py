@@ -117,23 +117,28 @@ def test_both_arms_start_with_the_same_discriminator_and_see_the_same(settings):
 
 def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypatch):
     """Recorded inside the step itself, not recomputed."""
-    from ganlab.run import rules as play
+    from ganlab.run import rules
 
     seen: dict[str, list] = {}
-    order, draw = play.order, play.normals
+    order, stream = rules.order, rules.Stream
 
     def spy_order(*arguments):
         places = order(*arguments)
         tf.py_function(lambda value: seen[arm].append(value.numpy().tolist()), [places], [])
         return places
 
-    def spy_latents(seed, stream, step, shape):
-        z = draw(seed, stream, step, shape)
-        tf.py_function(lambda value: seen[arm].append((stream, float(value.numpy().sum()))), [z], [])
-        return z
+    class SpyStream(stream):
+        def __init__(self, seed, name, **more):
+            super().__init__(seed, name, **more)
+            self.name = name
 
-    monkeypatch.setattr(play, "order", spy_order)
-    monkeypatch.setattr(play, "normals", spy_latents)
+        def normals(self, step, shape):
+            z = super().normals(step, shape)
+            tf.py_function(lambda value: seen[arm].append((self.name, float(value.numpy().sum()))), [z], [])
+            return z
+
+    monkeypatch.setattr(rules, "order", spy_order)
+    monkeypatch.setattr(rules, "Stream", SpyStream)
     for arm in ("upsample", "transpose"):
         seen[arm] = []
         run(settings(*SMALL, "training.steps=5", f"generator={arm}"), tmp_path / arm, quiet=True)

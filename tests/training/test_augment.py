@@ -6,20 +6,22 @@ import tensorflow as tf
 
 from ganlab.config import Augment
 from ganlab.training import augment
+from ganlab.training.randomness import Stream
 
 IMAGES = tf.constant(np.random.default_rng(0).uniform(-1, 1, (64, 8, 6, 3)), tf.float32)
+STREAMS = Stream(0, "augment/x"), Stream(0, "noise/x")
 NONE = {"translation": 0.0, "cutout": 0.0, "color": 0.0, "noise": 0.0}
 
 
 def changed(images=IMAGES, done=0.0, step=7, **more):
     settings = Augment(**(NONE | more))
     return augment.apply(
-        settings, images, augment.draw(settings, 0, "x", tf.constant(step), IMAGES.shape, done)
+        settings, images, augment.draw(settings, *STREAMS, tf.constant(step), IMAGES.shape, done)
     ).numpy()
 
 
 def test_nothing_asked_is_nothing_drawn_and_nothing_changed():
-    assert augment.draw(Augment(**NONE), 0, "x", tf.constant(1), IMAGES.shape, 0.0) == {}
+    assert augment.draw(Augment(**NONE), *STREAMS, tf.constant(1), IMAGES.shape, 0.0) == {}
     np.testing.assert_array_equal(changed(), IMAGES)
 
 
@@ -82,7 +84,7 @@ def test_draws_are_a_function_of_the_step_and_both_halves_are_changed_alike():
 
 def test_second_derivatives_exist_and_match_finite_differences():
     settings = Augment(translation=0.25, cutout=0.5, color=0.4, noise=0.1)
-    draws = augment.draw(settings, 0, "x", tf.constant(3), IMAGES.shape, 0.0)
+    draws = augment.draw(settings, *STREAMS, tf.constant(3), IMAGES.shape, 0.0)
 
     def gradient_norms(scale):
         x = IMAGES * scale

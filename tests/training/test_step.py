@@ -1,11 +1,14 @@
 """One adversarial step: the ways to compile it agree, and every rule does what its name says."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from conftest import ROOT
 from ganlab.data.sources import DATASETS
+from ganlab.nets import convolution
 from ganlab.nets.spectral_norm import power_iteration
 from ganlab.run import build_gan
 from ganlab.run.rules import make_batches, make_step_config
@@ -28,13 +31,23 @@ SMALL = (
 def trained(settings):
     """`trained("penalty=r1", count=3)`: a small gan after so many steps."""
 
-    def train(*overrides, count=3, xla=False, prepare=lambda gan, config: None):
+    def train(
+        *overrides,
+        count=3,
+        xla=False,
+        steps_per_call=2,
+        tracing=contextlib.nullcontext,
+        prepare=lambda gan, config: None,
+    ):
         config = settings(*SMALL, *overrides)
         gan = build_gan(config)
         prepare(gan, config)
         images = DATASETS[config.dataset.name](config.dataset).train
         rules = make_step_config(config, lambda: power_iteration(gan.discriminator))
-        make_steps(gan, rules, make_batches(config, images), xla=xla)(tf.constant(count, tf.int64))
+        batches = make_batches(config, images, xla=xla)
+        make_steps(gan, rules, batches, steps_per_call=steps_per_call, xla=xla, tracing=tracing)(
+            tf.constant(count, tf.int64)
+        )
         return gan
 
     return train
@@ -88,6 +101,58 @@ def test_xla_and_graph_train_alike(trained, rules):
     graph, xla = trained(*rules, slow), trained(*rules, slow, xla=True)
     assert_close(graph, xla, 1e-4)
     np.testing.assert_allclose(graph.sums, xla.sums, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images_lie(trained, xla):
+    ways = [(1, "never"), (3, "never"), (50, "never"), (50, "always")]
+    ends = [
+        trained(f"training.stream_images={where}", "dataset.flip=horizontal", count=5, xla=xla, steps_per_call=call)
+        for call, where in ways
+    ]
+    for end in ends[1:]:
+        assert_close(ends[0], end, 0)
+        np.testing.assert_array_equal(ends[0].sums, end.sums)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ("generator=transpose",),
+        ("generator=upsample", "generator.normalization=batch", "discriminator.normalization=batch", "penalty=none"),
+        pytest.param(("generator=pixel_shuffle", "discriminator.normalization=spectral", "penalty=none"),
+                     marks=pytest.mark.slow),
+        pytest.param(("generator=carafe", "discriminator=residual"), marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_convolutions_as_products_train_alike(trained, monkeypatch, rules):
+    """What XLA compiles for a GPU."""
+    slow = "optimizer.epsilon=1e-3"
+    graph = trained(*rules, slow)
+    for name in ("conv", "conv_transpose"):
+        monkeypatch.setattr(convolution.ops, name, None)  # all of them are products
+    assert_close(graph, trained(*rules, slow, xla=True, tracing=convolution.products), 1e-4)
+
+
+def test_the_host_does_a_fixed_number_of_things_in_a_call_and_none_in_a_step(settings):
+    """Under XLA: one loop over calls, whose body draws an order and starts one program, whatever the networks are."""
+
+    def graphs(*overrides):
+        config = settings(*SMALL, *overrides)
+        gan = build_gan(config)
+        images = DATASETS[config.dataset.name](config.dataset).train
+        rules = make_step_config(config, lambda: power_iteration(gan.discriminator))
+        steps = make_steps(gan, rules, make_batches(config, images, xla=True), steps_per_call=10, xla=True)
+        graph = steps.get_concrete_function(tf.constant(1, tf.int64)).graph
+        library = [[node.op for node in each.node_def] for each in graph.as_graph_def().library.function]
+        (body,) = [ops for ops in library if "RandomIndexShuffle" in ops]
+        return body
+
+    small, large = graphs(), graphs("discriminator.filters=[8,8,8]", "augment.color=0.2", "penalty=none")
+    assert small.count("StatefulPartitionedCall") == 1
+    assert small.count("RandomIndexShuffle") == 1
+    assert not {"Conv2D", "MatMul", "ResourceApplyAdam", "StatelessRandomNormalV2"} & set(small)
+    assert len(small) == len(large) < 100
 
 
 PAIRS = [

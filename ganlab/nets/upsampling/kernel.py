@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.nets import convolution
 from ganlab.nets.upsampling.base import Macs, Upsampling, filled, plain_options, transposed_twin
 from ganlab.nets.upsampling.fusion import Pair, as_pair, require_odd
 
@@ -54,12 +55,11 @@ class KernelUpsampling(Upsampling):
 
     def convolve(self, inputs: Any, kernel: Any, padding: str = "same") -> Any:
         """A convolution of stride 1 in the layer's precision."""
-        return ops.conv(inputs, ops.cast(kernel, self.compute_dtype), 1, padding, "channels_last")
+        return convolution.convolve(inputs, ops.cast(kernel, self.compute_dtype), padding=padding)
 
     def convolve_transposed(self, inputs: Any, kernel: Any) -> Any:
         """A transposed convolution with the layer's scale as its stride."""
-        kernel = ops.cast(kernel, self.compute_dtype)
-        return ops.conv_transpose(inputs, kernel, self.scale, "same", data_format="channels_last")
+        return convolution.convolve_transposed(inputs, ops.cast(kernel, self.compute_dtype), self.scale)
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
