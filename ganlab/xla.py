@@ -93,8 +93,9 @@ def _sha256(path: Path) -> str:
 
 def _gpus() -> list[str]:
     """The models of the NVIDIA GPUs that the driver knows; empty where there are none."""
-    names = []
-    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        with contextlib.suppress(OSError):
-            names += [line for line in file.read_text().splitlines() if line.startswith("Model")]
-    return names
+    try:
+        tellers = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        lines = [line for file in tellers for line in file.read_text().splitlines()]
+    except OSError:
+        return []
+    return [line for line in lines if line.startswith("Model")]

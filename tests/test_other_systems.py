@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
-from ganlab import device, doctor
+from ganlab import device, doctor, environment
 from ganlab.environment import usable_cores
 from ganlab.evaluation.metrics import kernel_distance
 
@@ -81,7 +81,7 @@ def elsewhere(monkeypatch):
     def nothing(*_, **__):
         raise FileNotFoundError(2, "No such file or directory")
 
-    for module in (device, doctor):
+    for module in (device, doctor, environment):
         monkeypatch.setattr(module, "open", nothing, raising=False)
     real = device.ctypes.CDLL
     monkeypatch.setattr(

@@ -527,7 +527,7 @@ def test_an_operator_is_the_same_wherever_it_is_named():
 
 
 TABLES = {"ganlab.evaluation.registry"}  # a table that imports nothing, so that settings may name what it names
-GROUND = {"errors", "device", "environment", "files", "__version__"}  # what everybody may use
+GROUND = {"xla", "errors", "device", "environment", "files", "__version__"}  # what everybody may use
 ALLOWED = {  # the picture of who may import whom: see docs/design.md
     "config": {"config"},
     "data": {"config", "data"},
