@@ -1,6 +1,6 @@
 """From a command line to settings: Hydra composes, and every cell of a sweep has a name of its own.
 
-All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
+All that ganlab asks of Hydra stands here. Hydra never sees a command line, only overrides. No TensorFlow.
 """
 
 import contextlib
@@ -8,14 +8,14 @@ import difflib
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -23,10 +23,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
+from ganlab.cli.yaml_files import address
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, nearest
@@ -174,66 +176,53 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     if (resumed := _resumed(overrides)) is not None:
         return Plan([], None, resumed[0], steps=resumed[1])
     overrides = [quoted(text) for text in overrides]
-    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
-        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
-    try:
-        with _files(config_dir):
-            plain, sweeps = _split(overrides)
-            first = compose("config", plain, return_hydra_config=True)
-            if first.resume is not None:
-                raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
-            if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
-                if sweeps:
-                    several = next(text for text in overrides if text not in plain)
-                    raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-                directory = expand(first.hydra.run.dir, "hydra.run.dir=")
-                return Plan(
-                    [Cell(settings(first, describing=describing), directory)],
-                    None,
-                    None,
-                    choices=first.hydra.runtime.choices,
-                )
-            swept = first.hydra.sweeper.params or {}
-            given = [_key(override) for override in _parsed(overrides)]
-            for key in {_key_of(choices[0]) for choices in sweeps}:
-                if given.count(key) > 1:
-                    raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
-            params = [f"{key}={value}" for key, value in swept.items() if key not in given]
-            fixed, more = _split(params)
-            # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
-            # named as the defaults name them; other names may hold what only composing tells.
-            ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
-            naming = (
-                (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+    _check_folder(config_dir)
+    with _in_one_line(overrides, config_dir), _files(config_dir):
+        plain, sweeps = _split(overrides)
+        first = compose("config", plain, return_hydra_config=True)
+        if first.resume is not None:
+            raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
+        if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
+            if sweeps:
+                several = next(text for text in overrides if text not in plain)
+                raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
+            directory = expand(first.hydra.run.dir, "hydra.run.dir=")
+            return Plan(
+                [Cell(settings(first, describing=describing), directory)],
+                None,
+                None,
+                choices=first.hydra.runtime.choices,
             )
-            trees: dict[tuple[str, ...], DictConfig] = {}
-            looked: dict[str, dict[str, Any]] = {}
-            cells, folders = [], set[Path]()
-            for choice in itertools.product(*(more + sweeps)):
-                seeds = [text for text in choice if ours and text.startswith("seed=")]
-                rest = tuple(text for text in choice if text not in seeds)
-                if rest not in trees:
-                    number = f"hydra.job.num={len(cells)}"
-                    whole = [*fixed, *plain, *choice, *naming, number]
-                    trees[rest] = compose("config", whole, return_hydra_config=True)
-                    _refuse_nested(trees[rest], first, choice)
-                tree = trees[rest]
-                for text in seeds:
-                    tree.seed = _parsed([text])[0].value()
-                folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
-                folders.add(folder)
-                directory = folder / tree.hydra.sweep.subdir
-                cells.append(Cell(settings(tree, describing=describing, looked=looked), directory))
-            _check_endpoints(cells)
-    except ConfigError:
-        raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra(error, overrides, config_dir) from None
-    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
-        raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
-    except yaml.MarkedYAMLError as error:
-        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
-        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+        swept = first.hydra.sweeper.params or {}
+        given = [_key(override) for override in _parsed(overrides)]
+        for key in {_key_of(choices[0]) for choices in sweeps}:
+            if given.count(key) > 1:
+                raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
+        params = [f"{key}={value}" for key, value in swept.items() if key not in given]
+        fixed, more = _split(params)
+        # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
+        # named as the defaults name them; other names may hold what only composing tells.
+        ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+        naming = (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+        trees: dict[tuple[str, ...], DictConfig] = {}
+        looked: dict[str, dict[str, Any]] = {}
+        cells, folders = [], set[Path]()
+        for choice in itertools.product(*(more + sweeps)):
+            seeds = [text for text in choice if ours and text.startswith("seed=")]
+            rest = tuple(text for text in choice if text not in seeds)
+            if rest not in trees:
+                number = f"hydra.job.num={len(cells)}"
+                whole = [*fixed, *plain, *choice, *naming, number]
+                trees[rest] = compose("config", whole, return_hydra_config=True)
+                _refuse_nested(trees[rest], first, choice)
+            tree = trees[rest]
+            for text in seeds:
+                tree.seed = _parsed([text])[0].value()
+            folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
+            folders.add(folder)
+            directory = folder / tree.hydra.sweep.subdir
+            cells.append(Cell(settings(tree, describing=describing, looked=looked), directory))
+        _check_endpoints(cells)
     if len(folders) > 1:
         asked = " and ".join(sorted(map(str, folders)))
         raise ConfigError(f"a sweep has one folder, not {asked}; give study, and all else that names it, one value")
@@ -281,21 +270,71 @@ def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...])
 
 
 @contextlib.contextmanager
-def _files(config_dir: str | None) -> Iterator[None]:
-    """While inside, Hydra composes from our YAML files, and from those of -cd as it does when it reads that flag.
+def _files(config_dir: str | None) -> Iterator[Hydra]:
+    """While inside, Hydra composes from our YAML files, from those of plugins, and from those of -cd."""
+    before = get_gh_backup()
+    version.setbase("1.3")
+    places = create_config_search_path(address(CONF))
+    for place in [*folders(), *([Path(config_dir)] if config_dir is not None else [])]:
+        places.prepend("command-line", address(place), SearchPathQuery(provider="schema"))
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2("train", places)
+    finally:
+        restore_gh_from_backup(before)
 
-    As hydra.searchpath they would come too late for glob(...).
-    """
-    ours = str(CONF.absolute())
-    with initialize_config_dir(version_base="1.3", config_dir=ours):
-        more = [*folders(), *([Path(config_dir)] if config_dir is not None else [])]
-        if more:
-            places = create_config_search_path(ours)
-            for place in more:
-                places.prepend("command-line", f"file://{place.absolute()}", SearchPathQuery(provider="schema"))
-            GlobalHydra.instance().clear()
-            Hydra.create_main_hydra2("app", places)
+
+def _check_folder(config_dir: str | None) -> None:
+    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
+        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
+
+
+@contextlib.contextmanager
+def _in_one_line(overrides: list[str], config_dir: str | None) -> Iterator[None]:
+    """While inside, what Hydra and YAML say in several lines, or by the name of an exception, is a ConfigError."""
+    try:
         yield
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain_hydra(error, overrides, config_dir) from None
+    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
+        raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
+    except yaml.MarkedYAMLError as error:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
+        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+
+
+def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *, package: str | None = None,
+         resolve: bool = False) -> None:  # fmt: skip
+    """Print what Hydra says of overrides: their settings (cfg), where these are from (info), or words (completion).
+
+    value: the part that is shown. package: the node that is, of settings. resolve: whether interpolations are.
+    Raises ConfigError.
+    """
+    _check_folder(config_dir)
+    overrides = [quoted(text) for text in overrides]
+    with _in_one_line(overrides, config_dir), _files(config_dir) as hydra:
+        if kind == "cfg":
+            hydra.show_cfg("config", overrides, value, package, resolve)
+        elif kind == "info":
+            hydra.show_info(value, "config", overrides)
+        else:
+            hydra.shell_completion("config", overrides)
+
+
+def launch_cells(task: Callable[[DictConfig], None], overrides: list[str], config_dir: str | None) -> None:
+    """Let Hydra's launcher call `task` with the composed tree of each cell; raises ConfigError."""
+    overrides = [*(quoted(text) for text in overrides), "hydra.mode=MULTIRUN"]
+    try:
+        with _files(config_dir) as hydra:
+            hydra.multirun("config", task, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain_hydra(error, overrides, config_dir) from None
+    except OSError as error:
+        if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
+            raise
+        raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
 def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
