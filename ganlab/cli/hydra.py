@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,10 +28,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
+from ganlab.cli.hydra_settings import BY_EXPERIMENT, check_hydra, check_place
 from ganlab.cli.yaml_files import address
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import folders
-from ganlab.errors import ConfigError, UnknownSettingError, expand, nearest
+from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, nearest
 from ganlab.files import safe_name
 from ganlab.run.inputs import complete
 from ganlab.runs.tracking import check_installed
@@ -179,14 +180,15 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
         plain, sweeps = _split(overrides)
-        first = compose("config", plain, return_hydra_config=True)
+        typed = {_key(override) for override in _parsed(overrides)}
+        first = _composed(plain, typed)
         if first.resume is not None:
             raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
         if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
             if sweeps:
                 several = next(text for text in overrides if text not in plain)
                 raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-            directory = expand(first.hydra.run.dir, "hydra.run.dir=")
+            directory = _folder(first, "run.dir", typed)
             return Plan(
                 [Cell(settings(first, describing=describing), directory)],
                 None,
@@ -213,14 +215,14 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             if rest not in trees:
                 number = f"hydra.job.num={len(cells)}"
                 whole = [*fixed, *plain, *choice, *naming, number]
-                trees[rest] = compose("config", whole, return_hydra_config=True)
+                trees[rest] = _composed(whole, typed)
                 _refuse_nested(trees[rest], first, choice)
             tree = trees[rest]
             for text in seeds:
                 tree.seed = _parsed([text])[0].value()
-            folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
+            folder = _folder(tree, "sweep.dir", typed)
             folders.add(folder)
-            directory = folder / tree.hydra.sweep.subdir
+            directory = folder / _folder(tree, "sweep.subdir", typed)
             cells.append(Cell(settings(tree, describing=describing, looked=looked), directory))
         _check_endpoints(cells)
     if len(folders) > 1:
@@ -236,8 +238,6 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
         seen[cell.directory] = cell
     left = tuple(params) if len(params) < len(swept) else None
     launcher = first.hydra.runtime.choices["hydra/launcher"]
-    if launcher == "joblib" and not first.hydra.launcher.n_jobs:
-        raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
     swept = (*params, *(text for text in overrides if text not in plain))
     choices = next(iter(trees.values())).hydra.runtime.choices
     jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
@@ -252,7 +252,42 @@ def _check_endpoints(cells: list[Cell]) -> None:
         raise ConfigError(str(error)) from None
 
 
-_BY_EXPERIMENT = "hydra.sweep.subdir='${ganlab_cell:${seed},${hydra.overrides.task},experiment}'"
+_BY_EXPERIMENT = f"hydra.sweep.subdir='{BY_EXPERIMENT}'"
+
+
+def _composed(overrides: list[str], typed: Set[str]) -> DictConfig:
+    """The whole tree, of which Hydra's own node is one that may be acted on; typed: what the command line sets."""
+    with _composing():
+        tree = compose("config", overrides, return_hydra_config=True)
+    check_hydra(tree, typed, overrides)
+    return tree
+
+
+@contextlib.contextmanager
+def _composing() -> Iterator[None]:
+    """While inside, what a YAML file makes Hydra stumble over is a ConfigError."""
+    try:
+        yield
+    except (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError):
+        raise
+    except RecursionError:
+        raise ConfigError(
+            "these settings refer to one another without end; see the defaults of the YAML files"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read ({error.strerror}); mend it there") from None
+    except UnicodeDecodeError:
+        raise ConfigError("a YAML file among these is not UTF-8; write it so") from None
+    except (AssertionError, AttributeError, LookupError, TypeError) as error:
+        raise ConfigError(f"these settings cannot be put together ({in_a_line(error) or type(error).__name__}); "
+                          "mend the YAML files") from None  # fmt: skip
+
+
+def _folder(tree: DictConfig, key: str, typed: Set[str]) -> Path:
+    """A folder that Hydra is to use, such as sweep.dir; raises ConfigError for one that it is not to."""
+    text = OmegaConf.select(tree.hydra, key)
+    check_place(key, text, typed)
+    return expand(str(text), f"hydra.{key}=")
 
 
 def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...]) -> None:
@@ -303,6 +338,8 @@ def _in_one_line(overrides: list[str], config_dir: str | None) -> Iterator[None]
     except yaml.MarkedYAMLError as error:
         where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
         raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{error.name} is no YAML ({error.reason}); mend it there") from None
 
 
 def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *, package: str | None = None,
@@ -314,7 +351,7 @@ def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *,
     """
     _check_folder(config_dir)
     overrides = [quoted(text) for text in overrides]
-    with _in_one_line(overrides, config_dir), _files(config_dir) as hydra:
+    with _in_one_line(overrides, config_dir), _composing(), _files(config_dir) as hydra:
         if kind == "cfg":
             hydra.show_cfg("config", overrides, value, package, resolve)
         elif kind == "info":
@@ -446,6 +483,10 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
         return ConfigError(f"{found[1]} is there already; set it without +")
     if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
         return _unknown(found[1].split("=")[0].lstrip("+~"), overrides, config_dir)
+    if found := re.search(
+        r"ConfigError raised while resolving interpolation: (.*?)(?:$|\n)", f"{text}\n{error.__cause__}"
+    ):
+        return ConfigError(found[1])
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text}: {error.__cause__}"
     return ConfigError(" ".join(text.split()))
