@@ -148,7 +148,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
 
     Raises RuntimeError with its own last words if it ends by itself, StartError if that was before it listened.
     """
-    line = [sys.executable, "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
+    line = [sys.executable, "-P", "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
     line += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0 keeps none
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
@@ -160,7 +160,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
         tempfile.TemporaryDirectory() as folder,
     ):
         line[line.index("--logdir") + 1] = str(shown_directory)
-        line[3] = _page(directory, Path(folder) / "page.zip")
+        line[4] = _page(directory, Path(folder) / "page.zip")
         child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
         try:
             _wait(child, words, address, runs)

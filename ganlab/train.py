@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ganlab.cli.exit import HELP, VERSION, one_line
 from ganlab.config.plugins import take
 from ganlab.device import check_environment
+from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, expand, nearest
 from ganlab.launch.process import finish
 
@@ -78,7 +79,8 @@ def _command(arguments: list[str]) -> int:
     if "dry-run" in flags:
         from ganlab.launch.dry_run import show
 
-        return show(wanted)
+        with safe_path():
+            return show(wanted)
     cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
         if "multirun" in flags:

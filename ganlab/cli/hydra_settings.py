@@ -136,8 +136,8 @@ def _check_launcher(node: Any, name: str, typed: Set[str]) -> None:
             raise ConfigError(f"{where}={_shown(value)} is neither a number nor a word; use one")
     jobs = node.get("n_jobs", 1)
     if not (isinstance(jobs, int) and jobs and abs(jobs) <= _MOST_JOBS):
-        raise ConfigError(f"hydra.launcher.n_jobs={_shown(jobs)} is out of range; use 1 to {_MOST_JOBS} jobs at a time, "
-                          "or -1 for one on each core")  # fmt: skip
+        raise ConfigError(f"hydra.launcher.n_jobs={_shown(jobs)} is out of range; use 1 to {_MOST_JOBS} jobs at a "
+                          "time, or -1 for one on each core")  # fmt: skip
 
 
 _MOST_JOBS = 1024

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from ganlab.cli.hydra import Cell, Plan, settings
 from ganlab.config import RunConfig
+from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
@@ -57,7 +58,8 @@ def launch(plan: Plan, arguments: list[str], start: Callable[[list[str]], None])
     with _stoppable(plan.cells, folder, queued=plan.launcher not in _HERE), watched(cells):
         try:
             if not all(ended):
-                _start(lambda: start(_to_workers(plan, arguments)))
+                with safe_path():
+                    _start(lambda: start(_to_workers(plan, arguments)))
         except KeyboardInterrupt:
             stopped = True
             _let_save(plan.cells)
