@@ -92,10 +92,10 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     first = max(error.errors(), key=lambda found: len(found["loc"]))
     kind, context = first["type"], first.get("ctx", {})
     if kind == "value_error":  # written by one of our own validators: already whole
-        return ConfigError(str(context["error"]))
+        return ConfigError(in_a_line(context["error"], 1000))
     path, node = _typed(first["loc"], tree)
-    where = ".".join(path)
-    owner = _name_at(path[:-1], tree)
+    where = in_a_line(".".join(path), 100)
+    owner = in_a_line(_name_at(path[:-1], tree), 60)
     if kind == "extra_forbidden":
         return UnknownSettingError(where, f"{where} is not a setting of {owner}")
     if kind == "missing" and isinstance(first["loc"][-1], int):  # an entry of a list

@@ -71,11 +71,14 @@ def _command(arguments: list[str]) -> int:
         return 0
     from ganlab.cli.hydra import plan
     from ganlab.files import cache_folder
-    from ganlab.run.inputs import check_inputs
+    from ganlab.run.inputs import check_all_inputs
 
     flags, overrides, config_dir, _ = line
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
+    if wanted.resume is not None and "multirun" in flags:
+        raise ConfigError(f"-m sweeps, and resume={wanted.resume} goes on with one run; leave one of them out")
     check_environment()
+    check_all_inputs(cell.config for cell in wanted.cells)
     if "dry-run" in flags:
         from ganlab.launch.dry_run import show
 
@@ -83,11 +86,7 @@ def _command(arguments: list[str]) -> int:
             return show(wanted)
     cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
-        if "multirun" in flags:
-            raise ConfigError(f"-m sweeps, and resume={wanted.resume} goes on with one run; leave one of them out")
         return finish(wanted.resume, steps=wanted.steps)
-    for cell in wanted.cells:
-        check_inputs(cell.config)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
     from ganlab.cli.hydra import launch_cells

@@ -275,6 +275,8 @@ def _composing() -> Iterator[None]:
             "these settings refer to one another without end; see the defaults of the YAML files"
         ) from None
     except OSError as error:
+        if error.filename is None:  # the reader of a pipe has gone
+            raise
         raise ConfigError(f"{error.filename} cannot be read ({error.strerror}); mend it there") from None
     except UnicodeDecodeError:
         raise ConfigError("a YAML file among these is not UTF-8; write it so") from None
