@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import fnmatch
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ def expand(text: str, where: str = "") -> Path:
 
     where: what named the path, such as `out=`.
     """
+    shown = where + (text if len(text) <= 60 else text[:57] + "...")
+    if not text:
+        raise ConfigError(f"{where}'' names no file or folder; give a path")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise ConfigError(f"{shown!r} holds a line break or another control character; give another name")
+    if len(os.fsencode(text)) > 4000 or any(len(os.fsencode(part)) > 255 for part in text.split("/")):
+        raise ConfigError(f"{shown} is too long; names have at most 255 bytes, paths 4000")
     try:
         return Path(text).expanduser()
     except RuntimeError:
