@@ -107,6 +107,8 @@ def _read(arguments: list[str]) -> _Line:
             flag = _WITH_VALUE[name]
             values[flag] = value if equals else next(rest, "")
             flags.add(flag)
+            if not values[flag] and flag == "package":
+                raise ConfigError(f"{name} names no part of the settings; write {name} NAME, such as training")
             if flag in _SHOWN and values[flag] not in _SHOWN[flag]:
                 raise ConfigError(f"{name} {values[flag]} shows nothing; {nearest(values[flag], _SHOWN[flag])}")
         elif argument.startswith("-"):

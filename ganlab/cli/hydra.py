@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
 from ganlab.cli.hydra_settings import BY_EXPERIMENT, check_hydra, check_place
-from ganlab.cli.yaml_files import address
+from ganlab.cli.yaml_files import DEEPEST, address
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, nearest
@@ -37,6 +38,8 @@ from ganlab.files import safe_name
 from ganlab.run.inputs import complete
 from ganlab.runs.tracking import check_installed
 
+LONGEST_OVERRIDE = 4500  # letters: a path has 4096 at most
+MOST_CELLS = 10_000
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
 
@@ -209,6 +212,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
         trees: dict[tuple[str, ...], DictConfig] = {}
         looked: dict[str, dict[str, Any]] = {}
         cells, folders = [], set[Path]()
+        if math.prod(map(len, more + sweeps)) > MOST_CELLS:
+            raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
         for choice in itertools.product(*(more + sweeps)):
             seeds = [text for text in choice if ours and text.startswith("seed=")]
             rest = tuple(text for text in choice if text not in seeds)
@@ -416,6 +421,13 @@ def quoted(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise ConfigError(f"{text!a} is not UTF-8; write it in a terminal that uses UTF-8 (LC_ALL=C.UTF-8)") from None
+    shown = in_a_line(text, 60)
+    if len(text) > LONGEST_OVERRIDE:
+        raise ConfigError(f"{shown} is longer than {LONGEST_OVERRIDE} letters; write it into a YAML file, and see -cd")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise ConfigError(f"{text[:60]!r} holds a line break or another control character; leave it out")
+    if max(itertools.accumulate((letter in "[{(") - (letter in ")}]") for letter in text), default=0) > DEEPEST:
+        raise ConfigError(f"{shown} is nested more than {DEEPEST} deep; settings are not")
     name, equals, value = text.partition("=")
     if _readable(text) or not equals:
         return text
@@ -460,7 +472,10 @@ def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
         if override.is_interval_sweep():
             raise ConfigError(f"{text} has no values that can be counted; name them, or write range(START,STOP,STEP)")
         if override.is_sweep_override():
-            choices = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            values = itertools.islice(override.sweep_string_iterator(), MOST_CELLS + 1)
+            choices = [f"{override.get_key_element()}={value}" for value in values]
+            if len(choices) > MOST_CELLS:
+                raise ConfigError(f"{text} gives more than {MOST_CELLS} runs; name fewer values")
             if not choices:
                 raise ConfigError(f"{text} gives no value; write a pattern or a range that does, or leave it out")
             sweeps.append(choices)

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from ganlab import device
 from ganlab.config.base import Settings
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, expand
 
 VARIABLE = "GANLAB_PLUGINS"
 
@@ -76,7 +76,7 @@ def take(arguments: list[str]) -> list[str]:
     for argument in given:
         name, equals, value = argument.partition("=")
         if name == "--plugin":
-            path = Path(value if equals else next(given, "")).expanduser()
+            path = expand(value if equals else next(given, ""), "--plugin ")
             _check(path, f"--plugin {path}")
             paths.append(str(path.absolute()))
         else:
