@@ -191,13 +191,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             if sweeps:
                 several = next(text for text in overrides if text not in plain)
                 raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-            directory = _folder(first, "run.dir", typed)
-            return Plan(
-                [Cell(settings(first, describing=describing), directory)],
-                None,
-                None,
-                choices=first.hydra.runtime.choices,
-            )
+            cell = Cell(settings(first, describing=describing), _folder(first, "run.dir", typed))
+            return Plan([cell], None, None, choices=first.hydra.runtime.choices)
         swept = first.hydra.sweeper.params or {}
         given = [_key(override) for override in _parsed(overrides)]
         for key in {_key_of(choices[0]) for choices in sweeps}:
@@ -225,10 +220,10 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             tree = trees[rest]
             for text in seeds:
                 tree.seed = _parsed([text])[0].value()
+            config = settings(tree, describing=describing, looked=looked)
             folder = _folder(tree, "sweep.dir", typed)
             folders.add(folder)
-            directory = folder / _folder(tree, "sweep.subdir", typed)
-            cells.append(Cell(settings(tree, describing=describing, looked=looked), directory))
+            cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
         _check_endpoints(cells)
     if len(folders) > 1:
         asked = " and ".join(sorted(map(str, folders)))
