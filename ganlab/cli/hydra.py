@@ -40,6 +40,7 @@ from ganlab.runs.tracking import check_installed
 
 LONGEST_OVERRIDE = 4500  # letters: a path has 4096 at most
 MOST_CELLS = 10_000
+MOST_REFERENCES = 24  # ${...}, each of which is followed anew: those that refer to two others take exponential time
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
 
@@ -260,6 +261,10 @@ def _composed(overrides: list[str], typed: Set[str]) -> DictConfig:
     with _composing():
         tree = compose("config", overrides, return_hydra_config=True)
     check_hydra(tree, typed, overrides)
+    whole: Any = OmegaConf.to_container(tree, resolve=False)
+    if (count := str(whole | {"hydra": None}).count("${")) > MOST_REFERENCES:
+        raise ConfigError(f"these settings refer to others {count} times; write values out until there are at most "
+                          f"{MOST_REFERENCES} ${{...}}")  # fmt: skip
     return tree
 
 

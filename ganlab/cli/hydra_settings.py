@@ -51,7 +51,9 @@ _NAMED_BY_US = (
     "${ganlab_cell:${seed},${hydra.overrides.task}}",
     BY_EXPERIMENT,
 )
-_PLAIN = r"(?:[^$]|\$\{(?!hydra\b)\w+(?:\.\w+)*\})*"  # text in which at most settings of a run are written as ${name}
+_PLAIN = (
+    r"(?:[^$]|\$\{(?!hydra\b)\w+(?:\.\w+)*\}){0,500}"  # text in which at most settings of a run are written as ${name}
+)
 _WORD = r"[\w .,:%@+=/|&*()\[\]-]{0,200}"
 
 

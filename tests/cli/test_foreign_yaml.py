@@ -119,6 +119,7 @@ OTHERS = {  # whole files
     "defaults of numbers": "defaults: [1, 2]\n",
     "a choice that is none": "defaults:\n  - override /generator: nosuch\n",
     "a callback by a choice": "defaults:\n  - override /hydra/callbacks: evil\n",
+    "interpolations that double": "a0: x\n" + "".join(f"a{n}: ${{a{n - 1}}}${{a{n - 1}}}\n" for n in range(1, 40)),
     "an interpolation without end": "study: ${study}\n",
     "two interpolations without end": "study: ${precision}\nprecision: ${study}\n",
     "an interpolation of nothing": "study: ${nosuch.name}\n",
