@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import ipaddress
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from typing import IO
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, in_a_line
 
 PORT = 6006  # TensorBoard's own
 PATIENCE = 600  # seconds until it must answer: beside other work it takes its time to start
@@ -54,6 +55,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     if not directory.is_dir():
         what = "is a file" if directory.exists() else "does not exist"
         raise ConfigError(f"{directory} {what}; give the folder of a study or of a run")
+    chosen = free_port(host, port) if serve else 0  # a mistake there comes before anything is written
     directory = directory.resolve()
     runs = find_runs(directory)
     if not runs:
@@ -79,6 +81,10 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         print(f"up to date: {directory / COMPARISON}")
         return
 
+    if not _is_this_machine(host):
+        print(f"--host={host}: everybody who can reach this machine can look at these runs, as TensorBoard asks for no "
+              "password; without --host only this machine can", file=sys.stderr, flush=True)  # fmt: skip
+
     def ready(address: str) -> None:
         print(f"curves:     {curves_address(address, directory)}")
         if has_bands(directory):
@@ -86,13 +92,13 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         print("Ctrl-C ends it", flush=True)
 
     while True:
-        chosen = free_port(host, port)
         try:
             run_tensorboard(directory, host, chosen, len(runs), ready)
             return
         except StartError:
-            if port is not None or free_port(host, None) == chosen:
-                raise  # else somebody took it meanwhile: the next one
+            if port is not None or (following := free_port(host, None)) == chosen:
+                raise
+            chosen = following  # somebody took it meanwhile
 
 
 def free_port(host: str, asked: int | None) -> int:
@@ -101,8 +107,11 @@ def free_port(host: str, asked: int | None) -> int:
         raise ConfigError(f"--port={asked} is no port; use 0 to 65535")
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
-    except OSError as error:
-        raise ConfigError(f"--host={host} is no address ({error.strerror}); leave it out for this machine") from None
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not a name of a machine"
+        raise ConfigError(
+            f"--host={in_a_line(host, 60)} is no address ({why}); leave it out for this machine"
+        ) from None
     why, taken = "", False
     for port in range(PORT, PORT + 100) if asked is None else [asked]:
         with socket.socket(family) as probe:
@@ -119,6 +128,12 @@ def free_port(host: str, asked: int | None) -> int:
         raise ConfigError(f"all ports from {PORT} to {PORT + 99} are taken; give another --port")
     where = f"--host={host}" if asked is None else f"--host={host} --port={asked}"
     raise ConfigError(f"{where} cannot be used ({why}); leave it out, or use another")
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether only this machine reaches an address that can be listened on."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return all(ipaddress.ip_address(address[4][0].partition("%")[0]).is_loopback for address in found)
 
 
 _SERVER = """
@@ -148,7 +163,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
 
     Raises RuntimeError with its own last words if it ends by itself, StartError if that was before it listened.
     """
-    line = [sys.executable, "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
+    line = [sys.executable, "-P", "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
     line += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0 keeps none
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
     shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
@@ -160,7 +175,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
         tempfile.TemporaryDirectory() as folder,
     ):
         line[line.index("--logdir") + 1] = str(shown_directory)
-        line[3] = _page(directory, Path(folder) / "page.zip")
+        line[4] = _page(directory, Path(folder) / "page.zip")
         child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
         try:
             _wait(child, words, address, runs)

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import fnmatch
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ def expand(text: str, where: str = "") -> Path:
 
     where: what named the path, such as `out=`.
     """
+    shown = where + (text if len(text) <= 60 else text[:57] + "...")
+    if not text:
+        raise ConfigError(f"{where}'' names no file or folder; give a path")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise ConfigError(f"{shown!r} holds a line break or another control character; give another name")
+    if len(os.fsencode(text)) > 4000 or any(len(os.fsencode(part)) > 255 for part in text.split("/")):
+        raise ConfigError(f"{shown} is too long; names have at most 255 bytes, paths 4000")
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -92,10 +100,10 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     first = max(error.errors(), key=lambda found: len(found["loc"]))
     kind, context = first["type"], first.get("ctx", {})
     if kind == "value_error":  # written by one of our own validators: already whole
-        return ConfigError(str(context["error"]))
+        return ConfigError(in_a_line(context["error"], 1000))
     path, node = _typed(first["loc"], tree)
-    where = ".".join(path)
-    owner = _name_at(path[:-1], tree)
+    where = in_a_line(".".join(path), 100)
+    owner = in_a_line(_name_at(path[:-1], tree), 60)
     if kind == "extra_forbidden":
         return UnknownSettingError(where, f"{where} is not a setting of {owner}")
     if kind == "missing" and isinstance(first["loc"][-1], int):  # an entry of a list

@@ -1,23 +1,52 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
-import os
 import shutil
 import sys
+from typing import NamedTuple
 
 from ganlab.cli.exit import HELP, VERSION, one_line
-from ganlab.config.plugins import folders, take
+from ganlab.config.plugins import take
 from ganlab.device import check_environment
-from ganlab.errors import ConfigError, expand
+from ganlab.environment import safe_path
+from ganlab.errors import ConfigError, expand, nearest
 from ganlab.launch.process import finish
 
-_ASKS_HYDRA = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
-_CONFIG_DIR = ("-cd", "--config-dir")
+_FLAGS = {
+    "-m": "multirun",
+    "--multirun": "multirun",
+    "-r": "run",
+    "--run": "run",
+    "--dry-run": "dry-run",
+    "-sc": "shell-completion",
+    "--shell-completion": "shell-completion",
+    "--resolve": "resolve",
+}
+_WITH_VALUE = {
+    "-cd": "config-dir",
+    "--config-dir": "config-dir",
+    "-c": "cfg",
+    "--cfg": "cfg",
+    "-i": "info",
+    "--info": "info",
+    "-p": "package",
+    "--package": "package",
+}
+_SHOWN = {"cfg": ("job", "hydra", "all"), "info": ("defaults", "defaults-tree", "searchpath")}
+_MODES = ("multirun", "dry-run", "cfg", "info", "shell-completion")
+
+
+class _Line(NamedTuple):
+    """A command line: its flags, its overrides, the extra folder of YAML files, and the flags that have values."""
+
+    flags: set[str]
+    overrides: list[str]
+    config_dir: str | None
+    values: dict[str, str]
 
 
 def main() -> None:
     """The command line; exit status 0 done, 1 a run failed or diverged, 2 a wrong setting, 130 interrupted."""
     arguments = sys.argv[1:]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions come here whole, and leave as one line
     with one_line():
         sys.exit(_command(take(arguments)))
 
@@ -29,101 +58,73 @@ def _command(arguments: list[str]) -> int:
     if set(HELP) & set(arguments):
         from ganlab.cli.help import folded, page
 
-        flags, overrides, config_dir = _read([argument for argument in arguments if argument not in HELP])
+        flags, overrides, config_dir, _ = _read([argument for argument in arguments if argument not in HELP])
         text = page(overrides, multirun="multirun" in flags, config_dir=config_dir)
         print(folded(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
         return 0
-    if any(argument.split("=")[0] in _ASKS_HYDRA for argument in arguments):
-        try:
-            _hydra(arguments)
-        except ValueError as error:  # Hydra's, of flags that do not go together
-            raise ConfigError(" ".join(str(error).split())) from None
+    line = _read(arguments)
+    if asked := [name for name in ("cfg", "info", "shell-completion") if name in line.flags]:
+        from ganlab.cli.hydra import show
+
+        more = {"package": line.values.get("package"), "resolve": "resolve" in line.flags}
+        show(asked[0], line.values.get(asked[0], ""), line.overrides, line.config_dir, **more)
         return 0
     from ganlab.cli.hydra import plan
     from ganlab.files import cache_folder
-    from ganlab.run.inputs import check_inputs
+    from ganlab.run.inputs import check_all_inputs
 
-    flags, overrides, config_dir = _read(arguments)
+    flags, overrides, config_dir, _ = line
     wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
+    if wanted.resume is not None and "multirun" in flags:
+        raise ConfigError(f"-m sweeps, and resume={wanted.resume} goes on with one run; leave one of them out")
     check_environment()
+    check_all_inputs(cell.config for cell in wanted.cells)
     if "dry-run" in flags:
         from ganlab.launch.dry_run import show
 
-        return show(wanted)
+        with safe_path():
+            return show(wanted)
     cache_folder()  # every run keeps what is computed of its real images there
     if wanted.resume is not None:
         return finish(wanted.resume, steps=wanted.steps)
-    for cell in wanted.cells:
-        check_inputs(cell.config)
     if wanted.sweep is None:
         return finish(wanted.cells[0].directory, wanted.cells[0].config)
-    from ganlab.launch.sweep import launch
+    from ganlab.cli.hydra import launch_cells
+    from ganlab.launch.sweep import launch, run_cell
 
-    return launch(wanted, arguments, _hydra)
+    return launch(wanted, arguments, lambda more: launch_cells(run_cell, [*overrides, *more], config_dir))
 
 
-def _read(arguments: list[str]) -> tuple[set[str], list[str], str | None]:
-    """Flags, overrides and the extra folder of configurations; the rest of Hydra's flags are refused by name."""
-    flags, overrides, config_dir = set(), [], None
+def _read(arguments: list[str]) -> _Line:
+    """A command line, whose flags are those above, written out: all others, and parts of a name, are refused."""
+    flags, overrides, values = set(), [], {}
     rest = iter(arguments)
     for argument in rest:
-        if argument in ("-m", "--multirun"):
-            flags.add("multirun")
-        elif argument in ("-r", "--run"):
-            flags.add("run")
-        elif argument == "--dry-run":
-            flags.add("dry-run")
-        elif argument.split("=")[0] in _CONFIG_DIR:
-            config_dir = argument.partition("=")[2] or next(rest, "")
-            config_dir = config_dir and str(expand(config_dir, "-cd "))
+        name, equals, value = argument.partition("=")
+        if argument in _FLAGS:
+            flags.add(_FLAGS[argument])
+        elif name in _WITH_VALUE:
+            flag = _WITH_VALUE[name]
+            values[flag] = value if equals else next(rest, "")
+            flags.add(flag)
+            if not values[flag] and flag == "package":
+                raise ConfigError(f"{name} names no part of the settings; write {name} NAME, such as training")
+            if flag in _SHOWN and values[flag] not in _SHOWN[flag]:
+                raise ConfigError(f"{name} {values[flag]} shows nothing; {nearest(values[flag], _SHOWN[flag])}")
         elif argument.startswith("-"):
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
         else:
             overrides.append(argument)
     if {"run", "multirun"} <= flags:
         raise ConfigError("-r asks for one run and -m for many; leave one of them out")
-    return flags, overrides, config_dir
-
-
-def _hydra(arguments: list[str]) -> None:
-    """Let Hydra do what it does: show settings, complete words, or launch the cells of a sweep."""
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from ganlab.cli.choices import CONF
-    from ganlab.cli.hydra import explain_hydra
-    from ganlab.launch.sweep import run_cell
-
-    arguments = _for_hydra(arguments)
-    if places := folders():  # of plugins
-        arguments.append(f"hydra.searchpath=[{','.join(f'file://{place}' for place in places)}]")
-    sys.argv[1:] = arguments  # where Hydra reads them
-    try:
-        hydra.main(version_base="1.3", config_path=str(CONF.absolute()), config_name="config")(run_cell)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra(error, arguments) from None
-    except OSError as error:
-        if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
-            raise
-        raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
-
-
-def _for_hydra(arguments: list[str]) -> list[str]:
-    """A command line as Hydra can read it: home directories written out, and words quoted that its grammar lacks."""
-    from ganlab.cli.hydra import quoted
-
-    read = []
-    for last, text in zip(["", *arguments], arguments, strict=False):
-        name, equals, value = text.partition("=")
-        if last in _CONFIG_DIR:
-            text = str(expand(text, "-cd "))
-        elif name in _CONFIG_DIR and equals:
-            text = f"{name}={expand(value, '-cd ')}"
-        elif not text.startswith("-"):
-            text = quoted(text)
-        read.append(text)
-    return read
+    modes = [name for name in _MODES if name in flags]
+    if len(modes) > 1 and modes != ["multirun", "dry-run"]:
+        raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together; leave one of them out")
+    for name in ("resolve", "package"):
+        if name in flags and "cfg" not in flags:
+            raise ConfigError(f"--{name} says how --cfg shows settings; add that, or leave it out")
+    config_dir = values.get("config-dir")
+    return _Line(flags, overrides, config_dir and str(expand(config_dir, "-cd ")), values)
 
 
 if __name__ == "__main__":

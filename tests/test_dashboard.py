@@ -738,3 +738,28 @@ def test_a_port_that_another_took_meanwhile_is_not_ours(study, monkeypatch, caps
     out = capsys.readouterr().out
     assert f"http://127.0.0.1:{tried[1]}/" in out
     assert f":{wrong}/" not in out
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [("0.0.0.0", True), ("::", True), ("127.0.0.1", False), ("localhost", False), ("::1", False)]
+)
+def test_a_dashboard_that_others_can_reach_says_so(study, monkeypatch, capsys, host, told):
+    monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", lambda *_: None)
+    try:
+        ganlab.dashboard.free_port(host, 0)
+    except ConfigError:
+        pytest.skip("no IPv6 here")
+    ganlab.dashboard.show(study, host, 0, serve=True)
+    errors = capsys.readouterr().err
+    assert errors.startswith(f"--host={host}: everybody who can reach this machine") == told
+    assert errors.count("\n") == told
+
+
+@pytest.mark.parametrize("more", [["--host", "a" * 300], ["--host", "no.such.host.invalid"], ["--port", "99999"]], ids=["host", "name", "port"])  # fmt: skip
+def test_an_address_that_cannot_be_used_is_told_before_anything_is_written(study, monkeypatch, capsys, more):
+    monkeypatch.setattr("ganlab.report.tensorboard.write_comparison", pytest.fail)
+    monkeypatch.setattr(sys, "argv", ["dashboard", str(study), *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    errors = capsys.readouterr().err
+    assert (ended.value.code, errors.count("\n")) == (2, 1)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from ganlab import __version__
 from ganlab.config.plugins import take
-from ganlab.errors import ConfigError, expand
+from ganlab.errors import ConfigError, expand, in_a_line
 
 VERSION = f"ganlab {__version__}"
 HELP = ("--help", "-h")
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""
-        self.exit(2, f"{message}; see {self.prog} --help\n")
+        self.exit(2, f"{in_a_line(message)}; see {self.prog} --help\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:  # argparse's own is silent of a closed pipe
         print(message, end="", file=file or sys.stderr)

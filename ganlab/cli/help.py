@@ -40,7 +40,7 @@ Hydra's flags
   --cfg job           print the settings and stop          --info defaults     where they come from
   hydra.run.dir=DIR   the folder of a run                  hydra.sweep.dir=DIR the folder of a sweep
   hydra/launcher=joblib hydra.launcher.n_jobs=4            four runs of a sweep at once
-  -cd DIR             choices and experiments of your own: DIR/experiment/NAME.yaml (trust them as you trust code)
+  -cd DIR             choices and experiments of your own: DIR/experiment/NAME.yaml (nothing in them is run)
   tab completion: eval "$(ganlab-train -sc install=bash)"; then ganlab-train generator=<TAB>
 """
 

@@ -1,21 +1,22 @@
 """From a command line to settings: Hydra composes, and every cell of a sweep has a name of its own.
 
-All that ganlab asks of Hydra stands here and in `train.py`. No TensorFlow.
+All that ganlab asks of Hydra stands here. Hydra never sees a command line, only overrides. No TensorFlow.
 """
 
 import contextlib
 import difflib
 import hashlib
 import itertools
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -23,17 +24,23 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
+from ganlab.cli.hydra_settings import BY_EXPERIMENT, check_hydra, check_place
+from ganlab.cli.yaml_files import DEEPEST, address
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import folders
-from ganlab.errors import ConfigError, UnknownSettingError, expand, nearest
+from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, nearest
 from ganlab.files import safe_name
 from ganlab.run.inputs import complete
 from ganlab.runs.tracking import check_installed
 
+LONGEST_OVERRIDE = 4500  # letters: a path has 4096 at most
+MOST_CELLS = 10_000
+MOST_REFERENCES = 24  # ${...}, each of which is followed anew: those that refer to two others take exponential time
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
 LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
 
@@ -174,66 +181,51 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     if (resumed := _resumed(overrides)) is not None:
         return Plan([], None, resumed[0], steps=resumed[1])
     overrides = [quoted(text) for text in overrides]
-    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
-        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
-    try:
-        with _files(config_dir):
-            plain, sweeps = _split(overrides)
-            first = compose("config", plain, return_hydra_config=True)
-            if first.resume is not None:
-                raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
-            if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
-                if sweeps:
-                    several = next(text for text in overrides if text not in plain)
-                    raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-                directory = expand(first.hydra.run.dir, "hydra.run.dir=")
-                return Plan(
-                    [Cell(settings(first, describing=describing), directory)],
-                    None,
-                    None,
-                    choices=first.hydra.runtime.choices,
-                )
-            swept = first.hydra.sweeper.params or {}
-            given = [_key(override) for override in _parsed(overrides)]
-            for key in {_key_of(choices[0]) for choices in sweeps}:
-                if given.count(key) > 1:
-                    raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
-            params = [f"{key}={value}" for key, value in swept.items() if key not in given]
-            fixed, more = _split(params)
-            # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
-            # named as the defaults name them; other names may hold what only composing tells.
-            ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
-            naming = (
-                (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
-            )
-            trees: dict[tuple[str, ...], DictConfig] = {}
-            looked: dict[str, dict[str, Any]] = {}
-            cells, folders = [], set[Path]()
-            for choice in itertools.product(*(more + sweeps)):
-                seeds = [text for text in choice if ours and text.startswith("seed=")]
-                rest = tuple(text for text in choice if text not in seeds)
-                if rest not in trees:
-                    number = f"hydra.job.num={len(cells)}"
-                    whole = [*fixed, *plain, *choice, *naming, number]
-                    trees[rest] = compose("config", whole, return_hydra_config=True)
-                    _refuse_nested(trees[rest], first, choice)
-                tree = trees[rest]
-                for text in seeds:
-                    tree.seed = _parsed([text])[0].value()
-                folder = expand(tree.hydra.sweep.dir, "hydra.sweep.dir=")
-                folders.add(folder)
-                directory = folder / tree.hydra.sweep.subdir
-                cells.append(Cell(settings(tree, describing=describing, looked=looked), directory))
-            _check_endpoints(cells)
-    except ConfigError:
-        raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain_hydra(error, overrides, config_dir) from None
-    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
-        raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
-    except yaml.MarkedYAMLError as error:
-        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
-        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+    _check_folder(config_dir)
+    with _in_one_line(overrides, config_dir), _files(config_dir):
+        plain, sweeps = _split(overrides)
+        typed = {_key(override) for override in _parsed(overrides)}
+        first = _composed(plain, typed)
+        if first.resume is not None:
+            raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
+        if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
+            if sweeps:
+                several = next(text for text in overrides if text not in plain)
+                raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
+            cell = Cell(settings(first, describing=describing), _folder(first, "run.dir", typed))
+            return Plan([cell], None, None, choices=first.hydra.runtime.choices)
+        swept = first.hydra.sweeper.params or {}
+        given = [_key(override) for override in _parsed(overrides)]
+        for key in {_key_of(choices[0]) for choices in sweeps}:
+            if given.count(key) > 1:
+                raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
+        params = [f"{key}={value}" for key, value in swept.items() if key not in given]
+        fixed, more = _split(params)
+        # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
+        # named as the defaults name them; other names may hold what only composing tells.
+        ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+        naming = (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+        trees: dict[tuple[str, ...], DictConfig] = {}
+        looked: dict[str, dict[str, Any]] = {}
+        cells, folders = [], set[Path]()
+        if math.prod(map(len, more + sweeps)) > MOST_CELLS:
+            raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
+        for choice in itertools.product(*(more + sweeps)):
+            seeds = [text for text in choice if ours and text.startswith("seed=")]
+            rest = tuple(text for text in choice if text not in seeds)
+            if rest not in trees:
+                number = f"hydra.job.num={len(cells)}"
+                whole = [*fixed, *plain, *choice, *naming, number]
+                trees[rest] = _composed(whole, typed)
+                _refuse_nested(trees[rest], first, choice)
+            tree = trees[rest]
+            for text in seeds:
+                tree.seed = _parsed([text])[0].value()
+            config = settings(tree, describing=describing, looked=looked)
+            folder = _folder(tree, "sweep.dir", typed)
+            folders.add(folder)
+            cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
+        _check_endpoints(cells)
     if len(folders) > 1:
         asked = " and ".join(sorted(map(str, folders)))
         raise ConfigError(f"a sweep has one folder, not {asked}; give study, and all else that names it, one value")
@@ -247,8 +239,6 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
         seen[cell.directory] = cell
     left = tuple(params) if len(params) < len(swept) else None
     launcher = first.hydra.runtime.choices["hydra/launcher"]
-    if launcher == "joblib" and not first.hydra.launcher.n_jobs:
-        raise ConfigError("hydra.launcher.n_jobs=0 runs nothing; give a number of jobs, or -1 for one on each core")
     swept = (*params, *(text for text in overrides if text not in plain))
     choices = next(iter(trees.values())).hydra.runtime.choices
     jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
@@ -263,7 +253,48 @@ def _check_endpoints(cells: list[Cell]) -> None:
         raise ConfigError(str(error)) from None
 
 
-_BY_EXPERIMENT = "hydra.sweep.subdir='${ganlab_cell:${seed},${hydra.overrides.task},experiment}'"
+_BY_EXPERIMENT = f"hydra.sweep.subdir='{BY_EXPERIMENT}'"
+
+
+def _composed(overrides: list[str], typed: Set[str]) -> DictConfig:
+    """The whole tree, of which Hydra's own node is one that may be acted on; typed: what the command line sets."""
+    with _composing():
+        tree = compose("config", overrides, return_hydra_config=True)
+    check_hydra(tree, typed, overrides)
+    whole: Any = OmegaConf.to_container(tree, resolve=False)
+    if (count := str(whole | {"hydra": None}).count("${")) > MOST_REFERENCES:
+        raise ConfigError(f"these settings refer to others {count} times; write values out until there are at most "
+                          f"{MOST_REFERENCES} ${{...}}")  # fmt: skip
+    return tree
+
+
+@contextlib.contextmanager
+def _composing() -> Iterator[None]:
+    """While inside, what a YAML file makes Hydra stumble over is a ConfigError."""
+    try:
+        yield
+    except (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError):
+        raise
+    except RecursionError:
+        raise ConfigError(
+            "these settings refer to one another without end; see the defaults of the YAML files"
+        ) from None
+    except OSError as error:
+        if error.filename is None:  # the reader of a pipe has gone
+            raise
+        raise ConfigError(f"{error.filename} cannot be read ({error.strerror}); mend it there") from None
+    except UnicodeDecodeError:
+        raise ConfigError("a YAML file among these is not UTF-8; write it so") from None
+    except (AssertionError, AttributeError, LookupError, TypeError) as error:
+        raise ConfigError(f"these settings cannot be put together ({in_a_line(error) or type(error).__name__}); "
+                          "mend the YAML files") from None  # fmt: skip
+
+
+def _folder(tree: DictConfig, key: str, typed: Set[str]) -> Path:
+    """A folder that Hydra is to use, such as sweep.dir; raises ConfigError for one that it is not to."""
+    text = OmegaConf.select(tree.hydra, key)
+    check_place(key, text, typed)
+    return expand(str(text), f"hydra.{key}=")
 
 
 def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...]) -> None:
@@ -281,21 +312,73 @@ def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...])
 
 
 @contextlib.contextmanager
-def _files(config_dir: str | None) -> Iterator[None]:
-    """While inside, Hydra composes from our YAML files, and from those of -cd as it does when it reads that flag.
+def _files(config_dir: str | None) -> Iterator[Hydra]:
+    """While inside, Hydra composes from our YAML files, from those of plugins, and from those of -cd."""
+    before = get_gh_backup()
+    version.setbase("1.3")
+    places = create_config_search_path(address(CONF))
+    for place in [*folders(), *([Path(config_dir)] if config_dir is not None else [])]:
+        places.prepend("command-line", address(place), SearchPathQuery(provider="schema"))
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2("train", places)
+    finally:
+        restore_gh_from_backup(before)
 
-    As hydra.searchpath they would come too late for glob(...).
-    """
-    ours = str(CONF.absolute())
-    with initialize_config_dir(version_base="1.3", config_dir=ours):
-        more = [*folders(), *([Path(config_dir)] if config_dir is not None else [])]
-        if more:
-            places = create_config_search_path(ours)
-            for place in more:
-                places.prepend("command-line", f"file://{place.absolute()}", SearchPathQuery(provider="schema"))
-            GlobalHydra.instance().clear()
-            Hydra.create_main_hydra2("app", places)
+
+def _check_folder(config_dir: str | None) -> None:
+    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
+        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
+
+
+@contextlib.contextmanager
+def _in_one_line(overrides: list[str], config_dir: str | None) -> Iterator[None]:
+    """While inside, what Hydra and YAML say in several lines, or by the name of an exception, is a ConfigError."""
+    try:
         yield
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain_hydra(error, overrides, config_dir) from None
+    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
+        raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
+    except yaml.MarkedYAMLError as error:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
+        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{error.name} is no YAML ({error.reason}); mend it there") from None
+
+
+def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *, package: str | None = None,
+         resolve: bool = False) -> None:  # fmt: skip
+    """Print what Hydra says of overrides: their settings (cfg), where these are from (info), or words (completion).
+
+    value: the part that is shown. package: the node that is, of settings. resolve: whether interpolations are.
+    Raises ConfigError.
+    """
+    _check_folder(config_dir)
+    overrides = [quoted(text) for text in overrides]
+    with _in_one_line(overrides, config_dir), _composing(), _files(config_dir) as hydra:
+        if kind == "cfg":
+            hydra.show_cfg("config", overrides, value, package, resolve)
+        elif kind == "info":
+            hydra.show_info(value, "config", overrides)
+        else:
+            hydra.shell_completion("config", overrides)
+
+
+def launch_cells(task: Callable[[DictConfig], None], overrides: list[str], config_dir: str | None) -> None:
+    """Let Hydra's launcher call `task` with the composed tree of each cell; raises ConfigError."""
+    overrides = [*(quoted(text) for text in overrides), "hydra.mode=MULTIRUN"]
+    try:
+        with _files(config_dir) as hydra:
+            hydra.multirun("config", task, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain_hydra(error, overrides, config_dir) from None
+    except OSError as error:
+        if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
+            raise
+        raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
 def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
@@ -338,6 +421,13 @@ def quoted(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise ConfigError(f"{text!a} is not UTF-8; write it in a terminal that uses UTF-8 (LC_ALL=C.UTF-8)") from None
+    shown = in_a_line(text, 60)
+    if len(text) > LONGEST_OVERRIDE:
+        raise ConfigError(f"{shown} is longer than {LONGEST_OVERRIDE} letters; write it into a YAML file, and see -cd")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise ConfigError(f"{text[:60]!r} holds a line break or another control character; leave it out")
+    if max(itertools.accumulate((letter in "[{(") - (letter in ")}]") for letter in text), default=0) > DEEPEST:
+        raise ConfigError(f"{shown} is nested more than {DEEPEST} deep; settings are not")
     name, equals, value = text.partition("=")
     if _readable(text) or not equals:
         return text
@@ -382,7 +472,10 @@ def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
         if override.is_interval_sweep():
             raise ConfigError(f"{text} has no values that can be counted; name them, or write range(START,STOP,STEP)")
         if override.is_sweep_override():
-            choices = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+            values = itertools.islice(override.sweep_string_iterator(), MOST_CELLS + 1)
+            choices = [f"{override.get_key_element()}={value}" for value in values]
+            if len(choices) > MOST_CELLS:
+                raise ConfigError(f"{text} gives more than {MOST_CELLS} runs; name fewer values")
             if not choices:
                 raise ConfigError(f"{text} gives no value; write a pattern or a range that does, or leave it out")
             sweeps.append(choices)
@@ -407,6 +500,10 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
         return ConfigError(f"{found[1]} is there already; set it without +")
     if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
         return _unknown(found[1].split("=")[0].lstrip("+~"), overrides, config_dir)
+    if found := re.search(
+        r"ConfigError raised while resolving interpolation: (.*?)(?:$|\n)", f"{text}\n{error.__cause__}"
+    ):
+        return ConfigError(found[1])
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text}: {error.__cause__}"
     return ConfigError(" ".join(text.split()))

@@ -5,6 +5,7 @@ A group of settings with a `name` is a choice: the name picks the function in th
 """
 
 import json
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -33,7 +34,7 @@ from ganlab.config.generator import Generator, Operator, with_stages
 from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
 from ganlab.config.plugins import Plugin
 from ganlab.config.training import Adam, Augment, InitFrom, Training, profiled
-from ganlab.errors import ConfigError, explain, nearest
+from ganlab.errors import ConfigError, explain, in_a_line, nearest
 from ganlab.evaluation.registry import is_among, names_under
 
 
@@ -61,8 +62,10 @@ class RunConfig(Settings):
     @field_validator("study")
     @classmethod
     def _folder(cls, study: str | None) -> str | None:
-        if study is not None and (not study.strip("./") or "/" in study or "\\" in study):
-            raise ValueError(f"study={study!r} cannot name a folder of outputs/; use a word such as upsampling_digits")
+        if study is not None and (not study.strip("./ ") or re.search(r"[/\\]", study) or not study.isprintable()):
+            raise ValueError(
+                f"study={study[:40]!r} cannot name a folder of outputs/; use a word such as upsampling_digits"
+            )
         if study == "comparison":  # of all runs under outputs/
             raise ValueError("study=comparison is where ganlab.dashboard writes a comparison; use another word")
         if study == "forgotten":  # runs taken out of the study above
@@ -140,6 +143,12 @@ def parse(tree: dict[str, Any]) -> RunConfig:
 
     `generator.stages` that are null become those that fit `dataset.size`.
     """
+    try:
+        json.dumps(tree)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"these settings hold what no setting can be ({in_a_line(error)}); use plain values"
+        ) from None
     present = plugins.load(tree)
     if isinstance(tree, dict):
         if "plugins" in tree:  # as a run recorded them

@@ -4,11 +4,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Channels = Annotated[int, Field(ge=1, le=8192)]
+Length = Annotated[int, Field(ge=1, le=8192)]  # of a side, in pixels
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Pair = tuple[Count, Count]
+Pair = tuple[Length, Length]
 Kernel = Annotated[int, Field(ge=1, le=31)]
 
 

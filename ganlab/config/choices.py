@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ganlab.config.base import Count, Fraction, Pair, Positive, Settings
+from ganlab.config.base import Count, Fraction, Length, Pair, Positive, Settings
 
 
 class NonSaturating(Settings):
@@ -75,6 +75,7 @@ Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 
 Side = Annotated[int, Field(ge=16, le=128)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Images = Annotated[int, Field(ge=1, le=10**7)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Level = Annotated[int, Field(ge=0, le=255)]
 
@@ -104,7 +105,7 @@ class Digits(DatasetSettings):
 
     name: Literal["digits"]
     classes: ClassVar[int] = 10
-    size: Count | Pair
+    size: Length | Pair
     channels: Literal[1, 3]
     held_out: Share
 
@@ -113,7 +114,7 @@ class Published(_File):
     """A well-known set, from its authors' files: 28x28 grey, or 32x32 RGB."""
 
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
-    size: Count | Pair
+    size: Length | Pair
     channels: Literal[1, 3]
     path: str | None
 
@@ -123,7 +124,7 @@ class Emnist(_File):
 
     name: Literal["emnist"]
     split: Literal["balanced", "byclass", "bymerge", "digits", "letters", "mnist"]
-    size: Count | Pair
+    size: Length | Pair
     channels: Literal[1, 3]
     path: str | None
 
@@ -135,8 +136,8 @@ class Shapes(DatasetSettings):
     classes: ClassVar[int] = 5
     size: Side | tuple[Side, Side]
     channels: Literal[1, 3]
-    images: Count
-    held_out: Count
+    images: Images
+    held_out: Images
     seed: Seed
 
 
@@ -148,8 +149,8 @@ class Photos(DatasetSettings):
     size: Side | tuple[Side, Side]
     channels: Literal[1, 3]
     reduction: Annotated[int, Field(ge=1, le=4)]
-    images: Count
-    held_out: Count
+    images: Images
+    held_out: Images
 
 
 class Arrays(_File):
@@ -160,7 +161,7 @@ class Arrays(_File):
     held_out_path: str | None
     held_out: Share
     split_seed: Seed
-    size: Count | Pair
+    size: Length | Pair
     channels: Literal[1, 3]
     images_key: str | None
     labels_key: str | None
@@ -179,7 +180,7 @@ class Folder(_File):
     labels: Literal["folders", "none"]
     held_out: Share
     split_seed: Seed
-    size: Count | Pair
+    size: Length | Pair
     channels: Literal[1, 3]
     crop: Literal["centre", "random", "none"]
     background: tuple[Level, Level, Level]
@@ -196,7 +197,7 @@ class _Prepared(_File):
     held_out_split: str | None
     held_out: Share
     split_seed: Seed
-    size: Count | Pair
+    size: Length | Pair
     channels: Literal[1, 3]
     images_key: str | None
     labels_key: str | None

@@ -5,19 +5,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganlab.config.base import Count, Kernel, Settings
+from ganlab.config.base import Channels, Kernel, Settings
 from ganlab.config.generator import Init
 
 
 class _Body(Settings):
     """What every discriminator takes."""
 
-    filters: Annotated[tuple[Count, ...], Field(min_length=1)] | None
+    filters: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=16)] | None
     kernel_size: Kernel
     stride: Annotated[int, Field(ge=1, le=8)]
     downsampling: Literal["strided", "pool", "blur"]
     normalization: Literal["none", "batch", "spectral"]
-    minibatch_std: Annotated[int, Field(ge=0)]
+    minibatch_std: Annotated[int, Field(ge=0, le=10**5)]
     slope: Annotated[float, Field(ge=0, le=1)]
     init: Init
 

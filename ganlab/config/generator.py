@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from ganlab.config.base import Count, Kernel, Pair, Settings, pair
+from ganlab.config.base import Channels, Kernel, Length, Pair, Settings, pair
 
 Init = Literal["matched", "keras", "dcgan"]
 
@@ -58,7 +58,7 @@ class Carafe(Operator):
     """Each pixel a weighted mean of its source's neighbourhood, then convolve."""
 
     name: Literal["carafe"]
-    channels: Count = 64
+    channels: Channels = 64
     encoder_size: Kernel = 3
     neighbourhood: Kernel = 5
 
@@ -72,18 +72,18 @@ class Stage(NamedTuple):
     filters: null in the last stage only: the image's channels, or, in a residual body, as many as came in.
     """
 
-    filters: Count | None
-    scale: Count | Pair
+    filters: Channels | None
+    scale: Length | Pair
 
 
 class Generator(Settings):
     """Latents -> dense -> base map -> stages, plain or residual, that enlarge -> tanh."""
 
     name: str
-    latent_size: Count
-    base_filters: Count
-    base_size: Count | Pair | None
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    latent_size: Channels
+    base_filters: Channels
+    base_size: Length | Pair | None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=16)]
     body: Literal["plain", "residual"]
     normalization: Literal["none", "batch"]
     activation: Literal["relu", "leaky_relu"]
@@ -97,8 +97,8 @@ class Generator(Settings):
     @field_validator("name")
     @classmethod
     def _arm(cls, name: str) -> str:
-        if "-seed" in name or "/" in name or not name:
-            raise ValueError(f"generator.name={name!r} cannot name an arm; use a word without '/' or '-seed'")
+        if "-seed" in name or "/" in name or not name.strip() or not name.isprintable() or len(name) > 100:
+            raise ValueError(f"generator.name={name[:40]!r} cannot name an arm; use a word without '/' or '-seed'")
         return name
 
     @field_validator("stages")

@@ -39,8 +39,8 @@ class Final(Settings):
 
     features: list[FeatureName] | None
     inception_weights: str | None
-    images: Annotated[int, Field(ge=LEAST)]
-    sets: Count
+    images: Annotated[int, Field(ge=LEAST, le=10**9)]
+    sets: Annotated[int, Field(ge=1, le=1000)]
     neighbours: Count
 
     @field_validator("inception_weights")

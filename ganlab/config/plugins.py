@@ -19,12 +19,15 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Union, get_args
 
+from pydantic import ValidationError
+
 from ganlab import device
 from ganlab.config.base import Settings
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, expand
 
 VARIABLE = "GANLAB_PLUGINS"
 
@@ -73,7 +76,7 @@ def take(arguments: list[str]) -> list[str]:
     for argument in given:
         name, equals, value = argument.partition("=")
         if name == "--plugin":
-            path = Path(value if equals else next(given, "")).expanduser()
+            path = expand(value if equals else next(given, ""), "--plugin ")
             _check(path, f"--plugin {path}")
             paths.append(str(path.absolute()))
         else:
@@ -119,11 +122,15 @@ def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:
     return [plugin.model_dump() for plugin in sorted(set(kept), key=lambda plugin: plugin.name)]
 
 
-def require(recorded: list[dict[str, str]], present: list[dict[str, str]]) -> None:
+def require(recorded: Any, present: list[dict[str, str]]) -> None:
     """ConfigError where settings were made with plugins that are not here, or are others now."""
     here = {plugin["name"]: plugin["digest"] for plugin in present}
-    for plugin in recorded:
-        name, digest = plugin["name"], plugin["digest"]
+    try:
+        wanted = [Plugin.model_validate(plugin) for plugin in recorded]
+    except (TypeError, ValidationError):
+        raise ConfigError("plugins are not a list of names and digests, as runs record them; leave it out") from None
+    for plugin in wanted:
+        name, digest = plugin.name, plugin.digest
         if name not in here:
             raise ConfigError(f"these settings need the plugin {name}; add --plugin FILE, or set {VARIABLE}")
         if here[name] != digest:
@@ -149,9 +156,15 @@ def _paths() -> list[Path]:
     return [Path(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
 
 
-def _entry_points() -> Iterator[importlib.metadata.EntryPoint]:
-    for kind in KINDS:
-        yield from importlib.metadata.entry_points(group=f"ganlab.{kind}")
+def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
+    return _entry_points_on(tuple(sys.path))
+
+
+@lru_cache(1)
+def _entry_points_on(_path: tuple[str, ...]) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """What installed packages offer; to find out takes ten milliseconds, which each cell of a sweep would."""
+    found = importlib.metadata.entry_points()
+    return tuple(point for kind in KINDS for point in found.select(group=f"ganlab.{kind}"))
 
 
 def _check(path: Path, where: str) -> None:

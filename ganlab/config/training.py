@@ -1,6 +1,7 @@
 """The settings of training: optimizers, augmentation, how long, on what, and how often something is written."""
 
 import math
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -28,7 +29,7 @@ class Adam(Settings):
     d_learning_rate: Positive
     schedule: Literal["cosine", "linear"]
     final_rate: Annotated[float, Field(ge=0, le=1)]
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0, le=10**9)]
     beta_1: Fraction
     beta_2: Fraction
     epsilon: Positive
@@ -54,8 +55,8 @@ class Training(Settings):
     """How long, in what portions, on which devices, and how often something is written."""
 
     steps: Count
-    batch_size: Count
-    discriminator_steps: Count
+    batch_size: Annotated[int, Field(ge=1, le=10**6)]
+    discriminator_steps: Annotated[int, Field(ge=1, le=1000)]
     share_fakes: bool
     ema_half_life_images: NotNegative
     ema_rampup: Annotated[float, Field(gt=0, le=1)]
@@ -64,11 +65,11 @@ class Training(Settings):
     sample_every_steps: Count
     save_every_steps: Count
     keep_checkpoints: Count
-    steps_per_call: Count
+    steps_per_call: Annotated[int, Field(ge=1, le=10**6)]
     compile: Literal["auto", "graph", "xla"]
-    replicas: Count
+    replicas: Annotated[int, Field(ge=1, le=1024)]
     stream_images: Literal["auto", "always", "never"]
-    threads: Annotated[int, Field(ge=0)]
+    threads: Annotated[int, Field(ge=0, le=1024)]
     deterministic: bool
     profile: str | None
 
@@ -77,7 +78,8 @@ class Training(Settings):
     def _steps(cls, profile: str | None) -> str | None:
         if profile is not None and profiled(profile) is None:
             raise ValueError(
-                f"training.profile={profile!r} names no steps; write START:STOP, such as 100:110, with START below STOP"
+                f"training.profile={profile[:40]!r} names no steps; write START:STOP, such as 100:110, with START "
+                "below STOP"
             )
         return profile
 
@@ -85,6 +87,6 @@ class Training(Settings):
 def profiled(text: str) -> tuple[int, int] | None:
     """The steps between which a profile is taken, or None where the text does not name any."""
     start, colon, stop = text.partition(":")
-    if not (colon and start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
+    if not (colon and re.fullmatch(r"\d{1,9}", start) and re.fullmatch(r"\d{1,9}", stop) and int(start) < int(stop)):
         return None
     return int(start), int(stop)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TypeVar
 
-from ganlab.environment import usable_cores
+from ganlab.environment import safe_path, usable_cores
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -29,7 +29,7 @@ def run_all(work: Callable[[Given], Made], blocks: Iterable[Given], *, alone: bo
         return
     # Spawned, not forked: TensorFlow's threads may be running here.
     context, workers = multiprocessing.get_context("spawn"), usable_cores()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_settle) as pool:
+    with safe_path(), ProcessPoolExecutor(workers, mp_context=context, initializer=_settle) as pool:
         waiting = list[Future[Made]]()
         try:
             for block in blocks:

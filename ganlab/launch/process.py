@@ -41,7 +41,7 @@ def run_apart(
     """
     with (directory / LOG).open("a") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "ganlab.launch.process", str(directory)],
+            [sys.executable, "-P", "-m", "ganlab.launch.process", str(directory)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,

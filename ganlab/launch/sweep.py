@@ -21,6 +21,7 @@ from rich.text import Text
 
 from ganlab.cli.hydra import Cell, Plan, settings
 from ganlab.config import RunConfig
+from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
@@ -37,12 +38,12 @@ _PATIENCE = 60.0  # seconds that cells have to save when a sweep is stopped
 _STARTS = 5  # of a launcher whose workers are killed
 
 
-def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None]) -> int:
+def launch(plan: Plan, arguments: list[str], start: Callable[[list[str]], None]) -> int:
     """Check the cells of a sweep, record them, let Hydra's launcher start them, and say how they ended.
 
-    hydra: runs Hydra with the arguments of a command line. Returns the exit status: 0 where every cell has finished,
-    1 where not or where the launcher failed, 130 after what asks to stop. Raises ConfigError, before the first starts,
-    for cells whose folders hold other settings.
+    start: lets Hydra launch the cells, with overrides beside those of the command line. Returns the exit status: 0
+    where every cell has finished, 1 where not or where the launcher failed, 130 after what asks to stop. Raises
+    ConfigError, before the first starts, for cells whose folders hold other settings.
     """
     folder = plan.sweep
     assert folder
@@ -57,7 +58,8 @@ def launch(plan: Plan, arguments: list[str], hydra: Callable[[list[str]], None])
     with _stoppable(plan.cells, folder, queued=plan.launcher not in _HERE), watched(cells):
         try:
             if not all(ended):
-                _start(lambda: hydra([*arguments, *_to_workers(plan, arguments)]))
+                with safe_path():
+                    _start(lambda: start(_to_workers(plan, arguments)))
         except KeyboardInterrupt:
             stopped = True
             _let_save(plan.cells)

@@ -4,7 +4,7 @@ NumPy is imported where it is needed, since most wrong settings are told without
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,17 @@ def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
     if dataset["name"] == "folder":
         return folder.fill_in(dataset)
     return sources.get(dataset["name"], published.fill_in)(dataset, conditional)
+
+
+def check_all_inputs(configs: Iterable[RunConfig]) -> None:
+    """As `check_inputs`, for the runs of a sweep: those that read and measure the same are looked at once."""
+    looked = set()
+    for config in configs:
+        about = {"dataset", "conditional", "metrics"}
+        key = config.training.batch_size, config.model_dump_json(include=about)
+        if key not in looked:
+            check_inputs(config)
+            looked.add(key)
 
 
 def check_inputs(config: RunConfig) -> None:

@@ -349,7 +349,7 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
         ("training.steps=3,5 training.steps=7", "training.steps is given twice, once with several values; leave one"),
         (
             "hydra/launcher=joblib hydra.launcher.n_jobs=0",
-            "hydra.launcher.n_jobs=0 runs nothing; give a number of jobs",
+            "hydra.launcher.n_jobs=0 is out of range; use 1 to 1024 jobs at a time, or -1 for one on each core",
         ),
         (
             "optimizer.g_learning_rate=range(3,0)",
@@ -442,9 +442,9 @@ def test_resume_is_given_alone():
 
 
 def test_what_hydra_is_told_does_not_enter_the_settings():
-    """Its logging holds the folder of a job, which there is none of before; a setting may hold Hydra's all the same."""
-    wanted = plan(["hydra/job_logging=default", "training.steps=${hydra.launcher.n_jobs}", "hydra/launcher=joblib",
-                   "hydra.launcher.n_jobs=3", "seed=0,1"], multirun=True)  # fmt: skip
+    """It holds the number of a job, which there is none of before; a setting may hold Hydra's all the same."""
+    wanted = plan(["training.steps=${hydra.launcher.n_jobs}", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3",
+                   "seed=0,1"], multirun=True)  # fmt: skip
     assert [cell.config.training.steps for cell in wanted.cells] == [3, 3]
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from ganlab import device, train
+from ganlab.cli import hydra as cli
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.files import write_json
@@ -39,7 +40,7 @@ def typed(tmp_path, monkeypatch, capsys):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(dry_run, "measure", measure)
         monkeypatch.setattr(train, "finish", pytest.fail)
-        monkeypatch.setattr(train, "_hydra", pytest.fail)
+        monkeypatch.setattr(cli, "launch_cells", pytest.fail)
         before = sorted(tmp_path.rglob("*"))
         monkeypatch.setattr(sys, "argv", ["train", *arguments, "--dry-run"])
         with pytest.raises(SystemExit) as end:

@@ -14,14 +14,13 @@ import threading
 import time
 from pathlib import Path
 
-import hydra
 import joblib
 import pytest
+from hydra._internal.hydra import Hydra
 from rich.console import Console
 
 from conftest import ROOT
-from ganlab import train
-from ganlab.cli.hydra import plan
+from ganlab.cli.hydra import launch_cells, plan
 from ganlab.errors import ConfigError
 from ganlab.files import write_json
 from ganlab.launch import sweep as sweeps
@@ -292,13 +291,12 @@ def test_cells_that_a_failed_launcher_takes_with_it_are_waited_for(tmp_path, cap
     (BrokenPipeError(32, "Broken pipe"), BrokenPipeError), (PermissionError(13, "denied", "x/multirun.yaml"), ConfigError),
 ])  # fmt: skip
 def test_only_trouble_with_a_file_is_a_wrong_setting(monkeypatch, error, comes):
-    def start():
+    def start(*_):
         raise error
 
-    monkeypatch.setattr(sys, "argv", ["train"])
-    monkeypatch.setattr(hydra, "main", lambda **_: lambda _: start)
+    monkeypatch.setattr(Hydra, "multirun", start)
     with pytest.raises(comes, match=r"pipe|multirun\.yaml cannot be written"):
-        train._hydra([])
+        launch_cells(pytest.fail, [], None)
 
 
 def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():

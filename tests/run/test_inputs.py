@@ -16,7 +16,7 @@ from ganlab.config import pair, parse
 from ganlab.data.sources import DATASETS, digits
 from ganlab.errors import ConfigError
 from ganlab.report.page import _data
-from ganlab.run import measuring, read_config, run
+from ganlab.run import inputs, measuring, read_config, run
 from ganlab.run.inputs import check_inputs
 from ganlab.run.rules import make_batches
 from ganlab.run.sampler import Sampler
@@ -294,3 +294,12 @@ def test_settings_of_before_mean_what_they_meant(settings):
     assert parse(tree) == settings()
     check_inputs(settings())
     assert pair(settings().dataset.size) == (8, 8)
+
+
+def test_a_sweep_looks_at_its_images_once(monkeypatch):
+    looked = []
+    monkeypatch.setattr(inputs, "check_inputs", lambda config: looked.append(config.training.batch_size))
+    for line, times in ((["seed=range(9)", "generator=fir,carafe"], 1), (["seed=0,1", "training.batch_size=8,16"], 2)):
+        looked.clear()
+        inputs.check_all_inputs(cell.config for cell in plan(line, multirun=True).cells)
+        assert len(looked) == times
