@@ -137,4 +137,4 @@ def _check(pixels: np.ndarray, axes: str, rank: int) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content, durable=False, alone=True)
+    write_bytes(path, content, alone=True)

@@ -1,14 +1,13 @@
 """What a run leaves behind: `result.json`, read with suspicion."""
 
-import json
-import os
 from collections.abc import Container
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ganlab.errors import ConfigError
+from ganlab import files
+from ganlab.errors import ConfigError, in_a_line
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
 HELD_OUT = "held_out.txt"  # the names of the images that were kept for measuring, a line each
@@ -115,11 +114,11 @@ def read_result(path: str | Path) -> RunResult:
     """The result in a file; raises ResultError that names the file, and the field that is wrong."""
     path = Path(path)
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        tree = files.read_json(path)
+    except files.FileError as error:
+        raise ResultError(f"{path} is damaged ({error.strerror}); {_REMEDY}") from None
     except OSError as error:
         raise ResultError(f"{path} cannot be read ({error.strerror}); give the result.json of a run") from None
-    except ValueError as error:  # wrong JSON and wrong UTF-8 alike
-        raise ResultError(f"{path} is damaged ({error}); {_REMEDY}") from None
     if not isinstance(tree, dict):
         raise ResultError(f"{path} is damaged (it holds no fields); {_REMEDY}")
     try:
@@ -127,7 +126,7 @@ def read_result(path: str | Path) -> RunResult:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(f"{path} is damaged ({where}: {first['msg'].lower()}); {_REMEDY}") from None
+        raise ResultError(f"{path} is damaged ({in_a_line(where)}: {first['msg'].lower()}); {_REMEDY}") from None
 
 
 def find_results(directory: str | Path, without: Container[str] = ()) -> list[RunResult]:
@@ -144,22 +143,19 @@ def find_results(directory: str | Path, without: Container[str] = ()) -> list[Ru
 
 
 def find_files(directory: Path, name: str) -> list[Path]:
-    """Every file of that name under a folder, in the order of their paths; through links too, each folder once.
+    """Every file of that name under a folder, in the order of their paths, but those of runs that were forgotten.
 
-    Not those of runs that were forgotten.
+    Raises ResultError for what `files.walk` refuses: links that lead elsewhere are not followed.
     """
-    found, seen = [], set()
-    for folder, below, files in os.walk(directory, followlinks=True):
-        real = os.path.realpath(folder)
-        below[:] = sorted(name for name in below if name != FORGOTTEN) if real not in seen else []
-        if name in files and real not in seen:
-            found.append(Path(folder, name))
-        seen.add(real)
+    found = []
+    try:
+        for folder, below, names in files.walk(directory):
+            below[:] = [each for each in below if each != FORGOTTEN]
+            if name in names:
+                found.append(folder / name)
+    except files.FileError as error:
+        raise ResultError(str(error)) from None
     return sorted(found)
 
 
 _REMEDY = "delete it and give the run's command again"
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")

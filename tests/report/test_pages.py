@@ -27,7 +27,7 @@ from ganlab.report.terminal import print_report
 from ganlab.report.verdict import as_json
 from ganlab.report.writing import as_html, as_markdown, write_report
 from ganlab.runs import grids
-from ganlab.runs.result import find_results
+from ganlab.runs.result import ResultError, find_results
 from ganlab.runs.status import record_sweep
 from ganlab.study.compare import compare_arms, compare_study
 from ganlab.study.values import Cell
@@ -616,15 +616,18 @@ def test_two_endpoints_with_one_curve_have_it_once(made):
     assert len(drawn) == len(set(drawn)) == 4  # of quality and checkerboard, over images and seconds
 
 
-def test_a_cell_that_is_a_link_is_compared_where_it_stands(tmp_path):
-    made = Made(tmp_path / "outputs/mine")
+def test_a_study_may_be_a_link_and_its_cells_may_not(tmp_path):
+    made = Made(tmp_path / "disk")
     made.arms(["transpose", "upsample"], 2)
-    moved = (made.directory / "upsample-seed1").rename(tmp_path / "disk")
-    (made.directory / "upsample-seed1").symlink_to(moved)
-    (made.directory / "upsample-seed0/round").symlink_to(made.directory)  # a ring is walked once
-    study = compare_study(made.directory)
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs/mine").symlink_to(made.directory)
+    (made.directory / "upsample-seed0/round").symlink_to(made.directory)  # a ring is not walked
+    study = compare_study(tmp_path / "outputs/mine")
     assert (study.gaps, study.pending) == ((), ())
-    assert "resume=outputs/mine/upsample-seed1" in as_markdown(write_contents(study))
+    moved = (made.directory / "upsample-seed1").rename(tmp_path / "elsewhere")
+    (made.directory / "upsample-seed1").symlink_to(moved)
+    with pytest.raises(ResultError, match=r"upsample-seed1 is a link; put what it leads to in its place"):
+        compare_study(made.directory)
 
 
 def test_what_a_run_takes_is_told_by_the_median(made):
