@@ -22,7 +22,7 @@ from rich.text import Text
 from ganlab.cli.hydra import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.errors import ConfigError, in_a_line
-from ganlab.files import write_json
+from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs.console import Console
 from ganlab.runs.folder import claimed, finished, read_config, write_result
@@ -200,7 +200,10 @@ def _death(status: int, directory: Path) -> str:
     if status < 0:
         guess = " (out of memory?)" if -status == signal.SIGKILL else f" ({signal.strsignal(-status)})"
         return f"killed by signal {-status}{guess}"
-    lines = (directory / LOG).read_text(errors="replace").splitlines()
+    try:
+        lines = read_bytes(directory / LOG, 2**26).decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
     return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
 
 

@@ -30,7 +30,9 @@ class Record(BaseModel):
     """Its best checkpoint so far."""
 
 
-_MAY_CHANGE = ("training.steps", "study", "tracking", "comparison.")  # they decide no bit of a step
+_MAY_CHANGE = (  # they decide no bit of a step: of files that moved, the sums stay
+    "training.steps", "study", "tracking", "comparison.", "dataset.path", "dataset.held_out_path", "init_from.run",
+)  # fmt: skip
 
 
 def unfit(record: dict[str, Any], config: RunConfig, directory: Path) -> str:

@@ -319,8 +319,11 @@ def _record(line: bytes) -> dict[str, Any]:
     record = files.parse_json(line, finite=False)
     if not isinstance(record, dict):
         raise ValueError("a line is no record")
-    if lacking := [name for name in ("step", "images", "seconds") if not isinstance(record.get(name), int | float)]:
-        raise ValueError(f"a record has no {lacking[0]}")
+    for name in ("step", "images"):
+        if type(record.get(name)) is not int or not 0 <= record[name] < 2**63:
+            raise ValueError(f"a record has no {name}")
+    if odd := [name for name in [*record, "seconds"] if type(record.get(name)) not in (int, float)]:
+        raise ValueError(f"a record has no number {in_a_line(odd[0], 40)}")
     return record
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Container
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ganlab import files
+from ganlab.config import InitFrom
 from ganlab.errors import ConfigError, in_a_line
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
@@ -19,6 +20,10 @@ FORGOTTEN = "forgotten"
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
 
+Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the squares of which, and their sums, are numbers too
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class ResultError(ConfigError):
     """Results that cannot be read or compared: the folder that was named is the wrong one, or damaged."""
 
@@ -28,9 +33,9 @@ class Best(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
-    step: int
+    step: Whole
     metric: str
-    value: float
+    value: Number
 
 
 class RunResult(BaseModel):
@@ -44,26 +49,26 @@ class RunResult(BaseModel):
     status: Status
     variant: str
     """The generator's name in `conf/generator`."""
-    seed: int
+    seed: Whole
     config: dict[str, Any]
     """All settings, as in `config.json`."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Number] = {}
     """By name, of the EMA after the last step; those of the full protocol are named `full/...`."""
-    spread: dict[str, float] = {}
+    spread: dict[str, Number] = {}
     """Standard deviations of the full metrics over the sets of generated images."""
-    profiles: dict[str, list[float]] = {}
+    profiles: dict[str, list[Number]] = {}
     """Mean power in each ring of frequencies, r = 0 ... side/2, of the `real` and of the `generated` images."""
     best: Best | None = None
     """None where the study's primary is measured at the end only."""
-    real_against_real: dict[str, float] | None = None
+    real_against_real: dict[str, Number] | None = None
     """What held-out real images score in the place of generated ones, by metric; None where nothing was measured."""
-    nulls: dict[str, float] | None = None
+    nulls: dict[str, Number] | None = None
     """What images of equal distribution score by formula, by metric."""
     protocol: dict[str, Any] = {}
     """How the metrics were taken (`evaluation/protocols.py`); in it, as `full`, how those of the end were."""
-    parameters: int | dict[str, int] | None = None
+    parameters: Whole | dict[str, Whole] | None = None
     """Of the generator, or of each network by name."""
-    macs: int | dict[str, int] | None = None
+    macs: Whole | dict[str, Whole] | None = None
     """Multiplications for one image, of the generator or of each network by name."""
     replicas: int | None = None
     """Devices that shared each batch, over all workers."""
@@ -75,10 +80,10 @@ class RunResult(BaseModel):
     """Updates left out because gradients were not finite under loss scaling, by network."""
     receptive_field: list[int] | None = None
     """Height and width of what a pixel of an image sees of the generator's first map."""
-    images_seen: int | None = None
-    seconds: float | None = None
+    images_seen: Whole | None = None
+    seconds: Number | None = None
     """Of training, over all sessions of the run, without the measures of the end."""
-    images_per_second: float | None = None
+    images_per_second: Number | None = None
     source: str | None = None
     """Where the images are from."""
     extended: list[dict[str, int]] = []
@@ -99,6 +104,30 @@ class RunResult(BaseModel):
     """When, as ISO 8601 with the offset from UTC."""
     path: Path | None = Field(default=None, exclude=True)
     """The file this was read from; never stored in it."""
+
+    @field_validator("config")
+    @classmethod
+    def _has_settings(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Refuse settings of another form than those that studies and reports look at; the others are shown alone."""
+        for name in ("generator", "dataset", "training", "comparison", "init_from"):
+            if not isinstance(config.get(name) or {}, dict):
+                raise ValueError(f"{name} is no object")
+        size = config.get("dataset", {}).get("size", 1)
+        sides = size if isinstance(size, list) else [size]
+        if len(sides) not in (1, 2) or not all(type(side) is int and 0 < side < 2**16 for side in sides):
+            raise ValueError(f"dataset.size is {in_a_line(size, 40)}")
+        if start := config.get("init_from"):
+            InitFrom.model_validate(start)
+        if not isinstance(config.get("comparison", {}).get("quality", ""), str):
+            raise ValueError("comparison.quality is no text")
+        return config
+
+    @field_validator("profiles")
+    @classmethod
+    def _has_both_sides(cls, profiles: dict[str, list[float]]) -> dict[str, list[float]]:
+        if profiles and len(profiles.get("real", [])) != len(profiles.get("generated", [0.0])):
+            raise ValueError("those of real and generated images are not of one length")
+        return profiles
 
     def of_generator(self, what: Literal["parameters", "macs"]) -> int | None:
         """The generator's own parameters or multiplications, whichever way they were recorded."""
