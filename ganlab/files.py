@@ -67,6 +67,11 @@ def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
     return file
 
 
+def why(error: OSError) -> str:
+    """What an error of the system says, without the file's name, to stand in brackets."""
+    return f"it {error.strerror}" if isinstance(error, FileError) else error.strerror or in_a_line(error)
+
+
 LINK = "is a link; put what it leads to in its place"
 
 
@@ -118,7 +123,7 @@ def read_text(path: Path, most: int = JSON_BYTES) -> str:
     try:
         return read_bytes(path, most).decode()
     except UnicodeDecodeError as error:
-        raise FileError(path, f"is not UTF-8 ({in_a_line(error)})") from None
+        raise FileError(path, f"is not UTF-8 from byte {error.start:,} on") from None
 
 
 def read_json(path: Path, *, finite: bool = True) -> Any:
@@ -130,7 +135,7 @@ def read_json(path: Path, *, finite: bool = True) -> Any:
     try:
         return parse_json(text, finite=finite)
     except ValueError as error:
-        raise FileError(path, f"is not JSON as it should be ({in_a_line(error)})") from None
+        raise FileError(path, f"is no usable JSON: {in_a_line(error, 100)}") from None
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:

@@ -345,7 +345,7 @@ def _endpoints(run: Path) -> list[str]:
         tree = files.read_json(config) if config.exists() else {}
         plan = Comparing().model_dump() | tree.get("comparison", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
-        why = error.strerror if isinstance(error, OSError) else in_a_line(error)
+        why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ConfigError(f"{config} cannot be read ({why}); give the run's command again") from None
     recorded = Counter(tag for record in whole_records(run, "metric/")[0] for tag in record)
     tags = []

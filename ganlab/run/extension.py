@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from ganlab.config import RunConfig, parse
 from ganlab.errors import ConfigError
 from ganlab.files import move, read_json, write_json
+from ganlab.files import why as reason
 from ganlab.runs.folder import CHECKPOINTS
 from ganlab.runs.result import CONFIG, RESULT, read_result
 
@@ -60,7 +61,7 @@ def extensions(config: RunConfig, directory: Path) -> list[Extension]:
     except FileNotFoundError:
         pass
     except (OSError, ValidationError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no list of extensions"
+        why = reason(error) if isinstance(error, OSError) else "it is no list of extensions"
         raise ConfigError(f"{path} is damaged ({why}); delete it") from None
     while noted and noted[-1]["steps"] != config.training.steps:
         noted.pop()

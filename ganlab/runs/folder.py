@@ -32,7 +32,7 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
     except FileNotFoundError:
         raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); delete it, or put the right one back") from None
+        raise ConfigError(f"{path} cannot be read ({files.why(error)}); delete it, or put the right one back") from None
     except (MissingSettingError, UnknownSettingError) as error:
         raise ConfigError(
             f"{path} was written by another version of ganlab ({error}); open it with that one, or train again with "

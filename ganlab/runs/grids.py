@@ -109,6 +109,8 @@ def read_png(path: Path) -> tuple[bytes, np.ndarray]:
                 raise FileError(path, f"is {image.width}x{image.height} pixels large, too many for a page")
             if image.mode not in ("L", "RGB"):
                 raise FileError(path, "is neither grey nor RGB")
+            image.verify()  # all sums; after that it must be opened again
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             return content, np.asarray(image)
     except FileError:
         raise

@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import re
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
@@ -47,6 +49,7 @@ _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
 _SESSIONS = 10**8  # a file with a higher number is not of a run that was started so often: it is left alone
 _LARGEST = 2**30  # bytes of records that are looked through
 _LINE = 2**20  # bytes of one record
+_EVENT = 2**26  # bytes of one record of an event file
 _MOST = 2**25  # bytes of the records that are kept in memory
 
 
@@ -253,7 +256,7 @@ def damage(directory: Path, position: Position) -> str:
         except FileNotFoundError:
             return f"{path} is missing; {needs}"
         except OSError as error:
-            return f"{path} cannot be read ({error.strerror}); {needs}"
+            return f"{path} cannot be read ({files.why(error)}); {needs}"
     return ""
 
 
@@ -278,7 +281,7 @@ def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except (ValueError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else in_a_line(error)
+        why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ResultError(f"{path} is damaged ({why}); delete it, or give the run's command again") from None
 
 
@@ -325,6 +328,35 @@ def _record(line: bytes) -> dict[str, Any]:
     if odd := [name for name in [*record, "seconds"] if type(record.get(name)) not in (int, float)]:
         raise ValueError(f"a record has no number {in_a_line(odd[0], 40)}")
     return record
+
+
+def bad_events(directory: Path) -> dict[Path, str]:
+    """The event files under a folder that no TensorBoard should open, each with the reason.
+
+    The length that stands before each record is believed by its readers: one of 2^40 bytes ends them. What else may be
+    wrong in a file, they pass over.
+    """
+    found = {}
+    for folder, _, names in files.walk(directory):
+        for name in names:
+            if "tfevents" in name and (why := _bad_events(folder / name)):
+                found[folder / name] = why
+    return found
+
+
+def _bad_events(path: Path) -> str:
+    try:
+        with files.open_regular(path) as file:
+            while len(header := file.read(12)) == 12:  # less: it is being written
+                length, crc = struct.unpack("<QI", header)
+                if masked_crc32c(header[:8]) != crc:
+                    return f"is damaged at byte {file.tell() - 12:,}"
+                if length > _EVENT:
+                    return f"has a record of {length:,} bytes, where at most {_EVENT:,} are read"
+                file.seek(length + 4, os.SEEK_CUR)
+    except OSError as error:
+        return error.strerror or in_a_line(error)
+    return ""
 
 
 def find_runs(directory: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ganlab import files
 from ganlab.config import InitFrom
@@ -20,7 +20,13 @@ FORGOTTEN = "forgotten"
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
 
-Number = Annotated[float, Field(ge=-1e100, le=1e100)]  # the squares of which, and their sums, are numbers too
+def _bounded(value: float) -> float:
+    if abs(value) > 1e100:
+        raise ValueError(f"{value:g} is beyond 1e100")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_bounded)]  # the squares of which, and their sums, are numbers too
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -145,7 +151,7 @@ def read_result(path: str | Path) -> RunResult:
     try:
         tree = files.read_json(path)
     except files.FileError as error:
-        raise ResultError(f"{path} is damaged ({error.strerror}); {_REMEDY}") from None
+        raise ResultError(f"{path} is damaged ({files.why(error)}); {_REMEDY}") from None
     except OSError as error:
         raise ResultError(f"{path} cannot be read ({error.strerror}); give the result.json of a run") from None
     if not isinstance(tree, dict):
@@ -155,7 +161,8 @@ def read_result(path: str | Path) -> RunResult:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(f"{path} is damaged ({in_a_line(where)}: {first['msg'].lower()}); {_REMEDY}") from None
+        what = first["msg"].removeprefix("Value error, ").lower()
+        raise ResultError(f"{path} is damaged ({in_a_line(where)}: {what}); {_REMEDY}") from None
 
 
 def find_results(directory: str | Path, without: Container[str] = ()) -> list[RunResult]:

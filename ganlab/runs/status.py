@@ -106,7 +106,9 @@ def read_sweep(folder: Path) -> Sweep | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = error.strerror if isinstance(error, OSError) else in_a_line(error)
+        why = "it holds no record of a sweep"
+        if isinstance(error, OSError | ValueError):
+            why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ResultError(f"{path} cannot be read ({why}); delete it and give the sweep's command again") from None
     return record
 

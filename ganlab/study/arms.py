@@ -141,7 +141,7 @@ def label_of(settings: dict[str, Any], trees: list[dict[str, Any]], variant: str
     name = settings.get("generator.name", variant)
     namesakes = [tree for tree in trees if tree.get("generator.name") == settings.get("generator.name")]
     differing = [key for key in _differing(namesakes) if key in settings]
-    return " ".join([in_a_line(name), *(f"{in_a_line(key)}={as_typed(settings[key])}" for key in differing)])
+    return " ".join([in_a_line(name, _NAME), *(f"{in_a_line(key)}={as_typed(settings[key])}" for key in differing)])
 
 
 def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -217,7 +217,8 @@ def _two_ways(directory: str, strays: Sequence[RunResult]) -> str:
 
 
 _NAMED = 4  # runs that an error line names
-_LONGEST = 1000  # characters of a value that people see
+_LONGEST = 200  # characters of a value that people see
+_NAME = 40  # characters of a generator's name
 
 
 _ABSENT = object()

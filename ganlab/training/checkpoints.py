@@ -249,7 +249,7 @@ def _manifest(path: Path) -> tuple[_Manifest, str]:
     except FileNotFoundError:
         raise _DamagedError(f"{MANIFEST} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else type(error).__name__
+        why = files.why(error) if isinstance(error, OSError) else type(error).__name__
         raise _DamagedError(f"its manifest cannot be read ({why})") from None
     return found, seal
 
@@ -268,7 +268,7 @@ def _check_files(path: Path, manifest: _Manifest, most: int) -> None:
         except FileNotFoundError:
             raise _DamagedError(f"{name} is missing") from None
         except OSError as error:
-            raise _DamagedError(f"{name} cannot be read ({error.strerror})") from None
+            raise _DamagedError(f"{name} cannot be read ({files.why(error)})") from None
 
 
 def _sha256(path: Path, most: int) -> str:

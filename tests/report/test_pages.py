@@ -453,7 +453,7 @@ def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch, capsys)
         write_contents(study)
     )
     (made.directory / "upsample-seed1/samples/step-00004000.png").write_bytes(b"no picture")
-    assert figures.last_grids(study) is None
+    assert figures.last_grids(study).seed == 2
     assert "upsample-seed1/samples/step-00004000.png is no whole PNG" in capsys.readouterr().err
 
 
