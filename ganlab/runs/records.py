@@ -103,7 +103,9 @@ class Records:
             _cut(found[name], mark.bytes)
         # A number is never used twice, and so the new file is made before others go: a TensorBoard that is
         # looking remembers files by name, and would go on in the middle of one that came back.
-        name = f"events.out.tfevents.{1 + max(sessions.values(), default=0):010}.ganlab"
+        numbers = itertools.count(1 + max(sessions.values(), default=0))
+        names = (f"events.out.tfevents.{number:010}.ganlab" for number in numbers)
+        name = next(name for name in names if not os.path.lexists(directory / name))
         self._file = _Marked(directory / name, "xb")
         for other in found.keys() - kept.keys():
             found[other].unlink()

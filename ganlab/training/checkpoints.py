@@ -77,8 +77,7 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.make_folder(folder)
     target = _place(folder, step)
-    for litter in folder.glob(".*step-*"):
-        files.remove(litter)
+    _remove_litter(folder)
     with files.replacing(target) as beside:
         beside.mkdir()
         tf.train.Checkpoint(tensors=_escaped(tensors)).write(str(beside / "tensors"))
@@ -100,10 +99,16 @@ def save(
 def prune(
     folder: Path, step: int, keep: int, best: int | None = None, counts: Callable[[int], bool] = lambda step: True
 ) -> None:
-    """Delete what is not to stay once the checkpoint of a step is the newest: as `save` says."""
+    """Delete what is not to stay once the checkpoint of a step is the newest, as `save` says, and half-written ones."""
+    _remove_litter(folder)
     staying = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
     for old in [path for path in _checkpoints(folder) if path not in staying and _step(path) not in (best, step)]:
         files.remove(old)
+
+
+def _remove_litter(folder: Path) -> None:
+    for litter in folder.glob(".*step-*"):
+        files.remove(litter)
 
 
 def restore(
