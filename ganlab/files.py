@@ -259,6 +259,8 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise FileError(path, f"cannot be written ({error.strerror})", error.errno or 0) from error
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -103,7 +104,10 @@ def prune(
     _remove_litter(folder)
     staying = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
     for old in [path for path in _checkpoints(folder) if path not in staying and _step(path) not in (best, step)]:
-        files.remove(old)
+        if old.is_symlink():
+            old.unlink()
+        else:
+            shutil.rmtree(old)
 
 
 def _remove_litter(folder: Path) -> None:
