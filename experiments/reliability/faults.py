@@ -38,7 +38,8 @@ class Runner:
 
         mode: count (undisturbed), kill, fail, full, or the name of a signal. at: the call, from 1; of a signal, too.
         """
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps([str(directory), mode, at, error]) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())

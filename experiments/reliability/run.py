@@ -1,6 +1,6 @@
 """Disturb runs at their calls to the system, and count those that end in the same bits: see README.md.
 
-    python experiments/reliability/run.py [--every N] [--write]
+python experiments/reliability/run.py [--every N] [--write]
 """
 
 import argparse

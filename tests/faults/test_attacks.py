@@ -1,6 +1,7 @@
 """Somebody else's study or run: one line, no traceback, nothing outside touched, nothing that steers a terminal."""
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import ganlab.compare
 import ganlab.dashboard
 import ganlab.status
 from conftest import ROOT
+from ganlab import files
 from made_study import Made
 
 STEERING = "\x1b\x07\x9b\u202e\ud800\udcff"
@@ -163,6 +165,33 @@ def test_texts_of_others_steer_no_reader(study, typed):
     rows = list(csv.reader(io.StringIO((report / "scores.csv").read_text())))
     assert not [cell for row in rows for cell in row if cell.startswith(("=", "@", "+"))]
     assert any(cell.startswith("'=cmd") for row in rows for cell in row)
+
+
+READERS = {
+    "train": lambda run: [f"resume={run}"],
+    "sample": lambda run: [run],
+    "export": lambda run: [run],
+    "evaluate": lambda run: [run],
+    "status": lambda run: [run],
+    "dashboard": lambda run: [run, "--no-serve"],
+    "inspect": lambda run: [f"init_from={run}"],
+}
+CONFIGS = [name for name in ATTACKS if name.startswith("config.json ")]
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_settings_of_others_are_read_or_refused_by_every_command(study, typed, command):
+    module = importlib.import_module(f"ganlab.{command}")
+    run = study / RUN
+    for attack in CONFIGS:
+        files.remove(run / "config.json")
+        ATTACKS[attack](study)
+        began = time.monotonic()
+        code, out, err = typed(module, *READERS[command](run))
+        assert_harmless(code, out, err, began)
+        if command in ("train", "sample", "export", "evaluate"):
+            assert code == 2, (attack, out, err)
+            assert "config.json" in err
 
 
 def test_a_link_that_leads_back_into_the_study_is_no_attack(study, typed):
