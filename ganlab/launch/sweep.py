@@ -25,7 +25,7 @@ from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs.console import Console
-from ganlab.runs.folder import claimed, finished, read_config, write_result
+from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
 from ganlab.runs.signals import STOPPING, Asked, heard
 from ganlab.runs.status import Standing, edition, may_be_held, outcome, record_sweep, rough, stand, time_left
@@ -90,10 +90,16 @@ def _said(error: Exception) -> str:
     return in_a_line(error) or type(error).__name__
 
 
+def _is_whole(config: RunConfig, directory: Path) -> bool:
+    """Whether a run has ended, and has the generator that it can have."""
+    result = finished(config, directory)
+    return result is not None and not lacks_generator(result, directory)
+
+
 def _ended(cell: Cell) -> bool:
     """Whether a cell has nothing more to do; one whose result is damaged has, if only to say so."""
     try:
-        return finished(cell.config, cell.directory) is not None
+        return _is_whole(cell.config, cell.directory)
     except ResultError:
         return False
 
@@ -183,7 +189,7 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
     if _stopping():
         return
     with claimed(directory, wait=True, stopping=_stopping) as lock:
-        if finished(config, directory) is not None:
+        if _is_whole(config, directory):
             return
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
