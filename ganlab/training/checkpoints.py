@@ -82,6 +82,7 @@ def save(
     with files.replacing(target) as beside:
         beside.mkdir()
         tf.train.Checkpoint(tensors=_escaped(tensors)).write(str(beside / "tensors"))
+        files.remove(beside / "tensors_temp")  # TensorFlow's own, which it does not always remove
         parts = sorted(path for path in beside.iterdir() if path.is_file())
         manifest = {
             "format": _FORMAT,
@@ -104,10 +105,10 @@ def prune(
     _remove_litter(folder)
     staying = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
     for old in [path for path in _checkpoints(folder) if path not in staying and _step(path) not in (best, step)]:
-        if old.is_symlink():
-            old.unlink()
-        else:
-            shutil.rmtree(old)
+        try:
+            old.unlink() if old.is_symlink() else shutil.rmtree(old)
+        except OSError as error:  # which names a file within
+            raise files.FileError(old, f"cannot be removed ({error.strerror})", error.errno or 0) from error
 
 
 def _remove_litter(folder: Path) -> None:
