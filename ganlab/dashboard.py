@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
@@ -171,7 +171,7 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     with (
         tempfile.TemporaryFile("w+") as words,
-        _without_forgotten(directory) as shown_directory,
+        _presentable(directory) as shown_directory,
         tempfile.TemporaryDirectory() as folder,
     ):
         line[line.index("--logdir") + 1] = str(shown_directory)
@@ -194,22 +194,28 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
 
 
 @contextlib.contextmanager
-def _without_forgotten(directory: Path) -> Iterator[Path]:
-    """The folder itself, or, where runs in it were forgotten, one of links to all else: TensorBoard shows all it finds.
+def _presentable(directory: Path) -> Iterator[Path]:
+    """The folder itself; where runs in it were forgotten, or event files are bad, one of links to all else.
 
-    Runs keep their names. Every few seconds links to what is new are added.
+    TensorBoard opens all that it finds. A bad file is said in a line. Runs keep their names. Every few seconds links to
+    what is new are added.
     """
-    if not _forgot(directory):
+    from ganlab.runs.records import bad_events
+
+    bad = bad_events(directory)
+    for file, why in bad.items():
+        print(f"not shown: {in_a_line(file)} {why}", flush=True)
+    if not bad and not _forgot(directory):
         yield directory
         return
     over = threading.Event()
     with tempfile.TemporaryDirectory(prefix="ganlab-") as place:
-        _link(directory, Path(place))
+        _link(directory, Path(place), bad)
 
         def follow() -> None:
             while not over.wait(_LOOK):
                 with contextlib.suppress(OSError):
-                    _link(directory, Path(place))
+                    _link(directory, Path(place), bad)
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -227,16 +233,16 @@ def _forgot(directory: Path) -> bool:
     return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
 
 
-def _link(directory: Path, place: Path) -> None:
+def _link(directory: Path, place: Path, bad: Collection[Path]) -> None:
     from ganlab.runs.result import FORGOTTEN
 
     for entry in directory.iterdir():
         there = place / entry.name
-        if entry.name == FORGOTTEN:
+        if entry.name == FORGOTTEN or entry in bad:
             continue
-        if entry.is_dir() and (entry / FORGOTTEN).is_dir():
+        if entry.is_dir() and ((entry / FORGOTTEN).is_dir() or any(path.is_relative_to(entry) for path in bad)):
             there.mkdir(exist_ok=True)
-            _link(entry, there)
+            _link(entry, there, bad)
         elif not there.is_symlink():
             there.symlink_to(entry.absolute())
 

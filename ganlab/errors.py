@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import fnmatch
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,22 @@ def expand(text: str, where: str = "") -> Path:
         ) from None
 
 
+def printable(text: str) -> str:
+    """A text of others with � for what steers a terminal, turns text around, or cannot be encoded.
+
+    This is the one place where that is decided: `files.read_json` calls it for all that runs say of themselves,
+    `in_a_line` for every error. Breaks of lines stay.
+    """
+    return _UNPRINTABLE.sub("�", text)
+
+
+# controls but tab and newline; marks and overrides of direction; separators that break lines; lone surrogates
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def in_a_line(text: object, most: int = 300) -> str:
     """A text of others, such as an exception's, without its breaks, and cut where it goes on and on."""
-    line = " ".join(str(text).split())
+    line = " ".join(printable(str(text)).split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 

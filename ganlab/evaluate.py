@@ -54,7 +54,7 @@ def protocol(own: Metrics, overrides: list[str]) -> Metrics:
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write `evaluations/` beside the run, and say what was found."""
     from ganlab.cli.help import counts, table
-    from ganlab.files import write_json
+    from ganlab.files import make_folder, write_json
     from ganlab.run import open_sampler, read_config
     from ganlab.run.inputs import check_inputs
     from ganlab.run.measuring import open_images, prepare
@@ -72,7 +72,8 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     measures = measuring.full or measuring.quick
     measured = measuring.thoroughly(sampler) if measuring.full else measuring.on_the_way(sampler)
     out = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
+    make_folder(out)
     found = {
         "step": step,
         "metrics": measured.values,

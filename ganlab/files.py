@@ -1,6 +1,9 @@
-"""Files: written whole or not at all, flushed to the disk, moved, locked, and named. Nobody else does these things.
+"""Files: read with a bound, written whole or not at all, moved, locked, and named. Nobody else does these things.
 
-Locks are freed by the system however their process ends; there are file systems that have none.
+A folder of runs may come from somebody else. So what is opened is a regular file and no link, has a size that can be
+read, and holds what it should; anything else is one line with its name. Whoever changes a folder while a command looks
+at it is not guarded against. Locks are freed by the system however their process ends; there are file systems that have
+none.
 """
 
 import contextlib
@@ -11,12 +14,153 @@ import math
 import os
 import re
 import shutil
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab.errors import ConfigError, expand
+from ganlab.errors import ConfigError, expand, in_a_line, printable
+
+
+class FileError(OSError):
+    """A file or folder that cannot be used. Its text names it and says why; `strerror` is the reason alone."""
+
+    def __init__(self, path: Path, why: str, number: int = errno.EINVAL) -> None:
+        super().__init__(number, why, str(path))
+
+    def __str__(self) -> str:
+        return f"{self.filename} {self.strerror}"
+
+
+# --- to read ----------------------------------------------------------------------------------------------------------
+
+JSON_BYTES = 2**22
+"""The most that a file of JSON may hold: those of runs hold a hundredth of it."""
+_DEPTH = 50  # of lists and objects in one another; settings have five
+
+
+def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
+    """Open a file as `open` does, in a binary mode; raises FileError for a link, a pipe, a device or a folder.
+
+    Nothing waits for a pipe's other end, and "w" does not empty the file: who writes from the start truncates.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, (flags & ~os.O_TRUNC) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+
+    try:
+        file = open(path, mode, opener=opener)  # noqa: SIM115 - Path.open takes no opener; the caller closes
+    except IsADirectoryError:
+        raise FileError(path, "is a folder, not a file", errno.EISDIR) from None
+    except ValueError:  # a null byte in the name
+        raise FileError(path, "is no name of a file") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileError(path, LINK, errno.ELOOP) from None
+        if error.errno == errno.ENXIO:  # a pipe that nobody reads, a socket
+            raise FileError(path, "is not a regular file") from None
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileError(path, "is not a regular file")
+    return file
+
+
+def why(error: OSError) -> str:
+    """What an error of the system says, without the file's name, to stand in brackets."""
+    return f"it {error.strerror}" if isinstance(error, FileError) else error.strerror or in_a_line(error)
+
+
+LINK = "is a link; put what it leads to in its place"
+
+
+def refuse_link(path: Path, below: Path) -> None:
+    """Raise FileError where a path, or a folder on the way to it from `below`, is a link; `below` itself may be one."""
+    for part in reversed([path, *path.parents]):
+        if part != below and part.is_relative_to(below) and part.is_symlink():
+            raise FileError(part, LINK, errno.ELOOP)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder in one that is there, if need be; raises FileError where a link stands in its place."""
+    refuse_link(path, path.parent)
+    path.mkdir(exist_ok=True)
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from a root down, its subfolders and its files, by name; the caller may take subfolders out.
+
+    A link to a folder within the root is passed over, since it is found where it stands. Raises FileError for one that
+    leads elsewhere, for a name that cannot be shown, and for folders that lie hundreds deep in one another.
+    """
+    place = os.path.realpath(root)
+    for folder, below, names in os.walk(root):
+        if len(Path(folder).parts) - len(root.parts) > _DEPTH:
+            raise FileError(Path(folder), f"lies more than {_DEPTH} folders deep; move it up")
+        for name in below:
+            path = Path(folder, name)
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(place):
+                raise FileError(path, LINK, errno.ELOOP)
+            if printable(name) != name or "\n" in name:
+                raise FileError(Path(in_a_line(path)), "has a name that cannot be shown; rename it")
+        below[:] = sorted(name for name in below if not Path(folder, name).is_symlink())
+        yield Path(folder), below, sorted(names)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """All of a file; raises FileError where that is more than so many bytes, and as `open_regular` does."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > most else file.read(most + 1)
+    if (size := max(size, len(content))) > most:
+        raise FileError(path, f"has {size:,} bytes, where at most {most:,} are read")
+    return content
+
+
+def read_text(path: Path, most: int = JSON_BYTES) -> str:
+    """As `read_bytes`, of a file in UTF-8."""
+    try:
+        return read_bytes(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise FileError(path, f"is not UTF-8 from byte {error.start:,} on") from None
+
+
+def read_json(path: Path, *, finite: bool = True) -> Any:
+    """The values in a file of JSON, their texts without what cannot be shown (`errors.printable`).
+
+    finite: refuse NaN and infinities. Raises FileError as `read_text` does, and where it is no JSON.
+    """
+    text = read_text(path)
+    try:
+        return parse_json(text, finite=finite)
+    except ValueError as error:
+        raise FileError(path, f"is no usable JSON: {in_a_line(error, 100)}") from None
+
+
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
+    """As `read_json`, of a text; raises ValueError."""
+    try:
+        return _shown(json.loads(text), finite, _DEPTH)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {_DEPTH} deep") from None
+
+
+def _shown(value: Any, finite: bool, depth: int) -> Any:
+    if depth < 0:
+        raise ValueError(f"it is nested more than {_DEPTH} deep")
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_shown(item, finite, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {printable(key): _shown(item, finite, depth - 1) for key, item in value.items()}
+    if finite and isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no JSON number")
+    return value
+
+
+# --- to write ---------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -25,23 +169,40 @@ def replacing(path: Path, *, durable: bool = True, alone: bool = False) -> Itera
 
     After a crash at any moment there is the old one or the new one, never a part; an exception leaves the old one and
     nothing beside it. durable: on the disk before it takes the name, so that this holds for a power failure too.
-    alone: no other process writes there, so that what a killed one has left is written over.
+    alone: no other process writes there, so that what a killed one has left is written over. An OSError names the file.
     """
     # in the same folder, so that the rename is atomic; the ending stays, for writers that go by it
     beside = path.with_name(f".{'unfinished' if alone else os.getpid()}.{path.name}")
     try:
+        remove(beside)  # nobody's link is written through
         yield beside
         if durable:
             for part in sorted(beside.rglob("*")) if beside.is_dir() else ():
                 sync(part)
             sync(beside)
         if beside.is_dir() and path.is_dir():  # a rename replaces files only
-            shutil.rmtree(path)
+            remove(path)
         os.replace(beside, path)  # noqa: PTH105  (the rename and the fsyncs around it are one idiom)
+        if durable:
+            sync(path.parent)
+    except FileError:
+        raise
+    except OSError as error:  # that of a write names no file, others the one beside
+        if not error.errno or error.filename not in (None, str(beside), str(path)):
+            raise
+        raise FileError(path, f"cannot be written ({error.strerror})", error.errno) from error
     finally:
-        remove(beside)
-    if durable:
-        sync(path.parent)
+        with contextlib.suppress(OSError):  # a disk that is read-only by now
+            remove(beside)
+
+
+def remove_unfinished(folder: Path, names: Iterable[str] = ()) -> None:
+    """Remove what killed processes left of writing files of such names, or any, in a folder that nobody else writes."""
+    wanted = set(names)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = re.fullmatch(r"\.(?:unfinished|\d+)\.(.+)", path.name, re.DOTALL)
+        if match and (not wanted or match[1] in wanted):
+            remove(path)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True, alone: bool = False) -> None:
@@ -98,18 +259,30 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        raise FileError(path, f"cannot be written ({error.strerror})", error.errno or 0) from error
     finally:
         os.close(descriptor)
 
 
 def safe_name(text: str, also: str = "") -> str:
-    """A text as part of a file's name: letters, digits, `_`, `-` and what is in `also`; other stretches become `_`."""
-    return re.sub(rf"[^\w{re.escape(also)}-]+", "_", text)
+    """A text as the name of a file: letters, digits, `_`, `-` and what is in `also`; other stretches become `_`."""
+    name = re.sub(rf"[^\w{re.escape(also)}-]+", "_", text)[:200]
+    return name if name.strip(".") else "_" * max(1, len(name))
 
+
+# --- locks ------------------------------------------------------------------------------------------------------------
 
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _NONE = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 _warned: set[int] = set()
+
+
+def open_lock(path: Path) -> IO[bytes]:
+    """Open a file to lock it, made if need be, now being its time; raises FileError as `open_regular` does."""
+    file = open_regular(path, "ab")
+    os.utime(file.fileno())
+    return file
 
 
 def lock(file: IO, *, wait: bool = False, shared: bool = False) -> bool:
@@ -124,7 +297,7 @@ def lock(file: IO, *, wait: bool = False, shared: bool = False) -> bool:
 def held(path: Path) -> bool | None:
     """Whether a process holds a file locked; None where that cannot be known; raises FileNotFoundError."""
     try:
-        with path.open() as file:
+        with open_regular(path) as file:
             free = _try(file, wait=False, shared=True)
     except FileNotFoundError:
         raise

@@ -176,30 +176,27 @@ def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
 
 def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.ndarray":
     """Latents [N,Z+K], float32, of a file; raises ConfigError."""
-    import zipfile
-
     import numpy as np
 
+    from ganlab.data.files import headers, load
     from ganlab.run.sampler import with_classes
 
     where, size, classes = f"--latents={path}", config.generator.latent_size, config.classes
     if not path.is_file():
         raise ConfigError(f"{where} is not a file; give an .npy or .npz with latents")
     try:
-        found: Any = np.load(path, allow_pickle=False, **({} if zipfile.is_zipfile(path) else {"mmap_mode": "r"}))
-        if isinstance(found, np.lib.npyio.NpzFile):
-            with found:
-                if "latents" not in found.files and len(found.files) != 1:
-                    names = ", ".join(found.files) or "nothing"
-                    raise ConfigError(f"{where} holds {names}; name the array that is meant latents")
-                found = found["latents" if "latents" in found.files else found.files[0]]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, ConfigError):
-            raise
+        arrays = headers(path, where)
+    except ConfigError:
         raise ConfigError(f"{where} cannot be read as numbers; give an .npy or .npz with latents") from None
-    wanted = [size] if chosen else [size + classes]
-    if found.dtype.kind not in "fiu" or found.ndim != 2 or found.shape[1] not in wanted or not len(found):
-        if not chosen and classes and found.ndim == 2 and found.shape[1] == size:
+    if "latents" not in arrays and len(arrays) != 1:
+        names = in_a_line(", ".join(arrays) or "nothing")
+        raise ConfigError(f"{where} holds {names}; name the array that is meant latents")
+    found = arrays.get("latents") or next(iter(arrays.values()))
+    if found.dtype.hasobject:
+        raise ConfigError(f"{where} cannot be read as numbers; give an .npy or .npz with latents")
+    wanted, count = [size] if chosen else [size + classes], found.shape[0] if found.shape else 0
+    if found.dtype.kind not in "fiu" or len(found.shape) != 2 or found.shape[1] not in wanted or not count:
+        if not chosen and classes and len(found.shape) == 2 and found.shape[1] == size:
             more = f"; say --class=K, or add the class, one-hot, behind the {size} numbers"
         else:
             parts = (
@@ -207,12 +204,12 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
             )
             more = f"; it must be floating-point [N,{wanted[0]}]: {parts} for each image"
         raise ConfigError(f"{where} is {found.dtype} {list(found.shape)}{more}")
-    if len(found) > _MOST:
-        raise ConfigError(f"{where} holds {len(found)} latents; give at most {_MOST} at once")
+    if count > _MOST:
+        raise ConfigError(f"{where} holds {count} latents; give at most {_MOST} at once")
     if len(chosen) > 1:
         raise ConfigError(f"--class={','.join(map(str, chosen))} names several; with --latents give one")
     with np.errstate(over="ignore"):
-        latents = np.asarray(found, np.float32)
+        latents = np.asarray(load(path, found, where), np.float32)
     if not np.isfinite(latents).all():
         raise ConfigError(f"{where} holds numbers that float32 has not, such as nan; give finite ones")
     return with_classes(latents, chosen * len(latents), classes) if chosen else latents

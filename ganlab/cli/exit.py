@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from ganlab import __version__
 from ganlab.config.plugins import take
-from ganlab.errors import ConfigError, expand, in_a_line
+from ganlab.errors import ConfigError, expand, in_a_line, printable
+from ganlab.files import FileError
 
 VERSION = f"ganlab {__version__}"
 HELP = ("--help", "-h")
@@ -136,5 +137,7 @@ codecs.register_error(_ALIKE, _alike)
 
 
 def _leave(why: object, status: int) -> NoReturn:
-    print(" ".join(str(why).split()), file=sys.stderr)
+    if type(why) is not FileError and isinstance(why, OSError) and why.filename and why.strerror:
+        why = f"{why.filename} cannot be used ({why.strerror})"  # not "[Errno 28] ..."
+    print(" ".join(printable(str(why)).split()), file=sys.stderr)
     sys.exit(status)

@@ -91,6 +91,7 @@ def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                _refuse_bombs(archive)
                 if (bad := archive.testzip()) is not None:
                     raise ValueError(f"{bad} does not have its checksum")
         return Identity(digest, path.stat().st_size)
@@ -107,12 +108,25 @@ def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
                 return {"": _header("", file, path.stat().st_size)}
         arrays = {}
         with zipfile.ZipFile(path) as archive:
+            _refuse_bombs(archive)
             for member in archive.infolist():
                 if member.filename.endswith(".npy"):
                     key = member.filename.removesuffix(".npy")
                     with archive.open(member) as file:
                         arrays[key] = _header(key, file, member.file_size)
         return arrays
+
+
+_SQUEEZED, _SMALL = 200, 2**26  # times that pixels of pictures are not, and bytes that do no harm
+
+
+def _refuse_bombs(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError for a part that takes hundreds of times its room in the file: it holds one value, no images."""
+    for member in archive.infolist():
+        if member.file_size > max(_SMALL, _SQUEEZED * member.compress_size):
+            raise ValueError(
+                f"{member.filename} has {member.file_size:,} bytes, squeezed into {member.compress_size:,}"
+            )
 
 
 def _header(key: str, file: IO[bytes], size: int) -> Header:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ganlab.errors import ConfigError
-from ganlab.files import lock, safe_name
+from ganlab.files import lock, open_regular, safe_name, write_bytes
 from ganlab.runs.result import LOG
 
 _LOOK = 0.2  # seconds between two looks at whether to stop
@@ -39,7 +39,7 @@ def run_apart(
     Returns the process's exit status, negative where a signal ended it. KeyboardInterrupt passes on once the child
     has saved.
     """
-    with (directory / LOG).open("a") as log:
+    with open_regular(directory / LOG, "ab") as log:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "ganlab.launch.process", str(directory)],
             stdin=subprocess.PIPE,
@@ -82,7 +82,7 @@ def finish(directory: Path, config=None, *, held: bool = False, steps: int | Non
     except (ConfigError, KeyboardInterrupt):
         raise
     except Exception as error:
-        trouble.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
+        write_bytes(trouble, traceback.format_exc().encode(errors="replace"))
         last = f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {trouble}"
         print(last, file=sys.stderr)
         log.keep(last)

@@ -23,10 +23,10 @@ from ganlab.cli.hydra import Cell, Plan, settings
 from ganlab.config import RunConfig
 from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
-from ganlab.files import write_json
+from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs.console import Console
-from ganlab.runs.folder import claimed, finished, read_config, write_result
+from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
 from ganlab.runs.signals import STOPPING, Asked, heard
 from ganlab.runs.status import Standing, edition, may_be_held, outcome, record_sweep, rough, stand, time_left
@@ -92,10 +92,16 @@ def _said(error: Exception) -> str:
     return in_a_line(error) or type(error).__name__
 
 
+def _is_whole(config: RunConfig, directory: Path) -> bool:
+    """Whether a run has ended, and has the generator that it can have."""
+    result = finished(config, directory)
+    return result is not None and not lacks_generator(result, directory)
+
+
 def _ended(cell: Cell) -> bool:
     """Whether a cell has nothing more to do; one whose result is damaged has, if only to say so."""
     try:
-        return finished(cell.config, cell.directory) is not None
+        return _is_whole(cell.config, cell.directory)
     except ResultError:
         return False
 
@@ -185,7 +191,7 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
     if _stopping():
         return
     with claimed(directory, wait=True, stopping=_stopping) as lock:
-        if finished(config, directory) is not None:
+        if _is_whole(config, directory):
             return
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -202,7 +208,10 @@ def _death(status: int, directory: Path) -> str:
     if status < 0:
         guess = " (out of memory?)" if -status == signal.SIGKILL else f" ({signal.strsignal(-status)})"
         return f"killed by signal {-status}{guess}"
-    lines = (directory / LOG).read_text(errors="replace").splitlines()
+    try:
+        lines = read_bytes(directory / LOG, 2**26).decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
     return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {status}")
 
 

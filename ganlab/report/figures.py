@@ -1,14 +1,16 @@
 """What is drawn of a study: effects, pairs, curves and costs as figures; the samples and spectra that its arms left."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from ganlab import files
+from ganlab.errors import in_a_line
 from ganlab.evaluation.registry import quick_relative
 from ganlab.report.drawing import (
     Drawing,
@@ -26,7 +28,7 @@ from ganlab.report.sentences import number, short_labels, shown_effect, standing
 from ganlab.report.styles import Style, styles_of
 from ganlab.runs import grids
 from ganlab.runs.records import read_records
-from ganlab.runs.result import ResultError, RunResult
+from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.values import ArmComparison, Endpoint, Pair, Study
 
@@ -440,17 +442,18 @@ def last_grids(study: Study) -> Samples | None:
     Of pictures too large for a page the upper rows are kept; no pixel is changed. Grids of which not even one row fits
     are left out.
     """
-    seed, paths = _of_one_seed(study, "samples/step-*.png")
-    if not paths:
+    seed, pictures = _of_one_seed(study, "samples/step-*.png")
+    if not pictures:
         return None
-    left = [path.parents[1] / REAL for path in paths.values() if (path.parents[1] / REAL).is_file()]
+    folders = [each.path.parents[1] for each in pictures.values()]
+    real = next((picture for folder in folders if (picture := _picture(folder, folder / REAL))), None)
     sizes = [arm.settings.get("dataset.size", 1) for arm in study.arms]
     size, *_ = [tuple(size) if isinstance(size, list) else (size, size) for size in sizes]
     for rows in (None, 4, 2, 1):
         found = Samples(
             seed,
-            tuple(_grid(at, study.arms[at].label, path, size, rows) for at, path in paths.items()),
-            _grid(-1, "real images", left[0], size, rows) if left else None,
+            tuple(_grid(at, study.arms[at].label, picture, size, rows) for at, picture in pictures.items()),
+            _grid(-1, "real images", real, size, rows) if real else None,
         )
         if found.size <= LARGEST:
             return found
@@ -462,23 +465,41 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
 
     beside: the grids that stand on the same page. Where there is no room beside them, none is there.
     """
-    seed, paths = _of_one_seed(study, "pictures/spectrum.png")
-    if not paths:
+    seed, pictures = _of_one_seed(study, "pictures/spectrum.png")
+    if not pictures:
         return None
-    found = []
-    for place, path in paths.items():
-        try:
-            with Image.open(path) as opened:
-                opened.verify()
-                found.append(Grid(place, study.arms[place].label, 0, path.read_bytes(), *opened.size, rows=1, whole=1))
-        except (ValueError, OSError, SyntaxError) as error:  # SyntaxError: Pillow's of a damaged PNG
-            raise ResultError(f"{path} is no picture ({error}); delete it, or measure the run again") from None
-    spectra = Samples(seed, tuple(found))
+    spectra = Samples(
+        seed,
+        tuple(
+            Grid(place, study.arms[place].label, 0, png, pixels.shape[1], pixels.shape[0], rows=1, whole=1)
+            for place, (_, png, pixels) in pictures.items()
+        ),
+    )
     return spectra if spectra.size + (beside.size if beside else 0) <= LARGEST else Samples(seed, ())
 
 
-def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
-    """The lowest seed with which all arms that left such files finished, and the last of them by the arm's place."""
+class _Picture(NamedTuple):
+    path: Path
+    png: bytes
+    pixels: np.ndarray
+
+
+def _picture(run: Path, path: Path) -> _Picture | None:
+    """A picture that a run left; None where it left none, and, said on stderr, where it is none that can be shown."""
+    try:
+        files.refuse_link(path, run)
+        return _Picture(path, *grids.read_png(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        print(f"not in the report: {in_a_line(error)}", file=sys.stderr, flush=True)
+        return None
+
+
+def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, _Picture]]:
+    """The lowest seed with which all arms that left such files finished and left whole ones, and by the arm's place
+    the last of them.
+    """
     left: dict[int, dict[int, Path]] = {}
     for place, arm in enumerate(study.arms):
         for seed, run in arm.runs.items():
@@ -486,24 +507,22 @@ def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, Path]]:
             if paths:
                 left.setdefault(place, {})[seed] = paths[-1]
     common = set.intersection(*map(set, left.values())) if len(left) > 1 else set()
-    if not common:
-        return 0, {}
-    seed = min(common)
-    return seed, {place: paths[seed] for place, paths in left.items()}
+    for seed in sorted(common):
+        found = {place: _picture(paths[seed].parents[1], paths[seed]) for place, paths in left.items()}
+        whole = {place: picture for place, picture in found.items() if picture}
+        if len(whole) == len(found):
+            return seed, whole
+    return 0, {}
 
 
-def _grid(place: int, label: str, path: Path, size: tuple[int, int], most: int | None) -> Grid:
-    try:
-        step = 0 if place < 0 else int(path.stem.removeprefix("step-"))
-        with Image.open(path) as opened:
-            pixels = np.asarray(opened)
-        whole = grids.rows_of(pixels, size)
-        rows = min(most or whole, whole)
-        height = (len(pixels) - _BORDER) * rows // whole + _BORDER
-        pixels = pixels[:height]
-        png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
-    except (ValueError, OSError, SyntaxError) as error:
-        raise ResultError(f"{path} is no grid of samples ({error}); delete it, or run it again") from None
+def _grid(place: int, label: str, picture: _Picture, size: tuple[int, int], most: int | None) -> Grid:
+    pixels, stem = picture.pixels, picture.path.stem.removeprefix("step-")
+    step = int(stem) if place >= 0 and stem.isdecimal() else 0
+    whole = grids.rows_of(pixels, size)
+    rows = min(most or whole, whole)
+    height = (len(pixels) - _BORDER) * rows // whole + _BORDER
+    pixels = pixels[:height]
+    png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
     return Grid(place, label, step, png, pixels.shape[1], height, rows, whole)
 
 

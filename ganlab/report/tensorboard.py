@@ -29,7 +29,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__, files
 from ganlab.config import Comparing
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
 from ganlab.report.figures import Curve, curves_of, read_histories
 from ganlab.report.sentences import answer, lack, many_arms, side, stand, tell, verdict_rows
@@ -78,6 +78,10 @@ def write_comparison(directory: Path) -> None:
     where runs are in the way, as those of a study named `comparison` are: their event files have the same names.
     """
     folder = directory / COMPARISON
+    try:
+        files.refuse_link(folder, directory)
+    except files.FileError as error:
+        raise ResultError(str(error)) from None
     if any(find_files(folder, name) for name in _OF_A_RUN):
         raise ResultError(f"{folder} holds runs, where a comparison would be written; rename it, or give that folder")
     noted = folder / _DIGEST
@@ -93,8 +97,8 @@ def write_comparison(directory: Path) -> None:
                 path.unlink(missing_ok=True)
             remove_events(folder)
         raise
-    folder.mkdir(exist_ok=True)
-    with (folder / LOCK).open("w") as lock:  # two dashboards of one study: the second finds what the first wrote
+    files.make_folder(folder)
+    with files.open_lock(folder / LOCK) as lock:  # two dashboards of one study: the second finds what the first wrote
         files.lock(lock, wait=True)
         if not _is_noted(noted, digest):
             _write(study, folder)
@@ -109,7 +113,7 @@ def has_bands(directory: Path) -> bool:
 
 def _is_noted(noted: Path, digest: str) -> bool:
     """Whether a comparison of the same inputs stands there."""
-    return noted.exists() and noted.read_text(encoding="utf-8") == digest
+    return noted.exists() and files.read_text(noted) == digest
 
 
 def _write(study: Study, folder: Path) -> None:
@@ -173,7 +177,8 @@ def _digest(directory: Path) -> str:
 def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
     """Take away the bands of arms that are no longer there. A run is never touched."""
     kept = {folder / name for name in keep}
-    for path in [path for path in folder.iterdir() if path.is_dir() and path not in kept]:
+    folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    for path in [path for path in folders if path not in kept]:
         if not any((path / name).exists() for name in _OF_A_RUN):
             remove_events(path)
 
@@ -337,10 +342,11 @@ def _endpoints(run: Path) -> list[str]:
     """
     config = run / "config.json"
     try:
-        tree = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+        tree = files.read_json(config) if config.exists() else {}
         plan = Comparing().model_dump() | tree.get("comparison", {})
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
-        raise ConfigError(f"{config} cannot be read ({error}); give the run's command again") from None
+        why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
+        raise ConfigError(f"{config} cannot be read ({why}); give the run's command again") from None
     recorded = Counter(tag for record in whole_records(run, "metric/")[0] for tag in record)
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganlab.files import write_bytes, write_json
+from ganlab.files import make_folder, write_bytes, write_json
 from ganlab.report.drawing import THEMES
 from ganlab.report.page import Page, write_contents
 from ganlab.report.sentences import answer
@@ -31,7 +31,8 @@ def write_report(study: Study) -> Path:
     page = write_contents(study)
     folder = study.directory / FOLDER
     figures = folder / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    make_folder(figures)
     written = set()
     for drawing in page.drawings():
         for theme in THEMES:
@@ -68,12 +69,19 @@ def as_markdown(page: Page) -> str:
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows of equal columns; an empty field where there is no value."""
+    """Rows of equal columns; an empty field where there is no value.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it a text there.
+    """
     file = io.StringIO()
     table = csv.DictWriter(file, rows[0], lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    table.writerows({key: _as_text(value) for key, value in row.items()} for row in rows)
     return file.getvalue()
+
+
+def _as_text(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 class _Plain(str):
@@ -81,8 +89,8 @@ class _Plain(str):
 
 
 def _escaped(value: Any) -> str:
-    """Text with everything that Markdown would read as its own."""
-    return value if isinstance(value, _Plain) else _MARKS.sub(r"\\\1", str(value))
+    """Text with everything that Markdown would read as its own, in a line: the next one could begin with a mark."""
+    return value if isinstance(value, _Plain) else _MARKS.sub(r"\\\1", " ".join(str(value).split("\n")))
 
 
 def _templates() -> PackageLoader:

@@ -6,8 +6,10 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from ganlab import files
 from ganlab.config import RunConfig, profiled
 from ganlab.data.images import Images
 from ganlab.evaluation.registry import Metric, metric_of, quick_relative
@@ -16,10 +18,11 @@ from ganlab.nets.layers import recompute_statistics
 from ganlab.run.measuring import Measuring
 from ganlab.run.networks import make_traces
 from ganlab.run.pictures import real_grid, sample_grid
+from ganlab.run.record import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 from ganlab.runs.console import Progress
-from ganlab.runs.folder import CHECKPOINTS
+from ganlab.runs.folder import CHECKPOINTS, GENERATOR
 from ganlab.runs.records import Records
 from ganlab.training import checkpoints
 from ganlab.training.loop import DivergedError, Event, take_means
@@ -82,10 +85,6 @@ class Profile:
             self._running = False
 
 
-NEW_RUN: dict[str, Any] = {"seconds": 0.0, "records": {}, "measured": {}, "profiles": {}}
-"""What a checkpoint's manifest records of a run, before its first step."""
-
-
 class Callbacks:
     """The events of a run, and what it knows of itself so far.
 
@@ -99,15 +98,15 @@ class Callbacks:
         directory: Path,
         gan: Gan,
         measuring: Measuring,
-        record: dict[str, Any],
+        record: Record,
         best: Best,
         records: Records,
         progress: Progress,
     ):
-        """record: of the checkpoint that the run goes on from, as `save` leaves it; `NEW_RUN` where there is none."""
-        self.metrics: dict[str, float] = dict(record["measured"])
+        """record: of the checkpoint that the run goes on from, as `save` leaves it; empty where there is none."""
+        self.metrics: dict[str, float] = dict(record.measured)
         self.spread: dict[str, float] = {}
-        self.profiles: dict[str, list[float]] = dict(record["profiles"])
+        self.profiles: dict[str, list[float]] = dict(record.profiles)
         self.best = best
         self.images_per_step = config.training.batch_size * config.training.discriminator_steps
         self._config, self._directory, self._gan, self._measuring = config, directory, gan, measuring
@@ -115,7 +114,7 @@ class Callbacks:
         self._sampler = Sampler(gan.ema, config)
         self._traces = make_traces(gan.generator, self._sampler.latents("latents/samples", 64))
         self._refreshed: int | None = None  # the step whose batch statistics the EMA has
-        self._seconds_before, self._started = record["seconds"], time.perf_counter()
+        self._seconds_before, self._started = record.seconds, time.perf_counter()
         self._logged_step, self._logged_at = int(gan.step.numpy()), self._started
 
     def events(self) -> list[Event]:
@@ -148,7 +147,7 @@ class Callbacks:
         """Draw the images of the fixed latents."""
         self._refresh(step)
         picture = sample_grid(self._sampler, self._config)
-        grids.save_png(self._directory / "samples" / f"step-{step:08d}.png", picture)
+        self._save_png("samples", f"step-{step:08d}", picture)
         self._records.image(step, "samples", picture)
 
     def evaluate(self, step: int) -> None:
@@ -171,26 +170,40 @@ class Callbacks:
         regular: whether it counts among the newest `training.keep_checkpoints`, as well as for being the best.
         """
         self._refresh(step)
-        training, tensors = self._config.training, self._gan.tensors()
+        tensors = self._gan.tensors()
         if not all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in tensors.values() if v.dtype.is_floating):
             raise DivergedError(f"a weight is no longer finite at step {step}")
         record = {
+            "config": self._config.model_dump(mode="json"),
             "records": self._records.position(),
             "seconds": self.seconds(),
             "measured": self.metrics,
             "profiles": self.profiles,
             "best": self.best.known,
         }
+        checkpoints.save(self._directory / CHECKPOINTS, step, tensors, record, **self._kept(step, regular))
+
+    def tidy(self, step: int) -> None:
+        """Remove what a process that was killed has left: half-written files, a checkpoint more than stay.
+
+        step: of the newest checkpoint.
+        """
+        for name in ("samples", "pictures"):
+            files.remove_unfinished(self._directory / name)
+        checkpoints.prune(self._directory / CHECKPOINTS, step, **self._kept(step, step != self.best.step))
+
+    def _kept(self, step: int, regular: bool) -> dict[str, Any]:
+        """Which checkpoints stay beside that of a step, as `checkpoints.save` takes it."""
+        training = self._config.training
 
         def counts(saved: int) -> bool:
             return saved % training.save_every_steps == 0 or (regular and saved == step)
 
-        folder = self._directory / CHECKPOINTS
-        checkpoints.save(folder, step, tensors, record, training.keep_checkpoints, self.best.step, counts)
+        return {"keep": training.keep_checkpoints, "best": self.best.step, "counts": counts}
 
     def finish(self) -> None:
         """After the last step: export the EMA, and take the full measures where they are asked for."""
-        save_portable(self._directory / "generator.keras", self._gan.ema)
+        save_portable(self._directory / GENERATOR, self._gan.ema)
         if not self._measuring.full:
             return
         step, measured = self._config.training.steps, self._measuring.thoroughly(self._sampler)
@@ -199,14 +212,18 @@ class Callbacks:
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, measured.values)
         for name, picture in self._measuring.draw(self._sampler, measured).items():
-            grids.save_png(self._directory / "pictures" / f"{name}.png", picture)
+            self._save_png("pictures", name, picture)
             self._records.image(step, f"pictures/{name}", picture)
 
     def draw_real(self, held_out: Images) -> None:
         """Some of the held-out images, for a look beside the samples; once a run."""
         path = self._directory / "samples" / "real.png"
         if not path.exists():
-            grids.save_png(path, real_grid(held_out, self._config))
+            self._save_png("samples", "real", real_grid(held_out, self._config))
+
+    def _save_png(self, folder: str, name: str, picture: np.ndarray) -> None:
+        files.make_folder(self._directory / folder)
+        grids.save_png(self._directory / folder / f"{name}.png", picture)
 
     def _record(self, step: int, values: dict[str, float]) -> None:
         self._records.scalars(step, step * self.images_per_step, self.seconds(), values)

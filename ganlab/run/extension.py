@@ -1,18 +1,22 @@
 """To train a run longer than its settings said: what must hold, what changes, and what is written. No TensorFlow."""
 
-import contextlib
-import json
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from ganlab.config import RunConfig, parse
 from ganlab.errors import ConfigError
-from ganlab.files import move, write_json
+from ganlab.files import move, read_json, write_json
+from ganlab.files import why as reason
 from ganlab.runs.folder import CHECKPOINTS
 from ganlab.runs.result import CONFIG, RESULT, read_result
 
 EXTENDED = "extended.json"
 """A run's extensions so far, the oldest first: `[{"from_step", "steps_before", "steps"}]`."""
+
+Extension = dict[Literal["from_step", "steps_before", "steps"], int]
+_EXTENSIONS = TypeAdapter(list[Extension])
 
 
 def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, list[str]]:
@@ -35,7 +39,7 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
     if steps == before:
         return config, []
     longer_config = longer(config, steps)
-    noted = {"from_step": taken, "steps_before": before, "steps": steps}
+    noted: Extension = {"from_step": taken, "steps_before": before, "steps": steps}
     write_json(directory / EXTENDED, [*extensions(config, directory), noted])
     if result:
         move(directory / RESULT, directory / f"result-step-{taken:08d}.json")
@@ -49,11 +53,16 @@ def longer(config: RunConfig, steps: int) -> RunConfig:
     return parse(tree | {"training": tree["training"] | {"steps": steps}})
 
 
-def extensions(config: RunConfig, directory: Path) -> list[dict[str, Any]]:
+def extensions(config: RunConfig, directory: Path) -> list[Extension]:
     """The extensions that led to these settings; one that was killed before it gave a run its steps is none."""
-    noted: list[dict[str, Any]] = []
-    with contextlib.suppress(FileNotFoundError):
-        noted = json.loads((directory / EXTENDED).read_text(encoding="utf-8"))
+    path, noted = directory / EXTENDED, []
+    try:
+        noted = _EXTENSIONS.validate_python(read_json(path))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValidationError) as error:
+        why = reason(error) if isinstance(error, OSError) else "it is no list of extensions"
+        raise ConfigError(f"{path} is damaged ({why}); delete it") from None
     while noted and noted[-1]["steps"] != config.training.steps:
         noted.pop()
     return noted

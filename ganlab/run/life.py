@@ -13,16 +13,28 @@ from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.environment import commit
 from ganlab.errors import ConfigError
-from ganlab.files import write_bytes, write_json
-from ganlab.run.extension import extend, extensions, longer
+from ganlab.files import remove_unfinished, write_bytes, write_json
+from ganlab.run.extension import EXTENDED, extend, extensions, longer
 from ganlab.run.inputs import check_inputs
 from ganlab.run.networks import build_gan, build_steps, find_source, start_from
 from ganlab.runs.console import Log
-from ganlab.runs.folder import CHECKPOINTS, CONFIG, claimed, finished, leave_nothing, write_result
-from ganlab.runs.result import HELD_OUT, LOG, RunResult
+from ganlab.runs.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    GENERATOR,
+    claimed,
+    finished,
+    lacks_generator,
+    leave_nothing,
+    write_result,
+)
+from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
 from ganlab.runs.signals import STOPPING, Asked
-from ganlab.runs.tracking import check_installed, tracked
+from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
+
+WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, IDENTITY, GENERATOR)
+"""Files that a run writes beside and renames: what a kill has left of that is removed when it goes on."""
 
 if TYPE_CHECKING:
     from ganlab.data.sources import Split
@@ -41,6 +53,8 @@ def run(
     """
     done = finished(config, directory)
     if done is not None and steps is None:
+        if lacks_generator(done, directory):
+            _write_generator(directory, held)
         return done
     check_installed(config.tracking)
     check_inputs(config)
@@ -51,6 +65,7 @@ def run(
             config = config.model_copy(update={"tracking": "none"})
         if not held:
             stack.enter_context(claimed(directory))
+        remove_unfinished(directory, WRITTEN)
         log = Log(None if quiet or held else directory / LOG)
         if steps is not None:
             config, changes = (longer(config, steps), []) if device.worker() else extend(config, directory, steps)
@@ -94,6 +109,17 @@ def run(
             raise
 
 
+def _write_generator(directory: Path, held: bool) -> None:
+    """Write the generator of a finished run again, which is gone, from its last checkpoint."""
+    from ganlab.exports.portable import save_portable
+    from ganlab.run.sampler import open_sampler
+
+    with contextlib.nullcontext() if held else claimed(directory):
+        sampler, _ = open_sampler(directory)
+        save_portable(directory / GENERATOR, sampler.generator)
+    print(f"{directory / GENERATOR} was gone and is written again", flush=True)
+
+
 def _train(
     config: RunConfig,
     directory: Path,
@@ -106,7 +132,8 @@ def _train(
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
-    from ganlab.run.callbacks import NEW_RUN, Best, Callbacks, Profile
+    from ganlab.run.callbacks import Best, Callbacks, Profile
+    from ganlab.run.record import Record, unfit
     from ganlab.runs.console import Progress
     from ganlab.runs.records import Records, trial_of
     from ganlab.training.loop import DivergedError, Event, fit
@@ -115,12 +142,12 @@ def _train(
     training = config.training
     gan = build_gan(config)
     tensors = gan.tensors()
-    restored = checkpoints.restore(origin, tensors)
+    restored = checkpoints.restore(origin, tensors, unfit=lambda record: unfit(record, config, origin.parent))
     if restored is None and config.init_from:
         start_from(config.init_from, tensors)
-    start, record = (restored.step, restored.record) if restored else (0, NEW_RUN)
-    position = {} if device.worker() else record["records"]  # they stand in the first worker's folder
-    best = Best(config.comparison.quality, record.get("best"), checkpoints.steps(origin))
+    start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record())
+    position = {} if device.worker() else record.records  # they stand in the first worker's folder
+    best = Best(config.comparison.quality, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
     xla = machine.xla(training.compile, training.steps)
     steps = build_steps(gan, config, split.train, xla=xla)
@@ -138,7 +165,9 @@ def _train(
             progress.say("compiling with XLA; the program is kept for other runs of these settings")
         callbacks.draw_real(split.held_out)
         for line in restored.damaged if restored else []:
-            progress.say(f"passed over a damaged checkpoint, {line}")
+            progress.say(f"passed over a checkpoint, {line}")
+        if restored and not restored.damaged and not device.worker():
+            callbacks.tidy(start)
         if restored:
             progress.say(f"going on from step {start}")
         else:

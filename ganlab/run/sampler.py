@@ -6,8 +6,10 @@ from pathlib import Path
 from ganlab import device
 from ganlab.config import RunConfig
 from ganlab.errors import ConfigError
+from ganlab.files import FileError
 from ganlab.run.networks import build_gan
-from ganlab.runs.folder import CHECKPOINTS, read_config
+from ganlab.run.record import other_run
+from ganlab.runs.folder import CHECKPOINTS, read_config, refuse_links
 
 
 class Sampler:
@@ -96,6 +98,10 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
     from ganlab.training import checkpoints
 
     config, folder = read_config(directory), directory / CHECKPOINTS
+    try:
+        refuse_links(directory)
+    except FileError as error:
+        raise ConfigError(str(error)) from None
     there = checkpoints.steps(folder)
     if not there:
         raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
@@ -111,7 +117,9 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
         )
     device.start("float32")
     gan = build_gan(config)
-    restored = checkpoints.restore(folder, gan.tensors(), step)
+    restored = checkpoints.restore(
+        folder, gan.tensors(), step, lambda record: ("config" in record and other_run(record, config)) or ""
+    )
     if restored is None:
         raise ConfigError(f"{directory} has no such checkpoint any more; try again")
     return Sampler(gan.ema, config), restored.step

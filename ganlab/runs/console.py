@@ -17,6 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ganlab import files
+
 
 class Console(rich.console.Console):
     """rich's console; where the reader of a pipe has gone (`| head`) it falls silent, and the work goes on."""
@@ -42,8 +44,8 @@ class Log:
     def keep(self, text: str) -> None:
         """Add a line, or several; a disk that is full or a folder that is gone is the work's to say, not ours."""
         if self._path is not None:
-            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
-                file.write(_CONTROL.sub("", text) + "\n")
+            with contextlib.suppress(OSError), files.open_regular(self._path, "ab") as file:
+                file.write((_CONTROL.sub("", text) + "\n").encode(errors="replace"))
 
     def say(self, text: str) -> None:
         """Print a line, and keep it; where the reader of a pipe has gone, only that, and the work goes on."""

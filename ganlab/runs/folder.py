@@ -16,6 +16,7 @@ from ganlab.files import write_json
 from ganlab.runs.result import CONFIG, HELD_OUT, LOCK, LOG, RESULT, RunResult, read_result
 
 CHECKPOINTS = "checkpoints"
+GENERATOR = "generator.keras"  # the averaged generator of a finished run
 
 
 def read_config(directory: Path, setting: str = "") -> RunConfig:
@@ -27,11 +28,11 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
     if not directory.is_dir():
         raise ConfigError(f"{setting}{directory} is no folder; give that of a run, which holds {CONFIG}")
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        return parse(files.read_json(path))
     except FileNotFoundError:
         raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({files.why(error)}); delete it, or put the right one back") from None
     except (MissingSettingError, UnknownSettingError) as error:
         raise ConfigError(
             f"{path} was written by another version of ganlab ({error}); open it with that one, or train again with "
@@ -59,6 +60,15 @@ def finished(config: RunConfig, directory: Path) -> RunResult | None:
     return result if result.status in ("finished", "diverged") else None
 
 
+def lacks_generator(result: RunResult, directory: Path) -> bool:
+    """Whether the generator of a finished run is gone, and a checkpoint is there to write it from."""
+    return (
+        result.status == "finished"
+        and not (directory / GENERATOR).exists()
+        and any((directory / CHECKPOINTS).glob("step-*"))
+    )
+
+
 def _refuse_other_data(directory: Path, odd: Mapping[str, tuple[Any, Any]], config: RunConfig) -> None:
     """Of a file that was written again since, everything may differ: what counts is that it is another one."""
     for key, path in (("dataset.sha256", "dataset.path"), ("dataset.held_out_sha256", "dataset.held_out_path")):
@@ -79,7 +89,10 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / LOCK).open("w")
+        refuse_links(directory)
+        lock = files.open_lock(directory / LOCK)
+    except files.FileError as error:
+        raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
     with lock:
@@ -91,7 +104,17 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
         yield lock.fileno()
 
 
-def _locked_soon(lock: IO[str]) -> bool:
+FOLDERS = (CHECKPOINTS, "samples", "pictures", "evaluations", "plugins", "plugins/profile")
+"""Folders in that of a run which it writes into."""
+
+
+def refuse_links(directory: Path) -> None:
+    """Raise FileError where a link stands in the place of a folder that a run writes into or reads from."""
+    for name in FOLDERS:
+        files.refuse_link(directory / name, directory)
+
+
+def _locked_soon(lock: IO[bytes]) -> bool:
     """Lock a file; False if another process keeps it: one that only looks (`runs.status`) is gone in a moment."""
     for _ in range(10):
         if files.lock(lock):

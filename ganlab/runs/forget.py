@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ganlab.errors import ConfigError, matching
-from ganlab.files import move, write_json
+from ganlab.files import FileError, move, refuse_link, write_json
 from ganlab.runs.folder import claimed
 from ganlab.runs.result import FORGOTTEN, ResultError
 from ganlab.runs.status import SWEEP, Standing, find_cells, read_sweep
@@ -23,6 +23,10 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     chosen = [cells[name] for name in matching(cells, patterns, "--forget", folder)]
     for cell in chosen:
         _refuse(folder, cell)
+        try:
+            refuse_link((folder / FORGOTTEN / cell.name).parent, folder)
+        except FileError as error:
+            raise ConfigError(str(error)) from None
     if not yes and not (sys.stdin and sys.stdin.isatty()):
         raise ConfigError("--forget asks on a terminal, and there is none; add --yes")
     for cell in chosen:

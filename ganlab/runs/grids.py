@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from ganlab.files import write_bytes
+from ganlab.errors import in_a_line
+from ganlab.files import FileError, open_regular, read_bytes, write_bytes
 
 _MARK = "ganlab"  # in a PNG the text chunk Software, in a GIF how the comment begins
 WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for a screen beside another
@@ -66,7 +67,7 @@ def rows_of(picture: np.ndarray, size: tuple[int, int], columns: int = 8, border
     """How many rows of images, each of height and width `size`, a picture has that `grid` made, [rows,across,...]."""
     height, width = size
     down = (picture.shape[1] - border - columns * border) // columns * height // width + border
-    return max(1, (picture.shape[0] - border) // down)
+    return max(1, (picture.shape[0] - border) // max(1, down))
 
 
 def some_of(pixels: np.ndarray, count: int) -> np.ndarray:
@@ -96,14 +97,37 @@ def save_png(path: Path, pixels: np.ndarray, about: str = "") -> None:
     _replace(path, png(pixels, about))
 
 
+def read_png(path: Path) -> tuple[bytes, np.ndarray]:
+    """A PNG file and its pixels, uint8 [H,W] or [H,W,C]; raises FileError where it is none, or too large for a page.
+
+    No other reader of Pillow's is asked: some call programs.
+    """
+    content = read_bytes(path, _BYTES)
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if image.width * image.height > _PIXELS:
+                raise FileError(path, f"is {image.width}x{image.height} pixels large, too many for a page")
+            if image.mode not in ("L", "RGB"):
+                raise FileError(path, "is neither grey nor RGB")
+            image.verify()  # all sums; after that it must be opened again
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            return content, np.asarray(image)
+    except FileError:
+        raise
+    except _DAMAGED as error:
+        raise FileError(path, f"is no whole PNG ({in_a_line(error, 80)})") from None
+
+
+_BYTES, _PIXELS = 2**25, 2**24
+_DAMAGED = (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError)
+
+
 def is_ours(path: Path) -> bool:
     """Whether a file is a picture that says that ganlab wrote it."""
-    if path.is_symlink() or not path.is_file():
-        return False
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file, formats=["PNG", "GIF"]) as image:
             said = image.info
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except _DAMAGED:
         return False
     return said.get("Software") == _MARK or said.get("comment", b"").startswith(f"{_MARK}: ".encode())
 
@@ -137,4 +161,4 @@ def _check(pixels: np.ndarray, axes: str, rank: int) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content, durable=False, alone=True)
+    write_bytes(path, content, alone=True)

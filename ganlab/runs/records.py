@@ -11,20 +11,23 @@ TensorFlow is not imported: the messages and the record format are TensorBoard's
 # (protobuf makes the classes of its messages when it is imported)
 
 import contextlib
+import hashlib
 import io
 import itertools
 import json
 import os
 import re
+import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
@@ -36,15 +39,29 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import files
+from ganlab.errors import in_a_line
 from ganlab.runs import grids
 from ganlab.runs.result import ResultError, find_files
 
 METRICS = "metrics.jsonl"
 RECENT = 2**16  # bytes at its end that hold the last records
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
+_SESSIONS = 10**8  # a file with a higher number is not of a run that was started so often: it is left alone
+_LARGEST = 2**30  # bytes of records that are looked through
+_LINE = 2**20  # bytes of one record
+_EVENT = 2**26  # bytes of one record of an event file
+_MOST = 2**25  # bytes of the records that are kept in memory
 
-Position = Mapping[str, int]
-"""How far a run's records had come: the length in bytes of `metrics.jsonl` and of every event file, by name."""
+
+class Mark(NamedTuple):
+    """A file up to where it had come: its length in bytes and the SHA-256 of these, in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
+Position = Mapping[str, Mark]
+"""How far a run's records had come: a mark in `metrics.jsonl` and in every event file, by name."""
 
 
 class RecordsError(OSError):
@@ -60,8 +77,8 @@ class Records:
     position cuts off everything: it starts a run again that was stopped before its first checkpoint.
     copy: is handed the step and the numbers of each record, after they are written.
 
-    Raises RecordsError, before anything is touched, where a file of `resume` is missing or shorter than it
-    was, and where a new run would be mixed with the records of another.
+    Raises RecordsError, before anything is touched, where a file of `resume` is missing, shorter or another than it
+    was (`damage`), and where a new run would be mixed with the records of another.
     """
 
     def __init__(
@@ -73,27 +90,30 @@ class Records:
         copy: Callable[[int, Mapping[str, float]], None] = lambda step, values: None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        found = {path.name: path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)}
-        if (directory / METRICS).exists():
-            found[METRICS] = directory / METRICS
+        kept = dict(resume or {})
+        sessions = {path.name: int(match[1]) for path in directory.iterdir() if (match := _EVENTS.fullmatch(path.name))}
+        sessions = {name: number for name, number in sessions.items() if number < _SESSIONS or name in kept}
+        found = {name: directory / name for name in [*sessions, METRICS] if os.path.lexists(directory / name)}
         if resume is None and found:
             raise RecordsError(f"{found[min(found)]} exists already; go on with that run, or use another directory")
-        kept = dict(resume or {})
-        _check(directory, found, kept)
+        if why := damage(directory, kept):
+            raise RecordsError(why)
 
-        for name, length in kept.items():
-            _cut(found[name], length)
+        for name, mark in kept.items():
+            _cut(found[name], mark.bytes)
         # A number is never used twice, and so the new file is made before others go: a TensorBoard that is
         # looking remembers files by name, and would go on in the middle of one that came back.
-        sessions = (int(match[1]) for match in map(_EVENTS.fullmatch, found) if match)
-        name = f"events.out.tfevents.{1 + max(sessions, default=0):010}.ganlab"
-        self._file = (directory / name).open("xb")
+        numbers = itertools.count(1 + max(sessions.values(), default=0))
+        names = (f"events.out.tfevents.{number:010}.ganlab" for number in numbers)
+        name = next(name for name in names if not os.path.lexists(directory / name))
+        self._file = _Marked(directory / name, "xb")
         for other in found.keys() - kept.keys():
             found[other].unlink()
-        self._metrics = (directory / METRICS).open("ab")
+        self._metrics = _Marked(directory / METRICS, "ab")
 
         self._copy = copy
-        self._directory, self._name, self._kept = directory, name, kept
+        self._directory, self._name = directory, name
+        self._kept = {name: mark for name, mark in kept.items() if name != METRICS}
         self._events, self._ended = RecordWriter(self._file), False
         self._write(0, file_version="brain.Event:2")
         # TensorBoard drops what stands at this step and later: not the step that is done.
@@ -109,16 +129,15 @@ class Records:
         self._file.close()
         self._metrics.close()
 
-    def position(self) -> dict[str, int]:
+    def position(self) -> dict[str, Mark]:
         """How far the records have come, for a checkpoint's manifest; what it counts is on the disk.
 
         Take it when the records of the checkpoint's step are written, and give it back as `resume` together
-        with that step: `{file name: bytes}`, fit for JSON.
+        with that step: `{file name: mark}`, fit for JSON, where a mark becomes a list.
         """
-        for file in (self._metrics, self._file):
-            files.flush(file)
+        marks = {METRICS: self._metrics.mark(), self._name: self._file.mark()}
         files.sync(self._directory)
-        return {**self._kept, METRICS: self._metrics.tell(), self._name: self._file.tell()}
+        return {**self._kept, **marks}
 
     def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, float]) -> None:
         """Record numbers by tag: one line in `metrics.jsonl`, one point for each tag in TensorBoard.
@@ -183,6 +202,74 @@ class Records:
         self._events.flush()  # so that a TensorBoard that is looking sees it
 
 
+class _Marked:
+    """A file of records that is written at its end, with the sum of all that is in it: a mark costs no reading."""
+
+    def __init__(self, path: Path, mode: str):
+        self._path = path
+        self._file = files.open_regular(path, mode)
+        with files.open_regular(path) as before:
+            self._digest = hashlib.file_digest(before, "sha256")
+            self._length = before.tell()
+
+    def write(self, content: bytes) -> None:
+        self._digest.update(content)
+        self._length += len(content)
+        with self._named():
+            self._file.write(content)
+
+    def flush(self) -> None:
+        with self._named():
+            self._file.flush()
+
+    def mark(self) -> Mark:
+        """Where the file ends now, which is on the disk from now on."""
+        with self._named():
+            files.flush(self._file)
+        return Mark(self._length, self._digest.hexdigest())
+
+    def close(self) -> None:
+        with self._named():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error of the system names no file that is open."""
+        try:
+            yield
+        except OSError as error:
+            raise files.FileError(self._path, f"cannot be written ({error.strerror})", error.errno or 0) from error
+
+
+def damage(directory: Path, position: Position) -> str:
+    """Which file of a run's records is not as it was at a position, in a line; empty where none is. Nothing changes."""
+    for name, mark in position.items():
+        path = directory / name
+        if name != METRICS and not _EVENTS.fullmatch(name):
+            return f"{path} is no file of a run's records; the checkpoint's manifest is damaged"
+        needs = f"the checkpoint needs its first {mark.bytes} bytes"
+        try:
+            with files.open_regular(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < mark.bytes:
+                    return f"{path} is {size} bytes long; {needs}"
+                if _sha256(file, mark.bytes) != mark.sha256:
+                    return f"{path} has changed; {needs} as they were"
+        except FileNotFoundError:
+            return f"{path} is missing; {needs}"
+        except OSError as error:
+            return f"{path} cannot be read ({files.why(error)}); {needs}"
+    return ""
+
+
+def _sha256(file: IO[bytes], length: int) -> str:
+    digest = hashlib.sha256()
+    while length > 0 and (part := file.read(min(length, 2**20))):
+        digest.update(part)
+        length -= len(part)
+    return digest.hexdigest()
+
+
 def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
     """What `Records.scalars` has written in a run's folder, in order: `step`, `images`, `seconds`, and values by tag.
 
@@ -191,10 +278,13 @@ def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
     """
     path = directory / METRICS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [_record(line) for line in lines if f'"{tags}' in line]
+        with files.open_regular(path) as file:
+            return [_record(line) for line in _lines(file, tags)]
+    except FileNotFoundError:
+        return []
     except (ValueError, OSError) as error:
-        raise ResultError(f"{path} is damaged ({error}); delete it, or give the run's command again") from None
+        why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
+        raise ResultError(f"{path} is damaged ({why}); delete it, or give the run's command again") from None
 
 
 def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> tuple[list[dict[str, Any]], bool]:
@@ -203,29 +293,72 @@ def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None
     last_bytes: only those in the last so many bytes of the file. Also returns whether that was all of it.
     """
     try:
-        with (directory / METRICS).open("rb") as file:
+        with files.open_regular(directory / METRICS) as file:
             size = file.seek(0, os.SEEK_END)
             begin = max(0, size - last_bytes) if last_bytes else 0
             file.seek(begin)
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
+            records = []
+            for line in _lines(file, tags):
+                with contextlib.suppress(ValueError):
+                    records.append(_record(line))
+    except (OSError, ValueError):
         return [], True
-    records = []
-    for line in lines:
-        with contextlib.suppress(ValueError):
-            if f'"{tags}' in line:
-                records.append(_record(line))
     return records, begin == 0
 
 
-def _record(line: str) -> dict[str, Any]:
-    """One line; ValueError where it is not a record."""
-    record = json.loads(line)
+def _lines(file: IO[bytes], tags: str) -> Iterator[bytes]:
+    """The lines from where a file stands that have a tag which begins so; ValueError where they are too many."""
+    if (size := os.fstat(file.fileno()).st_size - file.tell()) > _LARGEST:
+        raise ValueError(f"it has {size:,} bytes, where at most {_LARGEST:,} are read")
+    wanted, kept = f'"{tags}'.encode(), 0
+    while line := file.readline(_LINE):
+        if wanted in line:
+            kept += len(line)
+            if kept > _MOST:
+                raise ValueError(f"it has more than {_MOST:,} bytes of records")
+            yield line
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """One line; ValueError where it is not a record: numbers by tag, with a step, a count of images and a time."""
+    record = files.parse_json(line, finite=False)
     if not isinstance(record, dict):
         raise ValueError("a line is no record")
-    if lacking := [name for name in ("step", "images", "seconds") if not isinstance(record.get(name), int | float)]:
-        raise ValueError(f"a record has no {lacking[0]}")
+    for name in ("step", "images"):
+        if type(record.get(name)) is not int or not 0 <= record[name] < 2**63:
+            raise ValueError(f"a record has no {name}")
+    if odd := [name for name in [*record, "seconds"] if type(record.get(name)) not in (int, float)]:
+        raise ValueError(f"a record has no number {in_a_line(odd[0], 40)}")
     return record
+
+
+def bad_events(directory: Path) -> dict[Path, str]:
+    """The event files under a folder that no TensorBoard should open, each with the reason.
+
+    The length that stands before each record is believed by its readers: one of 2^40 bytes ends them. What else may be
+    wrong in a file, they pass over.
+    """
+    found = {}
+    for folder, _, names in files.walk(directory):
+        for name in names:
+            if "tfevents" in name and (why := _bad_events(folder / name)):
+                found[folder / name] = why
+    return found
+
+
+def _bad_events(path: Path) -> str:
+    try:
+        with files.open_regular(path) as file:
+            while len(header := file.read(12)) == 12:  # less: it is being written
+                length, crc = struct.unpack("<QI", header)
+                if masked_crc32c(header[:8]) != crc:
+                    return f"is damaged at byte {file.tell() - 12:,}"
+                if length > _EVENT:
+                    return f"has a record of {length:,} bytes, where at most {_EVENT:,} are read"
+                file.seek(length + 4, os.SEEK_CUR)
+    except OSError as error:
+        return error.strerror or in_a_line(error)
+    return ""
 
 
 def find_runs(directory: Path) -> list[Path]:
@@ -274,7 +407,7 @@ def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) ->
 
     A TensorBoard that is looking forgets what it had from the old files.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    files.make_folder(directory)
     old = [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]
     # as in Records, but the time too: a folder that was emptied does not come back with an old name
     number = max([int(time.time()), *(1 + int(path.name.split(".")[3]) for path in old)])
@@ -302,19 +435,7 @@ def _append(events: RecordWriter, step: int, **content: Any) -> None:
     events.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
 
 
-def _check(directory: Path, found: Mapping[str, Path], kept: Position) -> None:
-    for name, length in kept.items():
-        if name != METRICS and not _EVENTS.fullmatch(name):
-            raise RecordsError(
-                f"{directory / name} is no file of a run's records; the checkpoint's manifest is damaged"
-            )
-        size = found[name].stat().st_size if name in found else None
-        if size is None or size < length:
-            was = "missing" if size is None else f"{size} bytes long"
-            raise RecordsError(f"{directory / name} is {was}; the checkpoint needs its first {length} bytes")
-
-
 def _cut(path: Path, length: int) -> None:
-    with path.open("r+b") as file:
+    with files.open_regular(path, "r+b") as file:
         file.truncate(length)
         files.flush(file)

@@ -1,14 +1,14 @@
 """What a run leaves behind: `result.json`, read with suspicion."""
 
-import json
-import os
 from collections.abc import Container
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ganlab.errors import ConfigError
+from ganlab import files
+from ganlab.config import InitFrom
+from ganlab.errors import ConfigError, in_a_line
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
 HELD_OUT = "held_out.txt"  # the names of the images that were kept for measuring, a line each
@@ -20,6 +20,16 @@ FORGOTTEN = "forgotten"
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
 
+def _bounded(value: float) -> float:
+    if abs(value) > 1e100:
+        raise ValueError(f"{value:g} is beyond 1e100")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_bounded)]  # the squares of which, and their sums, are numbers too
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class ResultError(ConfigError):
     """Results that cannot be read or compared: the folder that was named is the wrong one, or damaged."""
 
@@ -29,9 +39,9 @@ class Best(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
-    step: int
+    step: Whole
     metric: str
-    value: float
+    value: Number
 
 
 class RunResult(BaseModel):
@@ -45,26 +55,26 @@ class RunResult(BaseModel):
     status: Status
     variant: str
     """The generator's name in `conf/generator`."""
-    seed: int
+    seed: Whole
     config: dict[str, Any]
     """All settings, as in `config.json`."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Number] = {}
     """By name, of the EMA after the last step; those of the full protocol are named `full/...`."""
-    spread: dict[str, float] = {}
+    spread: dict[str, Number] = {}
     """Standard deviations of the full metrics over the sets of generated images."""
-    profiles: dict[str, list[float]] = {}
+    profiles: dict[str, list[Number]] = {}
     """Mean power in each ring of frequencies, r = 0 ... side/2, of the `real` and of the `generated` images."""
     best: Best | None = None
     """None where the study's primary is measured at the end only."""
-    real_against_real: dict[str, float] | None = None
+    real_against_real: dict[str, Number] | None = None
     """What held-out real images score in the place of generated ones, by metric; None where nothing was measured."""
-    nulls: dict[str, float] | None = None
+    nulls: dict[str, Number] | None = None
     """What images of equal distribution score by formula, by metric."""
     protocol: dict[str, Any] = {}
     """How the metrics were taken (`evaluation/protocols.py`); in it, as `full`, how those of the end were."""
-    parameters: int | dict[str, int] | None = None
+    parameters: Whole | dict[str, Whole] | None = None
     """Of the generator, or of each network by name."""
-    macs: int | dict[str, int] | None = None
+    macs: Whole | dict[str, Whole] | None = None
     """Multiplications for one image, of the generator or of each network by name."""
     replicas: int | None = None
     """Devices that shared each batch, over all workers."""
@@ -76,10 +86,10 @@ class RunResult(BaseModel):
     """Updates left out because gradients were not finite under loss scaling, by network."""
     receptive_field: list[int] | None = None
     """Height and width of what a pixel of an image sees of the generator's first map."""
-    images_seen: int | None = None
-    seconds: float | None = None
+    images_seen: Whole | None = None
+    seconds: Number | None = None
     """Of training, over all sessions of the run, without the measures of the end."""
-    images_per_second: float | None = None
+    images_per_second: Number | None = None
     source: str | None = None
     """Where the images are from."""
     extended: list[dict[str, int]] = []
@@ -101,6 +111,30 @@ class RunResult(BaseModel):
     path: Path | None = Field(default=None, exclude=True)
     """The file this was read from; never stored in it."""
 
+    @field_validator("config")
+    @classmethod
+    def _has_settings(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Refuse settings of another form than those that studies and reports look at; the others are shown alone."""
+        for name in ("generator", "dataset", "training", "comparison", "init_from"):
+            if not isinstance(config.get(name) or {}, dict):
+                raise ValueError(f"{name} is no object")
+        size = config.get("dataset", {}).get("size", 1)
+        sides = size if isinstance(size, list) else [size]
+        if len(sides) not in (1, 2) or not all(type(side) is int and 0 < side < 2**16 for side in sides):
+            raise ValueError(f"dataset.size is {in_a_line(size, 40)}")
+        if start := config.get("init_from"):
+            InitFrom.model_validate(start)
+        if not isinstance(config.get("comparison", {}).get("quality", ""), str):
+            raise ValueError("comparison.quality is no text")
+        return config
+
+    @field_validator("profiles")
+    @classmethod
+    def _has_both_sides(cls, profiles: dict[str, list[float]]) -> dict[str, list[float]]:
+        if profiles and len(profiles.get("real", [])) != len(profiles.get("generated", [0.0])):
+            raise ValueError("those of real and generated images are not of one length")
+        return profiles
+
     def of_generator(self, what: Literal["parameters", "macs"]) -> int | None:
         """The generator's own parameters or multiplications, whichever way they were recorded."""
         counts = getattr(self, what)
@@ -115,11 +149,11 @@ def read_result(path: str | Path) -> RunResult:
     """The result in a file; raises ResultError that names the file, and the field that is wrong."""
     path = Path(path)
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        tree = files.read_json(path)
+    except files.FileError as error:
+        raise ResultError(f"{path} is damaged ({files.why(error)}); {_REMEDY}") from None
     except OSError as error:
         raise ResultError(f"{path} cannot be read ({error.strerror}); give the result.json of a run") from None
-    except ValueError as error:  # wrong JSON and wrong UTF-8 alike
-        raise ResultError(f"{path} is damaged ({error}); {_REMEDY}") from None
     if not isinstance(tree, dict):
         raise ResultError(f"{path} is damaged (it holds no fields); {_REMEDY}")
     try:
@@ -127,7 +161,8 @@ def read_result(path: str | Path) -> RunResult:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(f"{path} is damaged ({where}: {first['msg'].lower()}); {_REMEDY}") from None
+        what = first["msg"].removeprefix("Value error, ").lower()
+        raise ResultError(f"{path} is damaged ({in_a_line(where)}: {what}); {_REMEDY}") from None
 
 
 def find_results(directory: str | Path, without: Container[str] = ()) -> list[RunResult]:
@@ -144,22 +179,19 @@ def find_results(directory: str | Path, without: Container[str] = ()) -> list[Ru
 
 
 def find_files(directory: Path, name: str) -> list[Path]:
-    """Every file of that name under a folder, in the order of their paths; through links too, each folder once.
+    """Every file of that name under a folder, in the order of their paths, but those of runs that were forgotten.
 
-    Not those of runs that were forgotten.
+    Raises ResultError for what `files.walk` refuses: links that lead elsewhere are not followed.
     """
-    found, seen = [], set()
-    for folder, below, files in os.walk(directory, followlinks=True):
-        real = os.path.realpath(folder)
-        below[:] = sorted(name for name in below if name != FORGOTTEN) if real not in seen else []
-        if name in files and real not in seen:
-            found.append(Path(folder, name))
-        seen.add(real)
+    found = []
+    try:
+        for folder, below, names in files.walk(directory):
+            below[:] = [each for each in below if each != FORGOTTEN]
+            if name in names:
+                found.append(folder / name)
+    except files.FileError as error:
+        raise ResultError(str(error)) from None
     return sorted(found)
 
 
 _REMEDY = "delete it and give the run's command again"
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")

@@ -1,12 +1,16 @@
 """Signals that ask a command to save and stop."""
 
 import contextlib
+import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""Ctrl-C; the end of a job; and what clusters send some time before it (Slurm: --signal=USR1@60)."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Ctrl-C; the end of a job; that of a terminal; and what clusters send some time before (Slurm: --signal=USR1@60)."""
+
+_WITHOUT_HASTE = (signal.SIGUSR1, signal.SIGHUP)  # a warning; and a terminal's end, which shell and system both tell
 
 
 class Asked:
@@ -21,11 +25,23 @@ class Asked:
     def twice(self, number: int) -> bool:
         """Note a signal; whether it asks for the second time, and so not to wait until all is saved.
 
-        A warning asks for no haste, neither itself nor by what it warned of.
+        A warning asks for no haste, neither itself nor by what it warned of; nor does the end of a terminal, after
+        which nothing is printed there: that would be an error.
         """
-        again = number != signal.SIGUSR1 and any(before != signal.SIGUSR1 for before in self._numbers)
+        again = number not in _WITHOUT_HASTE and any(before not in _WITHOUT_HASTE for before in self._numbers)
         self._numbers.append(number)
+        if number == signal.SIGHUP:
+            _forget_terminal()
         return again
+
+
+def _forget_terminal() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager
@@ -50,7 +66,9 @@ def heard(ask: Callable[[int], None]) -> Iterator[None]:
 
     main = threading.get_ident()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    before = {number: signal.signal(number, handle) for number in STOPPING}  # native threads block nothing
+    nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    numbers = [number for number in STOPPING if number != signal.SIGHUP or not nohup]
+    before = {number: signal.signal(number, handle) for number in numbers}  # native threads block nothing
     receiver = threading.Thread(target=receive, daemon=True)
     receiver.start()
     try:

@@ -5,9 +5,7 @@ being written holds a lock, which the system frees however its process ends: wha
 """
 
 import heapq
-import json
 import math
-import os
 import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +16,7 @@ from typing import Literal, get_args
 
 from ganlab import files
 from ganlab.config.comparison import Comparing
-from ganlab.errors import in_a_line
+from ganlab.errors import in_a_line, printable
 from ganlab.evaluation.registry import better
 from ganlab.files import write_json
 from ganlab.runs.records import METRICS, RECENT, whole_records
@@ -82,6 +80,11 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
     cells: their folders, relative to the sweep's. The caller sees to it that no other process does this meanwhile.
     """
     before, asked = read_sweep(folder), list(cells)
+    try:
+        for name in asked:
+            files.refuse_link(folder / name, folder)
+    except files.FileError as error:
+        raise ResultError(str(error)) from None
     names = list(dict.fromkeys([*(before.cells if before else ()), *asked]))
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
     record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
@@ -93,16 +96,29 @@ def read_sweep(folder: Path) -> Sweep | None:
     """The record of the sweep in a folder, or None where there is none; raises ResultError for a damaged one."""
     path = folder / SWEEP
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = files.read_json(path)
         commands, cells = [*map(str, tree["commands"])], [*map(str, tree["cells"])]
         asked = [*map(str, tree.get("asked", cells))]  # older records do not say
         record = Sweep(commands, cells, str(tree["began"]), asked)
         datetime.fromisoformat(record.began)
+        for name in {*cells, *asked}:
+            _check_cell(folder, name)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultError(f"{path} cannot be read ({error}); delete it and give the sweep's command again") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = "it holds no record of a sweep"
+        if isinstance(error, OSError | ValueError):
+            why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
+        raise ResultError(f"{path} cannot be read ({why}); delete it and give the sweep's command again") from None
     return record
+
+
+def _check_cell(folder: Path, name: str) -> None:
+    """Raise ValueError or FileError where the name of a cell is none of a folder of its own below the sweep's."""
+    parts = Path(name).parts
+    if Path(name).is_absolute() or ".." in parts or name != printable(name) or "\n" in name or len(name) > 4000:
+        raise ValueError(f"{name} is no folder of a cell")
+    files.refuse_link(folder / name, folder)
 
 
 def find_cells(folder: Path) -> list[Standing]:
@@ -121,25 +137,23 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
     asked = record.cells if record else []
-    there = [str(path.relative_to(folder)) for path in _runs(folder, {os.path.realpath(folder / it) for it in asked})]
+    there = [str(path.relative_to(folder)) for path in _runs(folder)]
     names = dict.fromkeys([*asked, *there])
     if not names:
         raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.name if name == "." else name, folder / name) for name in names]
 
 
-def _runs(folder: Path, seen: set[str]) -> Iterator[Path]:
-    """The runs in a folder and beneath; through links too, each real folder once and by its own name if it has one."""
-    real = os.path.realpath(folder)
-    if real in seen:
-        return
-    seen.add(real)
-    if (folder / CONFIG).exists() or (folder / RESULT).exists():
-        yield folder
-        return
-    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
-        if path.is_dir() and not path.name.startswith(".") and path.name != FORGOTTEN:
-            yield from _runs(path, seen)
+def _runs(root: Path) -> Iterator[Path]:
+    """The runs in a folder and beneath; raises ResultError for what `files.walk` refuses."""
+    try:
+        for folder, below, names in files.walk(root):
+            is_run = CONFIG in names or RESULT in names
+            below[:] = [] if is_run else [name for name in below if name != FORGOTTEN and not name.startswith(".")]
+            if is_run:
+                yield folder
+    except files.FileError as error:
+        raise ResultError(str(error)) from None
 
 
 def stand(directory: Path, name: str) -> Standing:
@@ -224,7 +238,7 @@ def may_be_held(directory: Path) -> bool:
 
 def _steps(directory: Path) -> int | None:
     try:
-        return int(json.loads((directory / CONFIG).read_text(encoding="utf-8"))["training"]["steps"])
+        return int(files.read_json(directory / CONFIG)["training"]["steps"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 

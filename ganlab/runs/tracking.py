@@ -19,7 +19,7 @@ from typing import Protocol
 
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
-from ganlab.files import write_json
+from ganlab.files import read_json, write_json
 from ganlab.runs.records import METRICS, trial_of
 
 IDENTITY = "tracking.json"
@@ -170,8 +170,8 @@ def tracked(config: RunConfig, directory: Path, say: Callable[[str], None]) -> I
         return
     path = directory / IDENTITY
     known: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError):  # else it is another run there
-        known = dict(json.loads(path.read_text(encoding="utf-8")))
+    with contextlib.suppress(OSError, ValueError, TypeError):  # else it is another run there
+        known = dict(read_json(path))
 
     def start(service: Service) -> None:
         identifier = service.start(config, directory, known.get(config.tracking))

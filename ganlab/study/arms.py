@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from ganlab.config import Comparing, flatten
+from ganlab.errors import in_a_line
 from ganlab.runs.result import RESULT, ResultError, RunResult, find_files, find_results, read_result
 
 NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
@@ -139,9 +140,8 @@ def label_of(settings: dict[str, Any], trees: list[dict[str, Any]], variant: str
     """
     name = settings.get("generator.name", variant)
     namesakes = [tree for tree in trees if tree.get("generator.name") == settings.get("generator.name")]
-    return " ".join(
-        [str(name), *(f"{key}={as_typed(settings[key])}" for key in _differing(namesakes) if key in settings)]
-    )
+    differing = [key for key in _differing(namesakes) if key in settings]
+    return " ".join([in_a_line(name, _NAME), *(f"{in_a_line(key)}={as_typed(settings[key])}" for key in differing)])
 
 
 def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
@@ -217,16 +217,20 @@ def _two_ways(directory: str, strays: Sequence[RunResult]) -> str:
 
 
 _NAMED = 4  # runs that an error line names
+_LONGEST = 200  # characters of a value that people see
+_NAME = 40  # characters of a generator's name
 
 
 _ABSENT = object()
 
 
 def as_typed(value: Any) -> str:
-    """A value as people type it."""
+    """A value as people type it, in a line."""
     if value is _ABSENT:
         return "absent"
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return in_a_line(
+        value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False), _LONGEST
+    )
 
 
 def _spoken(values: list[Any]) -> str:

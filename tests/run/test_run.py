@@ -24,7 +24,7 @@ from ganlab.launch.process import finish
 from ganlab.run import build_gan, finished, read_config, run
 from ganlab.run.callbacks import Profile
 from ganlab.run.sampler import Sampler
-from ganlab.runs import grids
+from ganlab.runs import grids, signals
 from small_runs import SMALL, assert_same_run, records, weights
 
 
@@ -171,7 +171,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(whole, command, tmp_path):
     assert_same_run(whole, directory)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch):
+    """That of the tests stays."""
+    monkeypatch.setattr(signals, "_forget_terminal", lambda: None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, number):
     from ganlab.runs.records import Records
 
@@ -202,6 +208,9 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
         ("USR1 TERM", False),  # a cluster's warning, and what it warned of while the run still saves
         ("TERM USR1", False),
         ("USR1 TERM TERM", True),
+        ("HUP HUP", False),  # from the system and from the shell
+        ("HUP TERM", False),
+        ("HUP TERM TERM", True),
     ],
 )
 def test_the_second_signal_stops_at_once_and_a_warning_is_none(numbers, at_once):

@@ -153,7 +153,7 @@ def test_what_links_lead_to_is_not_taken_away(made, typed, tmp_path):
     other = Made(tmp_path / "elsewhere").run("fir", 1)
     (made.directory / "linked").symlink_to(other)
     code, _, err = typed(status, made.directory, "--forget", "linked", "--yes")
-    assert (code, err) == (2, "--forget linked is reached through a link; remove the link\n")
+    assert (code, err) == (2, f"{made.directory}/linked is a link; put what it leads to in its place\n")
     code, _, err = typed(status, other, "--forget", other.name, "--yes")
     assert "is the folder itself" in err
     assert (other / "result.json").exists()

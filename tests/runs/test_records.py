@@ -1,4 +1,5 @@
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
 from conftest import ROOT
-from ganlab.runs.records import Records, RecordsError, read_records, whole_records
+from ganlab.runs.records import Mark, Records, RecordsError, read_records, whole_records
 from ganlab.runs.result import ResultError
 
 # `python -m tensorboard.main` as it is where TensorFlow is not installed: importing that takes longer than the rest
@@ -45,7 +46,7 @@ def stopped_and_resumed(directory, at, kept, again):
     with Records(directory) as records:
         records.hyperparameters({"generator.name": "transpose"}, trial="transpose")
         write(records, kept)
-        position = json.loads(json.dumps(records.position()))
+        position = {name: Mark(*mark) for name, mark in json.loads(json.dumps(records.position())).items()}
         write(records, range(kept.stop, 101))
         records.finished(ok=False)
     with Records(directory, step=at, resume=position) as records:
@@ -144,7 +145,9 @@ def test_a_run_stopped_again_and_again_goes_on_each_time(tmp_path):
         resume = records.position()
     assert [step for step, _ in accumulated(tmp_path)[TAGS[0]]] == list(range(1, 121))
     assert [line["step"] for line in lines(tmp_path)] == list(range(1, 121))
-    assert resume == {name: len(content) for name, content in contents(tmp_path).items()}
+    assert resume == {
+        name: Mark(len(content), hashlib.sha256(content).hexdigest()) for name, content in contents(tmp_path).items()
+    }
 
 
 def test_a_session_that_was_killed_leaves_no_trace_and_its_name_is_not_used_again(tmp_path):
@@ -208,9 +211,9 @@ def test_records_that_are_missing_or_too_short_are_named_and_left_alone(tmp_path
     if damage == "missing":
         path.unlink()
     else:
-        os.truncate(path, position[name] - 1)
+        os.truncate(path, position[name].bytes - 1)
     before = contents(tmp_path)
-    with pytest.raises(RecordsError, match=re.escape(str(path)) + f".*{position[name]} bytes"):
+    with pytest.raises(RecordsError, match=re.escape(str(path)) + f".*{position[name].bytes} bytes"):
         Records(tmp_path, step=4, resume=position)
     assert contents(tmp_path) == before
 
@@ -221,7 +224,7 @@ def test_only_records_are_ever_cut(tmp_path, name):
     run.mkdir()
     (run / name).write_text("keep me")
     with pytest.raises(RecordsError, match="manifest is damaged"):
-        Records(run, resume={name: 0})
+        Records(run, resume={name: Mark(0, "")})
     assert (run / name).read_text() == "keep me"
 
 
@@ -371,7 +374,12 @@ def test_there_is_one_reader_of_the_records(tmp_path):
     assert read_records(tmp_path) == whole_records(tmp_path)[0] == [*good, losses]
     assert read_records(tmp_path, "metric/") == whole_records(tmp_path, "metric/")[0] == good
     assert whole_records(tmp_path, last_bytes=len(json.dumps(losses)) + 9) == ([losses], False)  # after half a line
-    for damaged in ('{"step": 4, "metr', '[4, "metric/a"]', '{"step": 4, "images": 32, "metric/a": 1}', "\xff metric/"):
+    for damaged in (
+        '{"step": 4, "metr',
+        '[4, "metric/a"]',
+        '{"step": 4, "images": 32, "metric/a": 1}',
+        '"metric/\xff"',
+    ):
         path.write_text("".join(json.dumps(line) + "\n" for line in good) + damaged, encoding="latin-1")
         assert whole_records(tmp_path, "metric/") == (good, True)
         with pytest.raises(ResultError, match=r"metrics\.jsonl is damaged"):

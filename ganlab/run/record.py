@@ -1,0 +1,55 @@
+"""What a checkpoint records of a run beside its tensors, and whether a run can go on from that. No TensorFlow."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ganlab.config import RunConfig, flatten
+from ganlab.runs.records import Mark, damage
+from ganlab.runs.result import Best
+
+
+class Record(BaseModel):
+    """How far a run had come at a checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: dict[str, Any] = {}
+    """Its settings then, as in `config.json`."""
+    seconds: float = 0.0
+    """Of training, over all sessions."""
+    records: dict[str, Mark] = {}
+    """Where its records had come (`Records.position`)."""
+    measured: dict[str, float] = {}
+    """Its newest measures, by name."""
+    profiles: dict[str, list[float]] = {}
+    """Mean power by ring, as in `RunResult`."""
+    best: Best | None = None
+    """Its best checkpoint so far."""
+
+
+_MAY_CHANGE = (  # they decide no bit of a step: of files that moved, the sums stay
+    "training.steps", "study", "tracking", "comparison.", "dataset.path", "dataset.held_out_path", "init_from.run",
+)  # fmt: skip
+
+
+def unfit(record: dict[str, Any], config: RunConfig, directory: Path) -> str:
+    """Why a run with these settings cannot go on in its folder from such a record; empty where it can."""
+    try:
+        known = Record.model_validate(record)
+    except ValidationError as error:
+        return f"its record is not one of this version ({error.errors()[0]['loc'][0]})"
+    return other_run(record, config) or damage(directory, known.records)
+
+
+def other_run(record: dict[str, Any], config: RunConfig) -> str:
+    """What shows that a record is that of a run with other settings; empty where nothing does."""
+    if not isinstance(record.get("config"), dict) or not record["config"]:
+        return "it is of an earlier version, which did not record its settings; finish the run with that one"
+    there, here = flatten(record["config"]), flatten(config.model_dump(mode="json"))
+    for key in sorted(there.keys() | here.keys()):
+        if there.get(key) != here.get(key) and not key.startswith(_MAY_CHANGE):
+            return f"it is of another run: {key}={json.dumps(there.get(key))}, here {json.dumps(here.get(key))}"
+    return ""
