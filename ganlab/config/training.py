@@ -71,6 +71,8 @@ class Training(Settings):
     stream_images: Literal["auto", "always", "never"]
     threads: Annotated[int, Field(ge=0, le=1024)]
     deterministic: bool
+    on_divergence: Literal["stop", "rollback"]
+    rollbacks: Count
     profile: str | None
 
     @field_validator("profile")

@@ -39,6 +39,7 @@ from ganlab.report.sentences import (
     titled,
     verdict_rows,
     warn,
+    went_back,
 )
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import as_typed
@@ -218,6 +219,8 @@ def _verdict(study: Study) -> tuple[Block, ...]:
     found = [*found, Text(_RULE)]
     if study.diverged:
         found.append(Text(f"Counted as the worst: {'; '.join(map(lack, study.diverged))}."))
+    if sentence := went_back(study):
+        found.append(Text(sentence))
     if study.gaps:
         found.append(Text(f"Not in any pair: {'; '.join(map(lack, study.gaps))}."))
     if study.pending:

@@ -435,3 +435,14 @@ def _lacking_seeds(arms: dict[str, set[int]]) -> list[str]:
 def _seed_numbers(seeds: Sequence[int]) -> str:
     shown = [as_typed(seed) for seed in seeds[:10]] + [f"{len(seeds) - 10} more"] * (len(seeds) > 10)
     return f"seed{'s' * (len(seeds) > 1)} {listed(shown)}"
+
+
+def went_back(study: Study) -> str:
+    """Which runs went back to a checkpoint after they had diverged, and how often; empty where none did."""
+    named = [
+        f"{arm.label}, seed {seed}{f' ({len(run.rollbacks)} times)' if len(run.rollbacks) > 1 else ''}"
+        for arm in study.arms
+        for seed, run in sorted(arm.runs.items())
+        if run.rollbacks
+    ]
+    return f"Went back to a checkpoint after diverging: {'; '.join(named)}." if named else ""

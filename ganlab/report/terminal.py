@@ -11,7 +11,18 @@ from rich.table import Table
 
 from ganlab.config import flatten
 from ganlab.evaluation.registry import better
-from ganlab.report.sentences import answer, heading, lack, leading, many_arms, stand, tell, verdict_rows, warn
+from ganlab.report.sentences import (
+    answer,
+    heading,
+    lack,
+    leading,
+    many_arms,
+    stand,
+    tell,
+    verdict_rows,
+    warn,
+    went_back,
+)
 from ganlab.runs.console import Console
 from ganlab.runs.result import Status
 from ganlab.study.arms import Arm, as_typed
@@ -46,6 +57,8 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print(f"no result yet: {stand(cell)}")
     for gap in study.diverged:
         console.print(f"counts as the worst: {lack(gap)}")
+    if sentence := went_back(study):
+        console.print(sentence)
     for value in study.dropped:
         console.print(f"not compared: {lack(value)}")
     for caution in study.cautions:

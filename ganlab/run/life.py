@@ -17,6 +17,7 @@ from ganlab.files import remove_unfinished, write_bytes, write_json
 from ganlab.run.extension import EXTENDED, extend, extensions, longer
 from ganlab.run.inputs import check_inputs
 from ganlab.run.networks import build_gan, build_steps, find_source, start_from
+from ganlab.run.rollback import ROLLBACKS, go_back, rollbacks
 from ganlab.runs.console import Log
 from ganlab.runs.folder import (
     CHECKPOINTS,
@@ -33,7 +34,7 @@ from ganlab.runs.signals import STOPPING, Asked
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
-WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, IDENTITY, GENERATOR)
+WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, ROLLBACKS, IDENTITY, GENERATOR)
 """Files that a run writes beside and renames: what a kill has left of that is removed when it goes on."""
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ def run(
             for note in () if quiet else split.notes:
                 log.say(note)
             check_images(config, split.train, machine.replicas)
+            if training.on_divergence == "rollback" and machine.replicas > training.replicas:
+                raise ConfigError("training.on_divergence=rollback works in one process; with TF_CONFIG use stop")
             if split.held_out_names:
                 write_bytes(directory / HELD_OUT, "".join(f"{name}\n" for name in split.held_out_names).encode())
             measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
@@ -150,7 +153,8 @@ def _train(
     best = Best(config.comparison.quality, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
     xla = machine.xla(training.compile, training.steps)
-    steps = build_steps(gan, config, split.train, xla=xla)
+    went_back = rollbacks(origin.parent)
+    steps = build_steps(gan, config, split.train, xla=xla, afresh=[rollback.to_step for rollback in went_back])
     images_per_step = training.batch_size * training.discriminator_steps
 
     with (
@@ -189,14 +193,19 @@ def _train(
                 callbacks.save(int(gan.step.numpy()))
         except DivergedError as problem:
             good = checkpoints.newest(directory / CHECKPOINTS)
-            status = "diverged"
             error = f"{problem}; " + ("no checkpoint yet" if good is None else f"last good checkpoint: step {good}")
+            again = go_back(config, directory, step=int(gan.step.numpy()), to=good, error=str(problem))
+            status = "rolled back" if again else "diverged"
         seconds = callbacks.seconds()
         if status == "finished":
             callbacks.finish()
-        tracker.status = status
-        if status != "interrupted":
+        tracker.status = "interrupted" if status == "rolled back" else status
+        if status not in ("interrupted", "rolled back"):
             records.finished(status == "finished")
+    if status == "rolled back":
+        if not quiet:
+            log.say(f"{error}; going back to it, with fresh random numbers")
+        return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
 
     images_seen = int(gan.step.numpy()) * images_per_step
     return write_result(
@@ -220,6 +229,7 @@ def _train(
         images_per_second=images_seen / seconds,
         source=split.train.source,
         **({"extended": extended} if (extended := extensions(config, directory)) else {}),
+        **({"rollbacks": [rollback.model_dump() for rollback in went_back]} if went_back else {}),
         data=split.facts,
         **({"error": error} if error else {}),
     )

@@ -3,7 +3,7 @@
 TensorFlow is imported by what builds."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,8 +61,11 @@ def build_gan(config: RunConfig):
     )
 
 
-def build_steps(gan, config: RunConfig, images, *, xla: bool):
-    """What takes steps of a run's training on these images, compiled at its first call: `training.step.make_steps`."""
+def build_steps(gan, config: RunConfig, images, *, xla: bool, afresh: Sequence[int] = ()):
+    """What takes steps of a run's training on these images, compiled at its first call: `training.step.make_steps`.
+
+    afresh: steps from each of which on random numbers are others.
+    """
     import tensorflow as tf
 
     from ganlab.nets.convolution import products
@@ -72,7 +75,7 @@ def build_steps(gan, config: RunConfig, images, *, xla: bool):
     from ganlab.xla import remember
 
     step_config = make_step_config(config, partial(power_iteration, gan.discriminator))
-    batches = make_batches(config, images, start=int(gan.step.numpy()), xla=xla)
+    batches = make_batches(config, images, start=int(gan.step.numpy()), xla=xla, afresh=afresh)
     gpu = xla and bool(tf.config.list_logical_devices("GPU"))
     steps = make_steps(
         gan,

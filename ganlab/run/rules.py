@@ -1,6 +1,6 @@
 """What the training step plays with: the rules and the batches, made from a run's settings and images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -52,10 +52,13 @@ def make_step_config(config: RunConfig, before_discriminator: Callable[[], None]
     )
 
 
-def make_batches(config: RunConfig, images: Images, start: int = 0, *, xla: bool = False) -> Batches:
-    """The batches of every step from `start` on, made of a run's images; xla: whether `make` is compiled by it.
+def make_batches(
+    config: RunConfig, images: Images, start: int = 0, *, xla: bool = False, afresh: Sequence[int] = ()
+) -> Batches:
+    """The batches of every step from `start` on, made of a run's images.
 
-    Where images are read from the disk as they are needed, steps must come one after the other.
+    xla: whether `make` is compiled by it. afresh: steps from each of which on random numbers are others. Where images
+    are read from the disk as they are needed, steps must come one after the other.
     """
     training, batch = config.training, config.training.batch_size
     updates, number, shape = training.discriminator_steps, len(images.pixels), (batch, *image_shape(config))
@@ -63,9 +66,9 @@ def make_batches(config: RunConfig, images: Images, start: int = 0, *, xla: bool
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
     on_device = _on_device(config, images)
     streams = {
-        (what, network): Stream(config.seed, f"{what}/{network}", xla=xla)
+        (what, network): Stream(config.seed, f"{what}/{network}", xla=xla, afresh=[step * each for step in afresh])
         for what in ("latents", "mix", "augment", "noise", "flip")
-        for network in ("discriminator", "generator")
+        for network, each in (("discriminator", updates), ("generator", 1))
     }
 
     def places(step: tf.Tensor, count: int) -> tf.Tensor:

@@ -44,6 +44,16 @@ class Best(BaseModel):
     value: Number
 
 
+class Rollback(BaseModel):
+    """A run diverged by `from_step` and went on from the checkpoint of `to_step` with fresh random numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    from_step: Whole
+    to_step: Whole
+    error: str
+
+
 class RunResult(BaseModel):
     """One run's outcome: all that `result.json` holds, each field with what it means.
 
@@ -94,6 +104,8 @@ class RunResult(BaseModel):
     """Where the images are from."""
     extended: list[dict[str, int]] = []
     """Each time that the run was trained longer than its settings first said: `from_step`, `steps_before`, `steps`."""
+    rollbacks: list[Rollback] = []
+    """Each time that it diverged and went back to a checkpoint (`training.on_divergence=rollback`)."""
     data: dict[str, Any] | None = None
     """The images: name, source, licence, counts, classes, notes, and the SHA-256 of pixels and labels."""
     error: str | None = None

@@ -8,6 +8,7 @@ equal to the bit, normal ones to rounding.
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -33,13 +34,14 @@ class Stream:
     """One stream of a seed in training: `normals` and `uniforms` as above.
 
     Its key is a variable, so that the compiled programs of two seeds are the same program. xla: whether the numbers are
-    asked for inside `jit_compile=True`.
+    asked for inside `jit_compile=True`. afresh: steps from each of which on they are other numbers.
     """
 
-    def __init__(self, seed: int, name: str, *, xla: bool = False):
+    def __init__(self, seed: int, name: str, *, xla: bool = False, afresh: Sequence[int] = ()):
+        keys = [stream_key(seed, "/".join([name, *(["afresh", str(n)] if n else [])])) for n in range(len(afresh) + 1)]
         # int64, as TensorFlow keeps variables of int32 on the host.
-        self._key = tf.Variable(stream_key(seed, name), dtype=tf.int64, trainable=False, name=name.replace("/", "_"))
-        self._xla = xla
+        self._keys = tf.Variable(keys, dtype=tf.int64, trainable=False, name=name.replace("/", "_"))
+        self._afresh, self._xla = tuple(afresh), xla
 
     def normals(self, step: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
         """Standard normal numbers, float32."""
@@ -59,7 +61,8 @@ class Stream:
         return tf.reshape(_uniform(self._bits(step, math.prod(shape))), shape)
 
     def _at(self, step: tf.Tensor) -> list[tf.Tensor]:
-        return [tf.cast(self._key, tf.int32), tf.cast(step, tf.int32)]
+        number = tf.add_n([tf.cast(step >= at, tf.int32) for at in self._afresh]) if self._afresh else 0
+        return [tf.cast(tf.convert_to_tensor(self._keys)[number], tf.int32), tf.cast(step, tf.int32)]
 
     def _bits(self, step: tf.Tensor, count: int) -> tf.Tensor:
         key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.stack(self._at(step)))
