@@ -267,8 +267,7 @@ def sync(path: Path) -> None:
 
 def safe_name(text: str, also: str = "") -> str:
     """A text as the name of a file: letters, digits, `_`, `-` and what is in `also`; other stretches become `_`."""
-    name = re.sub(rf"[^\w{re.escape(also)}-]+", "_", text)[:200]
-    return name if name.strip(".") else "_" * max(1, len(name))
+    return re.sub(rf"[^\w{re.escape(also)}-]+", "_", text)
 
 
 # --- locks ------------------------------------------------------------------------------------------------------------

@@ -138,8 +138,14 @@ def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
     }
     alone = {name for found in trials.values() if len(found) == 1 for name in found if name}
     if len(alone) < len(arms):
-        return {label: files.safe_name(label, ".,=+") for label in trials}
+        return {label: _folder(label) for label in trials}
     return {label: str(*found).removesuffix(tail) for label, found in trials.items()}
+
+
+def _folder(label: str) -> str:
+    """A label as the name of a folder, whatever it holds and however long it is."""
+    name = files.safe_name(label, ".,=+")[:200]
+    return name if name.strip(".") else "_" * max(1, len(name))
 
 
 def bands_of(study: Study) -> dict[str, Drawn]:
