@@ -102,7 +102,8 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
             path = Path(folder, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(place):
                 raise FileError(path, LINK, errno.ELOOP)
-            if printable(name) != name or "\n" in name:
+            letters = os.fsencode(name).decode(errors="surrogateescape")  # whatever the terminal's encoding is
+            if printable(letters) != letters or "\n" in letters:
                 raise FileError(Path(in_a_line(path)), "has a name that cannot be shown; rename it")
         below[:] = sorted(name for name in below if not Path(folder, name).is_symlink())
         yield Path(folder), below, sorted(names)

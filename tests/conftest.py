@@ -16,8 +16,11 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["GANLAB_CACHE"] = tempfile.mkdtemp()  # of this process, and of the commands that it starts
 atexit.register(shutil.rmtree, os.environ["GANLAB_CACHE"], ignore_errors=True)
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background: commands would inherit that, and not stop
+# A shell's background ignores these: commands would inherit that, and not stop.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 from ganlab import device  # noqa: E402
 

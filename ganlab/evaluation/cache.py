@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -112,5 +113,5 @@ def _named(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(
-            f"GANLAB_CACHE={folder} cannot be written ({error.strerror}); set it to a folder that can"
+            f"GANLAB_CACHE={folder} cannot be written ({os.strerror(error.errno or 0)}); set it to a folder that can"
         ) from None

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from ganlab import compare, status
-from ganlab.dashboard import _without_forgotten
+from ganlab.dashboard import _presentable
 from ganlab.errors import ConfigError, matching
 from ganlab.report.drawing import Drawing
 from ganlab.runs.records import find_runs
@@ -223,11 +223,11 @@ def test_every_refusal_that_one_run_causes_can_be_left_out(made, typed, change):
 
 
 def test_tensorboard_is_shown_all_but_what_was_forgotten(made, typed):
-    with _without_forgotten(made.directory) as shown:
+    with _presentable(made.directory) as shown:
         assert shown == made.directory
     typed(status, made.directory, "--forget", "upsample-*", "--yes")
     for folder, below in ((made.directory, ""), (made.directory.parent, made.directory.name)):
-        with _without_forgotten(folder) as shown:
+        with _presentable(folder) as shown:
             assert shown != folder
             assert sorted(path.name for path in (shown / below).glob("*-seed*")) == [
                 f"transpose-seed{n}" for n in range(6)
