@@ -70,6 +70,7 @@ def test_the_quick_protocol_gives_what_the_run_measured_at_its_end(trained):
     assert found["protocol"].items() <= result["protocol"].items()
 
 
+@pytest.mark.slow
 def test_a_full_run_measures_both_ways(settings, tmp_path):
     result = run(settings(*SMALL, "metrics=full", *CHEAP), tmp_path, quiet=True)
     assert {"frechet_distance", "full/random/frechet_distance"} <= result.metrics.keys()

@@ -136,7 +136,7 @@ def test_principal_components_of_wide_images_are_the_same_by_products_of_images(
     assert fewer.embed(real.held_out)[0].shape == (len(real.held_out), 49)  # as many as 50 images span
 
 
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("wide", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_principal_components_by_parts_are_those_of_the_whole(real, built, monkeypatch, tmp_path, wide):
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
     monkeypatch.setattr(linear, "_WIDTH", 1)  # 4096 / 64 images at a time, or less than 3 values of all of them

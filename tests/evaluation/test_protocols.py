@@ -165,6 +165,7 @@ print(json.dumps({"peaks": peaks, "tensorflow": "tensorflow" in sys.modules}))
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_training_images(tmp_path):
     """Pixels stay on the disk: of 100,000 more neither their 10 MB are ever copied nor their 51 MB of features held."""
     np.save(tmp_path / "train.npy", np.random.default_rng(0).integers(0, 256, (120_000, 3, 32, 1), np.uint8))

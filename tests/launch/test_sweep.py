@@ -157,7 +157,7 @@ def test_an_interruption_is_no_failure(cell, status):
     ("launcher", "stays", "signals"),
     [
         ("basic", 0, [signal.SIGTERM]),
-        ("basic", 0, [signal.SIGUSR1]),
+        pytest.param("basic", 0, [signal.SIGUSR1], marks=pytest.mark.slow),
         ("joblib", 0, [signal.SIGUSR1]),
         ("submitit_slurm", 1, [signal.SIGTERM]),
         ("ray", 1, [signal.SIGTERM]),

@@ -58,6 +58,7 @@ def test_it_goes_back_says_so_and_ends_elsewhere(settings, tmp_path, diverging, 
     assert back[2] != straight[2] and back[3] != straight[3]
 
 
+@pytest.mark.slow
 def test_a_kill_after_it_changes_no_bit(settings, tmp_path, diverging, monkeypatch):
     config = settings(*SMALL, *LENGTH, "training.on_divergence=rollback")
     diverging(27, times=1)

@@ -103,11 +103,20 @@ def test_xla_and_graph_train_alike(trained, rules):
     np.testing.assert_allclose(graph.sums, xla.sums, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("xla", [False, True])
-def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images_lie(trained, xla):
-    ways = [(1, "never"), (3, "never"), (50, "never"), (50, "always")]
+@pytest.mark.parametrize(
+    ("xla", "penalty"), [(False, "r1"), (True, "none"), pytest.param(True, "r1", marks=pytest.mark.slow)]
+)
+def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images_lie(trained, xla, penalty):
+    ways = [(2, "never"), (50, "never"), (50, "always")]
     ends = [
-        trained(f"training.stream_images={where}", "dataset.flip=horizontal", count=5, xla=xla, steps_per_call=call)
+        trained(
+            f"penalty={penalty}",
+            f"training.stream_images={where}",
+            "dataset.flip=horizontal",
+            count=5,
+            xla=xla,
+            steps_per_call=call,
+        )
         for call, where in ways
     ]
     for end in ends[1:]:
@@ -118,8 +127,10 @@ def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images
 @pytest.mark.parametrize(
     "rules",
     [
-        ("generator=transpose",),
-        ("generator=upsample", "generator.normalization=batch", "discriminator.normalization=batch", "penalty=none"),
+        ("generator=transpose", "penalty=none"),
+        pytest.param(("generator=fir", "penalty=r1"), marks=pytest.mark.slow),
+        pytest.param(("generator=upsample", "generator.normalization=batch", "discriminator.normalization=batch",
+                      "penalty=none"), marks=pytest.mark.slow),
         pytest.param(("generator=pixel_shuffle", "discriminator.normalization=spectral", "penalty=none"),
                      marks=pytest.mark.slow),
         pytest.param(("generator=carafe", "discriminator=residual"), marks=pytest.mark.slow),
@@ -138,7 +149,7 @@ def test_the_host_does_a_fixed_number_of_things_in_a_call_and_none_in_a_step(set
     """Under XLA: one loop over calls, whose body draws an order and starts one program, whatever the networks are."""
 
     def graphs(*overrides):
-        config = settings(*SMALL, *overrides)
+        config = settings(*SMALL, "penalty=none", *overrides)
         gan = build_gan(config)
         images = DATASETS[config.dataset.name](config.dataset).train
         rules = make_step_config(config, lambda: power_iteration(gan.discriminator))
@@ -148,7 +159,7 @@ def test_the_host_does_a_fixed_number_of_things_in_a_call_and_none_in_a_step(set
         (body,) = [ops for ops in library if "RandomIndexShuffle" in ops]
         return body
 
-    small, large = graphs(), graphs("discriminator.filters=[8,8,8]", "augment.color=0.2", "penalty=none")
+    small, large = graphs(), graphs("discriminator.filters=[8,8,8]", "augment.color=0.2")
     assert small.count("StatefulPartitionedCall") == 1
     assert small.count("RandomIndexShuffle") == 1
     assert not {"Conv2D", "MatMul", "ResourceApplyAdam", "StatelessRandomNormalV2"} & set(small)
