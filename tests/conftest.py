@@ -28,6 +28,11 @@ device.start("float32")
 ROOT = Path(__file__).parent.parent
 
 
+def some(names, every=4):
+    """Parameters, of which one in so many is in the default set and all are in the slow one: kinds with many cases."""
+    return [name if n % every == 0 else pytest.param(name, marks=pytest.mark.slow) for n, name in enumerate(names)]
+
+
 @pytest.fixture
 def settings():
     """`settings("generator=upsample", "seed=3")`: validated settings, as the command line gives them."""

@@ -71,6 +71,7 @@ def test_an_emulated_bfloat16_is_known_and_compiled_with_xla(monkeypatch):
     assert all(each.xla("xla", 10) and not each.xla("graph", 9999) for each in (emulated, native, single))
 
 
+@pytest.mark.slow
 def test_a_start_waits_for_no_package_that_a_run_does_not_use():
     """They take two seconds together; Keras imports scikit-learn and matplotlib wherever they are installed."""
     program = """

@@ -32,6 +32,7 @@ def trained(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_the_full_protocol_is_taken_and_written(trained):
     told = measure_again(trained, CHEAP, record=False)
     (folder,) = (trained / "evaluations").iterdir()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import some
 from ganlab import train
 from ganlab.cli.hydra import plan
 from ganlab.cli.hydra_settings import LAUNCHERS
@@ -177,11 +178,11 @@ def of_hydra(text):
     )
 
 
-@pytest.mark.parametrize("text", HYDRA.values(), ids=HYDRA)
-def test_hydra_is_told_nothing_that_is_not_on_the_list(foreign, text):
-    folder = foreign(of_hydra(text))
+@pytest.mark.parametrize("name", some(HYDRA))
+def test_hydra_is_told_nothing_that_is_not_on_the_list(foreign, name):
+    folder = foreign(of_hydra(HYDRA[name]))
     refused(folder)
-    if "run:" not in text:
+    if "run:" not in HYDRA[name]:
         refused(folder, "seed=0,1", multirun=True)
 
 
@@ -190,14 +191,16 @@ def test_the_folders_of_a_sweep_are_below_the_present_one(foreign, text):
     refused(foreign(of_hydra(text)), "seed=0,1", multirun=True)
 
 
-@pytest.mark.parametrize(("launcher", "text"), OF_LAUNCHERS.values(), ids=OF_LAUNCHERS)
-def test_a_launcher_is_told_nothing_that_is_not_on_the_list(foreign, launcher, text):
+@pytest.mark.parametrize("name", some(OF_LAUNCHERS))
+def test_a_launcher_is_told_nothing_that_is_not_on_the_list(foreign, name):
+    launcher, text = OF_LAUNCHERS[name]
     header = f"# @package _global_\ndefaults:\n  - override /hydra/launcher: {launcher}\n"
     refused(foreign(f"{header}hydra:\n  launcher:\n    {text}\n"), "seed=0,1", multirun=True)
 
 
-@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
-def test_a_file_that_cannot_be_used_is_one_line_at_once(foreign, text):
+@pytest.mark.parametrize("name", some(OTHERS))
+def test_a_file_that_cannot_be_used_is_one_line_at_once(foreign, name):
+    text = OTHERS[name]
     header = b"" if isinstance(text, str) and text.startswith("#") else b"# @package _global_\n"
     refused(foreign(header + (text if isinstance(text, bytes) else text.encode())))
 

@@ -58,6 +58,7 @@ def records(directory):
     return [{key: value for key, value in line.items() if "second" not in key} for line in lines]
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_from_the_disk_from_memory_and_after_a_stop(tmp_path, monkeypatch):
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
     for number in range(120):

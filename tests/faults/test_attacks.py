@@ -16,7 +16,7 @@ from attacks import ATTACKS, EPS, ESCAPES, RUN, edited
 import ganlab.compare
 import ganlab.dashboard
 import ganlab.status
-from conftest import ROOT
+from conftest import ROOT, some
 from ganlab import files
 from made_study import Made
 
@@ -75,7 +75,7 @@ def assert_harmless(code, out, err, began):
     assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", some(ATTACKS))
 def test_what_others_left_is_one_line(study, typed, attack):
     ATTACKS[attack](study)
     for module, arguments in ((ganlab.status, [study]), (ganlab.dashboard, [study, "--no-serve"])):
@@ -84,7 +84,7 @@ def test_what_others_left_is_one_line(study, typed, attack):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", some(ATTACKS))
 def test_what_others_left_is_compared_or_one_line(study, typed, attack):
     ATTACKS[attack](study)
     began = time.monotonic()
@@ -115,7 +115,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", some(PLACES))
 def test_a_link_in_a_study_is_written_through_by_no_command(study, typed, outside, place):
     path = study / place.replace("PID", str(os.getpid()))
     path.parent.mkdir(exist_ok=True)

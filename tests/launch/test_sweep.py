@@ -158,7 +158,7 @@ def test_an_interruption_is_no_failure(cell, status):
     [
         ("basic", 0, [signal.SIGTERM]),
         pytest.param("basic", 0, [signal.SIGUSR1], marks=pytest.mark.slow),
-        ("joblib", 0, [signal.SIGUSR1]),
+        pytest.param("joblib", 0, [signal.SIGUSR1], marks=pytest.mark.slow),
         ("submitit_slurm", 1, [signal.SIGTERM]),
         ("ray", 1, [signal.SIGTERM]),
     ],

@@ -64,6 +64,7 @@ def assert_near(ones, others, tolerance):
 
 
 @programs
+@pytest.mark.slow
 def test_xla_compiles_forward_and_backward_to_the_same_numbers(form):
     both = slope(biased(make(form)))
     image = tf.constant(image_of())

@@ -127,7 +127,7 @@ def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images
 @pytest.mark.parametrize(
     "rules",
     [
-        ("generator=transpose", "penalty=none"),
+        pytest.param(("generator=transpose", "penalty=none"), marks=pytest.mark.slow),
         pytest.param(("generator=fir", "penalty=r1"), marks=pytest.mark.slow),
         pytest.param(("generator=upsample", "generator.normalization=batch", "discriminator.normalization=batch",
                       "penalty=none"), marks=pytest.mark.slow),
