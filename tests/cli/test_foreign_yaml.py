@@ -260,15 +260,32 @@ def test_what_is_on_the_list_is_taken(foreign):
     assert (wanted.launcher, wanted.jobs) == ("joblib", 3)
 
 
-def test_a_person_may_give_any_folder_and_whatever_a_launcher_takes(tmp_path):
+def test_a_person_may_give_any_folder(tmp_path):
     (cell,) = plan([f"hydra.run.dir={tmp_path}/x"], multirun=False).cells
     assert cell.directory == tmp_path / "x"
     assert plan(["hydra.sweep.dir=../y", "seed=0,1"], multirun=True).sweep == Path("../y")
-    for line in (
-        ["hydra/launcher=submitit_slurm", "hydra.launcher.setup=[module load cuda]", "hydra.launcher.timeout_min=600"],
-        ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2", "hydra.launcher.ray.init.address=auto"],
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         ["hydra/launcher=joblib", "hydra.launcher.temp_folder=/tmp"],
-    ):
-        launcher = line[0].partition("=")[2]
-        assert launcher in LAUNCHERS
-        assert plan([*line, "seed=0,1"], multirun=True).launcher == launcher
+        pytest.param(
+            [
+                "hydra/launcher=submitit_slurm",
+                "hydra.launcher.setup=[module load cuda]",
+                "hydra.launcher.timeout_min=600",
+            ],
+            marks=pytest.mark.slow,  # what `make test-slow` installs
+        ),
+        pytest.param(
+            ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2", "hydra.launcher.ray.init.address=auto"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=lambda line: line[0],
+)
+def test_a_person_may_give_whatever_a_launcher_takes(line):
+    launcher = line[0].partition("=")[2]
+    assert launcher in LAUNCHERS
+    assert plan([*line, "seed=0,1"], multirun=True).launcher == launcher
