@@ -99,11 +99,12 @@ def main() -> None:
     memory, files = (
         " then ".join(f"{max((load[n] for load in half), default=0):.0f}" for half in halves) for n in (0, 1)
     )
+    minutes = (time.monotonic() - began) / 60
     said = (
-        f"{sweeps} sweeps of 6 runs (`{chosen.launcher}`) in {(time.monotonic() - began) / 60:.0f} minutes, all "
-        f"processes killed {kills} times, {chosen.every:g} seconds after each start: {same} of {runs} runs have the same bits as "
-        f"in a sweep left alone. The leader's memory, at most, in the first half and the second: {memory} MB; open "
-        f"files: {files}. {platform.machine()}, {os.cpu_count()} cores; {time.strftime('%Y-%m-%d')}."
+        f"{sweeps} sweeps of 6 runs (`{chosen.launcher}`) in {minutes:.0f} minutes, all processes killed {kills} times, "
+        f"{chosen.every:g} seconds after each start: {same} of {runs} runs have the same bits as in a sweep left alone. "
+        f"The leader's memory, at most, in the first half and the second: {memory} MB; open files: {files}. "
+        f"{platform.machine()}, {os.cpu_count()} cores; {time.strftime('%Y-%m-%d')}."
     )
     print(said)
     if chosen.write:
