@@ -101,9 +101,9 @@ def main() -> None:
     )
     minutes = (time.monotonic() - began) / 60
     said = (
-        f"{sweeps} sweeps of 6 runs (`{chosen.launcher}`) in {minutes:.0f} minutes, all processes killed {kills} times, "
-        f"{chosen.every:g} seconds after each start: {same} of {runs} runs have the same bits as in a sweep left alone. "
-        f"The leader's memory, at most, in the first half and the second: {memory} MB; open files: {files}. "
+        f"{sweeps} sweeps of 6 runs (`{chosen.launcher}`) in {minutes:.0f} minutes, all killed {kills} times, "
+        f"{chosen.every:g} seconds after each start: {same} of {runs} runs have the same bits as in a sweep left alone"
+        f". The leader's memory, at most, in the first half and the second: {memory} MB; open files: {files}. "
         f"{platform.machine()}, {os.cpu_count()} cores; {time.strftime('%Y-%m-%d')}."
     )
     print(said)
