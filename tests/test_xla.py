@@ -8,7 +8,7 @@ import pytest
 from ganlab import files, xla
 
 SMALL = ("training.compile=xla", "training.steps=3", "training.batch_size=8", "generator.base_filters=8",
-         "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8,8]", "metrics=none")  # fmt: skip
+         "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8,8]", "metrics.images=200")  # fmt: skip
 
 
 def programs(cache):

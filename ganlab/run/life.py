@@ -39,7 +39,6 @@ WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, ROLLBACKS, IDENTITY, GENERATOR)
 
 if TYPE_CHECKING:
     from ganlab.data.sources import Split
-    from ganlab.run.measuring import Measuring
     from ganlab.training.state import Gan
 
 
@@ -87,7 +86,7 @@ def run(
             replicas=training.replicas,
         )
         try:
-            from ganlab.run.measuring import open_images, prepare
+            from ganlab.run.measuring import open_images
             from ganlab.run.rules import check_images
 
             split = open_images(config)
@@ -98,9 +97,8 @@ def run(
                 raise ConfigError("training.on_divergence=rollback works in one process; with TF_CONFIG use stop")
             if split.held_out_names:
                 write_bytes(directory / HELD_OUT, "".join(f"{name}\n" for name in split.held_out_names).encode())
-            measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
+                return _train(config, directory, origin, machine, split, stopping, quiet, log)
         except ConfigError:
             if fresh:  # refused before its first step
                 leave_nothing(directory)
@@ -129,14 +127,15 @@ def _train(
     origin: Path,
     machine: device.Device,
     split: "Split",
-    measuring: "Measuring",
     stopping: Callable[[], bool],
     quiet: bool,
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     from ganlab.run.callbacks import Best, Callbacks, Profile
+    from ganlab.run.measuring import prepare
     from ganlab.run.record import Record, unfit
+    from ganlab.run.rules import lies_on_device
     from ganlab.runs.console import Progress
     from ganlab.runs.records import Records, trial_of
     from ganlab.training.loop import DivergedError, Event, fit
@@ -144,17 +143,25 @@ def _train(
 
     training = config.training
     gan = build_gan(config)
+    xla = machine.xla(training.compile, training.steps)
+    went_back = rollbacks(origin.parent)
+
+    def build():
+        afresh = [rollback.to_step for rollback in went_back]
+        return build_steps(gan, config, split.train, xla=xla, afresh=afresh)
+
+    # Before all that computes, by which a kept program is named; images from the disk come in turn from a step on.
+    steps = build() if lies_on_device(config, split.train) else None
+    measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
     tensors = gan.tensors()
     restored = checkpoints.restore(origin, tensors, unfit=lambda record: unfit(record, config, origin.parent))
     if restored is None and config.init_from:
         start_from(config.init_from, tensors)
+    steps = steps or build()
     start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record())
     position = {} if device.worker() else record.records  # they stand in the first worker's folder
     best = Best(config.comparison.quality, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
-    xla = machine.xla(training.compile, training.steps)
-    went_back = rollbacks(origin.parent)
-    steps = build_steps(gan, config, split.train, xla=xla, afresh=[rollback.to_step for rollback in went_back])
     images_per_step = training.batch_size * training.discriminator_steps
 
     with (
@@ -205,7 +212,7 @@ def _train(
     if status == "rolled back":
         if not quiet:
             log.say(f"{error}; going back to it, with fresh random numbers")
-        return _train(config, directory, origin, machine, split, measuring, stopping, quiet, log)
+        return _train(config, directory, origin, machine, split, stopping, quiet, log)
 
     images_seen = int(gan.step.numpy()) * images_per_step
     return write_result(

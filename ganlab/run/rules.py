@@ -64,7 +64,7 @@ def make_batches(
     updates, number, shape = training.discriminator_steps, len(images.pixels), (batch, *image_shape(config))
     mirrored, shuffle = config.dataset.flip == "horizontal", stream_key(config.seed, "order")
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
-    on_device = _on_device(config, images)
+    on_device = lies_on_device(config, images)
     streams = {
         (what, network): Stream(config.seed, f"{what}/{network}", xla=xla, afresh=[step * each for step in afresh])
         for what in ("latents", "mix", "augment", "noise", "flip")
@@ -107,7 +107,7 @@ def make_batches(
     return Batches(places, read, on_device, make)
 
 
-def _on_device(config: RunConfig, images: Images) -> bool:
+def lies_on_device(config: RunConfig, images: Images) -> bool:
     """Whether the images lie where the networks are trained, or on the disk."""
     asked = config.training.stream_images
     return asked == "never" or (asked == "auto" and images.pixels.nbytes <= IN_MEMORY)

@@ -193,8 +193,10 @@ def make_steps(
         strategy.run(one_step)
         return done + 1
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.int64)])
     def steps(count: tf.Tensor) -> None:
         tf.while_loop(lambda done: done < count, lambda done: some_more(done, count), [tf.zeros_like(count)])
 
+    if xla:  # now: the program that is kept is found by a name that counts what was traced and computed before
+        steps.get_concrete_function()  # type: ignore[attr-defined]
     return steps
