@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import shutil
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +28,9 @@ _GPU_FLAGS = {
     # Triton's products were no faster than cuBLAS' for these shapes, and trying them out doubles the compilation.
     "--xla_gpu_enable_triton_gemm": "false",
 }
-_LARGEST, _FREE = 2 * 2**30, 2**30  # bytes of the cache, and of the disk that it leaves alone
+_LARGEST, _FREE = 2**28, 2**30  # bytes of the cache, all read at each start, and of the disk that it leaves alone
+
+_ABANDONED = 3600.0  # seconds after which nobody writes a file any more
 
 
 def prepare() -> None:
@@ -48,6 +51,7 @@ def remember() -> None:
     with contextlib.suppress(OSError):
         for program in folder.glob("*.pb"):
             if not _sum_of(program).exists():
+                files.sync(program)  # which TensorFlow renames into place, and does not flush
                 files.write_bytes(_sum_of(program), _sha256(program).encode())
 
 
@@ -66,6 +70,9 @@ def _sound_folder(gpus: list[str]) -> Path | None:
         if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _FREE or " " in str(folder):
             return None
         programs = sorted(folder.glob("*.pb"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for left in folder.glob("*.tmp"):  # of a process that was killed while it wrote
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                files.remove(left)
         size = 0
         for program in programs:
             size += program.stat().st_size

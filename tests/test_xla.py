@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 
@@ -64,8 +65,11 @@ def test_a_program_that_is_not_whole_is_thrown_away_before_tensorflow_sees_it(en
     xla.remember()
     torn.write_bytes(b"comp")
     alone.write_bytes(b"compiled by a process that was killed")
+    for name, age in (("old", 4000), ("new", 10)):
+        (folder() / f"{name}.tmp").touch()
+        os.utime(folder() / f"{name}.tmp", (time.time() - age,) * 2)
     xla.prepare()
-    assert sorted(path.name for path in folder().iterdir()) == ["good.pb", "good.sha256"]
+    assert sorted(path.name for path in folder().iterdir()) == ["good.pb", "good.sha256", "new.tmp"]
 
 
 def test_the_oldest_go_when_there_are_too_many(environment, monkeypatch):
