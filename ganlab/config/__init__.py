@@ -130,7 +130,9 @@ class RunConfig(Settings):
         """The names of the measures that can decide, of images of a size, or of any."""
         if not isinstance(self.metrics, Full):
             return names_under(None, False, size)
-        return names_under(self.metrics.final.features or get_args(FeatureName), self.dataset.name == "shapes", size)
+        final = self.metrics.final
+        features = final.features or get_args(FeatureName)
+        return names_under(features, self.dataset.name == "shapes", size, final.mean_over)
 
     @property
     def classes(self) -> int:

@@ -1,6 +1,8 @@
 """How a study is judged: its question, its endpoints and margins, fixed in its settings before the first run."""
 
-from pydantic import ValidationInfo, field_validator
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from ganlab.config.base import Positive, Settings
 from ganlab.errors import nearest
@@ -15,6 +17,7 @@ class Comparing(Settings):
     quality: str = "frechet_distance"
     spectrum: str | None = "spectral_distance"
     checkerboard: str | None = "checkerboard_index_2"
+    collapse: Annotated[float, Field(gt=0, lt=1)] | None = 0.05
     margins: dict[str, Positive] = {  # noqa: RUF012  (pydantic copies it)
         "frechet_distance": 0.05,
         "fid": 0.05,

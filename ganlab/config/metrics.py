@@ -34,10 +34,26 @@ class Quick(Settings):
         return self
 
 
+class Draws(Settings):
+    """How often each kind of features is drawn: from so many seeds, or parts of the training images."""
+
+    classifier: Annotated[int, Field(ge=1, le=100)]
+    random: Annotated[int, Field(ge=1, le=100)]
+    pca: Annotated[int, Field(ge=1, le=100)]
+
+    def of(self, features: str) -> dict[str, int]:
+        """As the function that makes these features takes it; nothing for those that are always the same."""
+        return {"draws": getattr(self, features)} if features in type(self).model_fields else {}
+
+
 class Final(Settings):
-    """The thorough measures at the end."""
+    """The thorough measures at the end, and what of them is taken on the way."""
 
     features: list[FeatureName] | None
+    draws: Draws
+    mean_over: list[FeatureName] | None
+    every_steps: Count | None
+    ladder: bool
     inception_weights: str | None
     images: Annotated[int, Field(ge=LEAST, le=10**9)]
     sets: Annotated[int, Field(ge=1, le=1000)]
@@ -51,7 +67,22 @@ class Final(Settings):
     @model_validator(mode="after")
     def _enough(self) -> "Final":
         _check_images("metrics.final", self.images, self.neighbours)
+        missing = [name for name in self.mean_over or [] if self.features is not None and name not in self.features]
+        if missing:
+            raise ValueError(
+                f"metrics.final.mean_over has {missing[0]}, and metrics.final.features={self.features} does not; add it"
+            )
         return self
+
+    @field_validator("mean_over")
+    @classmethod
+    def _two(cls, kinds: list[str] | None) -> list[str] | None:
+        if kinds is not None and (len(kinds) < 2 or len(set(kinds)) < len(kinds)):
+            raise ValueError(
+                f"metrics.final.mean_over={kinds} must name two kinds of features or more, and none twice; "
+                "use null for no mean"
+            )
+        return kinds
 
     @field_validator("features")
     @classmethod

@@ -5,6 +5,7 @@ that it gives: `quick` has bare names, `frechet_distance`, and `full` its own, `
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +15,17 @@ from ganlab.evaluation import metrics, spectrum
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
+from ganlab.evaluation.ladder import Rungs, climb
 from ganlab.evaluation.metrics.pairs import blocks
 from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
 
 VERSION = 1  # of how numbers are computed: part of every hash
 _PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long
 _AT_A_TIME = 4096  # training images whose features are held in memory
+_ON_A_LADDER = 5000  # images of a rung at most
+_AVERAGED = tuple(  # what is as large through one kind of features as through another, or a ratio
+    row for row in TABLE if row.quick and (row.needs == "neighbours" or (row.needs, row.scale) == ("features", "ratio"))
+)
 Values = dict[str, float]
 
 
@@ -45,12 +51,14 @@ class Known(NamedTuple):
 class Measured(NamedTuple):
     """Values by name, means over the sets of generated images; their std over sets; the spectrum of the first.
 
-    What the images do not have, such as a spectrum where all are constant, has no value.
+    What the images do not have, such as a spectrum where all are constant, has no value. draws: by name, the values
+    through each draw of the features, of which `values` are means; of features with one draw none.
     """
 
     values: Values
     std: Values
     spectrum: spectrum.Spectrum | None
+    draws: dict[str, list[float]] = {}  # noqa: RUF012  (nobody changes it)
 
 
 class Measures:
@@ -58,7 +66,8 @@ class Measures:
 
     Distances see all `n_fake` generated images, at most `counts.images` and as many as there are training images;
     precision, recall, density and coverage want equal counts, and see the first `n_equal` of each side.
-    known: further measures, by group.
+    known: further measures, by group. mean_over: names of features; where there are any, `mean/...` is the mean of what
+    is seen through each of them, and each of their draws counts alike.
     """
 
     def __init__(
@@ -68,8 +77,10 @@ class Measures:
         real: RealImages,
         counts: Counts,
         known: Mapping[str, Known] | None = None,
+        mean_over: Sequence[str] = (),
     ):
         self._features, self._known, self._k = features, known or {}, counts.neighbours
+        self._mean_over = mean_over
         self._thorough = name == "full"
         self.train = real.train
         self._held_out = some(real.held_out, counts.images)
@@ -86,6 +97,7 @@ class Measures:
             "features": {each.name: each.facts for each in features} if self._thorough else features[0].name,
             "split": "held_out",
             "neighbours": self._k,
+            **({"mean_over": list(mean_over)} if mean_over else {}),
             **{group: each.facts for group, each in self._known.items()},
         }
         key = self.protocol | {
@@ -115,24 +127,51 @@ class Measures:
                 raise ValueError(f"a set has {len(fake)} images; the protocol compares {self.n_fake}, give as many")
         spectra = [_spectrum(fake) for fake in sets]
         measured = [self._measure(fake, power) for fake, power in zip(sets, spectra, strict=True)]
-        names = [name for name in measured[0] if all(name in one for one in measured)]
-        columns = {name: [one[name] for one in measured] for name in names}
+        names = [name for name in measured[0][0] if all(name in values for values, _ in measured)]
+        columns = {name: [values[name] for values, _ in measured] for name in names}
         std = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
         values = {name: float(np.mean(column)) for name, column in columns.items()}
-        return Measured(values, std, spectra[0])
+        draws = {
+            name: np.mean([each[name] for _, each in measured], axis=0).tolist()
+            for name in measured[0][1]
+            if name in names
+        }
+        values |= self._mean(values, draws)
+        return Measured(values, std, spectra[0], draws)
+
+    def look(self, fake: np.ndarray) -> Values:
+        """The measures that are cheap enough to be taken while a run trains, of pixels uint8 [N,H,W,C], any number."""
+        values, draws = self._of_all_features(fake, thorough=False)
+        values |= self._named("", _artifacts(self.spectrum, _spectrum(fake), False))
+        return values | self._mean(values, draws)
+
+    def ladder(self, labels: np.ndarray | None, say: Callable[[str], None]) -> dict[str, Rungs]:
+        """What these measures make of known faults of the training images (`evaluation/ladder.py`); kept in the cache.
+
+        labels: of the training images, or None. say: told what takes long.
+        """
+        count = min(self.n_fake, _ON_A_LADDER)
+
+        def make() -> dict[str, np.ndarray]:
+            say("trying which measures find known faults worse than faint grain, once for these images")
+            return {"rungs": np.array(json.dumps(climb(self.look, self.train, labels, count)))}
+
+        kept = cached("ladder", {"all": self.protocol["hash"], "count": count, "recipe": 1}, make)
+        return json.loads(str(kept["rungs"]))
 
     def _prepare(self, real: RealImages) -> dict[str, np.ndarray]:
         """The real side as arrays: features of the held-out images, the floor, the nulls."""
         self._held_out_features = {each.name: each.embed(self._held_out) for each in self._features}
         train, nulls = some(self.train, self.n_fake), {}
-        floor = self._measure(train, _spectrum(train))
+        floor, draws = self._measure(train, _spectrum(train))
+        floor |= self._mean(floor, draws)
         for each in self._features:
             expected = [
                 metrics.frechet_distance_null(vectors, len(self._held_out), self.n_fake, gaussian=False)
                 for vectors in each.embed(real.held_out)
             ]
             if each.name == "pca" and self._thorough:  # training images are copies: held-out ones stand on both sides
-                (vectors,) = self._held_out_features["pca"]
+                vectors = self._held_out_features["pca"][0]
                 floor |= self._named("pca", self._copying(each, vectors[0::2], vectors[1::2]))
             nulls |= self._named(each.name, {
                 "frechet_distance": float(np.mean(expected)),
@@ -149,13 +188,12 @@ class Measures:
         }
         return arrays | {"floor": np.array(json.dumps(floor)), "nulls": np.array(json.dumps(nulls))}
 
-    def _measure(self, fake: np.ndarray, power: spectrum.Spectrum | None) -> Values:
-        values: Values = {}
+    def _measure(self, fake: np.ndarray, power: spectrum.Spectrum | None) -> tuple[Values, dict[str, list[float]]]:
+        """Values by name, and those through each draw of features that have several."""
+        values, draws = self._of_all_features(fake, thorough=self._thorough)
         for each in self._features:
-            held_out, vectors = self._held_out_features[each.name], each.embed(fake)
-            draws = [self._of_features(*sides) for sides in zip(held_out, vectors, strict=True)]
-            values |= self._named(each.name, {name: float(np.mean([one[name] for one in draws])) for name in draws[0]})
             if self._thorough and each.name == "pca":
+                held_out, vectors = self._held_out_features[each.name], each.embed(fake)
                 values |= self._named("pca", self._copying(each, held_out[0], vectors[0]))
             if self._thorough and each.probabilities:
                 values |= self._named(each.name, _classes(each.probabilities(fake), self._shares))
@@ -164,14 +202,42 @@ class Measures:
             values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
         for group, known in self._known.items():
             values |= self._named(group, known.measure(fake))
-        return values
+        return values, draws
 
-    def _of_features(self, real: np.ndarray, fake: np.ndarray) -> Values:
-        equal = real[: self._equal], fake[: self._equal]
+    def _of_all_features(self, fake: np.ndarray, *, thorough: bool) -> tuple[Values, dict[str, list[float]]]:
+        values: Values = {}
+        draws: dict[str, list[float]] = {}
+        for each in self._features:
+            held_out, vectors = self._held_out_features[each.name], each.embed(fake)
+            seen = [self._of_features(*sides, thorough) for sides in zip(held_out, vectors, strict=True)]
+            columns = {name: [one[name] for one in seen] for name in seen[0]}
+            values |= self._named(each.name, {name: float(np.mean(column)) for name, column in columns.items()})
+            if len(seen) > 1:
+                draws |= {self._name(each.name, name): column for name, column in columns.items()}
+        return values, draws
+
+    def _mean(self, values: Values, draws: Mapping[str, list[float]]) -> Values:
+        """The means over `mean_over` of what is a matter of features alone; of ratios geometric ones."""
+        means: Values = {}
+        for row in _AVERAGED if self._mean_over else ():
+            names = [self._name(kind, row.name) for kind in self._mean_over]
+            columns = [np.array(draws.get(name, [values[name]])) for name in names if name in values]
+            if len(columns) < len(names) or (row.scale == "ratio" and min(map(np.min, columns)) <= 0):
+                continue
+            if row.scale == "ratio":
+                mean = math.exp(np.mean([np.log(column).mean() for column in columns]))
+            else:
+                mean = float(np.mean([column.mean() for column in columns]))
+            means |= self._named("mean", {row.name: mean})
+        return means
+
+    def _of_features(self, real: np.ndarray, fake: np.ndarray, thorough: bool) -> Values:
+        equal = min(len(real), len(fake))
+        sides = real[:equal], fake[:equal]
         values = {
-            **_take("features", self._thorough, real, fake),
-            **_take("neighbours", self._thorough, *equal, self._k),
-            **_take("equal features", self._thorough, *equal),
+            **_take("features", thorough, real, fake),
+            **_take("neighbours", thorough, *sides, self._k),
+            **_take("equal features", thorough, *sides),
         }
         return {row.name: values[row.name] for row in TABLE if row.name in values}
 
@@ -183,9 +249,12 @@ class Measures:
     def _named(self, group: str, values: Values) -> Values:
         if not self._thorough:
             return values
-        if group == "inception":  # the names by which everyone knows them, and which nothing else may have
-            values = {KNOWN_AS.get(name, name): value for name, value in values.items()}
-        return {"/".join(filter(None, ("full", group, name))): value for name, value in values.items()}
+        return {self._name(group, name): value for name, value in values.items()}
+
+    def _name(self, group: str, name: str) -> str:
+        if not self._thorough:
+            return name
+        return "/".join(filter(None, ("full", group, KNOWN_AS.get(name, name) if group == "inception" else name)))
 
 
 def _spectrum(pixels: np.ndarray) -> spectrum.Spectrum | None:

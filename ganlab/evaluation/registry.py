@@ -203,7 +203,12 @@ def quick_relative(metric: str) -> str:
     return metric.rpartition("/")[2]
 
 
-def names_under(features: Sequence[str] | None, factors: bool, size: tuple[int, int] | None = None) -> list[str]:
+def names_under(
+    features: Sequence[str] | None,
+    factors: bool,
+    size: tuple[int, int] | None = None,
+    mean_over: Sequence[str] | None = None,
+) -> list[str]:
     """Every name that an endpoint can have.
 
     features: through which the thorough measures at the end see, None where there are none. factors: whether they know
@@ -229,6 +234,8 @@ def names_under(features: Sequence[str] | None, factors: bool, size: tuple[int, 
         classes = rows("probabilities", "classes") if each in ("classifier", "inception") else []
         own = [*rows(*by_features), *classes]
         full += [f"{each}/{KNOWN_AS.get(name, name) if each == 'inception' else name}" for name in own]
+    if mean_over:
+        full += [f"mean/{name}" for name in rows("features", "neighbours", quick=True) if name != "kernel_distance"]
     full += [f"factors/{name}" for name in rows("factor", "factors") if factors]
     return [*quick, *(f"full/{name}" for name in full)]
 

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from ganlab import files
-from ganlab.config import RunConfig, profiled
+from ganlab.config import Full, RunConfig, profiled
 from ganlab.data.images import Images
+from ganlab.evaluation.collapse import has_collapsed
 from ganlab.evaluation.registry import Metric, metric_of, quick_relative
 from ganlab.exports.portable import save_portable
 from ganlab.nets.layers import recompute_statistics
@@ -29,6 +30,11 @@ from ganlab.training.loop import DivergedError, Event, take_means
 from ganlab.training.state import Gan
 
 
+def full_measures_every(config: RunConfig) -> int | None:
+    """The steps from one taking of the full measures to the next, where they are taken on the way at all."""
+    return config.metrics.final.every_steps if isinstance(config.metrics, Full) else None
+
+
 class Best:
     """The best step so far by the study's primary, as it is measured on the way.
 
@@ -36,9 +42,11 @@ class Best:
     only. The earliest of equal ones stays.
     """
 
-    def __init__(self, quality: str, known: dict[str, Any] | None, there: Container[int]):
-        """quality: `comparison.quality`. known: at the checkpoint that a run goes on from. there: steps with one."""
-        self._metric, self._measure = quick_relative(quality), _compared(quality)
+    def __init__(self, config: RunConfig, known: dict[str, Any] | None, there: Container[int]):
+        """config: of the run. known: at the checkpoint that it goes on from. there: steps with one."""
+        quality = config.comparison.quality
+        self._metric = quality if full_measures_every(config) else quick_relative(quality)
+        self._measure = _compared(quality)
         self.known = known if known and known["step"] in there else None
 
     @property
@@ -89,7 +97,9 @@ class Callbacks:
     """The events of a run, and what it knows of itself so far.
 
     metrics: the newest measures, by name. spread: standard deviations over the sets of the measures at the end.
-    profiles: mean power by ring, of real and of generated images. best: the best checkpoint so far.
+    draws: the measures at the end through each draw of the features. profiles: mean power by ring, of real and of
+    generated images. best: the best checkpoint so far. collapsed_at: the step since which all measures say that the
+    generator has collapsed (`comparison.collapse`); None: it has not.
     """
 
     def __init__(
@@ -106,6 +116,8 @@ class Callbacks:
         """record: of the checkpoint that the run goes on from, as `save` leaves it; empty where there is none."""
         self.metrics: dict[str, float] = dict(record.measured)
         self.spread: dict[str, float] = {}
+        self.draws: dict[str, list[float]] = {}
+        self.collapsed_at: int | None = record.collapsed_at
         self.profiles: dict[str, list[float]] = dict(record.profiles)
         self.best = best
         self.images_per_step = config.training.batch_size * config.training.discriminator_steps
@@ -124,6 +136,7 @@ class Callbacks:
             Event(training.log_every_steps, self.log),
             Event(training.sample_every_steps, self.sample),
             Event(self._config.metrics.every_steps, self.evaluate),
+            *([Event(every, self.glance)] if (every := full_measures_every(self._config)) else []),
             Event(training.save_every_steps, self.save),
         ]
 
@@ -157,12 +170,36 @@ class Callbacks:
         self.metrics = dict(measured.values)
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, self.metrics)
+        self._watch_for_collapse(step, self.metrics)
         sketch = self._measuring.sketch(measured)
         if sketch is not None:
             self._records.image(step, "spectrum", sketch)
+        self._keep_best(step, self.metrics)
+
+    def glance(self, step: int) -> None:
+        """Take those of the full measures that are taken on the way; save a checkpoint that is the best so far."""
+        if step >= self._config.training.steps:  # the measures of the end come at once
+            return
+        self._refresh(step)
+        measured = self._measuring.at_a_glance(self._sampler)
+        self._record_metrics(step, measured.values)
+        self._watch_for_collapse(step, measured.values)
+        self._keep_best(step, measured.values)
+
+    def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
         training = self._config.training
-        if self.best.offer(step, self.metrics) and step % training.save_every_steps and step < training.steps:
+        if self.best.offer(step, measured) and step % training.save_every_steps and step < training.steps:
             self.save(step, regular=False)  # else it is saved at once anyway
+
+    def _watch_for_collapse(self, step: int, measured: Mapping[str, float]) -> None:
+        comparison, real = self._config.comparison, self._measuring.real_against_real
+        collapsed = has_collapsed(comparison.quality, measured, real, comparison.collapse)
+        if collapsed is None:
+            return
+        if not collapsed:
+            self.collapsed_at = None
+        elif self.collapsed_at is None:
+            self.collapsed_at = step
 
     def save(self, step: int, *, regular: bool = True) -> None:
         """Write a checkpoint; raises DivergedError where a weight is not finite.
@@ -180,6 +217,7 @@ class Callbacks:
             "measured": self.metrics,
             "profiles": self.profiles,
             "best": self.best.known,
+            "collapsed_at": self.collapsed_at,
         }
         checkpoints.save(self._directory / CHECKPOINTS, step, tensors, record, **self._kept(step, regular))
 
@@ -208,9 +246,10 @@ class Callbacks:
             return
         step, measured = self._config.training.steps, self._measuring.thoroughly(self._sampler)
         self.metrics |= measured.values
-        self.spread = measured.std
+        self.spread, self.draws = measured.std, measured.draws
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, measured.values)
+        self._watch_for_collapse(step, measured.values)
         for name, picture in self._measuring.draw(self._sampler, measured).items():
             self._save_png("pictures", name, picture)
             self._records.image(step, f"pictures/{name}", picture)

@@ -160,7 +160,7 @@ def _train(
     steps = steps or build()
     start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record())
     position = {} if device.worker() else record.records  # they stand in the first worker's folder
-    best = Best(config.comparison.quality, record.best and record.best.model_dump(), checkpoints.steps(origin))
+    best = Best(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
     images_per_step = training.batch_size * training.discriminator_steps
 
@@ -222,6 +222,9 @@ def _train(
         status,
         metrics=callbacks.metrics if status == "finished" else {},
         spread=callbacks.spread,
+        **({"draws": callbacks.draws} if callbacks.draws else {}),
+        **({"ladder": measuring.ladder} if measuring.ladder else {}),
+        **({"collapsed_at": callbacks.collapsed_at} if status == "finished" and callbacks.collapsed_at else {}),
         profiles=callbacks.profiles if status == "finished" else {},
         best=best.known,
         real_against_real=measuring.real_against_real,

@@ -15,6 +15,7 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
 from ganlab.evaluation.features import FEATURES, RealImages
+from ganlab.evaluation.ladder import Rungs
 from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.spectrum import radial_profile
@@ -26,10 +27,14 @@ _READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no r
 
 
 class Measuring(NamedTuple):
-    """The protocols of a run: the one that is taken on the way, and the one of the end, if asked for."""
+    """The protocols of a run: the one that is taken on the way, and the one of the end, if asked for.
+
+    ladder: what the measures of the end make of known faults, if that is asked for.
+    """
 
     quick: Measures
     full: Measures | None
+    ladder: dict[str, Rungs] = {}  # noqa: RUF012  (nobody changes it)
 
     def on_the_way(self, sampler: Sampler) -> Measured:
         """The quick measures of the generator as it is."""
@@ -40,6 +45,11 @@ class Measuring(NamedTuple):
         assert self.full is not None
         sets = range(self.full.protocol["sets"])
         return self.full([sampler.sample(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
+
+    def at_a_glance(self, sampler: Sampler) -> Measured:
+        """What of the full measures is taken on the way, by the names that they have at the end."""
+        assert self.full is not None
+        return Measured(self.full.look(sampler.sample("latents/evaluation/full/0", self.full.n_fake)), {}, None)
 
     def draw(self, sampler: Sampler, found: Measured) -> dict[str, np.ndarray]:
         """Pictures of what was found, by name."""
@@ -104,10 +114,14 @@ def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Mea
     final = settings.final
     several = train.labels is not None and len(np.unique(train.labels)) > 1
     names = final.features or [*(["classifier"] if several else []), "random", "pca"]
+    for name in final.mean_over or ():
+        if name not in names:
+            raise ConfigError(f"metrics.final.mean_over has {name}, which these images do not allow; use {names}")
     counts = Counts(final.images, final.neighbours, final.sets)
     weights = {"inception": {"weights": final.inception_weights}}
-    features = [FEATURES[name](real, say=say, **weights.get(name, {})) for name in names]
-    return Measuring(quick, Measures("full", features, real, counts, _known(config, say)))
+    features = [FEATURES[name](real, say=say, **final.draws.of(name), **weights.get(name, {})) for name in names]
+    full = Measures("full", features, real, counts, _known(config, say), final.mean_over or ())
+    return Measuring(quick, full, full.ladder(train.labels, say) if final.ladder else {})
 
 
 def _known(config: RunConfig, say: Callable[[str], None]) -> dict[str, Known]:

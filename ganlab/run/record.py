@@ -28,6 +28,8 @@ class Record(BaseModel):
     """Mean power by ring, as in `RunResult`."""
     best: Best | None = None
     """Its best checkpoint so far."""
+    collapsed_at: int | None = None
+    """The step since which it has been collapsed, as in `RunResult`."""
 
 
 _MAY_CHANGE = (  # they decide no bit of a step: of files that moved, the sums stay

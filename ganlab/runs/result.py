@@ -72,6 +72,12 @@ class RunResult(BaseModel):
     """By name, of the EMA after the last step; those of the full protocol are named `full/...`."""
     spread: dict[str, Number] = {}
     """Standard deviations of the full metrics over the sets of generated images."""
+    draws: dict[str, list[Number]] = {}
+    """Of the full metrics, through each draw of features that have several; `metrics` are the means over them."""
+    ladder: dict[str, dict[str, Number]] = {}
+    """What each metric makes of known faults of real images, by rung (`evaluation/ladder.py`)."""
+    collapsed_at: Whole | None = None
+    """The step since which the generator's images have been too alike, by `comparison.collapse`; None: they are not."""
     profiles: dict[str, list[Number]] = {}
     """Mean power in each ring of frequencies, r = 0 ... side/2, of the `real` and of the `generated` images."""
     best: Best | None = None

@@ -38,40 +38,63 @@ def pixels(real: RealImages, *, say: Say | None = None) -> Features:
     )
 
 
-def pca(real: RealImages, *, say: Say | None = None) -> Features:
+def pca(real: RealImages, *, say: Say | None = None, draws: int = 1) -> Features:
     """The first 64 principal components of the training pixels, or as many as these have, in the pixels' own scale.
 
     The sign is such that each component's largest entry is positive. Of images of more than 4096 values, the components
     are those of 2048 training images.
+
+    draws: with more than one, as many parts of the training images, drawn at random, give components each.
     """
     shape = real.train.shape[1:]
-    # Count `recipe` up when code changes what the entry holds by more than rounding: another entry, another protocol.
-    key = {"train": real.train, "components": _COMPONENTS, "recipe": 2}
-    entry = cached("pca", key, lambda: _fit(real.train, say or (lambda line: None)))
-    mean, components = entry["mean"], entry["components"]
+    parts = [real.train] if draws == 1 else [real.train[np.sort(part)] for part in _parts(len(real.train), draws)]
+    bases = [_components(part, say or (lambda line: None)) for part in parts]
+    first = bases[0]
+    several = draws > 1
 
-    def see(pixels: np.ndarray) -> np.ndarray:
-        return _centred(pixels, mean) @ components.T
+    def project(pixels: np.ndarray, basis: dict[str, np.ndarray]) -> np.ndarray:
+        mean, components = basis["mean"], basis["components"]
 
-    def project(pixels: np.ndarray) -> np.ndarray:
-        parts = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
-        if len(parts) == 1:  # with the threads of BLAS, on whose number last bits depend: these stay what they were
+        def see(pixels: np.ndarray) -> np.ndarray:
+            return _centred(pixels, mean) @ components.T
+
+        blocks = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
+        if len(blocks) == 1:  # with the threads of BLAS, on whose number last bits depend: these stay what they were
             return see(pixels)
-        return np.concatenate(on_all_cores(see, parts))
+        return np.concatenate(on_all_cores(see, blocks))
 
+    explained = [float(basis["explained"]) for basis in bases]
+    digests = [
+        fingerprint({"features": "pca", "mean": basis["mean"], "components": basis["components"]}) for basis in bases
+    ]
     facts: dict[str, Any] = {
-        "dimension": len(components),
-        "trained_on": f"{int(entry['images'])} training images",
-        "explained_variance": float(entry["explained"]),
+        "dimension": len(first["components"]),
+        **({"draws": draws} if several else {}),
+        "trained_on": f"{int(first['images'])} training images",
+        "explained_variance": explained if several else explained[0],
         "scale": "pixels in [-1, 1], projected, not whitened",
     }
     return Features(
         name="pca",
-        embed=lambda pixels: [project(pixels)],
+        embed=lambda pixels: [project(pixels, basis) for basis in bases],
         probabilities=None,
         facts=facts,
-        digest=fingerprint({"features": "pca", "mean": mean, "components": components}),
+        digest=fingerprint({"features": "pca", "draws": digests}) if several else digests[0],
     )
+
+
+def _parts(images: int, draws: int) -> list[np.ndarray]:
+    """Places of images, a random part for each draw; ConfigError where a part would hold fewer than two."""
+    if images < 2 * draws:
+        raise ConfigError(f"metrics.final.draws.pca={draws} parts of {images} training images are too many; use fewer")
+    return np.array_split(np.random.default_rng(0).permutation(images), draws)
+
+
+def _components(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
+    """Of these images, from the cache if they are there."""
+    # Count `recipe` up when code changes what the entry holds by more than rounding: another entry, another protocol.
+    key = {"train": train, "components": _COMPONENTS, "recipe": 2}
+    return cached("pca", key, lambda: _fit(train, say))
 
 
 def _fit(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:

@@ -41,43 +41,62 @@ class Recipe(NamedTuple):
 RECIPE = Recipe()
 
 
-def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = RECIPE) -> Features:
+def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = RECIPE, draws: int = 1) -> Features:
     """The last hidden layer, after its ReLU, of a classifier of the training images: 64 features.
 
     They are moved and divided by one number, so that training images (at most 10,000 of them) have mean 0 and
     variance 1 per dimension on average: what the classifier finds important keeps its weight. Blind to what the
     classes do not need. The facts carry its accuracy on the held-out images.
 
-    Raises ConfigError for images without labels, or of one class only.
+    draws: how many classifiers, each from a seed of its own; probabilities are those of the first. Raises ConfigError
+    for images without labels, or of one class only.
     """
-    shape = real.train.shape[1:]
     classes = _classes(real)
-    key = {**real._asdict(), **recipe._asdict(), "tensorflow": version("tensorflow"), "numpy": version("numpy")}
-    entry = cached("classifier", key, lambda: _train(real, classes, recipe, say))
-    weights, centre, scale = entry["weights"], entry["centre"], float(entry["scale"])
-    network = Network(shape, len(classes), recipe.width)
-    see = keep_last(network.make_look(weights))
-
-    def probabilities(pixels: np.ndarray) -> np.ndarray:
-        logits = see(pixels)[1]
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
-
+    seeds = range(recipe.seed, recipe.seed + draws)
+    judges = [_Judge(real, classes, recipe._replace(seed=seed), say) for seed in seeds]
+    first, accuracies = judges[0], [judge.accuracy for judge in judges]
+    digests = [judge.digest for judge in judges]
+    several = draws > 1
     return Features(
         name="classifier",
-        embed=lambda pixels: [(see(pixels)[0] - centre) / scale],
-        probabilities=probabilities,
+        embed=lambda pixels: [judge.embed(pixels) for judge in judges],
+        probabilities=first.probabilities,
         facts={
             "dimension": recipe.width,
             "trained_on": f"{len(real.train)} training images of {len(classes)} classes",
-            "seed": recipe.seed,
-            "test_accuracy": float(entry["accuracy"]),
+            **({"draws": draws, "seeds": list(seeds)} if several else {"seed": recipe.seed}),
+            "test_accuracy": accuracies if several else first.accuracy,
             "tested_on": len(real.held_out),
-            "weights": fingerprint(weights)[:12],
+            "weights": fingerprint([judge.weights for judge in judges] if several else first.weights)[:12],
             "scale": "mean variance 1 over dimensions and training images",
         },
-        digest=fingerprint({"features": "classifier", "weights": weights, "centre": centre, "scale": scale}),
+        digest=fingerprint({"features": "classifier", "draws": digests}) if several else first.digest,
     )
+
+
+class _Judge:
+    """One trained classifier: its features and its probabilities of pixels uint8 [N,H,W,C]."""
+
+    def __init__(self, real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | None):
+        key = {**real._asdict(), **recipe._asdict(), "tensorflow": version("tensorflow"), "numpy": version("numpy")}
+        entry = cached("classifier", key, lambda: _train(real, classes, recipe, say))
+        self.weights, self.accuracy = entry["weights"], float(entry["accuracy"])
+        self._centre, self._scale = entry["centre"], float(entry["scale"])
+        network = Network(real.train.shape[1:], len(classes), recipe.width)
+        self._look = keep_last(network.make_look(self.weights))
+        self.digest = fingerprint(
+            {"features": "classifier", "weights": self.weights, "centre": self._centre, "scale": self._scale}
+        )
+
+    def embed(self, pixels: np.ndarray) -> np.ndarray:
+        """Features float64 [N,width]."""
+        return (self._look(pixels)[0] - self._centre) / self._scale
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Of each class, float64 [N,K]."""
+        logits = self._look(pixels)[1]
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
 
 
 def _classes(real: RealImages) -> np.ndarray:

@@ -7,23 +7,23 @@ import numpy as np
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features.base import Features, RealImages, Say, compile_for, some
 
-SEEDS = (0, 1, 2)
-"""Of the draws; fixed, so that every data set and every machine has the same networks."""
-
 _MAPS = (16, 16, 8)
 
 
-def random(real: RealImages, *, say: Say | None = None) -> Features:
-    """Three untrained networks of three 3x3 convolutions at full, half and quarter size: 64 features each.
+def random(real: RealImages, *, say: Say | None = None, draws: int = 3) -> Features:
+    """Untrained networks of three 3x3 convolutions at full, half and quarter size: 64 features each.
 
     Read are the means of 16 rectified maps at full and at half size, where a pattern counts wherever it is, and of 8
     maps at quarter size in each quadrant, where the layout counts. Kernels of the first two layers sum to zero over
     their window: flat areas give nothing, so a faint checkerboard shows at first order. Each feature is centred and
     divided by its std over the training images (at most 10,000 of them), or by a tenth of what is usual in its
     draw where that is more: what hardly any image shows must not outweigh the rest.
+
+    draws: how many networks, of seeds 0, 1, ...: every data set and every machine has the same ones.
     """
     shape = real.train.shape[1:]
-    weights = [draw(seed, shape[-1]) for seed in SEEDS]
+    seeds = range(draws)
+    weights = [draw(seed, shape[-1]) for seed in seeds]
     see = compile_for(shape, _network(weights))
 
     def measure() -> dict[str, np.ndarray]:
@@ -42,8 +42,8 @@ def random(real: RealImages, *, say: Say | None = None) -> Features:
         probabilities=None,
         facts={
             "dimension": mean.shape[1],
-            "draws": len(SEEDS),
-            "seeds": list(SEEDS),
+            "draws": draws,
+            "seeds": list(seeds),
             "weights": fingerprint(weights)[:12],
             "scale": "variance 1 over training images in each dimension that varies",
         },

@@ -1,0 +1,143 @@
+"""Which measures may decide? Those that find known faults of real images worse than grain that hardly anyone sees.
+
+Real images stand in the place of generated ones and are spoiled: by grain of 2 grey levels, which must count for
+little, and by faults that must count for more. A measure is admitted on a data set if it finds each of the faults worse
+than any of the grain, by more than chance.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from scipy.ndimage import convolve
+
+from ganlab.evaluation.registry import METRICS, base_name, compared
+
+Rungs = dict[str, float]
+Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""Pixels as floats [N,H,W,C] -> spoiled ones, not rounded."""
+
+DRAWS = 3  # of images for each rung
+SURE = 3.0  # standard deviations that count as more than chance
+UNTOUCHED = "real images"
+NOISE = "deviation over draws"
+_GREY_LEVELS = 2.0
+_WITHOUT = "without class "
+_CLASSES = 5  # at most, of which each in turn is missing
+
+
+def white_noise(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Independent in every pixel, with a standard deviation of 2 grey levels."""
+    return pixels + _GREY_LEVELS * random.standard_normal(pixels.shape)
+
+
+def lattice_grain(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """What a transposed convolution makes of noise: a 4x4 kernel at every other pixel, 2 grey levels as well."""
+    padded = np.zeros((len(pixels), pixels.shape[1] + 4, pixels.shape[2] + 4, pixels.shape[3]))
+    padded[:, ::2, ::2] = random.standard_normal(padded[:, ::2, ::2].shape)
+    grain = convolve(padded, random.standard_normal((1, 4, 4, 1)), mode="constant")[:, 2:-2, 2:-2]
+    return pixels + _GREY_LEVELS * grain / grain.std()
+
+
+def blur(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A binomial filter of 3x3."""
+    window = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    return convolve(pixels, window[None, :, :, None], mode="nearest")
+
+
+def malformed(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """One image in five has the left half of another one."""
+    spoiled, count, half = pixels.copy(), -(-len(pixels) // 5), pixels.shape[2] // 2
+    spoiled[:count, :, :half] = pixels[np.roll(np.arange(count), 1), :, :half]
+    return spoiled
+
+
+def repeats(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """One image in a hundred, repeated a hundred times."""
+    return pixels[random.integers(0, max(2, len(pixels) // 100), len(pixels))]
+
+
+GRAIN: dict[str, Spoil] = {"white noise of 2 grey levels": white_noise, "lattice grain of 2 grey levels": lattice_grain}
+FAULTS: dict[str, Spoil] = {
+    "blur of 3x3": blur,
+    "one image in five malformed": malformed,
+    "one image in a hundred, repeated": repeats,
+}
+
+
+def climb(
+    measure: Callable[[np.ndarray], Mapping[str, float]], train: np.ndarray, labels: np.ndarray | None, count: int
+) -> dict[str, Rungs]:
+    """What each measure makes of each rung: {metric: {rung: value}}, means over draws of images.
+
+    measure: of pixels uint8 [N,H,W,C]. train, labels: real images to spoil. count: how many stand in the place of
+    generated ones; fewer where a class is missing and fewer are left, but then on each rung. `NOISE` among the rungs is
+    the standard deviation over draws, pooled over the rungs without a fault.
+    """
+    rungs: dict[str, list[Mapping[str, float]]] = {}
+    absent = _absent(labels)
+    if labels is not None:
+        count = min(count, *(int(np.sum(labels != label)) for label in absent), len(train))
+    for name, draw in _rungs(train, labels, absent, count):
+        pixels = [draw(np.random.default_rng([number, 0])) for number in range(DRAWS)]
+        rungs[name] = [measure(np.clip(np.rint(each), 0, 255).astype(np.uint8)) for each in pixels]
+    measured = [one for rung in rungs.values() for one in rung]
+    metrics = [name for name in measured[0] if compared(name) and all(name in one for one in measured)]
+    ladder = {}
+    for metric in metrics:
+        values = {name: [one[metric] for one in rung] for name, rung in rungs.items()}
+        noise = float(np.sqrt(np.mean([np.var(values[name], ddof=1) for name in (UNTOUCHED, *GRAIN)])))
+        ladder[metric] = {name: float(np.mean(column)) for name, column in values.items()} | {NOISE: noise}
+    return ladder
+
+
+def _absent(labels: np.ndarray | None) -> list[int]:
+    """The classes of which each in turn is missing: at most five, evenly from all."""
+    classes = [] if labels is None else np.unique(labels).tolist()
+    if len(classes) < 2:
+        return []
+    places = np.linspace(0, len(classes) - 1, min(_CLASSES, len(classes))).round().astype(int)
+    return [classes[place] for place in places]
+
+
+def _rungs(
+    train: np.ndarray, labels: np.ndarray | None, absent: Sequence[int], count: int
+) -> Iterator[tuple[str, Callable[[np.random.Generator], np.ndarray]]]:
+    """Each rung's name, and what draws its images."""
+
+    def spoiled(spoil: Spoil) -> Callable[[np.random.Generator], np.ndarray]:
+        return lambda random: spoil(train[random.permutation(len(train))[:count]].astype(float), random)
+
+    def without(label: int) -> Callable[[np.random.Generator], np.ndarray]:
+        places = np.flatnonzero(labels != label)
+        return lambda random: train[random.permutation(places)[:count]]
+
+    yield UNTOUCHED, spoiled(lambda pixels, _: pixels)
+    for name, spoil in (GRAIN | FAULTS).items():
+        yield name, spoiled(spoil)
+    for label in absent:
+        yield f"{_WITHOUT}{label}", without(label)
+
+
+def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
+    """The fault that a measure finds no worse than grain, and the grain; None where it is admitted.
+
+    rungs: of this metric, as `climb` has them; a missing class counts as the mean over those that were missing in turn.
+    """
+    measure = METRICS[base_name(metric)]
+
+    def badness(rung: str) -> float:
+        value = rungs[rung]
+        return -value if measure.direction == "larger" else abs(value) if measure.scale == "size" else value
+
+    grain = max(GRAIN, key=badness)
+    faults = {rung: badness(rung) for rung in FAULTS}
+    if absent := [badness(rung) for rung in rungs if rung.startswith(_WITHOUT)]:
+        faults["a missing class"] = float(np.mean(absent))
+    mildest = min(faults, key=lambda rung: faults[rung])
+    step = SURE * rungs[NOISE] * np.sqrt(2 / DRAWS)
+    return None if faults[mildest] - badness(grain) > step else (mildest, grain)
+
+
+def admitted(ladder: Mapping[str, Rungs]) -> list[str]:
+    """The measures that may decide, in the order of the ladder."""
+    return [metric for metric, rungs in ladder.items() if objection(metric, rungs) is None]
