@@ -8,7 +8,6 @@ than any of the grain, by more than chance.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.ndimage import convolve
 
 from ganlab.evaluation.registry import METRICS, base_name, compared
 
@@ -21,7 +20,7 @@ SURE = 3.0  # standard deviations that count as more than chance
 UNTOUCHED = "real images"
 NOISE = "deviation over draws"
 _GREY_LEVELS = 2.0
-_WITHOUT = "without class "
+WITHOUT = "without class "
 _CLASSES = 5  # at most, of which each in turn is missing
 
 
@@ -32,16 +31,17 @@ def white_noise(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def lattice_grain(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """What a transposed convolution makes of noise: a 4x4 kernel at every other pixel, 2 grey levels as well."""
-    padded = np.zeros((len(pixels), pixels.shape[1] + 4, pixels.shape[2] + 4, pixels.shape[3]))
-    padded[:, ::2, ::2] = random.standard_normal(padded[:, ::2, ::2].shape)
-    grain = convolve(padded, random.standard_normal((1, 4, 4, 1)), mode="constant")[:, 2:-2, 2:-2]
+    count, height, width, channels = pixels.shape
+    noise = np.zeros((count, height + 3, width + 3, channels))
+    noise[:, ::2, ::2] = random.standard_normal(noise[:, ::2, ::2].shape)
+    grain = _correlate(noise, random.standard_normal((4, 4)))
     return pixels + _GREY_LEVELS * grain / grain.std()
 
 
 def blur(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A binomial filter of 3x3."""
-    window = np.outer([1, 2, 1], [1, 2, 1]) / 16
-    return convolve(pixels, window[None, :, :, None], mode="nearest")
+    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    return _correlate(padded, np.outer([1, 2, 1], [1, 2, 1]) / 16)
 
 
 def malformed(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -54,6 +54,15 @@ def malformed(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def repeats(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """One image in a hundred, repeated a hundred times."""
     return pixels[random.integers(0, max(2, len(pixels) // 100), len(pixels))]
+
+
+def _correlate(pixels: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Each image with a window, where the window lies inside."""
+    height, width = pixels.shape[1] - len(window) + 1, pixels.shape[2] - len(window) + 1
+    total = np.zeros((len(pixels), height, width, pixels.shape[3]))
+    for (row, column), weight in np.ndenumerate(window):
+        total += weight * pixels[:, row : row + height, column : column + width]
+    return total
 
 
 GRAIN: dict[str, Spoil] = {"white noise of 2 grey levels": white_noise, "lattice grain of 2 grey levels": lattice_grain}
@@ -115,7 +124,7 @@ def _rungs(
     for name, spoil in (GRAIN | FAULTS).items():
         yield name, spoiled(spoil)
     for label in absent:
-        yield f"{_WITHOUT}{label}", without(label)
+        yield f"{WITHOUT}{label}", without(label)
 
 
 def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
@@ -131,7 +140,7 @@ def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
 
     grain = max(GRAIN, key=badness)
     faults = {rung: badness(rung) for rung in FAULTS}
-    if absent := [badness(rung) for rung in rungs if rung.startswith(_WITHOUT)]:
+    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT)]:
         faults["a missing class"] = float(np.mean(absent))
     mildest = min(faults, key=lambda rung: faults[rung])
     step = SURE * rungs[NOISE] * np.sqrt(2 / DRAWS)

@@ -72,17 +72,15 @@ def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: S
     mean, low, high = comparison.own
     line = axis.get_yaxis_transform()
     axis.text(0, row + _ABOVE, label, transform=line, color=palette["text"], va="bottom")
-    if comparison.paired.runs < 2:
+    if not comparison.has_interval:
         pairs = "1 pair" if comparison.paired.runs else "no pair"
         if comparison.by_ranks:
             pairs = f"{comparison.verdict}, by ranks"
         axis.text(1, row + _ABOVE, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5)
         return
-    hollow = comparison.verdict == "inconclusive"
+    hollow = comparison.verdict in ("inconclusive", "depends on who looks")
     effect = shown_effect(comparison.endpoint, mean)
-    said = f"{effect}, {comparison.verdict}"
-    if comparison.by_ranks:
-        said = f"{effect}; {comparison.verdict} by ranks"
+    said = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
     weight = "normal" if hollow else "bold"
     axis.text(1, row + _ABOVE, said, transform=line, color=palette["text"], va="bottom", ha="right", fontsize=8.5,
               fontweight=weight)  # fmt: skip
@@ -143,13 +141,13 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
 
 
 def better_seeds(comparison: ArmComparison) -> str:
-    """In how many pairs the arm is the better one, such as `7 of 10`; better than a run that diverged is any other."""
+    """In how many pairs the arm is the better one, such as `7 of 10`; any run is better than one that is the worst."""
     counted = [pair for pair in comparison.pairs if not pair.missing]
     return f"{sum(is_better(comparison.endpoint, pair) for pair in counted)} of {len(counted)}"
 
 
 def is_better(endpoint: Endpoint, pair: Pair) -> bool:
-    """Whether the arm's value is the better one, of a pair that counts; where a run has none it diverged."""
+    """Whether the arm's value is the better one, of a pair that counts; where a run has none it is the worst."""
     if pair.ours is None or pair.theirs is None:
         return pair.ours is not None
     return endpoint.measure.is_better(pair.ours, pair.theirs)

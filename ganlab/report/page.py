@@ -11,6 +11,7 @@ from statistics import median
 from typing import ClassVar, get_args
 
 from ganlab.config import flatten
+from ganlab.evaluation.ladder import WITHOUT, objection
 from ganlab.evaluation.registry import METRICS, base_name
 from ganlab.report import figures
 from ganlab.report.drawing import Drawing
@@ -166,7 +167,8 @@ class Page:
 
 _RULE = (
     f"An arm is better or worse if the {100 * LEVEL:g} % interval does not contain 0 and p is at most {1 - LEVEL:.2g} "
-    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged, ranks decide. "
+    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged or collapsed, ranks "
+    "decide. It depends on who looks where the kinds of features that decide together contradict each other. "
     f"An arm is equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means "
     "neither: the data do not decide, which does not prove that the arms are equal."
 )
@@ -186,6 +188,7 @@ def write_contents(study: Study) -> Page:
         Section("spectra", "Spectra", spectra_of(study, grids, missing)),
         Section("others", "All other metrics", _others(study)),
         Section("real", "What real images score", real_of(study, missing)),
+        Section("ladder", "Which metrics may decide", ladder_of(study)),
         Section("runs", "Runs", _runs(study)),
         Section("certainty", "What would make the verdict more certain", limits(study)),
         Section("protocol", "Protocol, hardware, versions", protocol(study)),
@@ -240,8 +243,8 @@ def _effects(study: Study) -> tuple[Block, ...]:
         "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
     )
     if any(each.by_ranks for endpoint in endpoints for each in study.comparisons[endpoint.metric]):
-        legend += " By ranks: a diverged run counts as the worst, so the verdict rests on more pairs than are drawn."
-    drawn = [each for each in endpoints if any(j.paired.runs > 1 for j in study.comparisons[each.metric])]
+        legend += " By ranks: a run that diverged or collapsed is the worst, so the verdict rests on more pairs than are drawn."
+    drawn = [each for each in endpoints if any(j.has_interval for j in study.comparisons[each.metric])]
     drawings = (Figures(tuple(figures.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
     return *drawings, *folds
 
@@ -252,7 +255,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
         c, (mean, low, high) = each.paired, each.own
         pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
         row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
-        if c.runs > 1:
+        if each.has_interval:
             row[2] = shown_effect(endpoint, mean)
             row[3] = shown_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.own(c.effect_size):.2f}"
@@ -279,7 +282,7 @@ def _seeds(study: Study) -> tuple[Block, ...]:
     )
     legend = (
         "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; "
-        "dotted line, hollow mark: it is not. Cross: the other run of the pair diverged or is missing."
+        "dotted line, hollow mark: it is not. Cross: the other run of the pair diverged, collapsed or is missing."
     )
     return (
         Figures(tuple(figures.paired(study, endpoint) for endpoint in endpoints)),
@@ -327,7 +330,7 @@ def _runs(study: Study) -> tuple[Block, ...]:
         counts = Counter(run.status for run in arm.runs.values())
         statuses = (str(counts[status]) for status in get_args(Status))
         rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
-    table = Table(("arm", "runs", *get_args(Status), "share that diverged"), tuple(rows))
+    table = Table(("arm", "runs", *get_args(Status), "diverged or collapsed"), tuple(rows))
     named = tuple(map(lack, (*study.gaps, *study.diverged)))
     return (table, Bullets(named)) if named else (table,)
 
@@ -466,6 +469,36 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
     rest = Fold(f"All {len(rows)} metrics", (table,))
     return (Text(text), short, rest) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
+
+
+def ladder_of(study: Study) -> tuple[Block, ...]:
+    """What each metric makes of known faults of real images, and which of them may decide."""
+    if not study.ladder:
+        return ()
+    rungs = list(next(iter(study.ladder.values())))
+    classes = [rung for rung in rungs if rung.startswith(WITHOUT)]
+    columns = [rung for rung in rungs if rung not in classes]
+    head = ("metric", "may decide", *columns[:-1], *(["without a class"] if classes else []), columns[-1])
+    rows = []
+    for metric, values in study.ladder.items():
+        against = objection(metric, values)
+        missing = [values[rung] for rung in classes]
+        spans = [f"{number(min(missing), 3)} to {number(max(missing), 3)}"] if missing else []
+        cells = [number(values[rung], 3) for rung in columns]
+        verdict = "yes" if against is None else f"no: {against[0]}"
+        rows.append((metric, verdict, *cells[:-1], *spans, cells[-1]))
+    text = (
+        "Real training images stand in the place of generated ones and are spoiled. A metric may decide if it finds "
+        "each fault worse than grain of 2 grey levels, which hardly anyone sees, by more than chance; the table names "
+        "the fault that it takes least to heart where it does not."
+    )
+    stated = {endpoint.metric for endpoint in leading(study)}
+    short = tuple(row for row in rows if row[0] in stated)
+    whole = Table(head, tuple(rows))
+    admitted = [row[0] for row in rows if row[1] == "yes"]
+    names = Text(f"May decide: {listed(admitted) or 'none'}.")
+    rest = Fold(f"All {len(rows)} metrics that were tried", (whole,))
+    return (Text(text), names, Table(head, short), rest) if short else (Text(text), names, rest)
 
 
 def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from ganlab.study.compare import BASELINE
 from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
 from ganlab.study.values import (
     LEVEL,
+    THE_WORST,
     ArmComparison,
     Caution,
     Cell,
@@ -21,6 +22,7 @@ from ganlab.study.values import (
     Gap,
     LeftOut,
     NoRatio,
+    NotAdmitted,
     Study,
 )
 
@@ -31,7 +33,7 @@ def tell(comparison: ArmComparison) -> str:
     """What was found, how surely, and what it does not rest on."""
     arm, reference, endpoint, c = comparison.arm, comparison.reference, comparison.endpoint, comparison.paired
     missing = sum(pair.missing for pair in comparison.pairs)
-    ranked = len(comparison.pairs) - missing  # pairs that count, diverged ones too
+    ranked = len(comparison.pairs) - missing  # pairs that count, those with a run that is the worst too
     if c.runs < 2 and not comparison.by_ranks:
         have = "1 pair" if c.runs else "no pair"
         return f"{arm} and {reference} have {have} of finished runs with equal seed; a comparison needs at least 2."
@@ -40,6 +42,7 @@ def tell(comparison: ArmComparison) -> str:
         "worse": f"{arm} is worse than {reference}",
         "equivalent": f"{arm} is equivalent to {reference}",
         "inconclusive": f"{arm} against {reference} is inconclusive",
+        "depends on who looks": f"{arm} against {reference} depends on who looks",
     }[comparison.verdict]
     ratio = endpoint.measure.scale == "ratio"
     if endpoint.margin is not None and comparison.verdict == "equivalent":
@@ -52,17 +55,14 @@ def tell(comparison: ArmComparison) -> str:
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
 
-    numbers = ""
-    if c.runs > 1 and endpoint.measure.scale == "size":
+    numbers = "no interval of a mean"
+    if comparison.has_interval and endpoint.measure.scale == "size":
         numbers = f"{_to_zero(mean)} ({_signed_means(comparison)}), {100 * LEVEL:g} % interval {_span(low, high)}"
-    elif c.runs > 1:
+    elif comparison.has_interval:
         numbers = f"{show(mean)}, {100 * LEVEL:g} % interval {show(low)} to {show(high)}"
-    ours, theirs = comparison.diverged
     if comparison.by_ranks:
-        one = "1 finished pair" if c.runs else "no finished pair"
-        numbers = f"{numbers} over the {c.runs} finished pairs only" if numbers else f"no interval ({one})"
-        worst = " and ".join(f"{n} of {whose}" for n, whose in ((ours, arm), (theirs, reference)) if n)
-        numbers += f", {as_p(c.p_value)} by ranks over {pairs_of(ranked)}, diverged runs counted as the worst ({worst})"
+        over = f" over the {c.runs} finished pairs only" if comparison.has_interval else ""
+        numbers += f"{over}, {as_p(c.p_value)} by ranks over {pairs_of(ranked)}; {_worst(comparison)}"
     else:
         numbers += f", {as_p(c.p_value)}, {pairs_of(c.runs)}"
     arms = comparison.arms if endpoint.primary else 1
@@ -75,11 +75,32 @@ def tell(comparison: ArmComparison) -> str:
     if comparison.p_adjusted is not None:
         how = "" if endpoint.primary else f" ({comparison.adjustment})"
         notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{how}")
-    if ours and not comparison.by_ranks:
-        notes.append(f"both runs diverged in {pairs_of(ours)}")
+    both = sum(not pair.missing and (pair.ours, pair.theirs) == (None, None) for pair in comparison.pairs)
+    if both and not comparison.by_ranks:
+        notes.append(f"both runs diverged or collapsed in {pairs_of(both)}")
+    if comparison.unmeasured:
+        notes.append(
+            f"no verdict, since finished runs of {pairs_of(comparison.unmeasured)} have no value: measure them again"
+        )
+    notes += [f"{_kind(kind)}: {show(kind.own[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval]
     if missing:
         notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
+
+
+def _kind(comparison: ArmComparison) -> str:
+    """Through which kind of features: `full/pca/frechet_distance` is through pca."""
+    return f"through {comparison.endpoint.metric.split('/')[1]}"
+
+
+def _worst(comparison: ArmComparison) -> str:
+    """Which runs count as the worst: 4 of 10 runs of upsample collapsed, of transpose 0."""
+    runs, parts = len(comparison.pairs) - sum(pair.missing for pair in comparison.pairs), []
+    for why in THE_WORST:
+        ours, theirs = comparison.worst(why)
+        if ours or theirs:
+            parts.append(f"{ours} of {comparison.arm} and {theirs} of {comparison.reference} {why}")
+    return f"of {runs} runs each, {listed(parts)}, and count as the worst"
 
 
 def _undecided(comparison: ArmComparison) -> list[str]:
@@ -144,6 +165,11 @@ def warn(caution: Caution) -> str:
         runs = f"{len(caution.cells)} run{'s' * (len(caution.cells) > 1)}"
         which = "; ".join(map(stand, caution.cells))
         return f"Left out by hand, after the runs (--leave-out): {runs}, {which}."
+    if isinstance(caution, NotAdmitted):
+        return (
+            f"{caution.metric} should not decide on these images: it finds {caution.fault} no worse than "
+            f"{caution.grain}, which hardly anyone sees."
+        )
     values = "; ".join(f"{value} ({', '.join(arms)})" for value, arms in caution.values)
     return f"Not all runs were made alike: {caution.what} {values}."
 
@@ -174,7 +200,7 @@ def run_of(gap: Gap) -> str:
 # --- the study as a whole ---------------------------------------------------------------------------------------------
 
 
-_ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "inconclusive")
+_ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "depends on who looks", "inconclusive")
 assert set(_ORDER) == set(get_args(Verdict))
 
 
@@ -231,7 +257,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             continue
         main, *others = [_compared(study, endpoint, arm.label) for endpoint in endpoints]
         mean, low, high = main.own
-        known = main.paired.runs > 1
+        known = main.has_interval
         rows.append(
             (
                 short[arm.label],
@@ -239,7 +265,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
                 shown_effect(main.endpoint, mean) if known else "–",
                 shown_interval(main.endpoint, low, high) if known else "–",
                 bare_p(main.paired.p_value if main.p_adjusted is None else main.p_adjusted),
-                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.paired.runs > 1
+                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.has_interval
                   else each.verdict for each in others),
             )
         )  # fmt: skip
@@ -264,10 +290,11 @@ def standing(study: Study, endpoint: Endpoint) -> str:
     parts = []
     for verdict in _ORDER:
         arms = [short[comparison.arm] for comparison in comparisons if comparison.verdict == verdict]
+        is_, are = ("", "depend on who looks") if verdict.startswith("depends") else ("is ", f"are {verdict}")
         if arms and len(arms) == len(comparisons) > 2:
-            return f"all {len(arms)} arms are {verdict}"
+            return f"all {len(arms)} arms {are}"
         if arms:
-            parts.append(f"{listed(arms)} {'is' if len(arms) == 1 else 'are'} {verdict}")
+            parts.append(f"{listed(arms)} {is_ + verdict if len(arms) == 1 else are}")
     return listed(parts, ", ")
 
 
@@ -357,10 +384,11 @@ def robust_columns(comparison: ArmComparison) -> dict[str, str]:
 
 
 def failures(rate: FailureRate) -> str:
-    """How many of an arm's runs that came to an end diverged, with an interval."""
+    """How many of an arm's runs that came to an end diverged or collapsed, with an interval."""
     if not rate.runs:
         return "–"
-    return f"{rate.diverged} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
+    lost = rate.diverged + rate.collapsed
+    return f"{lost} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
 
 
 def plans(comparison: ArmComparison) -> str:

@@ -10,12 +10,14 @@ from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
+from ganlab.evaluation.ladder import admitted
 from ganlab.evaluation.registry import better
 from ganlab.report.sentences import (
     answer,
     heading,
     lack,
     leading,
+    listed,
     many_arms,
     stand,
     tell,
@@ -63,6 +65,9 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print(f"not compared: {lack(value)}")
     for caution in study.cautions:
         console.print(warn(caution))
+    if study.ladder:
+        names = [endpoint.metric for endpoint in leading(study) if endpoint.metric in admitted(study.ladder)]
+        console.print(f"known faults of real images admit, of these endpoints: {listed(names) or 'none'}")
     if shown or study.shown_only:
         also = study.shown_only if len(shown) == len(study.endpoints) else ()
         console.print(_metrics_table(study, [*(endpoint.metric for endpoint in shown), *also]))
@@ -99,18 +104,20 @@ def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
         console.print(f"  {tell(comparison)}")
     for arm in study.arms:
         finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
-        missing = [str(seed) for seed in finished if seed not in arm.values(endpoint.metric)]
+        missing = [str(seed) for seed in finished if arm.lack(seed, endpoint.metric) == "not measured"]
         if missing:
             console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
 
 
 def _runs_table(arms: tuple[Arm, ...]) -> Table:
     table = Table("arm", box=box.SIMPLE)
-    for column in ("runs", *get_args(Status)):
+    lost = any(arm.collapsed for arm in arms)
+    for column in ("runs", *get_args(Status), *(["of these collapsed"] if lost else [])):
         table.add_column(column, justify="right")
     for arm in arms:
         counts = Counter(run.status for run in arm.runs.values())
-        table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)))
+        collapsed = [str(len(arm.collapsed))] if lost else []
+        table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)), *collapsed)
     return table
 
 

@@ -4,10 +4,11 @@ import math
 from collections import Counter
 from typing import Any, get_args
 
+from ganlab.evaluation.ladder import admitted
 from ganlab.report.sentences import lack, stand, tell, warn
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import Arm
-from ganlab.study.values import LEVEL, ArmComparison, Endpoint, Study
+from ganlab.study.values import LEVEL, THE_WORST, ArmComparison, Endpoint, Study
 
 
 def as_json(study: Study) -> dict[str, Any]:
@@ -17,19 +18,23 @@ def as_json(study: Study) -> dict[str, Any]:
     - `endpoints`, the primary one first: `title`, `metric`, `better` (smaller or larger), `unit`, `primary`, `stated`
       (before the first run), `margin`, `verdicts` (one for each arm but the reference), `summaries` (one for each arm:
       `runs`, `mean`, `sd`, `median`, `interquartile_mean`).
-    - of a verdict: `arm`, `verdict`, `exploratory`, `sentence`; `estimate`, `low`, `high` of arm against reference, in
-      the metric's own direction, as the endpoint's unit says: a `ratio` is ours / theirs (1 where they are equal), a
-      `difference` and a `size` (of absolute values) are ours - theirs; `effect_size` in the same direction; `p_value`,
-      `p_adjusted`, `adjustment`; `by_ranks` (see ArmComparison); `pairs` (finished ones, behind the
-      interval), `diverged` {arm, reference}; `robust` (see Robust; its two locations are like the estimate, and
-      `improvement` is the chance that the arm is better); `lacking`, the seeds without a pair of values: `seed`, `why`,
-      `missing` (whether it counts nowhere; if not, the run that diverged is the worst). Values are in scores.csv.
-    - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of the runs
-      that came to an end, those that diverged), `parameters` and `macs` as their results have them.
+    - of a verdict: `arm`, `verdict`, `exploratory`, `sentence`; `estimate`, `low`, `high` of arm against
+      reference, in the metric's own direction, as the endpoint's unit says: a `ratio` is ours / theirs (1 where
+      they are equal), a `difference` and a `size` (of absolute values) are ours - theirs; `effect_size` in the
+      same direction; `p_value`, `p_adjusted`, `adjustment`; `by_ranks` (see ArmComparison); `pairs` (finished
+      ones, behind the interval), `diverged` and `collapsed` {arm, reference}, how many runs are the worst for
+      that; `kinds`, of a mean over kinds of features what each says; `robust` (see Robust; its two locations
+      are like the estimate, and `improvement` is the chance that the arm is better); `lacking`, the seeds
+      without a pair of values: `seed`, `why`, `missing` (whether it counts nowhere; if not, the run is the
+      worst). Where runs of one arm collapsed there is no estimate. Values are in scores.csv.
+    - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of
+      the runs that came to an end, those that diverged or collapsed; of these `collapsed`), `parameters` and
+      `macs` as their results have them.
     - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand; only where some were),
       `diverged`, `unmeasured` (by metric): a line for each such run. `open`: endpoints of the plan, by title, that no
       run has a value of. `cautions`: sentences on choices that were made after the runs, and on runs that were not made
       alike.
+    - `admitted`: the metrics that may decide, by known faults of real images; null where that was not tried.
     - `versions`, `devices`: all that the runs name.
     """
     runs = [run for arm in study.arms for run in arm.runs.values()]
@@ -49,6 +54,7 @@ def as_json(study: Study) -> dict[str, Any]:
             "unmeasured": {name: [lack(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
             "cautions": [warn(caution) for caution in study.cautions],
             "shown_only": study.shown_only,
+            "admitted": admitted(study.ladder) if study.ladder else None,
             "protocol": study.protocol,
             "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
             "devices": sorted({run.device for run in runs if run.device}),
@@ -70,7 +76,7 @@ def _row(study: Study, arm: Arm, run: RunResult) -> dict[str, Any]:
     return {
         "arm": arm.label,
         "seed": run.seed,
-        "status": run.status,
+        "status": "collapsed" if run.seed in arm.collapsed else run.status,
         **{name: metrics.get(name) for name in study.summaries},
         "parameters": run.of_generator("parameters"),
         "macs": run.of_generator("macs"),
@@ -108,28 +114,35 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
 
     robust = vars(comparison.robust)
     centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
-    ours, theirs = comparison.diverged
+    worst = {why: dict(zip(("arm", "reference"), comparison.worst(why), strict=True)) for why in THE_WORST}
     return {
         "arm": comparison.arm,
         "verdict": comparison.verdict,
         "exploratory": not endpoint.primary,
         "sentence": tell(comparison),
-        "estimate": in_unit(mean),
-        "low": in_unit(low),
-        "high": in_unit(high),
-        "effect_size": endpoint.measure.own(c.effect_size),
+        "estimate": in_unit(mean) if comparison.has_interval or c.runs == 1 else None,
+        "low": in_unit(low) if comparison.has_interval else None,
+        "high": in_unit(high) if comparison.has_interval else None,
+        "effect_size": endpoint.measure.own(c.effect_size) if comparison.has_interval else None,
         "p_value": c.p_value,
         "p_adjusted": comparison.p_adjusted,
         "adjustment": comparison.adjustment,
         "by_ranks": comparison.by_ranks,
         "pairs": c.runs,
-        "diverged": {"arm": ours, "reference": theirs},
+        **worst,
+        "kinds": [
+            {"metric": k.endpoint.metric} | {key: value for key, value in _verdict(k).items() if key in _OF_A_KIND}
+            for k in comparison.kinds
+        ],
         "robust": robust
         | {name: None if value is None else in_unit(endpoint.measure.own(value)) for name, value in centres.items()},
         "lacking": [
             {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in comparison.pairs if p.reasons
         ],
     }
+
+
+_OF_A_KIND = ("verdict", "estimate", "low", "high", "p_value", "pairs")
 
 
 def _arm(study: Study, place: int) -> dict[str, Any]:
@@ -141,7 +154,8 @@ def _arm(study: Study, place: int) -> dict[str, Any]:
         "reference": arm is study.reference,
         "runs": {status: counts[status] for status in get_args(Status)},
         "failure_rate": {
-            "share": rate.diverged / rate.runs if rate.runs else None,
+            "share": (rate.diverged + rate.collapsed) / rate.runs if rate.runs else None,
+            "collapsed": rate.collapsed,
             "low": rate.low,
             "high": rate.high,
             "runs": rate.runs,

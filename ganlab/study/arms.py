@@ -23,19 +23,24 @@ NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
 
 
 class Arm(NamedTuple):
-    """Runs that differ in their seeds only."""
+    """Runs that differ in their seeds only.
+
+    left_out: seeds of runs that somebody left out by hand. collapsed: seeds of finished runs whose images are too alike
+    (`comparison.collapse`); what such a run scores does not count, the run is the worst.
+    """
 
     label: str
     settings: dict[str, Any]
     runs: dict[int, RunResult]
-    left_out: frozenset[int] = frozenset()  # seeds of runs that somebody left out by hand
+    left_out: frozenset[int] = frozenset()
+    collapsed: frozenset[int] = frozenset()
 
     def values(self, metric: str) -> dict[int, float]:
-        """The metric of every finished run that has it, by seed."""
+        """The metric of every finished run that has it and has not collapsed, by seed."""
         return {
             seed: run.metrics[metric]
             for seed, run in self.runs.items()
-            if run.status == "finished" and metric in run.metrics
+            if run.status == "finished" and metric in run.metrics and seed not in self.collapsed
         }
 
     def lack(self, seed: int, metric: str) -> str:
@@ -45,6 +50,8 @@ class Arm(NamedTuple):
             return "left out" if seed in self.left_out else "no result"
         if run.status != "finished":
             return run.status
+        if seed in self.collapsed:
+            return "collapsed"
         return "" if metric in run.metrics else "not measured"
 
 

@@ -1,14 +1,18 @@
 """What the runs under a folder say about its question: every arm against the reference, in every metric, in pairs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
+from ganlab.evaluation.collapse import has_collapsed
+from ganlab.evaluation.ladder import Rungs, objection
 from ganlab.evaluation.registry import METRICS, base_name, compared
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
@@ -17,16 +21,18 @@ from ganlab.study.statistics import (
     Comparison,
     Verdict,
     benjamini_hochberg,
+    comparison_over_draws,
     difference,
     holm,
     interquartile_mean,
     look_again,
-    paired_comparison,
+    sign_test,
     signed_rank_test,
     wilson_interval,
 )
 from ganlab.study.values import (
     LEVEL,
+    THE_WORST,
     ArmComparison,
     Cell,
     ChosenAfterwards,
@@ -36,6 +42,7 @@ from ganlab.study.values import (
     LeftOut,
     MadeDifferently,
     NoRatio,
+    NotAdmitted,
     Pair,
     Study,
     Summary,
@@ -78,6 +85,7 @@ def compare_arms(
     directory: Path = Path(),
 ) -> Study:
     """Compare arms, wherever they come from; `directory` is what errors and reports call them."""
+    arms = [arm._replace(collapsed=_collapsed(arm, plan)) for arm in arms]
     against, runs = _reference(directory, arms, reference, plan), [run for arm in arms for run in arm.runs.values()]
     found = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
     comparable = [name for name in found if compared(name)]
@@ -103,7 +111,10 @@ def compare_arms(
             endpoints.append(endpoint)
     comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, against) for endpoint in endpoints}
     counted = _counted(arms, against)
-    diverged = _gaps(arms, "", ("diverged",))
+    diverged = _gaps(arms, "", THE_WORST)
+    protocol = next((run.protocol for run in runs if run.status == "finished" and run.protocol), {})
+    comparisons = _depending_on_who_looks(comparisons, protocol)
+    ladder = next((run.ladder for run in runs if run.ladder), {})
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
     return Study(
         directory=directory,
@@ -116,7 +127,8 @@ def compare_arms(
             *_gaps(arms, "", ("failed", "interrupted", "no result", "left out")),
             *(gap._replace(alone=True) for gap in diverged if gap not in counted),
         ),
-        protocol=next((run.protocol for run in runs if run.status == "finished" and run.protocol), {}),
+        protocol=protocol,
+        ladder=ladder,
         shown_only=tuple(name for name in found if not compared(name)),
         diverged=tuple(gap for gap in diverged if gap in counted),
         unmeasured={name: gaps for name, gaps in unmeasured.items() if gaps},
@@ -124,7 +136,9 @@ def compare_arms(
         failures=tuple(map(_failures, arms)),
         dropped=tuple(dropped),
         cautions=(
+            *not_admitted(primary, ladder),
             *chosen_afterwards(plan, primary, against.label, _usual(arms).label),
+            *_late_rule(arms, plan),
             *made_differently(arms),
         ),
     )
@@ -142,6 +156,15 @@ def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Co
 
 def _usual(arms: Sequence[Arm]) -> Arm:
     return next((arm for arm in arms if arm.label == BASELINE), arms[0])
+
+
+def _collapsed(arm: Arm, plan: Comparing) -> frozenset[int]:
+    """Seeds of finished runs that have collapsed, by the rule of the study."""
+    return frozenset(
+        seed
+        for seed, run in arm.runs.items()
+        if run.status == "finished" and has_collapsed(plan.quality, run.metrics, run.real_against_real, plan.collapse)
+    )
 
 
 def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> list[Endpoint]:
@@ -171,15 +194,15 @@ def _gaps(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...]) -> list[Ga
 
 
 def _counted(arms: Sequence[Arm], reference: Arm) -> set[Gap]:
-    """Every run that diverged and counts as the worst in some pair: both of its runs came to an end."""
+    """Every run that diverged or collapsed and counts as the worst in some pair: both of its runs came to an end."""
     return {
-        Gap(one.label, seed, "diverged")
+        Gap(one.label, seed, one.lack(seed, ""))
         for arm in arms
         if arm is not reference
         for seed in arm.runs.keys() & reference.runs.keys()
         if {arm.runs[seed].status, reference.runs[seed].status} <= {"finished", "diverged"}
         for one in (arm, reference)
-        if one.runs[seed].status == "diverged"
+        if one.lack(seed, "") in THE_WORST
     }
 
 
@@ -195,16 +218,17 @@ def _summary(arm: Arm, metric: str) -> Summary:
 
 def _failures(arm: Arm) -> FailureRate:
     ended = [run.status for run in arm.runs.values() if run.status in ("finished", "diverged")]
-    diverged = ended.count("diverged")
-    return FailureRate(arm.label, diverged, len(ended), *wilson_interval(diverged, len(ended), LEVEL))
+    diverged, collapsed = ended.count("diverged"), len(arm.collapsed)
+    return FailureRate(
+        arm.label, diverged, collapsed, len(ended), *wilson_interval(diverged + collapsed, len(ended), LEVEL)
+    )
 
 
 def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
     """Each arm against the reference.
 
-    In the primary metric p is adjusted by Holm over the arms, and decides; in the other metrics of the plan it is
-    adjusted by Benjamini and Hochberg, and decides nothing; in all others it stays as it is. Equivalence is not
-    adjusted: both of its one-sided tests must pass.
+    In the primary metric p is adjusted by Holm over the arms, and decides, for equivalence too; in the other metrics of
+    the plan it is adjusted by Benjamini and Hochberg, and decides nothing; in all others it stays as it is.
     """
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
@@ -212,10 +236,11 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     if margin is not None and endpoint.measure.scale == "ratio":
         margin = math.log1p(margin)
     theirs = _outcomes(endpoint, reference)
-    found = []
+    found, outside = [], []
     for arm in others:
         ours = _outcomes(endpoint, arm)
-        paired, by_ranks = _compare(ours, theirs, margin)
+        paired, p_outside, by_ranks = _compare(ours, theirs, margin, _differences_by_draw(endpoint, arm, reference))
+        outside.append(p_outside if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0)
         found.append(
             ArmComparison(
                 arm=arm.label,
@@ -231,53 +256,149 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
                 arms=len(others),
             )
         )
+    p_values = adjusted = [each.paired.p_value for each in found]
     adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
-    if len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values()):
-        for place, p in enumerate(adjust([each.paired.p_value for each in found])):
-            verdict = found[place].verdict
-            if endpoint.primary and p > 1 - LEVEL and verdict in ("better", "worse"):
-                verdict = "inconclusive"
-            found[place] = replace(found[place], verdict=verdict, p_adjusted=float(p), adjustment=adjustment)
+    several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
+    if several:
+        adjusted = adjust(p_values).tolist()
+    if several and endpoint.primary:
+        p_values, outside = adjusted, holm(outside).tolist()
+    for place, (each, p, p_outside) in enumerate(zip(found, p_values, outside, strict=True)):
+        verdict = each.verdict
+        if verdict == "equivalent" and p_outside > 1 - LEVEL:
+            verdict = _by_difference(each.paired)
+        if each.unmeasured or (verdict in ("better", "worse") and p > 1 - LEVEL):
+            verdict = "inconclusive"
+        found[place] = replace(each, verdict=verdict)
+        if several:
+            found[place] = replace(found[place], p_adjusted=float(adjusted[place]), adjustment=adjustment)
     return tuple(found)
 
 
-def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
-    """What is subtracted, by seed: more is better, -inf where the run diverged, absent where there is none."""
-    found = {}
-    for seed, run in arm.runs.items():
-        value = run.metrics.get(endpoint.metric)
-        if run.status == "diverged":
-            found[seed] = -math.inf
-        elif run.status == "finished" and value is not None:
-            found[seed] = endpoint.measure.outcome(value)
+FEWEST_FOR_EQUIVALENCE = 5
+"""Pairs; fewer that happen to be alike prove nothing."""
+
+
+def _by_difference(paired: Comparison) -> Verdict:
+    """The verdict on a difference, in which more is better, before any adjustment."""
+    if paired.p_value <= 1 - LEVEL and paired.low > 0:
+        return "better"
+    return "worse" if paired.p_value <= 1 - LEVEL and paired.high < 0 else "inconclusive"
+
+
+def _kinds_of(metric: str, protocol: Mapping[str, Any]) -> list[str]:
+    """Of a mean over kinds of features, the metric through each kind; of any other metric none."""
+    kinds = protocol.get("full", {}).get("mean_over", [])
+    group, _, name = metric.rpartition("/")
+    return [f"full/{kind}/{name}" for kind in kinds] if group == "full/mean" else []
+
+
+def _depending_on_who_looks(
+    comparisons: Mapping[str, tuple[ArmComparison, ...]], protocol: Mapping[str, Any]
+) -> dict[str, tuple[ArmComparison, ...]]:
+    """Where a mean over kinds of features decides: no verdict that one of the kinds contradicts.
+
+    They contradict each other if one says better and another worse; and a mean that is better or worse is contradicted
+    by a kind whose own difference has the other sign.
+    """
+    found = dict(comparisons)
+    for metric, own in comparisons.items():
+        names = [name for name in _kinds_of(metric, protocol) if name in comparisons]
+        if len(names) < 2:
+            continue
+        judged = []
+        for place, each in enumerate(own):
+            kinds = tuple(comparisons[name][place] for name in names)
+            verdicts = {kind.verdict for kind in kinds}
+            sign = {"better": 1, "worse": -1}.get(each.verdict, 0)
+            contrary = {"better", "worse"} <= verdicts or any(sign * kind.paired.mean < 0 for kind in kinds)
+            judged.append(replace(each, verdict="depends on who looks" if contrary else each.verdict, kinds=kinds))
+        found[metric] = tuple(judged)
     return found
 
 
-def _compare(ours: dict[int, float], theirs: dict[int, float], margin: float | None) -> tuple[Comparison, bool]:
-    """The comparison of finished pairs, and whether ranks decided it because a run diverged whose partner did not.
+def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[NDArray[np.float64]]:
+    """Through each draw of the features, by kind: differences [pairs, draws], more is better, of finished pairs.
 
-    Which of two tests it is depends on the sizes of the differences, not on their signs, so each stays exact.
+    None where some run did not record its draws.
     """
-    differences = [difference(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    finished = [
-        ours[seed] - theirs[seed]
-        for seed in sorted(ours.keys() & theirs.keys())
-        if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])
-    ]
-    comparison = _compare_finished(finished, margin) if finished else _NO_PAIR
+    metric, seeds = (
+        endpoint.metric,
+        sorted(arm.values(endpoint.metric).keys() & reference.values(endpoint.metric).keys()),
+    )
+    runs = [(arm.runs[seed], reference.runs[seed]) for seed in seeds]
+    if not runs:
+        return []
+    names = _kinds_of(metric, runs[0][0].protocol) or [metric]
+    tables = []
+    for name in names:
+        sides = [[run.draws.get(name, []) for run in pair] for pair in runs]
+        lengths = {len(draws) for pair in sides for draws in pair}
+        if len(lengths) != 1 or lengths == {0}:
+            continue
+        outcomes = np.vectorize(endpoint.measure.outcome, otypes=[float])
+        ours, theirs = (np.array([pair[side] for pair in sides], float) for side in (0, 1))
+        if endpoint.measure.scale == "ratio" and min(ours.min(), theirs.min()) <= 0:
+            continue
+        tables.append(outcomes(ours) - outcomes(theirs))
+    return tables if len(tables) == len(names) else []
+
+
+def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
+    """What is subtracted, by seed: more is better, -inf for a run that is the worst, absent where there is none."""
+    values = arm.values(endpoint.metric)
+    found = {}
+    for seed in arm.runs:
+        if arm.lack(seed, endpoint.metric) in THE_WORST:
+            found[seed] = -math.inf
+        elif seed in values:
+            found[seed] = endpoint.measure.outcome(values[seed])
+    return found
+
+
+def _compare(
+    ours: dict[int, float], theirs: dict[int, float], margin: float | None, draws: Sequence[NDArray[np.float64]]
+) -> tuple[Comparison, float, bool]:
+    """The comparison of finished pairs, the p of equivalence, and whether ranks decided.
+
+    They do where a run is the worst whose partner is not.
+
+    Ranks alone would call an arm worse too often that is as good but for a few runs that collapse: those take all the
+    largest ranks. So they decide only where one of three says the same: the finished pairs, how often each arm fails,
+    or the signs of all pairs, at a third of the level (experiments/statistics has how often that is wrong).
+    """
+    pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+    differences = np.array([difference(*pair) for pair in pairs])
+    finished = [x - y for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
+    comparison, outside = _compare_finished(finished, margin, draws) if finished else (_NO_PAIR, 1.0)
     if not np.isinf(differences).any():
-        return comparison, False
-    test = signed_rank_test(differences)
+        return comparison, outside, False
+    ranks = signed_rank_test(differences)
+    signs = np.sign(differences) * ranks.side
+    lost = signs[np.isinf(differences)]
+
+    def against(signs: NDArray[np.float64]) -> float:
+        same, contrary = int(np.sum(signs > 0)), int(np.sum(signs < 0))
+        return sign_test(same, contrary) if same > contrary else 1.0
+
+    causes = [
+        comparison.p_value if comparison.runs > 1 and comparison.mean * ranks.side > 0 else 1.0,
+        against(lost),
+        min(1.0, 3 * against(signs)),
+    ]
+    p = max(ranks.p_value, min(causes))
     verdict: Verdict = "inconclusive"
-    if test.p_value <= 1 - LEVEL:
-        verdict = "better" if test.side > 0 else "worse"
-    return comparison._replace(p_value=test.p_value, verdict=verdict), True
+    if p <= 1 - LEVEL:
+        verdict = "better" if ranks.side > 0 else "worse"
+    return comparison._replace(p_value=p, verdict=verdict), 1.0, True
 
 
-def _compare_finished(differences: Sequence[float], margin: float | None) -> Comparison:
-    """`paired_comparison`, which takes less as better, of differences in which more is better."""
-    c = paired_comparison([-each for each in differences], margin, LEVEL)
-    return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size)
+def _compare_finished(
+    differences: Sequence[float], margin: float | None, draws: Sequence[NDArray[np.float64]]
+) -> tuple[Comparison, float]:
+    """`comparison_over_draws`, which takes less as better, of differences in which more is better."""
+    c, outside = comparison_over_draws([-each for each in differences], [-table for table in draws], margin, LEVEL)
+    return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size), outside
 
 
 _NO_PAIR = Comparison(math.nan, -math.inf, math.inf, 1.0, math.nan, 0, "inconclusive")
@@ -293,6 +414,20 @@ def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
 
 
 # --- what weakens a study beyond its numbers --------------------------------------------------------------------------
+
+
+def not_admitted(primary: str | None, ladder: Mapping[str, Rungs]) -> list[NotAdmitted]:
+    """Where the primary metric is one that known faults of these images did not admit."""
+    if primary not in ladder:
+        return []
+    against = objection(primary, ladder[primary])
+    return [NotAdmitted(primary, *against)] if against else []
+
+
+def _late_rule(arms: Sequence[Arm], plan: Comparing) -> list[ChosenAfterwards]:
+    """Where runs count as collapsed by a rule that their settings did not have."""
+    late = "collapse" not in plan.model_fields_set and any(arm.collapsed for arm in arms)
+    return [ChosenAfterwards("rule of collapse", f"{plan.collapse}", "none")] if late else []
 
 
 def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usual: str) -> list[ChosenAfterwards]:

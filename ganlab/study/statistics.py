@@ -12,13 +12,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammainc, gammaln, ndtr, ndtri, stdtrit
+from scipy.special import bdtrc, gammainc, gammaln, ndtr, ndtri, stdtr, stdtrit
 
 EXACT_RUNS = 16  # up to here all 2^n sign vectors are visited
 RANDOM_VECTORS = 100_000
 ROUNDING = 1e-9  # two sums closer than this part of sum |d| are the same sum, added in another order
 
-Verdict = Literal["better", "worse", "equivalent", "inconclusive"]
+Verdict = Literal["better", "worse", "equivalent", "inconclusive", "depends on who looks"]
+"""The last one where kinds of features that decide together say the contrary of each other."""
 
 
 class Comparison(NamedTuple):
@@ -57,26 +58,67 @@ def paired_comparison(differences: ArrayLike, margin: float | None = None, level
     if not (_is_number(level) and 0 < level < 1):
         raise ValueError(f"level={level!r} is no confidence level; use a number between 0 and 1, such as 0.95")
 
+    return _compared(d, [], margin, level)[0]
+
+
+def comparison_over_draws(
+    differences: ArrayLike, draws: Sequence[ArrayLike], margin: float | None = None, level: float = 0.95
+) -> tuple[Comparison, float]:
+    """`paired_comparison` of a quantity that is seen through drawn features, whose draw is a random effect as well.
+
+    differences: [n], the means over all draws. draws: for each kind of features the differences through each of its
+    draws, [n,k]; the kinds weigh alike. The squared standard error of the mean is that over seeds, plus that over the
+    draws of each kind. What seeds and draws share is in both: intervals are too wide rather than too narrow. Degrees of
+    freedom after Satterthwaite 1946. `p_value` is the larger one of the permutation over seeds and of the t test with
+    that error.
+
+    Also gives the larger p of the two one-sided tests that put the mean inside the margin; 1 without a margin.
+    """
+    tables = [np.asarray(table, dtype=np.float64) for table in draws]
+    d = _vector("differences", differences)
+    for table in tables:
+        if table.ndim != 2 or len(table) != d.size or not np.isfinite(table).all():
+            raise ValueError(f"draws are of shape {table.shape}; give finite numbers [{d.size}, draws] for each kind")
+    return _compared(d, tables, margin, level)
+
+
+def _compared(
+    d: NDArray[np.float64], tables: Sequence[NDArray[np.float64]], margin: float | None, level: float
+) -> tuple[Comparison, float]:
     n = d.size
     if n == 1:
-        return Comparison(float(d[0]), -math.inf, math.inf, 1.0, math.nan, 1, "inconclusive")
+        return Comparison(float(d[0]), -math.inf, math.inf, 1.0, math.nan, 1, "inconclusive"), 1.0
     # The mean of equal numbers need not round to that number, nor their spread to 0.
     mean, sd = (float(d[0]), 0.0) if np.ptp(d) == 0 else (float(d.mean()), float(d.std(ddof=1)))
     effect = mean / sd if sd else math.copysign(math.inf, mean) if mean else math.nan
-    error = sd / math.sqrt(n)
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * error
-    low, high = mean - half, mean + half
     p = _sign_flip(d)
+    error, free = sd / math.sqrt(n), float(n - 1)
+    drawn = [table.mean(axis=0) for table in tables if table.shape[1] > 1]
+    if drawn:
+        parts = [(error**2, n - 1.0)]
+        parts += [(float(column.var(ddof=1)) / column.size / len(tables) ** 2, column.size - 1.0) for column in drawn]
+        total = sum(part for part, _ in parts)
+        if total > 0:
+            free = total**2 / sum(part**2 / degrees for part, degrees in parts)
+            error = math.sqrt(total)
+            p = max(p, 2 * float(stdtr(free, -abs(mean) / error)))
+    half = float(stdtrit(free, (1 + level) / 2)) * error
+    low, high = mean - half, mean + half
 
     verdict: Verdict = "inconclusive"
-    one_sided = float(stdtrit(n - 1, level)) * error
+    one_sided = float(stdtrit(free, level)) * error
+    outside = 1.0
+    if margin is not None and error > 0:
+        outside = float(stdtr(free, (abs(mean) - margin) / error))
+    elif margin is not None:
+        outside = float(abs(mean) >= margin)
     if margin is not None and -margin < mean - one_sided and mean + one_sided < margin:
         verdict = "equivalent"
     elif p <= 1 - level and high < 0:
         verdict = "better"
     elif p <= 1 - level and low > 0:
         verdict = "worse"
-    return Comparison(mean, low, high, p, effect, n, verdict)
+    return Comparison(mean, low, high, p, effect, n, verdict), outside
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,6 +182,15 @@ def signed_rank_test(differences: ArrayLike) -> RankTest:
     observed = int((signs * ranks).sum())
     reached = np.abs(2 * np.arange(total + 1) - total) >= abs(observed)
     return RankTest(min(float(shares[reached].sum()), 1.0), int(np.sign(observed)), signs.size)
+
+
+def sign_test(one: int, other: int) -> float:
+    """Two-sided exact p of counts that are equal in the mean: how many pairs go one way, and how many the other.
+
+    Of pairs in which one run alone failed this is the test of McNemar 1947, exact by the binomial distribution.
+    """
+    pairs, more = one + other, max(one, other)
+    return 1.0 if pairs == 0 else min(1.0, 2 * float(bdtrc(more - 1, pairs, 0.5)))
 
 
 def _sign_flip(d: NDArray[np.float64]) -> float:

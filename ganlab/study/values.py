@@ -1,22 +1,26 @@
 """What is known of a study once its arms are compared: plain values that reports, figures and files are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ganlab.config.comparison import Comparing
+from ganlab.evaluation.ladder import Rungs
 from ganlab.evaluation.registry import Metric
 from ganlab.study.arms import Arm
 from ganlab.study.statistics import Comparison, Robust, Verdict
 
 LEVEL = 0.95
+THE_WORST = ("diverged", "collapsed")
+"""Why a run that came to an end counts as the worst."""
 
 
 class Gap(NamedTuple):
     """A seed of an arm that lacks a value.
 
-    why: no result, left out, diverged, failed, interrupted, not measured. metric: which value lacks, where it is one
-    metric's. alone: it diverged, and there is no run of the other arm to which it could be the worse.
+    why: no result, left out, diverged, collapsed, failed, interrupted, not measured. metric: which value lacks, where
+    it is one metric's. alone: it diverged or collapsed, and there is no run of the other arm to which it could be the
+    worse.
     """
 
     arm: str
@@ -42,9 +46,9 @@ class Cell(NamedTuple):
 
 
 class ChosenAfterwards(NamedTuple):
-    """Another primary metric or reference than the one that was stated before the runs."""
+    """Another primary metric, reference or rule of collapse than the one that was stated before the runs."""
 
-    what: Literal["primary metric", "reference"]
+    what: Literal["primary metric", "reference", "rule of collapse"]
     chosen: str
     stated: str
 
@@ -62,7 +66,15 @@ class MadeDifferently(NamedTuple):
     values: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-Caution = ChosenAfterwards | LeftOut | MadeDifferently
+class NotAdmitted(NamedTuple):
+    """The primary metric finds a fault of real images no worse than grain (`evaluation/ladder.py`)."""
+
+    metric: str
+    fault: str
+    grain: str
+
+
+Caution = ChosenAfterwards | LeftOut | MadeDifferently | NotAdmitted
 
 
 @dataclass(frozen=True)
@@ -85,9 +97,9 @@ class Endpoint:
 class Pair:
     """Both arms' values with one seed, in the metric's own unit; None where a run has none.
 
-    reasons: why: diverged, failed, interrupted, no result, left out, not measured; where the arms have different ones,
-    ours and then theirs. They are diverged alone exactly where the pair counts though a value lacks: that run is the
-    worst.
+    reasons: why: diverged, collapsed, failed, interrupted, no result, left out, not measured; where the arms have
+    different ones, ours and then theirs. Where there are none but the first two, the pair counts though a value lacks:
+    such a run is the worst.
     """
 
     seed: int
@@ -98,7 +110,16 @@ class Pair:
     @property
     def missing(self) -> bool:
         """Whether the pair counts nowhere."""
-        return self.reasons not in ((), ("diverged",))
+        return not set(self.reasons) <= set(THE_WORST)
+
+    def worst(self, why: str) -> tuple[bool, bool]:
+        """Whether our run, and whether theirs, counts as the worst for that reason."""
+        if self.missing or not self.reasons:
+            return False, False
+        return (
+            self.ours is None and self.reasons[0] == why,
+            self.theirs is None and self.reasons[-1] == why,
+        )
 
 
 @dataclass(frozen=True)
@@ -106,10 +127,10 @@ class ArmComparison:
     """One arm against the reference in one metric.
 
     paired: of differences in which more is better, whatever the metric; of finished pairs alone, but for p_value
-    and verdict where by_ranks: there a run diverged whose partner did not, and an exact signed-rank test counts it as
-    the worst. verdict: of the primary endpoint after adjustment, of all others before, which is exploratory.
-    p_adjusted: over the arms, None where nothing was adjusted. arms: how many are compared with the
-    reference. The sentence that says it is made in `report.sentences`.
+    and verdict where by_ranks: there a run diverged or collapsed whose partner did not, and counts as the worst.
+    verdict: of the primary endpoint after adjustment, of all others before, which is exploratory. p_adjusted: over the
+    arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: of a mean over kinds
+    of features, the comparison through each of them. The sentence that says it is made in `report.sentences`.
     """
 
     arm: str
@@ -123,6 +144,7 @@ class ArmComparison:
     by_ranks: bool
     adjustment: Literal["Holm", "Benjamini-Hochberg"] | None
     arms: int
+    kinds: tuple["ArmComparison", ...] = ()
 
     @property
     def own(self) -> tuple[float, float, float]:
@@ -133,19 +155,28 @@ class ArmComparison:
 
     @property
     def deciding(self) -> int:
-        """The pairs that a test can use: two runs that diverged are equally bad and tell nothing."""
+        """The pairs that a test can use: two runs that are both the worst tell nothing."""
         return sum(not pair.missing and (pair.ours, pair.theirs) != (None, None) for pair in self.pairs)
 
     @property
-    def diverged(self) -> tuple[int, int]:
-        """How many runs of the arm and of the reference count as the worst, of the pairs that count."""
-        counted = [pair for pair in self.pairs if pair.reasons == ("diverged",)]
-        return sum(pair.ours is None for pair in counted), sum(pair.theirs is None for pair in counted)
+    def has_interval(self) -> bool:
+        """Whether a mean over finished pairs may be shown: not where one arm's runs collapsed, which it would hide."""
+        return self.paired.runs > 1 and not (self.by_ranks and any(self.worst("collapsed")))
+
+    def worst(self, why: str) -> tuple[int, int]:
+        """How many runs of the arm and of the reference count as the worst since they diverged, or collapsed."""
+        ours, theirs = zip(*(pair.worst(why) for pair in self.pairs), strict=True) if self.pairs else ((), ())
+        return sum(ours), sum(theirs)
+
+    @property
+    def unmeasured(self) -> int:
+        """Pairs of finished runs of which one lacks the metric that others have; no verdict goes without them."""
+        return sum("not measured" in pair.reasons for pair in self.pairs)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One arm's finished runs in one metric, in its own unit; None for what takes more runs."""
+    """One arm's finished runs in one metric but for collapsed ones, in its own unit; None for what takes more runs."""
 
     arm: str
     runs: int
@@ -157,10 +188,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class FailureRate:
-    """How many of an arm's runs that came to an end diverged, with a 95 % interval of Wilson."""
+    """How many of an arm's runs that came to an end diverged or collapsed, with a 95 % interval of Wilson."""
 
     arm: str
     diverged: int
+    collapsed: int
     runs: int
     low: float
     high: float
@@ -173,7 +205,8 @@ class Study:
     endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
     comparisons: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
     gaps: seeds that an arm cannot give to any pair, and why. pending: cells of the sweep that have no result, and how
-    they stand. diverged: seeds that count as the worst. unmeasured: by metric, finished runs without it. dropped: runs
+    they stand. diverged: seeds that count as the worst, collapsed ones too. ladder: what metrics make of known faults,
+    by rung. unmeasured: by metric, finished runs without it. dropped: runs
     for which a metric is compared nowhere, since there is no ratio of 0. cautions: choices that were made
     after the runs, and runs that were not made alike. left_out: runs that somebody left out by hand, and how they
     stand. summaries: by metric, one for each arm. failures: one
@@ -197,6 +230,7 @@ class Study:
     cautions: tuple[Caution, ...] = ()
     pending: tuple[Cell, ...] = ()
     left_out: tuple[Cell, ...] = ()
+    ladder: dict[str, Rungs] = field(default_factory=dict)
 
     @property
     def stated(self) -> tuple[Endpoint, ...]:

@@ -394,7 +394,7 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
     assert "needs more seeds" not in page  # of ten pairs it can
     (drawn,) = [each for each in write_contents(study).drawings() if each.name == "effect-frechet-distance"]
     assert "; worse by ranks" in drawn.svg("light")
-    assert "By ranks: a diverged run counts as the worst" in page
+    assert "By ranks: a run that diverged or collapsed is the worst" in page
 
 
 def test_the_limits_count_the_arms_that_share_an_error_rate(made):

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganlab.study.statistics import Comparison, benjamini_hochberg, holm, paired_comparison, signed_rank_test
+from ganlab.study.statistics import (
+    Comparison,
+    benjamini_hochberg,
+    comparison_over_draws,
+    holm,
+    paired_comparison,
+    sign_test,
+    signed_rank_test,
+)
 
 # Chandrasegaran, Tran and Cheung 2021, CelebA 128x128, DCGAN: FID of nearest and of bilinear in four last layers.
 NEAREST = [93.54, 87.52, 90.80, 73.63]
@@ -228,3 +236,43 @@ def test_power_reaches_the_planned_value():
     rng = np.random.default_rng(1)
     found = np.mean([paired_comparison(rng.normal(-1.2, 1, 8)).verdict == "better" for _ in range(500)])
     assert found == pytest.approx(0.8, abs=0.06)
+
+
+def test_the_sign_test_is_the_binomial_one():
+    for one, other in ((0, 0), (3, 0), (6, 1), (5, 5), (2, 9)):
+        expected = scipy.stats.binomtest(one, one + other).pvalue if one + other else 1
+        assert sign_test(one, other) == pytest.approx(expected)
+
+
+def test_draws_that_agree_leave_an_interval_as_it_is():
+    d = np.array([0.1, 0.3, -0.2, 0.4, 0.25, 0.1])
+    same = np.repeat(d[:, None], 5, axis=1)
+    found, outside = comparison_over_draws(d, [same, same], margin=0.3)
+    alone = paired_comparison(d, margin=0.3)
+    assert (found.low, found.high, found.verdict) == (
+        pytest.approx(alone.low),
+        pytest.approx(alone.high),
+        alone.verdict,
+    )
+    sides = [
+        scipy.stats.ttest_1samp(d, edge, alternative=way).pvalue for edge, way in ((-0.3, "greater"), (0.3, "less"))
+    ]
+    assert outside == pytest.approx(max(sides))
+
+
+def test_the_error_over_draws_is_that_of_their_means():
+    random = np.random.default_rng(0)
+    table = 0.5 + 0.1 * random.standard_normal((8, 1)) + 0.3 * random.standard_normal((1, 5))
+    d = table.mean(axis=1)
+    found, _ = comparison_over_draws(d, [table])
+    seeds, draws = d.var(ddof=1) / 8, table.mean(axis=0).var(ddof=1) / 5
+    free = (seeds + draws) ** 2 / (seeds**2 / 7 + draws**2 / 4)
+    half = scipy.stats.t.ppf(0.975, free) * math.sqrt(seeds + draws)
+    assert (found.low, found.high) == pytest.approx((d.mean() - half, d.mean() + half))
+    assert found.p_value == pytest.approx(2 * scipy.stats.t.sf(d.mean() / math.sqrt(seeds + draws), free))
+
+
+@pytest.mark.parametrize("draws", [[[1.0, 2.0]], [[[1.0], [2.0]]], [[[math.nan]] * 3]])
+def test_draws_of_another_shape_are_refused(draws):
+    with pytest.raises(ValueError, match=r"draws are of shape"):
+        comparison_over_draws([1.0, 2.0, 3.0], draws)
