@@ -78,6 +78,8 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         "step": step,
         "metrics": measured.values,
         "spread": measured.std,
+        **({"draws": measured.draws} if measured.draws else {}),
+        **({"ladder": measuring.ladder} if measuring.ladder else {}),
         "real_against_real": measures.real_against_real,
         "nulls": measures.nulls,
         "protocol": measures.protocol,

@@ -13,7 +13,19 @@ import sys
 from pathlib import Path
 
 from scipy.special import ndtr
-from simulations import HEAVY, SHAPES, coverage, equivalence, false_positives, improvement_coverage, power
+from simulations import (
+    HEAVY,
+    NORMAL,
+    SHAPES,
+    coverage,
+    coverage_over_draws,
+    equivalence,
+    false_equivalents,
+    false_positives,
+    improvement_coverage,
+    power,
+    unlike_arms,
+)
 
 from ganlab.study.statistics import equivalence_power, paired_power
 
@@ -53,6 +65,32 @@ def positives_table(repeats: int) -> list[str]:
     return table(["six equal arms and their reference", "any raw p <= 0.05", "any better or worse after Holm"], rows)
 
 
+def unlike_table(repeats: int) -> list[str]:
+    rows = []
+    for name, collapse, shape in (("a fifth of its runs collapse", 0.2, NORMAL), ("its tails are heavy", 0.0, HEAVY),
+                                  ("both", 0.2, HEAVY)):  # fmt: skip
+        for seeds in (6, 10):
+            rows.append([name, str(seeds), *map(percent, unlike_arms(repeats, seeds, collapse, shape))])
+    return table(["one arm is as good on average, but", "seeds", "called better", "called worse"], rows)
+
+
+def equivalents_table(repeats: int) -> list[str]:
+    rows = [
+        [f"{margin}", str(seeds), *map(percent, false_equivalents(repeats, seeds, margin))]
+        for margin, seeds in ((1.0, 10), (1.0, 20), (2.0, 6), (2.0, 10))
+    ]
+    return table(["margin / sd of a difference", "seeds", "any equivalent, test by test", "any equivalent"], rows)
+
+
+def draws_table(repeats: int) -> list[str]:
+    rows = [
+        [f"{share}", str(seeds), *map(percent, coverage_over_draws(repeats, seeds, 5, share))]
+        for share in (0.0, 0.5, 1.0)
+        for seeds in (6, 10)
+    ]
+    return table(["sd over draws / sd over seeds", "seeds", "seeds alone", "seeds and draws"], rows)
+
+
 def power_table(repeats: int) -> list[str]:
     rows = []
     for effect, pairs in EFFECTS:
@@ -87,8 +125,11 @@ def improvement_table(repeats: int) -> list[str]:
 TABLES = {
     "coverage": coverage_table,
     "positives": positives_table,
+    "unlike": unlike_table,
     "power": power_table,
     "equivalence": equivalence_table,
+    "equivalents": equivalents_table,
+    "draws": draws_table,
     "improvement": improvement_table,
 }
 

@@ -1,26 +1,20 @@
-"""Which measures may decide? Those that find known faults of real images worse than grain that hardly anyone sees.
+"""What measures make of known faults: real images stand in the place of generated ones, and are spoiled.
 
-Real images stand in the place of generated ones and are spoiled: by grain of 2 grey levels, which must count for
-little, and by faults that must count for more. A measure is admitted on a data set if it finds each of the faults worse
-than any of the grain, by more than chance.
+By grain of 2 grey levels, which hardly anyone sees and which must count for little, and by faults that must count for
+more. `ganlab/study/admission.py` says which measures may decide.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ganlab.evaluation.registry import METRICS, base_name, compared
+from ganlab.evaluation.registry import compared
+from ganlab.evaluation.rungs import DRAWS, FAULTS, GRAIN, NOISE, UNTOUCHED, WITHOUT, Rungs
 
-Rungs = dict[str, float]
 Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Pixels as floats [N,H,W,C] -> spoiled ones, not rounded."""
 
-DRAWS = 3  # of images for each rung
-SURE = 3.0  # standard deviations that count as more than chance
-UNTOUCHED = "real images"
-NOISE = "deviation over draws"
 _GREY_LEVELS = 2.0
-WITHOUT = "without class "
 _CLASSES = 5  # at most, of which each in turn is missing
 
 
@@ -65,12 +59,14 @@ def _correlate(pixels: np.ndarray, window: np.ndarray) -> np.ndarray:
     return total
 
 
-GRAIN: dict[str, Spoil] = {"white noise of 2 grey levels": white_noise, "lattice grain of 2 grey levels": lattice_grain}
-FAULTS: dict[str, Spoil] = {
+SPOILS: dict[str, Spoil] = {
+    "white noise of 2 grey levels": white_noise,
+    "lattice grain of 2 grey levels": lattice_grain,
     "blur of 3x3": blur,
     "one image in five malformed": malformed,
     "one image in a hundred, repeated": repeats,
 }
+assert set(SPOILS) == {*GRAIN, *FAULTS}
 
 
 def climb(
@@ -121,32 +117,7 @@ def _rungs(
         return lambda random: train[random.permutation(places)[:count]]
 
     yield UNTOUCHED, spoiled(lambda pixels, _: pixels)
-    for name, spoil in (GRAIN | FAULTS).items():
+    for name, spoil in SPOILS.items():
         yield name, spoiled(spoil)
     for label in absent:
         yield f"{WITHOUT}{label}", without(label)
-
-
-def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
-    """The fault that a measure finds no worse than grain, and the grain; None where it is admitted.
-
-    rungs: of this metric, as `climb` has them; a missing class counts as the mean over those that were missing in turn.
-    """
-    measure = METRICS[base_name(metric)]
-
-    def badness(rung: str) -> float:
-        value = rungs[rung]
-        return -value if measure.direction == "larger" else abs(value) if measure.scale == "size" else value
-
-    grain = max(GRAIN, key=badness)
-    faults = {rung: badness(rung) for rung in FAULTS}
-    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT)]:
-        faults["a missing class"] = float(np.mean(absent))
-    mildest = min(faults, key=lambda rung: faults[rung])
-    step = SURE * rungs[NOISE] * np.sqrt(2 / DRAWS)
-    return None if faults[mildest] - badness(grain) > step else (mildest, grain)
-
-
-def admitted(ladder: Mapping[str, Rungs]) -> list[str]:
-    """The measures that may decide, in the order of the ladder."""
-    return [metric for metric, rungs in ladder.items() if objection(metric, rungs) is None]

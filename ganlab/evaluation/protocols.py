@@ -15,9 +15,10 @@ from ganlab.evaluation import metrics, spectrum
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
-from ganlab.evaluation.ladder import Rungs, climb
+from ganlab.evaluation.ladder import climb
 from ganlab.evaluation.metrics.pairs import blocks
 from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
+from ganlab.evaluation.rungs import Rungs
 
 VERSION = 1  # of how numbers are computed: part of every hash
 _PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long

@@ -11,8 +11,8 @@ from statistics import median
 from typing import ClassVar, get_args
 
 from ganlab.config import flatten
-from ganlab.evaluation.ladder import WITHOUT, objection
 from ganlab.evaluation.registry import METRICS, base_name
+from ganlab.evaluation.rungs import WITHOUT
 from ganlab.report import figures
 from ganlab.report.drawing import Drawing
 from ganlab.report.figures import Grid, last_grids
@@ -43,6 +43,7 @@ from ganlab.report.sentences import (
     went_back,
 )
 from ganlab.runs.result import RunResult, Status
+from ganlab.study.admission import objection
 from ganlab.study.arms import as_typed
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
@@ -243,7 +244,7 @@ def _effects(study: Study) -> tuple[Block, ...]:
         "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
     )
     if any(each.by_ranks for endpoint in endpoints for each in study.comparisons[endpoint.metric]):
-        legend += " By ranks: a run that diverged or collapsed is the worst, so the verdict rests on more pairs than are drawn."
+        legend += " By ranks: a run that diverged or collapsed is the worst, so a verdict rests on more pairs."
     drawn = [each for each in endpoints if any(j.has_interval for j in study.comparisons[each.metric])]
     drawings = (Figures(tuple(figures.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
     return *drawings, *folds

@@ -10,7 +10,6 @@ from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
-from ganlab.evaluation.ladder import admitted
 from ganlab.evaluation.registry import better
 from ganlab.report.sentences import (
     answer,
@@ -27,6 +26,7 @@ from ganlab.report.sentences import (
 )
 from ganlab.runs.console import Console
 from ganlab.runs.result import Status
+from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm, as_typed
 from ganlab.study.values import Endpoint, Study
 

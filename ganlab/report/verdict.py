@@ -4,9 +4,9 @@ import math
 from collections import Counter
 from typing import Any, get_args
 
-from ganlab.evaluation.ladder import admitted
 from ganlab.report.sentences import lack, stand, tell, warn
 from ganlab.runs.result import RunResult, Status
+from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm
 from ganlab.study.values import LEVEL, THE_WORST, ArmComparison, Endpoint, Study
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 from ganlab import files
 from ganlab.config import Full, RunConfig, profiled
 from ganlab.data.images import Images
-from ganlab.evaluation.collapse import has_collapsed
 from ganlab.evaluation.registry import Metric, metric_of, quick_relative
 from ganlab.exports.portable import save_portable
 from ganlab.nets.layers import recompute_statistics
@@ -22,6 +21,7 @@ from ganlab.run.pictures import real_grid, sample_grid
 from ganlab.run.record import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
+from ganlab.runs.collapse import has_collapsed
 from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS, GENERATOR
 from ganlab.runs.records import Records

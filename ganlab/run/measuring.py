@@ -15,9 +15,9 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
 from ganlab.evaluation.features import FEATURES, RealImages
-from ganlab.evaluation.ladder import Rungs
 from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
+from ganlab.evaluation.rungs import Rungs
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
 from ganlab.run.inputs import check_measured

@@ -179,4 +179,6 @@ def record_measures(directory: Path, measured: dict[str, Any]) -> None:
             "nulls": merged(result.nulls, measured["nulls"]),
             "protocol": own | {"full": protocol} if full else protocol | {k: own[k] for k in ("full",) if k in own},
         }
+        if full:
+            changed |= {name: measured[name] for name in ("draws", "ladder") if name in measured}
         write_json(path, result.model_copy(update=changed).written())

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
-from ganlab.evaluation.collapse import has_collapsed
-from ganlab.evaluation.ladder import Rungs, objection
 from ganlab.evaluation.registry import METRICS, base_name, compared
+from ganlab.evaluation.rungs import Rungs
+from ganlab.runs.collapse import has_collapsed
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
+from ganlab.study.admission import objection
 from ganlab.study.arms import Arm, gather_arms, plan_of
 from ganlab.study.statistics import (
     Comparison,

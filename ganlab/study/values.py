@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ganlab.config.comparison import Comparing
-from ganlab.evaluation.ladder import Rungs
 from ganlab.evaluation.registry import Metric
+from ganlab.evaluation.rungs import Rungs
 from ganlab.study.arms import Arm
 from ganlab.study.statistics import Comparison, Robust, Verdict
 

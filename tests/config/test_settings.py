@@ -163,7 +163,7 @@ WRONG = {
     "penalty.every_steps=0": "penalty.every_steps=0 is out of range; use a number at least 1",
     "generator={a:b}": "generator={a:b} names no choice; choose one of: carafe",
     "~generator": "generator.name is missing",
-    "metrics.final.images=100": "metrics.final.images needs metrics=full; add it",
+    "metrics.final.images=100": "metrics.final.images is not a setting of quick; it needs metrics=full or study",
     "metrics.final.imagez=100": "metrics.final.imagez is not a setting; did you mean metrics.final.images? it needs metrics=full",
     "+metrics.final.images=100": "metrics.final is not a setting of quick; it needs metrics=full",
     "generator.upsampling.phase_bias=true": "is not a setting of transpose; it needs generator=pixel_shuffle or pixel_shuffle_icnr",
@@ -208,6 +208,20 @@ LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.s
         (["metrics.images=5"], "metrics.images=5 leaves no image its 5 neighbours; use at least 6"),
         (["metrics=none", "metrics.images=3"], "metrics.images=3 leaves no image its 5 neighbours; use at least 6"),
         (["metrics=full", "metrics.final.images=50", "metrics.final.neighbours=50"], "metrics.final.images=50 leaves"),
+        (["metrics=full", "metrics.final.mean_over=[pca]"], "metrics.final.mean_over=['pca'] must name two kinds"),
+        (
+            ["metrics=full", "metrics.final.mean_over=[pca,pca]"],
+            "must name two kinds of features or more, and none twice",
+        ),
+        (
+            ["metrics=study", "metrics.final.features=[pca]"],
+            "metrics.final.mean_over has classifier, and metrics.final.features=['pca'] does not; add it",
+        ),
+        (["metrics=full", "comparison.quality=full/mean/frechet_distance"], "is not measured in these runs"),
+        (["metrics=study", "comparison.quality=full/mean/kernel_distance"], "is not measured in these runs"),
+        (["metrics=full", "metrics.final.draws.pca=0"], "metrics.final.draws.pca"),
+        (["metrics=full", "metrics.final.every_steps=0"], "metrics.final.every_steps"),
+        (["comparison.collapse=1.5"], "comparison.collapse"),
     ],
 )
 def test_choices_that_cannot_work_together_are_refused(line, message):
@@ -526,7 +540,7 @@ def test_an_operator_is_the_same_wherever_it_is_named():
         assert all(f"{key}: true" in text for key in odd), f"{arm} and elsewhere differ in {odd}"
 
 
-TABLES = {"ganlab.evaluation.registry"}  # a table that imports nothing, so that settings may name what it names
+TABLES = {"ganlab.evaluation.registry", "ganlab.evaluation.rungs"}  # they import nothing, and everybody may read them
 GROUND = {"xla", "errors", "device", "environment", "files", "__version__"}  # what everybody may use
 ALLOWED = {  # the picture of who may import whom: see docs/design.md
     "config": {"config"},

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from ganlab.evaluation import ladder
-from ganlab.evaluation.collapse import has_collapsed
+from ganlab.evaluation import ladder, rungs
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
+from ganlab.runs.collapse import has_collapsed
+from ganlab.study.admission import admitted, objection
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def images():
 
 def test_grain_is_of_two_grey_levels(images):
     random = np.random.default_rng(1)
-    for spoil in ladder.GRAIN.values():
+    for spoil in (ladder.white_noise, ladder.lattice_grain):
         grain = spoil(images, random) - images
         assert grain.std() == pytest.approx(2, rel=0.05)
         assert abs(grain.mean()) < 0.05
@@ -50,13 +51,13 @@ def test_a_ladder_has_every_rung_of_every_compared_metric(images):
     labels = np.repeat([0, 1, 2, 3], 50)
     found = ladder.climb(measure, images.round().astype(np.uint8), labels, 150)
     assert set(found) == {"frechet_distance", "coverage"}
-    rungs = [
-        "real images", *ladder.GRAIN, *ladder.FAULTS, *(f"without class {label}" for label in range(4)),
+    names = [
+        "real images", *rungs.GRAIN, *rungs.FAULTS, *(f"without class {label}" for label in range(4)),
         "deviation over draws",
     ]  # fmt: skip
-    assert list(found["frechet_distance"]) == rungs
-    assert ladder.objection("coverage", found["coverage"]) is not None
-    assert ladder.admitted(found) == []  # who sees contrast alone does not see repeated images
+    assert list(found["frechet_distance"]) == names
+    assert objection("coverage", found["coverage"]) is not None
+    assert admitted(found) == []  # who sees contrast alone does not see repeated images
 
 
 def test_every_rung_has_as_many_images(images):
@@ -84,7 +85,7 @@ RUNGS = {"real images": 0.1, "white noise of 2 grey levels": 0.2, "lattice grain
     ],
 )  # fmt: skip
 def test_what_a_ladder_admits(metric, change, against):
-    assert ladder.objection(metric, RUNGS | change) == against
+    assert objection(metric, RUNGS | change) == against
 
 
 def test_collapse_looks_at_the_coverage_of_the_primary():
@@ -141,5 +142,5 @@ def test_a_ladder_is_climbed_once(monkeypatch, tmp_path):
     first = measures.ladder(real.train_labels, said.append)
     assert measures.ladder(real.train_labels, said.append) == first
     assert len(said) == 1
-    assert "full/pca/frechet_distance" in ladder.admitted(first)
-    assert "full/pca/precision" not in ladder.admitted(first)
+    assert "full/pca/frechet_distance" in admitted(first)
+    assert "full/pca/precision" not in admitted(first)
