@@ -55,6 +55,7 @@ class Training(Settings):
     """How long, in what portions, on which devices, and how often something is written."""
 
     steps: Count
+    plateau: Fraction | None
     batch_size: Annotated[int, Field(ge=1, le=10**6)]
     discriminator_steps: Annotated[int, Field(ge=1, le=1000)]
     share_fakes: bool

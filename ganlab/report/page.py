@@ -45,6 +45,7 @@ from ganlab.report.sentences import (
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.admission import objection
 from ganlab.study.arms import as_typed
+from ganlab.study.budgets import at_equal_budget
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
@@ -372,7 +373,41 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     if not over_images:
         return ()
     text = "Seconds are as the runs took them: compare them only if nothing else ran on the machine at the time."
-    return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text)
+    return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text), *_budgets(study, histories)
+
+
+def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Block, ...]:
+    """The primary endpoint where all runs have had as many images, or as many seconds."""
+    endpoint = leading(study)[0]
+    metric, _ = figures.curves_of(study, endpoint, histories)
+    series = {
+        arm.label: {
+            seed: [of_run[step] for step in sorted(of_run)]
+            for seed, run in arm.runs.items()
+            if run.path and (of_run := histories.get(run.path.parent, {}).get(metric))
+        }
+        for arm in study.arms
+    }
+    found = [each for over in ("images", "seconds") if (each := at_equal_budget(study, endpoint, series, over))]
+    if not found:
+        return ()
+    heads = (f"after {count(each.budget)} {'images' if each.over == 'images' else 's'}" for each in found)
+    rows = []
+    for arm in study.arms:
+        if arm is study.reference:
+            continue
+        cells = []
+        for each in found:
+            c, own = each.comparisons[arm.label], endpoint.measure.own
+            low, high = sorted((own(c.low), own(c.high)))
+            effect = f"{shown_effect(endpoint, own(c.mean))} ({shown_interval(endpoint, low, high)})"
+            cells.append(effect if c.runs > 1 else "–")
+        rows.append((arm.label, *cells))
+    text = (
+        f"{metric} with as many images, and as many seconds, for each run: its last value up to there, the mean effect "
+        "and its 95 % interval over seeds. These values decide nothing."
+    )
+    return Text(text), Table(("arm", *heads), tuple(rows))
 
 
 def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:

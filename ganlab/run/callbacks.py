@@ -10,14 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from ganlab import files
-from ganlab.config import Full, RunConfig, profiled
+from ganlab.config import RunConfig, profiled
 from ganlab.data.images import Images
-from ganlab.evaluation.registry import Metric, metric_of, quick_relative
+from ganlab.evaluation.registry import Metric, metric_of
 from ganlab.exports.portable import save_portable
 from ganlab.nets.layers import recompute_statistics
 from ganlab.run.measuring import Measuring
 from ganlab.run.networks import make_traces
 from ganlab.run.pictures import real_grid, sample_grid
+from ganlab.run.plateau import at_plateau, full_measures_every, primary_on_the_way
 from ganlab.run.record import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
@@ -30,11 +31,6 @@ from ganlab.training.loop import DivergedError, Event, take_means
 from ganlab.training.state import Gan
 
 
-def full_measures_every(config: RunConfig) -> int | None:
-    """The steps from one taking of the full measures to the next, where they are taken on the way at all."""
-    return config.metrics.final.every_steps if isinstance(config.metrics, Full) else None
-
-
 class Best:
     """The best step so far by the study's primary, as it is measured on the way.
 
@@ -44,9 +40,7 @@ class Best:
 
     def __init__(self, config: RunConfig, known: dict[str, Any] | None, there: Container[int]):
         """config: of the run. known: at the checkpoint that it goes on from. there: steps with one."""
-        quality = config.comparison.quality
-        self._metric = quality if full_measures_every(config) else quick_relative(quality)
-        self._measure = _compared(quality)
+        self._metric, self._measure = primary_on_the_way(config), _compared(config.comparison.quality)
         self.known = known if known and known["step"] in there else None
 
     @property
@@ -118,6 +112,7 @@ class Callbacks:
         self.spread: dict[str, float] = {}
         self.draws: dict[str, list[float]] = {}
         self.collapsed_at: int | None = record.collapsed_at
+        self._history: dict[int, float] = dict(record.primary)
         self.profiles: dict[str, list[float]] = dict(record.profiles)
         self.best = best
         self.images_per_step = config.training.batch_size * config.training.discriminator_steps
@@ -170,7 +165,7 @@ class Callbacks:
         self.metrics = dict(measured.values)
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, self.metrics)
-        self._watch_for_collapse(step, self.metrics)
+        self._watch(step, self.metrics)
         sketch = self._measuring.sketch(measured)
         if sketch is not None:
             self._records.image(step, "spectrum", sketch)
@@ -182,8 +177,9 @@ class Callbacks:
             return
         self._refresh(step)
         measured = self._measuring.at_a_glance(self._sampler)
-        self._record_metrics(step, measured.values)
-        self._watch_for_collapse(step, measured.values)
+        self._watch(step, measured.values)
+        if not self.at_plateau():  # else the measures of the end come at once
+            self._record_metrics(step, measured.values)
         self._keep_best(step, measured.values)
 
     def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
@@ -191,7 +187,15 @@ class Callbacks:
         if self.best.offer(step, measured) and step % training.save_every_steps and step < training.steps:
             self.save(step, regular=False)  # else it is saved at once anyway
 
-    def _watch_for_collapse(self, step: int, measured: Mapping[str, float]) -> None:
+    def at_plateau(self) -> bool:
+        """Whether twice the images have hardly made the primary metric better (`training.plateau`)."""
+        return at_plateau(self._history, self._config.training.plateau)
+
+    def _watch(self, step: int, measured: Mapping[str, float]) -> None:
+        """Note the primary metric on the way, and whether the generator has collapsed."""
+        metric = primary_on_the_way(self._config)
+        if self._config.training.plateau is not None and metric in measured:
+            self._history.setdefault(step, measured[metric])
         comparison, real = self._config.comparison, self._measuring.real_against_real
         collapsed = has_collapsed(comparison.quality, measured, real, comparison.collapse)
         if collapsed is None:
@@ -217,6 +221,7 @@ class Callbacks:
             "measured": self.metrics,
             "profiles": self.profiles,
             "best": self.best.known,
+            "primary": self._history,
             "collapsed_at": self.collapsed_at,
         }
         checkpoints.save(self._directory / CHECKPOINTS, step, tensors, record, **self._kept(step, regular))
@@ -244,12 +249,12 @@ class Callbacks:
         save_portable(self._directory / GENERATOR, self._gan.ema)
         if not self._measuring.full:
             return
-        step, measured = self._config.training.steps, self._measuring.thoroughly(self._sampler)
+        step, measured = int(self._gan.step.numpy()), self._measuring.thoroughly(self._sampler)
         self.metrics |= measured.values
         self.spread, self.draws = measured.std, measured.draws
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, measured.values)
-        self._watch_for_collapse(step, measured.values)
+        self._watch(step, measured.values)
         for name, picture in self._measuring.draw(self._sampler, measured).items():
             self._save_png("pictures", name, picture)
             self._records.image(step, f"pictures/{name}", picture)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganlab.config import LEAST, Folder, Full, RunConfig, parse
 from ganlab.errors import ConfigError
+from ganlab.run.plateau import check_plateau
 
 _DOWNLOADED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
 _OF_FILES = ("arrays", "folder", "huggingface", "tfds", *_DOWNLOADED)
@@ -97,6 +98,7 @@ def check_inputs(config: RunConfig) -> None:
     from ganlab.data import folder
     from ganlab.data.counts import counts
 
+    check_plateau(config)
     dataset = config.dataset
     if isinstance(dataset, Folder):
         folder.check(folder.list_images(dataset.path), dataset.sha256)

@@ -194,7 +194,9 @@ def _train(
         status, error = "finished", None
         try:
             with contextlib.closing(profile):
-                whole = fit(gan, steps, training.steps, training.steps_per_call, events, agreed(stopping))
+                whole = fit(
+                    gan, steps, training.steps, training.steps_per_call, events, agreed(stopping), callbacks.at_plateau
+                )
             if not whole:
                 status = "interrupted"
                 callbacks.save(int(gan.step.numpy()))
@@ -205,6 +207,8 @@ def _train(
             status = "rolled back" if again else "diverged"
         seconds = callbacks.seconds()
         if status == "finished":
+            if callbacks.at_plateau():
+                progress.say(f"twice the images made no difference: ends at step {int(gan.step.numpy())}")
             callbacks.finish()
         tracker.status = "interrupted" if status == "rolled back" else status
         if status not in ("interrupted", "rolled back"):

@@ -28,6 +28,8 @@ class Record(BaseModel):
     """Mean power by ring, as in `RunResult`."""
     best: Best | None = None
     """Its best checkpoint so far."""
+    primary: dict[int, float] = {}
+    """What the primary metric was on the way, by step, where `training.plateau` asks for it."""
     collapsed_at: int | None = None
     """The step since which it has been collapsed, as in `RunResult`."""
 

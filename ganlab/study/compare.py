@@ -233,9 +233,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     """
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
-    margin = endpoint.margin
-    if margin is not None and endpoint.measure.scale == "ratio":
-        margin = math.log1p(margin)
+    margin = _as_compared(endpoint)
     theirs = _outcomes(endpoint, reference)
     found, outside = [], []
     for arm in others:
@@ -345,9 +343,27 @@ def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[N
     return tables if len(tables) == len(names) else []
 
 
-def _outcomes(endpoint: Endpoint, arm: Arm) -> dict[int, float]:
-    """What is subtracted, by seed: more is better, -inf for a run that is the worst, absent where there is none."""
-    values = arm.values(endpoint.metric)
+def compare_values(
+    endpoint: Endpoint, arm: Arm, ours: Mapping[int, float], reference: Arm, theirs: Mapping[int, float]
+) -> Comparison:
+    """Other values of an endpoint than those of the end, by seed: more is better, nothing is adjusted."""
+    sides = _outcomes(endpoint, arm, ours), _outcomes(endpoint, reference, theirs)
+    return _compare(*sides, _as_compared(endpoint), [])[0]
+
+
+def _as_compared(endpoint: Endpoint) -> float | None:
+    """The margin in the unit of the differences: of a ratio its logarithm."""
+    if endpoint.margin is not None and endpoint.measure.scale == "ratio":
+        return math.log1p(endpoint.margin)
+    return endpoint.margin
+
+
+def _outcomes(endpoint: Endpoint, arm: Arm, values: Mapping[int, float] | None = None) -> dict[int, float]:
+    """What is subtracted, by seed: more is better, -inf for a run that is the worst, absent where there is none.
+
+    values: other ones than those of the end.
+    """
+    values = arm.values(endpoint.metric) if values is None else values
     found = {}
     for seed in arm.runs:
         if arm.lack(seed, endpoint.metric) in THE_WORST:

@@ -40,14 +40,16 @@ def fit(
     portion: int,
     events: Iterable[Event],
     stopping: Callable[[], bool],
+    enough: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Train until step `last`, in calls of at most `portion` steps; True when it got there, False when stopped.
 
-    Events run in the order given, exactly at their steps. `stopping()` is asked after every call. Raises DivergedError.
+    Events run in the order given, exactly at their steps. `stopping()` is asked after every call; `enough()` after the
+    events of a step, and where it says so, that step is the last one. Raises DivergedError.
     """
     events = list(events)
     now = int(gan.step.numpy())
-    while now < last:
+    while now < last and not enough():
         target = min([last, now + portion] + [place for event in events for place in event.next(now)])
         steps(tf.constant(target - now, tf.int64))
         _check_finite(gan, now, target)
@@ -55,7 +57,11 @@ def fit(
         for event in events:
             if event.due(now, last):
                 event.act(now)
-        if stopping() and now < last:
+        if now < last and enough():
+            for event in events:
+                if not event.due(now, last):  # but it is at the end
+                    event.act(now)
+        elif stopping() and now < last:
             return False
     return True
 

@@ -1,0 +1,84 @@
+"""Runs that end once twice the images make no difference."""
+
+import json
+
+import pytest
+
+from ganlab.errors import ConfigError
+from ganlab.run import run
+from ganlab.run.plateau import at_plateau
+from small_runs import SMALL, assert_same_run, records
+
+EARLY = (*SMALL, "training.plateau=0.9", "metrics.every_steps=10")
+
+
+@pytest.mark.parametrize(
+    ("history", "share", "reached"),
+    [
+        ({}, 0.02, False),
+        ({10: 5.0}, 0.02, False),
+        ({10: 5.0, 20: 4.0}, 0.02, False),
+        ({10: 5.0, 20: 4.91}, 0.02, True),
+        ({10: 5.0, 20: 4.89}, 0.02, False),
+        ({10: 5.0, 20: 4.0, 30: 3.99}, 0.02, False),  # since step 10 it has become better
+        ({10: 5.0, 20: 4.0, 40: 3.99}, 0.02, True),
+        ({10: 5.0, 20: 6.0}, 0.02, True),
+        ({10: 5.0, 20: 4.0, 30: 9.0}, 0.02, False),  # the best counts, not the last
+        ({10: 5.0, 20: 5.0}, None, False),
+    ],
+)
+def test_when_a_distance_has_come_to_its_plateau(history, share, reached):
+    assert at_plateau(history, share) is reached
+
+
+@pytest.fixture(scope="module")
+def early(tmp_path_factory):
+    from ganlab.cli.hydra import plan
+
+    directory = tmp_path_factory.mktemp("early")
+    return run(plan(list(EARLY), multirun=False).cells[0].config, directory, quiet=True), directory
+
+
+def test_a_run_ends_where_it_learns_no_more(early):
+    result, directory = early
+    assert result.status == "finished"
+    assert result.images_seen == 20 * 16  # the first measuring at twice the steps of another
+    steps = [record["step"] for record in records(directory)]
+    assert steps[-1] == 20 and sorted(steps) == steps
+    assert (directory / "generator.keras").exists()
+    assert (directory / "samples" / "step-00000020.png").exists()
+    assert run(result_config(directory), directory, quiet=True) == result  # nothing is trained again
+
+
+def result_config(directory):
+    from ganlab.run import read_config
+
+    return read_config(directory)
+
+
+def test_a_run_that_was_stopped_at_its_plateau_ends_there(early, tmp_path):
+    # The process died after the last checkpoint, before the result was written.
+    import shutil
+
+    _, directory = early
+    again = tmp_path / "again"
+    shutil.copytree(directory, again)
+    (again / "result.json").unlink()
+    run(result_config(again), again, quiet=True)
+    assert_same_run(directory, again)
+    assert json.loads((again / "result.json").read_text())["images_seen"] == 20 * 16
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["comparison.quality=coverage"], "training.plateau=0.02 needs a distance as comparison.quality"),
+        (["metrics=none"], "training.plateau=0.02 needs measures on the way"),
+        (["optimizer.final_rate=0.1"], "training.plateau=0.02 ends runs before rates and noise have fallen"),
+    ],
+)
+def test_a_plateau_that_nothing_would_tell_is_refused(settings, tmp_path, more, message):
+    config = settings(*SMALL, "metrics.every_steps=null", "training.plateau=0.02", *more) if more == ["metrics=none"] else settings(*SMALL, "training.plateau=0.02", *more)  # fmt: skip
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        run(config, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
