@@ -55,6 +55,6 @@ def test_runs_without_records_have_no_budget():
 
 def test_collapsed_runs_are_the_worst_at_every_budget():
     study, endpoint = study_of(arm("ours", [2.0] * 8, coverage=0.0), arm("theirs", [3.0] * 8))
-    series = {label: {seed: SERIES[label][0] for seed in range(8)} for label in SERIES}
+    series = {label: dict.fromkeys(range(8), SERIES[label][0]) for label in SERIES}
     comparison = at_equal_budget(study, endpoint, series, "images").comparisons["ours"]
     assert (comparison.runs, comparison.verdict) == (0, "worse")
