@@ -312,7 +312,7 @@ def test_runs_with_factors_are_not_tuned_again(sweep, tune):
     assert "has runs with optimizer.g_rate_factors.transpose=2.0; tune without factors" in refused(tune())
 
 
-@pytest.mark.parametrize("rate", [None, "0.1", True, 0, -1.0, [1]])
+@pytest.mark.parametrize("rate", [None, "0.1", True, 0, -1.0, [1], 1e-300, 10**400])
 def test_runs_without_a_rate_are_one_line(sweep, tune, rate):
     sweep.add("transpose", rate, 0, frechet_distance=1.0)
     assert "has runs without optimizer.g_learning_rate; give the folder of a sweep over it" in refused(tune())

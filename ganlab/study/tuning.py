@@ -154,7 +154,7 @@ _Arms = dict[str, tuple[str, dict[float, dict[int, RunResult]]]]  # by label: th
 
 
 def _is_rate(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e100
+    return isinstance(value, int | float) and not isinstance(value, bool) and 1e-30 < value < 1e30
 
 
 def _arms(directory: str, groups: Sequence[tuple[dict[str, Any], dict[int, RunResult]]]) -> _Arms:
