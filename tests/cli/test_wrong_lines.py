@@ -85,7 +85,7 @@ RUNNER = """
 import importlib, json, os, resource, signal, sys, tempfile
 sys.argv[0] = "ganlab"
 commands = {name: importlib.import_module(f"ganlab.{name}") for name in
-            "train inspect doctor sample export evaluate compare status dashboard".split()}
+            "train inspect doctor sample export evaluate compare status dashboard tune".split()}
 import ganlab.cli.hydra, ganlab.study.compare, numpy  # what nearly every line takes, once
 loaded = resource.getrusage(resource.RUSAGE_SELF)
 sys.modules["tensorflow"] = sys.modules["keras"] = None  # an import of it fails
