@@ -105,6 +105,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a text",
     "tuple_type": "a list",
+    "dict_type": "a mapping",
     "literal_error": "",
 }
 

@@ -62,7 +62,7 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
         chosen: dict[str, str | None] = {}
     else:
         config, chosen = wanted.cells[0].config, dict(wanted.choices)
-    values, defaults = (flatten(_as_given(each)) for each in (config, usual.cells[0].config))
+    values, defaults = (_flat(_as_given(each)) for each in (config, usual.cells[0].config))
     if values.get("dataset.path") == NO_FILE:  # nobody named one: what it would say is open
         values |= dict.fromkeys(("dataset.path", "dataset.size", "dataset.channels"))
     changed = {key for key, value in values.items() if key not in defaults or defaults[key] != value}
@@ -86,6 +86,13 @@ def _as_given(config: "RunConfig") -> dict[str, Any]:
     """Settings as they are typed: `init_from` by its folder, and without the plugins, which --plugin names."""
     tree = config.model_dump(mode="json", exclude={"plugins"})
     return tree | {"init_from": config.init_from.run} if config.init_from else tree
+
+
+def _flat(tree: dict[str, Any]) -> dict[str, Any]:
+    """`flatten`, in which the factors of rates, often none, are one setting as it is typed."""
+    optimizer = tree["optimizer"]
+    factors = ", ".join(f"{name}: {factor}" for name, factor in optimizer["g_rate_factors"].items())
+    return flatten(tree | {"optimizer": optimizer | {"g_rate_factors": f"{{{factors}}}"}})
 
 
 def _this(

@@ -193,6 +193,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
                 several = next(text for text in overrides if text not in plain)
                 raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
             cell = Cell(settings(first, describing=describing), _folder(first, "run.dir", typed))
+            _check_factors([cell], config_dir)
             return Plan([cell], None, None, choices=first.hydra.runtime.choices)
         swept = first.hydra.sweeper.params or {}
         given = [_key(override) for override in _parsed(overrides)]
@@ -226,6 +227,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             folders.add(folder)
             cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
         _check_endpoints(cells)
+        _check_factors(cells, config_dir)
     if len(folders) > 1:
         asked = " and ".join(sorted(map(str, folders)))
         raise ConfigError(f"a sweep has one folder, not {asked}; give study, and all else that names it, one value")
@@ -251,6 +253,18 @@ def _check_endpoints(cells: list[Cell]) -> None:
             cell.config.check_endpoints(of_a_study=True)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def _check_factors(cells: list[Cell], config_dir: str | None) -> None:
+    """Refuse factors of rates for generators that are neither a choice nor in any cell: they would change nothing."""
+    asked = {name for cell in cells for name in cell.config.optimizer.g_rate_factors}
+    if unknown := sorted(asked - {cell.config.generator.name for cell in cells}):
+        files = options("generator", config_dir)
+        names = {str(_node(["generator", each], config_dir).get("name", each)) for each in files}
+        for name in unknown:
+            if name not in names:
+                shown = in_a_line(name, 40)
+                raise ConfigError(f"optimizer.g_rate_factors.{shown} is not a generator; {nearest(name, names)}")
 
 
 _BY_EXPERIMENT = f"hydra.sweep.subdir='{BY_EXPERIMENT}'"
@@ -415,7 +429,8 @@ def _whole_number(text: str) -> int:
 def quoted(text: str) -> str:
     """An override as Hydra's grammar can read it: words with `~`, `=` or letters of other scripts stand in quotes.
 
-    What it reads as it is, or not even so, comes back as it was. Raises ConfigError for bytes that are no text.
+    What it reads as it is, or not even so, comes back as it was; entries of a mapping without any need no plus. Raises
+    ConfigError for bytes that are no text.
     """
     try:
         text.encode()
@@ -428,6 +443,8 @@ def quoted(text: str) -> str:
         raise ConfigError(f"{text[:60]!r} holds a line break or another control character; leave it out")
     if max(itertools.accumulate((letter in "[{(") - (letter in ")}]") for letter in text), default=0) > DEEPEST:
         raise ConfigError(f"{shown} is nested more than {DEEPEST} deep; settings are not")
+    if _OF_A_MAPPING.match(text) and _readable(text):
+        text = f"++{text}"
     name, equals, value = text.partition("=")
     if _readable(text) or not equals:
         return text
@@ -441,6 +458,9 @@ def quoted(text: str) -> str:
     escaped = value.replace("'", r"\'")
     whole = f"{name}='{escaped}'"
     return whole if name.lstrip("+") == "init_from" and _readable(whole) else text
+
+
+_OF_A_MAPPING = re.compile(r"optimizer\.g_rate_factors[.=]")
 
 
 def _readable(text: str) -> bool:

@@ -76,6 +76,11 @@ class Stage(NamedTuple):
     scale: Length | Pair
 
 
+def can_name_an_arm(name: str) -> bool:
+    """Whether a generator can have this name, which stands in names of folders and in tables."""
+    return bool(name.strip()) and name.isprintable() and len(name) <= 100 and "-seed" not in name and "/" not in name
+
+
 class Generator(Settings):
     """Latents -> dense -> base map -> stages, plain or residual, that enlarge -> tanh."""
 
@@ -97,7 +102,7 @@ class Generator(Settings):
     @field_validator("name")
     @classmethod
     def _arm(cls, name: str) -> str:
-        if "-seed" in name or "/" in name or not name.strip() or not name.isprintable() or len(name) > 100:
+        if not can_name_an_arm(name):
             raise ValueError(f"generator.name={name[:40]!r} cannot name an arm; use a word without '/' or '-seed'")
         return name
 

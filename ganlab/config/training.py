@@ -4,9 +4,10 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ganlab.config.base import Count, Fraction, NotNegative, Positive, Settings
+from ganlab.config.generator import can_name_an_arm
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -23,9 +24,15 @@ class InitFrom(Settings):
 
 
 class Adam(Settings):
-    """Kingma and Ba 2015, one for each network; rates rise over a warm-up and fall to `final_rate` of their start."""
+    """Kingma and Ba 2015, one for each network; rates rise over a warm-up and fall to `final_rate` of their start.
+
+    g_rate_factors: by the generator's name, what `g_learning_rate` is multiplied by; 1 for those that are not named.
+    All runs of a study have the same mapping, so each of its arms can have a rate of its own and they still differ in
+    one thing.
+    """
 
     g_learning_rate: Positive
+    g_rate_factors: dict[str, Positive] = {}  # noqa: RUF012  (pydantic copies it)
     d_learning_rate: Positive
     schedule: Literal["cosine", "linear"]
     final_rate: Annotated[float, Field(ge=0, le=1)]
@@ -33,6 +40,23 @@ class Adam(Settings):
     beta_1: Fraction
     beta_2: Fraction
     epsilon: Positive
+
+    @model_validator(mode="after")
+    def _rates(self) -> "Adam":
+        for name, factor in self.g_rate_factors.items():
+            where = "optimizer.g_rate_factors"
+            if not can_name_an_arm(name):
+                raise ValueError(f"{where} has {name[:40]!r}, which cannot name a generator; use a choice of generator")
+            if not 0 < self.g_rate_of(name) < math.inf:
+                raise ValueError(
+                    f"{where}.{name}={factor:g} times optimizer.g_learning_rate={self.g_learning_rate:g} is no rate; "
+                    "use a factor near 1"
+                )
+        return self
+
+    def g_rate_of(self, generator: str) -> float:
+        """The first rate of the generator with this name."""
+        return self.g_learning_rate * self.g_rate_factors.get(generator, 1.0)
 
     def share(self, taken: int, updates: int) -> float:
         """The share of its start that a rate has after so many updates of so many: warm-up, then the fall."""

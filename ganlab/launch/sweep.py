@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganlab.cli.hydra import Cell, Plan, settings
-from ganlab.config import RunConfig
+from ganlab.config import RunConfig, flatten
 from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
@@ -30,6 +30,7 @@ from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, 
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
 from ganlab.runs.signals import STOPPING, Asked, heard
 from ganlab.runs.status import Standing, edition, may_be_held, outcome, record_sweep, rough, stand, time_left
+from ganlab.study.tuning import is_tuning
 
 _LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
 _STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
@@ -85,6 +86,9 @@ def prospects(plan: Plan) -> list[str]:
         if os.path.realpath(path.parent) not in ours:
             with contextlib.suppress(ConfigError):  # of another version: compare will say what it thinks of it
                 configs.append(read_config(path.parent).model_dump(mode="json"))
+    if is_tuning(map(flatten, configs)):
+        return [f"several rates of several generators: python -m ganlab.tune {shlex.quote(str(plan.sweep))} will say "
+                "which is best for each"]  # fmt: skip
     return can_decide(configs, plan.cells[0].config.comparison)
 
 
@@ -246,7 +250,10 @@ def report(cells: list[Cell], folder: Path) -> int:
         print(f"  {cell.name}: {outcome(cell)}")
     if any(cell.state != "diverged" for cell in unfinished):
         print(f"the same command goes on with them (add hydra.sweep.dir={quoted} where no study is named)")
-    print(f"compare them: python -m ganlab.compare {quoted}")
+    if is_tuning(flatten(cell.config.model_dump(mode="json")) for cell in cells):
+        print(f"best rates:   python -m ganlab.tune {quoted}")
+    else:
+        print(f"compare them: python -m ganlab.compare {quoted}")
     print(f"watch them:   python -m ganlab.dashboard {quoted}")
     return 1 if unfinished else 0
 

@@ -73,7 +73,7 @@ def _changes(config: RunConfig, taken: int, steps: int) -> list[str]:
     before, adam, lines = config.training.steps, config.optimizer, []
     lines.append(f"training to step {steps} instead of {before}, from step {taken}")
     if adam.final_rate != 1:
-        old, new = (adam.g_learning_rate * adam.share(taken, last) for last in (before, steps))
+        old, new = (adam.g_rate_of(config.generator.name) * adam.share(taken, last) for last in (before, steps))
         lines.append(
             f"  optimizer.final_rate={adam.final_rate:g}: the learning rates reach {adam.final_rate:g} of their start "
             f"at step {steps} instead of {before}; the generator's goes from {old:.3g} to {new:.3g} at step {taken}"

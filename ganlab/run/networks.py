@@ -55,7 +55,7 @@ def build_gan(config: RunConfig):
         discriminator,
         ema,
         precise,
-        adam(generator, config.optimizer.g_learning_rate, training.steps),
+        adam(generator, config.optimizer.g_rate_of(config.generator.name), training.steps),
         adam(discriminator, config.optimizer.d_learning_rate, updates, lazy=config.penalty.every_steps),
         logs=len(LOGS),
     )

@@ -60,22 +60,7 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
 
     without: names of runs, their folders below it, that are left out.
     """
-    results = find_results(directory, without)
-    if not results:
-        rest = " beside the runs that are left out" if without else ""
-        raise ResultError(f"{directory} has no result.json{rest}; give the folder of a study, or let its runs finish")
-    groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
-    for run in results:
-        settings = settings_of(run.config)
-        runs = next((runs for known, runs in groups if known == settings), None)
-        if runs is None:
-            groups.append((settings, runs := {}))
-        if run.seed in runs:
-            raise ResultError(
-                f"{directory} has two runs of {run.variant} with seed {run.seed} and equal settings "
-                f"({runs[run.seed].path} and {run.path}); keep one of them there{_two_ways(directory, [run])}"
-            )
-        runs[run.seed] = run
+    groups = group_runs(directory, without)
     trees = [settings for settings, _ in groups]
     taken_out = _taken_out(Path(directory), without)
     arms = [
@@ -91,8 +76,35 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
     if len(arms) == 1:
         raise ResultError(f"{directory} has one arm only, {arms[0].label}; a comparison needs two")
     refuse_confounded(directory, trees, [list(runs.values()) for _, runs in groups])
-    _refuse_protocols(directory, results)
+    refuse_protocols(directory, [run for _, runs in groups for run in runs.values()])
     return arms
+
+
+def group_runs(
+    directory: str, without: Container[str] = (), *, leaving_out: bool = True
+) -> list[tuple[dict[str, Any], dict[int, RunResult]]]:
+    """The runs under a folder by their settings but for the seed: [(settings, {seed: run})]; ResultError for none.
+
+    without: names of runs that are left out. leaving_out: whether the command that asks has --leave-out.
+    """
+    results = find_results(directory, without)
+    if not results:
+        rest = " beside the runs that are left out" if without else ""
+        raise ResultError(f"{directory} has no result.json{rest}; give the folder of a study, or let its runs finish")
+    groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
+    for run in results:
+        settings = settings_of(run.config)
+        runs = next((runs for known, runs in groups if known == settings), None)
+        if runs is None:
+            groups.append((settings, runs := {}))
+        if run.seed in runs:
+            ways = _two_ways(directory, [run], leaving_out=leaving_out)
+            raise ResultError(
+                f"{directory} has two runs of {run.variant} with seed {run.seed} and equal settings "
+                f"({runs[run.seed].path} and {run.path}); keep one of them there{ways}"
+            )
+        runs[run.seed] = run
+    return groups
 
 
 def _taken_out(directory: Path, names: Container[str]) -> list[RunResult]:
@@ -192,7 +204,7 @@ def refuse_confounded(
         )
 
 
-def _refuse_protocols(directory: str, results: list[RunResult]) -> None:
+def refuse_protocols(directory: str, results: Sequence[RunResult], *, leaving_out: bool = True) -> None:
     """Numbers taken under different protocols are different quantities; runs that did not finish have none."""
     taken = [run for run in results if run.status == "finished" and run.protocol]
     protocols = [flatten(run.protocol) for run in taken]
@@ -202,7 +214,7 @@ def _refuse_protocols(directory: str, results: list[RunResult]) -> None:
         raise ResultError(
             f"{directory} has runs measured differently, {listed}; "
             "measure them again under one protocol (python -m ganlab.evaluate RUN --record)"
-            f"{_two_ways(directory, _strays(taken, protocols))}"
+            f"{_two_ways(directory, _strays(taken, protocols), leaving_out=leaving_out)}"
         )
 
 
@@ -213,14 +225,19 @@ def _strays(runs: Sequence[RunResult], kinds: Sequence[Any]) -> list[RunResult]:
     return [run for run, key in zip(runs, keys, strict=True) if key != usual] if 2 * count > len(runs) else []
 
 
-def _two_ways(directory: str, strays: Sequence[RunResult]) -> str:
-    """The end of an error: how stray runs are left out of this comparison, or taken out of the study."""
+def _two_ways(directory: str, strays: Sequence[RunResult], *, leaving_out: bool = True) -> str:
+    """The end of an error: how stray runs are left out of this comparison, or taken out of the study.
+
+    leaving_out: whether the command that asks has --leave-out.
+    """
     if not strays:
         return ""
     names = [str(run.path.parent.relative_to(directory)) for run in strays if run.path]
     typed = " ".join(map(shlex.quote, names)) if len(names) <= _NAMED else "CELL..."
-    place = shlex.quote(directory)
-    return f", or leave the stray out: --leave-out {typed} (for good: python -m ganlab.status {place} --forget {typed})"
+    forget = f"python -m ganlab.status {shlex.quote(directory)} --forget {typed}"
+    if not leaving_out:
+        return f", or take the stray out of the study: {forget}"
+    return f", or leave the stray out: --leave-out {typed} (for good: {forget})"
 
 
 _NAMED = 4  # runs that an error line names

@@ -25,7 +25,7 @@ from ganlab.run.inputs import check_inputs
 
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard"]
+COMMANDS = ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard", "tune"]
 
 
 def commands(name):
@@ -110,7 +110,7 @@ def test_every_command_that_looks_is_understood(line, own_images, monkeypatch, p
     ("name", "line"),
     [
         (name, line)
-        for name in ("compare", "sample", "export", "status", "dashboard")
+        for name in ("compare", "tune", "sample", "export", "status", "dashboard")
         for line in commands(name)
         if line
     ],
@@ -213,6 +213,8 @@ WRONG = {
     ("evaluate", "nowhere", "seed=3"): "nowhere is no folder",
     ("compare", "nowhere"): "nowhere does not exist",
     ("compare",): "required: DIR",
+    ("tune", "nowhere"): "nowhere does not exist",
+    ("tune",): "required: DIR",
     ("status", "nowhere"): "nowhere does not exist",
     ("status",): "required: DIR",
 }

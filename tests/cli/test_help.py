@@ -19,7 +19,7 @@ from ganlab.config import RunConfig
 from ganlab.errors import ConfigError
 from ganlab.run.inputs import FILLED_IN
 
-COMMANDS = ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard"]
+COMMANDS = ["train", "compare", "sample", "evaluate", "inspect", "export", "doctor", "status", "dashboard", "tune"]
 OPERATORS = ("generator.elsewhere", "generator.reference")
 
 

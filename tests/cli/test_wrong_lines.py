@@ -1,4 +1,4 @@
-"""A corpus of wrong command lines for all nine commands: one line, status 2, nothing written, in two seconds."""
+"""A corpus of wrong command lines for all ten commands: one line, status 2, nothing written, in two seconds."""
 
 import io
 import json
@@ -85,7 +85,7 @@ RUNNER = """
 import importlib, json, os, resource, signal, sys, tempfile
 sys.argv[0] = "ganlab"
 commands = {name: importlib.import_module(f"ganlab.{name}") for name in
-            "train inspect doctor sample export evaluate compare status dashboard".split()}
+            "train inspect doctor sample export evaluate compare status dashboard tune".split()}
 import ganlab.cli.hydra, ganlab.study.compare, numpy  # what nearly every line takes, once
 loaded = resource.getrusage(resource.RUSAGE_SELF)
 sys.modules["tensorflow"] = sys.modules["keras"] = None  # an import of it fails
@@ -157,7 +157,8 @@ def check(lines, folder):
 def test_the_corpus_has_every_command_and_is_large():
     assert len(LINES) == len({tuple(line) for line in LINES}) >= 300
     assert {line[0] for line in LINES} == {
-        "train", "inspect", "doctor", "sample", "export", "evaluate", "compare", "status", "dashboard"}  # fmt: skip
+        "train", "inspect", "doctor", "sample", "export", "evaluate", "compare", "status", "dashboard",
+        "tune"}  # fmt: skip
 
 
 def test_some_wrong_lines_are_one_line_and_write_nothing(here):

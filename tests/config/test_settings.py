@@ -624,6 +624,7 @@ WITHOUT_TENSORFLOW = [
     "sample",
     "status",
     "train",
+    "tune",
 ]
 WITH = {  # of these rooms what only a process with TensorFlow imports
     "evaluation/features/imagenet.py", "evaluation/features/trained.py", "evaluation/features/untrained.py",

@@ -1,0 +1,173 @@
+"""What a tuning study says, on the terminal and as plain values."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from ganlab.files import write_json
+from ganlab.report.sentences import listed
+from ganlab.runs.console import Console
+from ganlab.study.tuning import FACTORS, RATE, Trial, TunedArm, Tuning
+
+FILE = "tuning.json"
+_MEANS = {"ratio": "geometric means", "difference": "means", "size": "means of the distances from 0"}
+
+
+def print_tuning(tuning: Tuning) -> None:
+    """Every arm at every rate, its best, what luck there is in it, both orders, and what to type for the study."""
+    console = Console(
+        width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
+    )
+    if tuning.plan.question:
+        console.print(tuning.plan.question)
+    console.print(
+        f"{tuning.metric}, {tuning.measure.better} is better: {_MEANS[tuning.measure.scale]} over seeds "
+        f"{_seeds(tuning)}; each of {len(tuning.arms)} arms had {len(tuning.rates)} trials, "
+        f"by {RATE}"
+    )
+    console.print(_rates_table(tuning))
+    console.print("Expected best of k of these trials; the fewer trials decide it, the more of it is luck:")
+    console.print(_expected_table(tuning))
+    for title, trials in _both(tuning).items():
+        console.print(f"{title}: {_ranked(tuning, trials)}")
+    for line in warnings(tuning):
+        console.print(line)
+    console.print(f"The study takes other seeds than {_seeds(tuning)}, once as it is and once with")
+    console.print(f"  {override(tuning)}")
+
+
+def override(tuning: Tuning) -> str:
+    """What to type, in a shell, for the study with each arm at its best rate; without factors an empty mapping."""
+    factors = ", ".join(f"{name}: {factor:g}" for name, factor in tuning.factors.items())
+    return shlex.quote(f"{FACTORS}={{{factors}}}")
+
+
+def warnings(tuning: Tuning) -> list[str]:
+    """What weakens the choice, a line each: bests at the edge of the grid, runs that diverged."""
+    lines = []
+    for arm in tuning.arms:
+        if arm.edge:
+            assert arm.best
+            lines.append(
+                f"{arm.label} is best at the {arm.edge} rate that was tried, {arm.best.rate:g}: widen the grid, for "
+                f"all arms, by {RATE}={_beyond(tuning, arm):.3g}"
+            )
+    for arm in tuning.arms:
+        for trial in arm.trials:
+            if seeds := [str(seed) for seed, value in trial.values.items() if value is None]:
+                which = f"seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
+                lines.append(f"{arm.label} diverged at {trial.rate:g} with {which}: the trial counts as the worst")
+        if arm.best is None:
+            lines.append(f"{arm.label} has no best rate, as a run of each trial diverged; its factor stays 1")
+    return lines
+
+
+def write_tuning(tuning: Tuning) -> Path:
+    """Write tuning.json into the folder, `as_json`; returns its path."""
+    path = tuning.directory / FILE
+    write_json(path, as_json(tuning))
+    return path
+
+
+def as_json(tuning: Tuning) -> dict[str, Any]:
+    """All of it in values that JSON has; None where runs diverged.
+
+    - `metric`, `better`, `rates`, `seeds`, `equal_rate`, `override` (quoted for a shell), `factors` by generator.
+    - `arms`: `arm`, `generator`, `trials` (`rate`, `value`, `values` by seed), `best_rate`, `best`, `at_equal_rate`,
+      `factor`, `expected_best` (of 1, 2, ... trials), `at_edge` (lowest, highest or None).
+    - `orders`: `at equal rates` and `each at its best`, from the best arm to the worst, lists of equal ones.
+    - `warnings`: sentences.
+    """
+    return {
+        "metric": tuning.metric,
+        "better": tuning.measure.better,
+        "rates": list(tuning.rates),
+        "seeds": list(tuning.seeds),
+        "equal_rate": tuning.equal_rate,
+        "override": override(tuning),
+        "factors": tuning.factors,
+        "arms": [
+            {
+                "arm": arm.label,
+                "generator": arm.generator,
+                "trials": [
+                    {
+                        "rate": trial.rate,
+                        "value": trial.value,
+                        "values": {str(seed): value for seed, value in trial.values.items()},
+                    }
+                    for trial in arm.trials
+                ],
+                "best_rate": arm.best.rate if arm.best else None,
+                "best": arm.best.value if arm.best else None,
+                "at_equal_rate": arm.equal.value,
+                "factor": arm.factor,
+                "expected_best": list(arm.expected_best),
+                "at_edge": arm.edge or None,
+            }
+            for arm in tuning.arms
+        ],
+        "orders": {
+            title: tuning.order({label: trial and trial.value for label, trial in trials.items()})
+            for title, trials in _both(tuning).items()
+        },
+        "warnings": warnings(tuning),
+    }
+
+
+def _seeds(tuning: Tuning) -> str:
+    return listed(list(map(str, tuning.seeds)))
+
+
+def _both(tuning: Tuning) -> dict[str, dict[str, Trial | None]]:
+    return {
+        "at equal rates": {arm.label: arm.equal for arm in tuning.arms},
+        "each at its best": {arm.label: arm.best for arm in tuning.arms},
+    }
+
+
+def _ranked(tuning: Tuning, trials: dict[str, Trial | None]) -> str:
+    """Arms with their values and rates, from the best to the worst."""
+
+    def named(label: str) -> str:
+        trial = trials[label]
+        return f"{label} {_shown(trial.value)} ({trial.rate:g})" if trial else f"{label} {_shown(None)}"
+
+    order = tuning.order({label: trial and trial.value for label, trial in trials.items()})
+    return ", ".join(" = ".join(map(named, labels)) for labels in order)
+
+
+def _rates_table(tuning: Tuning) -> Table:
+    table = Table("arm", box=box.SIMPLE)
+    for rate in tuning.rates:
+        table.add_column(f"{rate:g}" + (" (equal)" if rate == tuning.equal_rate else ""), justify="right")
+    for column in ("best rate", "factor"):
+        table.add_column(column, justify="right")
+    for arm in tuning.arms:
+        values = [_shown(trial.value) + ("*" if trial is arm.best else "") for trial in arm.trials]
+        best = [f"{arm.best.rate:g}", f"{arm.factor:g}"] if arm.best else ["none", "-"]
+        table.add_row(arm.label, *values, *best)
+    return table
+
+
+def _expected_table(tuning: Tuning) -> Table:
+    table = Table("arm", box=box.SIMPLE)
+    for k in range(1, len(tuning.rates) + 1):
+        table.add_column(f"k={k}", justify="right")
+    for arm in tuning.arms:
+        table.add_row(arm.label, *map(_shown, arm.expected_best))
+    return table
+
+
+def _shown(value: float | None) -> str:
+    return "diverged" if value is None else f"{value:.4g}"
+
+
+def _beyond(tuning: Tuning, arm: TunedArm) -> float:
+    """The next rate outside the grid, as far as the last two are apart."""
+    first, second = tuning.rates[:2] if arm.edge == "lowest" else tuning.rates[:-3:-1]
+    return first * first / second
