@@ -1,10 +1,12 @@
 """`python -m ganlab.compare DIR`: which arm is better, at what, by how much and how surely, in pairs of equal seed."""
 
-from pathlib import Path
+import contextlib
 
+from ganlab.cli.destination import check_archive, check_report
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.report.terminal import print_places, print_report
 from ganlab.runs.result import ResultError
+from ganlab.study.archive import ENDING, open_archive, write_archive
 from ganlab.study.compare import BASELINE, compare_study
 
 
@@ -13,12 +15,15 @@ def main() -> None:
     parser = Parser(
         prog="ganlab.compare",
         description="Compare the arms of a study: runs of equal seed are paired, p values come from permutation tests. "
-        "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures.",
-        epilog="Example: python -m ganlab.compare outputs/upsampling_digits --reference transpose",
+        "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures. Of an "
+        f"archive STUDY{ENDING} the report goes to STUDY-report beside it.",
+        epilog="Examples: python -m ganlab.compare outputs/upsampling_digits --reference transpose; "
+        "python -m ganlab.compare experiments/upsampling/photos/runs.tar.xz",
     )
     parser.add_argument(
-        "directory", metavar="DIR", type=path, help="folder with runs anywhere beneath it, such as outputs/STUDY"
-    )
+        "directory", metavar="DIR", type=path,
+        help="folder with runs anywhere beneath it, such as outputs/STUDY; or an archive that --archive wrote",
+    )  # fmt: skip
     parser.add_argument(
         "--metric",
         metavar="NAME",
@@ -34,17 +39,34 @@ def main() -> None:
         "--leave-out", nargs="+", default=[], metavar="CELL",
         help="runs that are not compared, by folder below DIR or quoted pattern; the report says so",
     )  # fmt: skip
+    parser.add_argument(
+        "--archive", metavar=f"FILE{ENDING}", type=path,
+        help="also pack all runs of DIR into one file, without their networks, which compare opens again",
+    )  # fmt: skip
     choices = parser.parse_args()
-    with one_line():
+    folder = choices.directory
+    packed = folder.name.endswith(ENDING) and not folder.is_dir()
+    report = folder.with_name(f"{folder.name.removesuffix(ENDING)}-report") if packed else folder / "report"
+    with one_line(), contextlib.ExitStack() as opened:
+        if choices.archive:
+            check_archive("--archive", choices.archive)
+        if packed:
+            folder = opened.enter_context(open_archive(folder))
+            check_report(report)
         try:
-            study = compare_study(choices.directory, choices.metric, choices.reference, choices.leave_out)
+            study = compare_study(folder, choices.metric, choices.reference, choices.leave_out)
         except ResultError as error:
-            old = Path(choices.directory, "report")
-            raise ResultError(f"{error} ({old} is of an earlier comparison)" if old.is_dir() else str(error)) from None
+            raise ResultError(
+                f"{error} ({report} is of an earlier comparison)" if report.is_dir() else str(error)
+            ) from None
         print_report(study, choices.all)
-        from ganlab.report.writing import write_report  # draws figures: what is printed need not wait for that
+        from ganlab.report.figures import shown_files  # draws: what is printed need not wait for that
+        from ganlab.report.writing import write_report
 
-        print_places(study, write_report(study))
+        print_places(write_report(study, report), None if packed else folder)
+        if choices.archive:
+            write_archive(folder, choices.archive, shown_files(study))
+            print(f"all runs are in {choices.archive}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,17 @@
 python -m ganlab.train experiment=upsampling_photos
 python -m ganlab.compare outputs/upsampling_photos
 python experiments/upsampling/make.py outputs/upsampling_photos photos
+python experiments/upsampling/make.py experiments/upsampling/photos/runs.tar.xz photos
 """
 
-import shutil
+import contextlib
 import sys
-import tarfile
 from pathlib import Path
 
-from ganlab.report.figures import last_grids
+from ganlab.report.figures import shown_files
 from ganlab.report.sentences import answer, leading, shown_effect, shown_interval
+from ganlab.report.writing import write_report
+from ganlab.study.archive import open_archive, write_archive
 from ganlab.study.compare import compare_study
 from ganlab.study.values import ArmComparison, Study
 
@@ -41,33 +43,13 @@ def rows(study: Study) -> list[str]:
     return [answer(study), "", *lines]
 
 
-def keep_runs(folder: Path, study: Study, target: Path) -> None:
-    """Pack what `compare` reads of the runs, without networks: all their numbers, and the pictures of one seed."""
-    shown = last_grids(study)
-    with tarfile.open(target, "w:xz", preset=9) as packed:
-        for path in sorted(folder.glob("*/result.json")):
-            kept = ["config.json", "result.json", "metrics.jsonl"]
-            if shown and path.parent.name.endswith(f"seed{shown.seed}"):
-                kept += [max((path.parent / "samples").glob("step-*.png")).relative_to(path.parent)]
-                kept += ["samples/real.png", "pictures/spectrum.png"]
-            for name in filter(lambda name, run=path.parent: (run / name).exists(), kept):
-                packed.add(path.parent / name, f"{folder.name}/{path.parent.name}/{name}", filter=_anonymous)
-
-
-def _anonymous(file: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without whose it was, and when: the same runs give the same bytes."""
-    file.uid = file.gid = file.mtime = 0
-    file.uname = file.gname = ""
-    return file
-
-
 def main() -> None:
-    folder, name = Path(sys.argv[1]), sys.argv[2]
-    study = compare_study(folder)
-    shutil.rmtree(HERE / name, ignore_errors=True)
-    shutil.copytree(folder / "report", HERE / name)
-    keep_runs(folder, study, HERE / name / "runs.tar.xz")
-    write_into(HERE / "README.md", name, rows(study))
+    source, name = Path(sys.argv[1]), sys.argv[2]
+    with open_archive(source) if source.is_file() else contextlib.nullcontext(source) as folder:
+        study = compare_study(folder)
+        write_report(study, HERE / name)
+        write_archive(folder, HERE / name / "runs.tar.xz", shown_files(study))
+        write_into(HERE / "README.md", name, rows(study))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ganlab.errors import ConfigError
+from ganlab.files import read_json
 from ganlab.runs.grids import is_ours
+from ganlab.runs.result import ResultError
+from ganlab.study.archive import ENDING, open_archive
+
+REPORT = {"report.html", "report.md", "scores.csv", "verdict.json", "figures"}
+"""What stands in the folder of a report."""
 
 
 def check_picture(option: str, path: Path, suffix: str) -> None:
@@ -32,6 +38,44 @@ def check_folder(option: str, path: Path, names: str) -> None:
         if not re.fullmatch(names, found.name) or not is_ours(found):
             raise ConfigError(f"{option}={path} holds {found.name}, which is not ganlab's; give an empty folder")
     check_parent(option, path)
+
+
+def check_archive(option: str, path: Path) -> None:
+    """Refuse a name that is not an archive's, a place that cannot be written, and a file that is no archive of runs.
+
+    Raises ConfigError.
+    """
+    if not path.name.endswith(ENDING):
+        raise ConfigError(f"{option}={path} does not end in {ENDING}, as archives do; use {option}={path}{ENDING}")
+    if os.path.lexists(path):
+        try:
+            with open_archive(path):
+                pass
+        except ResultError:
+            raise ConfigError(
+                f"{option}={path} exists and is no archive of runs; delete it or give another name"
+            ) from None
+    check_parent(option, path)
+
+
+def check_report(path: Path) -> None:
+    """Refuse to write a report where anything but an earlier one stands; raises ConfigError."""
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+        raise ConfigError(f"{path} is no folder, and the report is to go there; move it away")
+    found = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    if found and (found - REPORT or not _is_verdict(path / "verdict.json")):
+        raise ConfigError(f"{path} is no report of ganlab.compare, and one is to go there; move it away")
+    place = path if found else path.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written ({place} is read-only); copy the archive to a folder of your own")
+
+
+def _is_verdict(path: Path) -> bool:
+    try:
+        tree = read_json(path)
+    except OSError:
+        return False
+    return isinstance(tree, dict) and {"answer", "endpoints"} <= tree.keys()
 
 
 def check_parent(option: str, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -400,6 +400,7 @@ _DECADES = 3  # of power; beyond them a spectrum is cut off
 _BORDER = 6  # of the grids that a run leaves
 
 
+GRIDS, SPECTRUM = "samples/step-*.png", "pictures/spectrum.png"
 REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
 
 
@@ -440,11 +441,10 @@ def last_grids(study: Study) -> Samples | None:
     Of pictures too large for a page the upper rows are kept; no pixel is changed. Grids of which not even one row fits
     are left out.
     """
-    seed, pictures = _of_one_seed(study, "samples/step-*.png")
+    seed, pictures = _of_one_seed(study, GRIDS)
     if not pictures:
         return None
-    folders = [each.path.parents[1] for each in pictures.values()]
-    real = next((picture for folder in folders if (picture := _picture(folder, folder / REAL))), None)
+    real = _real(pictures.values())
     sizes = [arm.settings.get("dataset.size", 1) for arm in study.arms]
     size, *_ = [tuple(size) if isinstance(size, list) else (size, size) for size in sizes]
     for rows in (None, 4, 2, 1):
@@ -463,7 +463,7 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
 
     beside: the grids that stand on the same page. Where there is no room beside them, none is there.
     """
-    seed, pictures = _of_one_seed(study, "pictures/spectrum.png")
+    seed, pictures = _of_one_seed(study, SPECTRUM)
     if not pictures:
         return None
     spectra = Samples(
@@ -474,6 +474,13 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
         ),
     )
     return spectra if spectra.size + (beside.size if beside else 0) <= LARGEST else Samples(seed, ())
+
+
+def shown_files(study: Study) -> list[Path]:
+    """The files of the runs that `last_grids` and `left_spectra` show."""
+    drawn, spectra = (_of_one_seed(study, pattern)[1].values() for pattern in (GRIDS, SPECTRUM))
+    real = _real(drawn)
+    return [each.path for each in (*drawn, *([real] if real else []), *spectra)]
 
 
 class _Picture(NamedTuple):
@@ -490,7 +497,8 @@ def _picture(run: Path, path: Path) -> _Picture | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        print(f"not in the report: {in_a_line(error)}", file=sys.stderr, flush=True)
+        said = in_a_line(str(error).replace(f"{run.parent}/", ""))  # the study's folder may be one for the moment
+        print(f"not in the report: {said}", file=sys.stderr, flush=True)
         return None
 
 
@@ -511,6 +519,12 @@ def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, _Picture]]:
         if len(whole) == len(found):
             return seed, whole
     return 0, {}
+
+
+def _real(pictures: Iterable[_Picture]) -> _Picture | None:
+    """The held-out images that the first of the runs left which drew these, and left any."""
+    folders = [picture.path.parents[1] for picture in pictures]
+    return next((picture for folder in folders if (picture := _picture(folder, folder / REAL))), None)
 
 
 def _grid(place: int, label: str, picture: _Picture, size: tuple[int, int], most: int | None) -> Grid:

@@ -80,12 +80,13 @@ def print_report(study: Study, everything: bool = False) -> None:
         console.print(f"{hidden} more metrics, all exploratory, are in the report; --all prints them here")
 
 
-def print_places(study: Study, report: Path) -> None:
-    """Where the report is, and what to type next."""
+def print_places(report: Path, runs: Path | None) -> None:
+    """Where the report is, and what to type next. runs: the folder of the study, None where it is in an archive."""
     print(f"everything is in {report}")
     print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
-    print("  to compute:  scores.csv, verdict.json")
-    print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(study.directory))}", flush=True)
+    print("  to compute:  scores.csv, verdict.json", flush=True)
+    if runs:
+        print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(runs))}", flush=True)
 
 
 def _verdict_table(study: Study) -> Table:

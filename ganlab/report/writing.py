@@ -22,17 +22,19 @@ FOLDER = "report"
 _MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown reads as its own
 
 
-def write_report(study: Study) -> Path:
+def write_report(study: Study, folder: Path | None = None) -> Path:
     """Write `report/` into the study's folder; returns it. What an earlier report left there is replaced or removed.
 
-    report.html holds everything in itself and asks for nothing; report.md shows the files in figures/. Raises
-    ResultError where records of a run are damaged, OSError where the folder cannot be written.
+    folder: instead of that one. report.html holds everything in itself and asks for nothing; report.md shows the files
+    in figures/. Raises ResultError where records of a run are damaged, OSError where the folder cannot be written.
     """
     page = write_contents(study)
-    folder = study.directory / FOLDER
+    folder = folder or study.directory / FOLDER
     figures = folder / "figures"
     make_folder(folder)
     make_folder(figures)
+    # first: it tells whose folder it is, should this be stopped
+    write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
     written = set()
     for drawing in page.drawings():
         for theme in THEMES:
@@ -42,7 +44,6 @@ def write_report(study: Study) -> Path:
     _write(folder / "report.html", as_html(page).encode())
     _write(folder / "report.md", as_markdown(page).encode())
     _write(folder / "scores.csv", _as_csv(scores(study)).encode())
-    write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
     for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - written:
         stale.unlink()
     return folder

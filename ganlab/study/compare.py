@@ -105,7 +105,8 @@ def compare_arms(
                 f"{nothing[0].path} has metrics.{nothing[0].metric}={nothing[0].value}, of which there is no ratio; "
                 "use a positive number, measure the run again, or leave it out (--leave-out)"
             )
-        if nothing:
+        if nothing:  # told as what lies below the study's folder, wherever that stands
+            nothing = [each._replace(path=each.path and each.path.relative_to(directory)) for each in nothing]
             unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
             dropped += nothing
         else:
