@@ -1,9 +1,9 @@
 """Keep a study: its report, its rows on the page beside this file, and what `compare` reads of its runs.
 
-python -m ganlab.train experiment=upsampling_photos
-python -m ganlab.compare outputs/upsampling_photos
-python experiments/upsampling/make.py outputs/upsampling_photos photos
-python experiments/upsampling/make.py experiments/upsampling/photos/runs.tar.xz photos
+python -m ganlab.train experiment=upsampling_cifar10
+python -m ganlab.compare outputs/upsampling_cifar10
+python experiments/upsampling/make.py outputs/upsampling_cifar10 cifar10
+python experiments/upsampling/make.py experiments/upsampling/cifar10/runs.tar.xz cifar10
 """
 
 import contextlib
@@ -40,7 +40,26 @@ def rows(study: Study) -> list[str]:
             found = [each for each in study.comparisons[endpoint.metric] if each.arm == summary.arm]
             cells.append(effect(found[0]) if found else "reference")
         lines.append(f"| {' | '.join(cells)} |")
-    return [answer(study), "", *lines]
+    return [answer(study), "", *lines, *kinds(study)]
+
+
+def kinds(study: Study) -> list[str]:
+    """Another table where kinds of features decide together: what each of them says, and what others would."""
+    comparisons = study.comparisons[leading(study)[0].metric]
+    if not comparisons[0].kinds:
+        return []
+    deciding = [kind.endpoint.metric for kind in comparisons[0].kinds]
+    beside = [metric for metric in study.comparisons if metric.split("/")[-1] == deciding[0].split("/")[-1]]
+    columns = [*deciding, *sorted(metric for metric in beside if metric.startswith("full/") and "/mean/" not in metric
+                                  and metric not in deciding)]  # fmt: skip
+    names = [
+        f"through {metric.split('/')[1]}{'' if metric in deciding else ' (does not decide)'}" for metric in columns
+    ]
+    lines = ["", f"| arm | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    for place, comparison in enumerate(comparisons):
+        cells = [effect(study.comparisons[metric][place]) for metric in columns]
+        lines.append(f"| `{comparison.arm}` | {' | '.join(cells)} |")
+    return lines
 
 
 def main() -> None:

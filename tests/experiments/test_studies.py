@@ -64,7 +64,7 @@ def differing(make, name, study, folder, page):
 
 
 def test_studies_are_kept():
-    assert {"photos", "same_function"} <= set(KEPT)
+    assert {"same_function"} <= set(KEPT)
 
 
 def test_all_that_is_told_of_a_study_follows_from_its_runs(make, kept):
