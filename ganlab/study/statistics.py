@@ -69,7 +69,7 @@ def comparison_over_draws(
     differences: [n], the means over all draws. draws: for each kind of features the differences through each of its
     draws, [n,k]; the kinds weigh alike. The squared standard error of the mean is that over seeds, plus that over the
     draws of each kind. What seeds and draws share is in both: intervals are too wide rather than too narrow. Degrees of
-    freedom after Satterthwaite 1946. `p_value` is the larger one of the permutation over seeds and of the t test with
+    freedom after Satterthwaite 1946, at most n - 1. `p_value` is the larger one of the permutation over seeds and of the t test with
     that error.
 
     Also gives the larger p of the two one-sided tests that put the mean inside the margin; 1 without a margin.
@@ -99,7 +99,7 @@ def _compared(
         parts += [(float(column.var(ddof=1)) / column.size / len(tables) ** 2, column.size - 1.0) for column in drawn]
         total = sum(part for part, _ in parts)
         if total > 0:
-            free = total**2 / sum(part**2 / degrees for part, degrees in parts)
+            free = min(free, total**2 / sum(part**2 / degrees for part, degrees in parts))
             error = math.sqrt(total)
             p = max(p, 2 * float(stdtr(free, -abs(mean) / error)))
     half = float(stdtrit(free, (1 + level) / 2)) * error

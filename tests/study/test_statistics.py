@@ -266,10 +266,21 @@ def test_the_error_over_draws_is_that_of_their_means():
     d = table.mean(axis=1)
     found, _ = comparison_over_draws(d, [table])
     seeds, draws = d.var(ddof=1) / 8, table.mean(axis=0).var(ddof=1) / 5
-    free = (seeds + draws) ** 2 / (seeds**2 / 7 + draws**2 / 4)
+    free = min(7, (seeds + draws) ** 2 / (seeds**2 / 7 + draws**2 / 4))
     half = scipy.stats.t.ppf(0.975, free) * math.sqrt(seeds + draws)
     assert (found.low, found.high) == pytest.approx((d.mean() - half, d.mean() + half))
     assert found.p_value == pytest.approx(2 * scipy.stats.t.sf(d.mean() / math.sqrt(seeds + draws), free))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_interval_over_draws_is_never_the_narrower_one(seed):
+    random = np.random.default_rng(seed)
+    table = random.standard_normal((random.integers(2, 12), 1)) + random.uniform(0, 2) * random.standard_normal(
+        (1, random.integers(2, 8))
+    )
+    d = table.mean(axis=1)
+    (found, _), alone = comparison_over_draws(d, [table]), paired_comparison(d)
+    assert found.low <= alone.low and found.high >= alone.high and found.p_value >= alone.p_value
 
 
 @pytest.mark.parametrize("draws", [[[1.0, 2.0]], [[[1.0], [2.0]]], [[[math.nan]] * 3]])
