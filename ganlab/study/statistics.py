@@ -69,8 +69,8 @@ def comparison_over_draws(
     differences: [n], the means over all draws. draws: for each kind of features the differences through each of its
     draws, [n,k]; the kinds weigh alike. The squared standard error of the mean is that over seeds, plus that over the
     draws of each kind. What seeds and draws share is in both: intervals are too wide rather than too narrow. Degrees of
-    freedom after Satterthwaite 1946, at most n - 1. `p_value` is the larger one of the permutation over seeds and of the t test with
-    that error.
+    freedom after Satterthwaite 1946, at most n - 1. `p_value` is the larger one of the permutation over seeds and of
+    the t test with that error.
 
     Also gives the larger p of the two one-sided tests that put the mean inside the margin; 1 without a margin.
     """
