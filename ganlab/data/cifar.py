@@ -25,7 +25,7 @@ _MOST_UNPACKED = 1 << 28  # bytes of an archive: the authors' have 184 million
 
 
 class _Layout(NamedTuple):
-    """A set's files of records and of names, the labels per record, the most records per file, and where the files are."""
+    """A set's files of records and of names, the labels per record, the most records per file, and their folders."""
 
     key: str
     train: tuple[str, ...]
