@@ -1,4 +1,4 @@
-"""`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links that open on the answer."""
+"""`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links to the views that answer it."""
 
 import contextlib
 import errno
@@ -24,11 +24,11 @@ from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError, in_a_line
 
 PORT = 6006  # TensorBoard's own
-PATIENCE = 600  # seconds until it must answer: beside other work it takes its time to start
+PATIENCE = 600  # seconds until it must answer: next to other work it starts slowly
 
 
 def main() -> None:
-    """Read the command line; serve until Ctrl-C, or one line of error: status 2 for a wrong folder or port."""
+    """Read the command line; serve until Ctrl-C, or print one line of error: status 2 for a wrong folder or port."""
     parser = Parser(
         prog="ganlab.dashboard",
         description="Start TensorBoard on the runs in a folder. A study of several arms also gets bands over seeds, "
@@ -46,43 +46,48 @@ def main() -> None:
 
 
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
-    """Bring the comparison up to date, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
+    """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
     from ganlab.runs.records import arm_of, find_runs
     from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
-        what = "is a file" if directory.exists() else "does not exist"
-        raise ConfigError(f"{directory} {what}; give the folder of a study or of a run")
-    chosen = free_port(host, port) if serve else 0  # a mistake there comes before anything is written
+        problem = "is a file" if directory.exists() else "does not exist"
+        raise ConfigError(f"{directory} {problem}; give the folder of a study or of a run")
+    chosen_port = (
+        free_port(host, port) if serve else 0
+    )  # so that a mistake there is reported before anything is written
     directory = directory.resolve()
     runs = find_runs(directory)
     if not runs:
-        count = len(find_cells(directory))  # of a folder without any it says so
-        shown = shlex.quote(str(directory))
+        count = len(find_cells(directory))  # raises an error for a folder without any
+        quoted = shlex.quote(str(directory))
         raise ConfigError(
-            f"none of the {count} runs in {directory} has recorded anything yet; python -m ganlab.status {shown}"
+            f"none of the {count} runs in {directory} has recorded anything yet; python -m ganlab.status {quoted}"
         )
-    if len(runs) > 1 and directory not in runs:  # of the one study in `outputs`, the study
+    if len(runs) > 1 and directory not in runs:  # `outputs` with one study: use the study
         directory = Path(os.path.commonpath([run.parent for run in runs]))
     try:
         write_comparison(directory)
-    except (ResultError, OSError) as error:  # a study that others own can still be looked at
+    except (ResultError, OSError) as error:  # a study owned by others can still be viewed
         if not serve:
             raise
         if has_bands(directory):
-            print(f"the comparison there is of earlier runs: {error}", flush=True)
+            print(f"the comparison is from earlier runs: {error}", flush=True)
         elif runs != [directory]:
             print(f"no comparison: {error}", flush=True)
         if len({(run.parent, arm_of(run)) for run in runs}) > len({arm_of(run) for run in runs}):
-            print("HParams has one row for arms of one name, whatever their study: give the folder of one", flush=True)
+            print(
+                "HParams has one row for arms with the same name, whatever their study: give the folder of one study",
+                flush=True,
+            )
     if not serve:
         print(f"up to date: {directory / COMPARISON}")
         return
 
     if not _is_this_machine(host):
-        print(f"--host={host}: everybody who can reach this machine can look at these runs, as TensorBoard asks for no "
+        print(f"--host={host}: everybody who can reach this machine can see these runs, because TensorBoard has no "
               "password; without --host only this machine can", file=sys.stderr, flush=True)  # fmt: skip
 
     def ready(address: str) -> None:
@@ -93,47 +98,46 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
 
     while True:
         try:
-            run_tensorboard(directory, host, chosen, len(runs), ready)
+            run_tensorboard(directory, host, chosen_port, len(runs), ready)
             return
         except StartError:
-            if port is not None or (following := free_port(host, None)) == chosen:
+            if port is not None or (following := free_port(host, None)) == chosen_port:
                 raise
-            chosen = following  # somebody took it meanwhile
+            chosen_port = following  # it was taken meanwhile
 
 
-def free_port(host: str, asked: int | None) -> int:
-    """The port that was asked for, or the first free one from 6006 on; ConfigError where there is none."""
-    if asked is not None and not 0 <= asked <= 65535:
-        raise ConfigError(f"--port={asked} is no port; use 0 to 65535")
+def free_port(host: str, requested: int | None) -> int:
+    """The requested port, or the first free one from 6006 on; ConfigError if there is none."""
+    if requested is not None and not 0 <= requested <= 65535:
+        raise ConfigError(f"--port={requested} is not a port; use 0 to 65535")
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not a name of a machine"
+        why = getattr(error, "strerror", None) or "it is not the name of a machine"
         raise ConfigError(
-            f"--host={in_a_line(host, 60)} is no address ({why}); leave it out for this machine"
+            f"--host={in_a_line(host, 60)} is not an address ({why}); leave it out for this machine"
         ) from None
     why, taken = "", False
-    for port in range(PORT, PORT + 100) if asked is None else [asked]:
+    for port in range(PORT, PORT + 100) if requested is None else [requested]:
         with socket.socket(family) as probe:
-            probe.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # as the server will: a closed one's port is free
+            # As the server will: the port of a closed server is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
                 return probe.getsockname()[1]
             except OSError as error:
                 why = str(error.strerror).lower()
                 taken = error.errno == errno.EADDRINUSE
-    if asked is None and taken:
+    if requested is None and taken:
         raise ConfigError(f"all ports from {PORT} to {PORT + 99} are taken; give another --port")
-    where = f"--host={host}" if asked is None else f"--host={host} --port={asked}"
+    where = f"--host={host}" if requested is None else f"--host={host} --port={requested}"
     raise ConfigError(f"{where} cannot be used ({why}); leave it out, or use another")
 
 
 def _is_this_machine(host: str) -> bool:
-    """Whether only this machine reaches an address that can be listened on."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return all(ipaddress.ip_address(address[4][0].partition("%")[0]).is_loopback for address in found)
+    """Whether an address to listen on can be reached from this machine only."""
+    addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return all(ipaddress.ip_address(address[4][0].partition("%")[0]).is_loopback for address in addresses)
 
 
 _SERVER = """
@@ -146,7 +150,7 @@ if page:
     assets.get_default_assets_zip_provider = lambda: lambda: open(page, "rb")
 
 def follow():
-    os.read(0, 1)  # returns when whoever started it is gone, though it was killed
+    os.read(0, 1)  # returns when the parent process has ended, even if it was killed
     os._exit(0)
 
 threading.Thread(target=follow, daemon=True).start()
@@ -155,30 +159,30 @@ run_main()
 
 
 class StartError(RuntimeError):
-    """TensorBoard ended before it listened; the text has its last words."""
+    """TensorBoard ended before it listened; the text has its last line."""
 
 
 def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; `ready` is told the address once TensorBoard answers there and lists the runs.
+    """Serve until Ctrl-C or SIGTERM; calls `ready` with the address once TensorBoard answers there and lists the runs.
 
-    Raises RuntimeError with its own last words if it ends by itself, StartError if that was before it listened.
+    Raises RuntimeError with its last line if it ends by itself, StartError if that was before it listened.
     """
-    line = [sys.executable, "-P", "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
-    line += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0 keeps none
-    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it shows, never computes
-    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
-    address = f"http://{shown}:{port}/"
+    command = [sys.executable, "-P", "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
+    command += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0: none
+    environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it only displays
+    name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
+    address = f"http://{name}:{port}/"
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     with (
-        tempfile.TemporaryFile("w+") as words,
-        _presentable(directory) as shown_directory,
+        tempfile.TemporaryFile("w+") as log,
+        _presentable(directory) as logdir,
         tempfile.TemporaryDirectory() as folder,
     ):
-        line[line.index("--logdir") + 1] = str(shown_directory)
-        line[4] = _page(directory, Path(folder) / "page.zip")
-        child = subprocess.Popen(line, env=environment, stdin=subprocess.PIPE, stdout=words, stderr=words)
+        command[command.index("--logdir") + 1] = str(logdir)
+        command[4] = _page(directory, Path(folder) / "page.zip")
+        child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         try:
-            _wait(child, words, address, runs)
+            _wait(child, log, address, runs)
             if child.poll() is None:
                 ready(address)
             child.wait()
@@ -188,90 +192,90 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
             _end(child)
             for number, handler in stops.items():
                 signal.signal(number, handler)
-        last = _said(words).strip().splitlines()
-        kind = RuntimeError if _listens(words) else StartError
-    raise kind(f"TensorBoard ended, status {child.returncode}: {last[-1] if last else 'without a word'}")
+        lines = _read_log(log).strip().splitlines()
+        kind = RuntimeError if _listens(log) else StartError
+    raise kind(f"TensorBoard ended, status {child.returncode}: {lines[-1] if lines else 'without output'}")
 
 
 @contextlib.contextmanager
 def _presentable(directory: Path) -> Iterator[Path]:
-    """The folder itself; where runs in it were forgotten, or event files are bad, one of links to all else.
+    """The folder itself, or a folder of links without forgotten runs and bad event files, if there are any.
 
-    TensorBoard opens all that it finds. A bad file is said in a line. Runs keep their names. Every few seconds links to
-    what is new are added.
+    TensorBoard opens everything that it finds. A bad file is reported in a line. Runs keep their names. Links to new
+    files are added every few seconds.
     """
     from ganlab.runs.records import bad_events
 
     bad = bad_events(directory)
     for file, why in bad.items():
         print(f"not shown: {in_a_line(file)} {why}", flush=True)
-    if not bad and not _forgot(directory):
+    if not bad and not _has_forgotten(directory):
         yield directory
         return
-    over = threading.Event()
-    with tempfile.TemporaryDirectory(prefix="ganlab-") as place:
-        _link(directory, Path(place), bad)
+    stop = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="ganlab-") as folder:
+        _link(directory, Path(folder), bad)
 
         def follow() -> None:
-            while not over.wait(_LOOK):
+            while not stop.wait(_LOOK):
                 with contextlib.suppress(OSError):
-                    _link(directory, Path(place), bad)
+                    _link(directory, Path(folder), bad)
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         try:
-            yield Path(place)
+            yield Path(folder)
         finally:
-            over.set()
+            stop.set()
             thread.join()
 
 
-def _forgot(directory: Path) -> bool:
+def _has_forgotten(directory: Path) -> bool:
     """Whether runs were forgotten in a study, or in one of the studies in a folder."""
     from ganlab.runs.result import FORGOTTEN
 
     return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
 
 
-def _link(directory: Path, place: Path, bad: Collection[Path]) -> None:
+def _link(directory: Path, folder: Path, bad: Collection[Path]) -> None:
     from ganlab.runs.result import FORGOTTEN
 
     for entry in directory.iterdir():
-        there = place / entry.name
+        target = folder / entry.name
         if entry.name == FORGOTTEN or entry in bad:
             continue
         if entry.is_dir() and ((entry / FORGOTTEN).is_dir() or any(path.is_relative_to(entry) for path in bad)):
-            there.mkdir(exist_ok=True)
-            _link(entry, there, bad)
-        elif not there.is_symlink():
-            there.symlink_to(entry.absolute())
+            target.mkdir(exist_ok=True)
+            _link(entry, target, bad)
+        elif not target.is_symlink():
+            target.symlink_to(entry.absolute())
 
 
-_LOOK = 5.0  # seconds between two looks at what is new
-_DIRECT = build_opener(ProxyHandler({}))  # a proxy knows nothing of this machine's own servers
+_LOOK = 5.0  # seconds between two searches for new files
+_DIRECT = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's own servers
 
 
 def _page(directory: Path, target: Path) -> str:
-    """TensorBoard's page with the arms' colours, written to a file; empty where it keeps its own."""
+    """The path of TensorBoard's page with the arms' colours, written to a file; empty to use its own."""
     import tensorboard
 
     from ganlab.report.tensorboard import arm_styles, group_pattern, write_page
 
     served = Path(tensorboard.__file__).with_name("webfiles.zip")
     styles = arm_styles(directory)
-    done = styles and served.exists() and write_page(served, target, styles, group_pattern(directory))
-    return str(target) if done else ""
+    written = styles and served.exists() and write_page(served, target, styles, group_pattern(directory))
+    return str(target) if written else ""
 
 
-def _wait(child: subprocess.Popen, words: IO[str], address: str, runs: int) -> None:
-    """Until it answers and lists the runs, of which some may have nothing to show yet, or until it has ended.
+def _wait(child: subprocess.Popen, log: IO[str], address: str, runs: int) -> None:
+    """Wait until it answers and lists the runs, some of which may have nothing to show yet, or until it has ended.
 
-    Before it says that it listens, whoever answers at its address is another.
+    Before it says that it listens, an answer at its address is from another server.
     """
     started, answered = time.monotonic(), math.inf
     while child.poll() is None and time.monotonic() - answered < 5:
         try:
-            if _listens(words):
+            if _listens(log):
                 with _DIRECT.open(f"{address}data/runs", timeout=10) as answer:
                     answered = min(answered, time.monotonic())
                     if len(json.load(answer)) >= runs:
@@ -283,12 +287,14 @@ def _wait(child: subprocess.Popen, words: IO[str], address: str, runs: int) -> N
         time.sleep(0.1)
 
 
-def _said(words: IO[str]) -> str:
-    return os.pread(words.fileno(), 2**20, 0).decode(errors="replace")  # its place is the child's, who is writing
+def _read_log(log: IO[str]) -> str:
+    return os.pread(log.fileno(), 2**20, 0).decode(
+        errors="replace"
+    )  # without moving the position, which the child writes at
 
 
-def _listens(words: IO[str]) -> bool:
-    return "(Press CTRL+C to quit)" in _said(words)
+def _listens(log: IO[str]) -> bool:
+    return "(Press CTRL+C to quit)" in _read_log(log)
 
 
 def _end(child: subprocess.Popen) -> None:

@@ -1,4 +1,4 @@
-"""TensorFlow, started once and quietly, with the threads, precision and determinism that a run asks for."""
+"""TensorFlow, started once and quietly, with the threads, precision and determinism of a run."""
 
 import contextlib
 import ctypes
@@ -18,10 +18,10 @@ from ganlab.errors import ConfigError
 
 @dataclass(frozen=True)
 class Device:
-    """What a run computes on: `cpu` or `gpu`, its name, the precision that was chosen, and TensorFlow's strategy.
+    """What a run computes on: `cpu` or `gpu`, its name, the chosen precision, and TensorFlow's strategy.
 
     capability: of a GPU, CUDA's compute capability; None for a CPU. replicas: devices that share a batch, over all
-    workers. threads: of the CPU, for one operation. bfloat16: whether it computes with that type itself; other CPUs
+    workers. threads: of the CPU, for one operation. bfloat16: whether it has that type in hardware; other CPUs
     emulate it, which is slow.
     """
 
@@ -36,21 +36,21 @@ class Device:
 
     @property
     def emulates(self) -> bool:
-        """Whether the precision of the run is one that the device only imitates."""
+        """Whether the device emulates the precision of the run."""
         return self.precision == "mixed_bfloat16" and not self.bfloat16
 
-    def xla(self, asked: str, steps: int) -> bool:
+    def xla(self, setting: str, steps: int) -> bool:
         """Whether to compile a run of so many steps with XLA.
 
-        `auto` does on one GPU, where the run is long enough to pay for it, and where bfloat16 is emulated: XLA computes
+        `auto` does on one GPU, if the run is long enough to pay for it, and if bfloat16 is emulated: XLA computes
         in float32 in between.
         """
         pays = self.emulates or (self.kind == "gpu" and steps >= xla.PAYS)
-        return asked == "xla" or (asked == "auto" and pays and self.replicas == 1)
+        return setting == "xla" or (setting == "auto" and pays and self.replicas == 1)
 
 
 def worker() -> int:
-    """Which of several worker processes this is, 0 the first: TF_CONFIG says it, TensorFlow's own variable."""
+    """Which of several worker processes this is, 0 the first, from TensorFlow's own variable TF_CONFIG."""
     task = _part(_cluster(), "task", dict)
     index = _part(task, "index", int | str) or 0
     if not str(index).isdecimal():
@@ -68,12 +68,12 @@ def _cluster() -> dict[str, Any]:
     except json.JSONDecodeError:
         cluster = None
     if not isinstance(cluster, dict):
-        raise ConfigError(f"TF_CONFIG is no JSON object; see TensorFlow's guide {_GUIDE}")
+        raise ConfigError(f"TF_CONFIG is not a JSON object; see TensorFlow's guide {_GUIDE}")
     return cluster
 
 
 def _part(tree: dict[str, Any], name: str, kind: Any) -> Any:
-    """A part of TF_CONFIG; one that is absent or null is as if it were empty. Raises ConfigError for another type."""
+    """A part of TF_CONFIG; an absent or null one counts as empty. Raises ConfigError for another type."""
     value = tree.get(name)
     if value is None:
         return {} if kind is dict else None
@@ -89,19 +89,19 @@ def _workers() -> dict[str, list[str]]:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Hold back what native code writes to stderr; show it after all if an exception passes."""
+    """Hold back what native code writes to stderr; print it if an exception is raised."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as captured:
         saved = os.dup(2)
-        os.dup2(held.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
-        except ConfigError:  # it says all there is to say
+        except ConfigError:  # its line is enough
             raise
         except BaseException:
             os.dup2(saved, 2)
-            held.seek(0)
-            sys.stderr.write(held.read().decode(errors="replace"))
+            captured.seek(0)
+            sys.stderr.write(captured.read().decode(errors="replace"))
             raise
         finally:
             os.dup2(saved, 2)
@@ -110,8 +110,8 @@ def silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _home() -> Iterator[None]:
-    """While inside, a user without a home directory has one: TensorFlow would make a folder named ~ where it stands."""
-    if os.path.expanduser("~") != "~":  # noqa: PTH111 - which raises nothing
+    """While inside, a user without a home directory has one; otherwise TensorFlow would create a folder named ~."""
+    if os.path.expanduser("~") != "~":  # noqa: PTH111 - it never raises
         yield
         return
     os.environ["HOME"] = tempfile.gettempdir()
@@ -125,7 +125,7 @@ def _home() -> Iterator[None]:
 def _absent(*packages: str) -> Iterator[None]:
     """While inside, packages that are not loaded yet cannot be imported, as if they were not installed."""
     hidden = [name for name in packages if name not in sys.modules]
-    sys.modules |= dict.fromkeys(hidden)  # None: Python's own sign for that
+    sys.modules |= dict.fromkeys(hidden)  # None: Python's own marker for that
     try:
         yield
     finally:
@@ -134,10 +134,10 @@ def _absent(*packages: str) -> Iterator[None]:
 
 
 def prepare_environment() -> None:
-    """Set what TensorFlow and Keras read when they are imported; whoever imports them first calls this before.
+    """Set what TensorFlow and Keras read when they are imported; call it before the first import.
 
     Without oneDNN the gradient of a convolution with respect to its input, which is what a transposed convolution
-    computes too, runs at a tenth of the processor's rate. TF_ENABLE_ONEDNN_OPTS=0 in the environment switches it off.
+    computes too, runs at a tenth of the processor's speed. TF_ENABLE_ONEDNN_OPTS=0 in the environment disables it.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -148,17 +148,17 @@ def prepare_environment() -> None:
 def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = False, replicas: int = 1) -> Device:
     """Import TensorFlow and prepare the process; precision and threads are global to it.
 
-    oneDNN's kernels are asked for on every CPU: TensorFlow leaves them off on those without AVX-512, where they make
-    a training step three times faster. Keras' global settings are its defaults, whatever keras.json says. replicas:
-    GPUs of this process that share each batch, or equal parts of its CPU where there is none. threads: for one
-    operation; 0: what TensorFlow's TF_NUM_INTRAOP_THREADS says, else all cores.
-    Raises ConfigError for a precision or a number of GPUs that the machine lacks.
+    oneDNN's kernels are enabled on every CPU: TensorFlow disables them on those without AVX-512, where they make a
+    training step three times faster. Keras' global settings are its defaults, whatever keras.json says. replicas: GPUs
+    of this process that share each batch, or equal parts of its CPU if there is none. threads: for one operation; 0:
+    those of TensorFlow's TF_NUM_INTRAOP_THREADS, else all cores. Raises ConfigError for a precision or a number of GPUs
+    that the machine does not have.
     """
-    asked = check_environment()
+    environment_threads = check_environment()
     prepare_environment()
     _keep_freed_memory()
     with silence():
-        # Keras would import both packages, to work with them: a third of its time.
+        # Keras would import both packages, in case they are used: a third of its import time.
         with _absent("sklearn", "matplotlib"), _home():
             import keras
             import tensorflow as tf
@@ -168,7 +168,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(min(threads, 2))
         if gpus and replicas > len(gpus):
-            raise ConfigError(f"training.replicas={replicas} needs as many GPUs; this machine has {len(gpus)}")
+            raise ConfigError(f"training.replicas={replicas} needs {replicas} GPUs; this machine has {len(gpus)}")
         gpus = gpus[:replicas]
         if gpus:
             tf.config.set_visible_devices(gpus, "GPU")
@@ -179,7 +179,7 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         if deterministic:
             tf.config.experimental.enable_op_determinism()
         strategy = _strategy(replicas, bool(gpus))
-        tf.zeros(1)  # devices are set up, and talk, at the first operation
+        tf.zeros(1)  # devices are set up, and print, at the first operation
     details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
     capability = details.get("compute_capability", (0, 0)) if gpus else None
     precision = choose_precision(precision, capability)
@@ -192,13 +192,13 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         capability=capability,
         strategy=strategy,
         replicas=strategy.num_replicas_in_sync,
-        threads=threads or asked or usable_cores(),
+        threads=threads or environment_threads or usable_cores(),
         bfloat16=capability >= _AMPERE if capability else bool({"avx512_bf16", "amx_bf16"} & _flags()),
     )
 
 
 def check_environment() -> int:
-    """Raise ConfigError for what TensorFlow and Keras could not read; returns its threads for an operation, 0: all."""
+    """Raise ConfigError for variables and files that TensorFlow and Keras cannot read; returns its threads, 0: all."""
     worker()
     environment.check_keras_json()
     for name in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
@@ -212,24 +212,24 @@ _AMPERE = (8, 0)
 """The first compute capability with bfloat16."""
 
 
-def choose_precision(asked: str, capability: tuple[int, int] | None) -> str:
-    """The precision of a run, from what was asked and the GPU's compute capability; None is a CPU.
+def choose_precision(setting: str, capability: tuple[int, int] | None) -> str:
+    """The precision of a run, from its setting and the GPU's compute capability; None is a CPU.
 
     `auto`: mixed_bfloat16 on GPUs that have it, mixed_float16 on older ones, float32 on a CPU. Raises ConfigError for
     float16 on a CPU.
     """
-    if asked == "auto":
+    if setting == "auto":
         if capability is None:
             return "float32"
         return "mixed_bfloat16" if capability >= _AMPERE else "mixed_float16"
-    if asked == "mixed_float16" and capability is None:
+    if setting == "mixed_float16" and capability is None:
         raise ConfigError("precision=mixed_float16 needs a GPU; use float32 or mixed_bfloat16 on this CPU")
-    return asked
+    return setting
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep blocks up to 1 GiB for the next step instead of returning them to the system: 2 % faster steps."""
-    with contextlib.suppress(OSError, AttributeError):  # another system's library
+    """Let glibc keep freed blocks up to 1 GiB instead of returning them to the system: 2 % faster steps."""
+    with contextlib.suppress(OSError, AttributeError):  # the C library is not glibc
         mallopt = ctypes.CDLL(None).mallopt
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
             mallopt(option, 2**30)
@@ -245,12 +245,14 @@ def _divide_cpu(replicas: int) -> None:
 
 
 def _strategy(replicas: int, gpu: bool) -> Any:
-    """How TensorFlow spreads the work: not at all, over the devices of this process, or over several workers."""
+    """How TensorFlow distributes the work: not at all, over the devices of this process, or over several workers."""
     import tensorflow as tf
 
     if sum(len(places) for kind, places in _workers().items() if kind in ("chief", "worker")) > 1:
         if replicas > 1 and not gpu:
-            raise ConfigError(f"training.replicas={replicas} parts of a CPU and TF_CONFIG's workers exclude each other")
+            raise ConfigError(
+                f"training.replicas={replicas} parts of a CPU cannot be combined with TF_CONFIG's workers"
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
     if replicas == 1:
         return tf.distribute.get_strategy()

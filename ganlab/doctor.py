@@ -1,4 +1,4 @@
-"""What this machine is and what it does with a run's settings: `python -m ganlab.doctor [name=value ...]`."""
+"""What this machine is and how it runs some settings: `python -m ganlab.doctor [name=value ...]`."""
 
 import os
 import platform
@@ -22,12 +22,12 @@ ganlab.doctor: show the device, its precisions, XLA, versions, threads and memor
 For each precision, in graph mode and under XLA, it builds the networks, compiles the step and times it for a few
 seconds. The last line is advice. Nothing is written.
 """
-_WORTH = 1.05  # how many times as fast another setting must be to be advised
+_LEAST_GAIN = 1.05  # how many times as fast another setting must be to be recommended
 _LIBRARIES = ("ganlab-keras", "tensorflow", "keras", "numpy", "hydra-core", "tensorboard")
 
 
 class Timing(NamedTuple):
-    """What a step takes in one precision, compiled in one way; seconds."""
+    """The time of a step in one precision, compiled in one way; seconds."""
 
     precision: str
     compile: str
@@ -51,17 +51,17 @@ def main() -> None:
 
 
 def examine(overrides: list[str]) -> None:
-    """Print what is known, what was measured, and what to change."""
+    """Print the facts, the measurements, and what to change."""
     from ganlab.cli.hydra import plan
     from ganlab.run.inputs import check_inputs
 
-    wanted = plan(overrides, multirun=False)
-    if wanted.resume is not None:
-        raise ConfigError(f"resume={wanted.resume} is a run, and the doctor looks at settings; give those instead")
-    config = wanted.cells[0].config
+    planned = plan(overrides, multirun=False)
+    if planned.resume is not None:
+        raise ConfigError(f"resume={planned.resume} is a run, but the doctor examines settings; give those instead")
+    config = planned.cells[0].config
     check_inputs(config)
     machine = device.start("float32", threads=config.training.threads)
-    present = chosen(config, machine)
+    current = chosen(config, machine)
     from ganlab.data.sources import DATASETS  # TensorFlow: after its start
     from ganlab.run.rules import check_images
 
@@ -79,11 +79,11 @@ def examine(overrides: list[str]) -> None:
             f"{batch / timing.step:>10,.0f}",
             flush=True,
         )
-    print(f"\n{advice(timings, present, machine.kind)}")
+    print(f"\n{advice(timings, current, machine.kind)}")
     if machine.kind == "gpu":
         print(room(batch, *_gpu_memory()))
     if config.training.replicas > 1:
-        print(f"timed on one device: training.replicas={config.training.replicas} shares the batch out among more")
+        print(f"timed on one device: training.replicas={config.training.replicas} divides the batch among more")
 
 
 def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
@@ -102,7 +102,7 @@ def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
         )
         yield "driver", f"{_driver()}; TensorFlow built for CUDA {build.get('cuda_version', 'unknown')}"
     else:
-        yield "GPU", "none that TensorFlow can use (for one: pip install 'ganlab-keras[gpu]')"
+        yield "GPU", "none that TensorFlow can use (to use one: pip install 'ganlab-keras[gpu]')"
     yield "bfloat16", "native" if machine.bfloat16 else "emulated: correct, but slow"
     yield "float16", "with loss scaling" if machine.kind == "gpu" else "refused on a CPU"
     yield "oneDNN", "on" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1" else "off"
@@ -115,7 +115,7 @@ def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
     yield (
         "versions",
         f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {found}" for name in _LIBRARIES if (found := _version(name))),
+        + ", ".join(f"{name} {number}" for name in _LIBRARIES if (number := _version(name))),
     )
 
 
@@ -126,39 +126,39 @@ def measure(config: Any, machine: device.Device, images: Any) -> Iterator[Timing
     precisions = ["float32", "mixed_bfloat16"] + (["mixed_float16"] if machine.kind == "gpu" else [])
     for precision in precisions:
         keras.config.set_dtype_policy(precision)
-        for way in ("graph", "xla"):
-            yield Timing(precision, way, *time_step(config, images, xla=way == "xla"))
+        for compiled in ("graph", "xla"):
+            yield Timing(precision, compiled, *time_step(config, images, xla=compiled == "xla"))
     keras.config.set_dtype_policy("float32")
 
 
-def advice(timings: list[Timing], present: tuple[str, str], kind: str) -> str:
-    """One line: what would be faster than the precision and way of compiling at hand, or that nothing would."""
-    now = next(timing for timing in timings if (timing.precision, timing.compile) == present)
+def advice(timings: list[Timing], current: tuple[str, str], kind: str) -> str:
+    """One line: which precision and compilation would be faster than the current ones, or that none would."""
+    now = next(timing for timing in timings if (timing.precision, timing.compile) == current)
     best = min(timings, key=lambda timing: timing.step)
-    if now.step / best.step >= _WORTH:
+    if now.step / best.step >= _LEAST_GAIN:
         return (
             f"advice: precision={best.precision} training.compile={best.compile} is {now.step / best.step:.2f} "
             f"times as fast as {now.precision} with {now.compile}"
         )
-    more = "; a GPU would be much faster for larger images" if kind == "cpu" else ""
-    return f"advice: keep precision={now.precision} and training.compile={now.compile}{more}"
+    hint = "; a GPU would be much faster for larger images" if kind == "cpu" else ""
+    return f"advice: keep precision={now.precision} and training.compile={now.compile}{hint}"
 
 
 def room(batch: int, peak: int, total: int) -> str:
-    """One line: the GPU's memory that steps took, in bytes, the batch that would fit, how many runs at once pay."""
+    """One line: the GPU's memory that steps used, in bytes, the batch that would fit, and how many runs at once pay."""
     fits = batch
     while peak * 2 * fits // batch <= total:  # memory grows no faster than the batch
         fits *= 2
     return (
         f"memory: at most {peak / 2**20:,.0f} of {total / 2**20:,.0f} MB; a batch of {fits} fits. Runs at once on one "
-        "GPU share its time: hydra.launcher.n_jobs=2 hides the start of one behind the other, and more gain nothing"
+        "GPU share its time: hydra.launcher.n_jobs=2 starts one while another trains, and more gain nothing"
     )
 
 
 def _gpu_memory() -> tuple[int, int]:
-    """The most bytes that were taken on the first GPU, and what TensorFlow may take there."""
+    """The most bytes that were used on the first GPU, and how many TensorFlow may use there."""
     import tensorflow as tf
-    from tensorflow.python.client import device_lib  # the only place that tells
+    from tensorflow.python.client import device_lib  # the only place that knows the limit
 
     gpu = next(place for place in device_lib.list_local_devices() if place.device_type == "GPU")
     return tf.config.experimental.get_memory_info("GPU:0")["peak"], gpu.memory_limit

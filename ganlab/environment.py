@@ -1,6 +1,6 @@
-"""What a process takes from its surroundings: variables, which are told, and Keras' settings, which are pinned.
+"""What a process takes from its environment: variables, which are recorded, and Keras' settings, which are fixed.
 
-Also which code it is, and how many cores it has. No TensorFlow here.
+Also the version of the code, and the number of cores. No TensorFlow here.
 """
 
 import contextlib
@@ -40,39 +40,39 @@ DECIDING = (
     "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
-"""Variables that libraries read for themselves and that can change the numbers of a run, if only their last bits."""
+"""Variables that libraries read and that can change the numbers of a run, if only their last bits."""
 
-_USUAL = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # what `device.start` asks for
+_DEFAULTS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # what `device.start` sets
 
 
 def deciding() -> dict[str, str]:
-    """Those of `DECIDING` that are set to something else than usual, by name."""
+    """Those of `DECIDING` that are set to something unusual, by name."""
     present = {name: os.environ[name] for name in DECIDING if os.environ.get(name)}
-    return {name: value for name, value in present.items() if value != _USUAL.get(name)}
+    return {name: value for name, value in present.items() if value != _DEFAULTS.get(name)}
 
 
 def choose_backend() -> None:
-    """Before Keras is imported: TensorFlow, whatever keras.json or KERAS_BACKEND asks for. The latter gets a line."""
-    asked = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if asked != "tensorflow":
-        print(f"KERAS_BACKEND={asked} is not used: ganlab computes with Keras on TensorFlow", file=sys.stderr)
+    """Choose TensorFlow before Keras is imported, whatever keras.json or KERAS_BACKEND says; the latter gets a line."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        print(f"KERAS_BACKEND={backend} is not used: ganlab computes with Keras on TensorFlow", file=sys.stderr)
     os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def check_keras_json() -> None:
-    """Raise ConfigError for a keras.json at which Keras could not be imported, though its settings are not used."""
+    """Raise ConfigError for a keras.json with which Keras cannot be imported, though its settings are not used."""
     home = os.environ.get("KERAS_HOME", "~/.keras")
     path = Path(os.path.expanduser(os.path.join(home, "keras.json")))  # noqa: PTH111, PTH118 - as Keras does
     try:
         settings = json.loads(path.read_text()) if path.exists() else {}
-    except ValueError:  # Keras passes over what is no JSON
+    except ValueError:  # Keras ignores what is not JSON
         return
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({error.strerror}); Keras needs to: make it readable, or delete it"
+            f"{path} cannot be read ({error.strerror}), but Keras reads it; make it readable, or delete it"
         ) from None
     if not isinstance(settings, dict):
-        raise ConfigError(f"{path} is no JSON object; Keras reads it: correct it, or delete it")
+        raise ConfigError(f"{path} is not a JSON object, but Keras reads it; correct it, or delete it")
     for name, usable in _KERAS_JSON.items():
         if name in settings and settings[name] not in usable:
             options = " or ".join(usable)
@@ -91,14 +91,14 @@ _KERAS_JSON = {
 
 
 def pin(config: Any) -> None:
-    """The settings of `keras.config` that a user's keras.json may hold, at Keras' own defaults."""
+    """Set the parts of `keras.config` that a user's keras.json may change to Keras' own defaults."""
     config.set_image_data_format("channels_last")
     config.set_floatx("float32")
     config.set_epsilon(1e-7)
 
 
 def usable_cores() -> int:
-    """Cores that the system lets this process run on, at least 1; all of them where it does not say (macOS)."""
+    """Cores that the system lets this process use, at least 1; all of them if it does not say (macOS)."""
     if hasattr(os, "process_cpu_count"):  # from Python 3.13 on
         return os.process_cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
@@ -108,7 +108,7 @@ def usable_cores() -> int:
 
 @contextlib.contextmanager
 def safe_path() -> Iterator[None]:
-    """While inside, Python processes that others start for us import nothing from the present folder (`python -P`)."""
+    """While inside, Python processes started by libraries import nothing from the current directory (`python -P`)."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -121,25 +121,25 @@ def safe_path() -> Iterator[None]:
 
 
 _CHECKOUT = Path(__file__).parents[1]
-_CODE = ("ganlab", "conf")  # what decides a run
+_CODE = ("ganlab", "conf")  # the folders that decide a run
 _PATIENCE = 2.0  # seconds; git takes a few milliseconds
 
 
 @lru_cache(1)
 def commit() -> dict[str, Any] | None:
-    """The commit of ganlab's checkout, `{"hash", "changed"}`, as it is when this process first asks.
+    """The commit of ganlab's checkout, `{"hash", "changed"}`, when this process first asks.
 
-    changed: whether files of ganlab/ or conf/ are other than in the commit, or new. None where ganlab is installed
-    without its repository, and where git is absent or does not answer.
+    changed: whether files of ganlab/ or conf/ differ from the commit, or are new. None if ganlab is installed without
+    its repository, and if git is missing or does not answer.
     """
     if not (_CHECKOUT / ".git").exists():
         return None
-    # the checkout's own settings may name a program (core.fsmonitor), and variables another repository
-    line = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--", *_CODE]
+    # the checkout's settings may name a program (core.fsmonitor), and variables may name another repository
+    command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--", *_CODE]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            line,
+        status = subprocess.run(
+            command,
             cwd=_CHECKOUT,
             env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
             stdin=subprocess.DEVNULL,
@@ -151,15 +151,15 @@ def commit() -> dict[str, Any] | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    lines = done.stdout.splitlines()
-    named = [text.removeprefix("# branch.oid ") for text in lines if text.startswith("# branch.oid ")]
-    if not named or named[0] == "(initial)":
+    lines = status.stdout.splitlines()
+    commits = [text.removeprefix("# branch.oid ") for text in lines if text.startswith("# branch.oid ")]
+    if not commits or commits[0] == "(initial)":
         return None
-    return {"hash": named[0], "changed": any(not text.startswith("#") for text in lines)}
+    return {"hash": commits[0], "changed": any(not text.startswith("#") for text in lines)}
 
 
 def processor_lines(name: str) -> list[str]:
-    """What Linux says of each core under a name, such as `model name`; empty elsewhere."""
+    """What Linux reports for each core under a name, such as `model name`; empty on other systems."""
     try:
         with open("/proc/cpuinfo") as lines:  # noqa: PTH123 - not a file on a disk
             return [line.split(":", 1)[1].strip() for line in lines if line.startswith(name)]

@@ -1,4 +1,4 @@
-"""One line for every wrong setting: where it stands, what is wrong, what would be right. No TensorFlow here."""
+"""One line for every wrong setting: its name, what is wrong, what would be right. No TensorFlow here."""
 
 import contextlib
 import difflib
@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 
 class ConfigError(ValueError):
-    """A setting, or what it names, that cannot be used; its text is the one line that people read."""
+    """A setting, or what it names, cannot be used; the text is one line for people."""
 
 
 class UnknownSettingError(ConfigError):
-    """A setting that the choice that was made does not have; `key` is its dotted name."""
+    """The chosen option does not have this setting; `key` is its dotted name."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(text)
@@ -25,76 +25,74 @@ class UnknownSettingError(ConfigError):
 
 
 class MissingSettingError(ConfigError):
-    """A setting that must be given and is not there."""
+    """A required setting is missing."""
 
 
 def expand(text: str, where: str = "") -> Path:
-    """The path that somebody typed, in which `~` is the home directory; raises ConfigError where there is none.
+    """The path for a typed text, in which `~` is the home directory; raises ConfigError if there is none.
 
-    where: what named the path, such as `out=`.
+    where: the prefix of the path, such as `out=`.
     """
-    shown = where + (text if len(text) <= 60 else text[:57] + "...")
+    setting = where + (text if len(text) <= 60 else text[:57] + "...")
     if not text:
-        raise ConfigError(f"{where}'' names no file or folder; give a path")
+        raise ConfigError(f"{where}'' is empty; give a path")
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        raise ConfigError(f"{shown!r} holds a line break or another control character; give another name")
+        raise ConfigError(f"{setting!r} contains a line break or another control character; give another name")
     if len(os.fsencode(text)) > 4000 or any(len(os.fsencode(part)) > 255 for part in text.split("/")):
-        raise ConfigError(f"{shown} is too long; names have at most 255 bytes, paths 4000")
+        raise ConfigError(f"{setting} is too long; names have at most 255 bytes, paths 4000")
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigError(
-            f"{where}{text} cannot be found: this home directory is unknown; write the path out"
-        ) from None
+        raise ConfigError(f"{where}{text} cannot be found: the home directory is unknown; write out the path") from None
 
 
 def printable(text: str) -> str:
-    """A text of others with � for what steers a terminal, turns text around, or cannot be encoded.
+    """Foreign text with � for characters that control a terminal, reverse text, or cannot be encoded.
 
-    This is the one place where that is decided: `files.read_json` calls it for all that runs say of themselves,
-    `in_a_line` for every error. Breaks of lines stay.
+    This is decided here only: `files.read_json` calls it for everything that runs record, `in_a_line` for every error.
+    Line breaks stay.
     """
     return _UNPRINTABLE.sub("�", text)
 
 
-# controls but tab and newline; marks and overrides of direction; separators that break lines; lone surrogates
+# controls except tab and newline; marks and overrides of direction; line separators; lone surrogates
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def in_a_line(text: object, most: int = 300) -> str:
-    """A text of others, such as an exception's, without its breaks, and cut where it goes on and on."""
+    """Foreign text, such as an exception's, without line breaks, and cut if it is long."""
     line = " ".join(printable(str(text)).split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The end of an error line: the likeliest word, then all of them."""
+    """The end of an error line: the most similar word, then all of them."""
     words = sorted(words)
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return (f"did you mean {close[0]}? " if close else "") + "choose one of: " + ", ".join(words)
 
 
 def matching(names: Iterable[str], patterns: Iterable[str], flag: str, folder: str | Path = "") -> list[str]:
-    """Those of some names that are given, or that fit a pattern with * or ?; ConfigError for one that fits none.
+    """The names that are given, or that match a pattern with * or ?; ConfigError for a pattern without a match.
 
-    A name stands for itself, whatever brackets it holds. flag: what the patterns were given to. folder: where what is
-    named lies; a path below it, as tab completion types it, is its name.
+    A name matches itself, whatever brackets it has. flag: the flag that the patterns were given to. folder: where the
+    named runs are; a path below it, as tab completion types it, counts as the name.
     """
-    names, found = list(names), dict[str, None]()
+    names, matched = list(names), dict[str, None]()
     for pattern in patterns:
         plain = pattern.rstrip("/").removeprefix("./")
         if plain not in names and folder:
             with contextlib.suppress(ValueError):
                 plain = str(Path(plain).absolute().relative_to(Path(folder).absolute()))
-        some = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, _escaped(plain))]
-        if not some:
-            raise ConfigError(f"{flag} {pattern} is no run there; {nearest(plain, names)}")
-        found |= dict.fromkeys(some)
-    return list(found)
+        matches = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, _escaped(plain))]
+        if not matches:
+            raise ConfigError(f"{flag} {pattern} is not a run there; {nearest(plain, names)}")
+        matched |= dict.fromkeys(matches)
+    return list(matched)
 
 
 def _escaped(pattern: str) -> str:
-    return pattern.replace("[", "[[]")  # names of cells hold lists
+    return pattern.replace("[", "[[]")  # names of cells contain lists
 
 
 _EXPECTED = {
@@ -111,21 +109,21 @@ _EXPECTED = {
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
-    """Turn the deepest of pydantic's findings into one line in the words that people type."""
-    first = max(error.errors(), key=lambda found: len(found["loc"]))
+    """Turn the most specific of pydantic's errors into one line with the names that people type."""
+    first = max(error.errors(), key=lambda item: len(item["loc"]))
     kind, context = first["type"], first.get("ctx", {})
-    if kind == "value_error":  # written by one of our own validators: already whole
+    if kind == "value_error":  # from one of our own validators: already complete
         return ConfigError(in_a_line(context["error"], 1000))
-    path, node = _typed(first["loc"], tree)
+    path, node = _locate(first["loc"], tree)
     where = in_a_line(".".join(path), 100)
     owner = in_a_line(_name_at(path[:-1], tree), 60)
     if kind == "extra_forbidden":
         return UnknownSettingError(where, f"{where} is not a setting of {owner}")
     if kind == "missing" and isinstance(first["loc"][-1], int):  # an entry of a list
-        return ConfigError(f"{where}={_shown(node)} has too few entries")
+        return ConfigError(f"{where}={_printed(node)} has too few entries")
     if kind == "missing":
         return MissingSettingError(f"{where} is missing; {owner} needs it")
-    shown = f"{where}={_shown(node)}"
+    setting = f"{where}={_printed(node)}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = [tag.strip(" '") for tag in context.get("expected_tags", "").split(",")] if context else []
         name = node.get("name") if isinstance(node, dict) else node
@@ -134,21 +132,21 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
         return ConfigError(f"{where}.name={name!r} is unknown; {nearest(str(name), tags)}")
     if kind == "literal_error":
         options = [option.strip(" '") for option in context["expected"].replace(" or ", ", ").split(",")]
-        return ConfigError(f"{shown} is unknown; {nearest(str(node), options)}")
+        return ConfigError(f"{setting} is unknown; {nearest(str(node), options)}")
     bounds = {"greater_than": ("above", "gt"), "greater_than_equal": ("at least", "ge"),
               "less_than": ("below", "lt"), "less_than_equal": ("at most", "le")}  # fmt: skip
     if kind in bounds:
         word, key = bounds[kind]
-        return ConfigError(f"{shown} is out of range; use a number {word} {context[key]}")
+        return ConfigError(f"{setting} is out of range; use a number {word} {context[key]}")
     if kind == "too_long":
-        return ConfigError(f"{shown} is too long; use at most {context['max_length']} entries")
+        return ConfigError(f"{setting} is too long; use at most {context['max_length']} entries")
     if kind in ("too_short", "tuple_too_short"):
-        return ConfigError(f"{shown} is too short; it needs at least {context.get('min_length', 1)} entries")
-    return ConfigError(f"{shown} is not {_EXPECTED.get(kind) or 'usable: ' + first['msg'].lower()}")
+        return ConfigError(f"{setting} is too short; it needs at least {context.get('min_length', 1)} entries")
+    return ConfigError(f"{setting} is not {_EXPECTED.get(kind) or 'usable: ' + first['msg'].lower()}")
 
 
-def _typed(location: tuple[int | str, ...], tree: Any) -> tuple[list[str], Any]:
-    """The location without the names of types that pydantic puts between, and what stands there."""
+def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[list[str], Any]:
+    """The location without the type names that pydantic inserts, and the value there."""
     path: list[str] = []
     node: Any = tree
     for part in location:
@@ -172,6 +170,6 @@ def _name_at(path: list[str], tree: Any) -> str:
     return ".".join(path) or "a run"
 
 
-def _shown(value: Any) -> str:
+def _printed(value: Any) -> str:
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""Write a run's generator for others: `python -m ganlab.export RUN [--format FORMAT] [--out PATH]`."""
+"""Export a run's generator: `python -m ganlab.export RUN [--format FORMAT] [--out PATH]`."""
 
 import os
 from pathlib import Path
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from ganlab.config import RunConfig
     from ganlab.exports.formats import Interface
 
-_LATENTS = 16  # images by which a file is compared with the original
+_LATENTS = 16  # images to compare a file with the original
 
 
 def main() -> None:
-    """The command line; exit status 2 for a wrong setting, 1 where the export fails or is not the same function."""
+    """The command line; exit status 2 for a wrong setting, 1 if the export fails or is not the same function."""
     parser = Parser(
         "ganlab.export",
-        description="Export the averaged generator (EMA) of a run's newest good checkpoint. What is written is opened "
-        "again without ganlab, and its images are compared with the original's on 16 latents.",
+        description="Export the averaged generator (EMA) of a run's newest good checkpoint. The file is opened "
+        "without ganlab, and its images are compared with the original's on 16 latents.",
         epilog="Example: python -m ganlab.export outputs/quick/upsample-seed0 --format onnx",
     )
     parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
@@ -27,13 +27,13 @@ def main() -> None:
     parser.add_argument("--out", type=path, help="output file, for saved_model a folder (default: in RUN)")
     parser.add_argument("--step", type=step_of, help="the step of a checkpoint, or best (default: the newest)")
     options = parser.parse_args()
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide what a file does
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a GPU rounds to TF32, which would hide differences
     with one_line():
         print(export(options.run, options.format, options.out, options.step))
 
 
 def export(run: Path, name: str, out: Path | None, step: int | str | None = None) -> str:
-    """Write and check one file; returns the lines that say where it is, how near, and how it is opened."""
+    """Write and check one file; returns lines that say where it is, how exact, and how to open it."""
     from ganlab.cli.destination import check_parent
     from ganlab.exports import formats as exports
     from ganlab.run import read_config
@@ -43,8 +43,8 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     suffix = exports.FORMATS[name].suffix
     if out is not None:
         if name != "saved_model" and out.suffix != suffix:
-            better = out.with_suffix(suffix) if out.name else f"generator{suffix}"
-            raise ConfigError(f"--out={out} does not end as {name} files do; use {better}")
+            proposal = out.with_suffix(suffix) if out.name else f"generator{suffix}"
+            raise ConfigError(f"--out={out} does not have the suffix of {name} files; use {proposal}")
         _refuse_existing(out)
         check_parent("--out", out)
     config = read_config(run)
@@ -57,17 +57,18 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
-    face = _interface(run, config, generator, step)
-    difference = exports.export(name, generator, latents, out, exports.page(name, face, out.name))
+    interface = _interface(run, config, generator, step)
+    difference = exports.export(name, generator, latents, out, exports.page(name, interface, out.name))
     return (
         f"the generator of step {step}: {out}\n"
         f"opened without ganlab, {_LATENTS} images differ from the original by at most {difference:.1e}\n"
-        f"{face.latents}\n{face.images}\nto use it, in Python:\n\n{exports.usage(name, face, str(out.resolve()))}"
+        f"{interface.latents}\n{interface.images}\nto use it, in Python:\n\n"
+        f"{exports.usage(name, interface, str(out.resolve()))}"
     )
 
 
 def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "Interface":
-    """What people must know of this generator to use it."""
+    """What people must know about this generator to use it."""
     from ganlab.data.labels import describe_classes
     from ganlab.exports.formats import Interface
 
@@ -84,15 +85,15 @@ def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "In
 
 
 def _trained_on(run: Path, config: "RunConfig") -> str:
-    """Where the images of a run are from, as far as it says: a finished one says all."""
+    """Where the images of a run come from; only a finished run knows all of it."""
     from ganlab.runs.result import RESULT, read_result
 
-    known: dict[str, Any] = read_result(run / RESULT).data or {} if (run / RESULT).exists() else {}
-    source = known.get("source") or getattr(config.dataset, "source", None) or f"dataset={config.dataset.name}"
-    licence = known.get("licence") or getattr(config.dataset, "licence", None) or "unknown"
-    count = f"{known['train']:,} images of " if "train" in known else ""
-    hashed = f", sha256 {known['sha256']}" if "sha256" in known else ""
-    return f"{count}{source}; licence {licence}{hashed}"
+    data: dict[str, Any] = read_result(run / RESULT).data or {} if (run / RESULT).exists() else {}
+    source = data.get("source") or getattr(config.dataset, "source", None) or f"dataset={config.dataset.name}"
+    licence = data.get("licence") or getattr(config.dataset, "licence", None) or "unknown"
+    count = f"{data['train']:,} images of " if "train" in data else ""
+    checksum = f", sha256 {data['sha256']}" if "sha256" in data else ""
+    return f"{count}{source}; licence {licence}{checksum}"
 
 
 def _refuse_existing(out: Path) -> None:

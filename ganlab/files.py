@@ -1,8 +1,8 @@
-"""Files: read with a bound, written whole or not at all, moved, locked, and named. Nobody else does these things.
+"""Files: read with a limit, written whole or not at all, moved, locked, and named. All of this is done only here.
 
-A folder of runs may come from somebody else. So what is opened is a regular file and no link, has a size that can be
-read, and holds what it should; anything else is one line with its name. Whoever changes a folder while a command looks
-at it is not guarded against. Locks are freed by the system however their process ends; there are file systems that have
+A folder of runs may come from somebody else. So only regular files are opened, no links, of a size that can be read,
+and their content is checked; anything else is an error of one line with the file's name. Changes to a folder while a
+command reads it are not guarded against. The system frees locks however their process ends; some file systems have
 none.
 """
 
@@ -24,7 +24,7 @@ from ganlab.errors import ConfigError, expand, in_a_line, printable
 
 
 class FileError(OSError):
-    """A file or folder that cannot be used. Its text names it and says why; `strerror` is the reason alone."""
+    """A file or folder cannot be used. The text names it and says why; `strerror` is the reason alone."""
 
     def __init__(self, path: Path, why: str, number: int = errno.EINVAL) -> None:
         super().__init__(number, why, str(path))
@@ -36,14 +36,14 @@ class FileError(OSError):
 # --- to read ----------------------------------------------------------------------------------------------------------
 
 JSON_BYTES = 2**22
-"""The most that a file of JSON may hold: those of runs hold a hundredth of it."""
-_DEPTH = 50  # of lists and objects in one another; settings have five
+"""The largest JSON file to read; those of runs have a hundredth of it."""
+_DEPTH = 50  # of nested lists and objects; settings have five
 
 
 def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
     """Open a file as `open` does, in a binary mode; raises FileError for a link, a pipe, a device or a folder.
 
-    Nothing waits for a pipe's other end, and "w" does not empty the file: who writes from the start truncates.
+    It never waits for the other end of a pipe, and "w" does not truncate: the caller does that.
     """
 
     def opener(name: str, flags: int) -> int:
@@ -54,11 +54,11 @@ def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
     except IsADirectoryError:
         raise FileError(path, "is a folder, not a file", errno.EISDIR) from None
     except ValueError:  # a null byte in the name
-        raise FileError(path, "is no name of a file") from None
+        raise FileError(path, "is not a valid file name") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileError(path, LINK, errno.ELOOP) from None
-        if error.errno == errno.ENXIO:  # a pipe that nobody reads, a socket
+        if error.errno == errno.ENXIO:  # a pipe without a reader, a socket
             raise FileError(path, "is not a regular file") from None
         raise
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -68,54 +68,54 @@ def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
 
 
 def why(error: OSError) -> str:
-    """What an error of the system says, without the file's name, to stand in brackets."""
+    """The reason in a system error, without the file's name, for use in brackets."""
     return f"it {error.strerror}" if isinstance(error, FileError) else error.strerror or in_a_line(error)
 
 
-LINK = "is a link; put what it leads to in its place"
+LINK = "is a link; replace it by what it points to"
 
 
 def refuse_link(path: Path, below: Path) -> None:
-    """Raise FileError where a path, or a folder on the way to it from `below`, is a link; `below` itself may be one."""
+    """Raise FileError if a path, or a folder between it and `below`, is a link; `below` itself may be one."""
     for part in reversed([path, *path.parents]):
         if part != below and part.is_relative_to(below) and part.is_symlink():
             raise FileError(part, LINK, errno.ELOOP)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder in one that is there, if need be; raises FileError where a link stands in its place."""
+    """Make a folder in an existing one unless it exists; raises FileError if it is a link."""
     refuse_link(path, path.parent)
     path.mkdir(exist_ok=True)
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Each folder from a root down, its subfolders and its files, by name; the caller may take subfolders out.
+    """Each folder from a root down, its subfolders and its files, by name; the caller may remove subfolders.
 
-    A link to a folder within the root is passed over, since it is found where it stands. Raises FileError for one that
-    leads elsewhere, for a name that cannot be shown, and for folders that lie hundreds deep in one another.
+    A link to a folder within the root is skipped: the folder itself is visited. Raises FileError for a link to the
+    outside, for a name that cannot be printed, and for deeply nested folders.
     """
     place = os.path.realpath(root)
-    for folder, below, names in os.walk(root):
+    for folder, subfolders, names in os.walk(root):
         if len(Path(folder).parts) - len(root.parts) > _DEPTH:
-            raise FileError(Path(folder), f"lies more than {_DEPTH} folders deep; move it up")
-        for name in below:
+            raise FileError(Path(folder), f"is more than {_DEPTH} folders deep; move it up")
+        for name in subfolders:
             path = Path(folder, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(place):
                 raise FileError(path, LINK, errno.ELOOP)
             letters = os.fsencode(name).decode(errors="surrogateescape")  # whatever the terminal's encoding is
             if printable(letters) != letters or "\n" in letters:
-                raise FileError(Path(in_a_line(path)), "has a name that cannot be shown; rename it")
-        below[:] = sorted(name for name in below if not Path(folder, name).is_symlink())
-        yield Path(folder), below, sorted(names)
+                raise FileError(Path(in_a_line(path)), "has a name that cannot be printed; rename it")
+        subfolders[:] = sorted(name for name in subfolders if not Path(folder, name).is_symlink())
+        yield Path(folder), subfolders, sorted(names)
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """All of a file; raises FileError where that is more than so many bytes, and as `open_regular` does."""
+    """The content of a file; raises FileError if it has more than `most` bytes, and as `open_regular` does."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > most else file.read(most + 1)
     if (size := max(size, len(content))) > most:
-        raise FileError(path, f"has {size:,} bytes, where at most {most:,} are read")
+        raise FileError(path, f"has {size:,} bytes, more than the {most:,} that are read")
     return content
 
 
@@ -128,36 +128,36 @@ def read_text(path: Path, most: int = JSON_BYTES) -> str:
 
 
 def read_json(path: Path, *, finite: bool = True) -> Any:
-    """The values in a file of JSON, their texts without what cannot be shown (`errors.printable`).
+    """The values in a JSON file, with texts made printable (`errors.printable`).
 
-    finite: refuse NaN and infinities. Raises FileError as `read_text` does, and where it is no JSON.
+    finite: refuse NaN and infinities. Raises FileError as `read_text` does, and if it is not JSON.
     """
     text = read_text(path)
     try:
         return parse_json(text, finite=finite)
     except ValueError as error:
-        raise FileError(path, f"is no usable JSON: {in_a_line(error, 100)}") from None
+        raise FileError(path, f"is not usable JSON: {in_a_line(error, 100)}") from None
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     """As `read_json`, of a text; raises ValueError."""
     try:
-        return _shown(json.loads(text), finite, _DEPTH)
+        return _checked(json.loads(text), finite, _DEPTH)
     except RecursionError:
         raise ValueError(f"it is nested more than {_DEPTH} deep") from None
 
 
-def _shown(value: Any, finite: bool, depth: int) -> Any:
+def _checked(value: Any, finite: bool, depth: int) -> Any:
     if depth < 0:
         raise ValueError(f"it is nested more than {_DEPTH} deep")
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, list):
-        return [_shown(item, finite, depth - 1) for item in value]
+        return [_checked(item, finite, depth - 1) for item in value]
     if isinstance(value, dict):
-        return {printable(key): _shown(item, finite, depth - 1) for key, item in value.items()}
+        return {printable(key): _checked(item, finite, depth - 1) for key, item in value.items()}
     if finite and isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no JSON number")
+        raise ValueError(f"{value} is not a JSON number")
     return value
 
 
@@ -166,39 +166,39 @@ def _shown(value: Any, finite: bool, depth: int) -> Any:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True, alone: bool = False) -> Iterator[Path]:
-    """Where to write what is to stand at `path`, a file or a folder: it takes that name when the block is left.
+    """A temporary path to write to, a file or a folder: it is renamed to `path` when the block is left.
 
-    After a crash at any moment there is the old one or the new one, never a part; an exception leaves the old one and
-    nothing beside it. durable: on the disk before it takes the name, so that this holds for a power failure too.
-    alone: no other process writes there, so that what a killed one has left is written over. An OSError names the file.
+    After a crash at any moment there is the old one or the new one, never a part; an exception leaves only the old one.
+    durable: flush it to the disk before the rename, so that this holds for a power failure too. alone: no other process
+    writes there, so the remains of a killed one are overwritten. An OSError names the file.
     """
-    # in the same folder, so that the rename is atomic; the ending stays, for writers that go by it
-    beside = path.with_name(f".{'unfinished' if alone else os.getpid()}.{path.name}")
+    # in the same folder, so that the rename is atomic; with the same suffix, for writers that depend on it
+    temporary = path.with_name(f".{'unfinished' if alone else os.getpid()}.{path.name}")
     try:
-        remove(beside)  # nobody's link is written through
-        yield beside
+        remove(temporary)  # so that no link is followed
+        yield temporary
         if durable:
-            for part in sorted(beside.rglob("*")) if beside.is_dir() else ():
+            for part in sorted(temporary.rglob("*")) if temporary.is_dir() else ():
                 sync(part)
-            sync(beside)
-        if beside.is_dir() and path.is_dir():  # a rename replaces files only
+            sync(temporary)
+        if temporary.is_dir() and path.is_dir():  # a rename replaces files only
             remove(path)
-        os.replace(beside, path)  # noqa: PTH105  (the rename and the fsyncs around it are one idiom)
+        os.replace(temporary, path)  # noqa: PTH105  (the rename and the fsyncs around it are one idiom)
         if durable:
             sync(path.parent)
     except FileError:
         raise
-    except OSError as error:  # that of a write names no file, others the one beside
-        if not error.errno or error.filename not in (None, str(beside), str(path)):
+    except OSError as error:  # errors of writing name no file, others the temporary one
+        if not error.errno or error.filename not in (None, str(temporary), str(path)):
             raise
         raise FileError(path, f"cannot be written ({error.strerror})", error.errno) from error
     finally:
-        with contextlib.suppress(OSError):  # a disk that is read-only by now
-            remove(beside)
+        with contextlib.suppress(OSError):  # the disk may be read-only by now
+            remove(temporary)
 
 
 def remove_unfinished(folder: Path, names: Iterable[str] = ()) -> None:
-    """Remove what killed processes left of writing files of such names, or any, in a folder that nobody else writes."""
+    """Remove what killed processes left of files with these names, or any, in a folder without other writers."""
     wanted = set(names)
     for path in folder.iterdir() if folder.is_dir() else ():
         match = re.fullmatch(r"\.(?:unfinished|\d+)\.(.+)", path.name, re.DOTALL)
@@ -208,19 +208,19 @@ def remove_unfinished(folder: Path, names: Iterable[str] = ()) -> None:
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True, alone: bool = False) -> None:
     """Write a file as `replacing` does."""
-    with replacing(path, durable=durable, alone=alone) as beside:
-        beside.write_bytes(content)
+    with replacing(path, durable=durable, alone=alone) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write plain values as JSON, as `replacing` does. Floats keep every bit.
 
-    A number that JSON does not have (nan, inf) is a ValueError that says where it stands; the caller knows whether to
+    A number that JSON does not have (nan, inf) is a ValueError that says where it is; the caller decides whether to
     leave it out or to stop.
     """
-    odd = _not_finite(value)
-    if odd:
-        raise ValueError(f"{path} cannot hold {odd}; leave it out, or say in words what happened")
+    bad_number = _not_finite(value)
+    if bad_number:
+        raise ValueError(f"{path} cannot hold {bad_number}; leave it out, or describe it in words")
     write_bytes(Path(path), (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
@@ -233,14 +233,14 @@ def _not_finite(value: Any, where: str = "") -> str:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a file or a folder another name on the same file system; a file that has it is replaced."""
+    """Rename a file or a folder on the same file system; an existing file is replaced."""
     os.replace(source, target)  # noqa: PTH105
     for folder in {source.parent, target.parent}:
         sync(folder)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -248,14 +248,14 @@ def remove(path: Path) -> None:
 
 
 def flush(file: IO) -> None:
-    """What was written to an open file is on the disk from now on."""
+    """Flush what was written to an open file to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync(path: Path) -> None:
-    """A file, or the names in a folder, are on the disk from now on."""
-    if path.is_dir() and os.name != "posix":  # elsewhere a folder cannot be opened, and need not be
+    """Flush a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name != "posix":  # other systems cannot open a folder, and need not
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -267,7 +267,7 @@ def sync(path: Path) -> None:
 
 
 def safe_name(text: str, also: str = "") -> str:
-    """A text as the name of a file: letters, digits, `_`, `-` and what is in `also`; other stretches become `_`."""
+    """A text as a file name: letters, digits, `_`, `-` and the characters in `also`; runs of others become `_`."""
     return re.sub(rf"[^\w{re.escape(also)}-]+", "_", text)
 
 
@@ -279,23 +279,23 @@ _warned: set[int] = set()
 
 
 def open_lock(path: Path) -> IO[bytes]:
-    """Open a file to lock it, made if need be, now being its time; raises FileError as `open_regular` does."""
+    """Open a file to lock, create it if missing, and set its time to now; raises FileError as `open_regular` does."""
     file = open_regular(path, "ab")
     os.utime(file.fileno())
     return file
 
 
 def lock(file: IO, *, wait: bool = False, shared: bool = False) -> bool:
-    """Lock an open file for this process; False where another holds it.
+    """Lock an open file for this process; False if another process has locked it.
 
-    wait: until it is free. shared: with others that lock it so. Where the file system has no locks, that is said once
-    on stderr, and the answer is True. Raises OSError where locking fails in another way.
+    wait: until it is free. shared: with others that also lock it shared. If the file system has no locks, that is
+    reported once on stderr, and the result is True. Raises OSError if locking fails in another way.
     """
     return _try(file, wait=wait, shared=shared) is not False
 
 
 def held(path: Path) -> bool | None:
-    """Whether a process holds a file locked; None where that cannot be known; raises FileNotFoundError."""
+    """Whether a process has locked a file; None if that cannot be known; raises FileNotFoundError."""
     try:
         with open_regular(path) as file:
             free = _try(file, wait=False, shared=True)
@@ -307,7 +307,7 @@ def held(path: Path) -> bool | None:
 
 
 def _try(file: IO, *, wait: bool, shared: bool) -> bool | None:
-    """Whether the file is locked now; None where the file system has no locks."""
+    """Whether the file is locked now; None if the file system has no locks."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
@@ -325,7 +325,7 @@ def _warn(path: Path) -> None:
     if device not in _warned:
         _warned.add(device)
         print(
-            f"the file system of {path.parent} has no locks: two processes that write one folder do not notice each "
+            f"the file system of {path.parent} has no locks: two processes that write to one folder do not notice each "
             "other, and a run that another process trains looks interrupted",
             file=sys.stderr,
             flush=True,
@@ -335,7 +335,7 @@ def _warn(path: Path) -> None:
 def cache_folder() -> Path:
     """`$GANLAB_CACHE`, else `ganlab` in `$XDG_CACHE_HOME` or in `~/.cache`; it may not exist yet.
 
-    Raises ConfigError where neither says it and there is no home directory.
+    Raises ConfigError if neither is set and there is no home directory.
     """
     if chosen := os.environ.get("GANLAB_CACHE"):
         return expand(chosen, "GANLAB_CACHE=")

@@ -1,4 +1,4 @@
-"""Look into a generator without training it: `python -m ganlab.inspect [name=value ...]`. `--help` says the rest."""
+"""Inspect a generator without training it: `python -m ganlab.inspect [name=value ...]`; see `--help`."""
 
 import shlex
 import sys
@@ -15,7 +15,7 @@ from ganlab.inspection import views
 from ganlab.inspection.arms import Arm, label, picture_name, read_arms, whole_name
 
 _HELP = """\
-ganlab.inspect: look into a generator or into images, in the terminal and as one PNG. Nothing is trained; seconds.
+ganlab.inspect: inspect a generator or images, in the terminal and as one PNG. It trains nothing and takes seconds.
 
   python -m ganlab.inspect generator=upsample                     one generator
   python -m ganlab.inspect generator=transpose kernel_size=5
@@ -30,20 +30,20 @@ It shows
   its variance by phase and its lattice fraction, over {draws} draws of the kernel; of a run, its own kernels'
   images, and the power spectrum of {images} of them
 
-With a dataset and no generator it looks into the images:
+With a dataset and no generator it inspects the images:
   python -m ganlab.inspect dataset=folder dataset.path=FOLDER     images of your own (or a .zip or .tar of them)
   python -m ganlab.inspect dataset=photos
-  what there is: files, sizes, channels, classes, what cannot be read; what training would see; a contact sheet, the
-  mean image, the spectrum, and the held-out images that are nearest to one to train on
+  their files, sizes, channels, classes, what cannot be read; what training would see; a contact sheet, the mean
+  image, the spectrum, and the held-out images that are nearest to a training image
 
 Its own settings
-  --compare ARM...  choices of `generator`, each in quotes with settings of its own; plain ones with commas too
-  run=DIR           a trained run, whose settings are taken; no others may be given
-  out=FILE.png      the picture (default: in outputs/inspect, named by what was set; with run=, in the run's folder)
+  --compare ARM...  choices of `generator`, each in quotes with its own settings, or plain ones with commas
+  run=DIR           a trained run, whose settings are used; no others may be given
+  out=FILE.png      the picture (default: in outputs/inspect, named after the settings; with run=, in the run's folder)
   log=true          write it for TensorBoard too, into a folder FILE.events beside the picture
 
 Every setting of a run can be given: python -m ganlab.train --help. Those of training change nothing here, and
-numbers are float32 whatever precision says. Settings of the generator and its operator may go without their prefix:
+numbers are float32 whatever precision says. Settings of the generator and its operator do not need their prefix:
 kernel_size=3 is generator.upsampling.kernel_size=3.
 
 The choices of `generator`
@@ -61,7 +61,7 @@ class _Options:
 
 
 def main() -> None:
-    """The command line; exit status 2 for a wrong setting, 1 where a run has no usable checkpoint."""
+    """The command line; exit status 2 for a wrong setting, 1 if a run has no usable checkpoint."""
     arguments = sys.argv[1:]
     with one_line():
         if "--version" in arguments:
@@ -73,11 +73,11 @@ def main() -> None:
 
 
 def _read(arguments: list[str]) -> _Options:
-    """Our own words out of the command line; what is left are Hydra's overrides.
+    """Separate our own options from Hydra's overrides.
 
-    Behind --compare, an argument whose first word has no = is an arm, wherever it stands.
+    After --compare, any argument whose first word has no = is an arm.
     """
-    overrides, own = [], {"run": "", "out": "", "log": "false"}
+    overrides, flags = [], {"run": "", "out": "", "log": "false"}
     compare: list[str] | None = None
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -87,18 +87,18 @@ def _read(arguments: list[str]) -> _Options:
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
         elif compare is not None and "=" not in (argument.split() or [""])[0] and not argument.startswith("~"):
             compare.append(argument)
-        elif name in own and "=" in argument:
+        elif name in flags and "=" in argument:
             if not value:
-                raise ConfigError(f"{argument} says nothing; write {name}=value")
-            own[name] = value
+                raise ConfigError(f"{argument} is empty; write {name}=value")
+            flags[name] = value
         else:
             overrides.append(whole_name(argument))
-    if own["log"] not in ("true", "false"):
-        raise ConfigError(f"log={own['log']} is not true or false")
-    out = expand(own["out"], "out=") if own["out"] else None
+    if flags["log"] not in ("true", "false"):
+        raise ConfigError(f"log={flags['log']} is not true or false")
+    out = expand(flags["out"], "out=") if flags["out"] else None
     arms = None if compare is None else read_arms(compare or [""])
-    run = expand(own["run"], "run=") if own["run"] else None
-    options = _Options(overrides, arms, run, out, own["log"] == "true")
+    run = expand(flags["run"], "run=") if flags["run"] else None
+    options = _Options(overrides, arms, run, out, flags["log"] == "true")
     _check(options)
     return options
 
@@ -111,7 +111,7 @@ def _check(options: _Options) -> None:
         other = options.overrides[0] if options.overrides else "--compare"
         raise ConfigError(f"run={options.run} takes its settings from that run; leave out {other}")
     if resume := [text for text in options.overrides if text.startswith("resume=")]:
-        raise ConfigError(f"{resume[0]} goes on with a run; to look into it use run={resume[0].partition('=')[2]}")
+        raise ConfigError(f"{resume[0]} continues a run; to inspect it use run={resume[0].partition('=')[2]}")
     for text in chosen:
         if "," in text:
             raise ConfigError(f"{text} has several values; use --compare {text.partition('=')[2]}")
@@ -122,7 +122,7 @@ def _check(options: _Options) -> None:
 
 
 def _choices() -> str:
-    """The generators with the reason that their files begin with."""
+    """The generators with the first line of their files."""
     lines = []
     for option in choices("generator"):
         first = (CONF / "generator" / f"{option}.yaml").read_text(encoding="utf-8").partition("\n")[0]
@@ -131,7 +131,7 @@ def _choices() -> str:
 
 
 def _is_about_images(options: _Options) -> bool:
-    """Whether a dataset is named, and nothing that has a generator."""
+    """Whether a dataset is given, and nothing about a generator."""
     names = {text.partition("=")[0] for text in options.overrides}
     has_generator = options.compare or options.run or any(name.startswith("generator") for name in names)
     return "dataset" in names and not has_generator and not options.log
@@ -151,7 +151,7 @@ def _images(options: _Options) -> None:
     title = f"{split.train.source}: images to train on, their mean and spectrum, nearest pairs"
     grids.save_png(out, images.picture(config, split, near), title)
     equal = int((near.distance == 0).sum())
-    print(f"{'nearest':<12} {equal:,} held-out images equal one to train on; the others differ by "
+    print(f"{'nearest':<12} {equal:,} held-out images equal a training image; the others differ by "
           f"{near.distance[near.distance > 0].min(initial=255.0):.1f} of 255 or more")  # fmt: skip
     print(f"picture: {out}")
     print(f"to train on them: python -m ganlab.train {shlex.join(options.overrides)}")
@@ -182,31 +182,33 @@ def _command(options: _Options) -> None:
             )
         out = options.out or Path("outputs/inspect") / f"{name}.png"
         side = views.side(configs)
-        shown = [
+        shown_views = [
             replace(views.before_training(config, side), arm=arm) for config, arm in zip(configs, labels, strict=True)
         ]
     else:
         view, step = views.trained(options.run)
         out = options.out or options.run / f"inspect-step-{step:08d}.png"
-        shown = [view]
+        shown_views = [view]
     from ganlab import inspection
     from ganlab.runs import grids
 
-    inspection.show(shown)
-    pixels = inspection.picture(shown)
-    grids.save_png(out, pixels, f"{', '.join(view.arm for view in shown)}: {shown[0].moment}; {shown[0].about}")
+    inspection.show(shown_views)
+    pixels = inspection.picture(shown_views)
+    grids.save_png(
+        out, pixels, f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"
+    )
     print(f"picture: {out}")
     if options.log:
-        print(f"tensorboard --logdir {shlex.quote(str(_log(out, pixels, inspection.markdown(shown))))}")
+        print(f"tensorboard --logdir {shlex.quote(str(_log(out, pixels, inspection.markdown(shown_views))))}")
     if options.run is None and not options.compare:
         print(f"to train it: python -m ganlab.train {shlex.join(options.overrides)}".rstrip())
 
 
 def _log(out: Path, pixels: Any, text: str) -> Path:
-    """The picture and the tables as TensorBoard takes them; an earlier look of the same name is replaced."""
+    """The picture and the tables for TensorBoard; earlier ones with the same name are replaced."""
     from ganlab.runs.records import Records
 
-    folder = out.with_suffix(".events")  # a name that no run has: what is in it is replaced
+    folder = out.with_suffix(".events")  # no run has such a name: its content is replaced
     with Records(folder, resume={}) as records:
         records.image(0, "inspect/picture", pixels)
         records.text(0, "inspect/layers", text)

@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
     from ganlab.config import RunConfig
 
-_GRID = 64  # images, where nothing else is asked for
+_GRID = 64  # images by default
 _PER_CLASS = 8
 _WIDEST = 32  # images in a row of one class
-_WALKERS = 16  # images that walk side by side, or 4 of each class
+_WALKERS = 16  # images in a walk, or 4 of each class
 _MOST = 100_000
 _NAMES = r"\d{6}(-class-\d+)?\.png"  # of the images in a folder
 _EPILOG = (
     "Truncation: each number of a latent is drawn from the standard normal distribution cut off at -T and T (Brock et "
     "al. 2019). Below about 1, images look more alike and more typical. The same seed gives the same images, nearer to "
-    "the middle one: numbers keep their rank. A walk goes between such latents; on its way numbers reach at most "
-    "1.41 T. Of a conditional run, each row of a grid is one class."
+    "the average one: numbers keep their rank. A walk goes between such latents; on its way numbers reach at most "
+    "1.41 T. In a grid of a conditional run, each row is one class."
 )
 
 
 class _Request(NamedTuple):
-    """Which images to draw: so many of each class, from a seed or from latents that a file gave."""
+    """Which images to draw, of which classes, from a seed or from latents in a file."""
 
-    labels: list[int]  # the class of each image; empty where the run has none
+    labels: list[int]  # the class of each image; empty if the run has none
     images: int
     latents: "np.ndarray | None"  # [count,Z+K]
     columns: int
 
 
 def main() -> None:
-    """The command line; exit status 2 for a wrong setting, 1 where the run has no usable checkpoint."""
+    """The command line; exit status 2 for a wrong setting, 1 if the run has no usable checkpoint."""
     parser = Parser(
         "ganlab.sample", description="Generate images with the averaged generator (EMA) of a run.", epilog=_EPILOG
     )
@@ -50,25 +50,25 @@ def main() -> None:
         "--class",
         dest="classes",
         metavar="K",
-        help="of a conditional run, only this class, by number or name, or several with commas",
+        help="only this class of a conditional run, by number or name, or several with commas",
     )
     parser.add_argument("--truncation", type=float, metavar="T", help="cut the latents off at -T and T; above 0")
     parser.add_argument(
         "--latents", type=path, metavar="FILE",
-        help="an .npy or .npz of your own latents [N,Z] (with --class), or [N,Z+K] with the class one-hot behind them",
+        help="an .npy or .npz of your own latents [N,Z] (with --class), or [N,Z+K] with the one-hot class after them",
     )  # fmt: skip
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--folder", action="store_true", help="one PNG for each image, at its true size")
     kinds.add_argument("--walk", action="store_true", help="a GIF that walks between latents")
     parser.add_argument("--frames", type=int, help="frames of the walk (default: 60)")
-    parser.add_argument("--out", type=path, help="where to: .png, .gif or a folder (default: inside the run's)")
+    parser.add_argument("--out", type=path, help="output: .png, .gif or a folder (default: in the run's folder)")
     options = parser.parse_args()
     with one_line():
         print(draw(options))
 
 
 def draw(options: argparse.Namespace) -> str:
-    """Write what the options ask for; returns lines that say where it is and what is in it."""
+    """Write what the options ask for; returns lines that say where it is and what it shows."""
     from ganlab.cli import destination
     from ganlab.run import open_sampler, read_config
     from ganlab.run.sampler import with_classes
@@ -76,7 +76,7 @@ def draw(options: argparse.Namespace) -> str:
     _check(options)
     run = options.run
     config = read_config(run)
-    asked = _request(options, config)
+    request = _request(options, config)
     out = options.out
     if out is not None and options.folder:
         destination.check_folder("--out", out, _NAMES)
@@ -87,34 +87,34 @@ def draw(options: argparse.Namespace) -> str:
     from ganlab.runs import grids
 
     stream = f"latents/drawn/{options.seed or 0}"
-    about = f"{config.generator.name}, step {step}, {_which(options)}"
+    about = f"{config.generator.name}, step {step}, {_describe_latents(options)}"
     if options.walk:
         out = out or run / f"walk-step-{step:08d}.gif"
-        frames = [_picture(pixels, asked) for pixels in _walk(sampler, config, asked, stream, options)]
+        frames = [_picture(pixels, request) for pixels in _walk(sampler, config, request, stream, options)]
         grids.save_gif(out, frames, 0.08, about)
-        return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, asked)}"
-    latents = asked.latents
+        return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, request)}"
+    latents = request.latents
     if latents is None:
-        z = _truncated(_normals(sampler, config, stream, asked.images), options.truncation)
-        latents = with_classes(z, asked.labels, config.classes)
+        z = _truncated(_normals(sampler, config, stream, request.images), options.truncation)
+        latents = with_classes(z, request.labels, config.classes)
     pixels = sampler.generate(latents)
     if options.folder:
         out = out or run / f"images-step-{step:08d}"
-        names = [f"{n:06d}" + (f"-class-{asked.labels[n]}" if asked.labels else "") for n in range(asked.images)]
+        names = [f"{n:06d}" + (f"-class-{request.labels[n]}" if request.labels else "") for n in range(request.images)]
         destination.clear_others(out, _NAMES, [f"{name}.png" for name in names])
         for name, image in zip(names, pixels, strict=True):
             grids.save_png(out / f"{name}.png", image, about)
-        return f"{asked.images} image{'s' * (asked.images > 1)} at step {step}: {out}"
+        return f"{request.images} image{'s' * (request.images > 1)} at step {step}: {out}"
     out = out or run / f"grid-step-{step:08d}.png"
-    grids.save_png(out, _picture(pixels, asked), about)
-    return f"a grid of {asked.images} image{'s' * (asked.images > 1)} at step {step}: {out}{_rows(config, asked)}"
+    grids.save_png(out, _picture(pixels, request), about)
+    return f"a grid of {request.images} image{'s' * (request.images > 1)} at step {step}: {out}{_rows(config, request)}"
 
 
-# --- what is asked for ----------------------------------------------------------------------------------------------
+# --- the request ---------------------------------------------------------------------------------------------------
 
 
 def _check(options: argparse.Namespace) -> None:
-    """What can be refused without looking at the run."""
+    """Check what needs no look at the run; raises ConfigError."""
     for name in ("count", "frames"):
         value = getattr(options, name)
         if value is not None and not 1 <= value <= _MOST:
@@ -122,18 +122,18 @@ def _check(options: argparse.Namespace) -> None:
     if options.truncation is not None and not 0 < options.truncation < float("inf"):
         raise ConfigError(f"--truncation={options.truncation:g} is out of range; use a number above 0, such as 0.7")
     if options.walk and options.count is not None:
-        raise ConfigError(f"--count={options.count} says nothing of a walk; leave it out, or use --frames")
+        raise ConfigError(f"--count={options.count} does not apply to a walk; leave it out, or use --frames")
     if options.frames is not None and not options.walk:
         raise ConfigError(f"--frames={options.frames} is for --walk; add that, or leave it out")
     if options.latents is not None:
         for name in ("count", "seed", "truncation", "walk"):
             if (value := getattr(options, name)) is not None and value is not False:
                 flag = f"--{name}" if value is True else f"--{name}={value}"
-                raise ConfigError(f"{flag} is for latents that are drawn; leave it out, or leave out --latents")
+                raise ConfigError(f"{flag} is for drawn latents; leave it out, or leave out --latents")
 
 
 def _request(options: argparse.Namespace, config: "RunConfig") -> _Request:
-    """The images that the options ask for of this run; raises ConfigError."""
+    """The images of this run that the options ask for; raises ConfigError."""
     chosen = _chosen_classes(options.classes, config)
     if options.latents is not None:
         latents = _read_latents(options.latents, config, chosen)
@@ -143,12 +143,12 @@ def _request(options: argparse.Namespace, config: "RunConfig") -> _Request:
     if not classes:
         return _Request([], _WALKERS, None, 4) if options.walk else _Request([], options.count or _GRID, None, 8)
     if options.walk:
-        each = _WALKERS if len(classes) == 1 else 4
-        return _Request([label for label in classes for _ in range(each)], each * len(classes), None, 4)
+        per_class = _WALKERS if len(classes) == 1 else 4
+        return _Request([label for label in classes for _ in range(per_class)], per_class * len(classes), None, 4)
     count = options.count or (_GRID if len(classes) == 1 else _PER_CLASS * len(classes))
-    whole, more = divmod(count, len(classes))
-    labels = [label for place, label in enumerate(classes) for _ in range(whole + (place < more))]
-    columns = 8 if len(classes) == 1 else min(_WIDEST, whole + (more > 0))
+    quotient, remainder = divmod(count, len(classes))
+    labels = [label for place, label in enumerate(classes) for _ in range(quotient + (place < remainder))]
+    columns = 8 if len(classes) == 1 else min(_WIDEST, quotient + (remainder > 0))
     return _Request(labels, count, None, columns)
 
 
@@ -175,7 +175,7 @@ def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
 
 
 def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.ndarray":
-    """Latents [N,Z+K], float32, of a file; raises ConfigError."""
+    """Latents [N,Z+K], float32, from a file; raises ConfigError."""
     import numpy as np
 
     from ganlab.data.files import headers, load
@@ -190,28 +190,28 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
         raise ConfigError(f"{where} cannot be read as numbers; give an .npy or .npz with latents") from None
     if "latents" not in arrays and len(arrays) != 1:
         names = in_a_line(", ".join(arrays) or "nothing")
-        raise ConfigError(f"{where} holds {names}; name the array that is meant latents")
-    found = arrays.get("latents") or next(iter(arrays.values()))
-    if found.dtype.hasobject:
+        raise ConfigError(f"{where} holds {names}; name the array to use latents")
+    header = arrays.get("latents") or next(iter(arrays.values()))
+    if header.dtype.hasobject:
         raise ConfigError(f"{where} cannot be read as numbers; give an .npy or .npz with latents")
-    wanted, count = [size] if chosen else [size + classes], found.shape[0] if found.shape else 0
-    if found.dtype.kind not in "fiu" or len(found.shape) != 2 or found.shape[1] not in wanted or not count:
-        if not chosen and classes and len(found.shape) == 2 and found.shape[1] == size:
-            more = f"; say --class=K, or add the class, one-hot, behind the {size} numbers"
+    wanted, count = [size] if chosen else [size + classes], header.shape[0] if header.shape else 0
+    if header.dtype.kind not in "fiu" or len(header.shape) != 2 or header.shape[1] not in wanted or not count:
+        if not chosen and classes and len(header.shape) == 2 and header.shape[1] == size:
+            hint = f"; add --class=K, or the one-hot class after the {size} numbers"
         else:
             parts = (
                 f"{size} numbers and {classes} of the one-hot class" if classes and not chosen else f"{size} numbers"
             )
-            more = f"; it must be floating-point [N,{wanted[0]}]: {parts} for each image"
-        raise ConfigError(f"{where} is {found.dtype} {list(found.shape)}{more}")
+            hint = f"; it must be floating-point [N,{wanted[0]}]: {parts} for each image"
+        raise ConfigError(f"{where} is {header.dtype} {list(header.shape)}{hint}")
     if count > _MOST:
         raise ConfigError(f"{where} holds {count} latents; give at most {_MOST} at once")
     if len(chosen) > 1:
-        raise ConfigError(f"--class={','.join(map(str, chosen))} names several; with --latents give one")
+        raise ConfigError(f"--class={','.join(map(str, chosen))} names several classes; with --latents give one")
     with np.errstate(over="ignore"):
-        latents = np.asarray(load(path, found, where), np.float32)
+        latents = np.asarray(load(path, header, where), np.float32)
     if not np.isfinite(latents).all():
-        raise ConfigError(f"{where} holds numbers that float32 has not, such as nan; give finite ones")
+        raise ConfigError(f"{where} holds numbers that are not finite in float32; give finite ones")
     return with_classes(latents, chosen * len(latents), classes) if chosen else latents
 
 
@@ -221,16 +221,16 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
 def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
     """Standard normal numbers as numbers of the normal distribution cut off at -threshold and threshold, same rank.
 
-    threshold: above 0. z is taken through its own distribution function and the inverse of the other's, so that one
-    draw serves every threshold and large ones change nothing; Brock, Donahue and Simonyan 2019, arXiv:1809.11096,
-    draw anew what lies outside, which gives the same distribution.
+    threshold: above 0. z goes through its own distribution function and the inverse of the other's, so that one draw
+    serves every threshold and large ones change nothing; Brock, Donahue and Simonyan 2019, arXiv:1809.11096, draw
+    values outside again, which gives the same distribution.
     """
     import numpy as np
     from scipy.special import ndtr, ndtri
 
     outside = ndtr(-float(threshold))  # on either side
     below = outside + ndtr(-np.abs(np.asarray(z, np.float64))) * (1 - 2 * outside)
-    size = np.minimum(-ndtri(below), np.minimum(threshold, np.abs(z)))  # minimum: of rounding
+    size = np.minimum(-ndtri(below), np.minimum(threshold, np.abs(z)))  # minimum: against rounding
     return np.copysign(size, z).astype(z.dtype)
 
 
@@ -243,46 +243,46 @@ def _normals(sampler: Any, config: "RunConfig", stream: str, count: int) -> "np.
     return sampler.latents(stream, count)[:, : config.generator.latent_size]
 
 
-def _walk(sampler: Any, config: "RunConfig", asked: _Request, stream: str, options: argparse.Namespace) -> Any:
+def _walk(sampler: Any, config: "RunConfig", request: _Request, stream: str, options: argparse.Namespace) -> Any:
     """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
     import numpy as np
 
     from ganlab.run.sampler import with_classes
 
-    z = _truncated(_normals(sampler, config, stream, 2 * asked.images), options.truncation)
-    one, other = (with_classes(each, asked.labels, config.classes) for each in np.split(z, 2))
+    z = _truncated(_normals(sampler, config, stream, 2 * request.images), options.truncation)
+    start, end = (with_classes(half, request.labels, config.classes) for half in np.split(z, 2))
     for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
-        yield sampler.generate(sampler.between(one, other, angle))
+        yield sampler.generate(sampler.between(start, end, angle))
 
 
 # --- the grid -------------------------------------------------------------------------------------------------------
 
 
-def _picture(pixels: "np.ndarray", asked: _Request) -> "np.ndarray":
-    """The images as one picture; where there are several classes, each begins a row."""
+def _picture(pixels: "np.ndarray", request: _Request) -> "np.ndarray":
+    """The images as one picture; with several classes, each starts a new row."""
     from ganlab.runs import grids
 
-    if len(set(asked.labels)) < 2:
-        return grids.grid(pixels, columns=asked.columns)
-    return grids.by_class(pixels, asked.labels, list(dict.fromkeys(asked.labels)), asked.columns)
+    if len(set(request.labels)) < 2:
+        return grids.grid(pixels, columns=request.columns)
+    return grids.by_class(pixels, request.labels, list(dict.fromkeys(request.labels)), request.columns)
 
 
-def _rows(config: "RunConfig", asked: _Request) -> str:
-    """A line that says which classes the rows are; nothing where there are none."""
+def _rows(config: "RunConfig", request: _Request) -> str:
+    """A line that says which classes the rows are; empty if there are none."""
     from ganlab.data.labels import describe_classes
 
-    labels = list(dict.fromkeys(asked.labels))
+    labels = list(dict.fromkeys(request.labels))
     if not labels:
         return ""
-    said = describe_classes(config.dataset, labels)
+    names = describe_classes(config.dataset, labels)
     if len(labels) == 1:
-        return f"\nall of class {said}"
-    rows = -(-max(asked.labels.count(label) for label in labels) // asked.columns)
-    return f"\n{'a row' if rows == 1 else f'{rows} rows'} for each class, from the top: {said}"
+        return f"\nall of class {names}"
+    rows = -(-max(request.labels.count(label) for label in labels) // request.columns)
+    return f"\n{'a row' if rows == 1 else f'{rows} rows'} for each class, from the top: {names}"
 
 
-def _which(options: argparse.Namespace) -> str:
-    """The latents in a few words, for the file."""
+def _describe_latents(options: argparse.Namespace) -> str:
+    """The latents in a few words, for the file's description."""
     if options.latents is not None:
         return f"latents of {options.latents.name}"
     return f"seed {options.seed or 0}" + (f", truncation {options.truncation:g}" if options.truncation else "")

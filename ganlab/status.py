@@ -1,4 +1,4 @@
-"""`python -m ganlab.status DIR`: how every cell of a sweep stands, and how far the sweep is."""
+"""`python -m ganlab.status DIR`: the state of every cell of a sweep, and the sweep's progress."""
 
 import json
 import sys
@@ -13,19 +13,21 @@ from ganlab.runs.status import edition, find_cells, outcome, read_sweep, rough, 
 
 
 def main() -> None:
-    """The command line; exit status 0 where every cell has finished, 1 where not, 2 for a wrong folder."""
+    """The command line; exit status 0 if every cell has finished, 1 if not, 2 for a wrong folder."""
     parser = Parser(
         prog="ganlab.status",
-        description="Show how each cell of a sweep stands: finished, running, diverged, failed, interrupted or missing "
-        "(listed in DIR/sweep.json, but never begun). Exit status 0 if all have finished, else 1.",
+        description="Show the state of each cell of a sweep: finished, running, diverged, failed, interrupted or "
+        "missing (listed in DIR/sweep.json, but never started). Exit status 0 if all have finished, else 1.",
         epilog="Examples: python -m ganlab.status outputs/upsampling_digits; "
         "python -m ganlab.status outputs/mine --forget fir-seed3 'carafe-*'",
     )
-    parser.add_argument("directory", metavar="DIR", type=path, help="a sweep's folder, or one with single runs beneath")
+    parser.add_argument(
+        "directory", metavar="DIR", type=path, help="a sweep's folder, or one with single runs below it"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument(
         "--forget", nargs="+", metavar="CELL",
-        help="take these runs out of the study, names or quoted patterns: asks, then moves them to DIR/forgotten",
+        help="remove these runs from the study, names or quoted patterns: asks, then moves them to DIR/forgotten",
     )  # fmt: skip
     parser.add_argument("--yes", action="store_true", help="forget without asking")
     options = parser.parse_args()
@@ -35,19 +37,21 @@ def main() -> None:
 
             sys.exit(forget(options.directory, options.forget, yes=options.yes))
         if options.yes:
-            raise ConfigError("--yes answers what --forget asks; give that too")
+            raise ConfigError("--yes is the answer to --forget; give that too")
         sys.exit(show(options.directory, as_json=options.json))
 
 
 def show(folder: Path, *, as_json: bool) -> int:
-    """Print how the cells stand; 0 where every one has finished, else 1. Raises ResultError for a wrong folder."""
+    """Print the state of the cells; 0 if every one has finished, else 1. Raises ResultError for a wrong folder."""
     cells, record = find_cells(folder), read_sweep(folder)
     counts, left = totals(cells), None
     if record:
-        asked, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
-        mine = [cell for cell in cells if cell.directory in asked]
-        failed = {cell.name for cell in mine if cell.state == "failed" and (edition(cell.directory) or 0) / 1e9 > began}
-        left = time_left(mine, failed, began, time.time())
+        requested, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
+        of_sweep = [cell for cell in cells if cell.directory in requested]
+        failed = {
+            cell.name for cell in of_sweep if cell.state == "failed" and (edition(cell.directory) or 0) / 1e9 > began
+        }
+        left = time_left(of_sweep, failed, began, time.time())
     if as_json:
         listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
         tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}
@@ -56,9 +60,9 @@ def show(folder: Path, *, as_json: bool) -> int:
         width = max(len(cell.name) for cell in cells)
         for cell in cells:
             print(f"{cell.name:<{width}}  {outcome(cell)}")
-        said = ", ".join(f"{count} {state}" for state, count in counts.items())
+        summary = ", ".join(f"{count} {state}" for state, count in counts.items())
         print(
-            f"{len(cells)} run{'s' * (len(cells) > 1)}: {said}"
+            f"{len(cells)} run{'s' * (len(cells) > 1)}: {summary}"
             + (f"; about {rough(left)} left" if left is not None else "")
         )
     return 0 if counts.get("finished") == len(cells) else 1

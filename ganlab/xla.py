@@ -1,8 +1,8 @@
-"""What XLA is told before TensorFlow is imported, and the compiled programs that it keeps for later runs.
+"""XLA's flags, set before TensorFlow is imported, and its cache of compiled programs for later runs.
 
-The runs of a sweep differ in their seed alone, which is an argument of their program and not a part of it: the first of
-them compiles it, the others and whatever goes on read it from the cache. TensorFlow gives up a run over a file there
-that was cut short; so a program counts only with its SHA-256 beside it, written once it has run.
+The runs of a sweep differ only in their seed, which is an argument of their program and not a part of it: the first of
+them compiles it, the others and resumed runs read it from the cache. TensorFlow aborts a run over a truncated file
+there; so a program counts only with its SHA-256 beside it, written once it has run.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ PAYS = 4000
 """Steps from which compiling with XLA pays on a GPU: `experiments/speed/README.md`."""
 _DIRECTORY = "--tf_xla_persistent_cache_directory"
 _GPU_FLAGS = {
-    # The loop over steps becomes one CUDA graph, which the GPU goes through without waiting for the host.
+    # The loop over steps becomes one CUDA graph, which the GPU runs without waiting for the host.
     "--xla_gpu_enable_command_buffer": "+WHILE,+CONDITIONAL",
     "--xla_gpu_graph_min_graph_size": "1",
-    # Triton's products were no faster than cuBLAS' for these shapes, and trying them out doubles the compilation.
+    # Triton's products were no faster than cuBLAS' for these shapes, and trying them doubles the compile time.
     "--xla_gpu_enable_triton_gemm": "false",
 }
-_LARGEST, _FREE = 2**28, 2**30  # bytes of the cache, all read at each start, and of the disk that it leaves alone
+_LARGEST, _FREE = 2**28, 2**30  # bytes of the cache, all read at each start, and of the disk to leave free
 
-_ABANDONED = 3600.0  # seconds after which nobody writes a file any more
+_ABANDONED = 3600.0  # seconds after which no process is still writing a file
 
 
 def prepare() -> None:
@@ -38,31 +38,31 @@ def prepare() -> None:
     gpus = _gpus()
     if gpus:
         _add("XLA_FLAGS", _GPU_FLAGS)
-    if folder := _sound_folder(gpus):
+    if folder := _usable_folder(gpus):
         _add("TF_XLA_FLAGS", {_DIRECTORY: str(folder)})
 
 
 def remember() -> None:
-    """Let later runs use what was compiled by now."""
+    """Let later runs use what has been compiled so far."""
     flags = dict(flag.partition("=")[::2] for flag in os.environ.get("TF_XLA_FLAGS", "").split())
     folder = Path(flags.get(_DIRECTORY, ""))
-    if folder.parent.name != "xla" or not folder.is_dir():  # none, or the user's own
+    if folder.parent.name != "xla" or not folder.is_dir():  # no cache, or the user's own
         return
     with contextlib.suppress(OSError):
         for program in folder.glob("*.pb"):
-            if not _sum_of(program).exists():
-                files.sync(program)  # which TensorFlow renames into place, and does not flush
-                files.write_bytes(_sum_of(program), _sha256(program).encode())
+            if not _checksum_file(program).exists():
+                files.sync(program)  # TensorFlow renames it into place, but does not flush it
+                files.write_bytes(_checksum_file(program), _sha256(program).encode())
 
 
 def _add(variable: str, flags: dict[str, str]) -> None:
-    there = os.environ.get(variable, "").strip()
-    more = [f"{name}={value}" for name, value in flags.items() if f"{name}=" not in there]
-    os.environ[variable] = " ".join([*([there] if there else []), *more])
+    current = os.environ.get(variable, "").strip()
+    added = [f"{name}={value}" for name, value in flags.items() if f"{name}=" not in current]
+    os.environ[variable] = " ".join([*([current] if current else []), *added])
 
 
-def _sound_folder(gpus: list[str]) -> Path | None:
-    """The folder for programs of this machine, without those that are not whole; None where nothing can be kept."""
+def _usable_folder(gpus: list[str]) -> Path | None:
+    """The folder for programs of this machine, after removing incomplete ones; None if nothing can be stored."""
     machine = [version("tensorflow"), platform.machine(), *processor_lines("flags")[:1], *gpus]
     try:
         folder = files.cache_folder() / "xla" / hashlib.sha256("\n".join(machine).encode()).hexdigest()[:16]
@@ -70,26 +70,26 @@ def _sound_folder(gpus: list[str]) -> Path | None:
         if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < _FREE or " " in str(folder):
             return None
         programs = sorted(folder.glob("*.pb"), key=lambda path: path.stat().st_mtime, reverse=True)
-        for left in folder.glob("*.tmp"):  # of a process that was killed while it wrote
-            if time.time() - left.stat().st_mtime > _ABANDONED:
-                files.remove(left)
+        for unfinished in folder.glob("*.tmp"):  # from a process that was killed while writing
+            if time.time() - unfinished.stat().st_mtime > _ABANDONED:
+                files.remove(unfinished)
         size = 0
         for program in programs:
             size += program.stat().st_size
-            if size > _LARGEST or not _whole(program):
+            if size > _LARGEST or not _is_whole(program):
                 files.remove(program)
-                files.remove(_sum_of(program))
-    except (OSError, ConfigError):  # no home directory, another user's, removed by another process meanwhile
+                files.remove(_checksum_file(program))
+    except (OSError, ConfigError):  # no home directory, another user's folder, removed by another process meanwhile
         return None
     return folder
 
 
-def _whole(program: Path) -> bool:
-    beside = _sum_of(program)
-    return beside.exists() and beside.read_text() == _sha256(program)
+def _is_whole(program: Path) -> bool:
+    checksum = _checksum_file(program)
+    return checksum.exists() and checksum.read_text() == _sha256(program)
 
 
-def _sum_of(program: Path) -> Path:
+def _checksum_file(program: Path) -> Path:
     return program.with_suffix(".sha256")
 
 
@@ -99,10 +99,10 @@ def _sha256(path: Path) -> str:
 
 
 def _gpus() -> list[str]:
-    """The models of the NVIDIA GPUs that the driver knows; empty where there are none."""
+    """The models of the NVIDIA GPUs that the driver knows; empty if there are none."""
     try:
-        tellers = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-        lines = [line for file in tellers for line in file.read_text().splitlines()]
+        paths = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        lines = [line for file in paths for line in file.read_text().splitlines()]
     except OSError:
         return []
     return [line for line in lines if line.startswith("Model")]

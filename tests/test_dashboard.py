@@ -348,13 +348,13 @@ def test_only_the_comparison_is_written_where_that_is_asked_and_without_tensorfl
     [
         (["nowhere"], "nowhere does not exist; give the folder"),
         (["{study}/transpose-seed0/result.json"], "is a file; give the folder"),
-        (["{empty}"], "holds no runs; give the folder"),
+        (["{empty}"], "has no runs; give the folder"),
         (["{begun}"], "none of the 1 runs in {begun} has recorded anything yet; python -m ganlab.status {begun}"),
         (["{damaged}", "--no-serve"], "result.json is damaged"),
         (["{study}/transpose-seed0", "--no-serve"], "has one arm only"),
         (["{study}", "--port", "{taken}"], "cannot be used (address already in use); leave it out"),
-        (["{study}", "--port", "70000"], "--port=70000 is no port; use 0 to 65535"),
-        (["{study}", "--host", "no.such.host.invalid"], "--host=no.such.host.invalid is no address"),
+        (["{study}", "--port", "70000"], "--port=70000 is not a port; use 0 to 65535"),
+        (["{study}", "--host", "no.such.host.invalid"], "--host=no.such.host.invalid is not an address"),
         (["{study}", "--prot", "1"], "unrecognized arguments: --prot"),
     ],
 )
@@ -434,7 +434,9 @@ def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashb
     first, second, *_ = out.splitlines()
     assert status == 0
     assert first.startswith(f"no comparison: {study.parent} has two runs of transpose with seed 0 and equal settings")
-    assert second == "HParams has one row for arms of one name, whatever their study: give the folder of one"
+    assert (
+        second == "HParams has one row for arms with the same name, whatever their study: give the folder of one study"
+    )
 
 
 def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, dashboard, served, monkeypatch):
@@ -447,7 +449,7 @@ def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, da
     status, out, _ = dashboard(study)
     stale, *links, _ = out.splitlines()
     assert status == 0
-    assert stale == "the comparison there is of earlier runs: [Errno 13] Permission denied"
+    assert stale == "the comparison is from earlier runs: [Errno 13] Permission denied"
     assert [line.partition(":")[0] for line in links] == ["curves", "seed bands"]
     shutil.rmtree(study / "comparison")
     assert [line.partition(":")[0] for line in dashboard(study)[1].splitlines()[:-1]] == ["no comparison", "curves"]

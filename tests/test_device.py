@@ -55,7 +55,7 @@ def test_workers_and_parts_of_a_cpu_exclude_each_other(command):
     places = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'
     done = command("train", "training.replicas=2", env={"TF_CONFIG": places})
     assert done.returncode == 2
-    assert done.stderr == "training.replicas=2 parts of a CPU and TF_CONFIG's workers exclude each other\n"
+    assert done.stderr == "training.replicas=2 parts of a CPU cannot be combined with TF_CONFIG's workers\n"
 
 
 def test_an_emulated_bfloat16_is_known_and_compiled_with_xla(monkeypatch):

@@ -335,7 +335,7 @@ def test_rectangles_have_a_spectrum(settings):
     view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
     assert view.power is not None and view.power.shape == (8, 12)
     assert view.profile is not None and len(view.profile) == 5
-    assert not view.odd
+    assert not view.no_spectrum
     assert inspection.picture([view, view]).std() > 10
 
 
@@ -354,7 +354,7 @@ def test_images_without_a_spectrum(settings):
     config = settings("generator.stages=[[4,[1,3]],[null,[1,2]]]", "generator.base_filters=4", "dataset.size=[1,12]")
     view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
     assert view.power is view.profile is None
-    assert "images of size 1x12 have no rings" in view.odd
+    assert "images of size 1x12 have no rings" in view.no_spectrum
     assert inspection.picture([view, view]).std() > 10
 
 
@@ -362,7 +362,7 @@ def test_no_box_is_drawn_for_a_spectrum_that_is_not_there(settings, monkeypatch)
     monkeypatch.setattr(views, "DRAWS", 2)
     monkeypatch.setattr(views, "IMAGES", 16)
     whole = views.before_training(settings("generator=transpose", *SMALL), 5)
-    view = dataclasses.replace(whole, power=None, profile=None, odd="no spectrum: images have no rings")
+    view = dataclasses.replace(whole, power=None, profile=None, no_spectrum="no spectrum: images have no rings")
     for pictured in ([view], [view, view], [view, whole]):
         figure = drawn_figure(pictured)
         drawn_axes = [axes for axes in figure.axes if axes.axison]
@@ -401,10 +401,10 @@ WRONG = {
     ("generator=transposed",): "generator=transposed is unknown; did you mean transpose?",
     ("--compare", "upsample", "transposed"): "--compare=transposed is unknown; did you mean transpose?",
     ("--compare", "transpose kernel=3"): "kernel is not a setting",
-    ("--compare", "transpose,fir kernel_size=3"): "has commas and settings; give each generator quotes of its own",
+    ("--compare", "transpose,fir kernel_size=3"): "has commas and settings; put each generator into its own quotes",
     ("--compare", "transpose kernel_size"): "has kernel_size, which is not a setting; write NAME=VALUE",
     ("--compare", "transpose kernel_size=3 init=keras", "transpose init=keras kernel_size=3"): "is named twice",
-    ("--compare", "transpose 'kernel_size=3"): "cannot be read (No closing quotation); mend its quotes",
+    ("--compare", "transpose 'kernel_size=3"): "cannot be read (No closing quotation); correct its quotes",
     ("--compare", "transpose kernel_size=x"): "generator.upsampling.kernel_size",
     ("--compare", "upsample,transposed"): "--compare=transposed is unknown; did you mean transpose?",
     ("--compare",): "--compare= is unknown; choose one of",
@@ -413,13 +413,13 @@ WRONG = {
     ("generator=upsample,fir",): "use --compare upsample,fir",
     ("seed=1,2",): "seed=1,2 has several values",
     ("training.stepz=3",): "training.stepz is not a setting of training",
-    ("run=nowhere",): "run=nowhere is no folder",
-    ("run=.",): ". holds no config.json",
+    ("run=nowhere",): "run=nowhere is not a directory",
+    ("run=.",): ". has no config.json",
     ("run=.", "seed=3"): "leave out seed=3",
     ("run=.", "--compare=fir"): "leave out --compare",
     ("resume=there",): "use run=there",
     ("log=yes",): "log=yes is not true or false",
-    ("out=picture.jpg",): "out=picture.jpg does not end in .png, as this picture does; use out=picture.png",
+    ("out=picture.jpg",): "out=picture.jpg does not end in .png, as this picture must; use out=picture.png",
     ("out=",): "out= says nothing",
     ("--what",): "--what is not a flag",
 }
@@ -443,7 +443,7 @@ def test_a_picture_of_others_is_left_as_it_is(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["inspect", "out=mine.png"])
     with pytest.raises(SystemExit) as caught:
         command_line.main()
-    assert caught.value.code == 2 and "out=mine.png exists and is not a picture of ganlab's" in capsys.readouterr().err
+    assert caught.value.code == 2 and "out=mine.png exists and is not a picture from ganlab" in capsys.readouterr().err
     assert Path("mine.png").read_bytes() == before
 
 

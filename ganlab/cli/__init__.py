@@ -1,1 +1,1 @@
-"""How a command line becomes settings, what help says, and how every command ends. Hydra is used here alone."""
+"""How a command line becomes settings, what --help prints, and how every command ends. Only this folder uses Hydra."""

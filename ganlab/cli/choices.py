@@ -6,7 +6,7 @@ from ganlab.config.plugins import folders
 
 _INSTALLED = Path(__file__).parent.parent / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent.parent / "conf"
-"""The YAML files: inside the package where a wheel put them, beside it in a checkout."""
+"""The YAML files: inside the package if installed from a wheel, beside it in a checkout."""
 
 
 def groups() -> list[str]:
@@ -15,12 +15,12 @@ def groups() -> list[str]:
 
 
 def options(group: str, config_dir: str | None = None) -> list[str]:
-    """The choices in one folder, with those of plugins and one's own of the folder that -cd names."""
+    """The choices in one folder, with those of plugins and of the folder that -cd names."""
     return sorted({path.stem for place in _places(config_dir) for path in (place / group).glob("*.yaml")})
 
 
 def file_of(group: str, option: str, config_dir: str | None = None) -> Path:
-    """The YAML of a choice: one's own comes before one that is here."""
+    """The YAML file of a choice: files of -cd and of plugins come before ours."""
     files = [place / group / f"{option}.yaml" for place in _places(config_dir)]
     return next((file for file in files if file.is_file()), files[-1])
 

@@ -1,4 +1,4 @@
-"""Where a command may write: decided before anything is computed, so that a mistake costs and destroys nothing."""
+"""Where a command may write: checked before anything is computed, so that a mistake costs and destroys nothing."""
 
 import os
 import re
@@ -16,27 +16,27 @@ REPORT = {"report.html", "report.md", "scores.csv", "verdict.json", "figures"}
 
 
 def check_picture(option: str, path: Path, suffix: str) -> None:
-    """Refuse a name that is not a picture's, a place that cannot be written, and a file that ganlab did not write.
+    """Refuse a name without the picture's suffix, a place that cannot be written, and a file that ganlab did not write.
 
-    option: what gave the path, such as `--out`. suffix: `.png` or `.gif`. Raises ConfigError.
+    option: the option that gave the path, such as `--out`. suffix: `.png` or `.gif`. Raises ConfigError.
     """
     if path.suffix.lower() != suffix:
         better = path.with_suffix(suffix) if path.name else f"picture{suffix}"
-        raise ConfigError(f"{option}={path} does not end in {suffix}, as this picture does; use {option}={better}")
+        raise ConfigError(f"{option}={path} does not end in {suffix}, as this picture must; use {option}={better}")
     if path.is_dir():
         raise ConfigError(f"{option}={path} is a directory; give the name of a file")
     if os.path.lexists(path) and not is_ours(path):
-        raise ConfigError(f"{option}={path} exists and is not a picture of ganlab's; delete it or give another name")
+        raise ConfigError(f"{option}={path} exists and is not a picture from ganlab; delete it or give another name")
     check_parent(option, path)
 
 
 def check_folder(option: str, path: Path, names: str) -> None:
-    """Refuse a folder that holds anything but our pictures of such names (a pattern); raises ConfigError."""
+    """Refuse a folder that holds anything but our pictures with such names (a pattern); raises ConfigError."""
     if os.path.lexists(path) and not path.is_dir():
         raise ConfigError(f"{option}={path} is not a directory; give another name")
-    for found in sorted(path.iterdir()) if path.is_dir() else ():
-        if not re.fullmatch(names, found.name) or not is_ours(found):
-            raise ConfigError(f"{option}={path} holds {found.name}, which is not ganlab's; give an empty folder")
+    for entry in sorted(path.iterdir()) if path.is_dir() else ():
+        if not re.fullmatch(names, entry.name) or not is_ours(entry):
+            raise ConfigError(f"{option}={path} holds {entry.name}, which is not from ganlab; give an empty folder")
     check_parent(option, path)
 
 
@@ -79,19 +79,19 @@ def _is_verdict(path: Path) -> bool:
 
 
 def check_parent(option: str, path: Path) -> None:
-    """Refuse a place below something that is not a directory, or that may not be written; raises ConfigError."""
+    """Refuse a place below something that is not a directory, or that is read-only; raises ConfigError."""
     above = path.absolute().parent
     while not os.path.lexists(above):
         above = above.parent
     if not above.is_dir():
-        raise ConfigError(f"{option}={path} lies below {above}, which is not a directory; give another name")
+        raise ConfigError(f"{option}={path} is below {above}, which is not a directory; give another name")
     if not os.access(above, os.W_OK | os.X_OK):
         raise ConfigError(f"{option}={path} cannot be written ({above} is read-only); give another name")
 
 
-def clear_others(folder: Path, names: str, kept: Iterable[str]) -> None:
-    """Delete earlier pictures of such names (a pattern), but for those that are kept."""
-    kept = set(kept)
-    for found in folder.iterdir() if folder.is_dir() else ():
-        if re.fullmatch(names, found.name) and found.name not in kept:
-            found.unlink()
+def clear_others(folder: Path, names: str, keep: Iterable[str]) -> None:
+    """Delete earlier pictures with such names (a pattern), except those to keep."""
+    keep = set(keep)
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if re.fullmatch(names, entry.name) and entry.name not in keep:
+            entry.unlink()

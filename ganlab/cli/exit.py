@@ -1,4 +1,4 @@
-"""How every command begins and ends: --help, --version, one line on stderr, a status that says whose turn it is."""
+"""How every command starts and ends: --help, --version, errors as one line on stderr, the exit status."""
 
 import argparse
 import codecs
@@ -21,27 +21,27 @@ HELP = ("--help", "-h")
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with --version, one line for a wrong command line, and silence where the reader of a pipe has gone.
+    """argparse, with --version, one line for a wrong command line, and silence if the reader of a pipe has gone.
 
     Every command takes `--plugin FILE.py`. prog: the module, such as ganlab.compare.
     """
 
-    def __init__(self, prog: str, **more: Any) -> None:
-        super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, **more)
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, **options)
         self.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
         self.add_argument("--plugin", metavar="FILE.py", help="load an operator or the like of your own; repeatable")
 
-    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+    def parse_args(self, *arguments: Any, **options: Any) -> Any:
         """The options, after the plugins; exit status 2 for a wrong command line."""
         with one_line():
-            given, *others = arguments or (sys.argv[1:],)
-            return super().parse_args(take(given), *others, **more)
+            typed, *others = arguments or (sys.argv[1:],)
+            return super().parse_args(take(typed), *others, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""
         self.exit(2, f"{in_a_line(message)}; see {self.prog} --help\n")
 
-    def _print_message(self, message: str, file: Any = None) -> None:  # argparse's own is silent of a closed pipe
+    def _print_message(self, message: str, file: Any = None) -> None:  # argparse's own ignores a closed pipe
         print(message, end="", file=file or sys.stderr)
 
 
@@ -61,9 +61,11 @@ def path(text: str) -> Path:
 
 
 def step_of(text: str) -> int | str:
-    """What `--step` names: the step of a checkpoint, or best."""
+    """The type of `--step`: the step of a checkpoint, or best."""
     if text != "best" and not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no step; give the number of one that has a checkpoint, or best")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a step; give the number of one that has a checkpoint, or best"
+        )
     return text if text == "best" else int(text)
 
 
@@ -71,7 +73,7 @@ def step_of(text: str) -> int | str:
 def one_line() -> Iterator[None]:
     """Status 2 for a wrong setting or results that cannot be used, 1 for work that failed, 130 for Ctrl-C.
 
-    141, without a line, where the reader of a pipe has gone.
+    141, without a line, if the reader of a pipe has gone.
     """
     _open_streams()
     try:
@@ -81,7 +83,7 @@ def one_line() -> Iterator[None]:
             sys.stdout.flush()
     except ConfigError as error:
         _leave(error, 2)
-    except BrokenPipeError:  # nobody reads on: as quiet as programs that do not catch the signal
+    except BrokenPipeError:  # as quiet as programs that do not catch the signal
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except (OSError, RuntimeError) as error:
@@ -91,9 +93,9 @@ def one_line() -> Iterator[None]:
 
 
 def _open_streams() -> None:
-    """Where a shell closed a standard stream (`>&-`), nothing is said there, and no file takes its place.
+    """If a shell closed a standard stream (`>&-`), print nothing there, and let no file take its descriptor.
 
-    Characters that a terminal's encoding lacks are replaced by their like.
+    Characters that a terminal's encoding lacks are replaced by similar ones.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
@@ -101,7 +103,7 @@ def _open_streams() -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w"))
-    with contextlib.suppress(AttributeError):  # another's stream, such as a notebook's, that has no encoding
+    with contextlib.suppress(AttributeError):  # a foreign stream without an encoding, such as a notebook's
         sys.stdout.reconfigure(errors=_ALIKE)
 
 
@@ -126,7 +128,7 @@ _ASCII = str.maketrans(
 
 
 def _alike(error: UnicodeError) -> tuple[str, int]:
-    """Characters that an encoding has, for those that it lacks: x for ×, e for é, 1 to 8 for bars, else ?."""
+    """Replacements for characters that an encoding lacks: x for ×, e for é, 1 to 8 for bars, else ?."""
     assert isinstance(error, UnicodeEncodeError)
     wrong = error.object[error.start : error.end].translate(_ASCII)
     plain = "".join(c for c in unicodedata.normalize("NFKD", wrong) if not unicodedata.combining(c))

@@ -1,4 +1,4 @@
-"""What the commands say: the one page of `train --help`, written from the YAML files, and the last lines of a run."""
+"""What commands print: the page of `train --help`, generated from the YAML files, and the last lines of a run."""
 
 import json
 import re
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ganlab.config import RunConfig
     from ganlab.runs.result import RunResult
 
-_LINE = 150  # characters of a choice's reason, of which its first sentence may have more
+_LINE = 150  # characters of a choice's reason; its first sentence may have more
 _HEAD = """\
 ganlab.train: train a GAN with the upsampling operator of your choice, or sweep over several.
 
@@ -29,14 +29,14 @@ ganlab.train: train a GAN with the upsampling operator of your choice, or sweep 
   python -m ganlab.train -m study=mine generator=upsample,transpose seed=0,1,2,3,4,5      a sweep of your own
   python -m ganlab.train -m study=mine generator=upsample,transpose seed=0,1,2,3,4,5 hydra/launcher=joblib
                                                                           the same, as many runs at once as cores
-  python -m ganlab.train resume=outputs/runs/DATE/RUN                     go on with a run that was stopped
+  python -m ganlab.train resume=outputs/runs/DATE/RUN                     continue a run that was stopped
   python -m ganlab.train dataset=mnist metrics=full --help                this page for other choices
 """
 
 _TAIL = """\
 Hydra's flags
   -m, --multirun      run every combination of comma-separated values, each in a process of its own
-  --dry-run           list the runs, time a step of each arm, say what it costs and whether the seeds can decide; stop
+  --dry-run           list the runs, time a step of each arm, print the cost and whether the seeds can decide; stop
   --cfg job           print the settings and stop          --info defaults     where they come from
   hydra.run.dir=DIR   the folder of a run                  hydra.sweep.dir=DIR the folder of a sweep
   hydra/launcher=joblib hydra.launcher.n_jobs=4            four runs of a sweep at once
@@ -46,30 +46,30 @@ Hydra's flags
 
 
 def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: str | None = None) -> str:
-    """The page of --help beside these overrides: commands, every choice with its reason, every setting with its
-    value and comment, Hydra's flags; of a sweep, the settings of its first run. Raises ConfigError as `plan` does.
+    """The page of --help with these overrides: commands, every choice with its reason, every setting with its
+    value and comment, Hydra's flags; for a sweep, the settings of its first run. Raises ConfigError as `plan` does.
 
-    config_dir: the folder that -cd names; the choices in it are marked as one's own.
+    config_dir: the folder that -cd names; the choices in it are marked as yours.
     """
     from ganlab.cli.hydra import plan
 
-    wanted = plan(list(overrides), multirun=multirun, config_dir=config_dir, describing=True)
-    usual = plan([], multirun=False)
-    if wanted.resume is not None:
+    planned = plan(list(overrides), multirun=multirun, config_dir=config_dir, describing=True)
+    default = plan([], multirun=False)
+    if planned.resume is not None:
         from ganlab.runs.folder import read_config
 
-        config = read_config(wanted.resume, "resume=")
+        config = read_config(planned.resume, "resume=")
         chosen: dict[str, str | None] = {}
     else:
-        config, chosen = wanted.cells[0].config, dict(wanted.choices)
-    values, defaults = (_flat(_as_given(each)) for each in (config, usual.cells[0].config))
-    if values.get("dataset.path") == NO_FILE:  # nobody named one: what it would say is open
+        config, chosen = planned.cells[0].config, dict(planned.choices)
+    values, defaults = (_flat(_as_given(settings)) for settings in (config, default.cells[0].config))
+    if values.get("dataset.path") == NO_FILE:  # no file is named, so what it would decide is open
         values |= dict.fromkeys(("dataset.path", "dataset.size", "dataset.channels"))
     changed = {key for key, value in values.items() if key not in defaults or defaults[key] != value}
     parts = [_HEAD]
     if overrides or config_dir:
-        switched = {group for group in groups() if chosen.get(group) != usual.choices.get(group)}
-        parts += [*_this(overrides, wanted, values, changed, switched, config_dir), ""]
+        switched = {group for group in groups() if chosen.get(group) != default.choices.get(group)}
+        parts += [*_describe_request(overrides, planned, values, changed, switched, config_dir), ""]
     parts += ["Choices (* is chosen)", *_choices(chosen, config_dir), ""]
     parts += ["Settings (* differs from the default, + is typed as it stands)"]
     comments = _Comments(chosen, values, config_dir)
@@ -78,12 +78,12 @@ def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: s
         if key not in FILLED_IN and (comment or key.rpartition(".")[2] != "name"):
             mark = "*" if key in changed else " "
             plus = "+" if comments.is_added(key) else ""
-            parts.append(f" {mark}{f'{plus}{key}={_shown(value)}':<44} {comment}".rstrip())
+            parts.append(f" {mark}{f'{plus}{key}={_as_value(value)}':<44} {comment}".rstrip())
     return "\n".join([*parts, "", _TAIL])
 
 
 def _as_given(config: "RunConfig") -> dict[str, Any]:
-    """Settings as they are typed: `init_from` by its folder, and without the plugins, which --plugin names."""
+    """Settings in the form that is typed: `init_from` as its folder, without plugins, which --plugin names."""
     tree = config.model_dump(mode="json", exclude={"plugins"})
     return tree | {"init_from": config.init_from.run} if config.init_from else tree
 
@@ -95,31 +95,31 @@ def _flat(tree: dict[str, Any]) -> dict[str, Any]:
     return flatten(tree | {"optimizer": optimizer | {"g_rate_factors": f"{{{factors}}}"}})
 
 
-def _this(
+def _describe_request(
     overrides: Sequence[str],
-    wanted: "Plan",
+    planned: "Plan",
     values: dict[str, Any],
     changed: set[str],
     switched: set[str],
     config_dir: str | None,
 ) -> list[str]:
-    """What this command line asks for: its experiment's question, what it sweeps over, what it chooses and sets."""
+    """What this command line asks for: its experiment's question, what it sweeps over, chooses and sets."""
     lines = [f"With {' '.join(overrides)}".rstrip() + (f" -cd {config_dir}" if config_dir else "")]
-    experiment = wanted.choices.get("experiment")
+    experiment = planned.choices.get("experiment")
     if experiment:
         lines.append(f"  {_reason(file_of('experiment', experiment, config_dir).read_text(encoding='utf-8'))}")
-    if wanted.resume:
-        lines.append(f"  the settings of {wanted.resume}")
-    elif wanted.sweep:
-        runs = f"{len(wanted.cells)} runs in {wanted.sweep}, over {' '.join(wanted.swept)}; below, the first"
-        lines.append(f"  {runs}" + (f" (at once: hydra/launcher={wanted.launcher})" * (wanted.launcher != "basic")))
-    chosen = [f"{group}={wanted.choices.get(group)}" for group in sorted(switched - {"experiment"})]
+    if planned.resume:
+        lines.append(f"  the settings of {planned.resume}")
+    elif planned.sweep:
+        runs = f"{len(planned.cells)} runs in {planned.sweep}, over {' '.join(planned.swept)}; below, the first"
+        lines.append(f"  {runs}" + (f" (at once: hydra/launcher={planned.launcher})" * (planned.launcher != "basic")))
+    chosen = [f"{group}={planned.choices.get(group)}" for group in sorted(switched - {"experiment"})]
     if chosen:
         lines.append(f"  chooses {' '.join(chosen)}")
-    swept = {text.partition("=")[0].lstrip("+") for text in wanted.swept}
-    own = [key for key in values if key in changed - swept and key.partition(".")[0] not in switched]
-    if own:
-        words = [shlex.quote(f"{key}={_shown(values[key])}") for key in own]
+    swept = {text.partition("=")[0].lstrip("+") for text in planned.swept}
+    set_keys = [key for key in values if key in changed - swept and key.partition(".")[0] not in switched]
+    if set_keys:
+        words = [shlex.quote(f"{key}={_as_value(values[key])}") for key in set_keys]
         lines += textwrap.wrap("  sets " + " ".join(words), 118, subsequent_indent=7 * " ", break_on_hyphens=False)
     return lines
 
@@ -137,7 +137,7 @@ def _choices(chosen: Mapping[str, str | None], config_dir: str | None) -> list[s
 
 
 def _reason(text: str) -> str:
-    """The first sentence of a file's first comment, and those after it that make no more than a line."""
+    """The first sentence of a file's first comment, and as many of the next as fit into a line."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("#") or line.startswith("#  "):
@@ -153,7 +153,7 @@ def _reason(text: str) -> str:
 
 
 def folded(text: str, width: int) -> str:
-    """Lines of a page that are longer than a terminal is wide go on below their comment."""
+    """A page whose lines wider than the terminal are wrapped below their comments."""
     lines = []
     for line in text.split("\n"):
         column = re.match(r" *\S+ *", line)
@@ -164,7 +164,7 @@ def folded(text: str, width: int) -> str:
 
 
 class _Comments:
-    """What the YAML files say of settings, by dotted name."""
+    """The comments on settings in the YAML files, by dotted name."""
 
     def __init__(self, chosen: Mapping[str, str | None], values: Mapping[str, Any], config_dir: str | None) -> None:
         self._values = values
@@ -178,30 +178,30 @@ class _Comments:
         self._files.sort(key=lambda file: not file[0])
 
     def of(self, key: str) -> str:
-        """The comment of a setting; empty where it has none."""
+        """The comment of a setting; empty if it has none."""
         if comment := self._plain.get(key, ("", ""))[1]:
             return comment
         parent, _, name = key.rpartition(".")
         place = "generator.upsampling" if parent in _OPERATORS else parent
         kind = self._values.get(f"{parent}.name")
         for chosen, file in self._files:
-            alike = (chosen and place == parent) or file.get(f"{place}.name", (None,))[0] == kind
-            if alike and (comment := file.get(f"{place}.{name}", ("", ""))[1]):
+            applies = (chosen and place == parent) or file.get(f"{place}.name", (None,))[0] == kind
+            if applies and (comment := file.get(f"{place}.{name}", ("", ""))[1]):
                 return comment
-        return next((found for _, file in self._files if (found := file.get(f"{place}.{name}", ("", ""))[1])), "")
+        return next((text for _, file in self._files if (text := file.get(f"{place}.{name}", ("", ""))[1])), "")
 
     def is_added(self, key: str) -> bool:
-        """Whether no YAML file has the setting: it is given with a plus."""
+        """Whether no YAML file has the setting, so that it must be typed with a plus."""
         return key.rpartition(".")[0] in _OPERATORS and key not in self._plain
 
 
 _OPERATORS = ("generator.elsewhere", "generator.reference")
-"""Operators beside the one under study, whose settings the choices of generator describe."""
+"""Operators besides the one under study, whose settings the choices of generator describe."""
 
 
 def _settings(text: str, prefix: str = "") -> dict[str, tuple[str, str]]:
-    """{dotted name: (value, comment)} from YAML in which a setting stands on a line with its comment."""
-    found, path = {}, [(-1, prefix)]
+    """{dotted name: (value, comment)} from YAML in which each setting is on a line with its comment."""
+    comments, path = {}, [(-1, prefix)]
     for line in text.splitlines():
         match = re.match(r"^( *)(\w+):\s*(.*?)\s*(?:#\s*(.*))?$", line)
         if not match:
@@ -212,29 +212,29 @@ def _settings(text: str, prefix: str = "") -> dict[str, tuple[str, str]]:
         if not value:
             path.append((indent, f"{path[-1][1]}{name}."))
         else:
-            found[f"{path[-1][1]}{name}"] = value, comment
-    return found
+            comments[f"{path[-1][1]}{name}"] = value, comment
+    return comments
 
 
-def _shown(value: Any) -> str:
-    """A value as it is typed on a command line, without the quotes that a shell wants."""
+def _as_value(value: Any) -> str:
+    """A value as typed on a command line, without the quotes that a shell needs."""
     if isinstance(value, list):
-        return f"[{','.join(map(_shown, value))}]"
+        return f"[{','.join(map(_as_value, value))}]"
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def ending(result: "RunResult", directory: Path) -> str:
     """The last lines of a run: how it went, where everything is, and what to type next."""
-    more, place = as_typed(result.config.get("plugins", [])), shlex.quote(str(directory))
+    plugins, folder = as_typed(result.config.get("plugins", [])), shlex.quote(str(directory))
     if result.status == "interrupted":
-        return f"interrupted; go on with: python -m ganlab.train{more} resume={place}"
+        return f"interrupted; continue with: python -m ganlab.train{plugins} resume={folder}"
     if result.status == "diverged":
         return f"{directory} diverged: {result.error}"
     floor, nulls = result.real_against_real or {}, result.nulls or {}
     full = {name for name in result.metrics if name.startswith("full/")}
-    took = [f" in {result.seconds:.0f} s"] if result.seconds is not None else []
+    duration = [f" in {result.seconds:.0f} s"] if result.seconds is not None else []
     rate = [f" {result.images_per_second:.0f} images/s"] if result.images_per_second is not None else []
-    lines = [f"finished{','.join(took + rate)}"]
+    lines = [f"finished{','.join(duration + rate)}"]
     for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
         if protocol:
             values = {name: value for name, value in result.metrics.items() if name in names}
@@ -245,8 +245,8 @@ def ending(result: "RunResult", directory: Path) -> str:
     lines += [
         f"everything is in {directory}",
         f"  images:      {directory}/samples",
-        f"  more images: python -m ganlab.sample{more} {place}",
-        f"  curves:      python -m ganlab.dashboard {place}",
+        f"  more images: python -m ganlab.sample{plugins} {folder}",
+        f"  curves:      python -m ganlab.dashboard {folder}",
     ]
     return "\n".join(lines)
 
@@ -255,9 +255,9 @@ Values = Mapping[str, float]
 
 
 def table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
-    """A header and a line for each measure; columns that no measure fills are left out. The last says what is better.
+    """A header and a line for each measure, without empty columns. The last column says which side is better.
 
-    spread: standard deviation over sets of generated images. floor: real images in their place. nulls: what equal
+    spread: standard deviation over sets of generated images. floor: real images instead. nulls: what equal
     distributions score by formula.
     """
     columns = {"": values, "+-": spread, "real images": floor, "equal": nulls}

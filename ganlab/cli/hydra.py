@@ -1,6 +1,6 @@
-"""From a command line to settings: Hydra composes, and every cell of a sweep has a name of its own.
+"""From a command line to settings: Hydra composes them, and every cell of a sweep gets its own name.
 
-All that ganlab asks of Hydra stands here. Hydra never sees a command line, only overrides. No TensorFlow.
+All use of Hydra is here. Hydra never sees a command line, only overrides. No TensorFlow.
 """
 
 import contextlib
@@ -40,14 +40,14 @@ from ganlab.runs.tracking import check_installed
 
 LONGEST_OVERRIDE = 4500  # letters: a path has 4096 at most
 MOST_CELLS = 10_000
-MOST_REFERENCES = 24  # ${...}, each of which is followed anew: those that refer to two others take exponential time
+MOST_REFERENCES = 24  # ${...}, each resolved anew: references to two others take exponential time
 LONGEST_NAME = 120  # bytes of a cell's name; file systems allow 255
-LONGEST_LABEL = 80  # bytes of what the name of a single run's folder says besides the time
+LONGEST_LABEL = 80  # bytes in the name of a single run's folder besides the time
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run to be made: its settings and its folder."""
+    """One planned run: its settings and its folder."""
 
     config: RunConfig
     directory: Path
@@ -57,11 +57,10 @@ class Cell:
 class Plan:
     """What a command line asks for: one run, or the cells of a sweep.
 
-    steps: the last step that a run to be gone on with gets; None: that of its settings.
-    launcher: Hydra's, by name, that starts the cells. left: what the experiment sweeps over, where the command line
-    replaces some of it; None where it replaces nothing. naming: overrides that name the cells, where the defaults
-    would not tell them apart. swept: what the cells differ in, as overrides. choices: of the first cell, by group.
-    jobs: how many cells joblib runs at a time, as it is told.
+    steps: the new last step of a run to resume; None: that of its settings. launcher: the name of Hydra's launcher that
+    starts the cells. left: what the experiment still sweeps over if the command line replaces some of it; None if it
+    replaces nothing. naming: overrides that name the cells if the defaults would not tell them apart. swept: what the
+    cells differ in, as overrides. choices: of the first cell, by group. jobs: how many cells joblib runs at a time.
     """
 
     cells: list[Cell]
@@ -82,10 +81,9 @@ class Plan:
 def cell_name(overrides: Iterable[str], *more: str) -> str:
     """A folder's name from every overridden setting but the seed: the generator by its option, others by name=value.
 
-    more: of seed and experiment, what is named as well. A name too long for a file system ends in a digest of the
-    whole.
+    more: `seed` or `experiment`, to name them too. A name too long for a file system ends in a digest of the whole.
     """
-    name = _named(overrides, *more) or "default"
+    name = _short_name(overrides, *more) or "default"
     whole = name.encode()
     if len(whole) <= LONGEST_NAME:
         return name
@@ -95,7 +93,7 @@ def cell_name(overrides: Iterable[str], *more: str) -> str:
 _UNNAMED = ("seed", "study", "experiment", "resume", "tracking")
 
 
-def _named(overrides: Iterable[str], *more: str) -> str:
+def _short_name(overrides: Iterable[str], *more: str) -> str:
     last = {}
     for override in _parsed([str(text) for text in overrides]):
         key = _key(override)
@@ -120,11 +118,11 @@ def _run_directory(study: str | None, seed: int, overrides: list[str]) -> str:
 
 
 def _label(overrides: list[str]) -> str:
-    """What tells single runs from each other in TensorBoard: -upsample-seed=3-steps=200, cut where it is long.
+    """What tells single runs apart in TensorBoard: -upsample-seed=3-steps=200, cut if it is long.
 
-    Settings go by the last part of their names, and without brackets: the time keeps folders apart.
+    Settings are named by the last part of their names, without brackets: the time keeps folders apart.
     """
-    name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _named(overrides, "seed", "experiment"))
+    name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _short_name(overrides, "seed", "experiment"))
     whole = f"-{name}".rstrip("-")
     cut = whole.encode()[:LONGEST_LABEL].decode(errors="ignore")
     return whole if whole == cut else cut.rpartition("-")[0] or cut
@@ -150,25 +148,25 @@ def settings(
 ) -> RunConfig:
     """The validated settings in a composed tree; raises ConfigError.
 
-    looked: what was found in files, so that cells of a sweep that share a data set look into it once.
+    looked: what was read from data sets, so that cells of a sweep that share one read it once.
     """
     values: dict[str, Any] = {}
     for key in tree:
-        if key not in ("hydra", "resume"):  # what Hydra is told may hold what only a job knows
+        if key not in ("hydra", "resume"):  # Hydra's node may refer to values that only a job has
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if (source := values.get("init_from")) is not None:
         from ganlab.run.networks import pin
 
         if not isinstance(source, str):
-            raise ConfigError(f"init_from={source} is no folder; give that of a run")
+            raise ConfigError(f"init_from={source} is not a directory; give that of a run")
         values["init_from"] = pin(source).model_dump()
     try:
         config = parse(complete(values, describing=describing, looked=looked))
     except UnknownSettingError as error:
         names = error.key.split(".")
-        having = _having(names)
-        raise ConfigError(f"{error}; it needs {names[0]}={_or(having)}" if having else str(error)) from None
+        choices = _choices_with(names)
+        raise ConfigError(f"{error}; it needs {names[0]}={_or(choices)}" if choices else str(error)) from None
     check_installed(config.tracking)
     return config
 
@@ -176,18 +174,18 @@ def settings(
 def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None, describing: bool = False) -> Plan:
     """Compose and check everything a command line asks for, before anything is started; raises ConfigError.
 
-    describing: for a page about it; a file of images need not be named.
+    describing: for a help page, for which no file of images need be named.
     """
-    if (resumed := _resumed(overrides)) is not None:
-        return Plan([], None, resumed[0], steps=resumed[1])
+    if (resume := _find_resume(overrides)) is not None:
+        return Plan([], None, resume[0], steps=resume[1])
     overrides = [quoted(text) for text in overrides]
     _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
         plain, sweeps = _split(overrides)
         typed = {_key(override) for override in _parsed(overrides)}
-        first = _composed(plain, typed)
+        first = _compose(plain, typed)
         if first.resume is not None:
-            raise ConfigError(f"resume={first.resume} stands in a YAML file; give it on the command line, alone")
+            raise ConfigError(f"resume={first.resume} is in a YAML file; give it on the command line, alone")
         if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
             if sweeps:
                 several = next(text for text in overrides if text not in plain)
@@ -201,25 +199,27 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             if given.count(key) > 1:
                 raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
         params = [f"{key}={value}" for key, value in swept.items() if key not in given]
-        fixed, more = _split(params)
-        # Composing takes a tenth of a second: cells that differ in their seed alone share it, where folders are
-        # named as the defaults name them; other names may hold what only composing tells.
-        ours = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
-        naming = (_BY_EXPERIMENT,) if ours and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+        fixed, from_yaml = _split(params)
+        # Composing takes a tenth of a second: cells that differ only in their seed share it if folders have the default
+        # names; other names may depend on what is composed.
+        by_default = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+        naming = (
+            (_BY_EXPERIMENT,) if by_default and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
+        )
         trees: dict[tuple[str, ...], DictConfig] = {}
         looked: dict[str, dict[str, Any]] = {}
         cells, folders = [], set[Path]()
-        if math.prod(map(len, more + sweeps)) > MOST_CELLS:
+        if math.prod(map(len, from_yaml + sweeps)) > MOST_CELLS:
             raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
-        for choice in itertools.product(*(more + sweeps)):
-            seeds = [text for text in choice if ours and text.startswith("seed=")]
-            rest = tuple(text for text in choice if text not in seeds)
-            if rest not in trees:
+        for choice in itertools.product(*(from_yaml + sweeps)):
+            seeds = [text for text in choice if by_default and text.startswith("seed=")]
+            others = tuple(text for text in choice if text not in seeds)
+            if others not in trees:
                 number = f"hydra.job.num={len(cells)}"
-                whole = [*fixed, *plain, *choice, *naming, number]
-                trees[rest] = _composed(whole, typed)
-                _refuse_nested(trees[rest], first, choice)
-            tree = trees[rest]
+                composed_from = [*fixed, *plain, *choice, *naming, number]
+                trees[others] = _compose(composed_from, typed)
+                _refuse_nested(trees[others], first, choice)
+            tree = trees[others]
             for text in seeds:
                 tree.seed = _parsed([text])[0].value()
             config = settings(tree, describing=describing, looked=looked)
@@ -229,16 +229,18 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
         _check_endpoints(cells)
         _check_factors(cells, config_dir)
     if len(folders) > 1:
-        asked = " and ".join(sorted(map(str, folders)))
-        raise ConfigError(f"a sweep has one folder, not {asked}; give study, and all else that names it, one value")
-    seen: dict[Path, Cell] = {}
+        listed = " and ".join(sorted(map(str, folders)))
+        raise ConfigError(
+            f"a sweep has one folder, not {listed}; give study, and everything else that names it, one value"
+        )
+    by_directory: dict[Path, Cell] = {}
     for cell in cells:
-        if cell.directory in seen:
+        if cell.directory in by_directory:
             raise ConfigError(
                 f"hydra.sweep.subdir gives two cells the folder {cell.directory}; "
-                "let it name every setting that varies, or leave out the repeated value"
+                "include every setting that varies, or leave out the repeated value"
             )
-        seen[cell.directory] = cell
+        by_directory[cell.directory] = cell
     left = tuple(params) if len(params) < len(swept) else None
     launcher = first.hydra.runtime.choices["hydra/launcher"]
     swept = (*params, *(text for text in overrides if text not in plain))
@@ -270,21 +272,21 @@ def _check_factors(cells: list[Cell], config_dir: str | None) -> None:
 _BY_EXPERIMENT = f"hydra.sweep.subdir='{BY_EXPERIMENT}'"
 
 
-def _composed(overrides: list[str], typed: Set[str]) -> DictConfig:
-    """The whole tree, of which Hydra's own node is one that may be acted on; typed: what the command line sets."""
+def _compose(overrides: list[str], typed: Set[str]) -> DictConfig:
+    """The whole tree, after a check that Hydra's own node is safe to use; typed: what the command line sets."""
     with _composing():
         tree = compose("config", overrides, return_hydra_config=True)
     check_hydra(tree, typed, overrides)
     whole: Any = OmegaConf.to_container(tree, resolve=False)
     if (count := str(whole | {"hydra": None}).count("${")) > MOST_REFERENCES:
-        raise ConfigError(f"these settings refer to others {count} times; write values out until there are at most "
+        raise ConfigError(f"these settings refer to others {count} times; write out values until there are at most "
                           f"{MOST_REFERENCES} ${{...}}")  # fmt: skip
     return tree
 
 
 @contextlib.contextmanager
 def _composing() -> Iterator[None]:
-    """While inside, what a YAML file makes Hydra stumble over is a ConfigError."""
+    """While inside, errors of Hydra over a YAML file are ConfigErrors."""
     try:
         yield
     except (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError):
@@ -296,33 +298,35 @@ def _composing() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:  # the reader of a pipe has gone
             raise
-        raise ConfigError(f"{error.filename} cannot be read ({error.strerror}); mend it there") from None
+        raise ConfigError(f"{error.filename} cannot be read ({error.strerror}); make it readable") from None
     except UnicodeDecodeError:
-        raise ConfigError("a YAML file among these is not UTF-8; write it so") from None
+        raise ConfigError("one of the YAML files is not UTF-8; save it as UTF-8") from None
     except (AssertionError, AttributeError, LookupError, TypeError) as error:
-        raise ConfigError(f"these settings cannot be put together ({in_a_line(error) or type(error).__name__}); "
-                          "mend the YAML files") from None  # fmt: skip
+        raise ConfigError(f"these settings cannot be combined ({in_a_line(error) or type(error).__name__}); "
+                          "correct the YAML files") from None  # fmt: skip
 
 
 def _folder(tree: DictConfig, key: str, typed: Set[str]) -> Path:
-    """A folder that Hydra is to use, such as sweep.dir; raises ConfigError for one that it is not to."""
+    """A folder for Hydra to use, such as sweep.dir; raises ConfigError for one that it may not use."""
     text = OmegaConf.select(tree.hydra, key)
     check_place(key, text, typed)
     return expand(str(text), f"hydra.{key}=")
 
 
 def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...]) -> None:
-    """Refuse, among the experiments of a sweep, one that asks for what only a whole sweep can have."""
+    """Refuse an experiment within a sweep that sets what only the whole sweep can set."""
     chosen = next((text for text in choice if _key_of(text) == "experiment"), None)
     if chosen is None:
         return
-    if own := tree.hydra.sweeper.params:
+    if params := tree.hydra.sweeper.params:
         raise ConfigError(
-            f"{chosen} is a sweep itself (over {', '.join(own)}); run such experiments one after the other"
+            f"{chosen} is a sweep itself (over {', '.join(params)}); run such experiments one after the other"
         )
-    launcher, wanted = (each.hydra.runtime.choices["hydra/launcher"] for each in (first, tree))
-    if launcher != wanted:
-        raise ConfigError(f"{chosen} wants hydra/launcher={wanted}, this sweep has {launcher}; give hydra/launcher too")
+    launcher, its_launcher = (composed.hydra.runtime.choices["hydra/launcher"] for composed in (first, tree))
+    if launcher != its_launcher:
+        raise ConfigError(
+            f"{chosen} sets hydra/launcher={its_launcher}, but this sweep has {launcher}; give hydra/launcher too"
+        )
 
 
 @contextlib.contextmanager
@@ -342,32 +346,32 @@ def _files(config_dir: str | None) -> Iterator[Hydra]:
 
 def _check_folder(config_dir: str | None) -> None:
     if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
-        raise ConfigError(f"-cd {config_dir} is no folder; give one that holds YAML files")
+        raise ConfigError(f"-cd {config_dir} is not a directory; give one with YAML files")
 
 
 @contextlib.contextmanager
 def _in_one_line(overrides: list[str], config_dir: str | None) -> Iterator[None]:
-    """While inside, what Hydra and YAML say in several lines, or by the name of an exception, is a ConfigError."""
+    """While inside, errors of Hydra and YAML, of several lines or without an explanation, are ConfigErrors."""
     try:
         yield
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, overrides, config_dir) from None
-    except ValueError as error:  # Hydra's, of a group that is no choice, such as experiment=null
+    except ValueError as error:  # Hydra's, for a group without a choice, such as experiment=null
         raise ConfigError(f"{' '.join(str(error).split())}; leave it out, or name a choice") from None
     except yaml.MarkedYAMLError as error:
         where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}" if error.problem_mark else "a file"
-        raise ConfigError(f"{where} is no YAML ({error.problem}); mend it there") from None
+        raise ConfigError(f"{where} is not YAML ({error.problem}); correct it there") from None
     except yaml.reader.ReaderError as error:
-        raise ConfigError(f"{error.name} is no YAML ({error.reason}); mend it there") from None
+        raise ConfigError(f"{error.name} is not YAML ({error.reason}); correct it there") from None
 
 
 def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *, package: str | None = None,
          resolve: bool = False) -> None:  # fmt: skip
-    """Print what Hydra says of overrides: their settings (cfg), where these are from (info), or words (completion).
+    """Print what Hydra makes of overrides: settings (cfg), where they come from (info), or completions.
 
-    value: the part that is shown. package: the node that is, of settings. resolve: whether interpolations are.
+    value: the part to print. package: the node of the settings to print. resolve: whether to resolve interpolations.
     Raises ConfigError.
     """
     _check_folder(config_dir)
@@ -390,25 +394,25 @@ def launch_cells(task: Callable[[DictConfig], None], overrides: list[str], confi
     except (HydraException, OmegaConfBaseException) as error:
         raise explain_hydra(error, overrides, config_dir) from None
     except OSError as error:
-        if error.filename is None:  # nothing of a folder: the reader of a pipe has gone, a host did not answer
+        if error.filename is None:  # not about a folder: the reader of a pipe has gone, a host did not answer
             raise
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}); choose another folder") from None
 
 
-def _resumed(overrides: list[str]) -> tuple[Path, int | None] | None:
-    """The run to go on with, and its last step if that is given.
+def _find_resume(overrides: list[str]) -> tuple[Path, int | None] | None:
+    """The run to resume, and its last step if that is given.
 
-    Its path is no value of Hydra's grammar, to which the names of cells (a=b) are wrong.
+    Its path is not parsed by Hydra, whose grammar refuses the names of cells (a=b).
     """
     for text in overrides:
         name, _, path = text.partition("=")
         if name.lstrip("+") == "resume" and path != "null":
             others = [other for other in overrides if other != text]
             steps = [other for other in others if other.startswith(_STEPS)]
-            if wrong := [*(other for other in others if other not in steps), *steps[1:]]:
+            if surplus := [*(other for other in others if other not in steps), *steps[1:]]:
                 raise ConfigError(
-                    f"{text} takes its settings from that run; leave out {wrong[0]} "
-                    f"({_STEPS}... alone may stand beside it, to train it longer)"
+                    f"{text} takes its settings from that run; leave out {surplus[0]} "
+                    f"(only {_STEPS}... may be added, to train it longer)"
                 )
             in_quotes = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
             directory = expand(path[1:-1] if in_quotes else path, "resume=")
@@ -427,22 +431,24 @@ def _whole_number(text: str) -> int:
 
 
 def quoted(text: str) -> str:
-    """An override as Hydra's grammar can read it: words with `~`, `=` or letters of other scripts stand in quotes.
+    """An override that Hydra's grammar can read: words with `~`, `=` or letters of other scripts are put in quotes.
 
-    What it reads as it is, or not even so, comes back as it was; entries of a mapping without any need no plus. Raises
-    ConfigError for bytes that are no text.
+    What it can read already, or cannot even read quoted, is returned unchanged; entries of a mapping that has none need
+    no plus. Raises ConfigError for bytes that are not text.
     """
     try:
         text.encode()
     except UnicodeEncodeError:
         raise ConfigError(f"{text!a} is not UTF-8; write it in a terminal that uses UTF-8 (LC_ALL=C.UTF-8)") from None
-    shown = in_a_line(text, 60)
+    printed = in_a_line(text, 60)
     if len(text) > LONGEST_OVERRIDE:
-        raise ConfigError(f"{shown} is longer than {LONGEST_OVERRIDE} letters; write it into a YAML file, and see -cd")
+        raise ConfigError(
+            f"{printed} is longer than {LONGEST_OVERRIDE} letters; write it into a YAML file, and see -cd"
+        )
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
         raise ConfigError(f"{text[:60]!r} holds a line break or another control character; leave it out")
     if max(itertools.accumulate((letter in "[{(") - (letter in ")}]") for letter in text), default=0) > DEEPEST:
-        raise ConfigError(f"{shown} is nested more than {DEEPEST} deep; settings are not")
+        raise ConfigError(f"{printed} is nested more than {DEEPEST} deep; settings are not")
     if _OF_A_MAPPING.match(text) and _readable(text):
         text = f"++{text}"
     name, equals, value = text.partition("=")
@@ -481,23 +487,23 @@ def _parsed(overrides: list[str]) -> list[Override]:
 
 
 def _key(override: Override) -> str:
-    """What is set, without what says how (+, ++, ~)."""
+    """The name that is set, without +, ++ or ~."""
     return override.get_key_element().lstrip("+~")
 
 
 def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
-    """Overrides with one value, and for each that sweeps, the overrides of its values."""
+    """Overrides with one value, and for each one that sweeps, an override per value."""
     plain, sweeps = [], []
     for text, override in zip(overrides, _parsed(overrides), strict=True):
         if override.is_interval_sweep():
-            raise ConfigError(f"{text} has no values that can be counted; name them, or write range(START,STOP,STEP)")
+            raise ConfigError(f"{text} has no countable values; list them, or write range(START,STOP,STEP)")
         if override.is_sweep_override():
             values = itertools.islice(override.sweep_string_iterator(), MOST_CELLS + 1)
             choices = [f"{override.get_key_element()}={value}" for value in values]
             if len(choices) > MOST_CELLS:
                 raise ConfigError(f"{text} gives more than {MOST_CELLS} runs; name fewer values")
             if not choices:
-                raise ConfigError(f"{text} gives no value; write a pattern or a range that does, or leave it out")
+                raise ConfigError(f"{text} gives no values; write a pattern or a range that does, or leave it out")
             sweeps.append(choices)
         else:
             plain.append(text)
@@ -505,7 +511,7 @@ def _split(overrides: list[str]) -> tuple[list[str], list[list[str]]]:
 
 
 def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: str | None = None) -> ConfigError:
-    """One line for what Hydra says in several; `overrides` are what was asked for, with the YAML files of -cd."""
+    """One line for an error that Hydra explains in several; overrides, config_dir: what Hydra was given."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
@@ -516,24 +522,24 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
         return ConfigError(
             f"{error.override!r} cannot be read; write name=value, quoted where it holds spaces or commas"
         )
-    if found := re.search(r"Could not append to config\. An item is already at '(.+?)'", text):
-        return ConfigError(f"{found[1]} is there already; set it without +")
-    if found := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
-        return _unknown(found[1].split("=")[0].lstrip("+~"), overrides, config_dir)
-    if found := re.search(
+    if match := re.search(r"Could not append to config\. An item is already at '(.+?)'", text):
+        return ConfigError(f"{match[1]} already exists; set it without +")
+    if match := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
+        return _explain_unknown(match[1].split("=")[0].lstrip("+~"), overrides, config_dir)
+    if match := re.search(
         r"ConfigError raised while resolving interpolation: (.*?)(?:$|\n)", f"{text}\n{error.__cause__}"
     ):
-        return ConfigError(found[1])
+        return ConfigError(match[1])
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text}: {error.__cause__}"
     return ConfigError(" ".join(text.split()))
 
 
-def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> ConfigError:
+def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> ConfigError:
     given = [text for text in overrides if text.partition("=")[0] in groups()]
     if key in groups():
         wrong = next((text for text in given if text.startswith(f"{key}=")), key)
-        return ConfigError(f"{wrong} names no choice; choose one of: {', '.join(options(key))}")
+        return ConfigError(f"{wrong} is not a choice; choose one of: {', '.join(options(key))}")
     try:
         with _files(config_dir):
             choices, sweeps = _split(given)
@@ -542,7 +548,7 @@ def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> Conf
             tree: Any = OmegaConf.to_container(composed, resolve=False)
             del tree["hydra"]
     except (HydraException, OmegaConfBaseException):  # a choice is wrong as well
-        return ConfigError(f"{key} is not a setting; see --help for those that there are")
+        return ConfigError(f"{key} is not a setting; see --help for all settings")
     parent, names = tree, key.split(".")
     for name in names[:-1]:
         parent = parent.get(name) if isinstance(parent, dict) else None
@@ -550,20 +556,20 @@ def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> Conf
     if isinstance(group, dict) and names[0] not in swept:
         chosen = any(text.startswith(f"{names[0]}=") for text in given)
         owner = group.get("name") or names[0]
-        if having := _having(names, config_dir):
-            if len(having) == 1 and not chosen:
-                return ConfigError(f"{key} needs {names[0]}={having[0]}; add it")
-            return ConfigError(f"{key} is not a setting of {owner}; it needs {names[0]}={_or(having)}")
-        if more := _addable(key, overrides, choices, config_dir):
-            return ConfigError(f"{key} stands in no YAML file; add it as +{more}")
+        if having_it := _choices_with(names, config_dir):
+            if len(having_it) == 1 and not chosen:
+                return ConfigError(f"{key} needs {names[0]}={having_it[0]}; add it")
+            return ConfigError(f"{key} is not a setting of {owner}; it needs {names[0]}={_or(having_it)}")
+        if override := _addable(key, overrides, choices, config_dir):
+            return ConfigError(f"{key} is not in any YAML file; add it as +{override}")
         near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
         if near and near[0] not in (parent or {}):
             other = [*names[:-1], near[0]]
-            needs = f"{names[0]}={_or(_having(other, config_dir))}"
+            needs = f"{names[0]}={_or(_choices_with(other, config_dir))}"
             return ConfigError(f"{key} is not a setting; did you mean {'.'.join(other)}? it needs {needs}")
     if isinstance(parent, dict) and len(names) > 1:
         owner = parent.get("name") or ".".join(names[:-1])
-        several = f"; as {names[0]} is swept over, write ++{key}=... (every choice must have it)"
+        several = f"; because {names[0]} is swept over, write ++{key}=... (every choice must have it)"
         several = several if names[0] in swept else ""
         return ConfigError(f"{key} is not a setting of {owner}; {nearest(names[-1], parent)}{several}")
     if len(names) > 1 and names[0] not in tree:
@@ -571,22 +577,22 @@ def _unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> Conf
     return ConfigError(f"{key} is not a setting; {nearest(key, tree)}")
 
 
-def _having(names: list[str], config_dir: str | None = None) -> list[str]:
+def _choices_with(names: list[str], config_dir: str | None = None) -> list[str]:
     """The choices of a group whose YAML has a setting, given as [group, ..., name]."""
     if names[0] not in groups() or len(names) < 2:
         return []
-    there = options(names[0], config_dir)
-    return [each for each in there if names[-1] in (_node([names[0], each, *names[1:-1]], config_dir))]
+    choices = options(names[0], config_dir)
+    return [choice for choice in choices if names[-1] in (_node([names[0], choice, *names[1:-1]], config_dir))]
 
 
 def _siblings(names: list[str], config_dir: str | None) -> set[str]:
-    """The settings beside one, in any choice of its group."""
-    there = options(names[0], config_dir) if names[0] in groups() else []
-    return {str(name) for each in there for name in _node([names[0], each, *names[1:-1]], config_dir)}
+    """The settings next to one, in any choice of its group."""
+    choices = options(names[0], config_dir) if names[0] in groups() else []
+    return {str(name) for choice in choices for name in _node([names[0], choice, *names[1:-1]], config_dir)}
 
 
 def _node(place: list[str], config_dir: str | None) -> dict[Any, Any]:
-    """What the YAML of a choice itself, [group, choice, ...], has in a place; empty where nothing is."""
+    """The node of a choice's YAML at a place, [group, choice, ...]; empty if there is none."""
     try:
         node = yaml.safe_load(file_of(place[0], place[1], config_dir).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -601,11 +607,11 @@ def _or(words: list[str]) -> str:
 
 
 def _addable(key: str, overrides: Iterable[str], choices: list[str], config_dir: str | None) -> str:
-    """The override of a setting that can be given, though no YAML file does; empty where it cannot."""
-    asked = next((text for text in overrides if text.partition("=")[0] == key), "")
+    """The override of a setting that is valid though no YAML file has it; empty if it is not."""
+    override = next((text for text in overrides if text.partition("=")[0] == key), "")
     try:
         with _files(config_dir):
-            settings(compose("config", [*choices, f"+{asked}"]))
+            settings(compose("config", [*choices, f"+{override}"]))
     except (ConfigError, HydraException, OmegaConfBaseException):
         return ""
-    return asked
+    return override

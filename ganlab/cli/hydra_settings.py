@@ -1,7 +1,7 @@
-"""What is taken of Hydra's own settings: launchers and theirs, what is swept over, and folders. Nothing else.
+"""Which of Hydra's own settings are accepted: launchers and theirs, what is swept over, and folders. Nothing else.
 
-Hydra would import and call what a YAML file names there, set variables, and write anywhere. So the node is held against
-the lists below, as it was written, before Hydra acts on any of it. A person at the keyboard may set more than a file:
+Hydra would import and call what a YAML file names there, set variables, and write anywhere. So the node is checked
+against the lists below, as it was written, before Hydra acts on any of it. The command line may set more than a file:
 any folder, and whatever a launcher takes.
 """
 
@@ -25,10 +25,10 @@ LAUNCHERS = {
     "submitit_local": _QUEUE,
     "submitit_slurm": (*_QUEUE, *_SLURM),
 }
-"""Hydra's launchers, by name, with those of their settings that a YAML file may give."""
+"""Hydra's launchers, by name, with the settings of each that a YAML file may set."""
 
 _SILENT = {"version": 1, "root": None, "disable_existing_loggers": False}
-_AS_IT_IS = {
+_FIXED = {
     "callbacks": {},
     "env": {},
     "hydra_logging": _SILENT,
@@ -40,7 +40,7 @@ _AS_IT_IS = {
     "searchpath": [],
     "verbose": False,
 }
-_FILLED_IN = ("help", "hydra_help", "job", "mode", "runtime")  # by Hydra itself, or used by nothing
+_FILLED_IN = ("help", "hydra_help", "job", "mode", "runtime")  # by Hydra itself, or unused
 _FOLDERS = ("run.dir", "sweep.dir", "sweep.subdir")
 _CHECKED = ("launcher", "overrides", "sweeper", "run", "sweep")
 _SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -51,50 +51,48 @@ _NAMED_BY_US = (
     "${ganlab_cell:${seed},${hydra.overrides.task}}",
     BY_EXPERIMENT,
 )
-_PLAIN = (
-    r"(?:[^$]|\$\{(?!hydra\b)\w+(?:\.\w+)*\}){0,500}"  # text in which at most settings of a run are written as ${name}
-)
+_PLAIN = r"(?:[^$]|\$\{(?!hydra\b)\w+(?:\.\w+)*\}){0,500}"  # text whose only ${...} are settings of a run
 _WORD = r"[\w .,:%@+=/|&*()\[\]-]{0,200}"
 
 
 def check_hydra(tree: DictConfig, typed: Set[str], overrides: list[str]) -> None:
-    """Refuse what Hydra is not to be told, in a tree that it composed; raises ConfigError.
+    """Refuse settings that Hydra may not be given, in a tree that it composed; raises ConfigError.
 
     typed: the dotted names of what the command line sets. overrides: all that the tree was composed with.
     """
     node: Any = OmegaConf.to_container(tree.hydra, resolve=False)
-    for key in sorted(node.keys() - {*_CHECKED, *_FILLED_IN, *(name.partition(".")[0] for name in _AS_IT_IS)}):
+    for key in sorted(node.keys() - {*_CHECKED, *_FILLED_IN, *(name.partition(".")[0] for name in _FIXED)}):
         raise _refused(key, node[key])
-    for key, wanted in _AS_IT_IS.items():
-        if (value := _at(node, key)) != wanted:
+    for key, wanted in _FIXED.items():
+        if (value := _select(node, key)) != wanted:
             raise _refused(key, value)
-    if not re.fullmatch(r"[\w.-]{1,100}", str(_at(node, "job.name"))):
-        raise _refused("job.name", _at(node, "job.name"))
+    if not re.fullmatch(r"[\w.-]{1,100}", str(_select(node, "job.name"))):
+        raise _refused("job.name", _select(node, "job.name"))
     for kind in ("hydra", "task"):
-        if not set(map(str, _at(node, f"overrides.{kind}") or ())) <= set(overrides):
-            raise _refused(f"overrides.{kind}", _at(node, f"overrides.{kind}"))
+        if not set(map(str, _select(node, f"overrides.{kind}") or ())) <= set(overrides):
+            raise _refused(f"overrides.{kind}", _select(node, f"overrides.{kind}"))
     _check_sweeper(node["sweeper"])
     _check_launcher(node["launcher"], str(tree.hydra.runtime.choices.get("hydra/launcher")), typed)
     for key in _FOLDERS:
-        text = _at(node, key)
+        text = _select(node, key)
         if not (_is_typed(f"hydra.{key}", typed) or text in _NAMED_BY_US or re.fullmatch(_PLAIN, str(text), re.DOTALL)):
-            raise ConfigError(f"hydra.{key}={_shown(text)} is computed in a YAML file; write it out there, or give it "
-                              "on the command line")  # fmt: skip
+            raise ConfigError(f"hydra.{key}={_printed(text)} is computed in a YAML file; write it out there, or give "
+                              "it on the command line")  # fmt: skip
 
 
 def check_place(key: str, text: Any, typed: Set[str]) -> None:
-    """Refuse what names no folder and, unless somebody typed it, one that is not below the present folder.
+    """Refuse what is not a folder's name and, unless it was typed, a folder that is not below the current directory.
 
-    key: `run.dir`, `sweep.dir` or `sweep.subdir`, of which the last is always below the sweep's. Raises ConfigError.
+    key: `run.dir`, `sweep.dir` or `sweep.subdir`; the last must always be below the sweep's. Raises ConfigError.
     """
-    shown = f"hydra.{key}={_shown(text)}"
+    setting = f"hydra.{key}={_printed(text)}"
     if not isinstance(text, str | int | float) or not str(text).strip():
-        raise ConfigError(f"{shown} names no folder; write hydra.{key}=FOLDER, or leave it out")
+        raise ConfigError(f"{setting} names no folder; write hydra.{key}=FOLDER, or leave it out")
     leads_out = str(text).startswith(("/", "~")) or ".." in str(text).split("/")
     if leads_out and key == "sweep.subdir":
-        raise ConfigError(f"{shown} leads out of the sweep's folder; name one below it")
+        raise ConfigError(f"{setting} leads out of the sweep's folder; name one below it")
     if leads_out and not _is_typed(f"hydra.{key}", typed):
-        raise ConfigError(f"{shown} of a YAML file leads out of the present folder; name one below it there, or give "
+        raise ConfigError(f"{setting} of a YAML file leads out of the current directory; name one below it, or give "
                           "it on the command line")  # fmt: skip
 
 
@@ -105,7 +103,9 @@ def _check_sweeper(node: Any) -> None:
         raise _refused(f"sweeper.{key}", node[key])
     size, params = node.get("max_batch_size"), node.get("params")
     if not (size is None or (isinstance(size, int) and size > 0)):
-        raise ConfigError(f"hydra.sweeper.max_batch_size={_shown(size)} is out of range; use a number above 0, or null")
+        raise ConfigError(
+            f"hydra.sweeper.max_batch_size={_printed(size)} is out of range; use a number above 0, or null"
+        )
     if not isinstance(params, dict | None):
         raise _not_params("", params)
     for key, value in (params or {}).items():
@@ -116,29 +116,35 @@ def _check_sweeper(node: Any) -> None:
 
 
 def _not_params(where: str, value: Any) -> ConfigError:
-    return ConfigError(f"hydra.sweeper.params{where}={_shown(value)} is not swept over; write name: value,value there")
+    return ConfigError(
+        f"hydra.sweeper.params{where}={_printed(value)} cannot be swept over; write name: value,value there"
+    )
 
 
 def _check_launcher(node: Any, name: str, typed: Set[str]) -> None:
     if name not in LAUNCHERS:
-        raise ConfigError(f"hydra/launcher={name} is not used here; {nearest(name, LAUNCHERS)}")
-    usual: Any = OmegaConf.to_container(ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node, resolve=False)
-    known = dict(_leaves(usual))
-    if not isinstance(node, dict) or node.get("_target_") != known.pop("_target_"):
+        raise ConfigError(f"hydra/launcher={name} is not supported; {nearest(name, LAUNCHERS)}")
+    default_node: Any = OmegaConf.to_container(
+        ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node, resolve=False
+    )
+    defaults = dict(_leaves(default_node))
+    if not isinstance(node, dict) or node.get("_target_") != defaults.pop("_target_"):
         raise _refused("launcher", node)
     for key, value in _leaves(node):
         where = f"hydra.launcher.{key}"
-        if key == "_target_" or (key in known and known[key] == value) or (value == {} and key not in known):
+        if key == "_target_" or (key in defaults and defaults[key] == value) or (value == {} and key not in defaults):
             continue
         if _is_typed(where, typed):
             continue
         if key not in LAUNCHERS[name]:
-            raise ConfigError(f"{where}={_shown(value)} is not taken from a YAML file; give it on the command line")
+            raise ConfigError(
+                f"{where}={_printed(value)} is not accepted from a YAML file; give it on the command line"
+            )
         if not isinstance(value, bool | int | float | None) and not re.fullmatch(_WORD, str(value)):
-            raise ConfigError(f"{where}={_shown(value)} is neither a number nor a word; use one")
+            raise ConfigError(f"{where}={_printed(value)} is neither a number nor a word; use one")
     jobs = node.get("n_jobs", 1)
     if not (isinstance(jobs, int) and jobs and abs(jobs) <= _MOST_JOBS):
-        raise ConfigError(f"hydra.launcher.n_jobs={_shown(jobs)} is out of range; use 1 to {_MOST_JOBS} jobs at a "
+        raise ConfigError(f"hydra.launcher.n_jobs={_printed(jobs)} is out of range; use 1 to {_MOST_JOBS} jobs at a "
                           "time, or -1 for one on each core")  # fmt: skip
 
 
@@ -147,8 +153,8 @@ _MOST_JOBS = 1024
 
 def _refused(key: str, value: Any) -> ConfigError:
     return ConfigError(
-        f"hydra.{key}={_shown(value)} is not taken; of Hydra's settings there are run.dir, sweep.dir, sweep.subdir, "
-        "sweeper.params, launcher and those of a launcher"
+        f"hydra.{key}={_printed(value)} is not accepted; of Hydra's settings use run.dir, sweep.dir, sweep.subdir, "
+        "sweeper.params, launcher and a launcher's own"
     )
 
 
@@ -157,7 +163,7 @@ def _is_typed(key: str, typed: Set[str]) -> bool:
 
 
 def _leaves(node: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values; lists, and what is empty, are values."""
+    """Dotted names and values; lists and empty nodes are values."""
     for key, value in node.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, f"{prefix}{key}.")
@@ -165,18 +171,18 @@ def _leaves(node: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _at(node: Any, key: str) -> Any:
+def _select(node: Any, key: str) -> Any:
     for name in key.split("."):
         node = node.get(name) if isinstance(node, dict) else node
     return node
 
 
-def _shown(value: Any) -> str:
+def _printed(value: Any) -> str:
     return in_a_line("null" if value is None else value, 60)
 
 
 def _no_environment(*_: Any) -> None:
-    raise ConfigError("${oc.env:...} would put a variable of this machine into settings, which are kept and shared; "
+    raise ConfigError("${oc.env:...} would put a variable of this machine into settings, which are stored and shared; "
                       "write the value, or give it on the command line")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""YAML files, looked at before Hydra reads them: one that would take for ever or too much memory is one line."""
+"""YAML files, checked before Hydra reads them: one that would take forever or too much memory is refused."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from hydra.plugins.config_source import ConfigResult
 from ganlab.errors import ConfigError
 
 MOST_BYTES = 2**20
-MOST_VALUES = 10_000  # OmegaConf takes about a tenth of a millisecond for each, and copies what anchors repeat
+MOST_VALUES = 10_000  # OmegaConf takes about 0.1 ms for each, and copies what anchors repeat
 DEEPEST = 20
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -19,50 +19,51 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def check_yaml(path: Path) -> None:
     """Refuse a file that is too large, nested too deeply, or made so by its anchors; raises ConfigError.
 
-    What is no YAML at all passes: who reads it says where.
+    A file that is not YAML passes: its reader will say where.
     """
     if path.stat().st_size > MOST_BYTES:
         raise ConfigError(f"{path} has more than {MOST_BYTES // 2**20} MiB; settings need less")
     anchors: dict[str, int] = {}
-    opened: list[tuple[str | None, int]] = [(None, 0)]  # of what is open: its anchor, and how many values it has so far
+    # The anchor of each open node, and how many values it has so far.
+    open_nodes: list[tuple[str | None, int]] = [(None, 0)]
     with path.open("rb") as file:
         try:
             for event in yaml.parse(file, Loader=_Loader):
                 size, name = 0, getattr(event, "anchor", None)
                 if isinstance(event, yaml.CollectionStartEvent):
-                    opened.append((name, 1))
-                    if len(opened) > DEEPEST + 1:
+                    open_nodes.append((name, 1))
+                    if len(open_nodes) > DEEPEST + 1:
                         raise ConfigError(f"{path} is nested more than {DEEPEST} deep; settings are not")
                     continue
                 if isinstance(event, yaml.CollectionEndEvent):
-                    name, size = opened.pop()
+                    name, size = open_nodes.pop()
                 elif isinstance(event, yaml.ScalarEvent):
                     size = 1
                 elif isinstance(event, yaml.AliasEvent):
                     if name not in anchors:
-                        raise ConfigError(f"{path} holds *{name} where no &{name} has ended; write the values out")
+                        raise ConfigError(f"{path} has *{name} before the end of any &{name}; write the values out")
                     size, name = anchors[name], None
                 if name is not None:
                     anchors[name] = size
-                around, before = opened[-1]
-                opened[-1] = around, before + size
+                outer, before = open_nodes[-1]
+                open_nodes[-1] = outer, before + size
                 if before + size > MOST_VALUES:
-                    raise ConfigError(f"{path} holds more than {MOST_VALUES} values, as its anchors repeat them; "
+                    raise ConfigError(f"{path} has more than {MOST_VALUES} values, because its anchors repeat them; "
                                       "write fewer")  # fmt: skip
         except yaml.YAMLError:
             return
 
 
 class CheckedFiles(FileConfigSource):
-    """Hydra's source of YAML files, which looks at each first."""
+    """Hydra's source of YAML files, with a check of each."""
 
     @staticmethod
     def scheme() -> str:
-        """What the addresses of such files begin with."""
+        """What the addresses of such files start with."""
         return "checked"
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """As Hydra does, after a look; raises ConfigError."""
+        """As Hydra does, after the check; raises ConfigError."""
         path = Path(os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path))))  # noqa: PTH118
         if path.is_file():
             check_yaml(path)

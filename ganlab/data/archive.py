@@ -1,7 +1,7 @@
 """The files of a folder, or of a .zip or .tar of one: their names, their sizes, and their bytes, block by block.
 
-Nothing is ever extracted to the disk. `where` stands for the folder in every error, as people type it. All errors are
-ConfigErrors.
+Nothing is ever extracted to the disk. `where` is what errors call the folder: the setting, as people type it. All
+errors are ConfigErrors.
 """
 
 import os
@@ -17,14 +17,14 @@ from typing import NamedTuple
 from ganlab.errors import ConfigError, in_a_line
 
 MOST_BYTES = 2**28  # of one file: no picture of at most 100 million pixels has more
-BLOCK = 128  # files that are handed over at once
+BLOCK = 128  # files in a block
 _BLOCK_BYTES = 2**24
 _UNREADABLE = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 _WANTED = "give a folder of images, or a .zip or .tar of one"
 
 
 class Member(NamedTuple):
-    """A file: its name below the folder, with `/`; its bytes; and why it is not read, empty where it is."""
+    """A file: its name below the folder, with `/`; its bytes; and why it cannot be read, empty if it can."""
 
     name: str
     size: int
@@ -32,9 +32,9 @@ class Member(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A file that is to be read: its number among the members, its name, and its bytes or the path of them.
+    """A file to read: its number among the members, its name, and its bytes or the path to them.
 
-    problem: why an archive does not give its bytes, empty where it does.
+    problem: why the archive cannot give its bytes, empty if it can.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Content(NamedTuple):
             raise OSError(0, self.problem)
         if not self.path:
             return self.data
-        with open(self.path, "rb") as file:  # noqa: PTH123 - a tenth faster, of 200,000 files
+        with open(self.path, "rb") as file:  # noqa: PTH123 - a tenth faster for 200,000 files
             return file.read(MOST_BYTES + 1)
 
 
@@ -76,7 +76,7 @@ class Archive:
         except _UNREADABLE as error:
             raise self._unreadable(error) from None
         self.stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
-        """What changes when a file is written again, added or taken away."""
+        """Changes when a file is rewritten, added or removed."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Archive) and (self.path, self.stamp) == (other.path, other.stamp)
@@ -85,7 +85,7 @@ class Archive:
         return hash((self.path, self.stamp))
 
     def blocks(self, numbers: Sequence[int]) -> Iterator[list[Content]]:
-        """The files of these numbers, some at a time, in the order of the archive."""
+        """The files with these numbers, block by block, in the order of the archive."""
         block: list[Content] = []
         size = 0
         try:
@@ -116,7 +116,7 @@ class Archive:
                     try:
                         with archive.open(infos[number]) as file:
                             yield Content(number, self.members[number].name, file.read(MOST_BYTES + 1))
-                    except _UNREADABLE as error:  # of this file: the others may be whole
+                    except _UNREADABLE as error:  # of this file; the others may be intact
                         yield Content(
                             number, self.members[number].name, b"", problem=f"damaged: {in_a_line(error, 80)}"
                         )
@@ -136,23 +136,23 @@ class Archive:
         while folders:
             prefix, folder = folders.pop()
             with os.scandir(folder) as entries:
-                for entry in sorted(entries, key=lambda each: each.name):
+                for entry in sorted(entries, key=lambda item: item.name):
                     name = prefix + entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders.append((f"{name}/", Path(entry.path)))
                         continue
                     try:
-                        state = entry.stat()
+                        status = entry.stat()
                     except OSError:
-                        members.append(Member(name, 0, "a link to nothing"))
+                        members.append(Member(name, 0, "a broken link"))
                         continue
-                    stamps.append(f"{name}\0{state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}")
-                    if stat.S_ISDIR(state.st_mode):
+                    stamps.append(f"{name}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}")
+                    if stat.S_ISDIR(status.st_mode):
                         members.append(Member(name, 0, "a link to a folder"))
-                    elif not stat.S_ISREG(state.st_mode):
+                    elif not stat.S_ISREG(status.st_mode):
                         members.append(Member(name, 0, "not a regular file"))
                     else:
-                        members.append(_member(name, state.st_size))
+                        members.append(_member(name, status.st_size))
         return sorted(members), sorted(stamps)
 
     def _list_zip(self) -> tuple[list[Member], list[str]]:
@@ -183,5 +183,5 @@ class Archive:
 
 def _member(name: str, size: int, problem: str = "") -> Member:
     if not problem and size > MOST_BYTES:
-        problem = f"{size / 2**20:.0f} MiB are more than a picture has"
+        problem = f"{size / 2**20:.0f} MiB is too large for a picture"
     return Member(name.removeprefix("./"), size, problem)

@@ -1,4 +1,4 @@
-"""Your own images in an .npz or .npy file: its arrays, which of them are used, and their pixels and classes."""
+"""Your own images in an .npz or .npy file: which of its arrays are used, and their pixels and classes."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ _LAYOUT = "uint8 [N,H,W], [N,H,W,1] or [N,H,W,3]"
 
 
 class Keys(NamedTuple):
-    """The arrays to use. None: chosen by name and shape. Empty, of labels: no labels."""
+    """The arrays to use. None: chosen by name and shape. An empty key of labels: no labels."""
 
     images: str | None = None
     labels: str | None = None
@@ -32,7 +32,7 @@ class Keys(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """Images in a file, to train on or held out, and their labels if any. where: the file, as people type it."""
+    """Images in a file, to train on or held out, and their labels if any. where: the setting, as people type it."""
 
     path: Path
     where: str
@@ -46,9 +46,9 @@ class _Side(NamedTuple):
         return height, width, (channels or [1])[0]
 
     def part(self, classes: Labels | None, train: "_Side | None" = None) -> Part:
-        """This side as a part of a survey; train: the images to train on, where these are held out."""
-        other = self.path.name if train is not None and self.path != train.path else ""
-        return Part(self.images.shape[0], self.shape, classes, self._read, file=other, key=self.images.key)
+        """This side as a part of a survey; train: the images to train on, if these are held out."""
+        file = self.path.name if train is not None and self.path != train.path else ""
+        return Part(self.images.shape[0], self.shape, classes, self._read, file=file, key=self.images.key)
 
     def _read(self) -> list[np.ndarray]:
         """All at once, uint8 [N,H,W,C]."""
@@ -76,7 +76,7 @@ def arrays(settings: Arrays) -> Split:
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings of `dataset=arrays` with null values filled in from the files; raises ConfigError.
 
-    A tree with values of wrong types is returned as it is; validation refuses it later.
+    A tree with values of the wrong type is returned unchanged; validation refuses it later.
     """
     path, held_out_path, keys = tree.get("path"), tree.get("held_out_path"), _keys(tree)
     if path is None:
@@ -97,35 +97,37 @@ def _where(setting: str, path: object) -> str:
 
 @lru_cache(4)
 def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Stamp, Stamp | None]) -> Survey:
-    place, where = Path(path), _where("path", path)
-    there = headers(place, where)
-    train = _choose_train(there, keys.images, where)
+    file, where = Path(path), _where("path", path)
+    available = headers(file, where)
+    train = _choose_train(available, keys.images, where)
     if held_out_path is None:
-        other, other_where, others = place, where, there
-        held = _choose_held_out(there, train, keys.held_out_images, where)
+        held_out_file, held_out_where, held_out_available = file, where, available
+        held_out = _choose_held_out(available, train, keys.held_out_images, where)
     else:
-        other, other_where = Path(held_out_path), _where("held_out_path", held_out_path)
-        others = headers(other, other_where)
-        held = _choose_other(others, keys.held_out_images, other_where)
-    apart = held_out_path is not None
-    mine = _Side(place, where, train, _choose_labels(there, train, keys.labels, "labels_key", where, apart))
-    files = {"path": (place,)} | ({"held_out_path": (other,)} if apart else {})
-    named = {"files": files, "source": place.name}
-    theirs = None
-    if held is not None:
-        labelled = _choose_labels(others, held, keys.held_out_labels, "held_out_labels_key", other_where, apart)
-        theirs = _Side(other, other_where, held, None if keys.labels == "" else labelled)
-        _agree(mine, theirs)
-    if mine.labels is None:
-        return Survey(where, mine.part(None), theirs and theirs.part(None, mine), **named)
-    labels = _labels(mine)
+        held_out_file, held_out_where = Path(held_out_path), _where("held_out_path", held_out_path)
+        held_out_available = headers(held_out_file, held_out_where)
+        held_out = _choose_held_out_alone(held_out_available, keys.held_out_images, held_out_where)
+    separate = held_out_path is not None
+    train_side = _Side(file, where, train, _choose_labels(available, train, keys.labels, "labels_key", where, separate))
+    files = {"path": (file,)} | ({"held_out_path": (held_out_file,)} if separate else {})
+    common = {"files": files, "source": file.name}
+    held_out_side = None
+    if held_out is not None:
+        held_out_labels = _choose_labels(
+            held_out_available, held_out, keys.held_out_labels, "held_out_labels_key", held_out_where, separate
+        )
+        held_out_side = _Side(held_out_file, held_out_where, held_out, None if keys.labels == "" else held_out_labels)
+        _check_agreement(train_side, held_out_side)
+    if train_side.labels is None:
+        return Survey(where, train_side.part(None), held_out_side and held_out_side.part(None, train_side), **common)
+    labels = _labels(train_side)
     values = np.unique(labels)
-    train_part = mine.part(to_classes(labels, values, ""))
-    if theirs is None:
-        return Survey(where, train_part, None, values, **named)
-    assert theirs.labels
-    classes = to_classes(_labels(theirs), values, f"{theirs.where} has {theirs.labels.key}")
-    return Survey(where, train_part, theirs.part(classes, mine), values, **named)
+    train_part = train_side.part(to_classes(labels, values, ""))
+    if held_out_side is None:
+        return Survey(where, train_part, None, values, **common)
+    assert held_out_side.labels
+    classes = to_classes(_labels(held_out_side), values, f"{held_out_side.where} has {held_out_side.labels.key}")
+    return Survey(where, train_part, held_out_side.part(classes, train_side), values, **common)
 
 
 def _labels(part: _Side) -> Labels:
@@ -139,23 +141,23 @@ def _labels(part: _Side) -> Labels:
     return read_labels(load(part.path, part.labels, part.where) if small else empty, count, where)
 
 
-def _agree(train: _Side, held_out: _Side) -> None:
+def _check_agreement(train: _Side, held_out: _Side) -> None:
     names = train.images.key or train.path.name, held_out.images.key or held_out.path.name
     if train.shape != held_out.shape:
         raise ConfigError(
-            f"{held_out.where} has {names[0]} and {names[1]} of different shapes, {list(train.shape)} and "
-            f"{list(held_out.shape)}; give images of one shape"
+            f"{held_out.where} has {names[0]} and {names[1]} that differ in shape, {list(train.shape)} and "
+            f"{list(held_out.shape)}; give images of the same shape"
         )
     if (train.labels is None) != (held_out.labels is None):
         with_labels = train.labels or held_out.labels
         assert with_labels
         raise ConfigError(
-            f"{held_out.where} has labels for one part only, {with_labels.key}; give both parts labels, or "
+            f"{held_out.where} has labels for one part only, {with_labels.key}; give labels for both parts, or "
             "dataset.labels_key='' to leave them unread"
         )
 
 
-# --- which arrays are meant -----------------------------------------------------------------------------------------
+# --- which arrays to use -------------------------------------------------------------------------------------------
 
 
 def _words(key: str) -> set[str]:
@@ -168,102 +170,108 @@ def _words(key: str) -> set[str]:
 
 
 def _part(key: str) -> str:
-    """`train`, `held_out`, or empty where a name says neither."""
+    """`train`, `held_out`, or empty if the name says neither."""
     words = _words(key)
     return "held_out" if words & _HELD_OUT else "train" if words & _TRAIN else ""
 
 
-def _images(there: Mapping[str, Header]) -> list[Header]:
+def _images(available: Mapping[str, Header]) -> list[Header]:
     """The arrays that can be images."""
-    return [each for each in there.values() if each.dtype == np.uint8 and _odd_shape(each.shape) is None]
+    return [header for header in available.values() if header.dtype == np.uint8 and _shape_fault(header.shape) is None]
 
 
-def _choose_train(there: Mapping[str, Header], key: str | None, where: str) -> Header:
+def _choose_train(available: Mapping[str, Header], key: str | None, where: str) -> Header:
     if key is not None:
-        return _named(there, key, "images_key", where)
-    candidates = _candidates(there, where)
-    mine = [each for each in candidates if _part(each.key) == "train"] or [
-        each for each in candidates if not _part(each.key)
+        return _array_named(available, key, "images_key", where)
+    candidates = _candidates(available, where)
+    matching = [header for header in candidates if _part(header.key) == "train"] or [
+        header for header in candidates if not _part(header.key)
     ]
-    if not mine:
+    if not matching:
         raise ConfigError(
-            f"{where} has only held-out images, {_listed(candidates)}; to train on them give "
+            f"{where} has only held-out images, {_list_arrays(candidates)}; to train on them give "
             f"dataset.images_key={candidates[0].key}"
         )
-    return _only(mine, "images", "to train on", "images_key", where)
+    return _only(matching, "images", "to train on", "images_key", where)
 
 
-def _choose_held_out(there: Mapping[str, Header], train: Header, key: str | None, where: str) -> Header | None:
+def _choose_held_out(available: Mapping[str, Header], train: Header, key: str | None, where: str) -> Header | None:
     """The images of the same file that are held out, if it names any."""
     if key is not None:
-        return _named(there, key, "held_out_images_key", where)
-    candidates = [each for each in _images(there) if each.key != train.key and _part(each.key) == "held_out"]
+        return _array_named(available, key, "held_out_images_key", where)
+    candidates = [
+        header for header in _images(available) if header.key != train.key and _part(header.key) == "held_out"
+    ]
     return _only(candidates, "images", "to hold out", "held_out_images_key", where) if candidates else None
 
 
-def _choose_other(there: Mapping[str, Header], key: str | None, where: str) -> Header:
+def _choose_held_out_alone(available: Mapping[str, Header], key: str | None, where: str) -> Header:
     """The images of a file that holds held-out images alone."""
     if key is not None:
-        return _named(there, key, "held_out_images_key", where)
-    candidates = _candidates(there, where)
-    mine = [each for each in candidates if _part(each.key) == "held_out"] or candidates
-    return _only(mine, "images", "to hold out", "held_out_images_key", where)
+        return _array_named(available, key, "held_out_images_key", where)
+    candidates = _candidates(available, where)
+    matching = [header for header in candidates if _part(header.key) == "held_out"] or candidates
+    return _only(matching, "images", "to hold out", "held_out_images_key", where)
 
 
 def _choose_labels(
-    there: Mapping[str, Header], images: Header, key: str | None, setting: str, where: str, apart: bool
+    available: Mapping[str, Header], images: Header, key: str | None, setting: str, where: str, alone: bool
 ) -> Header | None:
-    """The labels of some images, by their names; apart: whether the file holds these images alone."""
+    """The labels of some images, by their names; alone: whether the file holds these images alone."""
     if key is not None:
-        if key and key not in there:
-            raise ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_listed(there.values())}")
-        return there[key] if key else None
-    candidates = [each for each in there.values() if each.key != images.key and _words(each.key) & _LABELS]
-    candidates = [each for each in candidates if len(each.shape) < 3]
-    mine = [each for each in candidates if _part(each.key) == _part(images.key)]
-    if not mine and (apart or not any(_part(each.key) for each in candidates)) and _part(images.key) != "held_out":
-        mine = candidates
-    return _only(mine, "labels", "that is meant", setting, where) if mine else None
+        if key and key not in available:
+            raise ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_list_arrays(available.values())}")
+        return available[key] if key else None
+    candidates = [header for header in available.values() if header.key != images.key and _words(header.key) & _LABELS]
+    candidates = [header for header in candidates if len(header.shape) < 3]
+    matching = [header for header in candidates if _part(header.key) == _part(images.key)]
+    if (
+        not matching
+        and (alone or not any(_part(header.key) for header in candidates))
+        and _part(images.key) != "held_out"
+    ):
+        matching = candidates
+    return _only(matching, "labels", "that is meant", setting, where) if matching else None
 
 
-def _only(candidates: list[Header], what: str, purpose: str, setting: str, where: str) -> Header:
+def _only(candidates: list[Header], kind: str, purpose: str, setting: str, where: str) -> Header:
     if len(candidates) > 1:
         raise ConfigError(
-            f"{where} has several arrays of {what}, {_listed(candidates)}; name the one {purpose} with "
+            f"{where} has several arrays of {kind}, {_list_arrays(candidates)}; name the one {purpose} with "
             f"dataset.{setting}={candidates[0].key}"
         )
     return candidates[0]
 
 
-def _candidates(there: Mapping[str, Header], where: str) -> list[Header]:
-    if images := _images(there):
+def _candidates(available: Mapping[str, Header], where: str) -> list[Header]:
+    if images := _images(available):
         return images
-    likely = sorted(there.values(), key=lambda each: (bool(_words(each.key) & _LABELS), -len(each.shape)))
+    likely = sorted(available.values(), key=lambda header: (bool(_words(header.key) & _LABELS), -len(header.shape)))
     if not likely:
         raise ConfigError(f"{where} holds no arrays; give images, {_LAYOUT}")
-    raise _unfit(likely[0], where)
+    raise _not_images(likely[0], where)
 
 
-def _named(there: Mapping[str, Header], key: str, setting: str, where: str) -> Header:
-    if key not in there:
-        raise ConfigError(f"dataset.{setting}={key!s} is not in {where}; it has {_listed(there.values())}")
-    if there[key] not in _images(there):
-        raise _unfit(there[key], where)
-    return there[key]
+def _array_named(available: Mapping[str, Header], key: str, setting: str, where: str) -> Header:
+    if key not in available:
+        raise ConfigError(f"dataset.{setting}={key!s} is not in {where}; it has {_list_arrays(available.values())}")
+    if available[key] not in _images(available):
+        raise _not_images(available[key], where)
+    return available[key]
 
 
-def _unfit(header: Header, where: str) -> ConfigError:
+def _not_images(header: Header, where: str) -> ConfigError:
     """Why an array cannot be images."""
-    what = f"{where} has {header.key or 'an array'}"
+    subject = f"{where} has {header.key or 'an array'}"
     if header.dtype.hasobject:
-        return ConfigError(f"{what} of Python objects, which only a pickle can hold; give images, {_LAYOUT}")
-    if (odd := _odd_shape(header.shape)) is not None:
-        return ConfigError(f"{what} of shape {list(header.shape)}{odd}; it must be {_LAYOUT}")
-    return ConfigError(f"{what} of type {in_a_line(header.dtype, 40)}; it must be uint8, 0 to 255")
+        return ConfigError(f"{subject} of Python objects, which need a pickle; give images, {_LAYOUT}")
+    if (fault := _shape_fault(header.shape)) is not None:
+        return ConfigError(f"{subject} of shape {list(header.shape)}{fault}; it must be {_LAYOUT}")
+    return ConfigError(f"{subject} of type {in_a_line(header.dtype, 40)}; it must be uint8, 0 to 255")
 
 
-def _odd_shape(shape: tuple[int, ...]) -> str | None:
-    """What is wrong with the shape of images, or None; empty where there is nothing to add."""
+def _shape_fault(shape: tuple[int, ...]) -> str | None:
+    """What is wrong with the shape of images, or None; empty if there is nothing to add."""
     if 0 in shape:
         return ", which is empty"
     if len(shape) == 3:
@@ -277,5 +285,5 @@ def _odd_shape(shape: tuple[int, ...]) -> str | None:
     return ""
 
 
-def _listed(some: Iterable[Header]) -> str:
-    return in_a_line(", ".join(f"{each.key or 'one array'} {each.dtype} {list(each.shape)}" for each in some))
+def _list_arrays(arrays: Iterable[Header]) -> str:
+    return in_a_line(", ".join(f"{header.key or 'one array'} {header.dtype} {list(header.shape)}" for header in arrays))

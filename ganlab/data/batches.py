@@ -1,4 +1,4 @@
-"""Which images make up a batch, how they come from the disk while a network trains, and how pixels become images."""
+"""Which images make up a batch, how they are read from the disk during training, and how pixels become images."""
 
 import mmap
 from collections.abc import Callable
@@ -6,22 +6,22 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-IN_MEMORY = 2**30  # bytes of pixels that are held on the device, where nothing else is asked for
-_SHUFFLE = 498247692  # with which TensorFlow fills up the seeds of its index shuffle
-_AHEAD = 4  # batches that are read before they are asked for
+IN_MEMORY = 2**30  # bytes of pixels that are held on the device, unless settings say otherwise
+_SHUFFLE = 498247692  # what TensorFlow pads the seeds of its index shuffle with
+_AHEAD = 4  # batches that are read ahead
 
 
 def order(key: int, steps: tf.Tensor, batch: int, images: int) -> tf.Tensor:
     """Which images make up the batches of these steps, [] or [n] -> [batch] or [n*batch]; each epoch is a permutation.
 
     The last `images % batch` places of an epoch's permutation are left out. No buffer and no iterator: the place of
-    every image is computed from (key, epoch), so going on at any step is exact. Does not compile under XLA.
+    every image is computed from (key, epoch), so resuming at any step is exact. Does not compile under XLA.
     """
     per_epoch = images // batch
     steps = tf.reshape(steps, [-1, 1])
     places = tf.reshape(steps % per_epoch * batch + tf.range(batch, dtype=tf.int64), [-1])
     epochs = tf.repeat(tf.cast(steps // per_epoch, tf.int32), batch)
-    # `tf.random.experimental.index_shuffle` puts its constant in the wrong dimension where there are several seeds.
+    # `tf.random.experimental.index_shuffle` puts its constant in the wrong dimension if there are several seeds.
     constant, keys = (tf.fill(tf.shape(epochs), number) for number in (_SHUFFLE, key))
     seeds = tf.stack([constant, keys, epochs], axis=1)
     return tf.raw_ops.RandomIndexShuffle(
@@ -32,7 +32,7 @@ def order(key: int, steps: tf.Tensor, batch: int, images: int) -> tf.Tensor:
 def stream(pixels: np.ndarray, key: int, batch: int, first: int) -> Callable[[], tf.Tensor]:
     """A function whose calls give the pixels of batch `first`, `first + 1`, ..., uint8 [batch,H,W,C].
 
-    Which images these are is `order`'s to say, so starting at any batch is exact.
+    `order` decides which images these are, so starting at any batch is exact.
     """
     read = reader(pixels)
     batches = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
@@ -64,5 +64,5 @@ def to_images(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def to_pixels(images: np.ndarray) -> np.ndarray:
-    """Images in [-1, 1] -> pixels uint8, rounded; what lies outside (a linear output) is cut off, as a screen does."""
+    """Images in [-1, 1] -> pixels uint8, rounded; values outside (from a linear output) are clipped, as on a screen."""
     return np.rint((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""Decoded images, kept on the disk and memory-mapped: the two parts of a data set, each in its order.
+"""Decoded images, kept on the disk and memory-mapped: the two parts of a data set, each in a fixed order.
 
 An entry is a folder whose name is a hash of what determines its content. One process makes it while others wait. It is
 written to a temporary folder, renamed into place, and checked against its own hash whenever it is opened. A damaged
-entry is made again. No TensorFlow, no pickle.
+entry is replaced. No TensorFlow, no pickle.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Making:
 
 
 class Finished(NamedTuple):
-    """What is decided once all digests are known: labels, which images are held out, facts, names by place."""
+    """What is decided once all digests are known: labels, which images are held out, facts, and names by place."""
 
     labels: Labels | None
     held: NDArray[np.bool_]
@@ -113,7 +113,7 @@ def _open(path: Path) -> Kept | None:
         return None
     with contextlib.suppress(OSError, ValueError, KeyError):
         if _hash(path, facts["sizes"]) != facts["hash"]:
-            say(f"{path} is damaged; it is made again")
+            say(f"{path} is damaged; replacing it")
             return None
         pixels = [np.load(path / f"{part}.npy", mmap_mode="r") for part in ("train", "held_out")]
         labels = [None, None]
@@ -134,15 +134,15 @@ def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) 
                 files.lock(lock, wait=True)
             entry = open_(path)
             if entry is None:
-                with files.replacing(path, durable=False, alone=True) as beside:
-                    files.remove(beside)
-                    beside.mkdir()
-                    _write(beside, path, make())
+                with files.replacing(path, durable=False, alone=True) as temporary:
+                    files.remove(temporary)
+                    temporary.mkdir()
+                    _write(temporary, path, make())
                 entry = open_(path)
     except OSError as error:
         raise ConfigError(
-            f"decoded images cannot be kept in {path.parent} ({os.strerror(error.errno or 0)}); set GANLAB_CACHE to a "
-            "folder that can be written"
+            f"decoded images cannot be written to {path.parent} ({os.strerror(error.errno or 0)}); set GANLAB_CACHE to "
+            "a writable folder"
         ) from error
     if entry is None:
         raise ConfigError(f"decoded images in {path} cannot be read back; set GANLAB_CACHE to another folder")
@@ -152,21 +152,21 @@ def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) 
 def in_memory(making: Making) -> Kept:
     """The same in memory, for small data sets."""
     blocks = list(making.blocks())
-    pixels, digests = (np.concatenate(each) for each in zip(*blocks, strict=True))
-    labels, held, facts, name_of = making.finish(digests)
-    parts = arrange(digests, labels, held)
-    of_parts = [None if labels is None else labels[places] for places in parts]
+    pixels, digests = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
+    labels, held_out, facts, name_of = making.finish(digests)
+    parts = arrange(digests, labels, held_out)
+    part_labels = [None if labels is None else labels[places] for places in parts]
     names = tuple(name_of(int(place)) for place in parts.held_out)
-    facts["notes"] += _twins(digests, held, name_of)
-    return Kept(pixels[parts.train], pixels[parts.held_out], *of_parts, names, facts)
+    facts["notes"] += _note_twins(digests, held_out, name_of)
+    return Kept(pixels[parts.train], pixels[parts.held_out], *part_labels, names, facts)
 
 
 def _write(folder: Path, path: Path, making: Making) -> None:
     size, (height, width, channels) = making.count * math.prod(making.shape), making.shape
-    if (free := shutil.disk_usage(folder).free) < 2 * size:  # as decoded, and in order
+    if (free := shutil.disk_usage(folder).free) < 2 * size:  # as decoded, and then in order
         raise ConfigError(
             f"{making.count:,} images {height}x{width}x{channels} need {_bytes(2 * size)} in {path.parent}, where "
-            f"{_bytes(free)} are free; set GANLAB_CACHE to another folder, or dataset.size to a smaller one"
+            f"{_bytes(free)} is free; set GANLAB_CACHE to another folder, or dataset.size to a smaller one"
         )
     say(f"preparing {making.count:,} images {height}x{width}x{channels} once: {_bytes(size)} in {path}")
     raw, digests = folder / "decoded", []
@@ -174,28 +174,28 @@ def _write(folder: Path, path: Path, making: Making) -> None:
         for block in making.blocks():
             file.write(np.ascontiguousarray(block.pixels))
             digests.append(block.digests)
-        whole = np.concatenate(digests)
-        labels, held, facts, name_of = making.finish(whole)
-        parts = arrange(whole, labels, held)
+        all_digests = np.concatenate(digests)
+        labels, held_out, facts, name_of = making.finish(all_digests)
+        parts = arrange(all_digests, labels, held_out)
         for name, places in zip(("train", "held_out"), parts, strict=True):
             _write_rows(folder / f"{name}.npy", file.fileno(), places, making.shape)
             if labels is not None:
                 np.save(folder / f"{name}_labels.npy", labels[places])
     raw.unlink()
     (folder / _HELD_OUT).write_text("".join(f"{name_of(int(place))}\n" for place in parts.held_out), encoding="utf-8")
-    sizes = {each.name: each.stat().st_size for each in sorted(folder.iterdir())}
-    facts["notes"] += _twins(whole, held, name_of)
+    sizes = {item.name: item.stat().st_size for item in sorted(folder.iterdir())}
+    facts["notes"] += _note_twins(all_digests, held_out, name_of)
     files.write_json(folder / _FACTS, facts | {"sizes": sizes, "hash": _hash(folder, sizes)})
 
 
-def _twins(digests: Digests, held: NDArray[np.bool_], name_of: Callable[[int], str]) -> list[str]:
+def _note_twins(digests: Digests, held: NDArray[np.bool_], name_of: Callable[[int], str]) -> list[str]:
     """A note that names held-out images which are also training images; empty if there are none."""
     if not (twins := shared(digests, held)):
         return []
-    pairs = ", ".join(f"{name_of(theirs)} = {name_of(mine)}" for mine, theirs in twins[:_NAMED])
+    pairs = ", ".join(f"{name_of(held_out)} = {name_of(train)}" for train, held_out in twins[:_NAMED])
     more = f" and {len(twins) - _NAMED} more" if len(twins) > _NAMED else ""
-    which = "1 held-out image is" if len(twins) == 1 else f"{len(twins)} held-out images are"
-    return [f"{which} also among those to train on: {pairs}{more}"]
+    subject = "1 held-out image is" if len(twins) == 1 else f"{len(twins)} held-out images are"
+    return [f"{subject} also among the training images: {pairs}{more}"]
 
 
 def _write_rows(path: Path, source: int, places: np.ndarray, shape: tuple[int, int, int]) -> None:
@@ -210,11 +210,11 @@ def _write_rows(path: Path, source: int, places: np.ndarray, shape: tuple[int, i
 
 def _hash(folder: Path, names: Iterable[str]) -> str:
     """The sha256 over the files of an entry, read without mapping them: mapped pages count as memory of a process."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in names:
         with (folder / name).open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _bytes(size: int) -> str:

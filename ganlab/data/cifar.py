@@ -25,7 +25,7 @@ _MOST_UNPACKED = 1 << 28  # bytes of an archive: the authors' have 184 million
 
 
 class _Layout(NamedTuple):
-    """A set's files of records and of names, the labels of a record, the most records of a file, where files lie."""
+    """A set's files of records and of names, the labels per record, the most records per file, and their folders."""
 
     key: str
     train: tuple[str, ...]
@@ -59,7 +59,7 @@ _MATLAB = {"data_batch_1.mat", "test_batch.mat", "batches.meta.mat", "train.mat"
 
 
 class _Survey(NamedTuple):
-    """What a directory or an archive holds: every name, the labels of each file of records, the names of classes."""
+    """The content of a directory or archive: every name, the labels of each file of records, the names of classes."""
 
     there: frozenset[str]
     labels: dict[str, NDArray[np.uint8]]
@@ -69,25 +69,25 @@ class _Survey(NamedTuple):
 def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official:
     """The binary version: its directory, one of the files in it, or its .tar.gz. Labels of CIFAR-100 are the fine ones.
 
-    Files may have fewer records than the authors'. The versions for Python, which are pickles, and for MATLAB are
+    Files may have fewer records than the published ones. The versions for Python, which are pickles, and for MATLAB are
     refused. where: how people type the path, which starts every error. Raises ConfigError.
     """
-    layout, known = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
+    layout, facts = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
     place = _locate(path, where, layout)
-    survey = _look(place, where, layout)
+    survey = _look_into(place, where, layout)
     _refuse_others(survey.there, where, layout)
-    if lacking := [name for name in layout.files if name not in survey.labels]:
-        raise ConfigError(f"{where} lacks {', '.join(lacking)} of {known.title}; {_right(layout)}")
+    if missing := [name for name in layout.files if name not in survey.labels]:
+        raise ConfigError(f"{where} lacks {', '.join(missing)} of {facts.title}; {_advice(layout)}")
     for name, labels in survey.labels.items():
-        if (odd := labels >= classes).any():
-            record = int(np.flatnonzero(odd)[0])
+        if (out_of_range := labels >= classes).any():
+            record = int(np.flatnonzero(out_of_range)[0])
             raise ConfigError(
-                f"{where}: {name} has label {labels[record]} in record {record}, and {known.title}'s are 0 to "
+                f"{where}: {name} has label {labels[record]} in record {record}, but {facts.title}'s are 0 to "
                 f"{classes - 1}; fetch it again"
             )
     if survey.class_names is not None and len(survey.class_names) != classes:
         raise ConfigError(
-            f"{where}: {layout.names} has {len(survey.class_names)} names, and {known.title} has {classes} classes; "
+            f"{where}: {layout.names} has {len(survey.class_names)} names, but {facts.title} has {classes} classes; "
             "fetch it again"
         )
 
@@ -97,20 +97,20 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official
         return OfficialPart(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
 
     return Official(
-        part(layout.train), part((layout.held_out,)), survey.class_names or known.class_names, _files(place, layout)
+        part(layout.train), part((layout.held_out,)), survey.class_names or facts.class_names, _files(place, layout)
     )
 
 
-def _right(layout: _Layout) -> str:
+def _advice(layout: _Layout) -> str:
     return f"give the directory {layout.folder}, or {layout.archive} as it is"
 
 
 def _locate(path: Path, where: str, layout: _Layout) -> Path:
-    """The directory or the archive that is meant."""
+    """The directory or the archive to read."""
     if path.is_file():
         return path.parent if path.name in (*layout.files, layout.names) else path
     if not path.is_dir():
-        raise ConfigError(f"{where} does not exist; {_right(layout)}")
+        raise ConfigError(f"{where} does not exist; {_advice(layout)}")
     if not (path / layout.held_out).exists():
         for inner in (path / layout.folder, path / layout.archive):
             if inner.exists():
@@ -118,20 +118,20 @@ def _locate(path: Path, where: str, layout: _Layout) -> Path:
     return path
 
 
-def _refuse_others(there: frozenset[str], where: str, layout: _Layout) -> None:
+def _refuse_others(names: frozenset[str], where: str, layout: _Layout) -> None:
     """Raise ConfigError for another version, or the other set."""
-    known = FACTS[layout.key]
-    if layout.held_out in there:
+    facts = FACTS[layout.key]
+    if layout.held_out in names:
         return
-    if there & _PICKLES:
+    if names & _PICKLES:
         raise ConfigError(
-            f"{where} is {known.title}'s Python version, which is pickles: they can run any code and are not read; "
-            f"get {layout.archive} from the same page"
+            f"{where} is {facts.title}'s Python version, which consists of pickles: they can run any code and are not "
+            f"read; get {layout.archive} from the same page"
         )
-    if there & _MATLAB:
-        raise ConfigError(f"{where} is {known.title}'s MATLAB version; get {layout.archive} from the same page")
+    if names & _MATLAB:
+        raise ConfigError(f"{where} is {facts.title}'s MATLAB version; get {layout.archive} from the same page")
     for other in _LAYOUTS.values():
-        if other.held_out in there:
+        if other.held_out in names:
             raise ConfigError(f"{where} holds {FACTS[other.key].title}; use dataset={other.key}")
 
 
@@ -141,7 +141,7 @@ def _files(place: Path, layout: _Layout) -> tuple[Path, ...]:
     return tuple(file for name in (*layout.files, layout.names) if (file := place / name).is_file())
 
 
-def _look(place: Path, where: str, layout: _Layout) -> _Survey:
+def _look_into(place: Path, where: str, layout: _Layout) -> _Survey:
     if place.name in _PICKLES | _MATLAB:
         return _Survey(frozenset({place.name}), {}, None)
     with reading(where, place.name):
@@ -150,9 +150,9 @@ def _look(place: Path, where: str, layout: _Layout) -> _Survey:
 
 @lru_cache(4)
 def _survey(place: Path, where: str, layout: _Layout, _stamps: object) -> _Survey:
-    there, labels, class_names = set(), {}, None
+    names, labels, class_names = set(), {}, None
     for name, size, file in _members(place):
-        there.add(name)
+        names.add(name)
         with reading(where, name):
             if name == layout.names:
                 class_names = tuple(file().read(_MOST_NAMES).decode("ascii").split())
@@ -161,7 +161,7 @@ def _survey(place: Path, where: str, layout: _Layout, _stamps: object) -> _Surve
                 labels[name] = np.concatenate(
                     [block[:, layout.labels - 1] for block in _records(file(), count, layout)]
                 )
-    return _Survey(frozenset(there), labels, class_names)
+    return _Survey(frozenset(names), labels, class_names)
 
 
 def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> np.ndarray:
@@ -174,7 +174,7 @@ def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> n
                 continue
             with reading(where, name):
                 if _count(size, layout) != counts[name]:
-                    raise ValueError("it was changed while it was read")
+                    raise ValueError("it was changed while being read")
                 for block in _records(file(), counts[name], layout):
                     planes = block[:, layout.labels :].reshape(-1, 3, 32, 32)
                     pixels[start : start + len(block)] = planes.transpose(0, 2, 3, 1)
@@ -186,12 +186,12 @@ def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> n
 
 def _count(size: int, layout: _Layout) -> int:
     if size % layout.record or not 0 < size <= layout.most * layout.record:
-        raise ValueError(f"its {size} bytes are not 1 to {layout.most} records of {layout.record}")
+        raise ValueError(f"its {size} bytes are not 1 to {layout.most} records of {layout.record} bytes")
     return size // layout.record
 
 
 def _records(file: IO[bytes], count: int, layout: _Layout) -> Iterator[np.ndarray]:
-    """Blocks of records, uint8 [n,record]; ValueError where there are fewer than so many."""
+    """Blocks of records, uint8 [n,record]; ValueError if there are fewer than `count`."""
     while count:
         wanted = min(count, _BLOCK)
         block = file.read(wanted * layout.record)
@@ -216,7 +216,7 @@ class _Unpacked(gzip.GzipFile):
 
 
 def _members(place: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
-    """Each file of a directory or an archive: its name, its size, and what opens it, to be read before the next one."""
+    """Each file of a directory or archive: its name, its size, and what opens it; to be read before the next one."""
     with contextlib.ExitStack() as stack:
         if place.is_dir():
             for path in sorted(place.iterdir()):

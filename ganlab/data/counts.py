@@ -1,4 +1,4 @@
-"""How many images a data set will give, in all and of each class, known before any is loaded. No TensorFlow."""
+"""How many images a data set has, in all and of each class, before any is loaded. No TensorFlow."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,14 +23,14 @@ class _Counter(NamedTuple):
 
 
 def counts(dataset: DatasetSettings) -> tuple[int, int]:
-    """How many images to train on and how many held out; ConfigError where they cannot be had, or a side is empty."""
+    """How many images to train on and how many held out; ConfigError if they cannot be counted, or a side is empty."""
     return _counter(dataset).images(dataset)
 
 
 def class_counts(dataset: DatasetSettings) -> list[int]:
     """How many training images each class has, from class 0 on; empty without labels. Raises ConfigError."""
-    known = getattr(dataset, "class_counts", None)
-    return list(known) if known is not None else _counter(dataset).classes(dataset)
+    counted = getattr(dataset, "class_counts", None)
+    return list(counted) if counted is not None else _counter(dataset).classes(dataset)
 
 
 def _counter(dataset: Any) -> _Counter:
@@ -38,26 +38,26 @@ def _counter(dataset: Any) -> _Counter:
 
 
 @lru_cache(1)
-def _loaded(dataset: Any) -> Any:
-    """The images of a plugin's data set, of which nothing is known before they are loaded."""
+def _load(dataset: Any) -> Any:
+    """The images of a plugin's data set, which have to be loaded to be counted."""
     return plugins.builders("datasets")[dataset.name](dataset)
 
 
 def _loaded_counts(dataset: Any) -> tuple[int, int]:
-    return len(_loaded(dataset).train.pixels), len(_loaded(dataset).held_out.pixels)
+    return len(_load(dataset).train.pixels), len(_load(dataset).held_out.pixels)
 
 
 def _loaded_classes(dataset: Any) -> list[int]:
-    labels = _loaded(dataset).train.labels
+    labels = _load(dataset).train.labels
     return [] if labels is None else np.bincount(labels, minlength=dataset.classes or 0).tolist()
 
 
 def _digits(settings: Digits) -> list[int]:
     """How many of each class are held out."""
-    held = [round(settings.held_out * count) for count in _DIGITS]
-    if not 0 < sum(held) < sum(_DIGITS):
+    held_out = [round(settings.held_out * count) for count in _DIGITS]
+    if not 0 < sum(held_out) < sum(_DIGITS):
         raise ConfigError(f"dataset.held_out={settings.held_out} leaves one side empty; use a share such as 0.2")
-    return held
+    return held_out
 
 
 def _digits_counts(settings: Digits) -> tuple[int, int]:
@@ -92,26 +92,26 @@ def _folder_classes(settings: Any) -> list[int]:
     return folder.facts_of(settings)["train"] if settings.classes else []
 
 
-def _surveyed(survey_of: Callable[[Any], Any]) -> _Counter:
+def _survey_counter(survey_of: Callable[[Any], Any]) -> _Counter:
     def classes(settings: Arrays | Tfds | HuggingFace) -> list[int]:
         return survey_of(settings).class_counts(settings.held_out) or []
 
     return _Counter(lambda settings: survey_of(settings).counts(settings.held_out), classes)
 
 
-def _published(of: Callable[..., Any]) -> Callable[[Any], Any]:
-    return lambda settings: of(settings.name, settings.path, getattr(settings, "split", None))
+def _count_published(count: Callable[..., Any]) -> Callable[[Any], Any]:
+    return lambda settings: count(settings.name, settings.path, getattr(settings, "split", None))
 
 
 _COUNTERS: dict[str, _Counter] = {
-    "arrays": _surveyed(arrays.survey_of),
+    "arrays": _survey_counter(arrays.survey_of),
     "digits": _Counter(_digits_counts, _digits_classes),
     "folder": _Counter(_folder_counts, _folder_classes),
     "photos": _Counter(_photos_counts, _photos_classes),
     "shapes": _Counter(lambda settings: (settings.images, settings.held_out), _shapes_classes),
-    **dict.fromkeys(("huggingface", "tfds"), _surveyed(prepared.survey_of)),
+    **dict.fromkeys(("huggingface", "tfds"), _survey_counter(prepared.survey_of)),
     **dict.fromkeys(
         ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn"),
-        _Counter(_published(published.counts), _published(published.class_counts)),
+        _Counter(_count_published(published.counts), _count_published(published.class_counts)),
     ),
 }

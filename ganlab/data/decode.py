@@ -1,9 +1,9 @@
-"""One image file's bytes -> pixels: PNG, JPEG, WebP, BMP, GIF and TIFF, by their content, whatever they are named.
+"""One image file's bytes -> pixels: PNG, JPEG, WebP, BMP, GIF and TIFF, by their content, whatever their names.
 
-Every file comes out as uint8, upright, grey or RGB, and without transparency; what cannot is `Undecodable`, in a few
-words. Colour profiles (ICC) are ignored: the numbers in the file are taken as they are. Nothing is guessed: 32-bit
-and floating-point pixels, whose range no file states, and LAB are refused. The output of Pillow and libtiff is kept
-off the terminal, which is not safe among threads: use processes.
+Every file comes out as uint8, upright, grey or RGB, and without transparency; one that cannot raises `Undecodable`,
+with the reason in a few words. Colour profiles (ICC) are ignored: the numbers in the file are taken as they are.
+Nothing is guessed: 32-bit and floating-point pixels, whose range no file states, and LAB are refused. The output of
+Pillow and libtiff is kept off the terminal, which is not safe among threads: use processes.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ from ganlab.config import Pair
 from ganlab.data.images import fit
 
 MOST_PIXELS = 100_000_000
-"""What one file may hold, all its frames that are asked for together, before and after resizing."""
+"""The most pixels of one file, in all its requested frames together, before and after resizing."""
 
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it then raises
 
-# The readers are called themselves, not by Image.open: no other plugin can take a file, the size is known before
-# anything is done with it, and a JPEG that holds further pictures (MPO) is the JPEG that it begins with.
+# The readers are called directly, not through Image.open: no other plugin can claim a file, the size is known before
+# anything is decoded, and a JPEG that holds further pictures (MPO) is the JPEG that it begins with.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImageFile,
     "JPEG": JpegImageFile,
@@ -101,7 +101,7 @@ class Decoding(NamedTuple):
     """How files become pixels.
 
     size: (height, width), or None: as each picture is. channels: 1 (grey by luminance), 3, or None: as each picture
-    is; see `Facts`. crop, where a picture's aspect is not the wanted one: "centre", the largest window of the wanted
+    is; see `Facts`. crop, if a picture's aspect is not the wanted one: "centre", the largest window of the wanted
     aspect, in the middle; "random", the same window at a place drawn from the file's bytes, so the same in every run;
     "none", the whole picture, its aspect changed. background: the colour, three values 0 ... 255, that transparent
     pixels are laid on before any resizing; a picture that stays grey is laid on its luminance. frames: of an animated
@@ -119,7 +119,7 @@ class Facts(NamedTuple):
     """What a file's header says.
 
     format: a name of Pillow's, such as PNG or WEBP. height, width: of the upright picture, in pixels, the first one's
-    where there are several. channels: 1 or 3, what `decode` makes of it by default; 3 for every palette, and so
+    if there are several. channels: 1 or 3, what `decode` makes of it by default; 3 for every palette, and so
     for every GIF. frames: of an animation, or pages. mode: as Pillow names it. remarks: notes for people.
     """
 
@@ -135,15 +135,15 @@ class Facts(NamedTuple):
 def look(content: bytes, name: str) -> Facts:
     """What a file's header says, without decoding its pixels.
 
-    name: the file's, for a remark where its suffix is another format's. Raises Undecodable; a file that passes may
-    still be damaged further on.
+    name: the file's, for a remark if its suffix is another format's. Raises Undecodable; a file that passes may
+    still be damaged later on.
     """
-    with _reading():
-        picture = _opened(content)
+    with _pillow_errors_explained():
+        picture = _open_picture(content)
         _check_mode(picture)
         frames = _frames(picture, content)
         _check_pixels(picture.height, picture.width)
-        depth, turn = _depth(picture), _turn(picture)
+        depth, orientation = _depth(picture), _orientation(picture)
         kind = str(picture.format)
         remarks = []
         if _SUFFIXES.get(PurePath(name).suffix.lower(), kind) != kind:
@@ -152,102 +152,104 @@ def look(content: bytes, name: str) -> Facts:
             remarks.append("1 bit")
         if picture.mode in ("P", "PA") or kind == "GIF":
             remarks.append("palette")
-        if _transparent(picture):
+        if _is_transparent(picture):
             remarks.append("transparent")
         if depth > 8:
             remarks.append(f"{depth} bit: reduced to 8")
         if picture.mode == "CMYK":
             remarks.append("CMYK: converted")
-        if turn in _UPRIGHT:
+        if orientation in _UPRIGHT:
             remarks.append("rotated by EXIF")
-        if turn is None:
+        if orientation is None:
             remarks.append("unreadable EXIF: not rotated")
         if len(frames) > 1:
             remarks.append(f"{len(frames)} pages" if kind == "TIFF" else f"animated, {len(frames)} frames")
         width, height = picture.size
-        if kind != "TIFF" and turn in (5, 6, 7, 8):
+        if kind != "TIFF" and orientation in (5, 6, 7, 8):
             width, height = height, width
         return Facts(kind, height, width, 1 if _is_grey(picture) else 3, len(frames), picture.mode, tuple(remarks))
 
 
-def decode(content: bytes, name: str, how: Decoding) -> np.ndarray:
+def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
     """A file's pixels, uint8 [F,H,W,C]; F is 1 unless all frames are asked for.
 
-    Each frame of an animation is the whole picture as it is shown at that time. Resizing and grey are those of
+    Each frame of an animation is the whole picture as shown at that time. Resizing and grey are those of
     `images.fit`, so a PNG gives the bits that an array of its pixels gives. 16-bit grey is scaled by 1/257 and rounded;
-    16-bit RGB loses its low byte, for Pillow reads no more. CMYK and YCCK become RGB without a profile; in a JPEG they
-    are taken as inverted, as Adobe and all that follow it write them. A JPEG at least eight times as large as wanted is
+    16-bit RGB loses its low byte: Pillow reads no more. CMYK and YCCK become RGB without a profile; in a JPEG they
+    are taken as inverted, as Adobe and others write them. A JPEG at least eight times as large as wanted is
     decoded at a half, a quarter or an eighth, never below four times what is wanted.
 
-    name: as in `look`. Raises Undecodable for a file that is damaged, truncated, too large, or of another kind; what
-    a JPEG's or a TIFF's decoder cannot tell from a picture is decoded.
+    name: as in `look`. Raises Undecodable for a file that is damaged, truncated, too large, or of another kind; damage
+    that the decoder of a JPEG or a TIFF does not notice goes unnoticed here.
     """
     pixels, count = [], 0
-    with _reading():
-        picture = _opened(content)
-        frames = _frames(picture, content) if how.frames == "all" or picture.format == "GIF" else range(1)
-        if how.frames == "first":
+    with _pillow_errors_explained():
+        picture = _open_picture(content)
+        frames = _frames(picture, content) if decoding.frames == "all" or picture.format == "GIF" else range(1)
+        if decoding.frames == "first":
             frames = range(1)
         _check_pixels(picture.height, picture.width, len(frames))
-        if how.size:
-            _check_pixels(*how.size, len(frames))
+        if decoding.size:
+            _check_pixels(*decoding.size, len(frames))
         for number in frames:
             if number != picture.tell():
                 picture.seek(number)
             _check_mode(picture)
             count += picture.width * picture.height
             _check_pixels(1, count)
-            pixels.append(_pixels(picture, content, how))
+            pixels.append(_pixels(picture, content, decoding))
     if any(frame.shape != pixels[0].shape for frame in pixels):
-        raise Undecodable("frames of different sizes or channels: say the size and channels wanted, or the first")
+        raise Undecodable(
+            "frames differ in size or channels: set the size and the channels, or use the first frame only"
+        )
     return np.concatenate(pixels)
 
 
-def _pixels(picture: ImageFile.ImageFile, content: bytes, how: Decoding) -> np.ndarray:
+def _pixels(picture: ImageFile.ImageFile, content: bytes, decoding: Decoding) -> np.ndarray:
     """The frame that the picture stands at, uint8 [1,H,W,C]."""
-    turn = _turn(picture) if picture.format != "TIFF" else 1  # of a TIFF, Pillow sees to it
-    if isinstance(picture, JpegImageFile) and how.size:
-        height, width = how.size[::-1] if turn in (5, 6, 7, 8) else how.size
+    orientation = _orientation(picture) if picture.format != "TIFF" else 1  # Pillow rotates a TIFF itself
+    if isinstance(picture, JpegImageFile) and decoding.size:
+        height, width = decoding.size[::-1] if orientation in (5, 6, 7, 8) else decoding.size
         if picture.width >= 8 * width and picture.height >= 8 * height:
             picture.draft(None, (4 * width, 4 * height))
     depth = _depth(picture)
-    picture.decodermaxblock = max(2**16, 8 * picture.width)  # a row at least: in parts, it takes quadratic time
-    with _silence() if isinstance(picture, TiffImageFile) else contextlib.nullcontext():
+    picture.decodermaxblock = max(2**16, 8 * picture.width)  # at least a row: parts of a row take quadratic time
+    with _discard_stderr() if isinstance(picture, TiffImageFile) else contextlib.nullcontext():
         picture.load()
     if picture.format == "PNG" and picture.tell() == 0:
         _check_rows(picture, content)
-    image = _flat(picture, depth, how)
-    if turn in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[turn])
-    if how.size and how.crop != "none":
-        image = _window(image, content, how.size, how.crop)
+    image = _flatten(picture, depth, decoding)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    if decoding.size and decoding.crop != "none":
+        image = _window(image, content, decoding.size, decoding.crop)
     array = np.asarray(image)
     array = array.reshape(1, *array.shape[:2], -1)
-    channels = how.channels or array.shape[3]
+    channels = decoding.channels or array.shape[3]
     if channels < array.shape[3]:
         array = _grey(array)
-    return fit(array, how.size or array.shape[1:3], channels)
+    return fit(array, decoding.size or array.shape[1:3], channels)
 
 
-def _flat(picture: Image.Image, depth: int, how: Decoding) -> Image.Image:
+def _flatten(picture: Image.Image, depth: int, decoding: Decoding) -> Image.Image:
     """A loaded picture as 8 bits, L or RGB, laid on the background where it is transparent."""
-    if picture.mode in ("L", "RGB") and not _transparent(picture) and picture.format != "GIF":
+    if picture.mode in ("L", "RGB") and not _is_transparent(picture) and picture.format != "GIF":
         return picture
-    grey = _is_grey(picture) and how.channels != 3
-    transparent = _transparent(picture)
+    grey = _is_grey(picture) and decoding.channels != 3
+    transparent = _is_transparent(picture)
     if picture.mode in _SIXTEEN:
         picture = _eight_bits(picture, depth)
     elif depth < 8 and picture.mode == "L" and picture.info.get("transparency", 256) < 2**depth:
         picture.info["transparency"] *= 255 // (2**depth - 1)  # Pillow scales the pixels only
     elif depth == 16 and "transparency" in picture.info:
-        raise Undecodable("16-bit RGB with one transparent colour is not read: convert it to 8 bits")
+        raise Undecodable("16-bit RGB with one transparent colour is not supported: convert it to 8 bits")
     if not transparent:
         return picture.convert("L" if grey else "RGB")
     layer = picture.convert("LA" if grey else "RGBA")
     if not grey:
-        flat = Image.new("RGB", layer.size, tuple(how.background))
+        flat = Image.new("RGB", layer.size, tuple(decoding.background))
     else:
-        colour = np.array(how.background, np.uint8).reshape(1, 1, 1, 3)
+        colour = np.array(decoding.background, np.uint8).reshape(1, 1, 1, 3)
         flat = Image.new("L", layer.size, int(fit(colour, (1, 1), 1).item()))
     flat.paste(layer.convert(flat.mode), mask=layer.getchannel("A"))
     return flat
@@ -258,7 +260,7 @@ def _eight_bits(picture: Image.Image, depth: int) -> Image.Image:
     values, top = np.asarray(picture).astype(np.uint32), 2**depth - 1
     clear = values == picture.info["transparency"] if "transparency" in picture.info else None
     if isinstance(picture, TiffImageFile) and picture.tag_v2.get(262) == 0:
-        values = top - values  # zero is white: Pillow sees to it in 8 bits only
+        values = top - values  # zero is white: Pillow inverts 8 bits only
     image = Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
     if clear is not None:
         image.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
@@ -281,56 +283,56 @@ def _window(image: Image.Image, content: bytes, size: Pair, crop: str) -> Image.
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
-    """RGB as grey by `fit`, some rows at a time: it takes 32 bytes a pixel."""
-    some = max(1, 2**21 // pixels.shape[2])
-    parts = [pixels[:, row : row + some] for row in range(0, pixels.shape[1], some)]
+    """RGB as grey by `fit`, some rows at a time: `fit` takes 32 bytes per pixel."""
+    rows = max(1, 2**21 // pixels.shape[2])
+    parts = [pixels[:, row : row + rows] for row in range(0, pixels.shape[1], rows)]
     return np.concatenate([fit(part, part.shape[1:3], 1) for part in parts], axis=1)
 
 
-def _opened(content: bytes) -> ImageFile.ImageFile:
-    """The picture in a file, its header read; raises Undecodable where there is none, or too large a one."""
+def _open_picture(content: bytes) -> ImageFile.ImageFile:
+    """The picture in a file, its header read; raises Undecodable if there is none or it is too large."""
     if not content:
         raise Undecodable("empty file")
     kind = next((kind for beginning, kind in _BEGINNINGS if beginning.match(content)), None)
     if not kind:
-        raise Undecodable(_unread(content))
+        raise Undecodable(_why_unsupported(content))
     if kind == "WEBP" and int.from_bytes(content[4:8], "little") + 8 > len(content):
         raise Undecodable("truncated")
-    picture = _READERS[kind](io.BytesIO(_needed(content) if kind == "PNG" else content), "")
+    picture = _READERS[kind](io.BytesIO(_pixel_chunks(content) if kind == "PNG" else content), "")
     _check_pixels(picture.height, picture.width)
     return picture
 
 
-def _unread(content: bytes) -> str:
+def _why_unsupported(content: bytes) -> str:
     if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html)", content, re.IGNORECASE):
         return "a web page, not an image"
     kind = next((kind for beginning, kind in _OTHERS if beginning.match(content)), None)
-    return f"{kind}, which is not read: convert it to PNG" if kind else "not an image"
+    return f"{kind}, which is not supported: convert it to PNG" if kind else "not an image"
 
 
 def _check_pixels(height: int, width: int, frames: int = 1) -> None:
     if height * width * frames > MOST_PIXELS:
         size = f"{width}x{height}" if height > 1 else str(width)
         times = f"{frames} times " if frames > 1 else ""
-        raise Undecodable(f"{times}{size} pixels are more than {MOST_PIXELS // 10**6} million")
+        raise Undecodable(f"{times}{size} pixels is more than {MOST_PIXELS // 10**6} million")
 
 
 def _check_mode(picture: ImageFile.ImageFile) -> None:
-    """Raise Undecodable for pixels that no rule converts to 8 bits."""
+    """Raise Undecodable for pixels that cannot be converted to 8 bits."""
     if picture.mode in ("I", "F"):
-        raise Undecodable("its pixels are 32-bit, signed or floating-point, of no known range: convert it to PNG")
+        raise Undecodable("its pixels are 32-bit, signed or floating-point, with no known range: convert it to PNG")
     if picture.mode not in _MODES:
-        raise Undecodable(f"its pixels are {picture.mode}, which are not read: convert it to PNG")
+        raise Undecodable(f"its pixels are {picture.mode}, which is not supported: convert it to PNG")
     if isinstance(picture, TiffImageFile):
         _check_pixels(picture.tag_v2.get(322, 1), picture.tag_v2.get(323, 1))  # a tile, which may exceed the picture
 
 
-def _needed(content: bytes) -> bytes:
+def _pixel_chunks(content: bytes) -> bytes:
     """A PNG without the chunks that hold no pixels, such as text and profiles, which may inflate without limit.
 
     Raises Undecodable if it ends early or a checksum is wrong; Pillow verifies only a few of them.
     """
-    place, kind, view, kept = 8, b"", memoryview(content), [content[:8]]
+    place, kind, view, chunks = 8, b"", memoryview(content), [content[:8]]
     while kind != b"IEND":
         length = int.from_bytes(content[place : place + 4], "big")
         kind, end = content[place + 4 : place + 8], place + 12 + length
@@ -339,13 +341,13 @@ def _needed(content: bytes) -> bytes:
         if kind in _CHUNKS:
             if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
                 raise Undecodable("damaged")
-            kept.append(view[place:end])
+            chunks.append(view[place:end])
         place = end
-    return b"".join(kept)
+    return b"".join(chunks)
 
 
 def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
-    """Raise Undecodable for a PNG of fewer rows than it says, which Pillow leaves 0; most show that they are whole."""
+    """Raise Undecodable for a PNG with fewer rows than its header says; Pillow leaves the missing rows 0."""
     last = picture.getpixel((picture.width - 1, picture.height - 1))
     width, height, bits, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", content, 16)
     if not interlaced and (any(last) if isinstance(last, tuple) else last):
@@ -366,14 +368,14 @@ def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
 
 
 def _frames(picture: ImageFile.ImageFile, content: bytes) -> range:
-    """The numbers of a file's frames; raises Undecodable where a GIF ends early."""
+    """The numbers of a file's frames; raises Undecodable if a GIF ends early."""
     count = _gif_frames(content) if picture.format == "GIF" else getattr(picture, "n_frames", 1)
-    # The first of an APNG may be for those who cannot show the animation, and no part of it.
+    # The first frame of an APNG may be a still for viewers without animation, and not part of it.
     return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
 
 
 def _gif_frames(content: bytes) -> int:
-    """How many frames a GIF has, by its blocks; raises Undecodable where it ends early."""
+    """How many frames a GIF has, by its blocks; raises Undecodable if it ends early."""
 
     def palette(flags: int) -> int:
         return 3 << (flags & 7) + 1 if flags & 128 else 0
@@ -400,7 +402,7 @@ def _gif_frames(content: bytes) -> int:
     return count
 
 
-def _transparent(picture: Image.Image) -> bool:
+def _is_transparent(picture: Image.Image) -> bool:
     return picture.mode in _ALPHA or "transparency" in picture.info
 
 
@@ -409,7 +411,7 @@ def _is_grey(picture: Image.Image) -> bool:
 
 
 def _depth(picture: ImageFile.ImageFile) -> int:
-    """Bits of a channel, by how Pillow means to unpack them; where it does not say, 8."""
+    """Bits of a channel, by how Pillow will unpack them; 8 if it does not say."""
     if not isinstance(picture, PngImageFile | TiffImageFile) or not picture.tile:
         return 8
     layout = picture.tile[0][3]
@@ -417,8 +419,8 @@ def _depth(picture: ImageFile.ImageFile) -> int:
     return int(match[1]) if match else 8
 
 
-def _turn(picture: ImageFile.ImageFile) -> int | None:
-    """The EXIF orientation, 1 ... 8, that stands before the pixels; 1 where there is none, None where unreadable."""
+def _orientation(picture: ImageFile.ImageFile) -> int | None:
+    """The EXIF orientation, 1 ... 8, found before the pixels; 1 if there is none, None if it cannot be read."""
     if isinstance(picture, TiffImageFile):
         return picture.tag_v2.get(_ORIENTATION, 1)
     if "exif" not in picture.info:
@@ -427,30 +429,30 @@ def _turn(picture: ImageFile.ImageFile) -> int | None:
         exif = Image.Exif()
         exif.load(picture.info["exif"])
         return exif.get(_ORIENTATION, 1)
-    except Exception:  # whatever broken EXIF makes its reader raise
+    except Exception:  # Pillow raises almost anything for broken EXIF data
         return None
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Discard what is written to standard error within: libtiff reports its errors in no other way."""
+def _discard_stderr() -> Iterator[None]:
+    """Discard what is written to standard error within: libtiff has no other way to report errors."""
     try:
-        kept = os.dup(2)
-    except OSError:  # there is none
+        stderr = os.dup(2)
+    except OSError:  # no standard error
         yield
         return
     try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _pillow_errors_explained() -> Iterator[None]:
     """Turn whatever Pillow raises within into Undecodable, and silence its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -459,14 +461,14 @@ def _reading() -> Iterator[None]:
         except Undecodable:
             raise
         except MemoryError:
-            raise Undecodable("needs more memory than there is") from None
+            raise Undecodable("needs more memory than is available") from None
         except Image.DecompressionBombError:
-            raise Undecodable(f"its pixels are more than {MOST_PIXELS // 10**6} million") from None
-        except Exception as error:  # its decoders raise whatever they stumble upon
-            raise Undecodable(_reason(error)) from error
+            raise Undecodable(f"it has more than {MOST_PIXELS // 10**6} million pixels") from None
+        except Exception as error:  # its decoders raise almost anything
+            raise Undecodable(_explain(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     cause = error.__cause__ or error
     if re.search("unsupported|unknown pixel|unknown data|not supported|cannot handle", str(error), re.IGNORECASE):
         return "an unsupported kind of this format: convert it to PNG"

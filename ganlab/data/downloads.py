@@ -1,4 +1,4 @@
-"""Official files, fetched from their authors' pages into Keras' directory of data sets, each held to its sha256.
+"""Official files, fetched from their authors' pages into Keras' directory of data sets and checked by their sha256.
 
 Keras' own loaders of CIFAR read pickles, so they are not used; MNIST comes through Keras, as one .npz (see `mnist`).
 """
@@ -10,7 +10,7 @@ from ganlab.errors import ConfigError, in_a_line
 
 
 class Download(NamedTuple):
-    """Where files come from: the page for people, the address before each name, and the sha256 of each file."""
+    """Where files come from: the page for people, the address in front of each name, and the sha256 of each file."""
 
     page: str
     base: str
@@ -62,7 +62,7 @@ DOWNLOADS = {
         },
     ),
 }
-"""The sums are those that TensorFlow Datasets keeps of the same files."""
+"""The checksums are those that TensorFlow Datasets lists for the same files."""
 
 
 def download(name: str) -> Path:
@@ -72,16 +72,16 @@ def download(name: str) -> Path:
     """
     import keras  # TensorFlow comes with it
 
-    known, path = DOWNLOADS[name], Path()
-    for file, sha256 in known.files.items():
+    source, path = DOWNLOADS[name], Path()
+    for file_name, sha256 in source.files.items():
         try:
             path = Path(keras.utils.get_file(
-                file, known.base + file, cache_subdir=f"datasets/ganlab/{name}", hash_algorithm="sha256",
+                file_name, source.base + file_name, cache_subdir=f"datasets/ganlab/{name}", hash_algorithm="sha256",
                 file_hash=sha256,
             ))  # fmt: skip
-        except Exception as error:  # Keras raises plain Exception where the network fails
+        except Exception as error:  # Keras raises plain Exception if the network fails
             raise ConfigError(
-                f"dataset={name} could not be downloaded ({in_a_line(error, 120)}); fetch {', '.join(known.files)} "
-                f"from {known.page}, and give dataset.path=DIRECTORY"
+                f"dataset={name} could not be downloaded ({in_a_line(error, 120)}); fetch {', '.join(source.files)} "
+                f"from {source.page}, and give dataset.path=DIRECTORY"
             ) from error
     return path.parent

@@ -1,6 +1,6 @@
 """Files of arrays, .npz and .npy: their headers, what identifies them, and one array at a time. Pickles are not read.
 
-`where` stands for a file in every error, as people type it: `dataset.path=FILE`. All errors are ConfigErrors.
+`where` is what errors call the file: the setting, as people type it, `dataset.path=FILE`. All errors are ConfigErrors.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Header(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What tells one file from another: sha256 of its bytes, 64 hexadecimal digits, and how many they are."""
+    """What tells one file from another: the sha256 of its bytes, 64 hexadecimal digits, and its size in bytes."""
 
     sha256: str
     bytes: int
@@ -43,7 +43,7 @@ Stamp = tuple[int, ...]
 
 
 def stamp(path: Path, where: str) -> Stamp:
-    """What changes when a file is written again; ConfigError if it is missing or not a file."""
+    """Changes when the file is rewritten; ConfigError if it is missing or not a file."""
     try:
         state = path.stat()
         if stat.S_ISREG(state.st_mode):
@@ -67,8 +67,8 @@ def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
     identities = [identify(path, where) for path in paths]
     if len(identities) == 1:
         return identities[0]
-    whole = hashlib.sha256("".join(each.sha256 for each in identities).encode()).hexdigest()
-    return Identity(whole, sum(each.bytes for each in identities))
+    combined = hashlib.sha256("".join(identity.sha256 for identity in identities).encode()).hexdigest()
+    return Identity(combined, sum(identity.bytes for identity in identities))
 
 
 def headers(path: Path, where: str) -> dict[str, Header]:
@@ -77,8 +77,8 @@ def headers(path: Path, where: str) -> dict[str, Header]:
 
 
 def load(path: Path, header: Header, where: str) -> np.ndarray:
-    """One array of a file; that of an .npy stays on the disk, mapped."""
-    with _readable(where), _opened(path, header.key) as file:
+    """One array of a file; an .npy stays on the disk, memory-mapped."""
+    with _explain_errors(where), _open_array(path, header.key) as file:
         if not header.key:
             return npy.open_memmap(path, mode="r")
         return npy.read_array(file, allow_pickle=False)
@@ -86,7 +86,7 @@ def load(path: Path, header: Header, where: str) -> np.ndarray:
 
 @lru_cache(8)
 def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
-    with _readable(where):
+    with _explain_errors(where):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if zipfile.is_zipfile(path):
@@ -99,7 +99,7 @@ def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
 
 @lru_cache(8)
 def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
-    with _readable(where):
+    with _explain_errors(where):
         if not zipfile.is_zipfile(path):
             with path.open("rb") as file:
                 if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
@@ -117,23 +117,23 @@ def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
         return arrays
 
 
-_SQUEEZED, _SMALL = 200, 2**26  # times that pixels of pictures are not, and bytes that do no harm
+_MOST_COMPRESSION, _HARMLESS_BYTES = 200, 2**26  # a ratio that pixels never reach, and a size that does no harm
 
 
 def _refuse_bombs(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError for a part that takes hundreds of times its room in the file: it holds one value, no images."""
+    """Raise ValueError for a member that unpacks to hundreds of times its size, as no images do."""
     for member in archive.infolist():
-        if member.file_size > max(_SMALL, _SQUEEZED * member.compress_size):
+        if member.file_size > max(_HARMLESS_BYTES, _MOST_COMPRESSION * member.compress_size):
             raise ValueError(
-                f"{member.filename} has {member.file_size:,} bytes, squeezed into {member.compress_size:,}"
+                f"{member.filename} has {member.file_size:,} bytes, compressed to {member.compress_size:,}"
             )
 
 
 def _header(key: str, file: IO[bytes], size: int) -> Header:
-    """The header that a file of so many bytes begins with; ValueError where it declares more or fewer."""
+    """The header of a file of `size` bytes; ValueError if it declares more or fewer."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{key} is an array of a kind that images do not have")
+        raise ValueError(f"{key} is in a version of the .npy format that is not supported")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
     if not dtype.hasobject and size - file.tell() != math.prod(shape) * dtype.itemsize:
@@ -142,7 +142,7 @@ def _header(key: str, file: IO[bytes], size: int) -> Header:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, key: str) -> Iterator[IO[bytes]]:
+def _open_array(path: Path, key: str) -> Iterator[IO[bytes]]:
     if not key:
         with path.open("rb") as file:
             yield file
@@ -152,13 +152,13 @@ def _opened(path: Path, key: str) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _readable(where: str) -> Iterator[None]:
+def _explain_errors(where: str) -> Iterator[None]:
     try:
         yield
     except ConfigError:
         raise
     except MemoryError:
-        raise ConfigError(f"{where} is larger than the memory; give fewer or smaller images") from None
+        raise ConfigError(f"{where} does not fit into memory; give fewer or smaller images") from None
     except _UNREADABLE as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A folder of images, or a .zip or .tar of one: what there is, which class each image has, and its pixels.
+"""A folder of images, or a .zip or .tar of one: what it holds, which class each image has, and its pixels.
 
 Folders named train and test (or val) are the two parts; below them, or at the top, the first folder is the class.
 """
@@ -27,16 +27,30 @@ from ganlab.errors import ConfigError
 
 _NAMED = 5  # files that a note names
 _FEW = 256  # files for which no processes are started
-_ALIEN = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
-_PICTURE = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng")
-_LIKE = (*_PICTURE, ".heic", ".heif", ".avif", ".jp2", ".svg", ".psd", ".ppm", ".pgm", ".tga", ".ico", ".eps", ".jxl")
+_SYSTEM_FILES = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng")
+_IMAGE_SUFFIXES = (
+    *_SUFFIXES,
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jp2",
+    ".svg",
+    ".psd",
+    ".ppm",
+    ".pgm",
+    ".tga",
+    ".ico",
+    ".eps",
+    ".jxl",
+)
 _TRAIN, _TEST, _OTHER = {"train", "training"}, {"test", "testing"}, {"val", "valid", "validation", "held_out", "eval"}
 
 
 class Picture(NamedTuple):
     """A file that is an image, or should be one.
 
-    sha256: of its bytes. format to remarks: as its header says. problem: why it is left out, empty where it is not.
+    sha256: of its bytes. format to remarks: from its header. problem: why it is left out, empty if it is not.
     """
 
     number: int
@@ -54,7 +68,7 @@ class Picture(NamedTuple):
 
 
 class _Scan(NamedTuple):
-    """What a look into an archive gives; the fields are those of `Listing`."""
+    """What is read from an archive; the fields are those of `Listing`."""
 
     pictures: tuple[Picture, ...]
     ignored: int
@@ -62,7 +76,7 @@ class _Scan(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The images in a folder, how many other files there are, and how many of each part that is not used."""
+    """The images in a folder, how many other files there are, and how many images of each part that is not used."""
 
     archive: Archive
     pictures: tuple[Picture, ...]
@@ -87,7 +101,7 @@ class Listing(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """Of names and contents, wherever the folder is and whatever kind of archive."""
+        """Of names and contents, wherever the folder is and whatever the kind of archive."""
         paths = [picture.name.split("/") for picture in self.pictures]
         depth = _shared_folders(paths)
         names = ["/".join(path[depth:]) for path in paths]
@@ -95,11 +109,11 @@ class Listing(NamedTuple):
         return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-# --- what there is --------------------------------------------------------------------------------------------------
+# --- what it holds -------------------------------------------------------------------------------------------------
 
 
 def list_images(path: str) -> Listing:
-    """The images in a folder or archive: every file is read once for its header; kept until files change.
+    """The images in a folder or archive: every file is read once for its header; cached until files change.
 
     Raises ConfigError if there is no image.
     """
@@ -109,51 +123,51 @@ def list_images(path: str) -> Listing:
 @lru_cache(4)
 def _list_images(archive: Archive) -> Listing:
     name = sha256(f"{cache.VERSION} {archive.stamp}".encode()).hexdigest()[:32]
-    kept, where = files.cache_folder() / f"listing-{name}.json", archive.where
-    scan = _read(kept)
+    listing_file, where = files.cache_folder() / f"listing-{name}.json", archive.where
+    scan = _load_scan(listing_file)
     if scan is None:
-        scan = _look_into(archive)
-        _write(kept, scan)
+        scan = _scan(archive)
+        _save_scan(listing_file, scan)
     if not scan.pictures:
         raise ConfigError(f"{where} holds no images; give a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files")
     total = sum(member.size for member in archive.members)
     return Listing(archive, scan.pictures, scan.ignored, scan.unread, total)
 
 
-def _look_into(archive: Archive) -> _Scan:
+def _scan(archive: Archive) -> _Scan:
     names = [member.name for member in archive.members]
-    wanted = [number for number, name in enumerate(names) if not _ALIEN.search(name) and _is_picture(name)]
+    wanted = [number for number, name in enumerate(names) if not _SYSTEM_FILES.search(name) and _may_be_picture(name)]
     placed, unread = _layout([names[number] for number in wanted])
     places = {number: place for number, place in zip(wanted, placed, strict=True) if place is not None}
     problems = {number: archive.members[number].problem for number in places}
     readable = [number for number in places if not problems[number]]
-    looked: dict[int, tuple[str, Facts | None, str]] = {}
+    headers: dict[int, tuple[str, Facts | None, str]] = {}
     alone = len(readable) <= _FEW
-    with progress("looking at images", len(readable)) as done:
-        for block in run_all(_look, archive.blocks(readable), alone=alone):
-            looked |= block
-            done(len(block))
+    with progress("looking at images", len(readable)) as report:
+        for block in run_all(_read_headers, archive.blocks(readable), alone=alone):
+            headers |= block
+            report(len(block))
     rows = []
     for number, (held_out, label) in places.items():
-        digest, facts, problem = looked.get(number, ("", None, problems[number]))
-        if problem and not _is_named_so(names[number]):  # neither its name nor its content is that of an image
+        digest, facts, problem = headers.get(number, ("", None, problems[number]))
+        if problem and not _has_image_suffix(names[number]):  # not an image by its name or its content
             continue
         header = ("", 0, 0, 0, 0, ()) if facts is None else (*facts[:5], facts.remarks)
         rows.append(Picture(number, names[number], held_out, label, digest, *header, problem))
     return _Scan(tuple(rows), len(names) - sum(unread.values()) - len(rows), unread)
 
 
-def _is_picture(name: str) -> bool:
-    """Whether a file calls itself an image, of a kind that is read or of another; one without a suffix may be one."""
-    return _is_named_so(name) or "." not in name.rpartition("/")[2]
+def _may_be_picture(name: str) -> bool:
+    """Whether a file is named as an image, supported or not; a file without a suffix may be one."""
+    return _has_image_suffix(name) or "." not in name.rpartition("/")[2]
 
 
-def _is_named_so(name: str) -> bool:
+def _has_image_suffix(name: str) -> bool:
     """Whether a file's suffix is that of an image."""
-    return name.lower().endswith(_LIKE)
+    return name.lower().endswith(_IMAGE_SUFFIXES)
 
 
-def _look(block: list[Content]) -> dict[int, tuple[str, Facts | None, str]]:
+def _read_headers(block: list[Content]) -> dict[int, tuple[str, Facts | None, str]]:
     """The sha256, the header and the problem of each file."""
     headers = {}
     for content in block:
@@ -171,9 +185,9 @@ def _look(block: list[Content]) -> dict[int, tuple[str, Facts | None, str]]:
 
 
 def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, int]]:
-    """Of each file whether it is held out, and its folder of a class; None for those of a part that is not used.
+    """For each file whether it is held out, and the folder that is its class; None if its part is not used.
 
-    Folders that all files share are left away. Also the names of parts that are not used, with their files.
+    Folders that all files share are dropped. Also the names of parts that are not used, with their numbers of files.
     """
     paths = [name.split("/") for name in names]
     depth = _shared_folders(paths)
@@ -196,7 +210,7 @@ def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, 
 
 
 def _shared_folders(paths: list[list[str]]) -> int:
-    """How many leading folders all files are in; one of a part is not counted."""
+    """How many leading folders all files share; a folder that names a part is not counted."""
     depth = 0
     while paths and all(len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths):
         if paths[0][depth].lower() in _TRAIN:
@@ -205,8 +219,8 @@ def _shared_folders(paths: list[list[str]]) -> int:
     return depth
 
 
-def _read(path: Path) -> _Scan | None:
-    """A scan that was kept; None if it is missing or malformed."""
+def _load_scan(path: Path) -> _Scan | None:
+    """A scan from the cache; None if it is missing or malformed."""
     try:
         pictures, ignored, unread = json.loads(path.read_text(encoding="utf-8"))
         return _Scan(tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread)
@@ -214,7 +228,7 @@ def _read(path: Path) -> _Scan | None:
         return None
 
 
-def _write(path: Path, scan: _Scan) -> None:
+def _save_scan(path: Path, scan: _Scan) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(path, json.dumps(scan, ensure_ascii=True).encode(), durable=False)
@@ -237,30 +251,30 @@ def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
         check(listing, tree["sha256"])
     good = listing.good
     if not good:
-        broken = {picture.name: picture.problem for picture in listing.pictures}
-        raise ConfigError(f"{listing.where} holds no image that can be read: {_some(broken)}")
-    filled: dict[str, Any] = {"source": Path(path).name, "licence": "unknown"}
+        problems = {picture.name: picture.problem for picture in listing.pictures}
+        raise ConfigError(f"{listing.where} holds no image that can be read: {_list_problems(problems)}")
+    derived: dict[str, Any] = {"source": Path(path).name, "licence": "unknown"}
     if tree.get("size") is None:
-        filled["size"] = _common_size(listing)
+        derived["size"] = _common_size(listing)
     if tree.get("channels") is None:
-        filled["channels"] = max(picture.channels for picture in good)
-    whole = dict(tree) | {key: value for key, value in filled.items() if tree.get(key) is None}
+        derived["channels"] = max(picture.channels for picture in good)
+    settings = dict(tree) | {key: value for key, value in derived.items() if tree.get(key) is None}
     names = class_names(listing.where, good, tree.get("labels", "none"))
-    known = {"sha256": listing.sha256, "bytes": listing.bytes}
-    return whole | known | {"classes": len(names) or None, "class_names": names or None}
+    identity = {"sha256": listing.sha256, "bytes": listing.bytes}
+    return settings | identity | {"classes": len(names) or None, "class_names": names or None}
 
 
 def check(listing: Listing, sha256: object) -> None:
-    """Raise ConfigError where a folder holds other images than it should."""
+    """Raise ConfigError if a folder does not hold the images that it should."""
     if sha256 != listing.sha256:
         raise ConfigError(
-            f"{listing.where} is not what it was: the sha256 of its names and contents is {listing.sha256[:16]}..., "
-            f"and {str(sha256)[:16]}... is asked for; put those images back, or start another run with these"
+            f"{listing.where} has changed: the sha256 of its names and contents is {listing.sha256[:16]}..., not "
+            f"{str(sha256)[:16]}...; restore those images, or start another run with these"
         )
 
 
 def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
-    """The classes and their counts, which are known once the images are decoded; decodes them if needed.
+    """The classes and their counts, known only once the images are decoded; decodes them if needed.
 
     settings: with their sha256, as `fill_in` leaves them.
     """
@@ -268,8 +282,8 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
     names = facts["class_names"]
     if conditional and len(names) > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {len(names)} folders in dataset.path={settings.path}; conditional networks take at "
-            f"most {MOST_CLASSES} classes: use conditional=false"
+            f"conditional=true, but dataset.path={settings.path} has {len(names)} folders; conditional networks "
+            f"take at most {MOST_CLASSES} classes: use conditional=false"
         )
     return {
         "classes": len(names) or None,
@@ -283,17 +297,17 @@ def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[st
     folders = {picture.label for picture in pictures if not picture.held_out}
     if labels == "none" or folders <= {""}:
         return []
-    beside = [picture.name for picture in pictures if not picture.label]
-    if beside:
+    loose = [picture.name for picture in pictures if not picture.label]
+    if loose:
         raise ConfigError(
-            f"{where} has {_files(len(beside))} beside folders of classes, {_first(beside)}; put them into a folder, "
-            "or leave folders unread with dataset.labels=none"
+            f"{where} has {_count_files(len(loose))} beside folders of classes, {_example(loose)}; put them into a "
+            "folder, or ignore the folders with dataset.labels=none"
         )
-    other = sorted({picture.label for picture in pictures if picture.held_out} - folders)
-    if other:
+    untrained = sorted({picture.label for picture in pictures if picture.held_out} - folders)
+    if untrained:
         raise ConfigError(
-            f"{where} has held-out images of a class without any to train on, {_first(other)}; take them out, or leave "
-            "folders unread with dataset.labels=none"
+            f"{where} has held-out images of a class without any to train on, {_example(untrained)}; remove them, or "
+            "ignore the folders with dataset.labels=none"
         )
     return sorted(folders)
 
@@ -303,7 +317,7 @@ def _common_size(listing: Listing) -> int | list[int]:
     if len(sizes) > 1:
         small, large = _extremes(sizes)
         raise ConfigError(
-            f"dataset.size=null, and {listing.where} has images of {len(sizes)} sizes, {small[0]}x{small[1]} to "
+            f"dataset.size=null, but {listing.where} has images of {len(sizes)} sizes, {small[0]}x{small[1]} to "
             f"{large[0]}x{large[1]}; give one, such as dataset.size=64"
         )
     height, width = next(iter(sizes))
@@ -320,7 +334,7 @@ def _extremes(sizes: set[Pair]) -> tuple[Pair, Pair]:
 
 
 def folder(settings: Folder) -> Split:
-    """The images of a folder, decoded once and kept; as they are unless the settings ask for another size."""
+    """The images of a folder, decoded once and cached; unchanged unless the settings ask for another size."""
     entry = cache.kept("images", *_making(settings))
     source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
     names = entry.facts["class_names"]
@@ -339,11 +353,11 @@ def facts_of(settings: Folder) -> dict[str, Any]:
 
 
 def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making]]:
-    """What determines the decoded images, and how they are made; the folder is only looked into to make them."""
-    how = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
+    """What determines the decoded images, and how they are made; only making them opens the folder."""
+    decoding = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
     key = {
         "sha256": settings.sha256 or list_images(settings.path).sha256,
-        "decoding": list(how),
+        "decoding": list(decoding),
         "labels": settings.labels,
         "unreadable": settings.unreadable,
         "held_out": [settings.held_out, settings.split_seed],
@@ -352,57 +366,57 @@ def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making
     def make() -> cache.Making:
         listing = list_images(settings.path)
         check(listing, key["sha256"])
-        return _make(listing, settings, how)
+        return _make(listing, settings, decoding)
 
     return key, make
 
 
-def _make(listing: Listing, settings: Folder, how: Decoding) -> cache.Making:
+def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Making:
     pictures = {picture.number: picture for picture in listing.good}
     failed = {picture.name: picture.problem for picture in listing.pictures if picture.problem}
-    taken = list[Picture]()
+    used = list[Picture]()
 
     def blocks() -> Iterator[cache.Block]:
-        _refuse(listing, settings, failed)
+        _refuse_unreadable(listing, settings, failed)
         contents = listing.archive.blocks(sorted(pictures))
-        with progress("decoding images", len(pictures)) as done:
-            for decoded in run_all(partial(_decode, how=how), contents, alone=len(pictures) <= _FEW):
+        with progress("decoding images", len(pictures)) as report:
+            for decoded in run_all(partial(_decode, decoding=decoding), contents, alone=len(pictures) <= _FEW):
                 failed.update({pictures[number].name: problem for number, problem in decoded.failed.items()})
-                taken.extend(pictures[number] for number in decoded.numbers)
-                done(len(decoded.done))
+                used.extend(pictures[number] for number in decoded.numbers)
+                report(len(decoded.done))
                 yield cache.Block(decoded.pixels, decoded.digests)
-        _refuse(listing, settings, failed)
+        _refuse_unreadable(listing, settings, failed)
 
     def finish(digests: Digests) -> cache.Finished:
-        names = class_names(listing.where, taken, settings.labels)
+        names = class_names(listing.where, used, settings.labels)
         place = {name: number for number, name in enumerate(names)}
-        labels = np.array([place[picture.label] for picture in taken], np.int64) if names else None
+        labels = np.array([place[picture.label] for picture in used], np.int64) if names else None
         if listing.has_parts:
-            held = np.array([picture.held_out for picture in taken], bool)
+            held_out = np.array([picture.held_out for picture in used], bool)
         else:
-            held = draw_held_out(digests, labels, settings.held_out, settings.split_seed)
-        if held.all() or not held.any():
+            held_out = draw_held_out(digests, labels, settings.held_out, settings.split_seed)
+        if held_out.all() or not held_out.any():
             raise ConfigError(
-                f"dataset.held_out={settings.held_out} leaves one side of the {len(taken)} images of {listing.where} "
+                f"dataset.held_out={settings.held_out} leaves one side of the {len(used)} images of {listing.where} "
                 "empty; use a share such as 0.2"
             )
         counts = [
-            np.bincount(labels[mine], minlength=len(names)).tolist() if labels is not None else [int(mine.sum())]
-            for mine in (~held, held)
+            np.bincount(labels[side], minlength=len(names)).tolist() if labels is not None else [int(side.sum())]
+            for side in (~held_out, held_out)
         ]
-        notes = _notes(listing, taken, failed, settings)
+        notes = _notes(listing, used, failed, settings)
         facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": notes}
         facts["has_parts"] = listing.has_parts
-        return cache.Finished(labels, held, facts, lambda number: printable(taken[number].name))
+        return cache.Finished(labels, held_out, facts, lambda number: printable(used[number].name))
 
     shape = (*pair(settings.size), settings.channels)
     return cache.Making(
-        sum(each.frames if how.frames == "all" else 1 for each in pictures.values()), shape, blocks, finish
+        sum(item.frames if decoding.frames == "all" else 1 for item in pictures.values()), shape, blocks, finish
     )
 
 
 class _Decoded(NamedTuple):
-    """Images of a block of files: pixels, digests, the file of each; files that were done, and why some failed."""
+    """Images of a block of files: pixels, digests, the file of each; the files processed, and why some failed."""
 
     pixels: np.ndarray
     digests: Digests
@@ -411,11 +425,11 @@ class _Decoded(NamedTuple):
     failed: dict[int, str]
 
 
-def _decode(block: list[Content], how: Decoding) -> _Decoded:
+def _decode(block: list[Content], decoding: Decoding) -> _Decoded:
     pixels, numbers, failed = [], [], {}
     for content in block:
         try:
-            frames = decode(content.load(), content.name, how)
+            frames = decode(content.load(), content.name, decoding)
         except OSError as error:
             failed[content.number] = (error.strerror or "cannot be read").lower()
         except Undecodable as error:
@@ -423,45 +437,47 @@ def _decode(block: list[Content], how: Decoding) -> _Decoded:
         else:
             pixels.append(frames)
             numbers += [content.number] * len(frames)
-    whole = np.concatenate(pixels) if pixels else np.empty((0, *(how.size or ()), how.channels or 1), np.uint8)
-    return _Decoded(whole, digest(whole), numbers, [content.number for content in block], failed)
+    all_pixels = (
+        np.concatenate(pixels) if pixels else np.empty((0, *(decoding.size or ()), decoding.channels or 1), np.uint8)
+    )
+    return _Decoded(all_pixels, digest(all_pixels), numbers, [content.number for content in block], failed)
 
 
-def _refuse(listing: Listing, settings: Folder, failed: Mapping[str, str]) -> None:
+def _refuse_unreadable(listing: Listing, settings: Folder, failed: Mapping[str, str]) -> None:
     if failed and settings.unreadable == "refuse":
         raise ConfigError(
-            f"{listing.where} has {_files(len(failed))} that cannot be read: {_some(failed)}; mend or remove them, or "
-            "leave them out with dataset.unreadable=skip"
+            f"{listing.where} has {_count_files(len(failed))} that cannot be read: {_list_problems(failed)}; repair or "
+            "remove them, or leave them out with dataset.unreadable=skip"
         )
 
 
-def _notes(listing: Listing, taken: Sequence[Picture], failed: Mapping[str, str], settings: Folder) -> list[str]:
+def _notes(listing: Listing, used: Sequence[Picture], failed: Mapping[str, str], settings: Folder) -> list[str]:
     """Notes for people: what was left out, and what was changed."""
     lines = []
     if failed:
-        lines.append(f"{_files(len(failed))} left out: {_some(failed)}")
+        lines.append(f"{_count_files(len(failed))} left out: {_list_problems(failed)}")
     for name, count in listing.unread.items():
-        lines.append(f"{_files(count)} of {printable(name)} not used: another part is held out")
-    sizes = {(picture.height, picture.width) for picture in taken}
+        lines.append(f"{_count_files(count)} of {printable(name)} not used: another part is held out")
+    sizes = {(picture.height, picture.width) for picture in used}
     size = pair(settings.size)
     if sizes != {size}:
         small, large = _extremes(sizes)
         span = "x".join(map(str, small)) + (f" to {'x'.join(map(str, large))}" if len(sizes) > 1 else "")
-        way = {"none": "whole", "centre": "cropped in the middle", "random": "cropped at random"}[settings.crop]
-        lines.append(f"{len(taken)} images of {span} -> {size[0]}x{size[1]}: resized, {way}")
-    if settings.channels == 1 and any(picture.channels == 3 for picture in taken):
+        crop = {"none": "whole", "centre": "cropped in the middle", "random": "cropped at random"}[settings.crop]
+        lines.append(f"{len(used)} images of {span} -> {size[0]}x{size[1]}: resized, {crop}")
+    if settings.channels == 1 and any(picture.channels == 3 for picture in used):
         lines.append("colours are made grey")
-    if settings.channels == 3 and (grey := sum(picture.channels == 1 for picture in taken)):
+    if settings.channels == 3 and (grey := sum(picture.channels == 1 for picture in used)):
         lines.append(f"{'1 grey image is' if grey == 1 else f'{grey:,} grey images are'} repeated to three channels")
     remarks: dict[str, list[str]] = {}
-    for picture in {picture.number: picture for picture in taken}.values():
+    for picture in {picture.number: picture for picture in used}.values():
         for remark in picture.remarks:
             remarks.setdefault(remark, []).append(picture.name)
     if transparent := remarks.pop("transparent", []):
         colour = "white" if settings.background == (255, 255, 255) else str(settings.background)
-        lines.append(f"{_files(len(transparent))}: transparent, laid on {colour}, {_first(transparent)}")
-    lines += [f"{_files(len(names))}: {remark}, {_first(names)}" for remark, names in sorted(remarks.items())]
-    several = [picture for picture in taken if picture.frames > 1]
+        lines.append(f"{_count_files(len(transparent))}: transparent, laid on {colour}, {_example(transparent)}")
+    lines += [f"{_count_files(len(names))}: {remark}, {_example(names)}" for remark, names in sorted(remarks.items())]
+    several = [picture for picture in used if picture.frames > 1]
     if several:
         lines.append(
             "of files with several frames " + ("every one" if settings.frames == "all" else "the first") + " is used"
@@ -469,17 +485,17 @@ def _notes(listing: Listing, taken: Sequence[Picture], failed: Mapping[str, str]
     return lines
 
 
-def _some(problems: Mapping[str, str]) -> str:
-    """Files and what is wrong with them, by name, as many as fit a line."""
+def _list_problems(problems: Mapping[str, str]) -> str:
+    """Files and what is wrong with them, by name, as many as fit into a line."""
     texts = [f"{printable(name)} ({problem})" for name, problem in sorted(problems.items())]
     return ", ".join(texts[:_NAMED]) + (f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else "")
 
 
-def _first(names: Sequence[str]) -> str:
+def _example(names: Sequence[str]) -> str:
     return printable(min(names)) if len(names) == 1 else f"such as {printable(min(names))}"
 
 
-def _files(count: int) -> str:
+def _count_files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
 
 

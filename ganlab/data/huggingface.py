@@ -1,4 +1,4 @@
-"""Image sets of Hugging Face's `datasets`: on disk, as Parquet files, or by their name on the hub."""
+"""Image sets of Hugging Face's `datasets`: on disk, as Parquet files, or by name on the hub."""
 
 import io
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ def find_huggingface(
 ) -> Prepared:
     """A directory that `save_to_disk` wrote, a Parquet file or a directory of them, or the name of a set on the hub.
 
-    Names are downloaded by the library, or taken from its cache (HF_HUB_OFFLINE=1 takes nothing else). No code of a
-    set is run. Keys: None for the only column of images and of class labels; an empty labels_key for no labels.
-    Images are grey where all of them are, otherwise RGB, and upright by their EXIF data; sizes are looked up in the
+    Sets on the hub are downloaded by the library, or taken from its cache (HF_HUB_OFFLINE=1: only from there). No code
+    of a set is run. Keys: None for the only column of images and of class labels; an empty labels_key for no labels.
+    Images are grey where all of them are, otherwise RGB, and upright by their EXIF data; sizes are read from the
     images' headers. where: how people type the path, which starts every error. Raises ConfigError.
     """
     datasets = library("datasets", "datasets", "huggingface")
@@ -49,7 +49,9 @@ def find_huggingface(
     if labels_key != "" and (labels or labels_key):
         label = chosen("class labels", labels_key, labels, "dataset.labels_key", where)
     if held_out_split is not None and splits[held_out_split].features != first.features:
-        raise ConfigError(f"{where} has other columns in split {held_out_split} than in {train_split}; choose another")
+        raise ConfigError(
+            f"{where} has different columns in splits {held_out_split} and {train_split}; choose another split"
+        )
     class_names = () if label is None else tuple(first.features[label].names)
     raw = {
         name: splits[name].select_columns([image]).cast_column(image, datasets.Image(decode=False)) for name in names
@@ -80,7 +82,7 @@ def find_huggingface(
 def _open(
     datasets: Any, path_or_name: str, config: str | None, cache_dir: str | None, where: str
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Splits by name, and the Parquet files on this machine that they are of; a set saved without splits is `train`."""
+    """Splits by name, and the Parquet files on this machine that hold them; a set saved without splits is `train`."""
     path = expand(path_or_name, where.partition("=")[0] + "=")
     local, parquet = path.exists(), []
     try:
@@ -112,13 +114,13 @@ def _open(
 
 def _column(dataset: Any, key: str) -> np.ndarray:
     labels = dataset.with_format("numpy", columns=[key])[:][key]
-    return np.where(np.isnan(labels), -1, labels) if labels.dtype.kind == "f" else labels  # a label that is missing
+    return np.where(np.isnan(labels), -1, labels) if labels.dtype.kind == "f" else labels  # a missing label
 
 
 def _sizes(dataset: Any, key: str, split: str, where: str) -> set[tuple[int, int, bool]]:
     """Heights, widths and whether there is colour, of all images, by their headers."""
     sizes = set()
-    for _, image in _opened(dataset, key, split, where):
+    for _, image in _open_images(dataset, key, split, where):
         width, height = image.size
         if image.getexif().get(_ORIENTATION, 1) >= _ON_ITS_SIDE:
             width, height = height, width
@@ -127,27 +129,27 @@ def _sizes(dataset: Any, key: str, split: str, where: str) -> set[tuple[int, int
 
 
 def _images(dataset: Any, key: str, channels: int, split: str, where: str) -> Iterator[np.ndarray]:
-    for place, image in _opened(dataset, key, split, where):
+    for place, image in _open_images(dataset, key, split, where):
         try:
             upright = ImageOps.exif_transpose(image)
             yield np.asarray(upright.convert("L" if channels == 1 else "RGB")).reshape(*upright.size[::-1], channels)
-        except Exception as error:  # Pillow raises almost any where an image is damaged
+        except Exception as error:  # Pillow raises almost anything for a damaged image
             raise _unreadable(place, split, where, error) from error
 
 
-def _opened(dataset: Any, key: str, split: str, where: str) -> Iterator[tuple[int, Image.Image]]:
+def _open_images(dataset: Any, key: str, split: str, where: str) -> Iterator[tuple[int, Image.Image]]:
     """Each image with its place, its pixels not decoded yet."""
     for place, row in enumerate(dataset):
         stored = row[key]
         try:
             if stored is None or (stored["bytes"] is None and "://" in (stored["path"] or "://")):
-                raise ValueError("it is missing" if not stored or not stored["path"] else "it lies elsewhere")
+                raise ValueError("it is missing" if not stored or not stored["path"] else "it is stored elsewhere")
             with Image.open(io.BytesIO(stored["bytes"]) if stored["bytes"] is not None else stored["path"]) as image:
                 if image.mode.startswith(("I", "F")):
-                    raise ValueError(f"its mode is {image.mode}, and images have 8 bits")
+                    raise ValueError(f"its mode is {image.mode}, but images have 8 bits")
                 image.getexif()
                 yield place, image
-        except Exception as error:  # Pillow raises almost any where an image is damaged
+        except Exception as error:  # Pillow raises almost anything for a damaged image
             raise _unreadable(place, split, where, error) from error
 
 

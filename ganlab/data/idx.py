@@ -32,18 +32,18 @@ class _File(NamedTuple):
 
 
 def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None = None) -> Official:
-    """The four files of a set in a directory, or in a zip such as EMNIST's gzip.zip, or beside the one that is named.
+    """The four files of a set in a directory, or in a zip such as EMNIST's gzip.zip, or beside the one given.
 
-    name: `mnist`, `fashion_mnist`, `kmnist` or `emnist`, of which `split` says which part. EMNIST's images are stored
+    name: `mnist`, `fashion_mnist`, `kmnist` or `emnist`, whose part is `split`. EMNIST's images are stored
     on their sides; they are turned upright. Files are gzipped or not. where: how people type the path, which starts
     every error. Raises ConfigError.
     """
     if name == "emnist" and split not in EMNIST_SPLITS:
         raise ConfigError(f"{where} needs a split of EMNIST, not {split!r}; {nearest(str(split), EMNIST_SPLITS)}")
-    known = facts(name, split)
-    files = _locate(path, where, known.title, split)
-    parts = [_part(images, labels, where, known, split) for images, labels in (files[:2], files[2:])]
-    return Official(*parts, known.class_names, tuple(dict.fromkeys(file.path for file in files)))
+    set_facts = facts(name, split)
+    files = _locate(path, where, set_facts.title, split)
+    parts = [_part(images, labels, where, set_facts, split) for images, labels in (files[:2], files[2:])]
+    return Official(*parts, set_facts.class_names, tuple(dict.fromkeys(file.path for file in files)))
 
 
 def _names(split: str | None) -> list[list[str]]:
@@ -60,19 +60,19 @@ def _names(split: str | None) -> list[list[str]]:
 def _locate(path: Path, where: str, title: str, split: str | None) -> list[_File]:
     names = _names(split)
     with reading(where, path.name):
-        there = _list(path, where, title, [name for some in names for name in some])
+        available = _list(path, where, title, [name for spellings in names for name in spellings])
     if path.is_dir():
         for inner in (path / "gzip", path / "gzip.zip"):  # as EMNIST is published
-            if split and not any(some[0] in there for some in names) and inner.exists():
+            if split and not any(spellings[0] in available for spellings in names) and inner.exists():
                 return _locate(inner, where, title, split)
-    files = [next((there[name] for name in some if name in there), None) for some in names]
-    if lacking := [some[0] for some, file in zip(names, files, strict=True) if file is None]:
-        raise ConfigError(f"{where} lacks {', '.join(lacking)} of {title}; the four files must lie side by side")
+    files = [next((available[name] for name in spellings if name in available), None) for spellings in names]
+    if missing := [spellings[0] for spellings, file in zip(names, files, strict=True) if file is None]:
+        raise ConfigError(f"{where} lacks {', '.join(missing)} of {title}; the four files must be in one directory")
     return [file for file in files if file is not None]
 
 
 def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _File]:
-    """The files that can be meant, by name."""
+    """The files to choose from, by name."""
     if path.is_dir():
         return {file.name: _File(file) for file in path.iterdir() if file.is_file()}
     if not path.is_file():
@@ -85,27 +85,27 @@ def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _Fi
         return {PurePosixPath(member).name: _File(path, member) for member in archive.namelist()}
 
 
-def _part(images: _File, labels: _File, where: str, known: Facts, split: str | None) -> OfficialPart:
+def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str | None) -> OfficialPart:
     count, height, width = _shape(images, 3, where)
-    if (height, width) != (known.size, known.size) or not 0 < count <= _MOST_IMAGES:
+    if (height, width) != (set_facts.size, set_facts.size) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
-            f"{where}: {images.name} declares {count} images of {height}x{width}, and sets like {known.title} have 1 "
-            f"to {_MOST_IMAGES} of {known.size}x{known.size}; fetch it again"
+            f"{where}: {images.name} declares {count} images of {height}x{width}, but sets like {set_facts.title} have "
+            f"1 to {_MOST_IMAGES} of {set_facts.size}x{set_facts.size}; fetch it again"
         )
-    (labelled,) = _shape(labels, 1, where)
-    if labelled != count:
+    (label_count,) = _shape(labels, 1, where)
+    if label_count != count:
         raise ConfigError(
-            f"{where}: {images.name} has {count} images and {labels.name} has {labelled} labels; fetch both again"
+            f"{where}: {images.name} has {count} images but {labels.name} has {label_count} labels; fetch both again"
         )
     with reading(where, images.name):
-        _prove(images, (count, height, width), stamps((images.path,)))
+        _check_content(images, (count, height, width), stamps((images.path,)))
     first = 1 if split == "letters" else 0
     classes = _read(labels, (count,), where).astype(np.int64) - first
-    if (odd := (classes < 0) | (classes >= len(known.class_names))).any():
-        place = int(np.flatnonzero(odd)[0])
+    if (out_of_range := (classes < 0) | (classes >= len(set_facts.class_names))).any():
+        place = int(np.flatnonzero(out_of_range)[0])
         raise ConfigError(
-            f"{where}: {labels.name} has label {classes[place] + first} at place {place}, and {known.title}'s are "
-            f"{first} to {first + len(known.class_names) - 1}; fetch it again"
+            f"{where}: {labels.name} has label {classes[place] + first} at place {place}, but {set_facts.title}'s are "
+            f"{first} to {first + len(set_facts.class_names) - 1}; fetch it again"
         )
     read = partial(_pixels, images, (count, height, width), where, split is not None)
     return OfficialPart(count, (height, width, 1), classes, read)
@@ -117,21 +117,21 @@ def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool)
 
 
 def _shape(file: _File, dims: int, where: str) -> tuple[int, ...]:
-    with reading(where, file.name), _opened(file) as stream:
+    with reading(where, file.name), _open_file(file) as stream:
         return _header(stream, dims)
 
 
 @lru_cache(16)
-def _prove(file: _File, shape: tuple[int, ...], _stamps: object) -> None:
-    """Read a file to its end, and raise ValueError where it does not hold what its header says; nothing is kept."""
-    with _opened(file) as stream:
+def _check_content(file: _File, shape: tuple[int, ...], _stamps: object) -> None:
+    """Read a file to its end, without keeping it; ValueError if it does not hold what its header says."""
+    with _open_file(file) as stream:
         for _ in _blocks(stream, _header(stream, len(shape)), shape):
             pass
 
 
 def _read(file: _File, shape: tuple[int, ...], where: str) -> np.ndarray:
-    """All numbers of a file whose header says this shape, uint8."""
-    with reading(where, file.name), _opened(file) as stream:
+    """All numbers of a file whose header states this shape, uint8."""
+    with reading(where, file.name), _open_file(file) as stream:
         numbers, place = np.empty(math.prod(shape), np.uint8), 0
         for block in _blocks(stream, _header(stream, len(shape)), shape):
             numbers[place : place + len(block)] = np.frombuffer(block, np.uint8)
@@ -140,9 +140,9 @@ def _read(file: _File, shape: tuple[int, ...], where: str) -> np.ndarray:
 
 
 def _blocks(stream: IO[bytes], header: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[bytes]:
-    """The bytes after a header, of which there must be as many as it says, no more and no less; ValueError."""
+    """The bytes after a header; ValueError unless there are exactly as many as it says."""
     if header != shape:
-        raise ValueError("it was changed while it was read")
+        raise ValueError("it was changed while being read")
     left = math.prod(shape)
     while left and (block := stream.read(min(_BLOCK, left))):
         left -= len(block)
@@ -156,13 +156,13 @@ def _header(stream: IO[bytes], dims: int) -> tuple[int, ...]:
     if len(start) < 4 + 4 * dims or start[:2] != b"\0\0":
         raise ValueError(f"it is not an IDX file: it starts with {start[:4].hex() or 'nothing'}")
     if tuple(start[2:4]) != (_BYTES, dims):
-        what = "images are bytes in 3 dimensions" if dims == 3 else "labels are bytes in 1 dimension"
-        raise ValueError(f"its magic number is {start[:4].hex()}; {what}, {bytes((0, 0, _BYTES, dims)).hex()}")
+        expected = "images are bytes in 3 dimensions" if dims == 3 else "labels are bytes in 1 dimension"
+        raise ValueError(f"its magic number is {start[:4].hex()}; {expected}, {bytes((0, 0, _BYTES, dims)).hex()}")
     return struct.unpack(f">{dims}I", start[4:])
 
 
 @contextlib.contextmanager
-def _opened(file: _File) -> Iterator[IO[bytes]]:
+def _open_file(file: _File) -> Iterator[IO[bytes]]:
     """A file's bytes, unpacked as they are read."""
     with contextlib.ExitStack() as stack:
         if file.member:

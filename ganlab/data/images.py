@@ -1,4 +1,4 @@
-"""What a data set is: images with their labels and where they are from, some to train on and some held out."""
+"""A data set: images with their labels and their source, some to train on and some held out."""
 
 import hashlib
 import mmap
@@ -14,7 +14,7 @@ from ganlab.config import Pair
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels uint8 [N,H,W,C], their labels int [N] or none, where they are from, their factors or none, their licence.
+    """Pixels uint8 [N,H,W,C], their labels int [N] or none, their source, their factors or none, their licence.
 
     labels: classes 0 ... K-1. factors: what each image was rendered from, float64 [N,F], a column for each of
     `shapes.FACTORS`.
@@ -30,10 +30,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Split:
-    """Images to train on and images kept for measuring; none is in both.
+    """Images to train on and images held out to measure with; no image is in both.
 
-    notes: for people, a line each, such as that images were resized. held_out_names: of the images held out,
-    where files or places in a file are their names.
+    notes: for people, one line each, such as that images were resized. held_out_names: of the images held out,
+    if files or places in a file name them.
     """
 
     train: Images
@@ -65,7 +65,7 @@ class Split:
 
 
 def in_blocks(array: np.ndarray, rows: int = 4096) -> Iterator[np.ndarray]:
-    """Blocks of rows of an array, in order. Of an array on the disk, only one block is in memory."""
+    """Blocks of rows of an array, in order. If the array is on the disk, only one block is in memory."""
     mapped = array._mmap if isinstance(array, np.memmap) else None  # type: ignore[attr-defined]
     for first in range(0, len(array), rows):
         yield array[first : first + rows]
@@ -88,10 +88,10 @@ def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
     return resized
 
 
-def describe_change(count: int, were: tuple[int, int, int], are: tuple[int, int, int]) -> list[str]:
+def describe_change(count: int, before: tuple[int, int, int], after: tuple[int, int, int]) -> list[str]:
     """A note on what `fit` changed in so many images, (height, width, channels) before and after; empty if nothing."""
-    done = ["resized"] if were[:2] != are[:2] else []
-    if were[2] != are[2]:
-        done.append("grey" if are[2] == 1 else "grey repeated to three channels")
-    sizes = ["x".join(map(str, shape)) for shape in (were, are)]
-    return [f"{count} images {sizes[0]} -> {sizes[1]}: {', '.join(done)}"] if done else []
+    changes = ["resized"] if before[:2] != after[:2] else []
+    if before[2] != after[2]:
+        changes.append("grey" if after[2] == 1 else "grey repeated to three channels")
+    sizes = ["x".join(map(str, shape)) for shape in (before, after)]
+    return [f"{count} images {sizes[0]} -> {sizes[1]}: {', '.join(changes)}"] if changes else []

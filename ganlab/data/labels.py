@@ -19,9 +19,9 @@ def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
     where: the array, as in `dataset.path=FILE has y_train`. Raises ConfigError, which names the first bad place.
     """
     if array.shape not in ((images,), (images, 1)):
-        hint = "; of one-hot labels take argmax(axis=1)" if array.ndim == 2 and len(array) == images else ""
+        hint = "; for one-hot labels use argmax(axis=1)" if array.ndim == 2 and len(array) == images else ""
         raise ConfigError(
-            f"{where} of shape {list(array.shape)}; it must be one label an image, [{images}] or [{images},1]{hint}"
+            f"{where} of shape {list(array.shape)}; it must be one label per image, [{images}] or [{images},1]{hint}"
         )
     if array.dtype.kind not in "biuf":
         raise ConfigError(f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on")
@@ -42,8 +42,8 @@ def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
 def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
     """The places of labels among `values`, the sorted labels of the training images; ConfigError for any other."""
     places = np.minimum(np.searchsorted(values, labels), len(values) - 1)
-    if (odd := values[places] != labels).any():
-        place = int(np.flatnonzero(odd)[0])
+    if (unknown := values[places] != labels).any():
+        place = int(np.flatnonzero(unknown)[0])
         raise ConfigError(
             f"{where}[{place}]={labels[place]}, a label that no training image has; leave such images out"
         )
@@ -51,9 +51,9 @@ def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
 
 
 def class_names(dataset: DatasetSettings) -> tuple[str, ...]:
-    """The names of a set's classes in the order of their labels; empty where a label has no other name."""
-    if known := getattr(dataset, "class_names", None):
-        return tuple(known)
+    """The names of a set's classes in the order of their labels; empty if labels have no other name."""
+    if names := getattr(dataset, "class_names", None):
+        return tuple(names)
     return {"shapes": SHAPES, "photos": PHOTOGRAPHS}.get(getattr(dataset, "name", ""), ())
 
 
@@ -66,7 +66,7 @@ def describe_classes(dataset: DatasetSettings, labels: list[int]) -> str:
 
 
 def apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """`total` as whole numbers in the proportion of weights, by the largest remainders; of equal ones the first."""
+    """`total` as whole numbers in the proportion of weights, by the largest remainders; ties go to the first."""
     scaled = weights * total
     parts = scaled // weights.sum()
     remainders = scaled - parts * weights.sum()
@@ -82,14 +82,14 @@ def class_sequence(counts: Sequence[int], total: int) -> Labels:
     problem", Discrete Mathematics 32 (1980).
     """
     weights, row = np.array(counts, np.int64), np.zeros(total, np.int64)
-    whole, fair = int(weights.sum()), 2 * len(weights) - 2
+    whole, bound = int(weights.sum()), 2 * len(weights) - 2
     if len(weights) < 2:
         return row
-    lacking = np.zeros_like(weights)  # of each class, in images times `whole`
+    owed = np.zeros_like(weights)  # of each class, in images times `whole`
     for place in range(total):
-        lacking += weights
-        allowed = np.flatnonzero(lacking * fair >= whole)
-        due = (fair * (whole - lacking[allowed]) - whole) / weights[allowed]
+        owed += weights
+        allowed = np.flatnonzero(owed * bound >= whole)
+        due = (bound * (whole - owed[allowed]) - whole) / weights[allowed]
         row[place] = chosen = allowed[np.argmin(due)]
-        lacking[chosen] -= whole
+        owed[chosen] -= whole
     return row

@@ -16,9 +16,9 @@ from ganlab.errors import ConfigError
 class Stream:
     """A part of a set that a library reads, its pixels not loaded yet.
 
-    shape: height, width and channels; None where images differ, or may differ, in size. channels: 1 or 3. labels:
-    classes 0 ... K-1, int64 [count], or none. read: the images in their order, each uint8 [H,W,C], decoded as they are
-    asked for; raises ConfigError.
+    shape: height, width and channels; None if images differ, or may differ, in size. channels: 1 or 3. labels:
+    classes 0 ... K-1, int64 [count], or none. read: the images in order, each uint8 [H,W,C], decoded one at a
+    time; raises ConfigError.
     """
 
     count: int
@@ -29,7 +29,7 @@ class Stream:
 
 
 class Prepared(NamedTuple):
-    """A set as a library holds it. held_out: None where no split was asked for.
+    """A set as a library holds it. held_out: None if no split was requested.
 
     class_names: empty without labels. files: all that the two parts are read from, to identify the set.
     """
@@ -56,20 +56,20 @@ def chosen(kind: str, given: str | None, columns: list[str], setting: str, where
         return columns[0]
     if given in columns:
         return given
-    has = ", ".join(sorted(columns)) or "none"
+    available = ", ".join(sorted(columns)) or "none"
     if given is None and columns:
-        raise ConfigError(f"{where} has several columns of {kind}; give {setting}, one of: {has}")
+        raise ConfigError(f"{where} has several columns of {kind}; give {setting}, one of: {available}")
     fault = f"has no column {given} of {kind}" if given else f"has no column of {kind}"
-    raise ConfigError(f"{where} {fault} (it has {has}); give a set of images")
+    raise ConfigError(f"{where} {fault} (it has {available}); give a set of images")
 
 
 def classes(labels: NDArray[Any], count: int, split: str, where: str) -> NDArray[np.int64]:
-    """Labels of `count` classes, int64; ConfigError for one out of range, as where a test set hides its labels."""
+    """Labels of `count` classes, int64; ConfigError for one out of range, as in a test set without labels."""
     numbers = np.asarray(labels, np.int64)
-    if (odd := (numbers < 0) | (numbers >= count)).any():
-        place = int(np.flatnonzero(odd)[0])
+    if (out_of_range := (numbers < 0) | (numbers >= count)).any():
+        place = int(np.flatnonzero(out_of_range)[0])
         raise ConfigError(
-            f"{where} has label {numbers[place]} at place {place} of split {split}, and its {count} classes are 0 to "
+            f"{where} has label {numbers[place]} at place {place} of split {split}, but its {count} classes are 0 to "
             f"{count - 1}; choose a split with labels, or dataset.labels_key='' to leave them unread"
         )
     return numbers

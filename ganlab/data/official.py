@@ -1,6 +1,6 @@
 """Data sets as their authors publish them: what a file holds, and the published facts of each set.
 
-The readers stand beside: `idx` (MNIST and its kin), `cifar` and `svhn`; `downloads` fetches files. No pickle is read.
+The readers are `idx` (the MNIST family), `cifar` and `svhn`; `downloads` fetches files. No pickle is read.
 """
 
 import contextlib
@@ -46,9 +46,9 @@ class Official(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is known of a set: whose it is, its licence, its classes, the side of its images, and how many there are.
+    """What is known about a set: its authors, its licence, its classes, the side of its images, and how many there are.
 
-    class_counts: of the images to train on; None where classes differ in number and the numbers are not known here.
+    class_counts: of the images to train on; None if classes differ in size and the sizes are not known here.
     """
 
     title: str
@@ -73,7 +73,7 @@ def reading(where: str, name: str) -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise ConfigError(f"{where}: {name} needs more memory than there is; use a smaller set") from None
+        raise ConfigError(f"{where}: {name} needs more memory than is available; use a smaller set") from None
     except _UNREADABLE as error:
         if isinstance(error, ConfigError):
             raise
@@ -82,7 +82,7 @@ def reading(where: str, name: str) -> Iterator[None]:
 
 
 def stamps(files: tuple[Path, ...]) -> tuple[tuple[int, ...], ...]:
-    """What changes when one of these files is written again; raises OSError."""
+    """Changes when one of these files is rewritten; raises OSError."""
     infos = [file.stat() for file in files]
     return tuple((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns) for info in infos)
 
@@ -110,8 +110,8 @@ _CIFAR100 = (
 )  # fmt: skip
 
 
-def _emnist(split: str, names: tuple[str, ...], train: int, held_out: int, each: int | None) -> Facts:
-    counts = None if each is None else (each,) * len(names)
+def _emnist(split: str, names: tuple[str, ...], train: int, held_out: int, per_class: int | None) -> Facts:
+    counts = None if per_class is None else (per_class,) * len(names)
     source = f"EMNIST {split} of Cohen, Afshar, Tapson and van Schaik (2017), NIST"
     return Facts("EMNIST", source, "unknown", names, 28, 1, train, held_out, counts)
 

@@ -1,4 +1,4 @@
-"""Work on many files in processes of their own, with a bar on a terminal and plain lines elsewhere."""
+"""Process many files in parallel, with a progress bar on a terminal and plain lines elsewhere."""
 
 import contextlib
 import multiprocessing
@@ -14,23 +14,23 @@ from typing import TypeVar
 
 from ganlab.environment import safe_path, usable_cores
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _EVERY_SECONDS = 10.0
 
 
-def run_all(work: Callable[[Given], Made], blocks: Iterable[Given], *, alone: bool = False) -> Iterator[Made]:
-    """The results of `work`, a function of a module, for each block, in order; only a few blocks are in flight at once.
+def run_all(work: Callable[[Item], Result], blocks: Iterable[Item], *, alone: bool = False) -> Iterator[Result]:
+    """The results of `work`, a module-level function, for each block, in order; few blocks are in flight at once.
 
-    alone: in this process, for little work, which takes less time than starting other processes.
+    alone: in this process; faster for little work than starting other processes.
     """
     if alone:
         yield from map(work, blocks)
         return
     # Spawned, not forked: TensorFlow's threads may be running here.
     context, workers = multiprocessing.get_context("spawn"), usable_cores()
-    with safe_path(), ProcessPoolExecutor(workers, mp_context=context, initializer=_settle) as pool:
-        waiting = list[Future[Made]]()
+    with safe_path(), ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        waiting = list[Future[Result]]()
         try:
             for block in blocks:
                 waiting.append(pool.submit(work, block))
@@ -42,8 +42,8 @@ def run_all(work: Callable[[Given], Made], blocks: Iterable[Given], *, alone: bo
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _settle() -> None:
-    """In a worker: end with the parent, however that ends; Ctrl-C is left to the parent."""
+def _start_worker() -> None:
+    """In a worker: end when the parent ends, for whatever reason; leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent
@@ -56,29 +56,29 @@ def _settle() -> None:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int, unit: str = "files") -> Iterator[Callable[[int], None]]:
-    """Within, a function to call with the number of newly finished items; `what`: the activity, as people read it."""
+def progress(activity: str, total: int, unit: str = "files") -> Iterator[Callable[[int], None]]:
+    """Within, a function to call with the number of newly finished items; `activity`: what it is called in the line."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()
+        columns = TextColumn(activity), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
+            task = bar.add_task(activity, total=total)
             yield lambda more: bar.update(task, advance=more)
         return
     done, start = 0, time.monotonic()
     last = start
 
-    def tell(more: int) -> None:
+    def report(more: int) -> None:
         nonlocal done, last
         done += more
         now = time.monotonic()
         if now - last >= _EVERY_SECONDS and done < total:
             last, rate = now, done / (now - start)
-            say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {(total - done) / rate:.0f} s left")
+            say(f"{activity}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {(total - done) / rate:.0f} s left")
 
-    yield tell
+    yield report
 
 
 def say(line: str) -> None:

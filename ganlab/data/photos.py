@@ -1,4 +1,4 @@
-"""Crops of photographs: natural spectra without a download. Also where scikit-learn's files lie."""
+"""Crops of photographs: natural spectra without a download. Also the paths of scikit-learn's files."""
 
 from importlib.metadata import distribution
 from pathlib import Path
@@ -19,9 +19,9 @@ _SOURCE = (
 
 
 def bundled(name: str) -> Path:
-    """Where one of scikit-learn's data files lies; `name` as beneath its folder `datasets`.
+    """The path of one of scikit-learn's data files; `name`: below its folder `datasets`.
 
-    Nothing is imported for it: importing scikit-learn takes as long as a short run's first steps.
+    Does not import scikit-learn: importing it takes as long as the first steps of a short run.
     """
     return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{name}")))
 
@@ -29,9 +29,9 @@ def bundled(name: str) -> Path:
 def photos(settings: Photos) -> Split:
     """Different crops of scikit-learn's two photographs (427x640); the label is the photograph.
 
-    All crops stand in one fixed random order: those to train on are the first, those held out the last of it. So both
-    are drawn from the same distribution, which crops of regions kept apart are not, and may overlap without being
-    equal. Raises ConfigError if there are fewer different crops than settings ask for.
+    All crops are put into one fixed random order: those to train on come first, those held out last. So both are drawn
+    from the same distribution, as crops of separate regions would not be; they may overlap without being equal. Raises
+    ConfigError if there are fewer different crops than settings ask for.
     """
     check_crops(settings)
     size, windows = pair(settings.size), []
@@ -48,16 +48,16 @@ def photos(settings: Photos) -> Split:
 
 def check_crops(settings: Photos) -> None:
     """Raise ConfigError if there are fewer different crops than settings ask for."""
-    there = sum(_counts(settings))
-    if settings.images + settings.held_out > there:
+    available = sum(_counts(settings))
+    if settings.images + settings.held_out > available:
         raise ConfigError(
-            f"dataset.images={settings.images} and dataset.held_out={settings.held_out} are more than there are "
-            f"different crops; use at most {there} together"
+            f"dataset.images={settings.images} and dataset.held_out={settings.held_out} exceed the number "
+            f"of different crops; use at most {available} together"
         )
 
 
 def photo_labels(settings: Photos) -> np.ndarray:
-    """Which photograph each crop to train on is of, without looking at it."""
+    """Which photograph each crop to train on is from, without cropping it."""
     check_crops(settings)
     return np.searchsorted(np.cumsum(_counts(settings)), _order(settings)[: settings.images], side="right")
 
@@ -77,13 +77,13 @@ def _order(settings: Photos) -> np.ndarray:
 
 
 def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:
-    """The crops of these numbers; `windows`: every crop of each photograph, [rows,columns,C,H,W]."""
+    """The crops with these numbers; `windows`: every crop of each photograph, [rows,columns,C,H,W]."""
     counts = np.array([view.shape[0] * view.shape[1] for view in windows])
     labels = np.searchsorted(np.cumsum(counts), numbers, side="right")
     _, _, channels, height, width = windows[0].shape
     pixels = np.empty((len(numbers), height, width, channels), np.uint8)
     for label, view in enumerate(windows):
-        mine = labels == label
-        rows, columns = np.divmod(numbers[mine] - counts[:label].sum(), view.shape[1])
-        pixels[mine] = np.moveaxis(view[rows, columns], 1, -1)
+        chosen = labels == label
+        rows, columns = np.divmod(numbers[chosen] - counts[:label].sum(), view.shape[1])
+        pixels[chosen] = np.moveaxis(view[rows, columns], 1, -1)
     return Images(pixels, labels.astype(np.int64), "photos", _SOURCE, licence="CC BY 2.0")

@@ -1,4 +1,4 @@
-"""Data sets of other libraries, TensorFlow Datasets and Hugging Face: any image set of theirs, as a survey."""
+"""Data sets of other libraries, TensorFlow Datasets and Hugging Face: any of their image sets, as a survey."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,7 +16,7 @@ from ganlab.errors import ConfigError
 
 
 def prepared(settings: Tfds | HuggingFace) -> Split:
-    """The images of a set of one of the libraries, in memory or, if they are many, on the disk."""
+    """The images of a set of one of the libraries, in memory or, if there are many, on the disk."""
     return read(survey_of(settings), settings)
 
 
@@ -31,14 +31,14 @@ def survey_of(settings: Tfds | HuggingFace) -> Survey:
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings with null values filled in from what the library says; raises ConfigError."""
-    keys = ("train_split", "held_out_split", "images_key", "labels_key")
-    which = ("set", "data_dir") if tree.get("name") == "tfds" else ("path", "config")
-    if tree.get(which[0]) is None:
-        raise ConfigError(f"dataset.{which[0]}=null names no images; give dataset.{which[0]}=NAME")
-    asked = [tree.get(key) for key in (*which, *keys)]
-    if not all(isinstance(each, str | None) for each in asked):
+    column_keys = ("train_split", "held_out_split", "images_key", "labels_key")
+    source_keys = ("set", "data_dir") if tree.get("name") == "tfds" else ("path", "config")
+    if tree.get(source_keys[0]) is None:
+        raise ConfigError(f"dataset.{source_keys[0]}=null names no images; give dataset.{source_keys[0]}=NAME")
+    values = [tree.get(key) for key in (*source_keys, *column_keys)]
+    if not all(isinstance(value, str | None) for value in values):
         return dict(tree)
-    return filled(tree, (tfds if which[0] == "set" else huggingface)(*asked), conditional)
+    return filled(tree, (tfds if source_keys[0] == "set" else huggingface)(*values), conditional)
 
 
 @lru_cache(4)

@@ -31,7 +31,7 @@ _READERS: dict[str, Callable[[Path, str], Official]] = {
 
 
 def published(settings: Published | Emnist) -> Split:
-    """A set from its authors' files, which are downloaded where no path is given; their test set is held out."""
+    """A set from its authors' files, which are downloaded if no path is given; their test set is held out."""
     data = survey(settings.name, settings.path, getattr(settings, "split", None))
     if settings.name == "mnist" and not mnist.is_genuine(data):
         data = replace(data, source=Path(settings.path or "").name, licence="unknown")
@@ -40,18 +40,19 @@ def published(settings: Published | Emnist) -> Split:
 
 def survey(name: str, path: str | None, split: str | None = None) -> Survey:
     """Look into the files of a set; ConfigError if they are not those of the set."""
-    known = facts(name, split)
+    set_facts = facts(name, split)
     if name == "mnist" and (path is None or mnist.is_npz(Path(path))):
-        return replace(mnist.survey(path), source=known.source, licence=known.licence)
+        return replace(mnist.survey(path), source=set_facts.source, licence=set_facts.licence)
     place = download(name) if path is None else Path(path)
     where = f"dataset={name}" if path is None else f"dataset.path={path}"
     if name in ("cifar10", "cifar100", "svhn") and place.is_file() and zipfile.is_zipfile(place):
         raise ConfigError(
-            f"{where} is a .zip, and {known.title} is not published so; a .zip of pictures is dataset=folder"
+            f"{where} is a .zip, but {set_facts.title} is not published as one; for a .zip of pictures use "
+            "dataset=folder"
         )
     official = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
-    names = known.class_names if known.class_names != tuple(map(str, range(len(known.class_names)))) else ()
-    whole = (official.train.count, official.held_out.count) == (known.train, known.held_out)
+    names = set_facts.class_names if set_facts.class_names != tuple(map(str, range(len(set_facts.class_names)))) else ()
+    complete = (official.train.count, official.held_out.count) == (set_facts.train, set_facts.held_out)
     return Survey(
         where,
         _part(official.train),
@@ -59,38 +60,40 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
         np.arange(len(official.class_names)),
         names,
         {} if path is None else {"path": official.files},
-        known.source if whole else place.name,
-        known.licence if whole else "unknown",
+        set_facts.source if complete else place.name,
+        set_facts.licence if complete else "unknown",
     )
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings with null values filled in from what is known of the set, or from its files; raises ConfigError."""
+    """Settings with null values filled in from what is known about the set, or from its files; raises ConfigError."""
     name, path, split = tree["name"], tree.get("path"), tree.get("split")
     key = name if name != "emnist" else f"{name}-{split}"
     if isinstance(path, str) and key in FACTS:
         return filled(tree, survey(name, path, split), conditional)
     if path is not None or key not in FACTS:
         return dict(tree)
-    known = FACTS[key]
-    counted = class_counts(name, None, split) if conditional else None
-    names = None if known.class_names[0] == "0" and len(known.class_names) == 10 else list(known.class_names)
-    return dict(tree) | {"classes": len(known.class_names), "class_names": names, "class_counts": counted}
+    set_facts = FACTS[key]
+    counts = class_counts(name, None, split) if conditional else None
+    names = (
+        None if set_facts.class_names[0] == "0" and len(set_facts.class_names) == 10 else list(set_facts.class_names)
+    )
+    return dict(tree) | {"classes": len(set_facts.class_names), "class_names": names, "class_counts": counts}
 
 
 def counts(name: str, path: str | None, split: str | None = None) -> tuple[int, int]:
     """How many images to train on, and how many held out."""
     if path is None:
-        known = facts(name, split)
-        return known.train, known.held_out
+        set_facts = facts(name, split)
+        return set_facts.train, set_facts.held_out
     return survey(name, path, split).counts(0.0)
 
 
 def class_counts(name: str, path: str | None, split: str | None = None) -> list[int]:
     """How many training images each class has; empty without labels."""
-    known = facts(name, split)
-    if path is None and known.class_counts is not None:
-        return list(known.class_counts)
+    set_facts = facts(name, split)
+    if path is None and set_facts.class_counts is not None:
+        return list(set_facts.class_counts)
     return survey(name, path, split).class_counts(0.0) or []
 
 

@@ -1,4 +1,4 @@
-"""Rendered images of known factors: what each image shows is a number, not an opinion. NumPy only, no files.
+"""Rendered images with known factors: what each image shows is a number, not an opinion. NumPy only, no files.
 
 An image shows one shape on a plain ground. Its factors are drawn independently and uniformly; `FACTORS` has their
 names, ranges and units, in the order of the columns of every factor array [N, 6].
@@ -18,7 +18,7 @@ SHAPES = ("disc", "square", "triangle", "cross", "bar")
 """The classes, in the order of their labels."""
 
 _PERIODS = (1, 4, 3, 4, 2)  # so many equal positions in a full turn; a disc has no angle at all
-_HAS_ANGLE = (False, True, True, True, True)  # whether an angle shows
+_HAS_ANGLE = (False, True, True, True, True)  # whether the angle is visible
 
 
 class Factor(NamedTuple):
@@ -56,17 +56,17 @@ FACTORS: dict[int, tuple[Factor, ...]] = {
     1: (*_COMMON, Factor("grey", 0, 1, "from 0.5 to 0.9 of white")),
     3: (*_COMMON, Factor("hue", 0, 1, "of the colour circle, from red by green and blue", circular=True)),
 }
-"""The factors of images of so many channels. The priors are independent of each other and of the size in pixels."""
+"""The factors by number of channels. The priors are independent of each other and of the size in pixels."""
 
-_GROUND = 0.2  # of white; not 0, where a saturated tanh would hide what an operator leaves behind
+_GROUND = 0.2  # of white; not 0, where a saturated tanh would hide an operator's artifacts
 _HELD_OUT = 2**40  # the number of the first held-out image: beyond all that can be trained on
 _EDGE = 1.5  # pixels on both sides of an outline over which a shape fades: no frequency comes back as another
-_EDGE_VARIANCE = _EDGE**2 / 7  # of that fade taken as a distribution
+_EDGE_VARIANCE = _EDGE**2 / 7  # of that fade, seen as a distribution
 _BLOCK = 2**18  # pixels that are rendered at once: the arrays stay in the cache
 
 
 def shapes(settings: Shapes) -> Split:
-    """Images 0, 1, 2, ... of a seed to train on, and others, far behind them, held out."""
+    """Images 0, 1, 2, ... of a seed to train on, and others, far beyond them, held out."""
     size = pair(settings.size)
 
     def part(first: int, count: int) -> Images:
@@ -110,7 +110,7 @@ def render(factors: ArrayLike, size: int | Pair, channels: int) -> NDArray[np.ui
     if factors.ndim != 2 or factors.shape[1] != len(_COMMON) + 1 or not np.isfinite(factors).all():
         raise ValueError(f"factors of shape {list(factors.shape)} cannot be rendered; give finite numbers [N,6]")
     if not np.isin(factors[:, 0], range(len(SHAPES))).all():
-        raise ValueError(f"factors[:, 0] has shapes that are unknown; use the labels 0 to {len(SHAPES) - 1}")
+        raise ValueError(f"factors[:, 0] has unknown shapes; use the labels 0 to {len(SHAPES) - 1}")
     if channels not in FACTORS:
         raise ValueError(f"channels={channels} cannot be rendered; use 1 or 3")
     height, width = pair(size)
@@ -119,12 +119,12 @@ def render(factors: ArrayLike, size: int | Pair, channels: int) -> NDArray[np.ui
     for label, (draw, period) in enumerate(zip(_DRAWN, _PERIODS, strict=True)):
         places = np.flatnonzero(factors[:, 0] == label)
         for start in range(0, len(places), block):
-            some = places[start : start + block]
-            cover = draw(*_frame(factors[some], period, height, width))
-            contrast = _colours(factors[some, 5], channels) - _GROUND
+            rows = places[start : start + block]
+            cover = draw(*_frame(factors[rows], period, height, width))
+            contrast = _colours(factors[rows, 5], channels) - _GROUND
             shades = cover[..., None] * _single(255 * contrast)[:, None, None, :]
-            shades += np.float32(255 * _GROUND + 0.5)  # the half: casting cuts off
-            pixels[some] = shades.astype(np.uint8)
+            shades += np.float32(255 * _GROUND + 0.5)  # the half: casting truncates
+            pixels[rows] = shades.astype(np.uint8)
     return pixels
 
 
@@ -195,7 +195,7 @@ _DRAWN = (_disc, _square, _triangle, _cross, _bar)
 
 
 def _colours(colour: Array, channels: int) -> Array:
-    """What the last factor looks like: [N] -> [N,channels], 0 black and 1 white."""
+    """The colour of the last factor: [N] -> [N,channels], 0 black and 1 white."""
     if channels == 1:
         return 0.5 + 0.4 * colour[:, None]
     return 0.6 + 0.3 * np.cos(2 * np.pi * (colour[:, None] - np.arange(3) / 3))

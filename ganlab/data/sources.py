@@ -1,4 +1,4 @@
-"""Real images: where they come from, under which licence, and which are kept for measuring."""
+"""The data sets: where images come from, under which licence, and which are held out."""
 
 from collections.abc import Callable
 

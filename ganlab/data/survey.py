@@ -1,6 +1,6 @@
-"""What is known of a data set before its pixels are loaded, and how it becomes images, split and in order.
+"""What is known about a data set before its pixels are loaded, and how it becomes images, split and in order.
 
-Every source of files answers with a `Survey`; what is done with it is the same for all of them.
+Every source of files gives a `Survey`; what follows is the same for all of them.
 """
 
 import math
@@ -21,9 +21,9 @@ from ganlab.data.labels import Labels
 from ganlab.data.split import Digests, counts_held_out, digest, draw_held_out
 from ganlab.errors import ConfigError
 
-IN_MEMORY = 2**30  # bytes of pixels; what is larger is kept on the disk
+IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
 _ROWS = 4096
-MOST_CLASSES = 10_000  # of conditional networks: every batch holds a number for each
+MOST_CLASSES = 10_000  # for conditional networks: every batch holds a number for each
 Shape = tuple[int, int, int]
 
 
@@ -31,9 +31,9 @@ Shape = tuple[int, int, int]
 class Part:
     """Images in a file, to train on or held out.
 
-    shape: height, width and channels; None where images may differ in size. classes: of each image, 0 ... K-1, or None.
-    read: loads the pixels in their order, uint8 [N,H,W,C], some at a time. channels: where there is no shape. file: the
-    name of the file, where it is another than that of the images to train on; key: their array in it.
+    shape: height, width and channels; None if images may differ in size. classes: of each image, 0 ... K-1, or None.
+    read: loads the pixels in their order, uint8 [N,H,W,C], some at a time. channels: if there is no shape. file: its
+    name, if it is not the file of the images to train on; key: their array in it.
     """
 
     count: int
@@ -47,11 +47,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Survey:
-    """What files hold, pixels apart.
+    """What files hold, apart from pixels.
 
-    where: the file, as people type it. held_out: None where it must be drawn from `train`. values: the labels that
-    classes stand for, None without labels. class_names: their names, where they have any. files: those that were
-    looked into, by the setting that names them. source, licence: what is known of them.
+    where: the setting, as people type it. held_out: None if it must be drawn from `train`. values: the labels that
+    classes stand for, None without labels. class_names: their names, if they have any. files: those that were read,
+    by the setting that names them. source, licence: of the images.
     """
 
     where: str
@@ -74,7 +74,7 @@ class Survey:
         return [self.train.count] if classes is None else np.bincount(classes, minlength=self.classes or 0).tolist()
 
     def drawn(self, share: float) -> list[int]:
-        """How many of each class are taken from `train` to be held out; ConfigError where a side is left empty."""
+        """How many of each class are taken from `train` to be held out; ConfigError if a side is left empty."""
         if self.held_out is not None:
             return [0] * len(self.sizes())
         drawn = counts_held_out(self.sizes(), share).tolist()
@@ -100,8 +100,8 @@ class Survey:
 def read(survey: Survey, settings: Any) -> Split:
     """The images of a survey at the size and channels of settings (with `held_out` and `split_seed`), in order.
 
-    source and licence are what settings say, or else the survey. Images that are larger than `IN_MEMORY` are kept on
-    the disk in that shape, and read from there.
+    source and licence are from the settings, or else from the survey. Images larger than `IN_MEMORY` are kept on the
+    disk in that shape, and read from there.
     """
     source = getattr(settings, "source", None) or survey.source
     licence = getattr(settings, "licence", None) or survey.licence
@@ -124,9 +124,9 @@ def read(survey: Survey, settings: Any) -> Split:
         return np.arange(count) >= survey.train.count
 
     def finish(digests: Digests) -> cache.Finished:
-        return cache.Finished(labels, hold(digests), {"notes": []}, _name)
+        return cache.Finished(labels, hold(digests), {"notes": []}, name)
 
-    def _name(place: int) -> str:
+    def name(place: int) -> str:
         part, within = (parts[0], place) if place < survey.train.count else (parts[-1], place - survey.train.count)
         return f"{part.key}[{within}]" if part.key else f"{part.file} {within}".lstrip()
 
@@ -143,7 +143,7 @@ def read(survey: Survey, settings: Any) -> Split:
     else:
         entry = cache.in_memory(cache.Making(count, shape, blocks, finish))
     notes = [f"{source}: {describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
-    notes += _values(survey)
+    notes += _describe_labels(survey)
     if survey.train.shape is None:
         notes.append(f"{count} images of several sizes -> {shape[0]}x{shape[1]}x{shape[2]}: resized")
     else:
@@ -152,7 +152,7 @@ def read(survey: Survey, settings: Any) -> Split:
 
 
 def describe(survey: Survey, train: int, held_out: int) -> str:
-    """How many images there are, of which classes, as people read it."""
+    """How many images and classes there are, as a sentence for people."""
 
     def key(part: Part) -> str:
         return f" [{part.key}]" if part.key else ""
@@ -165,8 +165,8 @@ def describe(survey: Survey, train: int, held_out: int) -> str:
     return text + (", no labels" if survey.classes is None else f", {survey.classes} classes")
 
 
-def _values(survey: Survey) -> list[str]:
-    """A line on what classes stand for, where labels are other numbers."""
+def _describe_labels(survey: Survey) -> list[str]:
+    """A line on what classes stand for, if labels are other numbers."""
     values = survey.values
     if values is None or survey.class_names or np.array_equal(values, np.arange(len(values))):
         return []
@@ -179,22 +179,22 @@ def _values(survey: Survey) -> list[str]:
 
 
 def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
-    """Settings with null values filled in from the files; ConfigError where the two do not go together."""
-    known: dict[str, Any] = {"source": survey.source, "licence": survey.licence}
+    """Settings with null values filled in from the files; ConfigError if the two do not agree."""
+    derived: dict[str, Any] = {"source": survey.source, "licence": survey.licence}
     if "size" in tree and tree["size"] is None:
         if survey.train.shape is None:
             raise ConfigError(
-                f"dataset.size=null, and images of {survey.where} may differ in size; give one, such as 64"
+                f"dataset.size=null, but images of {survey.where} may differ in size; give one, such as dataset.size=64"
             )
         height, width, _ = survey.train.shape
-        known["size"] = height if height == width else [height, width]
-    known["channels"] = survey.train.channels if survey.train.shape is None else survey.train.shape[2]
-    whole = dict(tree) | {key: value for key, value in known.items() if key in tree and tree[key] is None}
-    return whole | identities(tree, survey) | class_settings(tree, survey, conditional)
+        derived["size"] = height if height == width else [height, width]
+    derived["channels"] = survey.train.channels if survey.train.shape is None else survey.train.shape[2]
+    settings = dict(tree) | {key: value for key, value in derived.items() if key in tree and tree[key] is None}
+    return settings | identities(tree, survey) | class_settings(tree, survey, conditional)
 
 
 def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
-    """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError where the tree has others."""
+    """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError if the tree has others."""
     total: int = 0
     hashes: dict[str, Any] = {}
     for setting, files in survey.files.items():
@@ -207,25 +207,25 @@ def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
 
 
 def refuse_other(where: str, now: str, wanted: object) -> None:
-    """Raise ConfigError where a file has another sha256 than it should."""
+    """Raise ConfigError if a file does not have the sha256 that it should."""
     if now != wanted:
         raise ConfigError(
-            f"{where} is not the file it was: its sha256 is {now[:16]}..., and {str(wanted)[:16]}... is asked for; "
-            "put that one back, or start another run with this one"
+            f"{where} has changed: its sha256 is {now[:16]}..., not {str(wanted)[:16]}...; restore that file, or "
+            "start another run with this one"
         )
 
 
 def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
-    """`classes` and their names, and `class_counts` for conditional networks; ConfigError where the tree has others."""
+    """`classes` and their names, and `class_counts` for conditional networks; ConfigError if the tree has others."""
     count, share = survey.classes, tree.get("held_out")
     if tree.get("classes") not in (None, count):
-        raise ConfigError(f"dataset.classes={tree['classes']}, and {survey.where} has {count or 'no'} labels; "
+        raise ConfigError(f"dataset.classes={tree['classes']}, but {survey.where} has {count or 'no'} labels; "
                           "leave it null")  # fmt: skip
     if conditional and count and count > MOST_CLASSES:
         raise ConfigError(
-            f"conditional=true and {count} different labels in {survey.where}; conditional networks take at most "
+            f"conditional=true, but {survey.where} has {count} different labels; conditional networks take at most "
             f"{MOST_CLASSES}: use conditional=false, or other labels"
         )
-    drawn = isinstance(share, float) and 0 < share < 1
-    counted = survey.class_counts(share) if conditional and (drawn or survey.held_out) else None
-    return {"classes": count, "class_counts": counted, "class_names": list(survey.class_names) or None}
+    can_draw = isinstance(share, float) and 0 < share < 1
+    class_counts = survey.class_counts(share) if conditional and (can_draw or survey.held_out) else None
+    return {"classes": count, "class_counts": class_counts, "class_names": list(survey.class_names) or None}

@@ -14,7 +14,7 @@ from ganlab.errors import ConfigError, in_a_line
 _NAMES = "train_32x32.mat", "test_32x32.mat"
 _MOST_IMAGES = 600_000  # extra_32x32.mat, the largest of the authors' files, has 531,131
 _FULL_NUMBERS = {"digitStruct.mat", "train.tar.gz", "test.tar.gz", "extra.tar.gz"}
-_RIGHT = "give the directory of train_32x32.mat and test_32x32.mat"
+_ADVICE = "give the directory of train_32x32.mat and test_32x32.mat"
 
 
 def find_svhn(path: Path, where: str) -> Official:
@@ -25,8 +25,8 @@ def find_svhn(path: Path, where: str) -> Official:
     """
     folder = _locate(path, where)
     files = tuple(folder / name for name in _NAMES)
-    if lacking := [file.name for file in files if not file.is_file()]:
-        raise ConfigError(f"{where} lacks {' and '.join(lacking)} of SVHN; {_RIGHT}")
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise ConfigError(f"{where} lacks {' and '.join(missing)} of SVHN; {_ADVICE}")
     parts = [_part(file, where) for file in files]
     return Official(*parts, FACTS["svhn"].class_names, files)
 
@@ -34,18 +34,18 @@ def find_svhn(path: Path, where: str) -> Official:
 def _locate(path: Path, where: str) -> Path:
     if path.is_dir():
         try:
-            there = {file.name for file in path.iterdir()}
+            names = {file.name for file in path.iterdir()}
         except OSError as error:
-            raise ConfigError(f"{where} cannot be read ({os.strerror(error.errno or 0)}); {_RIGHT}") from None
-        if there & _FULL_NUMBERS and not there & set(_NAMES):
+            raise ConfigError(f"{where} cannot be read ({os.strerror(error.errno or 0)}); {_ADVICE}") from None
+        if names & _FULL_NUMBERS and not names & set(_NAMES):
             _refuse_full_numbers(where)
         return path
     if not path.is_file():
-        raise ConfigError(f"{where} does not exist; {_RIGHT}")
+        raise ConfigError(f"{where} does not exist; {_ADVICE}")
     if path.name in _FULL_NUMBERS:
         _refuse_full_numbers(where)
     if path.name not in _NAMES:
-        raise ConfigError(f"{where} is not one of SVHN's two files; {_RIGHT}")
+        raise ConfigError(f"{where} is not one of SVHN's two files; {_ADVICE}")
     return path.parent
 
 
@@ -64,29 +64,31 @@ def _part(file: Path, where: str) -> OfficialPart:
 
 @lru_cache(4)
 def _labels(file: Path, where: str, _stamps: object) -> NDArray[np.int64]:
-    """Classes, int64 [N], once the file's list of variables has proved to be right."""
+    """Classes, int64 [N], after the file's list of variables has been checked."""
     from scipy.io import whosmat
 
-    there = {name: (shape, kind) for name, shape, kind in _scipy(whosmat, file, where)}
-    if lacking := [name for name in "Xy" if name not in there]:
-        have = ", ".join(sorted(there)) or "nothing"
-        raise ConfigError(f"{where}: {file.name} lacks {' and '.join(lacking)} of SVHN (it has {have}); fetch it again")
-    (shape, kind), (labels_shape, labels_kind) = there["X"], there["y"]
+    variables = {name: (shape, kind) for name, shape, kind in _scipy(whosmat, file, where)}
+    if missing := [name for name in "Xy" if name not in variables]:
+        names = ", ".join(sorted(variables)) or "nothing"
+        raise ConfigError(
+            f"{where}: {file.name} lacks {' and '.join(missing)} of SVHN (it has {names}); fetch it again"
+        )
+    (shape, kind), (labels_shape, labels_kind) = variables["X"], variables["y"]
     if kind != "uint8" or len(shape) != 4 or shape[:3] != (32, 32, 3) or not 0 < shape[3] <= _MOST_IMAGES:
         raise ConfigError(
-            f"{where}: {file.name} has X {kind} {list(shape)}, and SVHN has uint8 [32,32,3,N]; fetch it again"
+            f"{where}: {file.name} has X {kind} {list(shape)}, but SVHN has uint8 [32,32,3,N]; fetch it again"
         )
     count = shape[3]
     if labels_shape not in ((count, 1), (1, count)) or labels_kind not in ("uint8", "double", "int32", "int64"):
         raise ConfigError(
-            f"{where}: {file.name} has y {labels_kind} {list(labels_shape)} beside {count} images, and SVHN has "
+            f"{where}: {file.name} has y {labels_kind} {list(labels_shape)} beside {count} images, but SVHN has "
             "uint8 [N,1]; fetch it again"
         )
     labels = _load(file, "y", where).reshape(-1)
-    if (odd := ~np.isin(labels, np.arange(1, 11))).any():
-        place = int(np.flatnonzero(odd)[0])
+    if (out_of_range := ~np.isin(labels, np.arange(1, 11))).any():
+        place = int(np.flatnonzero(out_of_range)[0])
         raise ConfigError(
-            f"{where}: {file.name} has label {labels[place]} at place {place}, and SVHN's are 1 to 10; fetch it again"
+            f"{where}: {file.name} has label {labels[place]} at place {place}, but SVHN's are 1 to 10; fetch it again"
         )
     return labels.astype(np.int64) % 10
 
@@ -95,7 +97,7 @@ def _pixels(file: Path, count: int, where: str) -> np.ndarray:
     with reading(where, file.name):
         pixels = _load(file, "X", where)
         if pixels.shape != (32, 32, 3, count) or pixels.dtype != np.uint8:
-            raise ValueError("it was changed while it was read")
+            raise ValueError("it was changed while being read")
         return np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))
 
 
@@ -106,12 +108,12 @@ def _load(file: Path, key: str, where: str) -> np.ndarray:
 
 
 def _scipy(read: Any, file: Path, where: str) -> Any:
-    """What SciPy reads from a file; it raises almost any exception where one is damaged."""
+    """What SciPy reads from a file; it raises almost any exception if the file is damaged."""
     try:
         return read(file)
     except NotImplementedError:
         raise ConfigError(
-            f"{where}: {file.name} is a MATLAB 7.3 file, and SVHN's cropped digits are MATLAB 5; fetch it again"
+            f"{where}: {file.name} is a MATLAB 7.3 file, but SVHN's cropped digits are MATLAB 5; fetch it again"
         ) from None
     except (MemoryError, OSError):
         raise

@@ -29,15 +29,15 @@ def find_tfds(
     labels_key: str | None = None,
     download: bool = True,
 ) -> Prepared:
-    """A set by its name there, such as `oxford_flowers102` or `emnist/letters:3.1.0`, or by its own directory.
+    """A set by its name in the library, such as `oxford_flowers102` or `emnist/letters:3.1.0`, or by its own directory.
 
-    A set that lies prepared in `data_dir` (null: ~/tensorflow_datasets) is read without its code and without a
-    network; another is downloaded and prepared by the library. Splits are those of the library, slices such as
-    `train[:80%]` too. Keys: None for the only image and the only class label; an empty labels_key for no labels.
+    A set already prepared in `data_dir` (null: ~/tensorflow_datasets) is read without its code and without a network;
+    any other is downloaded and prepared by the library. Splits are those of the library, including slices such as
+    `train[:80%]`. Keys: None for the only image and the only class label; an empty labels_key for no labels.
     where: how people type the name, which starts every error. Raises ConfigError.
     """
     tfds = library("tensorflow_datasets", "tensorflow-datasets", "tfds")
-    place = _prepared(name, data_dir, where)
+    place = _find_prepared(name, data_dir, where)
     try:
         if place is not None:
             _refuse_foreign_code(place, where)
@@ -50,21 +50,21 @@ def find_tfds(
             raise ConfigError(f"{where} is not prepared in {data_dir or _HOME}; give dataset.data_dir=DIRECTORY")
     except ConfigError:
         raise
-    except Exception as error:  # of any kind, by the set's own code or the network
-        what = f"in {place} cannot be read" if place else "is not prepared and could not be downloaded"
+    except Exception as error:  # of any kind, from the set's own code or the network
+        failure = f"in {place} cannot be read" if place else "is not prepared and could not be downloaded"
         raise ConfigError(
-            f"{where} {what} ({in_a_line(error, 160)}); prepare it with tfds build where there is a network, and give "
-            "dataset.data_dir=DIRECTORY"
+            f"{where} {failure} ({in_a_line(error, 160)}); prepare it with tfds build where there is a network, "
+            "and give dataset.data_dir=DIRECTORY"
         ) from error
     return _read(tfds, builder, (train_split, held_out_split), (images_key, labels_key), where)
 
 
-def _prepared(name: str, data_dir: str | None, where: str) -> Path | None:
-    """The directory of a prepared set, its newest version if the name has none; None if it is missing."""
+def _find_prepared(name: str, data_dir: str | None, where: str) -> Path | None:
+    """The directory of a prepared set, its newest version if the name gives none; None if it is missing."""
     if "/" in name and (expand(name, where) / "dataset_info.json").is_file():
         return expand(name, where)
     if not (match := re.fullmatch(r"([\w/.-]+?)(?::(\d+\.\d+\.\d+|\d+\.\*\.\*))?", name)) or ".." in name:
-        raise ConfigError(f"{where} is not a name of TensorFlow Datasets; use NAME, NAME/CONFIG or NAME:1.0.0")
+        raise ConfigError(f"{where} is not a name in TensorFlow Datasets; use NAME, NAME/CONFIG or NAME:1.0.0")
     folder = expand(data_dir or _HOME, "dataset.data_dir=") / match[1]
     wanted = match[2] or "*"
     versions = [info.parent for info in folder.glob(f"{wanted}/dataset_info.json")]
@@ -75,16 +75,12 @@ def _refuse_unknown(name: str, names: list[str], where: str) -> None:
     base = re.split("[/:]", name)[0]
     if base not in names:
         close = difflib.get_close_matches(base, names, n=1)
-        hint = (
-            f"did you mean {close[0]}?"
-            if close
-            else "its catalogue has the names, and dataset.data_dir=DIRECTORY others"
-        )
-        raise ConfigError(f"{where} is not a set of TensorFlow Datasets, and not prepared in its directory; {hint}")
+        hint = f"did you mean {close[0]}?" if close else "see its catalogue, or give dataset.data_dir=DIRECTORY"
+        raise ConfigError(f"{where} is not a set of TensorFlow Datasets, and is not prepared in its directory; {hint}")
 
 
 def _refuse_foreign_code(place: Path, where: str) -> None:
-    """The library imports whatever class `features.json` names; only its own are let in."""
+    """Raise ConfigError if `features.json` names foreign classes, which the library would import."""
     path = place / "features.json"
     if not path.is_file():
         return
@@ -93,7 +89,7 @@ def _refuse_foreign_code(place: Path, where: str) -> None:
         if isinstance(node, dict):
             if not str(node.get("pythonClassName", _FEATURES)).startswith(_FEATURES):
                 raise ConfigError(
-                    f"{where}: features.json names {node['pythonClassName']}, which is code of others and is not run; "
+                    f"{where}: features.json names {node['pythonClassName']}, which is foreign code and is not run; "
                     "use a set with features of tensorflow_datasets"
                 )
             node = list(node.values())
@@ -115,7 +111,7 @@ def _read(
     channels = feature.shape[-1]
     if feature.np_dtype != np.uint8 or channels not in (1, 3):
         raise ConfigError(
-            f"{where} has images {np.dtype(feature.np_dtype)} of {channels} channels; give a set of uint8 images of 1 "
+            f"{where} has {np.dtype(feature.np_dtype)} images of {channels} channels; give a set of uint8 images of 1 "
             "or 3 channels"
         )
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
@@ -139,16 +135,16 @@ def _read(
             raise ConfigError(f"{where} has no images in split {split}; {nearest(base, info.splits)}")
         return Stream(count, shape, channels, with_labels, partial(_images, tfds, builder, split, image, where))
 
-    named = [split for split in splits if split is not None]
-    parts = [part(split) for split in named]
-    files = {Path(file) for split in named for file in info.splits[split].filepaths}
-    terms = info.redistribution_info and info.redistribution_info.license
+    names = [split for split in splits if split is not None]
+    parts = [part(split) for split in names]
+    files = {Path(file) for split in names for file in info.splits[split].filepaths}
+    licence = info.redistribution_info and info.redistribution_info.license
     return Prepared(
         parts[0],
         parts[1] if len(parts) == 2 else None,
         () if label is None else tuple(features[label].names),
         f"{info.full_name} of TensorFlow Datasets",
-        in_a_line(terms, 100) if terms else "unknown",
+        in_a_line(licence, 100) if licence else "unknown",
         (Path(str(builder.data_dir)) / "dataset_info.json", *sorted(files)),
     )
 
@@ -174,7 +170,7 @@ def _rows(tfds: Any, builder: Any, split: str, key: str, where: str) -> Iterator
                 read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
             )
         )
-    except Exception as error:  # of TensorFlow, of many kinds
+    except Exception as error:  # TensorFlow raises many kinds
         raise ConfigError(
             f"{where}: split {split} cannot be read ({in_a_line(error, 200)}); prepare the set again"
         ) from error

@@ -1,1 +1,1 @@
-"""A trained generator in formats that others open, each checked against the original."""
+"""A trained generator in formats that other software opens, each checked against the original."""

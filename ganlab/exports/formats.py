@@ -1,6 +1,6 @@
-"""The formats that a generator can be written in, and the proof that what was written is the same function.
+"""The formats that a generator can be written in, and the check that the file is the same function.
 
-TensorFlow is imported only where it is used, so that a wrong command is answered at once.
+TensorFlow is imported only where it is used, so that a wrong command fails at once.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ import numpy as np
 from ganlab.config import Generator, Pair, pair
 from ganlab.files import replacing
 
-TOLERANCE = 1e-5  # of one image value; float32 in another order of summation stays a tenth of it away
+TOLERANCE = 1e-5  # of one image value; another order of summation in float32 differs by a tenth of it
 _REOPEN = Path(__file__).with_name("reopen.py")
 
 
 class ExportError(RuntimeError):
-    """A file could not be written, or is not the generator that it was made from."""
+    """A file could not be written, or is not the generator that it was written from."""
 
 
 class Interface(NamedTuple):
-    """What goes into a generator and what comes out, for people who have only the file.
+    """A generator's inputs and outputs, for people who have only the file.
 
-    title: which generator. trained_on: what images, and their licence. classes: how many, 0: none; labels: which, in
-    words. bounded: whether images stay within -1 and 1.
+    title: which generator. trained_on: which images, and their licence. classes: how many, 0: none; labels: their
+    names. bounded: whether images stay within -1 and 1.
     """
 
     title: str
@@ -43,16 +43,16 @@ class Interface(NamedTuple):
 
     @property
     def latents(self) -> str:
-        """What goes in, as a line."""
+        """The input, as a line."""
         size = f"latents: float32 [batch, {self.latent_size + self.classes}]"
         numbers = f"{self.latent_size} standard normal numbers"
         if not self.classes:
             return f"{size}, {numbers}"
-        return f"{size}, {numbers} and behind them the class, one-hot; its {self.classes} classes: {self.labels}"
+        return f"{size}, {numbers} followed by the class, one-hot; its {self.classes} classes: {self.labels}"
 
     @property
     def images(self) -> str:
-        """What comes out, as a line."""
+        """The output, as a line."""
         values = "-1 (pixel value 0) to 1 (255)"
         reach = f"from {values}" if self.bounded else f"unbounded, made to look like images from {values}"
         return f"images: float32 [batch, {', '.join(map(str, self.shape))}], {reach}"
@@ -61,9 +61,9 @@ class Interface(NamedTuple):
 class Format(NamedTuple):
     """One line of `FORMATS`.
 
-    write: (path, generator, about) -> None; what it prints is discarded; `about` goes into the file where it
-    has a place for it. needs: modules of the extra `export`. cannot: (name of an operator, its kernel, its scale) ->
-    why this format cannot hold it, or None. imports, opens: how other people's code opens and runs the file.
+    write: (path, generator, about) -> None; what it prints is discarded; `about` goes into the file if the format has a
+    place for it. needs: modules of the extra `export`. cannot: (name of an operator, its kernel, its scale) -> why this
+    format cannot hold it, or None. imports, opens: the code that opens and runs the file.
     """
 
     suffix: str
@@ -83,14 +83,14 @@ def _write_keras(path: Path, generator: Any, about: str) -> None:
 def _write_saved_model(path: Path, generator: Any, about: str) -> None:
     from ganlab.exports.portable import portable
 
-    # TensorFlow takes [ ] * ? in a path for a pattern: it cannot load a SavedModel from such a folder.
+    # TensorFlow takes [ ] * ? in a path as a pattern: it cannot load a SavedModel from such a folder.
     _archive(path, portable(generator))
     if about:
         (path / "README.md").write_text(about)
 
 
 def _archive(path: Path, model: Any) -> None:
-    """A SavedModel whose signature names both sides, which Keras' own export calls output_0."""
+    """Write a SavedModel whose signature names input and output; Keras' own export calls the latter output_0."""
     import keras
     import tensorflow as tf
 
@@ -127,7 +127,7 @@ def _write_litert(path: Path, generator: Any, about: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _archive(Path(folder), _folded(generator))
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        # TensorFlow's own operations would make a file that is written and does not run.
+        # With TensorFlow's own operations a file would be written that does not run.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         content = converter.convert()
     if about:
@@ -138,17 +138,17 @@ def _write_litert(path: Path, generator: Any, about: str) -> None:
 
 
 def _folded(generator: Any) -> Any:
-    """Nearest above all: LiteRT does not run three stages of enlarging and then convolving."""
+    """Needed for nearest: LiteRT does not run three stages of enlarging and then convolving."""
     from ganlab.exports.portable import portable
 
     model = portable(generator, folded=True)
-    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras wants a model that was called
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras needs a model that has been called
     return model
 
 
 def _not_in_litert(name: str, kernel: Pair, scale: Pair) -> str | None:
     if name == "nearest" and any(k % 2 == 0 for k in kernel):
-        return f"a convolution of enlarged images, and for the even kernel {_size(kernel)} there is no other form"
+        return f"a convolution of enlarged images, and the even kernel {_size(kernel)} has no other form"
     return None
 
 
@@ -182,33 +182,34 @@ FORMATS = {
 }
 
 
-def usage(name: str, face: Interface, path: str) -> str:
-    """Lines of Python that open a file, draw four latents and make pixels uint8 of the images; they run as they are."""
-    form = FORMATS[name]
-    draw = [f"latents = np.random.default_rng(0).normal(size=(4, {face.latent_size})).astype('float32')"]
-    if face.classes:
-        chosen = [label % face.classes for label in range(4)]
+def usage(name: str, interface: Interface, path: str) -> str:
+    """Runnable lines of Python that open a file, draw four latents and convert the images to uint8 pixels."""
+    format_ = FORMATS[name]
+    draw = [f"latents = np.random.default_rng(0).normal(size=(4, {interface.latent_size})).astype('float32')"]
+    if interface.classes:
+        labels = [label % interface.classes for label in range(4)]
         draw += [
-            f"classes = np.eye({face.classes}, dtype='float32')[{chosen}]",
+            f"classes = np.eye({interface.classes}, dtype='float32')[{labels}]",
             "latents = np.concatenate([latents, classes], axis=1)",
         ]
     pixels = "pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype('uint8')"
-    return "\n".join([form.imports, "", *draw, form.opens.format(path=path), pixels])
+    return "\n".join([format_.imports, "", *draw, format_.opens.format(path=path), pixels])
 
 
-def page(name: str, face: Interface, path: str) -> str:
-    """What a file says of itself: what it is, what goes in and comes out, and how it is used."""
-    facts = "".join(f"- {line}\n" for line in (face.latents, face.images, f"trained on: {face.trained_on}"))
-    return f"{face.title}\n\n{facts}\n```python\n{usage(name, face, path)}\n```\n"
+def page(name: str, interface: Interface, path: str) -> str:
+    """A page for the file: what it is, its input and output, and how to use it."""
+    lines = interface.latents, interface.images, f"trained on: {interface.trained_on}"
+    facts = "".join(f"- {line}\n" for line in lines)
+    return f"{interface.title}\n\n{facts}\n```python\n{usage(name, interface, path)}\n```\n"
 
 
 def missing(name: str) -> list[str]:
-    """The modules that a format needs and that are not installed."""
+    """The modules that a format needs but that are not installed."""
     return [module for module in FORMATS[name].needs if importlib.util.find_spec(module) is None]
 
 
 def refusal(name: str, generator: Generator) -> str | None:
-    """What a format lacks for a generator of these settings, or None where it lacks nothing."""
+    """What a format lacks for a generator with these settings, or None."""
     for stage, operator in zip(generator.stages, generator.operators, strict=True):
         why = FORMATS[name].cannot(operator.name, pair(operator.kernel_size), pair(stage.scale))
         if why:
@@ -217,70 +218,70 @@ def refusal(name: str, generator: Generator) -> str | None:
 
 
 def export(name: str, generator: Any, latents: np.ndarray, out: Path, about: str = "") -> float:
-    """Write `out`, whole or not at all, and return how far its images lie from the generator's at most.
+    """Write `out`, whole or not at all, and return the largest difference of its images from the generator's.
 
-    about: a page on its use, such as `page` gives; it goes into the file where the format has a place for it.
-    The file is opened and run in a process of its own, without ganlab. latents: float32 [B,Z]. The difference is that
-    of image values, in parts of the largest where values exceed 1. Raises ExportError where the format's tools fail,
-    or where the difference is above TOLERANCE; nothing is left behind then. FileExistsError where `out` exists.
+    about: a page on its use, as from `page`; it goes into the file if the format has a place for it. The file is opened
+    and run in a separate process, without ganlab. latents: float32 [B,Z]. The difference is in image values, relative
+    to the largest if values exceed 1. Raises ExportError if the format's tools fail or the difference is above
+    TOLERANCE; nothing is left behind then. FileExistsError if `out` exists.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as beside:
+    with replacing(out) as temporary:
         try:
-            with _hushed():
-                wanted = np.asarray(generator(latents, training=False))
-                FORMATS[name].write(beside, generator, about)
+            with _quiet():
+                expected = np.asarray(generator(latents, training=False))
+                FORMATS[name].write(temporary, generator, about)
         except OSError:
             raise
-        except Exception as error:  # what the tools of four projects raise
+        except Exception as error:  # the tools of four projects raise anything
             raise ExportError(f"{name} could not be written ({_first_line(error)})") from error
-        images = reopen(name, beside, latents)
-        difference = _difference(images, wanted)
-        if not difference <= TOLERANCE:  # also where it is not a number
+        images = reopen(name, temporary, latents)
+        difference = _difference(images, expected)
+        if not difference <= TOLERANCE:  # also if it is nan
             raise ExportError(
-                f"{name} gives other images than the generator: they differ by {difference:.2g}, "
-                f"which is above {TOLERANCE:g}; nothing was kept"
+                f"{name} does not give the generator's images: they differ by {difference:.2g}, "
+                f"which is above {TOLERANCE:g}; nothing was written"
             )
         if os.path.lexists(out):
-            raise FileExistsError(f"{out} has appeared meanwhile and is left as it is")
+            raise FileExistsError(f"{out} was created meanwhile and is not overwritten")
     return difference
 
 
 def reopen(name: str, path: Path, latents: np.ndarray) -> np.ndarray:
-    """Images of a model file, [B,H,W,C], as a fresh process without ganlab makes them."""
+    """Images of a model file, [B,H,W,C], from a new process without ganlab."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "latents.npy"), Path(folder, "images.npy")
         np.save(source, latents)
-        line = [sys.executable, "-P", str(_REOPEN), name, str(path), str(source), str(target)]
-        done = subprocess.run(line, capture_output=True, text=True, errors="replace")
-        if done.returncode:
-            errors = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise ExportError(f"{name} was written and does not run ({errors[-1]}); nothing was kept")
+        command = [sys.executable, "-P", str(_REOPEN), name, str(path), str(source), str(target)]
+        result = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if result.returncode:
+            errors = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+            raise ExportError(f"the {name} file does not run ({errors[-1]}); it was removed")
         return np.load(target)
 
 
-def _difference(images: np.ndarray, wanted: np.ndarray) -> float:
-    if images.shape != wanted.shape:
+def _difference(images: np.ndarray, expected: np.ndarray) -> float:
+    if images.shape != expected.shape:
         return float("inf")
-    return float(np.max(np.abs(images - wanted)) / max(1.0, np.max(np.abs(wanted))))
+    return float(np.max(np.abs(images - expected)) / max(1.0, np.max(np.abs(expected))))
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what converters print, in Python and in C++, off the terminal; what goes wrong comes as an exception."""
+def _quiet() -> Iterator[None]:
+    """Keep the output of converters, from Python and C++, off the terminal; errors arrive as exceptions."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
+    with Path(os.devnull).open("w") as null:
         try:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
-            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            os.dup2(null.fileno(), 1)
+            os.dup2(null.fileno(), 2)
+            with contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
                 yield
         finally:
-            for number, old in zip((1, 2), saved, strict=True):
-                os.dup2(old, number)
-                os.close(old)
+            for number, descriptor in zip((1, 2), saved, strict=True):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""A generator as one file of stock Keras layers, which opens where ganlab is not installed."""
+"""A generator as one file of stock Keras layers, which opens without ganlab."""
 
 import contextlib
 import inspect
@@ -17,7 +17,7 @@ from ganlab.nets.upsampling import Upsampling
 def portable(generator: keras.Model, *, folded: bool = False) -> keras.Model:
     """The same function in stock Keras layers and float32, with the weights copied: [B,Z] -> [B,H,W,C].
 
-    With `folded`, every operator that one transposed convolution can stand for becomes one.
+    folded: replace every operator that equals one transposed convolution by it.
     """
     twins = []
 
@@ -37,19 +37,19 @@ def portable(generator: keras.Model, *, folded: bool = False) -> keras.Model:
 def save_portable(path: Path, generator: keras.Model, about: str = "") -> None:
     """Write a `.keras` file that Keras 3.10 and later open, whole or not at all.
 
-    about: a page on its use, which the file, a zip archive, then holds as README.md.
+    about: a page on its use, stored as README.md in the file, which is a zip archive.
 
-    Keras refuses files of a newer version because their layers have settings that it does not know; a setting that
-    equals its default says nothing, and is left out.
+    Keras refuses files of a newer version because their layers have settings that it does not know; so settings with
+    their default values are left out.
     """
-    with replacing(path) as beside:
-        portable(generator).save(beside)
-        with zipfile.ZipFile(beside) as file:
+    with replacing(path) as temporary:
+        portable(generator).save(temporary)
+        with zipfile.ZipFile(temporary) as file:
             parts = {name: file.read(name) for name in file.namelist()}
         parts["config.json"] = json.dumps(_without_defaults(json.loads(parts["config.json"]))).encode()
         if about:
             parts["README.md"] = about.encode()
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as file:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as file:
             for name, content in parts.items():
                 file.writestr(name, content)
 
@@ -62,17 +62,19 @@ def _stock(layer: Any, folded: bool) -> Any:
 
 
 def _without_defaults(node: Any) -> Any:
-    """A serialised Keras object without the settings that its class would take anyway."""
+    """A serialised Keras object without settings that equal the defaults of its class."""
     if isinstance(node, list):
         return [_without_defaults(part) for part in node]
     if not isinstance(node, dict):
         return node
     node = {key: _without_defaults(value) for key, value in node.items()}
-    known = _class_of(node)
-    if known not in (None, keras.layers.Rescaling) and isinstance(node.get("config"), dict):  # it wants each of its own
+    layer_class = _class_of(node)
+    if layer_class not in (None, keras.layers.Rescaling) and isinstance(
+        node.get("config"), dict
+    ):  # it needs all of its settings
         defaults = {
             name: parameter.default
-            for name, parameter in inspect.signature(known.__init__).parameters.items()
+            for name, parameter in inspect.signature(layer_class.__init__).parameters.items()
             if parameter.default is not inspect.Parameter.empty
         }
         node["config"] = {

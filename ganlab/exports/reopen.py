@@ -1,7 +1,7 @@
-"""Open a model file as people without ganlab do, and run it: `python -P reopen.py FORMAT MODEL LATENTS IMAGES`.
+"""Open a model file without ganlab, and run it: `python -P reopen.py FORMAT MODEL LATENTS IMAGES`.
 
-A script for a process of its own, in any environment that can open the file: it takes latents [B,Z] from one `.npy`
-file, writes images [B,H,W,C] to another, and knows neither ganlab nor, for ONNX and LiteRT, TensorFlow.
+A script for a separate process, in any environment that can open the file: it reads latents [B,Z] from one `.npy`
+file, writes images [B,H,W,C] to another, and needs neither ganlab nor, for ONNX and LiteRT, TensorFlow.
 """
 
 import sys
@@ -20,7 +20,7 @@ def _keras(path, latents):
 def _saved_model(path, latents):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(path)  # by a name of its own: without one, its weights are gone before it runs
+    loaded = tf.saved_model.load(path)  # kept in a variable: otherwise its weights would be freed before it runs
     return loaded.serve(latents)["images"].numpy()
 
 
@@ -34,7 +34,7 @@ def _onnx(path, latents):
 def _litert(path, latents):
     try:
         from ai_edge_litert.interpreter import Interpreter  # pyright: ignore[reportMissingImports] - of an extra
-    except ModuleNotFoundError:  # the older interpreter, which TensorFlow still brings along
+    except ModuleNotFoundError:  # the older interpreter, which TensorFlow still includes
         import tensorflow as tf
 
         Interpreter = tf.lite.Interpreter

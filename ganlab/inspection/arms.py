@@ -1,4 +1,4 @@
-"""Generators to look at, as `ganlab.inspect` takes them: choices of `generator`, each with settings of its own."""
+"""Generators to inspect, from the command line: choices of `generator`, each with its own settings."""
 
 import hashlib
 import shlex
@@ -17,35 +17,36 @@ _GENERATOR = set(Generator.model_fields) - {"name", "upsampling", "elsewhere", "
 
 @dataclass(frozen=True)
 class Arm:
-    """One generator: what it is called, such as `transpose kernel_size=3`, and the overrides that make it."""
+    """One generator: its label, such as `transpose kernel_size=3`, and its overrides."""
 
     label: str
     overrides: list[str]
 
 
 def read_arms(texts: Sequence[str]) -> list[Arm]:
-    """Arms from `upsample`, `upsample,fir` and `transpose kernel_size=3`; raises ConfigError where they cannot be.
+    """Arms from `upsample`, `upsample,fir` and `transpose kernel_size=3`; raises ConfigError for others.
 
-    Settings stand behind a choice with spaces between, by their whole name or the short one of `whole_name`.
+    Settings follow a choice, separated by spaces, with their whole name or the short one that `whole_name` reads.
     """
-    known, arms = options("generator"), []
+    available, arms = options("generator"), []
     for text in texts:
         try:
             words = shlex.split(text)
         except ValueError as error:
-            raise ConfigError(f"--compare={text} cannot be read ({error}); mend its quotes") from None
+            raise ConfigError(f"--compare={text} cannot be read ({error}); correct its quotes") from None
         choices, settings = (words or [""])[0].split(","), words[1:]
         if settings and len(choices) > 1:
-            raise ConfigError(f"--compare={text} has commas and settings; give each generator quotes of its own")
+            raise ConfigError(f"--compare={text} has commas and settings; put each generator into its own quotes")
         for choice in choices:
-            if choice not in known:
-                raise ConfigError(f"--compare={choice} is unknown; {nearest(choice, known)}")
+            if choice not in available:
+                raise ConfigError(f"--compare={choice} is unknown; {nearest(choice, available)}")
         for setting in settings:
             if "=" not in setting:
                 raise ConfigError(f"--compare={text} has {setting}, which is not a setting; write NAME=VALUE")
-        whole = [whole_name(setting) for setting in settings]
+        full_names = [whole_name(setting) for setting in settings]
         arms += [
-            Arm(" ".join([choice, *map(short_name, whole)]), [f"generator={choice}", *whole]) for choice in choices
+            Arm(" ".join([choice, *map(short_name, full_names)]), [f"generator={choice}", *full_names])
+            for choice in choices
         ]
     keys = set[tuple[str, ...]]()
     for arm in arms:
@@ -66,7 +67,7 @@ def whole_name(override: str) -> str:
 
 
 def short_name(override: str) -> str:
-    """The other way: what `whole_name` reads."""
+    """The inverse of `whole_name`."""
     name, equals, value = override.partition("=")
     bare = name.lstrip("+~")
     for prefix, names in (("generator.upsampling.", _OPERATOR), ("generator.", _GENERATOR)):
@@ -76,13 +77,13 @@ def short_name(override: str) -> str:
 
 
 def label(name: str, overrides: Iterable[str]) -> str:
-    """An arm by its name and what is set of its operator: `transpose kernel_size=5`."""
-    own = [text for text in overrides if text.lstrip("+~").startswith("generator.upsampling.")]
-    return " ".join([name, *map(short_name, own)])
+    """An arm's name and the settings of its operator: `transpose kernel_size=5`."""
+    of_operator = [text for text in overrides if text.lstrip("+~").startswith("generator.upsampling.")]
+    return " ".join([name, *map(short_name, of_operator)])
 
 
 def picture_name(arms: Sequence[Arm], common: Sequence[str]) -> str:
-    """A file's name, without its end, from all that was set: other settings never have the same name.
+    """A file's name, without its suffix, from all that was set: different settings never have the same name.
 
     common: overrides of all arms. A name too long for a file system ends in a digest of the whole.
     """
@@ -97,8 +98,8 @@ def picture_name(arms: Sequence[Arm], common: Sequence[str]) -> str:
 
 
 def _name(overrides: Sequence[str]) -> str:
-    """The name of a cell, with the seed and the experiment, which that leaves out."""
+    """The name of a cell, plus the seed and the experiment, which it leaves out."""
     last = {text.partition("=")[0]: text.partition("=")[2] for text in overrides}
-    named = cell_name(short_name(text) for text in overrides if text.partition("=")[0] not in ("seed", "experiment"))
-    parts = [] if named == "default" else [named]
+    cell = cell_name(short_name(text) for text in overrides if text.partition("=")[0] not in ("seed", "experiment"))
+    parts = [] if cell == "default" else [cell]
     return "-".join(parts + [f"{key}={last[key]}" for key in ("experiment", "seed") if key in last])

@@ -1,4 +1,4 @@
-"""What a data set holds, before anything is trained on it: in a few lines, and as one picture. No TensorFlow."""
+"""The content of a data set before training: in a few lines, and as one picture. No TensorFlow."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -14,9 +14,9 @@ from ganlab.runs import grids
 
 _ROWS = 10  # of the contact sheet
 _SPECTRUM = 2000  # images at most that a spectrum is the mean of
-_PAIRS = 6  # of nearest images that are shown
-_COARSE = 8  # side of the small images by which neighbours are looked for first
-_NAMED = 20  # names that are listed
+_PAIRS = 6  # of nearest images to show
+_COARSE = 8  # side of the small images among which neighbours are searched first
+_NAMED = 20  # names to list
 
 
 class Neighbours(NamedTuple):
@@ -31,7 +31,7 @@ class Neighbours(NamedTuple):
 
 
 def describe(config: RunConfig, split: Split) -> list[str]:
-    """What there is and what training will see, in lines."""
+    """What the data set holds and what training will see, in lines."""
     settings, train, held_out = config.dataset, split.train, split.held_out
     lines = []
     if isinstance(settings, Folder):
@@ -43,7 +43,7 @@ def describe(config: RunConfig, split: Split) -> list[str]:
         lines += [f"{'classes':<12} {_classes(settings, train.labels)}"]
     lines += [f"{'flip':<12} {settings.flip}"] if settings.flip != "none" else []
     mean, std = _moments(train.pixels)
-    lines += [f"{'pixels':<12} mean {_several(mean)}, standard deviation {_several(std)} of 0 to 255, by channel"]
+    lines += [f"{'pixels':<12} mean {_join(mean)}, standard deviation {_join(std)} of 0 to 255, by channel"]
     lines += [f"{'from':<12} {train.source}; licence {train.licence}"]
     return lines + [f"{'note':<12} {note}" for note in split.notes[1 if isinstance(settings, Folder) else 0 :]]
 
@@ -55,7 +55,7 @@ def _files(settings: Folder) -> list[str]:
     sizes = Counter((picture.height, picture.width) for picture in good)
     formats = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
     lines = [f"{'files':<12} {len(listing.pictures):,} images: {formats}"]
-    lines += [f"{'':<12} {_files_of(listing.ignored)} ignored"] if listing.ignored else []
+    lines += [f"{'':<12} {_count_other_files(listing.ignored)} ignored"] if listing.ignored else []
     if len(sizes) == 1:
         (height, width) = next(iter(sizes))
         lines += [f"{'sizes':<12} all {height}x{width}"]
@@ -74,7 +74,7 @@ def _files(settings: Folder) -> list[str]:
     return lines + ([f"{'':<12} and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else [])
 
 
-def _files_of(count: int) -> str:
+def _count_other_files(count: int) -> str:
     return "1 other file" if count == 1 else f"{count:,} other files"
 
 
@@ -97,7 +97,7 @@ def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
 
 
-def _several(values: np.ndarray) -> str:
+def _join(values: np.ndarray) -> str:
     return " ".join(f"{value:.1f}" for value in values)
 
 
@@ -107,7 +107,7 @@ def _several(values: np.ndarray) -> str:
 def neighbours(split: Split) -> Neighbours:
     """The nearest image to train on of each held-out image, by its pixels, the nearest pairs first.
 
-    Found among those that are nearest as images of 8x8 pixels, so a nearer one may be missed; an equal one is not.
+    The nearest as images of 8x8 pixels is taken, so a nearer one may be missed; an equal one is not.
     """
     train, held_out = _coarse(split.train.pixels), _coarse(split.held_out.pixels)
     squares, nearest = (train**2).sum(axis=1), np.zeros(len(held_out), np.int64)
@@ -162,7 +162,7 @@ def picture(config: RunConfig, split: Split, near: Neighbours) -> np.ndarray:
 
 
 def _contact_sheet(settings: DatasetSettings, split: Split) -> tuple[np.ndarray, str]:
-    """Images to train on, a class a row where there are classes."""
+    """Images to train on; with classes, a row for each."""
     pixels, labels = split.train.pixels, split.train.labels
     side = max(pixels.shape[1:3])
     enlarge = max(1, round(560 / (_ROWS * side)))
@@ -172,12 +172,12 @@ def _contact_sheet(settings: DatasetSettings, split: Split) -> tuple[np.ndarray,
     present = [int(label) for label in np.unique(labels)[:_ROWS]]
     rows = []
     for label in present:
-        mine = np.asarray(pixels[np.flatnonzero(labels == label)[:_ROWS]])
-        rows.append(np.concatenate([mine, np.full((_ROWS - len(mine), *mine.shape[1:]), 255, np.uint8)]))
+        of_class = np.asarray(pixels[np.flatnonzero(labels == label)[:_ROWS]])
+        rows.append(np.concatenate([of_class, np.full((_ROWS - len(of_class), *of_class.shape[1:]), 255, np.uint8)]))
     names = class_names(settings) or tuple(map(str, range(int(labels.max()) + 1)))
     legend = ", ".join(names[label] for label in present)
-    more = f" (the first {_ROWS} of {len(np.unique(labels))})" if len(np.unique(labels)) > _ROWS else ""
-    title = f"images to train on, a class a row{more}:\n{legend}"
+    note = f" (the first {_ROWS} of {len(np.unique(labels))})" if len(np.unique(labels)) > _ROWS else ""
+    title = f"images to train on, a class a row{note}:\n{legend}"
     return grids.grid(np.concatenate(rows), columns=_ROWS, border=2, enlarge=enlarge, background=255), title
 
 

@@ -10,9 +10,9 @@ from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, ti
 from ganlab.report.styles import styles_of
 from ganlab.runs import grids
 
-_ABREAST = 6  # arms beside each other, so that numbers stay readable
+_MOST_PER_ROW = 6  # arms side by side, so that numbers stay readable
 _WIDE = 13.0  # inches
-_NUMBERS = 100  # in one panel; larger maps have them in their middle only
+_NUMBERS = 100  # in one panel; larger maps have them in the centre only
 
 
 def picture(views: Sequence[View]) -> np.ndarray:
@@ -32,7 +32,7 @@ def picture(views: Sequence[View]) -> np.ndarray:
 
 
 def _draw_one(figure: Any, view: View) -> None:
-    notes = [line for note in (*view.notes, _first_capital(view.odd)) for line in textwrap.wrap(note, 150)]
+    notes = [line for note in (*view.notes, _first_capital(view.no_spectrum)) for line in textwrap.wrap(note, 150)]
     lines = [*_lines(view.layers, left=2), "", *notes]
     heights = [0.21 * len(lines), 3.3, 4.0]
     figure.set_size_inches(_WIDE, sum(heights) + 0.7)
@@ -59,20 +59,20 @@ def _draw_one(figure: Any, view: View) -> None:
 
 
 def _draw_many(figure: Any, views: Sequence[View]) -> None:
-    abreast = -(-len(views) // -(-len(views) // _ABREAST))  # 7 as 4 and 3, not as 6 and 1
-    blocks = [views[at : at + abreast] for at in range(0, len(views), abreast)]
+    per_row = -(-len(views) // -(-len(views) // _MOST_PER_ROW))  # 7 as 4 and 3, not as 6 and 1
+    blocks = [views[at : at + per_row] for at in range(0, len(views), per_row)]
     columns = len(blocks[0])
     width = max(9.0, min(_WIDE, 1.6 + 2.3 * columns))
     side = (width - 1.6) / columns
     lines = [_lines([["", *(stacked(v.arm) for v in block)], *_facts(block)], left=len(block) + 1) for block in blocks]
-    missing = dict.fromkeys(_first_capital(view.odd) for view in views if view.odd)
+    missing = dict.fromkeys(_first_capital(view.no_spectrum) for view in views if view.no_spectrum)
     lines[-1] += [line for note in missing for line in ("", *textwrap.wrap(note, 100))]
     rows = 6 if any(view.power is not None for view in views) else 5
     curves = any(view.profile is not None for view in views)
     heights = [h for text in lines for h in (0.21 * len(text), (rows + 0.2) * side + 0.4)] + [3.6] * curves
     figure.set_size_inches(width, sum(heights) + 0.6)
-    one = views[0]
-    figure.suptitle(f"{one.moment}; {one.about}; scale {times(one.scale)}", fontsize=13, fontweight="bold")
+    first = views[0]
+    figure.suptitle(f"{first.moment}; {first.about}; scale {times(first.scale)}", fontsize=13, fontweight="bold")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights)
     limits = _limits(views)
     for place, (block, text) in enumerate(zip(blocks, lines, strict=True)):
@@ -93,7 +93,7 @@ def _draw_many(figure: Any, views: Sequence[View]) -> None:
         if mappable is not None:
             _bar(parts[2 * place + 1], mappable, axes, shrink=0.15, anchor=(0.0, 0.0))
         names = ("through a\nsingle 1", "through\nall ones", "taps that reach\neach pixel", "output variance\nby phase",
-                 f"images\n{one.moment}", "log10 power\nof the images")  # fmt: skip
+                 f"images\n{first.moment}", "log10 power\nof the images")  # fmt: skip
         for row, name in zip(axes, names, strict=False):
             next((axis for axis in row if axis.axison), row[0]).set_ylabel(name, fontsize=10)
     if not curves:
@@ -112,7 +112,7 @@ def _first_capital(text: str) -> str:
 
 
 def _lines(table: list[list[str]], left: int) -> list[str]:
-    """A table as lines of a typewriter: the first `left` columns start together, the others end together.
+    """A table as lines of fixed-width text: the first `left` columns are left-aligned, the others right-aligned.
 
     The header may have several lines.
     """
@@ -146,7 +146,7 @@ def _heat(
     std: np.ndarray | None = None,
     cell: tuple[int, int] | None = None,
 ) -> None:
-    """Numbers as shades from 0, written into them while they are few; lines around each input pixel's `cell`."""
+    """Numbers as shades from 0, with the numbers themselves if they are few; lines around each input pixel's `cell`."""
     if np.isnan(values).all():
         axis.text(0.5, 0.5, "not known", ha="center", va="center", fontsize=10, color="0.5", transform=axis.transAxes)
         axis.set_title(title, fontsize=10)
@@ -165,7 +165,7 @@ def _heat(
         for place, value in np.ndenumerate(values)
     ]
     longest = max(len(line) for text in texts for line in text.splitlines())
-    size = min(12.0, 72 * 0.8 * inches / columns / (0.65 * longest + 0.6))  # points in which they fit a cell
+    size = min(12.0, 72 * 0.8 * inches / columns / (0.65 * longest + 0.6))  # points at which they fit a cell
     if cell is not None:
         for line in range(cell[0], rows, cell[0]):
             axis.axhline(line - 0.5, color="white", linewidth=1.2)
@@ -181,7 +181,7 @@ def _heat(
             continue
         color = "white" if value > 0.75 * top else "black"
         number = axis.text(place[1], place[0], text, ha="center", va="center", fontsize=size, color=color)
-        number.set_in_layout(False)  # it lies inside its axes: measuring hundreds of them would take seconds
+        number.set_in_layout(False)  # it is inside its axes; measuring hundreds of them would take seconds
 
 
 def _images(axis: Any, view: View, title: str) -> None:
@@ -194,7 +194,7 @@ def _images(axis: Any, view: View, title: str) -> None:
 
 
 def _limits(views: Sequence[View]) -> tuple[float, float]:
-    """One range of shades for all arms, six powers of ten at most."""
+    """One range of shades for all arms, at most six powers of ten."""
     powers = [view.power[view.power > 0] for view in views if view.power is not None]
     logs = np.log10(np.concatenate(powers)) if powers else np.zeros(0)
     if not logs.size:
@@ -203,7 +203,7 @@ def _limits(views: Sequence[View]) -> tuple[float, float]:
 
 
 def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> Any:
-    """Returns what a bar of shades is made from, or None."""
+    """Draw a power spectrum; returns what a colour bar is made from, or None."""
     if view.power is None:  # the notes say why
         axis.set_axis_off()
         return None
@@ -221,9 +221,9 @@ def _bar(part: Any, mappable: Any, axes: Any, **where: Any) -> None:
 
 
 def _profiles(axis: Any, views: Sequence[View]) -> None:
-    drawn = [view for view in views if view.profile is not None]
-    styles = styles_of(view.arm for view in drawn)
-    for view in drawn:
+    with_profile = [view for view in views if view.profile is not None]
+    styles = styles_of(view.arm for view in with_profile)
+    for view in with_profile:
         assert view.profile is not None
         rings, style = np.arange(1, len(view.profile)), styles[view.arm]
         axis.plot(rings, log10(view.profile)[1:], marker=style.marker, markersize=4, color=style.light, label=view.arm)
@@ -231,5 +231,5 @@ def _profiles(axis: Any, views: Sequence[View]) -> None:
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
-    if len(drawn) > 1:
+    if len(with_profile) > 1:
         axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -15,7 +15,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def show(views: Sequence[View], console: Console | None = None) -> None:
-    """Print one view in full, or several side by side, as many as the terminal is wide."""
+    """Print one view in full, or several side by side, as many as fit the terminal's width."""
     console = console or Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a file has no width; numbers should not be folded
@@ -55,14 +55,14 @@ def _show_many(views: Sequence[View], console: Console) -> None:
         for view, row in zip(views, rows, strict=True)
     ]
     label = max(len(name) for name, _ in rows[0])
-    abreast = max(1, (console.width - label - 4) // (max(widths) + 2))
-    for first in range(0, len(views), abreast):
-        block = views[first : first + abreast]
+    per_row = max(1, (console.width - label - 4) // (max(widths) + 2))
+    for first in range(0, len(views), per_row):
+        block = views[first : first + per_row]
         table = _grid(["", *(stacked(view.arm) for view in block)], left=len(block) + 1)
-        for cells in zip(*rows[first : first + abreast], strict=True):
+        for cells in zip(*rows[first : first + per_row], strict=True):
             table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
         console.print(table)
-    for note in dict.fromkeys(note for view in views for note in [view.odd, *view.notes] if note):
+    for note in dict.fromkeys(note for view in views for note in [view.no_spectrum, *view.notes] if note):
         console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
 
 
@@ -90,7 +90,7 @@ def _inside(view: View) -> np.ndarray:
 
 
 def _matrix(values: np.ndarray, std: np.ndarray | None = None) -> str:
-    """Numbers in columns, one row a line."""
+    """Numbers in columns, one line per row."""
     if np.isnan(values).all():
         return "not known"
     texts = [[short(value) if std is None else even(value) for value in row] for row in values]
@@ -102,7 +102,7 @@ def _matrix(values: np.ndarray, std: np.ndarray | None = None) -> str:
 
 def _spectrum(view: View) -> str:
     if view.profile is None:
-        return view.odd
+        return view.no_spectrum
     last = len(view.profile) - 1
     return (
         f"spectrum of {len(view.pixels)} images, ring 1 to {last}: {_bars([view.profile])[0]}  "
@@ -111,10 +111,10 @@ def _spectrum(view: View) -> str:
 
 
 def _bars(profiles: Sequence[np.ndarray | None]) -> list[str]:
-    """The logarithms of rings 1, 2, ... as bars that share one range; nothing where there is no profile."""
+    """The logarithms of rings 1, 2, ... as bars that share one range; empty if there is no profile."""
     logs = [log10(profile)[1:] if profile is not None else np.zeros(0) for profile in profiles]
-    known = np.concatenate([line[np.isfinite(line)] for line in logs])
-    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    finite = np.concatenate([line[np.isfinite(line)] for line in logs])
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     places = [np.nan_to_num((line - low) / ((high - low) or 1) * 7.999, nan=-1) for line in logs]
     return ["".join(_BARS[int(place)] if place >= 0 else " " for place in line) for line in places]
 

@@ -1,4 +1,4 @@
-"""What there is to see in a generator, as numbers and words: its layers, its operator, its images."""
+"""What to show of a generator, as numbers and words: its layers, its operator, its images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ class View:
     """One generator, ready to be shown.
 
     moment: "before training" or after how many steps. about: seed and sizes in a few words. layers: the layer table,
-    header first. notes: what its columns mean. facts: what arms are compared by, name -> text. single, ones: what
-    the operator does to [[1,2],[3,4]]. overlap: taps by output pixel of a larger image, of which `scale` pixels stand
-    for one input pixel. variance: by phase, with its std over draws or None. lattice: the fraction in words.
-    pixels: uint8 [N,H,W,C]. power and profile: of the images, None where they have no spectrum, `odd` then says why.
+    header first. notes: the meaning of its columns. facts: what arms are compared by, name -> text. single, ones: what
+    the operator does to [[1,2],[3,4]]. overlap: taps by output pixel of a larger image, with `scale` pixels for each
+    input pixel. variance: by phase, with its std over draws or None. lattice: the fraction in words.
+    pixels: uint8 [N,H,W,C]. power and profile: of the images, None if they have no spectrum; `no_spectrum` says why.
     """
 
-    arm: str  # with what is set of it behind spaces
+    arm: str  # followed by its settings, with spaces in between
     moment: str
     about: str
     layers: list[list[str]]
@@ -40,21 +40,21 @@ class View:
     pixels: np.ndarray
     power: np.ndarray | None
     profile: np.ndarray | None
-    odd: str = ""
+    no_spectrum: str = ""
 
 
 def short(value: float) -> str:
-    """Three digits that count."""
+    """Three significant digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def even(value: float) -> str:
-    """Three decimals, so that numbers stand below each other, unless they are too small for it."""
+    """Three decimals, so that numbers align, unless they are too small."""
     return f"{value:.2g}" if 0 < abs(value) < 5e-4 else f"{value:.3f}"
 
 
 def stacked(arm: str) -> str:
-    """An arm's name with its settings below each other."""
+    """An arm's name and its settings, one per line."""
     return arm.replace(" ", "\n")
 
 
@@ -64,15 +64,15 @@ def times(size: tuple[int, ...]) -> str:
 
 
 def log10(power: np.ndarray) -> np.ndarray:
-    """log10, with nan where there is no power at all."""
+    """log10, with nan where the power is 0."""
     return np.log10(power, out=np.full(power.shape, np.nan), where=power > 0)
 
 
-# --- how a view is made ----------------------------------------------------------------------------------------------
+# --- making a view --------------------------------------------------------------------------------------------------
 
 
 def side(configs: list[RunConfig]) -> int:
-    """Input pixels across the overlap map: odd, the same for all arms, enough to have an inside."""
+    """Input pixels across the overlap map: odd, the same for all arms, enough for pixels away from the border."""
     from ganlab.nets import analysis as anatomy
 
     operators = [anatomy.operator(config.generator, 1, 1, scale=_scale(config)) for config in configs]
@@ -80,10 +80,11 @@ def side(configs: list[RunConfig]) -> int:
 
 
 def _place(config: RunConfig) -> int:
-    """The last stage that has the operator under study: what it leaves, fewer others can cover."""
+    """The last stage with the operator under study: the fewest others follow to cover its artifacts."""
     operators = config.generator.operators
     return max(
-        (n for n, each in enumerate(operators) if each is config.generator.upsampling), default=len(operators) - 1
+        (n for n, operator in enumerate(operators) if operator is config.generator.upsampling),
+        default=len(operators) - 1,
     )
 
 
@@ -99,9 +100,9 @@ def before_training(config: RunConfig, side: int) -> View:
     from ganlab.run import build_gan
 
     scale = _scale(config)
-    drawn = anatomy.draws(config.generator, scale, DRAWS, _CHANNELS)
-    fractions = [lattice_fraction(draw.sums, scale) for draw in drawn]
-    variances = np.stack([draw.variance for draw in drawn])
+    draws = anatomy.draws(config.generator, scale, DRAWS, _CHANNELS)
+    fractions = [lattice_fraction(draw.sums, scale) for draw in draws]
+    variances = np.stack([draw.variance for draw in draws])
     mean, std = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
     fraction = mean if std == "0" else f"{mean} ± {std}"
     return _view(
@@ -150,7 +151,7 @@ def _view(
     lattice: str,
     fraction: str,
 ) -> View:
-    """What both kinds have in common: layers, operator, images."""
+    """What both kinds of view have in common: layers, operator, images."""
     from ganlab.data.batches import to_pixels
     from ganlab.evaluation.spectrum import power_spectrum, radial_profile
     from ganlab.nets import analysis as anatomy
@@ -160,16 +161,16 @@ def _view(
     z = Sampler(generator, config).latents("latents/inspect", IMAGES)
     images = generator(z, training=False).numpy()
     power = profile = None
-    odd = ""
+    no_spectrum = ""
     try:
         power = power_spectrum(images)
         profile = radial_profile(power)
     except ValueError as error:
-        odd = f"no spectrum: {error}"
+        no_spectrum = f"no spectrum: {error}"
     parts = anatomy.parts(generator, z)
     stage = next(part for part in parts if part.name == f"stage{_place(config) + 1}")
-    reached = anatomy.overlap(settings, scale, side)
-    within = anatomy.inside(reached, scale)
+    overlap = anatomy.overlap(settings, scale, side)
+    inside = anatomy.inside(overlap, scale)
     executed, written = (sum(getattr(part, name) for part in parts) for name in ("executed", "written"))
     facts = {
         "parameters": f"{generator.count_params():,}",
@@ -178,7 +179,7 @@ def _view(
         "its layers": stage.kind,
         "its kernel": stage.kernel,
         "base map pixels an image pixel sees": times(parts[-1].sees),
-        "taps that reach a pixel, inside": _range(within),
+        "taps that reach a pixel, inside": _range(inside),
         "variance, largest / smallest phase": f"{_ratio(variance)}",
         "lattice fraction": fraction,
         "std of the images": f"{parts[-1].std:.3f}",
@@ -195,19 +196,19 @@ def _view(
         scale=scale,
         single=_through_a_single_one(settings, scale),
         ones=anatomy.enlarge(anatomy.with_all_ones(settings, scale), anatomy.TWO_BY_TWO),
-        overlap=reached,
+        overlap=overlap,
         variance=np.asarray(variance),
         std=std,
         lattice=lattice,
         pixels=to_pixels(images),
         power=power,
         profile=profile,
-        odd=odd,
+        no_spectrum=no_spectrum,
     )
 
 
 def _through_a_single_one(settings: Any, scale: tuple[int, int]) -> np.ndarray:
-    """What the operator makes of [[1,2],[3,4]] if its weights change nothing; nan where it has no such weights."""
+    """What the operator makes of [[1,2],[3,4]] if its weights change nothing; nan if it has no such weights."""
     from ganlab.nets import analysis as anatomy
 
     layer = anatomy.with_a_single_one(settings, scale)
@@ -245,7 +246,7 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
             ]
         )
     sums = (sum(getattr(part, name) for part in parts) for name in ("parameters", "written", "executed"))
-    rows.append(["all", "", "", "", *(f"{each:,}" for each in sums), "100.0%", "", "", ""])
+    rows.append(["all", "", "", "", *(f"{amount:,}" for amount in sums), "100.0%", "", "", ""])
     return rows
 
 
@@ -276,7 +277,7 @@ def _range(values: Any) -> str:
 
 
 def _ratio(variance: Any) -> str:
-    """The largest phase over the smallest; `gaps` where some phase gets nothing at all."""
+    """The largest phase over the smallest; `gaps` if some phase gets nothing."""
     return f"{variance.max() / variance.min():.2f}" if variance.min() > 0 else "gaps"
 
 

@@ -1,1 +1,1 @@
-"""Many runs: each in a process of its own, with its share of the machine. No TensorFlow."""
+"""Many runs: each in its own process, with its share of the machine. No TensorFlow."""

@@ -1,6 +1,6 @@
 """`ganlab.train ... --dry-run`: what a command would run, what that costs, and whether its seeds can give a verdict.
 
-Nothing is written into any run's folder. The cost comes from steps that are timed here, in processes of their own.
+Nothing is written into any run's folder. The cost comes from steps that are timed here, in separate processes.
 """
 
 import contextlib
@@ -25,21 +25,21 @@ from ganlab.runs.result import ResultError
 from ganlab.runs.status import rough
 from ganlab.study.arms import label_of, settings_of
 
-_PATIENCE = 60.0  # seconds that measuring may take in all
-_SECONDS = 1.5  # for which the steps of one arm are timed
-_BESIDE = 4  # processes that time steps beside each other, at most
-_SHOWN = 8  # arms whose steps are told one by one
+_PATIENCE = 60.0  # seconds for all measurements
+_SECONDS = 1.5  # of timed steps of one arm
+_MOST_PROCESSES = 4  # processes that time steps at once
+_MOST_LISTED = 8  # arms that are listed one by one
 
 
 class Cost(NamedTuple):
-    """What an arm takes here, in seconds: from the start of its process to its first step, and each further step."""
+    """The time of an arm here, in seconds: from the start of its process to its first step, and each further step."""
 
     begin: float
     step: float
 
 
 def show(plan: Plan) -> int:
-    """Print the cells of a plan and how they stand, whether they can give a verdict, and what they cost; returns 0.
+    """Print the cells of a plan and their state, whether they can give a verdict, and what they cost; returns 0.
 
     Raises ConfigError as the command itself would, for folders with other settings and for data that cannot be read.
     """
@@ -51,19 +51,22 @@ def show(plan: Plan) -> int:
         plan = Plan([Cell(config, plan.resume)], None, None, steps=plan.steps)
     root = plan.sweep or Path()
     longer = plan.steps is not None and plan.sweep is None
-    left = [cell.config.training.steps - _begun(cell.directory) if longer else _steps_left(cell) for cell in plan.cells]
+    steps_left = [
+        cell.config.training.steps - _last_checkpoint(cell.directory) if longer else _steps_left(cell)
+        for cell in plan.cells
+    ]
     count = len(plan.cells)
     print(f"{count} run{'s' * (count > 1)}" + (f" in {plan.sweep}" if plan.sweep else "") + "; nothing is started")
     names = [os.path.relpath(cell.directory, root) for cell in plan.cells]
     width = max(map(len, names))
-    for cell, name, steps in zip(plan.cells, names, left, strict=True):
-        print(f"  {name:<{width}}  {_standing(cell, steps)}")
+    for cell, name, steps in zip(plan.cells, names, steps_left, strict=True):
+        print(f"  {name:<{width}}  {_describe(cell, steps)}")
     if plan.sweep:
         from ganlab.launch.sweep import prospects
 
         for line in prospects(plan):
             print(line)
-    todo = [(cell, steps) for cell, steps in zip(plan.cells, left, strict=True) if steps]
+    todo = [(cell, steps) for cell, steps in zip(plan.cells, steps_left, strict=True) if steps]
     if not todo:
         print("all have ended: the command would start nothing")
         return 0
@@ -74,28 +77,28 @@ def show(plan: Plan) -> int:
 
 
 def _steps_left(cell: Cell) -> int:
-    """Steps that a cell has before it; 0 where it has ended."""
-    with contextlib.suppress(ResultError):  # a damaged result is told when it runs
+    """Steps that a cell has left; 0 if it has ended."""
+    with contextlib.suppress(ResultError):  # a damaged result is reported when it runs
         if finished(cell.config, cell.directory) is not None:
             return 0
-    return max(1, cell.config.training.steps - _begun(cell.directory))
+    return max(1, cell.config.training.steps - _last_checkpoint(cell.directory))
 
 
-def _begun(directory: Path) -> int:
+def _last_checkpoint(directory: Path) -> int:
     """The step of the newest checkpoint."""
-    found = [path.name.removeprefix("step-") for path in (directory / CHECKPOINTS).glob("step-*") if path.is_dir()]
-    return max((int(step) for step in found if step.isdecimal()), default=0)
+    steps = [path.name.removeprefix("step-") for path in (directory / CHECKPOINTS).glob("step-*") if path.is_dir()]
+    return max((int(step) for step in steps if step.isdecimal()), default=0)
 
 
-def _standing(cell: Cell, left: int) -> str:
+def _describe(cell: Cell, left: int) -> str:
     if not left:
         return "has ended"
-    step, steps = _begun(cell.directory), cell.config.training.steps
-    return f"goes on from step {step:,} of {steps:,}" if step else f"to run, {steps:,} steps"
+    step, steps = _last_checkpoint(cell.directory), cell.config.training.steps
+    return f"resumes from step {step:,} of {steps:,}" if step else f"to run, {steps:,} steps"
 
 
 def _at_a_time(plan: Plan) -> int | None:
-    """How many cells the launcher runs beside each other here; None where it runs them elsewhere."""
+    """How many cells the launcher runs at a time here; None if it runs them elsewhere."""
     if plan.launcher == "joblib":
         import joblib
 
@@ -104,59 +107,63 @@ def _at_a_time(plan: Plan) -> int | None:
 
 
 def _costs(todo: list[tuple[Cell, int]], at_a_time: int | None) -> list[str]:
-    """Lines on the time that cells take; `todo`: with the steps before them."""
+    """Lines on the time that cells take; `todo`: cells and their steps left."""
     arms: list[tuple[dict[str, Any], RunConfig]] = []
-    of_arm = []
+    arm_of_cell = []
     for cell, _ in todo:
         settings = settings_of(cell.config.model_dump(mode="json"))
-        place = next((place for place, (known, _) in enumerate(arms) if known == settings), len(arms))
+        place = next((place for place, (other, _) in enumerate(arms) if other == settings), len(arms))
         if place == len(arms):
             arms.append((settings, cell.config))
-        of_arm.append(place)
-    beside = min(at_a_time or 1, len(todo))
-    measured = measure([config for _, config in arms], beside)
-    if not measured:
-        return [f"no step was timed within {_PATIENCE:.0f} s, so what this costs is not known"]
-    usual = Cost(*(fmean(column) for column in zip(*measured.values(), strict=True)))
-    costs = [measured.get(place, usual) for place in range(len(arms))]
-    seconds = [costs[place].begin + steps * costs[place].step for place, (_, steps) in zip(of_arm, todo, strict=True)]
+        arm_of_cell.append(place)
+    workers = min(at_a_time or 1, len(todo))
+    timed = measure([config for _, config in arms], workers)
+    if not timed:
+        return [f"no step was timed within {_PATIENCE:.0f} s, so the cost is not known"]
+    mean_cost = Cost(*(fmean(column) for column in zip(*timed.values(), strict=True)))
+    costs = [timed.get(place, mean_cost) for place in range(len(arms))]
+    seconds = [
+        costs[place].begin + steps * costs[place].step for place, (_, steps) in zip(arm_of_cell, todo, strict=True)
+    ]
     trees = [settings for settings, _ in arms]
-    each = [f"{costs[place].step * 1e3:.3g} ms a step ({label_of(trees[place], trees)})" for place in measured]
-    if len(each) > _SHOWN:
-        each = [f"{usual.step * 1e3:.3g} ms a step (mean of {len(each)} arms)"]
+    texts = [f"{costs[place].step * 1e3:.3g} ms a step ({label_of(trees[place], trees)})" for place in timed]
+    if len(texts) > _MOST_LISTED:
+        texts = [f"{mean_cost.step * 1e3:.3g} ms a step (mean of {len(texts)} arms)"]
     if at_a_time is None:
         time_needed = f"about {rough(sum(seconds))} in all, one after the other on a machine like this one"
     else:
-        how = "one at a time" if beside == 1 else f"with {beside} at a time"
-        time_needed = f"about {rough(_laid_out(seconds, beside))}" + (f" {how}" if len(todo) > 1 else "")
-    lines = [f"{time_needed}: {', '.join(each)}, {usual.begin:.0f} s to begin; measuring and pictures come on top"]
-    if len(measured) < len(arms):
-        lines.append(f"{len(measured)} of {len(arms)} arms were timed; the others count as their mean")
+        at_once = "one at a time" if workers == 1 else f"with {workers} at a time"
+        time_needed = f"about {rough(_schedule(seconds, workers))}" + (f" {at_once}" if len(todo) > 1 else "")
+    lines = [
+        f"{time_needed}: {', '.join(texts)}, {mean_cost.begin:.0f} s to start; measures and pictures take extra time"
+    ]
+    if len(timed) < len(arms):
+        lines.append(f"{len(timed)} of {len(arms)} arms were timed; the others count as their mean")
     if any(config.training.replicas > 1 for _, config in arms):
-        lines.append("timed on one device: training.replicas shares the batch out among more")
+        lines.append("timed on one device: training.replicas divides the batch among more")
     return lines
 
 
-def _laid_out(seconds: list[float], workers: int) -> float:
-    """When the last of some jobs is done, each begun as soon as a worker is free."""
+def _schedule(seconds: list[float], workers: int) -> float:
+    """When the last job is done, each started as soon as a worker is free."""
     free = [0.0] * workers
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
     return max(free)
 
 
-def measure(configs: list[RunConfig], beside: int = 1) -> dict[int, Cost]:
-    """What steps of these settings take, by place in the list; without those for which there was no time.
+def measure(configs: list[RunConfig], at_once: int = 1) -> dict[int, Cost]:
+    """The cost of these settings, by place in the list, without those for which there was no time.
 
-    beside: how many runs will share the machine; steps are timed in as many processes at once, at most four. Raises
+    at_once: how many runs will share the machine; steps are timed in as many processes, at most four. Raises
     ConfigError for what cannot be run here.
     """
-    workers = min(beside, _BESIDE)
+    workers = min(at_once, _MOST_PROCESSES)
     queues = [[place for place in range(len(configs)) if place % workers == number] for number in range(workers)]
-    queues = [queue or [0] for queue in queues]  # one arm, several beside each other: they are all of it
+    queues = [queue or [0] for queue in queues]  # with fewer arms than workers, the others time the first arm
     deadline = time.monotonic() + _PATIENCE
-    children = [_start(queue, configs, beside) for queue in queues]
-    found: dict[int, Cost] = {}
+    children = [_start(queue, configs, at_once) for queue in queues]
+    costs: dict[int, Cost] = {}
     try:
         for child in children:
             try:
@@ -172,17 +179,17 @@ def measure(configs: list[RunConfig], beside: int = 1) -> dict[int, Cost]:
             for line in out.splitlines():
                 with contextlib.suppress(ValueError, TypeError):  # half a line
                     place, *cost = json.loads(line)
-                    found[place] = Cost(*cost)
+                    costs[place] = Cost(*cost)
     finally:
         for child in children:
             if child.stdout and not child.stdout.closed:
                 child.kill()
                 child.communicate()
-    return dict(sorted(found.items()))
+    return dict(sorted(costs.items()))
 
 
-def _start(queue: list[int], configs: list[RunConfig], beside: int) -> subprocess.Popen[str]:
-    share = str(max(1, usable_cores() // beside))
+def _start(queue: list[int], configs: list[RunConfig], at_once: int) -> subprocess.Popen[str]:
+    share = str(max(1, usable_cores() // at_once))
     threads = {
         "OMP_NUM_THREADS": share,
         "TF_NUM_INTRAOP_THREADS": share,
@@ -194,11 +201,11 @@ def _start(queue: list[int], configs: list[RunConfig], beside: int) -> subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=(threads if beside > 1 else {}) | os.environ,
+        env=(threads if at_once > 1 else {}) | os.environ,
     )
     assert child.stdin
     jobs = {"began": time.time(), "jobs": [[place, configs[place].model_dump(mode="json")] for place in queue]}
-    with contextlib.suppress(BrokenPipeError):  # it ended, and says why
+    with contextlib.suppress(BrokenPipeError):  # it has ended and will say why
         child.stdin.write(json.dumps(jobs))
         child.stdin.close()
     child.stdin = None  # communicate would flush it
@@ -206,12 +213,12 @@ def _start(queue: list[int], configs: list[RunConfig], beside: int) -> subproces
 
 
 def main() -> None:
-    """The child: settings come in on stdin, and what their steps take goes out, a line for each."""
+    """The child: reads settings from stdin, and prints a line with the cost of each."""
     from ganlab.cli.exit import one_line
 
-    asked = json.load(sys.stdin)
+    request = json.load(sys.stdin)
     with one_line():
-        _time_all([(place, parse(tree)) for place, tree in asked["jobs"]], asked["began"])
+        _time_all([(place, parse(tree)) for place, tree in request["jobs"]], request["began"])
 
 
 def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
@@ -227,32 +234,32 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
     started = time.time() - began
     for place, config in jobs:
         if time.time() - began > _PATIENCE / 2 and place != jobs[0][0]:
-            return  # what is told stays told, and no step is cut off in the middle
+            return  # printed lines count, and no step is interrupted
         before = time.time()
-        precision, way = chosen(config, machine)
+        precision, compiled = chosen(config, machine)
         keras.config.set_dtype_policy(precision)
         images = DATASETS[config.dataset.name](config.dataset).train
         check_images(config, images)
         if config.init_from and config.init_from.step in checkpoints.steps(Path(config.init_from.run) / CHECKPOINTS):
             check_fit(config.init_from, build_gan(config).tensors())
-        _, step = time_step(config, images, xla=way == "xla", seconds=_SECONDS)
+        _, step = time_step(config, images, xla=compiled == "xla", seconds=_SECONDS)
         timed = max(_SECONDS, 6 * step)  # after the first call
         print(json.dumps([place, started + max(0.0, time.time() - before - timed), step]), flush=True)
 
 
-# --- what a step takes here -------------------------------------------------------------------------------------------
+# --- the time of a step here -----------------------------------------------------------------------------------------
 
 
 def chosen(config: Any, machine: device.Device) -> tuple[str, str]:
-    """The precision and the way of compiling that a run of these settings would take here."""
-    there = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
-    return there.precision, "xla" if there.xla(config.training.compile, config.training.steps) else "graph"
+    """The precision and the compilation that a run with these settings would use here."""
+    planned = replace(machine, precision=device.choose_precision(config.precision, machine.capability))
+    return planned.precision, "xla" if planned.xla(config.training.compile, config.training.steps) else "graph"
 
 
 def time_step(config: Any, images: Any, *, xla: bool, seconds: float = 3.0) -> tuple[float, float]:
-    """Seconds of the first call, which compiles, and of a step after it: the median of five rounds.
+    """Seconds of the first call, which compiles, and of a later step: the median of five rounds.
 
-    seconds: for which steps are timed in all.
+    seconds: how long to time steps in all.
     """
     import numpy as np
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Many runs: each cell in a process of its own, skipped where it has ended, and named at the end if it did not."""
+"""Many runs: each cell in its own process; cells that have ended are skipped, unfinished ones are named at the end."""
 
 import contextlib
 import multiprocessing
@@ -32,19 +32,19 @@ from ganlab.runs.signals import STOPPING, Asked, heard
 from ganlab.runs.status import Standing, edition, may_be_held, outcome, record_sweep, rough, stand, time_left
 from ganlab.study.tuning import is_tuning
 
-_LEADER = "GANLAB_SWEEP"  # the process that this machine's workers of a sweep end with
-_STOP = "GANLAB_SWEEP_STOP"  # a file that is there once they are to stop
-_HERE = ("basic", "joblib")  # launchers none of whose jobs begins after its end
+_LEADER = "GANLAB_SWEEP"  # the process whose end also ends this machine's workers of a sweep
+_STOP = "GANLAB_SWEEP_STOP"  # a file that exists once they should stop
+_HERE = ("basic", "joblib")  # launchers whose jobs all start before they end
 _PATIENCE = 60.0  # seconds that cells have to save when a sweep is stopped
-_STARTS = 5  # of a launcher whose workers are killed
+_STARTS = 5  # attempts with a launcher whose workers are killed
 
 
 def launch(plan: Plan, arguments: list[str], start: Callable[[list[str]], None]) -> int:
-    """Check the cells of a sweep, record them, let Hydra's launcher start them, and say how they ended.
+    """Check the cells of a sweep, record them, let Hydra's launcher start them, and report how they ended.
 
-    start: lets Hydra launch the cells, with overrides beside those of the command line. Returns the exit status: 0
-    where every cell has finished, 1 where not or where the launcher failed, 130 after what asks to stop. Raises
-    ConfigError, before the first starts, for cells whose folders hold other settings.
+    start: lets Hydra launch the cells, with overrides besides those of the command line. Returns the exit status: 0 if
+    every cell has finished, 1 if not or if the launcher failed, 130 after a stop. Raises ConfigError, before the first
+    starts, for cells whose folders hold other settings.
     """
     folder = plan.sweep
     assert folder
@@ -66,25 +66,25 @@ def launch(plan: Plan, arguments: list[str], start: Callable[[list[str]], None])
             _let_save(plan.cells)
         except ConfigError:
             raise
-        except Exception as error:  # a job of a cluster that was killed, a timeout: how the cells stand is told anyway
+        except Exception as error:  # a cluster's job was killed, a timeout: the cells are reported anyway
             failed = True
-            print(f"the launcher failed: {_said(error)}", file=sys.stderr, flush=True)
-            if plan.launcher in _HERE:  # its workers end with it; those elsewhere work on
+            print(f"the launcher failed: {_describe(error)}", file=sys.stderr, flush=True)
+            if plan.launcher in _HERE:  # its workers end with it; those elsewhere continue
                 _let_save(plan.cells)
     status = report(plan.cells, folder)
     return 130 if stopped else max(status, int(failed))
 
 
 def prospects(plan: Plan) -> list[str]:
-    """Whether the seeds of a sweep, with those of runs that its folder holds already, can give a verdict."""
+    """Whether the seeds of a sweep, with those of runs already in its folder, can give a verdict."""
     from ganlab.report.sentences import can_decide
 
     assert plan.sweep
-    ours = {os.path.realpath(cell.directory) for cell in plan.cells}
+    planned = {os.path.realpath(cell.directory) for cell in plan.cells}
     configs = [cell.config.model_dump(mode="json") for cell in plan.cells]
     for path in find_files(plan.sweep, CONFIG) if plan.sweep.is_dir() else []:
-        if os.path.realpath(path.parent) not in ours:
-            with contextlib.suppress(ConfigError):  # of another version: compare will say what it thinks of it
+        if os.path.realpath(path.parent) not in planned:
+            with contextlib.suppress(ConfigError):  # of another version: compare will report it
                 configs.append(read_config(path.parent).model_dump(mode="json"))
     if is_tuning(map(flatten, configs)):
         return [f"several rates of several generators: python -m ganlab.tune {shlex.quote(str(plan.sweep))} will say "
@@ -92,18 +92,18 @@ def prospects(plan: Plan) -> list[str]:
     return can_decide(configs, plan.cells[0].config.comparison)
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return in_a_line(error) or type(error).__name__
 
 
 def _is_whole(config: RunConfig, directory: Path) -> bool:
-    """Whether a run has ended, and has the generator that it can have."""
+    """Whether a run has ended, with its generator if it can have one."""
     result = finished(config, directory)
     return result is not None and not lacks_generator(result, directory)
 
 
 def _ended(cell: Cell) -> bool:
-    """Whether a cell has nothing more to do; one whose result is damaged has, if only to say so."""
+    """Whether a cell has nothing left to do; one with a damaged result has: it must report that."""
     try:
         return _is_whole(cell.config, cell.directory)
     except ResultError:
@@ -112,26 +112,26 @@ def _ended(cell: Cell) -> bool:
 
 @contextlib.contextmanager
 def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[None]:
-    """While inside, what asks to stop is a KeyboardInterrupt, once workers have saved; the second one does not wait.
+    """While inside, a stop signal is a KeyboardInterrupt once workers have saved; a second one does not wait.
 
-    joblib, when it is interrupted, kills its workers and all that they started. queued: whether jobs may begin hours
-    after a stop, elsewhere; the file that says so stays for them. The next leader's has another name.
+    An interrupted joblib kills its workers and everything they started. queued: whether jobs may start hours after a
+    stop, elsewhere; the file that tells them to stop is left for them. The next leader uses another name.
     """
     stop = folder.absolute() / f".stop-{os.getpid()}"
     stop.unlink(missing_ok=True)
     os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
 
-    asked = Asked()
+    signals = Asked()
 
     def ask(number: int) -> None:
-        first = not asked
-        if asked.twice(number):
+        first = not signals
+        if signals.twice(number):
             raise KeyboardInterrupt
         if not first:
             return
         os.write(sys.stderr.fileno(), b"stopping: running cells save a checkpoint first\n")  # print is not reentrant
         stop.touch()
-        if multiprocessing.active_children():  # workers: they see the file
+        if multiprocessing.active_children():  # workers, which see the file
             _let_save(cells)
         raise KeyboardInterrupt
 
@@ -145,29 +145,29 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
 
 
 def _stopping() -> bool:
-    """Whether the sweep that this process works for is to stop."""
+    """Whether the sweep that this process works for should stop."""
     return _STOP in os.environ and Path(os.environ[_STOP]).exists()
 
 
 def _start(launcher: Callable[[], None]) -> None:
-    """Let the launcher start the cells; again where one of its workers was killed, which takes the others with it."""
+    """Let the launcher start the cells; again if one of its workers was killed, which ends the others too."""
     for start in range(_STARTS):
         try:
             launcher()
             return
         except BrokenExecutor as error:
-            why = f"a worker of the launcher was killed: {_said(error)}"
-            print(why if start == _STARTS - 1 else f"{why}; going on with new ones", file=sys.stderr, flush=True)
+            why = f"a worker of the launcher was killed: {_describe(error)}"
+            print(why if start == _STARTS - 1 else f"{why}; continuing with new ones", file=sys.stderr, flush=True)
 
 
 def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
-    """What a launcher's workers, which compose the settings again, must find as it was here."""
+    """Overrides for a launcher's workers, which compose the settings again and must get the same ones."""
     assert plan.sweep
-    place = str(plan.sweep.absolute()).replace("'", r"\'")
-    more = [f"hydra.sweep.dir='{place}'", *plan.naming]  # the default holds the time, which goes on
+    folder = str(plan.sweep.absolute()).replace("'", r"\'")
+    overrides = [f"hydra.sweep.dir='{folder}'", *plan.naming]  # the default holds the time, which would differ
     if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
-        more.append("hydra.launcher.batch_size=1")  # joblib would put the cells after some skipped ones into one job
-    return more if plan.left is None else [*more, "hydra.sweeper.params=null", *plan.left]
+        overrides.append("hydra.launcher.batch_size=1")  # joblib would put several cells into one job after fast ones
+    return overrides if plan.left is None else [*overrides, "hydra.sweeper.params=null", *plan.left]
 
 
 def _let_save(cells: list[Cell]) -> None:
@@ -177,7 +177,7 @@ def _let_save(cells: list[Cell]) -> None:
 
 
 def run_cell(tree: DictConfig) -> None:
-    """What Hydra's launchers call for each cell, in this process or in one of theirs."""
+    """Called by Hydra's launchers for each cell, in this process or in one of theirs."""
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
@@ -186,12 +186,12 @@ def run_cell(tree: DictConfig) -> None:
         _follow_leader()
     try:
         run_to_end(settings(tree), directory, launcher)
-    except Exception as error:  # the other cells go on
+    except Exception as error:  # the other cells continue
         print(f"{directory.name}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
 
 
 def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
-    """Run a cell, or go on with it, unless it has ended; a process that dies on the way leaves a record of that."""
+    """Start or resume a cell unless it has ended; if its process dies, its result records that."""
     if _stopping():
         return
     with claimed(directory, wait=True, stopping=_stopping) as lock:
@@ -208,7 +208,7 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
 
 
 def _death(status: int, directory: Path) -> str:
-    """Why a process ended that left no result."""
+    """Why a process ended without a result."""
     if status < 0:
         guess = " (out of memory?)" if -status == signal.SIGKILL else f" ({signal.strsignal(-status)})"
         return f"killed by signal {-status}{guess}"
@@ -220,7 +220,7 @@ def _death(status: int, directory: Path) -> str:
 
 
 def _follow_leader() -> None:
-    """End this worker, and with it its cell, when the process that started it is gone.
+    """End this worker and its cell when the process that started it has ended.
 
     joblib's workers outlive a leader that was killed.
     """
@@ -229,10 +229,10 @@ def _follow_leader() -> None:
     def follow() -> NoReturn:
         while os.getppid() == leader:
             time.sleep(0.2)
-        os._exit(1)  # the thread that waits for the cell would not hear of an exception
+        os._exit(1)  # an exception would not reach the thread that waits for the cell
 
     if os.getpid() == leader:
-        return  # joblib runs a single job where it is
+        return  # joblib runs a single job in its own process
     if os.getppid() != leader:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all: only the leader acts on it
@@ -241,15 +241,15 @@ def _follow_leader() -> None:
 
 
 def report(cells: list[Cell], folder: Path) -> int:
-    """Say what is there and what is not, by name; 0 where every cell has finished, else 1."""
-    found = [stand(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
-    unfinished = [cell for cell in found if cell.state != "finished"]
+    """Print which cells have finished and which have not; 0 if every cell has finished, else 1."""
+    standings = [stand(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
+    unfinished = [cell for cell in standings if cell.state != "finished"]
     quoted = shlex.quote(str(folder))
-    print(f"{len(found) - len(unfinished)} of {len(found)} runs finished in {folder}")
+    print(f"{len(standings) - len(unfinished)} of {len(standings)} runs finished in {folder}")
     for cell in unfinished:
         print(f"  {cell.name}: {outcome(cell)}")
     if any(cell.state != "diverged" for cell in unfinished):
-        print(f"the same command goes on with them (add hydra.sweep.dir={quoted} where no study is named)")
+        print(f"the same command continues them (add hydra.sweep.dir={quoted} if no study is named)")
     if is_tuning(flatten(cell.config.model_dump(mode="json")) for cell in cells):
         print(f"best rates:   python -m ganlab.tune {quoted}")
     else:
@@ -258,19 +258,19 @@ def report(cells: list[Cell], folder: Path) -> int:
     return 1 if unfinished else 0
 
 
-# --- how far it has come ----------------------------------------------------------------------------------------------
+# --- its progress -----------------------------------------------------------------------------------------------------
 
 
-_OVER = ("finished", "diverged")  # for good: all others are tried again
+_FINAL = ("finished", "diverged")  # all other states are tried again
 _LOOK = 1.0  # seconds between two looks at the cells
-_SILENCE = 60.0  # seconds after which a log gets a line anyway
+_SILENCE = 60.0  # seconds after which the log gets a line anyway
 
 
 @contextlib.contextmanager
 def watched(cells: Mapping[str, Path], console: Console | None = None) -> Iterator[None]:
-    """While inside, tell of each cell that ends and of the sweep as a whole, whoever runs them and wherever.
+    """While inside, report each cell that ends and the progress of the sweep, wherever the cells run.
 
-    cells: folders by name. The files of the runs are all that is looked at, once a second.
+    cells: folders by name. Only the files of the runs are read, once a second.
     """
     watch = _Watch(cells, console or Console(soft_wrap=True, highlight=False))
     over = threading.Event()
@@ -292,42 +292,42 @@ def watched(cells: Mapping[str, Path], console: Console | None = None) -> Iterat
 
 
 class _Watch:
-    """What was seen of a sweep so far. Cells that had ended before are counted; others are told of when they end."""
+    """The progress of a sweep so far. Cells that had ended before are counted; others are reported when they end."""
 
     def __init__(self, cells: Mapping[str, Path], console: Console) -> None:
         self._cells, self._console = cells, console
-        self._found = {name: stand(directory, name) for name, directory in cells.items()}
-        self._ended = {name for name, cell in self._found.items() if cell.state in _OVER}
+        self._standings = {name: stand(directory, name) for name, directory in cells.items()}
+        self._ended = {name for name, cell in self._standings.items() if cell.state in _FINAL}
         self._results = {name: edition(cells[name]) for name in cells}
-        self._seen: set[str] = set()
+        self._started: set[str] = set()
         self._news: list[Standing] = []
-        self._began, self._told = time.time(), time.monotonic()
+        self._began, self._printed = time.time(), time.monotonic()
         drawable = console.is_terminal and not console.is_dumb_terminal
         self.live = Live(console=console, refresh_per_second=2) if drawable else None
         if self._ended:
             console.print(f"{len(self._ended)} of {len(cells)} had ended before")
 
     def look(self) -> None:
-        """Tell what the last look found, and look at the cells that have not ended.
+        """Report what the last look found, and look at the cells that have not ended.
 
-        So what is said comes a moment late: by then the next cell has begun.
+        So a report comes a moment late: by then the next cell has started.
         """
-        self._tell()
+        self._print()
         for name, directory in self._cells.items():
-            if self._found[name].state in _OVER:
+            if self._standings[name].state in _FINAL:
                 continue
-            cell = self._found[name] = stand(directory, name)
+            cell = self._standings[name] = stand(directory, name)
             if cell.state == "running":
-                self._seen.add(name)
-                self._ended.discard(name)  # it was interrupted, as when a worker is killed, and is gone on with
-            elif cell.state != "missing" and (name in self._seen or self._results[name] != edition(directory)):
+                self._started.add(name)
+                self._ended.discard(name)  # it was interrupted, such as by a killed worker, and is resumed
+            elif cell.state != "missing" and (name in self._started or self._results[name] != edition(directory)):
                 self._news.append(cell)
                 self._ended.add(name)
-                self._seen.discard(name)
+                self._started.discard(name)
                 self._results[name] = edition(directory)
 
-    def _tell(self) -> None:
-        now, cells = time.monotonic(), list(self._found.values())
+    def _print(self) -> None:
+        now, cells = time.monotonic(), list(self._standings.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
         if left := time_left(cells, self._ended, self._began, time.time()):
@@ -339,7 +339,7 @@ class _Watch:
             row = Table.grid(padding=(0, 2))
             row.add_row(bar, Text(line))
             self.live.update(row)
-        elif self._news or now - self._told >= _SILENCE:
+        elif self._news or now - self._printed >= _SILENCE:
             self._console.print(Text(line))
-            self._told = now
+            self._printed = now
         self._news.clear()

@@ -1,7 +1,7 @@
-"""What a network is made of, what it costs, what it sees, and what its operator does. Nothing is trained.
+"""What a network consists of, what it costs, what it sees, and what its operator does. Nothing is trained.
 
-A layer of ours reports its cost (`macs()`) and what it sees (`sources(axis, low, high)`) where the rules for stock
-layers, which go by kernels and shapes, are wrong about it.
+Our own layers report their cost (`macs()`) and what they see (`sources(axis, low, high)`) where the rules for stock
+layers, which go by kernels and shapes, do not fit.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from ganlab.config import Generator, Pair
 from ganlab.nets.upsampling import UPSAMPLERS, Macs, Upsampling
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
 
 
@@ -22,8 +22,8 @@ class Part(NamedTuple):
     """One layer of a generator. What it lacks is empty, None or 0.
 
     sees: how many pixels of the base map, vertical and horizontal, the best-connected pixel of this layer's output is
-    computed from; the base map's border, which may leave fewer, is not regarded. std: of all its
-    outputs over the latents that were given.
+    computed from; the base map's border, which may leave fewer, is ignored. std: of all its
+    outputs over the given latents.
     """
 
     name: str
@@ -38,9 +38,9 @@ class Part(NamedTuple):
 
 
 class Phases(NamedTuple):
-    """What an operator makes of its phases, the scale x scale positions that repeat over its output.
+    """What an operator does in its phases, the scale x scale positions that repeat over its output.
 
-    variance: of an output pixel where the input is white noise of variance 1, mean over channels, [sy,sx].
+    variance: of an output pixel if the input is white noise of variance 1, mean over channels, [sy,sx].
     sums: what each input channel of ones gives in each output channel, far from the border and without the bias,
     [sy,sx,Co,Ci]: a kernel of the size of the scale, as `lattice_fraction` takes it.
     """
@@ -53,7 +53,7 @@ class Phases(NamedTuple):
 
 
 def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
-    """The layers from the first weights to the image, in order; latents [B,Z] decide the std."""
+    """The layers from the first weights to the image, in order; latents [B,Z] determine the std."""
     layers = [layer for layer in generator.layers if not isinstance(layer, keras.layers.InputLayer)]
     outputs = keras.Model(generator.inputs[0], [layer.output for layer in layers])(latents, training=False)
     rows = []
@@ -102,9 +102,9 @@ def multiplications(model: keras.Model) -> Macs:
 
 
 def macs_of(layer: Any) -> Macs:
-    """Those of one layer.
+    """The multiply-accumulates of one layer.
 
-    Of a layer without `macs`, every number of its kernel is used once at each place of its smaller side: a dense
+    In a layer without `macs`, every number of its kernel is used once at each place of its smaller side: a dense
     layer has one place, a convolution those of its output, a transposed one those of its input.
     """
     if hasattr(layer, "macs"):
@@ -123,16 +123,16 @@ def macs_of(layer: Any) -> Macs:
 def receptive_field(stages: Sequence[Upsampling]) -> Pair:
     """How many pixels of the first operator's input one pixel of the last one's output sees: (vertical, horizontal).
 
-    Worked out from kernels and scales, not measured: pixel by pixel over one period of the phases, the largest count.
+    Computed from kernels and scales, not measured: pixel by pixel over one period of the phases, the largest count.
     That is the distance between the outermost pixels seen, both included; a kernel smaller than its scale leaves
-    some in between unseen, and the border of the image is not regarded.
+    some in between unseen, and the border of the image is ignored.
     """
     period = np.prod([stage.scale for stage in stages], axis=0, dtype=int) if stages else (1, 1)
     return _widest(list(stages), [[number - 1] for number in range(len(stages))], period)
 
 
 def receptive_field_of(generator: keras.Model, layer: Any) -> Pair:
-    """The same for any layer behind a generator's base map, over all ways through convolutions and skips."""
+    """The same for any layer after a generator's base map, over all paths through convolutions and skips."""
     base = generator.get_layer("base_map")
     chain = [base, *_between(generator, base, layer)]
     makers = {id(each.output): number for number, each in enumerate(chain)}
@@ -144,7 +144,7 @@ def receptive_field_of(generator: keras.Model, layer: Any) -> Pair:
 def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
     """The largest extent at the start (-1) of what one pixel of the last layer sees.
 
-    inputs: for each layer the numbers of those it reads, all of them smaller than its own.
+    inputs: for each layer the numbers of the layers that it reads, all smaller than its own.
     """
     sides = []
     for axis in (0, 1):
@@ -155,11 +155,11 @@ def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
                 if number not in spans:
                     continue
                 low, high = _sources(layers[number], axis, *spans[number])
-                if high < low:  # a pixel in a gap between kernels: this way it sees nothing
+                if high < low:  # a pixel in a gap between kernels sees nothing on this path
                     continue
                 for before in inputs[number]:
-                    known = spans.get(before, (low, high))
-                    spans[before] = min(low, known[0]), max(high, known[1])
+                    span = spans.get(before, (low, high))
+                    spans[before] = min(low, span[0]), max(high, span[1])
             low, high = spans.get(-1, (0, -1))
             widest = max(widest, high - low + 1)
         sides.append(widest)
@@ -167,16 +167,16 @@ def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
 
 
 def _between(generator: keras.Model, base: Any, layer: Any) -> list[Any]:
-    """The layers from the base map, without it, to this one, with it, each behind those that it reads."""
-    makers = {id(each.output): each for each in generator.layers}
+    """The layers after the base map up to and including this one, each after those that it reads."""
+    makers = {id(node.output): node for node in generator.layers}
     chain: list[Any] = []
 
-    def visit(each: Any) -> None:
-        if each is base or each in chain:
+    def visit(node: Any) -> None:
+        if node is base or node in chain:
             return
-        for tensor in _inputs(each):
+        for tensor in _inputs(node):
             visit(makers[id(tensor)])
-        chain.append(each)
+        chain.append(node)
 
     visit(layer)
     return chain
@@ -204,7 +204,7 @@ def _sources(layer: Any, axis: int, low: int, high: int) -> Pair:
 def operator(
     settings: Generator, channels: int, filters: int, *, scale: Pair, seed: int = 0, use_bias: bool = False
 ) -> Upsampling:
-    """The operator of a generator's settings by itself, built for images of any size: [B,H,W,channels] -> filters."""
+    """The operator of a generator's settings alone, built for images of any size: [B,H,W,channels] -> filters."""
     options = settings.upsampling.model_dump()
     layer = UPSAMPLERS[options.pop("name")](filters, scale=scale, seed=seed, use_bias=use_bias, **options)
     layer.build((None, None, None, channels))
@@ -212,10 +212,10 @@ def operator(
 
 
 def with_a_single_one(settings: Generator, scale: Pair) -> Upsampling | None:
-    """The operator with weights that change nothing: a kernel of zeros with one 1, where the pixel meets itself.
+    """The operator with weights that change nothing: a kernel of zeros with a single 1 at its centre.
 
-    What is left is how it enlarges: repeated, interpolated, or set between zeros (transpose). Pixel shuffle has the 1
-    in every phase, and carafe is made to choose the source pixel itself. None for an operator that has no such weights.
+    What remains is how it enlarges: by repeating, interpolating, or zeros in between (transpose). Pixel shuffle has the
+    1 in every phase, and carafe is made to choose the source pixel itself. None for an operator without such weights.
     """
     layer = operator(settings, 1, 1, scale=scale)
     return layer if layer.with_single_one() else None
@@ -234,15 +234,15 @@ def enlarge(layer: Any, image: np.ndarray) -> np.ndarray:
 
 
 def overlap(settings: Generator, scale: Pair, side: int) -> np.ndarray:
-    """How much reaches each output pixel of a side x side image without zeros: whole [s*side,s*side].
+    """How many taps of the kernel reach each output pixel of a side x side image without zeros: whole [s*side,s*side].
 
-    Taps of the kernel; for an operator without one, input pixels.
+    For an operator without a kernel, how many input pixels.
     """
     return operator(settings, 1, 1, scale=scale).overlap(side)
 
 
 def reach(layer: Upsampling) -> int:
-    """From how many input pixels away an output pixel sees: what is nearer to the border is affected by it."""
+    """How many input pixels away an output pixel sees: pixels nearer to the border are affected by it."""
     distance = 0
     for axis, s in enumerate(layer.scale):
         for pixel in range(s):
@@ -258,7 +258,7 @@ def inside(values: np.ndarray, scale: Pair) -> np.ndarray:
 
 
 def phases(layer: Upsampling) -> Phases:
-    """From the kernel where the operator is a transposed convolution, exactly; else measured (carafe, even kernels)."""
+    """Exactly, from the kernel, if the operator is a transposed convolution; else measured (carafe, even kernels)."""
     try:
         kernel = layer.transposed_kernel()
     except ValueError:
@@ -279,8 +279,8 @@ def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
     channels = layer.built_shape()[-1]
 
     def respond(inputs: np.ndarray) -> np.ndarray:
-        unmoved = layer(np.zeros_like(inputs[:1]))
-        outputs = ops.convert_to_numpy(layer(inputs)) - ops.convert_to_numpy(unmoved)
+        offset = layer(np.zeros_like(inputs[:1]))
+        outputs = ops.convert_to_numpy(layer(inputs)) - ops.convert_to_numpy(offset)
         return outputs.astype(np.float64)
 
     side = 2 * border + 1
@@ -298,5 +298,5 @@ def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
 
 
 def draws(settings: Generator, scale: Pair, count: int, channels: int = 32) -> list[Phases]:
-    """The phases of an operator as it is before training, drawn anew `count` times: seeds 0, 1, ..."""
+    """The phases of an operator before training, drawn `count` times: seeds 0, 1, ..."""
     return [phases(operator(settings, channels, channels, scale=scale, seed=seed)) for seed in range(count)]

@@ -1,8 +1,8 @@
-"""Convolutions, and the way they are computed: by a library's kernel, or as a product of matrices.
+"""Convolutions, computed by a library's kernel or as a product of matrices.
 
 On a GPU a library's convolution of small maps takes longer to start than to compute, cannot be part of a CUDA graph,
-and is slow where there are as few channels as an image has. As a product it is one matrix multiplication and one kernel
-that gathers or adds its patches, which XLA writes. The function is the same, to rounding; so are its gradients.
+and is slow with as few channels as an image has. As a product it is one matrix multiplication and one kernel, generated
+by XLA, that gathers or adds its patches. The function is the same up to rounding; so are its gradients.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 Pair = tuple[int, int]
 FEW_CHANNELS = 4  # as images have
@@ -36,33 +36,36 @@ def convolve(maps: Any, kernel: Any, stride: int | Pair = 1, padding: str = "sam
     """[B,H,W,Ci] with a kernel [k,k,Ci,Co] of the same type -> [B,H',W',Co]; padding: `same` or `valid`."""
     strides = (stride, stride) if isinstance(stride, int) else stride
     axes = [
-        _along(n, k, s, padding) if n else (0, 0, 0)
+        _places_along(n, k, s, padding) if n else (0, 0, 0)
         for n, k, s in zip(maps.shape[1:3], kernel.shape[:2], strides, strict=True)
     ]
-    if _worth(maps, kernel, prod(steps for steps, _, _ in axes)):
+    if _is_worth_it(maps, kernel, prod(steps for steps, _, _ in axes)):
         return _as_product(maps, kernel, strides, axes)
     return ops.conv(maps, kernel, strides, padding, "channels_last")
 
 
 def convolve_transposed(maps: Any, kernel: Any, stride: Pair) -> Any:
     """[B,H,W,Ci] with a kernel [k,k,Co,Ci] of the same type, `same` padding -> [B,sH,sW,Co]."""
-    if _worth(maps, kernel, prod(n or 0 for n in maps.shape[1:3])) and all(
+    if _is_worth_it(maps, kernel, prod(n or 0 for n in maps.shape[1:3])) and all(
         k >= s for k, s in zip(kernel.shape[:2], stride, strict=True)
     ):
         return _as_transposed_product(maps, kernel, stride)
     return ops.conv_transpose(maps, kernel, stride, "same", data_format="channels_last")
 
 
-def _worth(maps: Any, kernel: Any, places: int) -> bool:
-    """Whether to multiply matrices of so many places for each image; both channels stand last in a kernel."""
-    *size, one, other = kernel.shape
+def _is_worth_it(maps: Any, kernel: Any, places: int) -> bool:
+    """Whether to multiply matrices with `places` rows per image; a kernel's channels are its last two axes."""
+    *size, first_channels, last_channels = kernel.shape
     if not _products.get() or maps.shape[0] is None or not places:
         return False
-    return min(one, other) <= FEW_CHANNELS or maps.shape[0] * places * prod(size) * one <= LARGEST_PRODUCT
+    return (
+        min(first_channels, last_channels) <= FEW_CHANNELS
+        or maps.shape[0] * places * prod(size) * first_channels <= LARGEST_PRODUCT
+    )
 
 
-def _along(size: int, k: int, stride: int, padding: str) -> tuple[int, int, int]:
-    """Along one axis: how many places a kernel takes, and the zeros before and behind `size` pixels, below 0: cut."""
+def _places_along(size: int, k: int, stride: int, padding: str) -> tuple[int, int, int]:
+    """Along one axis: how many places a kernel takes; the zeros before and after `size` pixels, below 0: cropped."""
     places = -(-size // stride) if padding == "same" else (size - k) // stride + 1
     before = max((places - 1) * stride + k - size, 0) // 2 if padding == "same" else 0
     blocks = places - 1 + -(-k // stride)  # of `stride` pixels
@@ -86,7 +89,7 @@ def _as_product(maps: Any, kernel: Any, stride: Pair, axes: list[tuple[int, int,
 
 
 def _as_transposed_product(maps: Any, kernel: Any, stride: Pair) -> Any:
-    """What each pixel adds to those around it, [B*H*W, k*k*Co], added up in float32."""
+    """What each pixel adds to its neighbours, [B*H*W, k*k*Co], summed in float32."""
     ky, kx, co, ci = kernel.shape
     (_, height, width, _), (sy, sx) = maps.shape, stride
     down, across = -(-ky // sy), -(-kx // sx)  # blocks of pixels that a kernel covers

@@ -1,4 +1,4 @@
-"""The discriminator: images in, one score each out; of images and their classes, where there are classes."""
+"""The discriminator: images, with their classes if there are any, in; one score each out."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ SeedOf = Callable[[str], int]
 def build_conv(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, classes: int = 0) -> keras.Model:
     """Images [B,H,W,C] in [-1, 1] -> scores [B, 1], float32: convolutions with leaky ReLU, then a dense score.
 
-    Radford et al. 2016, arXiv:1511.06434, without batch normalisation unless asked for (never at the input).
+    Radford et al. 2016, arXiv:1511.06434, without batch normalisation unless set (never at the input).
     With `classes`, the inputs are [images, one-hot classes [B,classes]].
     """
     inputs = maps = keras.Input(image_shape, name="images")
@@ -29,15 +29,15 @@ def build_conv(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, cla
             maps = BatchNormalization(name=f"norm{number}")(maps)
         maps = keras.layers.LeakyReLU(settings.slope, name=f"activation{number}")(maps)
     features = keras.layers.Flatten(name="flat")(_with_minibatch_std(settings, maps))
-    return _scored(settings, inputs, features, seed_of, classes, fan_in=features.shape[-1], gain=1.0)
+    return _add_score(settings, inputs, features, seed_of, classes, fan_in=features.shape[-1], gain=1.0)
 
 
 def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf, classes: int = 0) -> keras.Model:
-    """The same of residual blocks: activation, convolution, activation, convolution that makes smaller; and a skip.
+    """The same with residual blocks: activation, convolution, activation, downsampling convolution; and a skip.
 
-    The skip is average pooling and a 1x1 convolution; both ways together are divided by sqrt 2. The first block has no
-    activation in front. Behind the last come an activation, a sum over positions and a dense score. He et al. 2016,
-    arXiv:1603.05027; Miyato and Koyama 2018, arXiv:1802.05637.
+    The skip is average pooling and a 1x1 convolution; the sum of both paths is divided by sqrt 2. The first block has
+    no activation in front. The last is followed by an activation, a sum over positions and a dense score. He et al.
+    2016, arXiv:1603.05027; Miyato and Koyama 2018, arXiv:1802.05637.
     """
 
     def activate(maps: Any, name: str) -> Any:
@@ -62,9 +62,9 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
     maps = _with_minibatch_std(settings, activate(maps, "_last"))
     features = PositionSum(dtype="float32", name="positions")(maps)
-    # Behind activations positions are nearly alike, not independent: their sum grows with their number, not its root.
-    alike = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
-    return _scored(settings, inputs, features, seed_of, classes, fan_in=alike, gain=gain_of(settings.slope))
+    # After activations positions are nearly equal, not independent: their sum grows with their number, not its root.
+    fan_in = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
+    return _add_score(settings, inputs, features, seed_of, classes, fan_in=fan_in, gain=gain_of(settings.slope))
 
 
 def _convolve(
@@ -79,7 +79,7 @@ def _convolve(
     gain: float | None = None,
     use_bias: bool = True,
 ) -> Any:
-    """A convolution that starts, is normalised and makes smaller as the settings say.
+    """A convolution initialised, normalised and downsampled as the settings say.
 
     gain: of its weights; None: what keeps the second moment through an activation.
     """
@@ -92,17 +92,17 @@ def _convolve(
         "use_bias": use_bias,
         "name": name,
     }
-    way = {"stride": stride, "downsampling": "strided" if stride == 1 else settings.downsampling}
+    sampling = {"stride": stride, "downsampling": "strided" if stride == 1 else settings.downsampling}
     if settings.normalization == "spectral":
-        return SpectralConv2D(filters, size, **way, **options)(maps)
-    return DownConv2D(filters, size, **way, **options)(maps)
+        return SpectralConv2D(filters, size, **sampling, **options)(maps)
+    return DownConv2D(filters, size, **sampling, **options)(maps)
 
 
 def _with_minibatch_std(settings: Discriminator, maps: Any) -> Any:
     return MinibatchStd(settings.minibatch_std, name="minibatch_std")(maps) if settings.minibatch_std else maps
 
 
-def _scored(
+def _add_score(
     settings: Discriminator, inputs: Any, features: Any, seed_of: SeedOf, classes: int, *, fan_in: int, gain: float
 ) -> keras.Model:
     """A dense score of the features and, with classes, its projection: <V y, features> for one-hot y [B,classes].
@@ -111,9 +111,9 @@ def _scored(
     """
     kind = SpectralDense if settings.normalization == "spectral" else keras.layers.Dense
 
-    def dense(units: int, name: str, **more: Any) -> Any:
-        draw = initializer(settings.init, fan_in, gain=gain, seed=seed_of(f"discriminator/{name}"))
-        return kind(units, dtype="float32", kernel_initializer=draw, name=name, **more)
+    def dense(units: int, name: str, **options: Any) -> Any:
+        weights = initializer(settings.init, fan_in, gain=gain, seed=seed_of(f"discriminator/{name}"))
+        return kind(units, dtype="float32", kernel_initializer=weights, name=name, **options)
 
     scores = dense(1, "score")(features)
     if not classes:

@@ -14,7 +14,7 @@ from ganlab.nets.upsampling import UPSAMPLERS
 
 SeedOf = Callable[[str], int]
 _SLOPES = {"relu": 0.0, "leaky_relu": 0.2}  # below zero
-_PRECISE = {"dtype": "float32"}  # what makes the image: eight bits of a half precision would be noise in its spectrum
+_PRECISE = {"dtype": "float32"}  # for the image: the eight bits of a half precision would be noise in its spectrum
 
 
 def build_generator(
@@ -26,9 +26,9 @@ def build_generator(
 
     Body plain: every stage is normalise, activate, enlarge. The last one makes the image itself, so nothing hides what
     the operator does. Body residual: see `_residual`. With `classes`, the inputs are [B, latent_size + classes], a
-    one-hot class behind the latents: the last rows of the dense layer are what the classes stand for.
+    one-hot class after the latents: the last rows of the dense layer are the classes' embeddings.
 
-    `seed_of(name)` gives each layer its own seed: layers of equal name and shape start equal in every arm.
+    `seed_of(name)` gives each layer its own seed: layers of equal name and shape start with equal weights in every arm.
     """
     height, width, channels = image_shape
     base: Pair = height // settings.scale[0], width // settings.scale[1]
@@ -37,12 +37,12 @@ def build_generator(
     gain = _gain(settings) if settings.body == "plain" else 1.0
     dense: Any = keras.layers.Dense(
         base[0] * base[1] * settings.base_filters,
-        kernel_initializer=initializer(_other_init(settings), fan_in, gain=gain, seed=seed_of("generator/base")),
+        kernel_initializer=initializer(_init_elsewhere(settings), fan_in, gain=gain, seed=seed_of("generator/base")),
         name="base",
     )
     maps = keras.layers.Reshape((*base, settings.base_filters), name="base_map")(dense(inputs))
     if classes and settings.upsampling.init not in ("keras", "dcgan"):
-        # A one-hot entry has second moment 1/classes where a latent has 1: so that each input counts alike.
+        # A one-hot entry has second moment 1/classes, a latent 1: this makes them count alike.
         kernel = np.array(dense.kernel)
         kernel[-classes:] *= np.float32(math.sqrt(classes))
         dense.kernel.assign(kernel)
@@ -64,17 +64,19 @@ def _plain(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> An
 def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> Any:
     """Blocks of: normalise, activate, enlarge, normalise, activate, 3x3 convolution; beside it a skip.
 
-    The skip is the same in every arm: a 1x1 convolution at the small size, then every pixel repeated. Both ways
-    together are divided by sqrt 2. Behind the last block: normalise, activate, 3x3 convolution to the image.
+    The skip is the same in every arm: a 1x1 convolution at the small size, then every pixel repeated. The sum of both
+    paths is divided by sqrt 2. After the last block: normalise, activate, 3x3 convolution to the image.
     """
     gain = _gain(settings)
 
-    def convolve(maps: Any, filters: int, size: int, name: str, **more: Any) -> Any:
-        draw = initializer(
-            _other_init(settings), size * size * maps.shape[-1], gain=more.pop("gain"),
+    def convolve(maps: Any, filters: int, size: int, name: str, **options: Any) -> Any:
+        weights = initializer(
+            _init_elsewhere(settings), size * size * maps.shape[-1], gain=options.pop("gain"),
             seed=seed_of(f"generator/{name}"),
         )  # fmt: skip
-        return keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=draw, name=name, **more)(maps)
+        return keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=weights, name=name, **options)(
+            maps
+        )
 
     for number, (stage, filters) in enumerate(zip(settings.stages, settings.widths(channels), strict=True), start=1):
         inner = _activate(settings, maps, f"{number}")
@@ -101,9 +103,9 @@ def _enlarge(
     *,
     gain: float,
     use_bias: bool,
-    **more: Any,
+    **options: Any,
 ) -> Any:
-    """The operator of a stage: the layers that are compared, found by their name."""
+    """The operator of a stage: the layer under study, found by its name."""
     operator = settings.operators[number - 1].model_dump()
     return UPSAMPLERS[operator.pop("name")](
         settings.widths(channels)[number - 1],
@@ -113,7 +115,7 @@ def _enlarge(
         use_bias=use_bias,
         name=f"stage{number}",
         **operator,
-        **more,
+        **options,
     )(maps)
 
 
@@ -125,8 +127,8 @@ def _activate(settings: Generator, maps: Any, name: str) -> Any:
     return (keras.layers.ReLU(name=name) if relu else keras.layers.LeakyReLU(_SLOPES["leaky_relu"], name=name))(maps)
 
 
-def _other_init(settings: Generator) -> str:
-    """How the layers beside the operators start: as they do; `resize` is of transposed kernels alone."""
+def _init_elsewhere(settings: Generator) -> str:
+    """How the other layers start: as the operators do, but `resize` is for transposed kernels only."""
     return "matched" if settings.upsampling.init == "resize" else settings.upsampling.init
 
 

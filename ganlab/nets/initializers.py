@@ -1,4 +1,4 @@
-"""How weights start: one scale for every layer, so that operators are compared and not their initialisers."""
+"""Initial weights: one scale for every layer, so that operators are compared and not their initialisers."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ def initializer(init: str, effective_fan_in: float, *, gain: float, seed: int | 
     """Independent normal weights with standard deviation gain/sqrt(effective_fan_in).
 
     init: `matched` does that; `keras` is Glorot's uniform rule on the kernel's shape; `dcgan` is N(0, 0.02).
-    effective_fan_in: products that meet in one output value, on average over positions.
+    effective_fan_in: products that are summed in one output value, on average over positions.
     seed: equal seeds and shapes give equal numbers.
     """
     if init not in INITS:
@@ -42,9 +42,9 @@ def kernel_initializer(
     k*k divided by the strides for a transposed kernel (the mean over phases). The output then has `gain` times the
     input's root mean square, whatever the operator. Use gain sqrt(2) before a ReLU and 1 for a last layer.
     keras: Glorot uniform as Keras computes it, which gives a transposed kernel s*s times less variance at its output.
-    dcgan: normal with std 0.02 (Radford et al. 2016). Both leave `gain` aside.
+    dcgan: normal with std 0.02 (Radford et al. 2016). Both ignore `gain`.
 
-    Equal seeds and shapes give equal numbers, and across operators numbers in equal proportion.
+    Equal seeds and shapes give equal numbers, and across operators proportional numbers.
     """
     if init == "keras":
         return keras.initializers.GlorotUniform(seed=seed)

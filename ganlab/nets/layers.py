@@ -1,6 +1,6 @@
-"""The layers that Keras lacks, or has only slower.
+"""Layers that Keras lacks, or that are slower there.
 
-Convolutions that make maps smaller, what a discriminator makes of its last maps, batch normalisation in one kernel.
+Downsampling convolutions, the layers at the end of a discriminator, batch normalisation in one kernel.
 """
 
 import math
@@ -14,7 +14,7 @@ from ganlab.nets.convolution import convolve
 from ganlab.nets.upsampling.base import Macs
 from ganlab.nets.upsampling.fusion import fir_taps
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 # --- smaller maps -----------------------------------------------------------------------------------------------------
 
@@ -35,9 +35,9 @@ def taps_of(downsampling: str, stride: int) -> np.ndarray:
 
 
 def fold_filter(kernel: Any, taps: np.ndarray) -> Any:
-    """The kernel of a convolution and of the filter behind it: [k,k,Ci,Co] -> [k+L-1,k+L-1,Ci,Co], L taps an axis."""
+    """The kernel of a convolution followed by a filter: [k,k,Ci,Co] -> [k+L-1,k+L-1,Ci,Co], L taps per axis."""
     ky, kx, ci, co = kernel.shape
-    down, across = (np.array([np.convolve(one, taps) for one in np.eye(k)]).T for k in (ky, kx))
+    down, across = (np.array([np.convolve(unit, taps) for unit in np.eye(k)]).T for k in (ky, kx))
     both = ops.convert_to_tensor(np.kron(down, across), keras.backend.standardize_dtype(kernel.dtype))
     flat = ops.matmul(both, ops.reshape(kernel, (ky * kx, ci * co)))
     return ops.reshape(flat, (down.shape[0], across.shape[0], ci, co))
@@ -48,8 +48,8 @@ class DownConv2D(keras.Layer):
     """A convolution, a filter and a stride in one, kernel [k,k,Ci,Co], bias [Co]; height and width must be known.
 
     [B,H,W,Ci] -> [B,ceil(H/s),ceil(W/s),Co]. Convolving, smoothing with a filter h and keeping every s-th pixel is one
-    convolution of stride s whose kernel is the product of the two. Beyond the border an image goes on as zeros, and the
-    convolution sees it there until the filter has had its part, so that the two ways agree at every pixel.
+    convolution of stride s whose kernel is the product of the two. Beyond the border an image continues with
+    zeros, far enough for the filter too, so that both forms agree at every pixel.
     The kernel stays float32 until it is used, so that folding adds no rounding under mixed precision.
     """
 
@@ -87,13 +87,13 @@ class DownConv2D(keras.Layer):
             outputs = self._convolve(inputs, self.weight(), "same")
         else:
             edges = [self._edges(n) for n in inputs.shape[1:3]]
-            around = ops.pad(inputs, [(0, 0), *edges, (0, 0)])
-            outputs = self._convolve(around, fold_filter(self.weight(), self.taps), "valid")
+            padded = ops.pad(inputs, [(0, 0), *edges, (0, 0)])
+            outputs = self._convolve(padded, fold_filter(self.weight(), self.taps), "valid")
         return outputs if self.bias is None else ops.add(outputs, self.bias)
 
     def _convolve(self, inputs: Any, kernel: Any, padding: str) -> Any:
         stride = self.stride
-        if kernel.shape[0] == 1 < stride:  # oneDNN writes beyond its memory; see `upsampling.transpose`
+        if kernel.shape[0] == 1 < stride:  # oneDNN would write out of bounds; see `upsampling.transpose`
             inputs, stride = inputs[:, ::stride, ::stride], 1
         return convolve(inputs, ops.cast(kernel, self.compute_dtype), stride, padding)
 
@@ -101,8 +101,8 @@ class DownConv2D(keras.Layer):
         """Zeros before and after `size` pixels: those of 'same', those of the filter, and up to a whole last step."""
         length = len(self.taps)
         before = (self.kernel_size - 1) // 2 + (length - self.stride) // 2
-        reached = (self._steps(size) - 1) * self.stride + self.kernel_size + length - 1
-        return before, reached - size - before
+        extent = (self._steps(size) - 1) * self.stride + self.kernel_size + length - 1
+        return before, extent - size - before
 
     def _steps(self, size: int) -> int:
         return -(-size // self.stride)
@@ -137,10 +137,10 @@ class DownConv2D(keras.Layer):
 
 @keras.saving.register_keras_serializable("ganlab")
 class MinibatchStd(keras.Layer):
-    """Join a channel that says how much `group` consecutive images differ: [B,H,W,C] -> [B,H,W,C+1].
+    """Add a channel that says how much `group` consecutive images differ: [B,H,W,C] -> [B,H,W,C+1].
 
-    One number a group: the standard deviation over its images, mean over positions and channels. A generator that
-    makes the same image again and again gives itself away. `group` divides B. Karras et al. 2018, arXiv:1710.10196.
+    One number per group: the standard deviation over its images, mean over positions and channels. It exposes a
+    generator that repeats itself. `group` divides B. Karras et al. 2018, arXiv:1710.10196.
     """
 
     def __init__(self, group: int, **kwargs: Any):
@@ -151,8 +151,8 @@ class MinibatchStd(keras.Layer):
         """The std over the group, its mean, and the same number at every place of its images."""
         height, width, channels = inputs.shape[1:]
         groups = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
-        apart = groups - ops.mean(groups, axis=1, keepdims=True)
-        std = ops.sqrt(ops.mean(ops.square(apart), axis=1, keepdims=True) + 1e-8)
+        deviations = groups - ops.mean(groups, axis=1, keepdims=True)
+        std = ops.sqrt(ops.mean(ops.square(deviations), axis=1, keepdims=True) + 1e-8)
         mean = ops.mean(std, axis=(2, 3, 4), keepdims=True)
         mean = ops.broadcast_to(mean, (*ops.shape(groups)[:4], 1))
         mean = ops.cast(ops.reshape(mean, (-1, height, width, 1)), inputs.dtype)
@@ -176,19 +176,19 @@ class PositionSum(keras.Layer):
         return ops.sum(inputs, axis=(1, 2))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """Channels are left."""
+        """The channels remain."""
         return input_shape[0], input_shape[-1]
 
 
-# --- batch normalisation, and its statistics taken anew ---------------------------------------------------------------
+# --- batch normalisation, and recomputing its statistics --------------------------------------------------------------
 
 
 @keras.saving.register_keras_serializable("ganlab")
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' layer, with TensorFlow's fused kernel in training: [B,H,W,C] in any precision, statistics float32.
 
-    The same function as the stock layer, moving statistics included; whatever is not an image on TensorFlow goes
-    through the stock layer itself. Momentum and epsilon are those of Radford et al. 2016, arXiv:1511.06434.
+    The same function as the stock layer, moving statistics included; anything but images on TensorFlow goes
+    through the stock layer. Momentum and epsilon are those of Radford et al. 2016, arXiv:1511.06434.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any):
@@ -202,11 +202,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _fits(self, inputs: Any) -> bool:
         images = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        usual = self.scale and self.center and not self.renorm and not self.synchronized
+        is_plain = self.scale and self.center and not self.renorm and not self.synchronized
         return (
             keras.backend.backend() == "tensorflow"
             and images
-            and usual
+            and is_plain
             and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
         )
 
@@ -231,15 +231,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Set the moving statistics of every batch normalisation to the mean over `batches` of what these have themselves.
+    """Set the moving statistics of every batch normalisation to the mean of the statistics of each of `batches`.
 
-    For a generator with averaged weights, to which no batch that was seen in training belongs. batches: inputs of the
-    model; each goes through as in training, normalised by itself. A model without batch normalisation is left alone.
+    For a generator with averaged weights, which has seen no batch in training. batches: inputs of the model; each goes
+    through as in training, normalised by itself. A model without batch normalisation is left alone.
     """
     norms: list[Any] = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     if not norms:
         return
-    kept = [norm.momentum for norm in norms]
+    momenta = [norm.momentum for norm in norms]
     try:
         for norm in norms:
             norm.momentum = 0.0  # the moving statistics are now those of the last batch
@@ -247,14 +247,14 @@ def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
         sums, count = [0.0] * (2 * len(norms)), 0
         for batch in batches:
             forward(batch)
-            statistics = (each for norm in norms for each in (norm.moving_mean, norm.moving_variance))
+            statistics = (statistic for norm in norms for statistic in (norm.moving_mean, norm.moving_variance))
             sums = [
-                total + ops.convert_to_numpy(each).astype(np.float64)
-                for total, each in zip(sums, statistics, strict=True)
+                total + ops.convert_to_numpy(statistic).astype(np.float64)
+                for total, statistic in zip(sums, statistics, strict=True)
             ]
             count += 1
     finally:
-        for norm, momentum in zip(norms, kept, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     means = [total / count for total in sums]
     for place, norm in enumerate(norms):
@@ -263,7 +263,7 @@ def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
 
 
 def _traced(function: Any) -> Any:
-    """The function, compiled where that is TensorFlow's business; traced now, while the momentum is what it is."""
+    """The function, compiled if the backend is TensorFlow; it is traced with the momentum at the first call."""
     if keras.backend.backend() != "tensorflow":
         return function
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Arms that cost the same: filters times a factor, so that the operator is compared and not the size."""
+"""Arms that cost the same: filters are multiplied by a factor, so that the operator is compared and not the size."""
 
 import keras
 
@@ -7,15 +7,15 @@ from ganlab.nets.analysis import multiplications
 from ganlab.nets.generator import build_generator
 
 TOLERANCE = 0.05
-"""How far costs may stay apart because filters are whole; ConfigError beyond."""
+"""How much costs may differ because filters are whole numbers; ConfigError beyond."""
 
 
 def at_parity(settings: Generator, image_shape: tuple[int, int, int]) -> Generator:
     """The settings with their filters scaled until the generator costs what it would with `settings.reference`.
 
-    Cost: trainable weights, or multiply-accumulates as executed, of the whole generator. Every count of filters but
-    the image's is multiplied by one factor and rounded, then the base map's alone is moved until the cost is nearest;
-    what remains is the rounding of whole filters. With parity `none` the settings are returned as they are.
+    Cost: trainable weights, or multiply-accumulates as executed, of the whole generator. Every count of filters but the
+    image's is multiplied by one factor and rounded, then the base map's alone is adjusted until the cost is nearest;
+    what remains is the rounding to whole filters. With parity `none` the settings are returned as they are.
     """
     if settings.parity == "none":
         return settings
@@ -29,20 +29,20 @@ def at_parity(settings: Generator, image_shape: tuple[int, int, int]) -> Generat
     low, high = 1 / 16, 16.0
     for _ in range(10):
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if measure(_widened(settings, middle)) < target else (low, middle)
-    near = _widened(settings, (low * high) ** 0.5)
+        low, high = (middle, high) if measure(_scale_filters(settings, middle)) < target else (low, middle)
+    near = _scale_filters(settings, (low * high) ** 0.5)
     bases = range(max(1, near.base_filters - 3), near.base_filters + 4)
     costs = {base: measure(near.model_copy(update={"base_filters": base})) for base in bases}
     best = min(costs, key=lambda base: abs(costs[base] - target))
     if abs(costs[best] / target - 1) > TOLERANCE:
         raise ConfigError(
-            f"generator.parity={settings.parity} cannot be reached by {settings.name}: {costs[best]} against {target}; "
-            "use wider generator.stages, or parity=none"
+            f"generator.parity={settings.parity} cannot be reached by {settings.name}: {costs[best]} instead of "
+            f"{target}; use wider generator.stages, or parity=none"
         )
     return near.model_copy(update={"base_filters": best})
 
 
-def _widened(settings: Generator, factor: float) -> Generator:
+def _scale_filters(settings: Generator, factor: float) -> Generator:
     def times(filters: int) -> int:
         return max(1, round(filters * factor))
 

@@ -1,8 +1,8 @@
 """Spectral normalisation as published: layers whose kernel, as a matrix, has largest singular value 1.
 
-Miyato et al. 2018, arXiv:1802.05957. The kernel that is stored stays as the optimizer leaves it; the one that is used
-is W / sigma with sigma = u'Wv, the gradient goes through sigma, and u and v are constants. Keras' own wrapper is
-something else: it overwrites the stored kernel at every call.
+Miyato et al. 2018, arXiv:1802.05957. The stored kernel stays as the optimizer leaves it; the one in use
+is W / sigma with sigma = u'Wv, the gradient goes through sigma, and u and v are constants. Keras' own wrapper
+differs: it overwrites the stored kernel at every call.
 """
 
 from typing import Any
@@ -11,28 +11,28 @@ import keras
 
 from ganlab.nets.layers import DownConv2D
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
-AT_BUILD = 10  # power iterations, so that sigma is near before the first step
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
+AT_BUILD = 10  # power iterations, so that sigma is close before the first step
 
 
 class Spectral(keras.Layer):
     """A layer with a float32 `kernel`, its last axis the outputs. W: the kernel as [outputs, everything else].
 
-    u [outputs], v [everything else]: the singular vectors as far as they are known; only `iterate` changes them.
+    u [outputs], v [everything else]: the current estimate of the singular vectors; only `iterate` changes them.
     """
 
     kernel: Any
 
     def add_vectors(self) -> None:
-        """Find the singular vectors of a kernel that was just drawn."""
-        *rest, outputs = self.kernel.shape
+        """Add the singular vectors of a new kernel and estimate them."""
+        *others, outputs = self.kernel.shape
         places = 1
-        for n in rest:
+        for n in others:
             places *= n
         draw = keras.initializers.RandomNormal(seed=0)
-        kept = {"initializer": draw, "trainable": False, "autocast": False, "dtype": "float32"}
-        self.u = self.add_weight(name="u", shape=(outputs,), **kept)
-        self.v = self.add_weight(name="v", shape=(places,), **kept)
+        options = {"initializer": draw, "trainable": False, "autocast": False, "dtype": "float32"}
+        self.u = self.add_weight(name="u", shape=(outputs,), **options)
+        self.v = self.add_weight(name="v", shape=(places,), **options)
         for _ in range(AT_BUILD):
             self.iterate()
 
@@ -53,7 +53,7 @@ class Spectral(keras.Layer):
         self.u.assign(_unit(ops.matmul(v, matrix)))
 
     def _matrix(self) -> Any:
-        """W transposed: [everything else, outputs], the order in which kernels lie."""
+        """W transposed: [everything else, outputs], the order of kernels in memory."""
         return ops.reshape(ops.convert_to_tensor(self.kernel), (-1, self.kernel.shape[-1]))
 
 

@@ -1,1 +1,1 @@
-"""What a run leaves on disk, and how it is read again. No TensorFlow."""
+"""The files of a run, and how they are read. No TensorFlow."""

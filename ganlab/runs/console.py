@@ -1,4 +1,4 @@
-"""What commands say while they work: lines that are printed and kept, and a bar on a terminal."""
+"""The output of commands at work: lines that are printed and logged, and a progress bar on a terminal."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from ganlab import files
 
 
 class Console(rich.console.Console):
-    """rich's console; where the reader of a pipe has gone (`| head`) it falls silent, and the work goes on."""
+    """rich's console; if the reader of a pipe has gone (`| head`), it falls silent, and the work continues."""
 
     def on_broken_pipe(self) -> None:
         """rich would end the command here, in the middle of a run."""
@@ -33,22 +33,22 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Log:
-    """The lines that a run says, kept in a file without what only a terminal understands.
+    """The lines of a run, written to a file without control sequences of the terminal.
 
-    path: None keeps nothing, as where another process keeps what this one prints.
+    path: None writes nothing, for example if another process logs the output of this one.
     """
 
     def __init__(self, path: Path | None):
         self._path = path
 
     def keep(self, text: str) -> None:
-        """Add a line, or several; a disk that is full or a folder that is gone is the work's to say, not ours."""
+        """Add a line, or several; a full disk or a missing folder is left to the work to report."""
         if self._path is not None:
             with contextlib.suppress(OSError), files.open_regular(self._path, "ab") as file:
                 file.write((_CONTROL.sub("", text) + "\n").encode(errors="replace"))
 
     def say(self, text: str) -> None:
-        """Print a line, and keep it; where the reader of a pipe has gone, only that, and the work goes on."""
+        """Print a line and log it; if the reader of a pipe has gone, only log it."""
         try:
             print(text, flush=True)
         except BrokenPipeError:
@@ -56,19 +56,19 @@ class Log:
         self.keep(text)
 
 
-_MARKS = (1, 2, 5, *range(10, 101, 10))  # percent at which a log gets a line
+_MARKS = (1, 2, 5, *range(10, 101, 10))  # percent at which the log gets a line
 _SILENCE = 60.0  # seconds after which it gets one anyway
 
 
 class Progress:
-    """What a run shows while it trains, from entering to leaving the `with`.
+    """The progress of a training run, from entering to leaving the `with`.
 
-    total: the run's last step. start: the step this session goes on from; rates count only what comes after.
+    total: the run's last step. start: the step that this session starts from; rates count only later steps.
     unit_images: real images in a step, to turn steps into images per second.
     quiet: show nothing at all.
-    console: where to; None is standard output. A bar is drawn only where it can be redrawn (not in a pipe or
-    a file, not with TERM=dumb); NO_COLOR takes the colours away.
-    log: keeps the whole lines, also where a bar is drawn.
+    console: where to print; None is standard output. A bar is drawn only where it can be redrawn (not in a pipe or a
+    file, not with TERM=dumb); NO_COLOR removes the colours.
+    log: gets the whole lines, even if a bar is drawn.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Progress:
         drawable = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(console=self._console, refresh_per_second=4) if drawable and not quiet else None
         self._printed = time.monotonic()
-        self._marks = self._passed(start)
+        self._marks = self._count_marks(start)
         self._origin, self._compiled = (start, self._printed), False  # where rates count from
 
     def __enter__(self) -> Self:
@@ -100,26 +100,26 @@ class Progress:
             self._live.stop()
 
     def update(self, step: int, values: Mapping[str, float]) -> None:
-        """Show that `step` is done, and the last values by tag; cheap enough to call whenever they are known."""
+        """Show that `step` is done, and the last values by tag; cheap enough to call at every record."""
         now = time.monotonic()
         pace = self._pace(step, now)
         if self._live:
             self._draw(step, pace, values)
-        marks = self._passed(step)
+        marks = self._count_marks(step)
         if marks > self._marks or now - self._printed >= _SILENCE:
             numbers = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items())
-            line = "  ".join(part for part in (f"step {self._place(step)}", pace, numbers) if part)
+            line = "  ".join(part for part in (f"step {self._describe_step(step)}", pace, numbers) if part)
             self._log.keep(line) if self._live else self.say(line)
             self._marks, self._printed = marks, now
 
     def say(self, text: str) -> None:
-        """Print a line as it is, above the bar where there is one."""
+        """Print a line as it is, above the bar if there is one."""
         if not self._quiet:
             self._log.keep(text)
             self._console.print(Text(text), soft_wrap=True)
 
     def _pace(self, step: int, now: float) -> str:
-        """Speed and time left. The first call's steps, which wait for compilation, count until there are others."""
+        """Speed and time left. Steps of the first call, which includes compiling, count only until there are others."""
         before, then = self._origin
         if step <= before or now <= then:
             return ""
@@ -129,15 +129,17 @@ class Progress:
         left = timedelta(seconds=round((self._total - step) * seconds))
         return f"{self._unit_images / seconds:,.0f} images/s  {left} left"
 
-    def _place(self, step: int) -> str:
+    def _describe_step(self, step: int) -> str:
         return f"{step}/{self._total}  {100 * step // self._total} %"
 
-    def _passed(self, step: int) -> int:
+    def _count_marks(self, step: int) -> int:
         return sum(100 * step >= mark * self._total for mark in _MARKS)
 
     def _draw(self, step: int, pace: str, values: Mapping[str, float]) -> None:
         assert self._live
         line = Table.grid(padding=(0, 2))
-        line.add_row(ProgressBar(total=self._total, completed=step, width=24), Text(f"{self._place(step)}  {pace}"))
+        line.add_row(
+            ProgressBar(total=self._total, completed=step, width=24), Text(f"{self._describe_step(step)}  {pace}")
+        )
         losses = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items() if tag.startswith("loss/"))
         self._live.update(Group(line, Text(losses, no_wrap=True, overflow="ellipsis", style="dim")))

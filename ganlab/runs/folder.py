@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, what stands in it, and who may write there. No TensorFlow."""
+"""The folder of a run: which run it belongs to, what it holds, and who may write there. No TensorFlow."""
 
 import contextlib
 import json
@@ -22,20 +22,20 @@ GENERATOR = "generator.keras"  # the averaged generator of a finished run
 def read_config(directory: Path, setting: str = "") -> RunConfig:
     """The settings of the run in a folder; raises ConfigError with one line.
 
-    setting: what named the folder, such as `resume=`.
+    setting: the prefix that named the folder, such as `resume=`.
     """
     path = directory / CONFIG
     if not directory.is_dir():
-        raise ConfigError(f"{setting}{directory} is no folder; give that of a run, which holds {CONFIG}")
+        raise ConfigError(f"{setting}{directory} is not a directory; give that of a run, which holds {CONFIG}")
     try:
         return parse(files.read_json(path))
     except FileNotFoundError:
-        raise ConfigError(f"{setting}{directory} holds no {CONFIG}; give the folder of a run") from None
+        raise ConfigError(f"{setting}{directory} has no {CONFIG}; give the folder of a run") from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({files.why(error)}); delete it, or put the right one back") from None
+        raise ConfigError(f"{path} cannot be read ({files.why(error)}); delete it, or restore it") from None
     except (MissingSettingError, UnknownSettingError) as error:
         raise ConfigError(
-            f"{path} was written by another version of ganlab ({error}); open it with that one, or train again with "
+            f"{path} was written by another version of ganlab ({error}); use that version, or train again with "
             f"this one, {__version__}"
         ) from None
     except ConfigError as error:
@@ -43,17 +43,17 @@ def read_config(directory: Path, setting: str = "") -> RunConfig:
 
 
 def finished(config: RunConfig, directory: Path) -> RunResult | None:
-    """The result of this very run if it has ended, well or by diverging, which it would do again.
+    """The result of this run if it has finished or diverged, which it would do again.
 
-    Raises ConfigError where another run's settings stand in the folder.
+    Raises ConfigError if the folder holds another run's settings.
     """
     if not (directory / CONFIG).exists():
         return None
-    there = read_config(directory)
-    if odd := differences(there, config):
-        _refuse_other_data(directory, odd, config)
-        found = ", ".join(f"{key}={json.dumps(old)}, now {json.dumps(new)}" for key, (old, new) in odd.items())
-        raise ConfigError(f"{directory} has {found}; use another folder or study name")
+    existing = read_config(directory)
+    if changes := differences(existing, config):
+        _refuse_other_data(directory, changes, config)
+        text = ", ".join(f"{key}={json.dumps(old)}, now {json.dumps(new)}" for key, (old, new) in changes.items())
+        raise ConfigError(f"{directory} has {text}; use another folder or study name")
     if not (directory / RESULT).exists():
         return None
     result = read_result(directory / RESULT)
@@ -61,7 +61,7 @@ def finished(config: RunConfig, directory: Path) -> RunResult | None:
 
 
 def lacks_generator(result: RunResult, directory: Path) -> bool:
-    """Whether the generator of a finished run is gone, and a checkpoint is there to write it from."""
+    """Whether the generator of a finished run is missing, and there is a checkpoint to write it from."""
     return (
         result.status == "finished"
         and not (directory / GENERATOR).exists()
@@ -69,23 +69,25 @@ def lacks_generator(result: RunResult, directory: Path) -> bool:
     )
 
 
-def _refuse_other_data(directory: Path, odd: Mapping[str, tuple[Any, Any]], config: RunConfig) -> None:
-    """Of a file that was written again since, everything may differ: what counts is that it is another one."""
+def _refuse_other_data(directory: Path, changes: Mapping[str, tuple[Any, Any]], config: RunConfig) -> None:
+    """Raise ConfigError if a file of images was rewritten, which may change any other setting too."""
     for key, path in (("dataset.sha256", "dataset.path"), ("dataset.held_out_sha256", "dataset.held_out_path")):
-        if key in odd and all(odd[key]) and path not in odd:
-            before, now = (value[:16] for value in odd[key])
+        if key in changes and all(changes[key]) and path not in changes:
+            before, now = (value[:16] for value in changes[key])
             raise ConfigError(
-                f"{path}={getattr(config.dataset, path.partition('.')[2])} is not the file that {directory} was made "
-                f"of: its sha256 is {now}..., and was {before}...; put that one back, or use another folder or study"
+                f"{path}={getattr(config.dataset, path.partition('.')[2])} is not the file that {directory} was "
+                f"trained on: its sha256 is {now}..., not {before}...; restore that file, or use another "
+                "folder or study"
             )
 
 
 @contextlib.contextmanager
 def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool] = lambda: False) -> Iterator[int]:
-    """The folder, made if need be, for this process alone; freed by the system however the process ends.
+    """Claim a folder, made if missing, for this process alone; the system frees it however the process ends.
 
-    Yields the descriptor that holds it: a child that keeps it open holds the folder on. wait: until another process
-    has left it, or until `stopping` says that this one is to stop, a KeyboardInterrupt; else that is a ConfigError.
+    Yields the descriptor of the lock: a child that keeps it open keeps the claim. wait: until another process has left
+    the folder, or until `stopping` returns True, then a KeyboardInterrupt; without it, a claimed folder is a
+    ConfigError.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -94,9 +96,11 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
     except files.FileError as error:
         raise ConfigError(str(error)) from None
     except OSError as error:
-        raise ConfigError(f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another") from None
+        raise ConfigError(
+            f"hydra.run.dir={directory} cannot be written ({error.strerror}); choose another folder"
+        ) from None
     with lock:
-        while not _locked_soon(lock):
+        while not _lock_soon(lock):
             if not wait:
                 raise ConfigError(f"{directory} is being written by another process; wait for it, or stop it")
             if stopping():
@@ -105,17 +109,17 @@ def claimed(directory: Path, *, wait: bool = False, stopping: Callable[[], bool]
 
 
 FOLDERS = (CHECKPOINTS, "samples", "pictures", "evaluations", "plugins", "plugins/profile")
-"""Folders in that of a run which it writes into."""
+"""Subfolders that a run writes into."""
 
 
 def refuse_links(directory: Path) -> None:
-    """Raise FileError where a link stands in the place of a folder that a run writes into or reads from."""
+    """Raise FileError if a folder that a run writes into or reads from is a link."""
     for name in FOLDERS:
         files.refuse_link(directory / name, directory)
 
 
-def _locked_soon(lock: IO[bytes]) -> bool:
-    """Lock a file; False if another process keeps it: one that only looks (`runs.status`) is gone in a moment."""
+def _lock_soon(lock: IO[bytes]) -> bool:
+    """Lock a file; False if another process keeps it locked, not if one only looks (`runs.status`)."""
     for _ in range(10):
         if files.lock(lock):
             return True
@@ -124,7 +128,7 @@ def _locked_soon(lock: IO[bytes]) -> bool:
 
 
 def leave_nothing(directory: Path) -> None:
-    """Remove what a run that was refused has written, and its folder if nothing else is in it."""
+    """Remove the files of a run that was refused, and its folder if nothing else is in it."""
     for name in (CONFIG, HELD_OUT, LOG, LOCK):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
@@ -134,15 +138,15 @@ def leave_nothing(directory: Path) -> None:
 def write_result(
     config: RunConfig, directory: Path, machine: device.Device | None, status: str, **facts: Any
 ) -> RunResult:
-    """Write what is known of a run at its end, or at a stop, as its `result.json`.
+    """Write what is known about a run at its end, or at a stop, as its `result.json`.
 
-    machine: None where it is not known. facts: fields of `RunResult`.
+    machine: None if it is not known. facts: fields of `RunResult`.
     """
     from importlib.metadata import version
 
     libraries = ("tensorflow", "keras", "numpy")
     if unknown := facts.keys() - RunResult.model_fields.keys():
-        raise TypeError(f"{sorted(unknown)} are no fields of RunResult")
+        raise TypeError(f"{sorted(unknown)} are not fields of RunResult")
     tree = {
         "status": status,
         "variant": config.generator.name,
@@ -160,25 +164,27 @@ def write_result(
 
 
 def record_measures(directory: Path, measured: dict[str, Any]) -> None:
-    """Put measures that were taken later into the result of a run that has finished; raises ConfigError."""
+    """Add measures that were taken later to the result of a finished run; raises ConfigError."""
     with claimed(directory):
         path = directory / RESULT
         result = read_result(path) if path.exists() else None
         if result is None or result.status != "finished":
-            raise ConfigError(f"--record needs a finished run, and {directory} is none; let it finish first")
-        protocol, own = measured["protocol"], result.protocol
+            raise ConfigError(f"--record needs a finished run, but {directory} has not finished; let it finish first")
+        protocol, earlier = measured["protocol"], result.protocol
         full = protocol["name"] == "full"
 
-        def merged(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
+        def merge(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
             return {name: value for name, value in (before or {}).items() if name.startswith("full/") != full} | now
 
-        changed = {
-            "metrics": merged(result.metrics, measured["metrics"]),
-            "spread": merged(result.spread, measured["spread"]),
-            "real_against_real": merged(result.real_against_real, measured["real_against_real"]),
-            "nulls": merged(result.nulls, measured["nulls"]),
-            "protocol": own | {"full": protocol} if full else protocol | {k: own[k] for k in ("full",) if k in own},
+        update = {
+            "metrics": merge(result.metrics, measured["metrics"]),
+            "spread": merge(result.spread, measured["spread"]),
+            "real_against_real": merge(result.real_against_real, measured["real_against_real"]),
+            "nulls": merge(result.nulls, measured["nulls"]),
+            "protocol": earlier | {"full": protocol}
+            if full
+            else protocol | {k: earlier[k] for k in ("full",) if k in earlier},
         }
         if full:
-            changed |= {name: measured[name] for name in ("draws", "ladder") if name in measured}
-        write_json(path, result.model_copy(update=changed).written())
+            update |= {name: measured[name] for name in ("draws", "ladder") if name in measured}
+        write_json(path, result.model_copy(update=update).written())

@@ -1,4 +1,4 @@
-"""Many small images as one picture that people can look at, and pictures as files."""
+"""Many small images as one picture for people, and pictures as files."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 from ganlab.errors import in_a_line
 from ganlab.files import FileError, open_regular, read_bytes, write_bytes
 
-_MARK = "ganlab"  # in a PNG the text chunk Software, in a GIF how the comment begins
-WIDTH = 512  # what a grid aims at: large enough to see pixels, small enough for a screen beside another
+_MARK = "ganlab"  # in a PNG the text chunk Software, in a GIF the start of the comment
+WIDTH = 512  # of a grid, about: large enough to see pixels, small enough for two on a screen
 BACKGROUND = 128  # between black and white, so that images of either kind have an edge
 
 
@@ -34,7 +34,9 @@ def grid(
     """
     _check(pixels, "[N,H,W,C]", 4)
     if columns < 1 or border < 0 or (enlarge is not None and enlarge < 1):
-        raise ValueError(f"columns={columns}, border={border}, enlarge={enlarge} is no layout; use at least 1, 0 and 1")
+        raise ValueError(
+            f"columns={columns}, border={border}, enlarge={enlarge} is not a layout; use at least 1, 0 and 1"
+        )
     columns = min(columns, len(pixels))
     rows = -(-len(pixels) // columns)
     enlarge = enlarge or max(1, round(WIDTH / (columns * pixels.shape[2])))
@@ -50,28 +52,30 @@ def grid(
 
 
 def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], columns: int = 8) -> np.ndarray:
-    """As `grid`, but each of the classes begins a row, in their order; its images may be none, one row or several.
+    """As `grid`, but each class starts a new row, in the order given; it may have no images, one row or several.
 
     labels: the class of each image. Places without an image have the background.
     """
     empty = np.full((1, *pixels.shape[1:]), BACKGROUND, np.uint8)
-    placed = []
+    images_and_gaps = []
     for label in classes:
         images = pixels[np.asarray(labels) == label]
-        placed += [images, empty.repeat(-len(images) % columns if len(images) else columns, axis=0)]
-    enlarge = max(1, round(WIDTH / (max(columns, 8) * pixels.shape[2])))  # few columns stay small
-    return grid(np.concatenate(placed), columns=columns, enlarge=enlarge)
+        images_and_gaps += [images, empty.repeat(-len(images) % columns if len(images) else columns, axis=0)]
+    enlarge = max(
+        1, round(WIDTH / (max(columns, 8) * pixels.shape[2]))
+    )  # a few columns are not enlarged to the full width
+    return grid(np.concatenate(images_and_gaps), columns=columns, enlarge=enlarge)
 
 
 def rows_of(picture: np.ndarray, size: tuple[int, int], columns: int = 8, border: int = 6) -> int:
-    """How many rows of images, each of height and width `size`, a picture has that `grid` made, [rows,across,...]."""
+    """The number of rows of images, each of height and width `size`, in a picture made by `grid`, [rows,across,...]."""
     height, width = size
     down = (picture.shape[1] - border - columns * border) // columns * height // width + border
     return max(1, (picture.shape[0] - border) // max(1, down))
 
 
 def some_of(pixels: np.ndarray, count: int) -> np.ndarray:
-    """So many of a set of images, always the same ones of the same set; all where there are fewer: [N,...]."""
+    """`count` images of a set, always the same of the same set; all if there are fewer: [N,...]."""
     chosen = np.random.default_rng(0).permutation(len(pixels))[:count]
     return pixels[chosen]
 
@@ -79,18 +83,18 @@ def some_of(pixels: np.ndarray, count: int) -> np.ndarray:
 def png(pixels: np.ndarray, about: str = "") -> bytes:
     """The PNG file of one picture, uint8 [H,W,C] with C = 1 or 3; ValueError for anything else.
 
-    about: what it shows; the file says so, and that ganlab wrote it.
+    about: a description; the file holds it, and that ganlab wrote it.
     """
-    file, said = io.BytesIO(), PngInfo()
+    file, info = io.BytesIO(), PngInfo()
     if about:
-        said.add_text("Software", _MARK)
-        said.add_itxt("Description", about)
-    _picture(pixels).save(file, "PNG", pnginfo=said)
+        info.add_text("Software", _MARK)
+        info.add_itxt("Description", about)
+    _picture(pixels).save(file, "PNG", pnginfo=info)
     return file.getvalue()
 
 
 def save_png(path: Path, pixels: np.ndarray, about: str = "") -> None:
-    """Write one picture, uint8 [H,W,C] with C = 1 or 3; `path` is missing, old or whole, never half written.
+    """Write one picture, uint8 [H,W,C] with C = 1 or 3; `path` is missing, old or complete, never half written.
 
     about: as in `png`.
     """
@@ -98,9 +102,9 @@ def save_png(path: Path, pixels: np.ndarray, about: str = "") -> None:
 
 
 def read_png(path: Path) -> tuple[bytes, np.ndarray]:
-    """A PNG file and its pixels, uint8 [H,W] or [H,W,C]; raises FileError where it is none, or too large for a page.
+    """A PNG file and its pixels, uint8 [H,W] or [H,W,C]; raises FileError if it is not a PNG, or too large for a page.
 
-    No other reader of Pillow's is asked: some call programs.
+    Pillow's other readers are not used: some run programs.
     """
     content = read_bytes(path, _BYTES)
     try:
@@ -109,13 +113,13 @@ def read_png(path: Path) -> tuple[bytes, np.ndarray]:
                 raise FileError(path, f"is {image.width}x{image.height} pixels large, too many for a page")
             if image.mode not in ("L", "RGB"):
                 raise FileError(path, "is neither grey nor RGB")
-            image.verify()  # all sums; after that it must be opened again
+            image.verify()  # all checksums; after that it must be opened again
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             return content, np.asarray(image)
     except FileError:
         raise
     except _DAMAGED as error:
-        raise FileError(path, f"is no whole PNG ({in_a_line(error, 80)})") from None
+        raise FileError(path, f"is not a complete PNG ({in_a_line(error, 80)})") from None
 
 
 _BYTES, _PIXELS = 2**25, 2**24
@@ -123,25 +127,25 @@ _DAMAGED = (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.Deco
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is a picture that says that ganlab wrote it."""
+    """Whether a file is a picture marked as written by ganlab."""
     try:
         with open_regular(path) as file, Image.open(file, formats=["PNG", "GIF"]) as image:
-            said = image.info
+            info = image.info
     except _DAMAGED:
         return False
-    return said.get("Software") == _MARK or said.get("comment", b"").startswith(f"{_MARK}: ".encode())
+    return info.get("Software") == _MARK or info.get("comment", b"").startswith(f"{_MARK}: ".encode())
 
 
 def save_gif(path: Path, frames: Iterable[np.ndarray], seconds_per_frame: float, about: str = "") -> None:
-    """Write pictures of one size, each uint8 [H,W,C] with C = 1 or 3, as an animation that repeats for ever.
+    """Write pictures of one size, each uint8 [H,W,C] with C = 1 or 3, as an animation that repeats forever.
 
     seconds_per_frame: GIF counts hundredths, and browsers slow down below 0.02. Colours are reduced to 256
-    a frame, as GIF demands. As with `save_png`, `path` is never half written; no frame is a ValueError.
-    about: what it shows, in the file's comment, of which GIF takes 255 bytes.
+    per frame, as GIF requires. As with `save_png`, `path` is never half written. No frames are a ValueError.
+    about: a description for the file's comment, of which GIF takes 255 bytes.
     """
     pictures = [_picture(frame) for frame in frames]
     if not pictures or len({picture.size for picture in pictures}) > 1:
-        raise ValueError(f"{path} needs at least one frame, and all of one size; got {[p.size for p in pictures]}")
+        raise ValueError(f"{path} needs at least one frame, and frames of one size; got {[p.size for p in pictures]}")
     file = io.BytesIO()
     milliseconds = max(1, round(100 * seconds_per_frame)) * 10
     comment = {"comment": f"{_MARK}: {about}".encode()[:255]} if about else {}

@@ -1,9 +1,9 @@
 """A run's numbers and pictures as they come: `metrics.jsonl` for programs, event files for TensorBoard.
 
-Every (tag, step) must stand once, in whichever way TensorBoard reads, also when a run was killed and goes on
-from an older checkpoint. That takes three things: what was written after the checkpoint is cut off, file
-names sort in the order of writing whatever the clock did, and each session's file opens with a
-`SessionLog.START`, which tells a TensorBoard that is already looking to forget the steps that come again.
+Every (tag, step) must appear once, however TensorBoard reads, even if a run was killed and resumes from an older
+checkpoint. That takes three things: what was written after the checkpoint is cut off, file names sort in the order
+of writing whatever the clock did, and each session's file starts with a `SessionLog.START`, which tells a running
+TensorBoard to forget the steps that are repeated.
 TensorFlow is not imported: the messages and the record format are TensorBoard's own.
 """
 
@@ -46,39 +46,39 @@ from ganlab.runs.result import ResultError, find_files
 METRICS = "metrics.jsonl"
 RECENT = 2**16  # bytes at its end that hold the last records
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
-_SESSIONS = 10**8  # a file with a higher number is not of a run that was started so often: it is left alone
-_LARGEST = 2**30  # bytes of records that are looked through
+_SESSIONS = 10**8  # no run has that many: a file with a higher number is not ours and is left alone
+_LARGEST = 2**30  # bytes of records that are read
 _LINE = 2**20  # bytes of one record
 _EVENT = 2**26  # bytes of one record of an event file
 _MOST = 2**25  # bytes of the records that are kept in memory
 
 
 class Mark(NamedTuple):
-    """A file up to where it had come: its length in bytes and the SHA-256 of these, in hexadecimal."""
+    """A file up to some point: its length in bytes and the SHA-256 of these, in hexadecimal."""
 
     bytes: int
     sha256: str
 
 
 Position = Mapping[str, Mark]
-"""How far a run's records had come: a mark in `metrics.jsonl` and in every event file, by name."""
+"""How far a run's records had got: a mark in `metrics.jsonl` and in every event file, by name."""
 
 
 class RecordsError(OSError):
-    """Records that are not as they should be; the text names the file."""
+    """Records that are damaged or in the way; the text names the file."""
 
 
 class Records:
-    """The one writer of a run's `metrics.jsonl` and event files, from here to the end of this session.
+    """The only writer of a run's `metrics.jsonl` and event files, until the end of this session.
 
     directory: the run's; made if missing. Files in it that others wrote are left alone.
-    step: the last step whose records stand, so the one that `resume` was taken at; 0 for a new run.
-    resume: None for a new run; a `position` to go on from: all that was written later is cut off. An empty
-    position cuts off everything: it starts a run again that was stopped before its first checkpoint.
-    copy: is handed the step and the numbers of each record, after they are written.
+    step: the last step whose records are kept, so the one that `resume` was taken at; 0 for a new run.
+    resume: None for a new run; a `position` to resume from: everything written later is cut off. An empty position
+    cuts off everything: it restarts a run that was stopped before its first checkpoint.
+    copy: called with the step and the numbers of each record, after they are written.
 
-    Raises RecordsError, before anything is touched, where a file of `resume` is missing, shorter or another than it
-    was (`damage`), and where a new run would be mixed with the records of another.
+    Raises RecordsError, before anything is touched, if a file of `resume` is missing, shorter or not the same
+    (`damage`), and if a new run would be mixed with the records of another.
     """
 
     def __init__(
@@ -90,33 +90,33 @@ class Records:
         copy: Callable[[int, Mapping[str, float]], None] = lambda step, values: None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        kept = dict(resume or {})
+        marks = dict(resume or {})
         sessions = {path.name: int(match[1]) for path in directory.iterdir() if (match := _EVENTS.fullmatch(path.name))}
-        sessions = {name: number for name, number in sessions.items() if number < _SESSIONS or name in kept}
-        found = {name: directory / name for name in [*sessions, METRICS] if os.path.lexists(directory / name)}
-        if resume is None and found:
-            raise RecordsError(f"{found[min(found)]} exists already; go on with that run, or use another directory")
-        if why := damage(directory, kept):
+        sessions = {name: number for name, number in sessions.items() if number < _SESSIONS or name in marks}
+        existing = {name: directory / name for name in [*sessions, METRICS] if os.path.lexists(directory / name)}
+        if resume is None and existing:
+            raise RecordsError(f"{existing[min(existing)]} already exists; resume that run, or use another directory")
+        if why := damage(directory, marks):
             raise RecordsError(why)
 
-        for name, mark in kept.items():
-            _cut(found[name], mark.bytes)
-        # A number is never used twice, and so the new file is made before others go: a TensorBoard that is
-        # looking remembers files by name, and would go on in the middle of one that came back.
+        for name, mark in marks.items():
+            _cut(existing[name], mark.bytes)
+        # A number is never used twice, so the new file is made before others are removed: a running TensorBoard
+        # remembers files by name, and would continue in the middle of one that came back.
         numbers = itertools.count(1 + max(sessions.values(), default=0))
         names = (f"events.out.tfevents.{number:010}.ganlab" for number in numbers)
         name = next(name for name in names if not os.path.lexists(directory / name))
         self._file = _Marked(directory / name, "xb")
-        for other in found.keys() - kept.keys():
-            found[other].unlink()
+        for other in existing.keys() - marks.keys():
+            existing[other].unlink()
         self._metrics = _Marked(directory / METRICS, "ab")
 
         self._copy = copy
         self._directory, self._name = directory, name
-        self._kept = {name: mark for name, mark in kept.items() if name != METRICS}
+        self._earlier_marks = {name: mark for name, mark in marks.items() if name != METRICS}
         self._events, self._ended = RecordWriter(self._file), False
         self._write(0, file_version="brain.Event:2")
-        # TensorBoard drops what stands at this step and later: not the step that is done.
+        # TensorBoard drops this step and later ones: not the step that is done.
         self._write(step + 1 if resume else 0, session_log=SessionLog(status=SessionLog.START))
 
     def __enter__(self) -> Self:
@@ -124,35 +124,35 @@ class Records:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, Exception) and not self._ended:
-            with contextlib.suppress(OSError):  # what went wrong is not to be hidden by a disk that is full
+            with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
                 self.finished(ok=False)
         self._file.close()
         self._metrics.close()
 
     def position(self) -> dict[str, Mark]:
-        """How far the records have come, for a checkpoint's manifest; what it counts is on the disk.
+        """How far the records have got, for a checkpoint's manifest; they are on the disk up to there.
 
-        Take it when the records of the checkpoint's step are written, and give it back as `resume` together
-        with that step: `{file name: mark}`, fit for JSON, where a mark becomes a list.
+        Take it when the records of the checkpoint's step are written, and pass it as `resume` together with that step:
+        `{file name: mark}`, which JSON can hold, with a mark as a list.
         """
         marks = {METRICS: self._metrics.mark(), self._name: self._file.mark()}
         files.sync(self._directory)
-        return {**self._kept, **marks}
+        return {**self._earlier_marks, **marks}
 
     def scalars(self, step: int, images: int, seconds: float, values: Mapping[str, float]) -> None:
         """Record numbers by tag: one line in `metrics.jsonl`, one point for each tag in TensorBoard.
 
         images: real images seen so far. seconds: of training so far. The line is one flat object, `step`,
-        `images`, `seconds`, then the tags. What is not finite stands in it as Python's `json` reads and
-        writes it, NaN, Infinity and -Infinity, which stricter readers refuse: an honest NaN is worth more
-        than a null that may mean anything. TensorBoard holds float32.
+        `images`, `seconds`, then the tags. Numbers that are not finite are as Python's `json` reads
+        and writes them, NaN, Infinity and -Infinity, which stricter readers refuse: an honest NaN is worth more than a
+        null that may mean anything. TensorBoard holds float32.
         """
         values = {tag: float(value) for tag, value in values.items()}
         line = {"step": int(step), "images": int(images), "seconds": float(seconds)} | values
         self._metrics.write(json.dumps(line).encode() + b"\n")
         self._metrics.flush()
         summary = Summary()
-        with np.errstate(over="ignore"):  # what is beyond float32 is infinite there
+        with np.errstate(over="ignore"):  # infinite if beyond float32
             for tag, value in values.items():
                 summary.MergeFrom(scalar_pb(tag, value))
         self._write(step, summary=summary)
@@ -161,7 +161,7 @@ class Records:
     def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
         """Record one picture for TensorBoard: uint8 [H,W,C], C = 1 or 3; ValueError for anything else.
 
-        Its checksum is taken in Python, 0.1 s for every 100 kB of PNG: a grid now and then, not every step.
+        Its checksum is computed in Python, 0.1 s per 100 kB of PNG: use it for a grid now and then, not every step.
         """
         self._write(step, summary=image_pb(tag, grids.png(pixels)))
 
@@ -170,14 +170,14 @@ class Records:
         self._write(step, summary=text_pb(tag, markdown))
 
     def hyperparameters(self, flat: Mapping[str, float | str | bool | None], trial: str) -> None:
-        """Record the settings for TensorBoard's HParams table, once a run and before its first `position`.
+        """Record the settings for TensorBoard's HParams table, once per run and before its first `position`.
 
-        flat: `{dotted name: value}`, without the seed, of which a group would show one at random. None becomes
-        the text "null"; TypeError for a list or any other type.
-        trial: as `trial_of` has it: runs with the same one are a row, which shows their mean.
+        flat: `{dotted name: value}`, without the seed: a group of runs would show one of its seeds at random. None
+        becomes the text "null"; TypeError for a list or any other type. trial: from `trial_of`: runs with the same one
+        are a row, which shows their mean.
 
-        Which metrics have a column is said once for a study, in a run of its own; said in every run, one run's
-        `hparams_config` is taken for all, and hides the other arms.
+        Which metrics have a column is recorded once for a study, in a run of its own: TensorBoard takes one run's
+        `hparams_config` for all, which would hide the other arms.
         """
         values: dict[str, Any] = {name: "null" if value is None else value for name, value in flat.items()}
         self._write(0, summary=hparams_pb(values, trial_id=trial))
@@ -185,7 +185,7 @@ class Records:
     def finished(self, ok: bool) -> None:
         """Record for the HParams table that the run has ended, well or not; call it at most once, at the end.
 
-        A run that ends with an exception need not: it has ended badly. To go on with it cuts that off.
+        Not needed for a run that ends with an exception: it has ended badly. Resuming the run removes this record.
         """
         self._ended = True
         end = SessionEndInfo(status=STATUS_SUCCESS if ok else STATUS_FAILURE, end_time_secs=time.time())
@@ -199,42 +199,42 @@ class Records:
 
     def _write(self, step: int, **content: Any) -> None:
         _append(self._events, step, **content)
-        self._events.flush()  # so that a TensorBoard that is looking sees it
+        self._events.flush()  # so that a running TensorBoard sees it
 
 
 class _Marked:
-    """A file of records that is written at its end, with the sum of all that is in it: a mark costs no reading."""
+    """A file of records to append to, with a running checksum: a mark needs no reading."""
 
     def __init__(self, path: Path, mode: str):
         self._path = path
         self._file = files.open_regular(path, mode)
-        with files.open_regular(path) as before:
-            self._digest = hashlib.file_digest(before, "sha256")
-            self._length = before.tell()
+        with files.open_regular(path) as existing:
+            self._digest = hashlib.file_digest(existing, "sha256")
+            self._length = existing.tell()
 
     def write(self, content: bytes) -> None:
         self._digest.update(content)
         self._length += len(content)
-        with self._named():
+        with self._naming_the_file():
             self._file.write(content)
 
     def flush(self) -> None:
-        with self._named():
+        with self._naming_the_file():
             self._file.flush()
 
     def mark(self) -> Mark:
-        """Where the file ends now, which is on the disk from now on."""
-        with self._named():
+        """The current end of the file, flushed to the disk."""
+        with self._naming_the_file():
             files.flush(self._file)
         return Mark(self._length, self._digest.hexdigest())
 
     def close(self) -> None:
-        with self._named():
+        with self._naming_the_file():
             self._file.close()
 
     @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        """An error of the system names no file that is open."""
+    def _naming_the_file(self) -> Iterator[None]:
+        """Name the file in errors: the system's do not name an open one."""
         try:
             yield
         except OSError as error:
@@ -242,11 +242,11 @@ class _Marked:
 
 
 def damage(directory: Path, position: Position) -> str:
-    """Which file of a run's records is not as it was at a position, in a line; empty where none is. Nothing changes."""
+    """Which file of a run's records is not as it was at a position, in a line; empty if none. Changes nothing."""
     for name, mark in position.items():
         path = directory / name
         if name != METRICS and not _EVENTS.fullmatch(name):
-            return f"{path} is no file of a run's records; the checkpoint's manifest is damaged"
+            return f"{path} is not a file of a run's records; the checkpoint's manifest is damaged"
         needs = f"the checkpoint needs its first {mark.bytes} bytes"
         try:
             with files.open_regular(path) as file:
@@ -273,8 +273,8 @@ def _sha256(file: IO[bytes], length: int) -> str:
 def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
     """What `Records.scalars` has written in a run's folder, in order: `step`, `images`, `seconds`, and values by tag.
 
-    tags: only the records that have a tag which begins so. Empty where there is none; raises ResultError where one is
-    damaged.
+    tags: only the records with a tag that starts with this. Empty if there is no file; raises ResultError if a record
+    is damaged.
     """
     path = directory / METRICS
     try:
@@ -284,13 +284,13 @@ def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
         return []
     except (ValueError, OSError) as error:
         why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
-        raise ResultError(f"{path} is damaged ({why}); delete it, or give the run's command again") from None
+        raise ResultError(f"{path} is damaged ({why}); delete it, or repeat the run's command") from None
 
 
 def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> tuple[list[dict[str, Any]], bool]:
-    """As `read_records` of a run that may be writing: half a line, and damaged ones, are passed over.
+    """As `read_records`, for a run that may be writing: half a line and damaged lines are skipped.
 
-    last_bytes: only those in the last so many bytes of the file. Also returns whether that was all of it.
+    last_bytes: only read so many bytes at the end of the file. Also returns whether that was all of it.
     """
     try:
         with files.open_regular(directory / METRICS) as file:
@@ -307,54 +307,54 @@ def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None
 
 
 def _lines(file: IO[bytes], tags: str) -> Iterator[bytes]:
-    """The lines from where a file stands that have a tag which begins so; ValueError where they are too many."""
+    """The remaining lines of a file with a tag that starts with `tags`; ValueError if they are too many."""
     if (size := os.fstat(file.fileno()).st_size - file.tell()) > _LARGEST:
-        raise ValueError(f"it has {size:,} bytes, where at most {_LARGEST:,} are read")
-    wanted, kept = f'"{tags}'.encode(), 0
+        raise ValueError(f"it has {size:,} bytes, more than the {_LARGEST:,} that are read")
+    wanted, length = f'"{tags}'.encode(), 0
     while line := file.readline(_LINE):
         if wanted in line:
-            kept += len(line)
-            if kept > _MOST:
+            length += len(line)
+            if length > _MOST:
                 raise ValueError(f"it has more than {_MOST:,} bytes of records")
             yield line
 
 
 def _record(line: bytes) -> dict[str, Any]:
-    """One line; ValueError where it is not a record: numbers by tag, with a step, a count of images and a time."""
+    """One line; ValueError if it is not a record: numbers by tag, with a step, a count of images and a time."""
     record = files.parse_json(line, finite=False)
     if not isinstance(record, dict):
-        raise ValueError("a line is no record")
+        raise ValueError("a line is not a record")
     for name in ("step", "images"):
         if type(record.get(name)) is not int or not 0 <= record[name] < 2**63:
             raise ValueError(f"a record has no {name}")
-    if odd := [name for name in [*record, "seconds"] if type(record.get(name)) not in (int, float)]:
-        raise ValueError(f"a record has no number {in_a_line(odd[0], 40)}")
+    if wrong := [name for name in [*record, "seconds"] if type(record.get(name)) not in (int, float)]:
+        raise ValueError(f"a record has no number {in_a_line(wrong[0], 40)}")
     return record
 
 
 def bad_events(directory: Path) -> dict[Path, str]:
-    """The event files under a folder that no TensorBoard should open, each with the reason.
+    """The event files under a folder that TensorBoard should not open, each with the reason.
 
-    The length that stands before each record is believed by its readers: one of 2^40 bytes ends them. What else may be
-    wrong in a file, they pass over.
+    Its readers trust the length before each record: one of 2^40 bytes crashes them. They skip anything else that may be
+    wrong with a file.
     """
-    found = {}
+    reasons = {}
     for folder, _, names in files.walk(directory):
         for name in names:
             if "tfevents" in name and (why := _bad_events(folder / name)):
-                found[folder / name] = why
-    return found
+                reasons[folder / name] = why
+    return reasons
 
 
 def _bad_events(path: Path) -> str:
     try:
         with files.open_regular(path) as file:
-            while len(header := file.read(12)) == 12:  # less: it is being written
+            while len(header := file.read(12)) == 12:  # fewer: it is being written
                 length, crc = struct.unpack("<QI", header)
                 if masked_crc32c(header[:8]) != crc:
                     return f"is damaged at byte {file.tell() - 12:,}"
                 if length > _EVENT:
-                    return f"has a record of {length:,} bytes, where at most {_EVENT:,} are read"
+                    return f"has a record of {length:,} bytes, more than the {_EVENT:,} that are read"
                 file.seek(length + 4, os.SEEK_CUR)
     except OSError as error:
         return error.strerror or in_a_line(error)
@@ -367,7 +367,7 @@ def find_runs(directory: Path) -> list[Path]:
 
 
 def arm_of(directory: Path) -> str:
-    """The name of a run's folder less `-seed<k>`."""
+    """The name of a run's folder without `-seed<k>`."""
     return re.sub(r"-seed\d+$", "", directory.name)
 
 
@@ -376,22 +376,22 @@ def shared_tail(runs: Iterable[Path]) -> str:
     trials = sorted({arm_of(run) for run in runs})
     if len(trials) < 2:
         return ""
-    cut = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # the last part first, without the first
-    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*cut, strict=False))
+    endings = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # from the last part on
+    shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*endings, strict=False))
     return "".join(reversed([parts[0] for parts in shared]))
 
 
 def trial_of(directory: Path, seed: int) -> str:
-    """What a run is without its seed: the name of its folder less `-seed<k>`, which is a cell's name in a study.
+    """A run without its seed: the name of its folder without `-seed<k>`, which is a cell's name in a study.
 
-    Such a name holds every setting that was overridden, so arms never share one, whatever they differ in; a run in a
-    folder of its own is a trial of its own.
+    Such a name holds every overridden setting, so arms never share one, whatever they differ in; a run in a folder of
+    its own is a trial of its own.
     """
     return directory.resolve().name.removesuffix(f"-seed{seed}")
 
 
 def image_pb(tag: str, png: bytes) -> Summary:
-    """A PNG file as TensorBoard's image plugin has it."""
+    """A PNG file in the form of TensorBoard's image plugin."""
     width, height = Image.open(io.BytesIO(png)).size
     summary = Summary()
     summary.value.add(
@@ -403,16 +403,16 @@ def image_pb(tag: str, png: bytes) -> Summary:
 
 
 def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) -> None:
-    """Put summaries, each with its step, in the place of a folder's event files: all of them, or what was there stays.
+    """Replace a folder's event files by summaries, each with its step; if that fails, the old files stay.
 
-    A TensorBoard that is looking forgets what it had from the old files.
+    A running TensorBoard forgets what it read from the old files.
     """
     files.make_folder(directory)
     old = [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]
-    # as in Records, but the time too: a folder that was emptied does not come back with an old name
+    # as in Records, but by the time too: an emptied folder must not reuse an old name
     number = max([int(time.time()), *(1 + int(path.name.split(".")[3]) for path in old)])
     path = directory / f"events.out.tfevents.{number:010}.ganlab"
-    with files.replacing(path, alone=True) as beside, beside.open("wb") as file:
+    with files.replacing(path, alone=True) as temporary, temporary.open("wb") as file:
         events = RecordWriter(file)
         _append(events, 0, file_version="brain.Event:2")
         _append(events, 0, session_log=SessionLog(status=SessionLog.START))
@@ -424,7 +424,7 @@ def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) ->
 
 
 def remove_events(directory: Path) -> None:
-    """Take a folder's event files away, and the folder if nothing else is in it."""
+    """Remove a folder's event files, and the folder if nothing else is in it."""
     for path in [path for path in directory.iterdir() if _EVENTS.fullmatch(path.name)]:
         path.unlink()
     if not any(directory.iterdir()):

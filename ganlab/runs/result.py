@@ -1,4 +1,4 @@
-"""What a run leaves behind: `result.json`, read with suspicion."""
+"""The result of a run: `result.json`, checked when it is read."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -11,11 +11,11 @@ from ganlab.config import InitFrom
 from ganlab.errors import ConfigError, in_a_line
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
-HELD_OUT = "held_out.txt"  # the names of the images that were kept for measuring, a line each
-"""Files of a run: its settings, its outcome, what the process that writes it holds locked, and what it has said."""
+HELD_OUT = "held_out.txt"  # the names of the images that were held out, one line each
+"""Files of a run: its settings, its result, the lock of the process that writes it, and its output."""
 
 FORGOTTEN = "forgotten"
-"""A folder in that of a study: runs that were taken out of it. Nothing below it belongs to the study."""
+"""A study's subfolder for runs that were removed from it. Nothing below it belongs to the study."""
 
 Status = Literal["finished", "diverged", "failed", "interrupted"]
 
@@ -26,16 +26,16 @@ def _bounded(value: float) -> float:
     return value
 
 
-Number = Annotated[float, AfterValidator(_bounded)]  # the squares of which, and their sums, are numbers too
+Number = Annotated[float, AfterValidator(_bounded)]  # so that squares and their sums are finite too
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class ResultError(ConfigError):
-    """Results that cannot be read or compared: the folder that was named is the wrong one, or damaged."""
+    """Results that cannot be read or compared: a wrong folder, or a damaged file."""
 
 
 class Best(BaseModel):
-    """The best checkpoint of a run: its step, and the metric, taken on the way, that says so, with its value there."""
+    """The best checkpoint of a run: its step, and the metric measured during training that decides, with its value."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -45,7 +45,7 @@ class Best(BaseModel):
 
 
 class Rollback(BaseModel):
-    """A run diverged by `from_step` and went on from the checkpoint of `to_step` with fresh random numbers."""
+    """A run diverged by `from_step` and continued from the checkpoint of `to_step` with fresh random numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -55,9 +55,9 @@ class Rollback(BaseModel):
 
 
 class RunResult(BaseModel):
-    """One run's outcome: all that `result.json` holds, each field with what it means.
+    """One run's outcome: the content of `result.json`, each field with its meaning.
 
-    What only a finished run knows may be absent. Fields of later versions are kept as they are, and read by nobody.
+    Fields that only a finished run knows may be absent. Fields of later versions are kept, but not used.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
@@ -81,17 +81,17 @@ class RunResult(BaseModel):
     profiles: dict[str, list[Number]] = {}
     """Mean power in each ring of frequencies, r = 0 ... side/2, of the `real` and of the `generated` images."""
     best: Best | None = None
-    """None where the study's primary is measured at the end only."""
+    """None if the study's primary metric is measured at the end only."""
     real_against_real: dict[str, Number] | None = None
-    """What held-out real images score in the place of generated ones, by metric; None where nothing was measured."""
+    """What held-out real images score instead of generated ones, by metric; None if nothing was measured."""
     nulls: dict[str, Number] | None = None
     """What images of equal distribution score by formula, by metric."""
     protocol: dict[str, Any] = {}
-    """How the metrics were taken (`evaluation/protocols.py`); in it, as `full`, how those of the end were."""
+    """How the metrics were measured (`evaluation/protocols.py`); its key `full` is the protocol of those at the end."""
     parameters: Whole | dict[str, Whole] | None = None
     """Of the generator, or of each network by name."""
     macs: Whole | dict[str, Whole] | None = None
-    """Multiplications for one image, of the generator or of each network by name."""
+    """Multiply-accumulates for one image, of the generator or of each network by name."""
     replicas: int | None = None
     """Devices that shared each batch, over all workers."""
     threads: int | None = None
@@ -101,29 +101,29 @@ class RunResult(BaseModel):
     skipped: dict[str, int] = {}
     """Updates left out because gradients were not finite under loss scaling, by network."""
     receptive_field: list[int] | None = None
-    """Height and width of what a pixel of an image sees of the generator's first map."""
+    """Height and width of the area of the generator's first map that a pixel of an image sees."""
     images_seen: Whole | None = None
     seconds: Number | None = None
-    """Of training, over all sessions of the run, without the measures of the end."""
+    """Of training, over all sessions of the run, without the measures at the end."""
     images_per_second: Number | None = None
     source: str | None = None
-    """Where the images are from."""
+    """Where the images come from."""
     extended: list[dict[str, int]] = []
-    """Each time that the run was trained longer than its settings first said: `from_step`, `steps_before`, `steps`."""
+    """Each time the run was trained longer than its settings first said: `from_step`, `steps_before`, `steps`."""
     rollbacks: list[Rollback] = []
-    """Each time that it diverged and went back to a checkpoint (`training.on_divergence=rollback`)."""
+    """Each time it diverged and went back to a checkpoint (`training.on_divergence=rollback`)."""
     data: dict[str, Any] | None = None
     """The images: name, source, licence, counts, classes, notes, and the SHA-256 of pixels and labels."""
     error: str | None = None
     """What went wrong in a run that diverged or failed."""
     commit: dict[str, str | bool] | None = None
-    """Of ganlab's checkout: `hash`, and whether the code was `changed` since; None where it is an installed package."""
+    """Of ganlab's checkout: `hash`, and whether the code was `changed` since; None for an installed package."""
     versions: dict[str, str] = {}
     """Of the libraries, by name."""
     device: str | None = None
-    """Its kind, name and precision; None where the run's process died."""
+    """Its kind, name and precision; None if the run's process died."""
     environment: dict[str, str] = {}
-    """Variables that can change the last bits of numbers, where they are not as usual."""
+    """Variables that can change the last bits of numbers, if they are not as usual."""
     ended: str | None = None
     """When, as ISO 8601 with the offset from UTC."""
     path: Path | None = Field(default=None, exclude=True)
@@ -132,10 +132,10 @@ class RunResult(BaseModel):
     @field_validator("config")
     @classmethod
     def _has_settings(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Refuse settings of another form than those that studies and reports look at; the others are shown alone."""
+        """Check the form of the settings that studies and reports use; others are only displayed."""
         for name in ("generator", "dataset", "training", "comparison", "init_from"):
             if not isinstance(config.get(name) or {}, dict):
-                raise ValueError(f"{name} is no object")
+                raise ValueError(f"{name} is not an object")
         size = config.get("dataset", {}).get("size", 1)
         sides = size if isinstance(size, list) else [size]
         if len(sides) not in (1, 2) or not all(type(side) is int and 0 < side < 2**16 for side in sides):
@@ -143,23 +143,23 @@ class RunResult(BaseModel):
         if start := config.get("init_from"):
             InitFrom.model_validate(start)
         if not isinstance(config.get("comparison", {}).get("quality", ""), str):
-            raise ValueError("comparison.quality is no text")
+            raise ValueError("comparison.quality is not a text")
         return config
 
     @field_validator("profiles")
     @classmethod
     def _has_both_sides(cls, profiles: dict[str, list[float]]) -> dict[str, list[float]]:
         if profiles and len(profiles.get("real", [])) != len(profiles.get("generated", [0.0])):
-            raise ValueError("those of real and generated images are not of one length")
+            raise ValueError("those of real and generated images differ in length")
         return profiles
 
-    def of_generator(self, what: Literal["parameters", "macs"]) -> int | None:
-        """The generator's own parameters or multiplications, whichever way they were recorded."""
-        counts = getattr(self, what)
+    def of_generator(self, name: Literal["parameters", "macs"]) -> int | None:
+        """The generator's own parameters or multiplications, whichever form they were recorded in."""
+        counts = getattr(self, name)
         return counts.get("generator") if isinstance(counts, dict) else counts
 
     def written(self) -> dict[str, Any]:
-        """As the file holds it: what was set, in the order of the fields."""
+        """The content of the file: what was set, in the order of the fields."""
         return self.model_dump(mode="json", exclude_unset=True)
 
 
@@ -173,43 +173,43 @@ def read_result(path: str | Path) -> RunResult:
     except OSError as error:
         raise ResultError(f"{path} cannot be read ({error.strerror}); give the result.json of a run") from None
     if not isinstance(tree, dict):
-        raise ResultError(f"{path} is damaged (it holds no fields); {_REMEDY}")
+        raise ResultError(f"{path} is damaged (it has no fields); {_REMEDY}")
     try:
         return RunResult.model_validate(tree | {"path": path})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ").lower()
-        raise ResultError(f"{path} is damaged ({in_a_line(where)}: {what}); {_REMEDY}") from None
+        problem = first["msg"].removeprefix("Value error, ").lower()
+        raise ResultError(f"{path} is damaged ({in_a_line(where)}: {problem}); {_REMEDY}") from None
 
 
 def find_results(directory: str | Path, without: Container[str] = ()) -> list[RunResult]:
     """Every result.json under a folder, in the order of their paths; one damaged file is a ResultError.
 
-    without: names of runs, their folders below it, that are not read.
+    without: names of runs that are not read, as folders below it.
     """
     directory = Path(directory)
     if not directory.is_dir():
-        what = "is a file" if directory.exists() else "does not exist"
-        raise ResultError(f"{directory} {what}; give a folder of runs")
-    found = find_files(directory, RESULT)
-    return [read_result(path) for path in found if str(path.parent.relative_to(directory)) not in without]
+        problem = "is a file" if directory.exists() else "does not exist"
+        raise ResultError(f"{directory} {problem}; give a folder of runs")
+    paths = find_files(directory, RESULT)
+    return [read_result(path) for path in paths if str(path.parent.relative_to(directory)) not in without]
 
 
 def find_files(directory: Path, name: str) -> list[Path]:
-    """Every file of that name under a folder, in the order of their paths, but those of runs that were forgotten.
+    """Every file of that name under a folder, in the order of their paths, except those of forgotten runs.
 
-    Raises ResultError for what `files.walk` refuses: links that lead elsewhere are not followed.
+    Raises ResultError for what `files.walk` refuses: links to the outside are not followed.
     """
-    found = []
+    paths = []
     try:
-        for folder, below, names in files.walk(directory):
-            below[:] = [each for each in below if each != FORGOTTEN]
+        for folder, subfolders, names in files.walk(directory):
+            subfolders[:] = [subfolder for subfolder in subfolders if subfolder != FORGOTTEN]
             if name in names:
-                found.append(folder / name)
+                paths.append(folder / name)
     except files.FileError as error:
         raise ResultError(str(error)) from None
-    return sorted(found)
+    return sorted(paths)
 
 
-_REMEDY = "delete it and give the run's command again"
+_REMEDY = "delete it and repeat the run's command"

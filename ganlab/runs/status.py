@@ -1,7 +1,7 @@
-"""How the cells of a sweep stand, from the files that they leave: finished, running, diverged, failed, ... or missing.
+"""The state of a sweep's cells, from their files: finished, running, diverged, failed, ... or missing.
 
-A sweep records its cells in `sweep.json` when it starts, so that those which never began are known. A run that is
-being written holds a lock, which the system frees however its process ends: what is locked is running.
+A sweep records its cells in `sweep.json` when it starts, so that those that never started are known. A run that is
+being written holds a lock, which the system frees however its process ends: a locked run is running.
 """
 
 import heapq
@@ -38,10 +38,10 @@ STATES = get_args(State)
 
 @dataclass(frozen=True)
 class Standing:
-    """How one cell stands.
+    """The state of one cell.
 
-    step, steps: how far it had come at its last record, and its last step. images_per_second: at that record.
-    seconds_left: of a running cell, at that rate. why: what else there is to say, such as why it failed.
+    step, steps: the step of its last record, and its last step. images_per_second: at that record. seconds_left: of a
+    running cell, at that rate. why: further information, such as why it failed.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Standing:
 
     @property
     def done(self) -> float:
-        """The share of the cell's work that is done, 0 to 1; a cell that diverged has no more to do."""
+        """The share of the cell's work that is done, 0 to 1; a cell that diverged has nothing left to do."""
         if self.state in ("finished", "diverged"):
             return 1.0
         return self.step / self.steps if self.steps else 0.0
@@ -63,9 +63,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep.json` holds: the commands that asked for it, its cells' folders, and when it was last started.
+    """The content of `sweep.json`: the commands that started it, its cells' folders, and when it was last started.
 
-    asked: the cells that the last start asked for.
+    asked: the cells of the last start.
     """
 
     commands: list[str]
@@ -75,9 +75,9 @@ class Sweep:
 
 
 def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
-    """Write or bring up to date the record of a sweep that starts; cells that it had before stay in it.
+    """Write or update the record of a sweep that starts; earlier cells stay in it.
 
-    cells: their folders, relative to the sweep's. The caller sees to it that no other process does this meanwhile.
+    cells: their folders, relative to the sweep's. The caller makes sure that no other process does this meanwhile.
     """
     before, asked = read_sweep(folder), list(cells)
     try:
@@ -93,12 +93,12 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
 
 
 def read_sweep(folder: Path) -> Sweep | None:
-    """The record of the sweep in a folder, or None where there is none; raises ResultError for a damaged one."""
+    """The record of the sweep in a folder, or None if there is none; raises ResultError for a damaged one."""
     path = folder / SWEEP
     try:
         tree = files.read_json(path)
         commands, cells = [*map(str, tree["commands"])], [*map(str, tree["cells"])]
-        asked = [*map(str, tree.get("asked", cells))]  # older records do not say
+        asked = [*map(str, tree.get("asked", cells))]  # not in older records
         record = Sweep(commands, cells, str(tree["began"]), asked)
         datetime.fromisoformat(record.began)
         for name in {*cells, *asked}:
@@ -106,18 +106,18 @@ def read_sweep(folder: Path) -> Sweep | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = "it holds no record of a sweep"
+        why = "it is not a record of a sweep"
         if isinstance(error, OSError | ValueError):
             why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
-        raise ResultError(f"{path} cannot be read ({why}); delete it and give the sweep's command again") from None
+        raise ResultError(f"{path} cannot be read ({why}); delete it and repeat the sweep's command") from None
     return record
 
 
 def _check_cell(folder: Path, name: str) -> None:
-    """Raise ValueError or FileError where the name of a cell is none of a folder of its own below the sweep's."""
+    """Raise ValueError or FileError if a cell's name is not that of a folder below the sweep's."""
     parts = Path(name).parts
     if Path(name).is_absolute() or ".." in parts or name != printable(name) or "\n" in name or len(name) > 4000:
-        raise ValueError(f"{name} is no folder of a cell")
+        raise ValueError(f"{name} is not the folder of a cell")
     files.refuse_link(folder / name, folder)
 
 
@@ -127,7 +127,7 @@ def find_cells(folder: Path) -> list[Standing]:
 
 
 def without_result(folder: Path) -> list[Standing]:
-    """Those of them that have not come to an end: missing, running, interrupted."""
+    """The cells that have not ended: missing, running, interrupted."""
     return [stand(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
 
 
@@ -136,20 +136,22 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
-    asked = record.cells if record else []
-    there = [str(path.relative_to(folder)) for path in _runs(folder)]
-    names = dict.fromkeys([*asked, *there])
+    recorded = record.cells if record else []
+    on_disk = [str(path.relative_to(folder)) for path in _runs(folder)]
+    names = dict.fromkeys([*recorded, *on_disk])
     if not names:
-        raise ResultError(f"{folder} holds no runs; give the folder of a sweep, such as outputs/STUDY")
+        raise ResultError(f"{folder} has no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.name if name == "." else name, folder / name) for name in names]
 
 
 def _runs(root: Path) -> Iterator[Path]:
-    """The runs in a folder and beneath; raises ResultError for what `files.walk` refuses."""
+    """The runs in a folder and below; raises ResultError for what `files.walk` refuses."""
     try:
-        for folder, below, names in files.walk(root):
+        for folder, subfolders, names in files.walk(root):
             is_run = CONFIG in names or RESULT in names
-            below[:] = [] if is_run else [name for name in below if name != FORGOTTEN and not name.startswith(".")]
+            subfolders[:] = (
+                [] if is_run else [name for name in subfolders if name != FORGOTTEN and not name.startswith(".")]
+            )
             if is_run:
                 yield folder
     except files.FileError as error:
@@ -157,8 +159,8 @@ def _runs(root: Path) -> Iterator[Path]:
 
 
 def stand(directory: Path, name: str) -> Standing:
-    """How the run in a folder stands."""
-    held = is_held(directory)  # asked first: what stands while nobody writes is the last word
+    """The state of the run in a folder."""
+    held = is_held(directory)  # before the result is read: a result that nobody is writing is final
     try:
         result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
     except ResultError as error:
@@ -166,10 +168,10 @@ def stand(directory: Path, name: str) -> Standing:
     steps = _steps(directory)
     step, rate, left = _pace(directory, steps)
     if result and result.status == "finished":
-        took = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
-        why = "; ".join([*took, *_primary(result)])
+        time_taken = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
+        why = "; ".join([*time_taken, *_primary(result)])
         return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
-    why = in_a_line(result.error or "") if result else ""  # the whole is in its log
+    why = in_a_line(result.error or "") if result else ""  # all of it is in the log
     if result and result.status == "diverged":
         return Standing(name, directory, "diverged", step, steps, rate, why=why)
     if held:
@@ -182,7 +184,7 @@ def stand(directory: Path, name: str) -> Standing:
 
 
 def _primary(result: RunResult) -> list[str]:
-    """The metric by which the run's study is judged; nothing where nothing was measured."""
+    """The metric that decides the run's study; nothing if nothing was measured."""
     plan = result.config.get("comparison")
     metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
     if metric in result.metrics:
@@ -191,13 +193,13 @@ def _primary(result: RunResult) -> list[str]:
 
 
 def directed(metric: str, value: float) -> str:
-    """A measure in a line, with which values are the better ones: `coverage 0.921 (larger is better)`."""
+    """A measure in a line, with which values are better: `coverage 0.921 (larger is better)`."""
     side = better(metric)
     return f"{metric} {value:.3g}" + (f" ({side} is better)" if side else "")
 
 
 def outcome(cell: Standing) -> str:
-    """One phrase for how a cell stands."""
+    """The state of a cell in a phrase."""
     if cell.state == "missing":
         return "not started"
     if cell.state == "finished":
@@ -212,7 +214,7 @@ def outcome(cell: Standing) -> str:
 
 
 def edition(directory: Path) -> int | None:
-    """Which result stands in a run's folder: another number for each that is written; None for none."""
+    """A number that identifies the result in a run's folder, new for each one written; None if there is none."""
     try:
         return (directory / RESULT).stat().st_mtime_ns
     except FileNotFoundError:
@@ -220,7 +222,7 @@ def edition(directory: Path) -> int | None:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a process writes the run in a folder, as far as can be known (`files.held`)."""
+    """Whether a process is writing the run in a folder, as far as can be known (`files.held`)."""
     try:
         return files.held(directory / LOCK) or False
     except FileNotFoundError:
@@ -228,7 +230,7 @@ def is_held(directory: Path) -> bool:
 
 
 def may_be_held(directory: Path) -> bool:
-    """Whether a process writes the run in a folder, or may: where there are no locks, a run that has no result."""
+    """Whether a process is or may be writing the run in a folder; without locks, any run without a result may."""
     try:
         held = files.held(directory / LOCK)
     except FileNotFoundError:
@@ -246,10 +248,10 @@ def _steps(directory: Path) -> int | None:
 def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
     """The step of the last record, its images per second, and the seconds left at that rate.
 
-    The first record's rate has compiling in it and tells nothing of what is left.
+    The first record's rate includes compiling and says nothing about the rest.
     """
     records, complete = whole_records(directory, "speed/", RECENT)
-    found: list[tuple[int, float, float | None]] = []
+    paces: list[tuple[int, float, float | None]] = []
     for record in reversed(records):
         try:
             step, rate = int(record["step"]), float(record["speed/images_per_second"])
@@ -257,10 +259,10 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
         except (ValueError, KeyError, TypeError, OverflowError):  # a damaged one
             continue
         if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
-            found.append((step, rate, left))
-            if len(found) == 2:
-                return found[0]
-    return (*found[0][:2], None if complete else found[0][2]) if found else (0, None, None)
+            paces.append((step, rate, left))
+            if len(paces) == 2:
+                return paces[0]
+    return (*paces[0][:2], None if complete else paces[0][2]) if paces else (0, None, None)
 
 
 def rough(seconds: float) -> str:
@@ -271,23 +273,23 @@ def rough(seconds: float) -> str:
 
 
 def totals(cells: list[Standing]) -> dict[State, int]:
-    """How many cells stand in each way, in the order of the states; those that do not occur are left out."""
+    """How many cells are in each state, in the order of the states, without states that do not occur."""
     return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}
 
 
-# --- how long it takes yet --------------------------------------------------------------------------------------------
+# --- how long is left ------------------------------------------------------------------------------------------------
 
 
-_BETWEEN = 10.0  # seconds that a worker has to begin its next cell
+_BETWEEN = 10.0  # seconds that a worker has to start its next cell
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What the files of a cell tell of its time, in seconds; None for what they do not.
+    """What the files of a cell tell about its time, in seconds; None for what they do not.
 
-    since: when the process that wrote last began. fresh: whether that was at step 0 of this sweep. ended: when its
-    result was written. step, recorded: the last record of training, and when it was written. a_step: what
-    a step takes, compiling left out. compiling: that and all else before the first record but steps of this length.
+    since: when the last process to write started. fresh: whether that was at step 0 of this sweep. ended: when its
+    result was written. step, recorded: the last record of training, and when it was written. a_step: the time of a
+    step without compiling. compiling: the time before the first record, except for steps of that length.
     """
 
     since: float | None
@@ -300,44 +302,44 @@ class Pace:
 
     @property
     def live(self) -> bool:
-        """Whether the process that wrote last has recorded a step."""
+        """Whether the last process to write has recorded a step."""
         return self.since is not None and self.recorded is not None and self.recorded > self.since
 
 
 def time_left(cells: list[Standing], ended: Container[str], began: float, now: float) -> float | None:
-    """Seconds until a sweep is done; None where nothing runs, or where too little is recorded yet.
+    """Seconds until a sweep is done; None if nothing is running, or too little is recorded yet.
 
-    cells: those that it was asked for; ended: the names of those that it will not try again, such as one that failed.
-    began: when it was started, now: the time, both in seconds since the epoch. As many cells as run now, and as have
-    just ended, go on running until none is left.
+    cells: those of the last start; ended: the names of those that it will not try again, such as one that failed.
+    began: when it was started, now: the time, both in seconds since the epoch. As many cells as are running now, or
+    have just ended, are assumed to run at a time until none is left.
     """
     if all(cell.state != "running" for cell in cells):
         return None
-    known = _paces(cells, began)
-    ends = [
-        each.ended - each.recorded
-        for cell, each in known
-        if cell.state == "finished" and each.ended and each.recorded and each.ended >= began
+    paces = _paces(cells, began)
+    end_times = [
+        pace.ended - pace.recorded
+        for cell, pace in paces
+        if cell.state == "finished" and pace.ended and pace.recorded and pace.ended >= began
     ]
-    end = max(0.0, fmean(ends)) if ends else 0.0
-    wholes = _wholes(known, end, began)
-    if not wholes:
+    end = max(0.0, fmean(end_times)) if end_times else 0.0
+    cell_seconds = _seconds_of_cells(paces, end, began)
+    if not cell_seconds:
         return None
-    steps = {cell.name: each.a_step * cell.steps for cell, each in known if each.a_step and cell.steps}
-    arounds = [max(0.0, whole - steps[name]) for name, whole in wholes.items() if name in steps]
-    around = fmean(arounds) if arounds else 0.0
+    steps = {cell.name: pace.a_step * cell.steps for cell, pace in paces if pace.a_step and cell.steps}
+    overheads = [max(0.0, whole - steps[name]) for name, whole in cell_seconds.items() if name in steps]
+    overhead = fmean(overheads) if overheads else 0.0
     running, waiting = [], []
-    for cell, each in known:
-        fresh = _like(cell.name, wholes)
-        whole = around + (1 - cell.done) * max(0.0, fresh - around)
-        if cell.state == "running" and each.live and each.a_step and cell.steps:
-            running.append(max(0.0, (cell.steps - each.step) * each.a_step + end - (now - (each.recorded or now))))
+    for cell, pace in paces:
+        fresh = _seconds_like(cell.name, cell_seconds)
+        whole = overhead + (1 - cell.done) * max(0.0, fresh - overhead)
+        if cell.state == "running" and pace.live and pace.a_step and cell.steps:
+            running.append(max(0.0, (cell.steps - pace.step) * pace.a_step + end - (now - (pace.recorded or now))))
         elif cell.state == "running":
-            running.append(max(0.0, (fresh if each.fresh else whole) - (now - (each.since or now))))
+            running.append(max(0.0, (fresh if pace.fresh else whole) - (now - (pace.since or now))))
         elif cell.name not in ended and cell.done < 1:
             waiting.append(whole)
     last = max(running)
-    running += [0.0] * _between_cells(known, now)
+    running += [0.0] * _between_cells(paces, now)
     heapq.heapify(running)  # when each worker is free again
     for seconds in waiting:
         free = heapq.heappop(running) + seconds
@@ -347,35 +349,39 @@ def time_left(cells: list[Standing], ended: Container[str], began: float, now: f
 
 
 def _between_cells(cells: list[tuple[Standing, Pace]], now: float) -> int:
-    """Workers whose last cell has just ended, and whose next has not begun."""
-    over = [
-        each.ended for cell, each in cells if cell.state != "running" and each.ended and now - each.ended < _BETWEEN
+    """Workers whose last cell has just ended, and whose next has not started."""
+    just_ended = [
+        pace.ended for cell, pace in cells if cell.state != "running" and pace.ended and now - pace.ended < _BETWEEN
     ]
-    taken = [each for cell, each in cells if cell.state == "running" and over and (each.since or 0) >= min(over) - 0.5]
-    return max(0, len(over) - len(taken))
+    just_begun = [
+        pace
+        for cell, pace in cells
+        if cell.state == "running" and just_ended and (pace.since or 0) >= min(just_ended) - 0.5
+    ]
+    return max(0, len(just_ended) - len(just_begun))
 
 
-def _wholes(cells: list[tuple[Standing, Pace]], end: float, began: float) -> dict[str, float]:
-    """What whole cells take from beginning to end, by name: those that this sweep has finished, and for arms without
-    any, those under way; where all were gone on with, their steps alone.
+def _seconds_of_cells(cells: list[tuple[Standing, Pace]], end: float, began: float) -> dict[str, float]:
+    """How long whole cells take from start to end, by name: the cells that this sweep has finished, and for arms
+    without any, running ones; if all were resumed, their steps only.
     """
-    over, under_way, steps = {}, {}, {}
-    for cell, each in cells:
-        if cell.state == "finished" and each.fresh and each.since and each.ended and each.ended > each.since:
-            over[cell.name] = each.ended - each.since
-        elif each.live and each.a_step and cell.steps and (cell.state == "running" or (each.ended or 0) >= began):
-            steps[cell.name] = each.a_step * cell.steps + end
-            if cell.state == "running" and each.fresh and each.since and each.recorded:
-                under_way[cell.name] = each.recorded - each.since + (cell.steps - each.step) * each.a_step + end
-    arms = {_arm(name) for name in over}
-    known = over | {name: whole for name, whole in under_way.items() if _arm(name) not in arms}
-    return known or steps
+    finished, under_way, steps = {}, {}, {}
+    for cell, pace in cells:
+        if cell.state == "finished" and pace.fresh and pace.since and pace.ended and pace.ended > pace.since:
+            finished[cell.name] = pace.ended - pace.since
+        elif pace.live and pace.a_step and cell.steps and (cell.state == "running" or (pace.ended or 0) >= began):
+            steps[cell.name] = pace.a_step * cell.steps + end
+            if cell.state == "running" and pace.fresh and pace.since and pace.recorded:
+                under_way[cell.name] = pace.recorded - pace.since + (cell.steps - pace.step) * pace.a_step + end
+    arms = {_arm(name) for name in finished}
+    seconds = finished | {name: whole for name, whole in under_way.items() if _arm(name) not in arms}
+    return seconds or steps
 
 
-def _like(name: str, wholes: dict[str, float]) -> float:
-    """What a cell takes: the mean of its arm where that is known, else of all."""
-    own = [whole for other, whole in wholes.items() if _arm(other) == _arm(name)]
-    return fmean(own or wholes.values())
+def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
+    """How long a cell takes: the mean of its arm if that is known, else of all."""
+    of_arm = [whole for other, whole in cell_seconds.items() if _arm(other) == _arm(name)]
+    return fmean(of_arm or cell_seconds.values())
 
 
 def _arm(name: str) -> str:
@@ -383,49 +389,49 @@ def _arm(name: str) -> str:
 
 
 def _paces(cells: list[Standing], began: float) -> list[tuple[Standing, Pace]]:
-    """Each cell with its pace. A first record holds compiling too: it tells a step's time once others tell theirs."""
-    found = [(cell, _pace_of(cell.directory, began)) for cell in cells]
-    compiling = [each.compiling for _, each in found if each.compiling is not None and each.a_step]
+    """Each cell with its pace. A first record includes compiling: other cells must tell how long that takes."""
+    paces = [(cell, _pace_of(cell.directory, began)) for cell in cells]
+    compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.a_step]
     if not compiling:
-        return found
-    usual = fmean(compiling)
+        return paces
+    mean_compiling = fmean(compiling)
     return [
-        (cell, each)
-        if each.a_step or not (each.fresh and each.step and each.compiling)
-        else (cell, replace(each, a_step=max(0.0, each.compiling - usual) / each.step or None))
-        for cell, each in found
+        (cell, pace)
+        if pace.a_step or not (pace.fresh and pace.step and pace.compiling)
+        else (cell, replace(pace, a_step=max(0.0, pace.compiling - mean_compiling) / pace.step or None))
+        for cell, pace in paces
     ]
 
 
 def _pace_of(directory: Path, began: float) -> Pace:
-    since, made, ended, written = (_written(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
+    since, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
     records, clock = _records(directory)
-    fresh = made is not None and made >= began - 1
-    if since is None or written is None or not records:
+    fresh = created is not None and created >= began - 1
+    if since is None or recorded_at is None or not records:
         return Pace(since, fresh, ended)
-    (first, then), (step, trained) = records[0], records[-1]
-    recorded = written - (clock - trained)
-    whole = recorded - since >= trained - 1  # else it was gone on with
-    a_step = (trained - then) / (step - first) if step > first and trained > then else None
-    compiling = then - first * (a_step or 0.0) if fresh and whole else None
-    return Pace(since, fresh and whole, ended, step, recorded, a_step, compiling)
+    (first, first_clock), (step, last_clock) = records[0], records[-1]
+    recorded = recorded_at - (clock - last_clock)
+    uninterrupted = recorded - since >= last_clock - 1  # else it was resumed
+    a_step = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
+    compiling = first_clock - first * (a_step or 0.0) if fresh and uninterrupted else None
+    return Pace(since, fresh and uninterrupted, ended, step, recorded, a_step, compiling)
 
 
 def _records(directory: Path) -> tuple[list[tuple[int, float]], float]:
-    """Step and seconds of training of the last records of losses, in order; and the seconds of the last of all."""
-    found: list[tuple[int, float]] = []
+    """Step and seconds of training of the last records of losses, in order; and the seconds of the last record."""
+    steps: list[tuple[int, float]] = []
     clock = 0.0
     for record in whole_records(directory, last_bytes=RECENT)[0]:
         try:
             step, clock = int(record["step"]), float(record["seconds"])
             if "speed/images_per_second" in record:
-                found.append((step, clock))
+                steps.append((step, clock))
         except (ValueError, OverflowError):  # not finite
             continue
-    return found, clock
+    return steps, clock
 
 
-def _written(path: Path) -> float | None:
+def _modified(path: Path) -> float | None:
     try:
         return path.stat().st_mtime
     except OSError:

@@ -1,8 +1,8 @@
 """A copy of a run's records for Weights & Biases or MLflow, through their own libraries.
 
-Where to and as whom, online or not, is theirs to say, in their variables (WANDB_MODE, WANDB_PROJECT,
-MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, ...). All of it is done by a thread of its own: a service that is slow or
-fails holds nobody up and ends no run. `metrics.jsonl` stays the record.
+Their own variables decide where to, as whom, and whether online (WANDB_MODE, WANDB_PROJECT, MLFLOW_TRACKING_URI,
+MLFLOW_EXPERIMENT_NAME, ...). A separate thread does all of it: a slow or failing service neither delays nor ends a run.
+`metrics.jsonl` remains the record.
 """
 
 import contextlib
@@ -23,26 +23,26 @@ from ganlab.files import read_json, write_json
 from ganlab.runs.records import METRICS, trial_of
 
 IDENTITY = "tracking.json"
-"""What the services call this run: `{service: identifier}`; a run that is gone on with keeps it."""
-_PATIENCE = 60.0  # seconds that a service has at the end, for what it has not sent yet
+"""The services' identifiers for this run: `{service: identifier}`; a resumed run keeps them."""
+_PATIENCE = 60.0  # seconds that a service has at the end to send the rest
 
 
 class Service(Protocol):
-    """What a library must do; every call comes from one thread."""
+    """The interface to a library; every call comes from one thread."""
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
-        """Open a run there, or go on with the one of that identifier; returns its identifier."""
+        """Open a run there, or continue the one with that identifier; returns its identifier."""
         ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Copy numbers by tag."""
 
     def finish(self, status: str) -> None:
-        """Send the rest, and say how the run ended."""
+        """Send the rest, and report how the run ended."""
 
 
 class Wandb:
-    """Weights & Biases: a run of its own name, in the group of its arm, in the project of its study."""
+    """Weights & Biases: a run with its own name, in the group of its arm, in the project of its study."""
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
         """As in Service."""
@@ -60,7 +60,7 @@ class Wandb:
             allow_val_change=True,
             settings=wandb.Settings(console="off", disable_git=True, disable_code=True),
         )
-        self._run.define_metric("*", step_metric="step")  # a run that goes on comes by some steps again
+        self._run.define_metric("*", step_metric="step")  # a resumed run repeats some steps
         return identifier
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -113,46 +113,46 @@ SERVICES: dict[str, type[Service]] = {"wandb": Wandb, "mlflow": MLflow}
 
 
 def check_installed(name: str) -> None:
-    """Raise ConfigError where the library of `tracking=name` is missing; it is not imported."""
+    """Raise ConfigError if the library of `tracking=name` is missing; it is not imported."""
     if name == "none":
         return
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin is None:  # a folder of that name, where such libraries write, is no library
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:  # a folder of that name, where such libraries write, is not the library
         raise ConfigError(f"tracking={name} needs its library; pip install 'ganlab-keras[{name}]', or tracking=none")
 
 
 class Tracker:
-    """Hands a run's numbers to a service, in the order in which they come. status: how the run ended."""
+    """Passes a run's numbers to a service, in order. status: how the run ended."""
 
     def __init__(self, service: Service, start: Callable[[Service], None], warn: Callable[[str], None]):
         self.status = "failed"
         self._service, self._start, self._warn = service, start, warn
-        self._waiting: queue.SimpleQueue[tuple[int, Mapping[str, float]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[int, Mapping[str, float]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Copy numbers by tag; returns at once."""
-        self._waiting.put((step, dict(values)))
+        self._queue.put((step, dict(values)))
 
     def close(self) -> None:
-        """Wait until everything is sent, but not for ever."""
-        self._waiting.put(None)
+        """Wait until everything is sent, but not forever."""
+        self._queue.put(None)
         self._thread.join(_PATIENCE)
         if self._thread.is_alive():
-            self._warn(f"it has not taken everything after {_PATIENCE:.0f} s")
+            self._warn(f"it has not accepted everything after {_PATIENCE:.0f} s")
 
     def _work(self) -> None:
         try:
             self._start(self._service)
-            while (numbers := self._waiting.get()) is not None:
+            while (numbers := self._queue.get()) is not None:
                 self._service.log(*numbers)
             self._service.finish(self.status)
         except (Exception, SystemExit) as error:
             self._warn(in_a_line(error) or type(error).__name__)
 
 
-class _Nowhere:
+class _NoTracker:
     status = ""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -160,30 +160,30 @@ class _Nowhere:
 
 
 @contextlib.contextmanager
-def tracked(config: RunConfig, directory: Path, say: Callable[[str], None]) -> Iterator[Tracker | _Nowhere]:
-    """While inside, what is handed to `scalars` is copied to where `config.tracking` says.
+def tracked(config: RunConfig, directory: Path, say: Callable[[str], None]) -> Iterator[Tracker | _NoTracker]:
+    """While inside, what is passed to `scalars` is copied to where `config.tracking` says.
 
-    say: told in one line where that fails; the run goes on.
+    say: gets a line if that fails; the run continues.
     """
     if config.tracking == "none":
-        yield _Nowhere()
+        yield _NoTracker()
         return
     path = directory / IDENTITY
-    known: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError, TypeError):  # else it is another run there
-        known = dict(read_json(path))
+    identifiers: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
+        identifiers = dict(read_json(path))
 
     def start(service: Service) -> None:
-        identifier = service.start(config, directory, known.get(config.tracking))
-        write_json(path, known | {config.tracking: identifier})
+        identifier = service.start(config, directory, identifiers.get(config.tracking))
+        write_json(path, identifiers | {config.tracking: identifier})
 
     def warn(why: str) -> None:
-        say(f"tracking={config.tracking} failed: {why}; the run goes on without it, its numbers are in {METRICS}")
+        say(f"tracking={config.tracking} failed: {why}; the run continues without it, its numbers are in {METRICS}")
 
     tracker = Tracker(SERVICES[config.tracking](), start, warn)
     try:
         yield tracker
-    except KeyboardInterrupt:  # whoever stops at once waits for nobody
+    except KeyboardInterrupt:  # an immediate stop does not wait
         raise
     except BaseException:
         tracker.close()

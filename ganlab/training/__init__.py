@@ -1,1 +1,1 @@
-"""How two networks are trained: objectives, penalties, randomness, one step, the loop, and what survives a crash."""
+"""How two networks are trained: objectives, penalties, randomness, one step, the loop, and checkpoints."""

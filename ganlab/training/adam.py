@@ -1,7 +1,7 @@
 """Adam with TensorFlow's fused kernel, a schedule, and loss scaling for float16.
 
-Keras' own takes ten small operations for each weight, which is much of a small network's step on a CPU; and its loss
-scaling does not tell which steps it skipped.
+Keras' own takes ten small operations per weight, which is much of a small network's step on a CPU; and its loss
+scaling does not report which steps it skipped.
 """
 
 import math
@@ -12,13 +12,13 @@ from ganlab.config import Adam as Settings
 from ganlab.training import replicas
 
 FIRST_SCALE, GROWTH_STEPS = 2.0**15, 2000
-"""Losses are first multiplied by this for float16, and by twice as much after so many finite steps in a row."""
+"""The first factor on losses for float16, and after how many finite steps in a row it doubles."""
 LEAST_SCALE = 1.0
-"""What the scale never falls below: smaller ones lose gradients, and 0 makes the next finite step NaN. TensorFlow's own
+"""The scale never falls below this: smaller ones lose gradients, and 0 makes the next finite step NaN. TensorFlow's own
 loss scaling stops at 1 too (`DynamicLossScale`, `LossScaleOptimizer`)."""
 TROUBLE = 50
-"""So many updates skipped in a row end a run: 15 bring `FIRST_SCALE` down to 1, so that the scale is not to blame any
-more, and the others leave room for scales that grew before."""
+"""This many skipped updates in a row end a run: 15 bring `FIRST_SCALE` down to 1, so that the scale is no longer the
+cause, and the others leave room for scales that have grown."""
 
 
 class Adam:
@@ -26,7 +26,7 @@ class Adam:
 
     count: updates taken. scale: what losses are multiplied by (1 without loss scaling). skipped: updates left out
     because a gradient was not finite; each halves the scale, down to `LEAST_SCALE`, and advances nothing else.
-    taken: finite updates since the scale last changed; below 0: so many were skipped in a row.
+    good_steps: finite updates since the scale last changed; negative: how many were skipped in a row.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Adam:
         loss_scaled: bool = False,
         lazy: int = 1,
     ):
-        """updates: after which the schedule ends. lazy: every so many updates a penalty counts so many times over.
+        """updates: after which the schedule ends. lazy: every `lazy` updates a penalty is taken, `lazy` times as large.
 
         Then the rate is multiplied, and the decays are raised, by lazy/(lazy+1). Karras et al. 2020, arXiv:1912.04958.
         """
@@ -69,11 +69,11 @@ class Adam:
 
         def take() -> tf.Tensor:
             self._apply([gradient / self.scale for gradient in gradients])
-            taken = tf.maximum(self.good_steps, 0) + 1
-            long = tf.equal(taken, GROWTH_STEPS)
-            more = tf.logical_and(long, tf.math.is_finite(self.scale * 2))
+            in_a_row = tf.maximum(self.good_steps, 0) + 1
+            grows = tf.equal(in_a_row, GROWTH_STEPS)
+            more = tf.logical_and(grows, tf.math.is_finite(self.scale * 2))
             replicas.assign(self.scale, tf.where(more, self.scale * 2, self.scale))
-            replicas.assign(self.good_steps, tf.where(long, tf.zeros_like(taken), taken))
+            replicas.assign(self.good_steps, tf.where(grows, tf.zeros_like(in_a_row), in_a_row))
             return tf.constant(True)
 
         def skip() -> tf.Tensor:
@@ -89,21 +89,21 @@ class Adam:
         return max(0, -int(self.good_steps.numpy()))
 
     def learning_rate(self) -> tf.Tensor:
-        """The rate of the next update: a straight rise over the warm-up, then the fall to the final share."""
+        """The rate of the next update: a linear rise over the warm-up, then the decay to the final share."""
         settings = self._settings
-        taken = tf.cast(self.count, tf.float32)
-        warm = settings.warmup_steps
-        done = tf.clip_by_value((taken - warm) / max(self._updates - warm, 1), 0.0, 1.0)
-        fall = (1 + tf.cos(math.pi * done)) / 2 if settings.schedule == "cosine" else 1 - done
+        count = tf.cast(self.count, tf.float32)
+        warmup = settings.warmup_steps
+        progress = tf.clip_by_value((count - warmup) / max(self._updates - warmup, 1), 0.0, 1.0)
+        fall = (1 + tf.cos(math.pi * progress)) / 2 if settings.schedule == "cosine" else 1 - progress
         share = settings.final_rate + (1 - settings.final_rate) * fall
-        return self.rate * share * (tf.minimum((taken + 1) / warm, 1.0) if warm else 1.0)
+        return self.rate * share * (tf.minimum((count + 1) / warmup, 1.0) if warmup else 1.0)
 
     def tensors(self) -> dict[str, tf.Variable]:
-        """What must survive, by names that depend on the order of the weights alone."""
-        named = {"count": self.count, "scale": self.scale, "good_steps": self.good_steps, "skipped": self.skipped}
+        """What a checkpoint must hold, by names that depend only on the order of the weights."""
+        tensors = {"count": self.count, "scale": self.scale, "good_steps": self.good_steps, "skipped": self.skipped}
         for number, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
-            named |= {f"first/{number}": first, f"second/{number}": second}
-        return named
+            tensors |= {f"first/{number}": first, f"second/{number}": second}
+        return tensors
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
         rate = self.learning_rate()

@@ -1,4 +1,4 @@
-"""What images go through before the discriminator sees them: differentiable, the same for real and generated ones.
+"""Augmentation of images before the discriminator sees them: differentiable, the same for real and generated ones.
 
 Zhao et al. 2020 (DiffAugment), arXiv:2006.10738, and instance noise: Sonderby et al. 2016, arXiv:1610.04490. Random
 numbers are drawn by `draw` and used by `apply`, so that several images can be changed alike. Images [B,H,W,C].
@@ -15,36 +15,36 @@ Draws = dict[str, tf.Tensor]
 def draw(
     settings: Augment, changes: Stream, noise: Stream, step: tf.Tensor, shape: tuple[int, ...], done: tf.Tensor
 ) -> Draws:
-    """The random numbers of one batch of images of this shape, [B,H,W,C]; empty where nothing is asked for.
+    """The random numbers of one batch of images of this shape, [B,H,W,C]; empty if settings ask for nothing.
 
-    done: how much of the training is over, 0 to 1: instance noise falls to nothing along it.
+    done: the share of training that is over, 0 to 1, over which instance noise falls to nothing.
     """
-    drawn, (batch, height, width, _) = {}, shape
+    draws, (batch, height, width, _) = {}, shape
     if settings.translation or settings.cutout or settings.color:
-        drawn["places"] = changes.uniforms(step, (batch, 7))
+        draws["places"] = changes.uniforms(step, (batch, 7))
     if settings.noise:
         level = settings.noise * (1 - done)
-        drawn["noise"] = level * noise.normals(step, (batch, height * width * shape[3]))
-    return drawn
+        draws["noise"] = level * noise.normals(step, (batch, height * width * shape[3]))
+    return draws
 
 
-def apply(settings: Augment, images: tf.Tensor, drawn: Draws) -> tf.Tensor:
-    """Images changed by what was drawn; where twice as many images come, both halves are changed alike."""
-    if not drawn:
+def apply(settings: Augment, images: tf.Tensor, draws: Draws) -> tf.Tensor:
+    """Images changed by the draws; if there are twice as many images, both halves are changed alike."""
+    if not draws:
         return images
     _, height, width, channels = images.shape
-    times = images.shape[0] // next(iter(drawn.values())).shape[0]
-    drawn = {name: tf.tile(numbers, [times, 1]) for name, numbers in drawn.items()}
+    times = images.shape[0] // next(iter(draws.values())).shape[0]
+    draws = {name: tf.tile(numbers, [times, 1]) for name, numbers in draws.items()}
     if settings.color:
-        images = _colour(images, settings.color, drawn["places"][:, 4:])
+        images = _colour(images, settings.color, draws["places"][:, 4:])
     if settings.translation:
-        images = _along(images, *(_shift(settings.translation, n, drawn["places"][:, i]) for i, n in
+        images = _move(images, *(_shift(settings.translation, n, draws["places"][:, i]) for i, n in
                                   enumerate((height, width))))  # fmt: skip
     if settings.cutout:
-        rows, columns = (_hole(settings.cutout, n, drawn["places"][:, 2 + i]) for i, n in enumerate((height, width)))
+        rows, columns = (_hole(settings.cutout, n, draws["places"][:, 2 + i]) for i, n in enumerate((height, width)))
         images *= (1 - rows[:, :, None] * columns[:, None, :])[..., None]
     if settings.noise:
-        images += tf.reshape(drawn["noise"], [-1, height, width, channels])
+        images += tf.reshape(draws["noise"], [-1, height, width, channels])
     return images
 
 
@@ -59,14 +59,14 @@ def _colour(images: tf.Tensor, share: float, places: tf.Tensor) -> tf.Tensor:
 
 
 def _shift(share: float, size: int, place: tf.Tensor) -> tf.Tensor:
-    """Matrices [B,size,size] that move a line by a whole number of pixels, at most share*size; zeros come in."""
+    """Matrices [B,size,size] that move a line by a whole number of pixels, at most share*size, and fill with zeros."""
     most = round(share * size)
     steps = tf.floor(place * (2 * most + 1)) - most
     pixels = tf.range(size, dtype=tf.float32)
     return tf.cast(tf.equal(pixels[None, :, None] - pixels[None, None, :], steps[:, None, None]), tf.float32)
 
 
-def _along(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+def _move(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """Every image with its lines moved by the matrices: linear, so every derivative exists."""
     batch, height, width, channels = images.shape
     moved = tf.matmul(rows, tf.reshape(images, [batch, height, width * channels]))

@@ -1,8 +1,9 @@
-"""What survives a crash: checkpoints that are whole or absent, with a manifest that says how far the records had come.
+"""Checkpoints, which survive a crash: each is whole or absent, with a manifest that says how far the records had got.
 
 A checkpoint is a folder `step-00001200` with TensorFlow's tensor files and `manifest.json` (SHA-256 of each file). It
-is written beside, flushed to the disk, and renamed into place. There is no pointer file: the newest folder whose sums
-are right is the checkpoint. (`tf.train.CheckpointManager` trusts its pointer file without a checksum.)
+is written under a temporary name, flushed to the disk, and renamed into place. There is no pointer file: the newest
+folder whose checksums are right is the checkpoint. (`tf.train.CheckpointManager` trusts its pointer file without a
+checksum.)
 """
 
 import contextlib
@@ -21,18 +22,18 @@ from pydantic import BaseModel, ConfigDict
 from ganlab import files
 from ganlab.errors import in_a_line
 
-if TYPE_CHECKING:  # what only looks at checkpoints needs no TensorFlow
+if TYPE_CHECKING:  # looking at checkpoints needs no TensorFlow
     import tensorflow as tf
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
 _FILES = {"tensors.index", "tensors.data-00000-of-00001"}
-_LARGEST = 2**33  # bytes of a file of tensors, where the networks that they are for are not known
-_BESIDE = 2**24  # bytes beside the tensors' own that a checkpoint may have: names, and what TensorFlow knows of them
+_LARGEST = 2**33  # bytes of a file of tensors, if its networks are not known
+_OVERHEAD = 2**24  # bytes that a checkpoint may have beyond its tensors: names and TensorFlow's metadata
 
 
 class CheckpointError(RuntimeError):
-    """Checkpoints exist and none can be used."""
+    """Checkpoints exist, but none can be used."""
 
 
 class _DamagedError(ValueError):
@@ -40,7 +41,7 @@ class _DamagedError(ValueError):
 
 
 class _Manifest(BaseModel):
-    """What `manifest.json` seals."""
+    """The content of `manifest.json` that its checksum covers."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -52,7 +53,7 @@ class _Manifest(BaseModel):
 
 
 class Restored(NamedTuple):
-    """Where a run goes on: the step, what the manifest recorded then, and the damaged checkpoints passed over."""
+    """Where a run resumes: the step, what its manifest recorded, and the damaged checkpoints that were skipped."""
 
     step: int
     record: dict[str, Any]
@@ -68,20 +69,20 @@ def save(
     best: int | None = None,
     counts: Callable[[int], bool] = lambda step: True,
 ) -> Path:
-    """Write `folder/step-<step>` whole or not at all, then delete what is not to stay.
+    """Write `folder/step-<step>` whole or not at all, then delete checkpoints that are not kept.
 
-    That of the step `best` stays, and the newest `keep` of those whose steps count; a best one that was between them,
-    and no longer is the best, does not.
+    The one of step `best` is kept, and the newest `keep` of those whose steps count; a former best one between them is
+    not.
     """
     import tensorflow as tf
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.make_folder(folder)
     target = _place(folder, step)
-    _remove_litter(folder)
+    _remove_unfinished(folder)
     with files.replacing(target) as beside:
         beside.mkdir()
-        tf.train.Checkpoint(tensors=_escaped(tensors)).write(str(beside / "tensors"))
+        tf.train.Checkpoint(tensors=_without_slashes(tensors)).write(str(beside / "tensors"))
         files.remove(beside / "tensors_temp")  # TensorFlow's own, which it does not always remove
         parts = sorted(path for path in beside.iterdir() if path.is_file())
         manifest = {
@@ -101,19 +102,21 @@ def save(
 def prune(
     folder: Path, step: int, keep: int, best: int | None = None, counts: Callable[[int], bool] = lambda step: True
 ) -> None:
-    """Delete what is not to stay once the checkpoint of a step is the newest, as `save` says, and half-written ones."""
-    _remove_litter(folder)
-    staying = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
-    for old in [path for path in _checkpoints(folder) if path not in staying and _step(path) not in (best, step)]:
+    """Delete checkpoints that `save` does not keep once that of `step` is the newest, and half-written ones."""
+    _remove_unfinished(folder)
+    to_keep = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
+    for checkpoint in [
+        path for path in _checkpoints(folder) if path not in to_keep and _step(path) not in (best, step)
+    ]:
         try:
-            old.unlink() if old.is_symlink() else shutil.rmtree(old)
-        except OSError as error:  # which names a file within
-            raise files.FileError(old, f"cannot be removed ({error.strerror})", error.errno or 0) from error
+            checkpoint.unlink() if checkpoint.is_symlink() else shutil.rmtree(checkpoint)
+        except OSError as error:  # it names a file inside
+            raise files.FileError(checkpoint, f"cannot be removed ({error.strerror})", error.errno or 0) from error
 
 
-def _remove_litter(folder: Path) -> None:
-    for litter in folder.glob(".*step-*"):
-        files.remove(litter)
+def _remove_unfinished(folder: Path) -> None:
+    for path in folder.glob(".*step-*"):
+        files.remove(path)
 
 
 def restore(
@@ -124,8 +127,8 @@ def restore(
 ) -> Restored | None:
     """Fill `tensors` from the newest good checkpoint, or from that of a step; None if there are no checkpoints.
 
-    A damaged one is passed over and named in the result; so is one of whose record `unfit` says why it cannot be gone
-    on from. Raises CheckpointError if some exist and none is good.
+    A damaged one is skipped and named in the result; so is one for whose record `unfit` gives a reason not to resume
+    from it. Raises CheckpointError if some exist, but none is good.
     """
     damaged: list[str] = []
     for path in [path for path in _checkpoints(folder) if step in (None, _step(path))]:
@@ -144,7 +147,7 @@ def restore(
 
 
 def digest(folder: Path, step: int) -> str | None:
-    """What pins the checkpoint of a step: the sum of its manifest; None where it is not whole."""
+    """What identifies the checkpoint of a step: the checksum of its manifest; None if it is not whole."""
     with contextlib.suppress(_DamagedError):
         path = _place(folder, step)
         manifest, seal = _manifest(path)
@@ -160,9 +163,9 @@ def shapes(folder: Path, step: int) -> dict[str, list]:
 
 def fill(folder: Path, step: int, tensors: dict[str, "tf.Variable"]) -> None:
     """Fill some of the tensors of a whole checkpoint."""
-    account = _read(_place(folder, step), tensors)
-    account.assert_existing_objects_matched()
-    account.expect_partial()  # the others stay there unread, of which TensorFlow warns otherwise
+    status = _read(_place(folder, step), tensors)
+    status.assert_existing_objects_matched()
+    status.expect_partial()  # the others stay unread; TensorFlow would warn of that
 
 
 def newest(folder: Path) -> int | None:
@@ -171,34 +174,34 @@ def newest(folder: Path) -> int | None:
 
 
 def steps(folder: Path) -> list[int]:
-    """The steps of the checkpoints, unverified, in their order."""
+    """The steps of the checkpoints, unverified, in ascending order."""
     return [_step(path) for path in reversed(_checkpoints(folder))]
 
 
 def best(folder: Path) -> int | None:
-    """The step of the best checkpoint, as the newest one whose manifest is whole records it; None where none does."""
+    """The step of the best checkpoint, as the newest whole manifest records it; None if none does."""
     for path in _checkpoints(folder):
         with contextlib.suppress(_DamagedError, TypeError, KeyError, ValueError):
-            kept = _manifest(path)[0].record.get("best")
-            return None if kept is None else int(kept["step"])
+            best_record = _manifest(path)[0].record.get("best")
+            return None if best_record is None else int(best_record["step"])
     return None
 
 
 def _read_all(path: Path, tensors: dict[str, "tf.Variable"]) -> None:
-    """Fill tensors from a checkpoint that holds these and no others; raises _DamagedError, also where it does not.
+    """Fill tensors from a checkpoint that holds these and no others; raises _DamagedError, also if it does not.
 
-    Its index is asked first: a tensor of another size is never read.
+    Its index is checked first: a tensor of another size is never read.
     """
     import tensorflow as tf
 
     try:
-        with _plainly(path) as prefix:
+        with _plain_prefix(path) as prefix:
             reader = tf.train.load_checkpoint(prefix)
             shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-        for name, variable in _escaped(tensors).items():
+        for name, variable in _without_slashes(tensors).items():
             key = f"tensors/{name}/.ATTRIBUTES/VARIABLE_VALUE"
             if shapes.get(key) != variable.shape.as_list() or types[key] != variable.dtype:
-                raise _DamagedError(f"its index lacks {name.replace('|', '/')} as its manifest has it")
+                raise _DamagedError(f"its index does not have {name.replace('|', '/')} as in its manifest")
         _read(path, tensors).assert_consumed()
     except (AssertionError, ValueError, RuntimeError, tf.errors.OpError) as error:
         if isinstance(error, _DamagedError):
@@ -210,13 +213,13 @@ def _read(path: Path, tensors: dict[str, "tf.Variable"]):
     """Fill tensors from one checkpoint; returns TensorFlow's account of which it found."""
     import tensorflow as tf
 
-    with _plainly(path) as prefix:
-        return tf.train.Checkpoint(tensors=_escaped(tensors)).read(prefix)
+    with _plain_prefix(path) as prefix:
+        return tf.train.Checkpoint(tensors=_without_slashes(tensors)).read(prefix)
 
 
 @contextlib.contextmanager
-def _plainly(path: Path) -> Iterator[str]:
-    """A checkpoint as TensorFlow finds it: it takes [ ] * ? in a path for a pattern, and finds nothing."""
+def _plain_prefix(path: Path) -> Iterator[str]:
+    """A checkpoint's prefix under a plain path: TensorFlow takes [ ] * ? in a path as a pattern, and finds nothing."""
     with tempfile.TemporaryDirectory() as plain:
         (Path(plain) / "step").symlink_to(path.absolute())
         yield f"{plain}/step/tensors"
@@ -229,8 +232,8 @@ def _place(folder: Path, step: int) -> Path:
 def _checkpoints(folder: Path) -> list[Path]:
     """Checkpoint folders, newest first."""
     files.refuse_link(folder, folder.parent)
-    there = (path for path in folder.glob("step-*") if path.is_dir() and _STEP.fullmatch(path.name))
-    return sorted(there, key=_step, reverse=True)
+    paths = (path for path in folder.glob("step-*") if path.is_dir() and _STEP.fullmatch(path.name))
+    return sorted(paths, key=_step, reverse=True)
 
 
 _STEP = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})")
@@ -241,7 +244,7 @@ def _step(path: Path) -> int:
 
 
 def _manifest(path: Path) -> tuple[_Manifest, str]:
-    """What stands in a manifest, and its sum; raises _DamagedError."""
+    """The content of a manifest, and its checksum; raises _DamagedError."""
     if path.is_symlink():
         raise _DamagedError(f"it {files.LINK}")
     try:
@@ -250,10 +253,10 @@ def _manifest(path: Path) -> tuple[_Manifest, str]:
         if hashlib.sha256(json.dumps(manifest).encode()).hexdigest() != seal:
             raise _DamagedError("its manifest is damaged")
         if manifest["format"] != _FORMAT:
-            raise _DamagedError(f"it has format {manifest['format']}, this version reads {_FORMAT}")
-        found = _Manifest.model_validate(manifest)
-        if found.step != _step(path):
-            raise _DamagedError(f"its manifest is that of step {found.step}")
+            raise _DamagedError(f"it has format {manifest['format']}, but this version reads {_FORMAT}")
+        checked = _Manifest.model_validate(manifest)
+        if checked.step != _step(path):
+            raise _DamagedError(f"its manifest is for step {checked.step}")
     except _DamagedError:
         raise
     except FileNotFoundError:
@@ -261,7 +264,7 @@ def _manifest(path: Path) -> tuple[_Manifest, str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = files.why(error) if isinstance(error, OSError) else type(error).__name__
         raise _DamagedError(f"its manifest cannot be read ({why})") from None
-    return found, seal
+    return checked, seal
 
 
 def _check_files(path: Path, manifest: _Manifest, most: int) -> None:
@@ -271,9 +274,9 @@ def _check_files(path: Path, manifest: _Manifest, most: int) -> None:
     """
     if manifest.files.keys() != _FILES:
         raise _DamagedError(f"its manifest names other files than {' and '.join(sorted(_FILES))}")
-    for name, kept in manifest.files.items():
+    for name, sha256 in manifest.files.items():
         try:
-            if _sha256(path / name, most) != kept:
+            if _sha256(path / name, most) != sha256:
                 raise _DamagedError(f"{name} is damaged")
         except FileNotFoundError:
             raise _DamagedError(f"{name} is missing") from None
@@ -284,7 +287,7 @@ def _check_files(path: Path, manifest: _Manifest, most: int) -> None:
 def _sha256(path: Path, most: int) -> str:
     with files.open_regular(path) as file:
         if (size := os.fstat(file.fileno()).st_size) > most:
-            raise files.FileError(path, f"has {size:,} bytes, where at most {most:,} can be right")
+            raise files.FileError(path, f"has {size:,} bytes, more than the {most:,} that are possible")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -293,14 +296,14 @@ def _verify(path: Path, tensors: dict[str, "tf.Variable"]) -> _Manifest:
     manifest, _ = _manifest(path)
     wanted = {name: [variable.dtype.name, *variable.shape] for name, variable in tensors.items()}
     if manifest.tensors != wanted:
-        odd = sorted(name for name in wanted.keys() | manifest.tensors.keys()
+        different = sorted(name for name in wanted.keys() | manifest.tensors.keys()
                      if wanted.get(name) != manifest.tensors.get(name))  # fmt: skip
-        raise _DamagedError(f"it holds other tensors than these networks ({odd[0]})")
+        raise _DamagedError(f"it holds other tensors than these networks ({different[0]})")
     bytes_of_all = sum(variable.dtype.size * variable.shape.num_elements() for variable in tensors.values())
-    _check_files(path, manifest, 2 * bytes_of_all + _BESIDE)
+    _check_files(path, manifest, 2 * bytes_of_all + _OVERHEAD)
     return manifest
 
 
-def _escaped(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
+def _without_slashes(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
     """TensorFlow's object graph treats a slash as a level; names stay flat."""
     return {name.replace("/", "|"): variable for name, variable in tensors.items()}

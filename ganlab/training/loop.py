@@ -12,7 +12,7 @@ from ganlab.training.step import LOGS
 
 
 class DivergedError(ArithmeticError):
-    """A loss or score is no longer finite, or gradients were not for long; the text says which ones, and when."""
+    """A loss or score is no longer finite, or gradients have not been for long; the text says which, and when."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Event:
     at: tuple[int, ...] = ()
 
     def due(self, step: int, last: int) -> bool:
-        """Whether it is time at this step."""
+        """Whether to act at this step."""
         return step == last or step in self.at or (self.every is not None and step % self.every == 0)
 
     def next(self, step: int) -> list[int]:
-        """The steps after this one at which it will be time next."""
+        """The next steps after this one at which to act."""
         regular = [(step // self.every + 1) * self.every] if self.every else []
         return regular + [place for place in self.at if place > step]
 
@@ -42,9 +42,9 @@ def fit(
     stopping: Callable[[], bool],
     enough: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Train until step `last`, in calls of at most `portion` steps; True when it got there, False when stopped.
+    """Train until step `last`, in calls of at most `portion` steps; True if it got there, False if stopped.
 
-    Events run in the order given, exactly at their steps. `stopping()` is asked after every call; `enough()` after the
+    Events run in the order given, exactly at their steps. `stopping()` is called after each call; `enough()` after the
     events of a step, and where it says so, that step is the last one. Raises DivergedError.
     """
     events = list(events)
@@ -69,8 +69,8 @@ def fit(
 def take_means(gan: Gan, count: int, *, whole: bool = True) -> dict[str, float]:
     """Means over the `count` steps since the last record, by tag; starts the next sums.
 
-    whole: whether these are all the steps of a record. Where a run ends before, its sums stay as they are, for the
-    record that comes if it is trained longer.
+    whole: whether these are all the steps of a record. If a run ends before, its sums stay as they are, for the
+    record that follows if it is trained longer.
     """
     sums = gan.sums.numpy()
     if whole:

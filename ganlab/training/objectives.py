@@ -10,9 +10,9 @@ from ganlab.training import replicas
 
 
 class Objective(NamedTuple):
-    """Two losses of (real_scores, fake_scores), each smaller the better for its network.
+    """Two losses of (real_scores, fake_scores), each to be minimised by its network.
 
-    relative: whether the generator's loss looks at real scores; where it does not, they need not be computed for it.
+    relative: whether the generator's loss depends on real scores; if not, they need not be computed for it.
     """
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -72,7 +72,7 @@ def wasserstein() -> Objective:
 def relativistic() -> Objective:
     """D: E softplus(-(a - b)); G: E softplus(-(b - a)), in pairs. Jolicoeur-Martineau 2018, arXiv:1807.00734.
 
-    Unchanged when a constant is added to all scores, so the level of the scores means nothing.
+    Adding a constant to all scores changes nothing, so the level of the scores means nothing.
     """
     return Objective(
         discriminator=lambda real, fake: _mean_softplus(fake - real),

@@ -1,7 +1,7 @@
 """Gradient penalties: the cost of steep scores.
 
-Each function scores a real and a generated batch and says what the penalty costs: `(score, real, fake, *, weight)` ->
-(real scores [B], fake scores [B], cost []). Scores come along so that each image is looked at once. A squared
+Each function scores a real and a generated batch and returns the cost of the penalty: `(score, real, fake, *, weight)`
+-> (real scores [B], fake scores [B], cost []). It returns the scores too, so that each image is scored once. A squared
 gradient norm is that of an image's score with respect to the image, summed in float32 over pixels and channels. With a
 minibatch standard deviation an image's score depends on its group, and its gradient counts that too (Karras 2020).
 """
@@ -47,7 +47,7 @@ def interpolation(
     """weight times the mean of (|gradient| - 1)^2 between real and generated images. Gulrajani et al. 2017.
 
     mix: where on the line from the generated to the real image of its pair each gradient is taken, [B] in 0..1; drawn
-    uniformly here where none is given. arXiv:1704.00028.
+    uniformly if not given. arXiv:1704.00028.
     """
     norms = _norms_between(score, real, fake, mix)
     length = tf.sqrt(norms + 1e-12)  # the root's own gradient is infinite at 0
@@ -71,7 +71,7 @@ def _norms_between(score: Score, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tenso
 
 
 def _score_with_norms(score: Score, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scores [B] and squared gradients [B]; right only where no image's score depends on another image."""
+    """Scores [B] and squared gradients [B]; correct only if no image's score depends on another image."""
     with tf.GradientTape() as tape:
         tape.watch(images)
         scores = score(images)

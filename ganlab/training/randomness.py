@@ -1,9 +1,9 @@
 """Randomness as a function of (seed, stream, step): whoever asks for step 1200 gets what step 1200 had.
 
 A generator of random numbers has a position that must be saved, restored and kept equal between arms; a function has
-none. The bits are those of Philox 4x32-10 (Salmon et al. 2011), which TensorFlow computes alike everywhere. What it
-makes of them inside XLA (2.21) is something else than outside, so `Stream` does that itself there: uniform numbers are
-equal to the bit, normal ones to rounding.
+none. The bits are those of Philox 4x32-10 (Salmon et al. 2011), which TensorFlow computes alike everywhere. Inside XLA
+(2.21) it converts them to floats in another way than outside, so `Stream` does that itself there: uniform numbers are
+equal to the bit, normal ones up to rounding.
 """
 
 import math
@@ -34,7 +34,7 @@ class Stream:
     """One stream of a seed in training: `normals` and `uniforms` as above.
 
     Its key is a variable, so that the compiled programs of two seeds are the same program. xla: whether the numbers are
-    asked for inside `jit_compile=True`. afresh: steps from each of which on they are other numbers.
+    drawn inside `jit_compile=True`. afresh: steps from which on different numbers are drawn.
     """
 
     def __init__(self, seed: int, name: str, *, xla: bool = False, afresh: Sequence[int] = ()):

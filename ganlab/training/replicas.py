@@ -1,7 +1,7 @@
 """Training on several devices at once: each replica takes its part of the global batch and does the same update.
 
 Gradients are averaged before they are used, so every replica computes the same new values and sets its own copy of a
-variable: nothing is sent but gradients and means. With one device all of this is the identity.
+variable: only gradients and means are sent. With one device all of this is the identity.
 """
 
 from collections.abc import Callable
@@ -46,14 +46,14 @@ def assign(variable: tf.Variable, value: tf.Tensor) -> None:
     tf.raw_ops.AssignVariableOp(resource=variable.handle, value=tf.cast(value, variable.dtype))
 
 
-def agreed(asked: Callable[[], bool]) -> Callable[[], bool]:
-    """A question that all workers must answer alike: yes as soon as one of them says so."""
+def agreed(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """A question with one answer for all workers: yes as soon as one of them says yes."""
     strategy = tf.distribute.get_strategy()
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return asked
+        return ask
 
     def anyone() -> bool:
-        here = float(asked())
-        return bool(strategy.run(lambda: mean(tf.constant([here]))) > 0)
+        answer = float(ask())
+        return bool(strategy.run(lambda: mean(tf.constant([answer]))) > 0)
 
     return anyone

@@ -10,13 +10,13 @@ from ganlab.training.adam import Adam
 
 
 class Gan:
-    """The only mutable thing of a run.
+    """The mutable state of a run.
 
     generator, discriminator: trained. ema: the generator with an exponential moving average of its weights, the one
     that is measured and kept. precise: the discriminator's twin in float32, for penalties under mixed precision; the
-    discriminator itself where that is float32. step: adversarial steps taken, int64. sums: running sums of what is
-    logged since the last record (see `step.LOGS`), part of the state so that a run may stop between two records and
-    still report the same means.
+    discriminator itself if that is float32. step: adversarial steps taken, int64. sums: running sums of what is
+    logged since the last record (see `step.LOGS`); they are part of the state so that a run that stops between two
+    records still reports the same means.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class Gan:
                 tf.raw_ops.ResourceApplyGradientDescent(var=mean.handle, alpha=1 - decay, delta=mean - now)
 
     def tensors(self) -> dict[str, tf.Variable]:
-        """Every variable under a name that depends on the settings alone."""
-        named = {"step": self.step, "sums": self.sums}
+        """Every variable, by a name that depends only on the settings."""
+        tensors = {"step": self.step, "sums": self.sums}
         for owner in ("generator", "discriminator", "ema"):
             for name, variable in _named(getattr(self, owner).variables):
-                named[f"{owner}/{name}"] = variable.value
+                tensors[f"{owner}/{name}"] = variable.value
         for owner in ("g_optimizer", "d_optimizer"):
-            named |= {f"{owner}/{name}": variable for name, variable in getattr(self, owner).tensors().items()}
-        return named
+            tensors |= {f"{owner}/{name}": variable for name, variable in getattr(self, owner).tensors().items()}
+        return tensors
 
     def skips(self) -> dict[str, float]:
-        """With loss scaling: updates left out so far and the present scale, by tag and network; else nothing."""
+        """With loss scaling: updates skipped so far and the current scale, by tag and network; else nothing."""
         both = {"generator": self.g_optimizer, "discriminator": self.d_optimizer}
         scaled = {name: optimizer for name, optimizer in both.items() if optimizer.loss_scaled}
         return {f"precision/skipped_{name}": float(optimizer.skipped.numpy()) for name, optimizer in scaled.items()} | {

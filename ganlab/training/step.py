@@ -13,7 +13,7 @@ from ganlab.training.objectives import Objective
 from ganlab.training.state import Gan
 
 LOGS = ("loss/discriminator", "loss/generator", "loss/penalty", "score/real", "score/fake")
-"""What a step reports, in order, means over its updates; `gan.sums` adds it up between two records."""
+"""What a step reports, in order, as means over its updates; `gan.sums` adds them up between two records."""
 
 
 class Batch(NamedTuple):
@@ -31,11 +31,11 @@ class Batch(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """What steps train on; all of it a function of the step, so a step does the same wherever a run was stopped before.
+    """What steps train on; all of it is a function of the step, so it does not matter where a run was stopped.
 
-    order: (step, count) -> which images make up the batches of so many steps from this one on, [count, updates, batch];
+    order: (step, count) -> which images make up the batches of `count` steps from this one on, [count, updates, batch];
     outside XLA. read: the places of one batch [batch] -> this replica's part of its pixels; outside XLA too, unless
-    they lie `on_device`. make: (step, places [updates,batch], pixels of each) -> this replica's part of the batches of
+    they are `on_device`. make: (step, places [updates,batch], pixels of each) -> this replica's part of the batches of
     the discriminator's updates, and of the generator's.
     """
 
@@ -49,7 +49,7 @@ class StepConfig(NamedTuple):
     """What a step does.
 
     penalty: (score, real, fake, mix) -> (real scores, fake scores, cost), where `score` maps images to scores.
-    penalty_every: of so many updates of the discriminator only one takes the penalty, times that number. augment:
+    penalty_every: one in so many updates of the discriminator takes the penalty, multiplied by that number. augment:
     (images, draws) -> images, before the discriminator sees them. share_fakes: the generator learns from the images
     that the discriminator just saw, instead of fresh ones (a quarter less work). before_discriminator: called before
     each of its updates (spectral normalisation's power iteration). ema_half_life_images, ema_rampup: the half-life of
@@ -75,10 +75,10 @@ def make_steps(
     xla: bool = False,
     tracing: Callable[[], AbstractContextManager] = contextlib.nullcontext,
 ) -> Callable[[tf.Tensor], None]:
-    """Compile `steps(count)`: so many steps, each of which changes `gan` in place, however they are portioned.
+    """Compile `steps(count)`, which takes `count` steps; each changes `gan` in place, however they are portioned.
 
-    xla: compile with XLA, up to `steps_per_call` steps in one program where the images lie on the device. tracing: what
-    to be inside of while the networks are traced.
+    xla: compile with XLA, up to `steps_per_call` steps in one program if the images are on the device. tracing: a
+    context to trace the networks in.
     """
 
     def scorer(batch: Batch, *, precise: bool = False) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -92,7 +92,7 @@ def make_steps(
         return score
 
     def score_both(batch: Batch, fake: tf.Tensor):
-        """Real scores, fake scores, and what the penalty costs where one is due."""
+        """Real scores, fake scores, and the cost of the penalty if one is due."""
         penalty = config.penalty
 
         def plain():
@@ -128,15 +128,15 @@ def make_steps(
     def update_generator(batch: Batch, fake: tf.Tensor, generated: tf.GradientTape):
         """generated: the tape that recorded how `fake` was made."""
         score = scorer(batch)
-        # TensorFlow never prunes a pass through a batch normalisation, even if nobody reads its result: it moves the
+        # TensorFlow never prunes a pass through a batch normalisation, even if its result is unused: it updates the
         # moving statistics. Scoring real images for nothing would cost a twelfth of a DCGAN step.
         real_scores = score(batch.real) if config.objective.relative else tf.zeros([batch.real.shape[0]])
         with tf.GradientTape() as tape:
             tape.watch(fake)
             loss = config.objective.generator(real_scores, score(fake))
             scaled = gan.g_optimizer.scaled(loss)
-        through = tape.gradient(scaled, fake)
-        gradients = generated.gradient(fake, gan.g_optimizer.weights, output_gradients=through)
+        output_gradients = tape.gradient(scaled, fake)
+        gradients = generated.gradient(fake, gan.g_optimizer.weights, output_gradients=output_gradients)
         return loss, gan.g_optimizer.descend(gradients)
 
     def update_ema(images_per_step: int, updated: tf.Tensor) -> None:
@@ -153,7 +153,9 @@ def make_steps(
             fake, generated = generate(g_batch)
         g_loss, updated = update_generator(g_batch, fake, generated)
         update_ema(sum(batch.real.shape[0] for batch in d_batches) * replicas.count(), updated)
-        d_loss, cost, real_score, fake_score = (tf.add_n(each) / len(reports) for each in zip(*reports, strict=True))
+        d_loss, cost, real_score, fake_score = (
+            tf.add_n(values) / len(reports) for values in zip(*reports, strict=True)
+        )
         gan.add(tf.stack([d_loss, g_loss, cost, real_score, fake_score]))
 
     def read(places: tf.Tensor) -> list[tf.Tensor]:
@@ -163,11 +165,11 @@ def make_steps(
         with tracing():
             train_step(*batches.make(gan.step, places, pixels))
 
-    # Without AutoGraph, which would rewrite the source of every function above: seconds before the first step. So loops
-    # and branches on tensors must be tf.while_loop and tf.cond.
+    # Without AutoGraph, which would take seconds to rewrite the source of every function above. So loops and branches
+    # on tensors must be tf.while_loop and tf.cond.
     @tf.function(autograph=False, jit_compile=True)
     def program(count: tf.Tensor, places: tf.Tensor, pixels: list[tf.Tensor]) -> None:
-        """So many steps without the host; pixels: of a single one, where they do not lie on the device."""
+        """`count` steps without the host; pixels: of a single step, if they are not on the device."""
 
         def one_more(done: tf.Tensor) -> tf.Tensor:
             take_step(places[done], pixels or read(places[done]))
@@ -197,6 +199,6 @@ def make_steps(
     def steps(count: tf.Tensor) -> None:
         tf.while_loop(lambda done: done < count, lambda done: some_more(done, count), [tf.zeros_like(count)])
 
-    if xla:  # now: the program that is kept is found by a name that counts what was traced and computed before
+    if xla:  # now: the cache finds a program by a name that counts what was traced and computed before
         steps.get_concrete_function()  # type: ignore[attr-defined]
     return steps

@@ -73,7 +73,7 @@ def test_every_training_command_is_understood(line, own_images, monkeypatch, plu
         assert {word.partition("=")[0] for word in arguments} <= {"resume", "training.steps"}
         return
     if any(word.startswith("init_from=") for word in arguments):  # without the run all is in order but for that
-        with pytest.raises(ConfigError, match=r"^init_from=RUN is no folder"):
+        with pytest.raises(ConfigError, match=r"^init_from=RUN is not a directory"):
             plan(arguments, multirun=False)
         return
     if {"dataset=tfds", "dataset=huggingface"} & set(arguments):  # their own tests run them
@@ -201,16 +201,16 @@ def test_no_page_or_source_names_a_path_of_one_machine():
 
 
 WRONG = {
-    ("train", "resume=nowhere"): "resume=nowhere is no folder",
+    ("train", "resume=nowhere"): "resume=nowhere is not a directory",
     ("train", "-sc"): "Expecting one subcommand",
-    ("train", "-cd", "nowhere", "seed=0"): "-cd nowhere is no folder",
+    ("train", "-cd", "nowhere", "seed=0"): "-cd nowhere is not a directory",
     ("sample", "nowhere", "--count", "many"): "argument --count: invalid int value: 'many'",
-    ("sample", "nowhere"): "nowhere is no folder",
+    ("sample", "nowhere"): "nowhere is not a directory",
     ("export", "nowhere", "--fromat", "onnx"): "unrecognized arguments: --fromat onnx",
-    ("export", "nowhere"): "nowhere is no folder",
-    ("inspect", "run=nowhere"): "run=nowhere is no folder",
-    ("evaluate", "nowhere"): "nowhere is no folder",
-    ("evaluate", "nowhere", "seed=3"): "nowhere is no folder",
+    ("export", "nowhere"): "nowhere is not a directory",
+    ("inspect", "run=nowhere"): "run=nowhere is not a directory",
+    ("evaluate", "nowhere"): "nowhere is not a directory",
+    ("evaluate", "nowhere", "seed=3"): "nowhere is not a directory",
     ("compare", "nowhere"): "nowhere does not exist",
     ("compare",): "required: DIR",
     ("tune", "nowhere"): "nowhere does not exist",

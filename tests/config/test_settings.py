@@ -161,7 +161,7 @@ WRONG = {
     "objective.label_smoothing=0.1": "objective.label_smoothing is not a setting of relativistic",
     "objective=non_saturatin": "did you mean non_saturating?",
     "penalty.every_steps=0": "penalty.every_steps=0 is out of range; use a number at least 1",
-    "generator={a:b}": "generator={a:b} names no choice; choose one of: carafe",
+    "generator={a:b}": "generator={a:b} is not a choice; choose one of: carafe",
     "~generator": "generator.name is missing",
     "metrics.final.images=100": "metrics.final.images is not a setting of quick; it needs metrics=full or study",
     "metrics.final.imagez=100": "metrics.final.imagez is not a setting; did you mean metrics.final.images? it needs metrics=full",
@@ -374,7 +374,7 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
         ("generator=glob(up*) training.stepz=3", "training.stepz is not a setting of training; did you mean steps?"),
         ("generator=glob(up*) generator.stagez=3", "as generator is swept over, write ++generator.stagez=..."),
         ("experiment=null", "Got NoneType; leave it out, or name a choice"),
-        ("+training.steps=3", "training.steps is there already; set it without +"),
+        ("+training.steps=3", "training.steps already exists; set it without +"),
         ("generator=upsample,fir generator.upsampling.implementation=plain", "write ++generator.upsampling.implement"),
     ],
 )
@@ -418,7 +418,7 @@ def test_more_yaml_files_are_found_in_any_folder_and_by_a_pattern(more):
 
 @pytest.mark.parametrize("folder", ["nowhere", ""])
 def test_a_folder_of_more_yaml_files_that_is_not_there_is_refused(folder):
-    with pytest.raises(ConfigError, match=rf"-cd {folder} ?is no folder; give one that holds YAML files"):
+    with pytest.raises(ConfigError, match=rf"-cd {folder} ?is not a directory; give one that holds YAML files"):
         plan(["seed=0"], multirun=False, config_dir=folder)
 
 

@@ -105,7 +105,7 @@ def test_nothing_is_resized_or_made_grey_without_a_line(own):
     assert len(arrays(own(red)).notes) == 2
     split = arrays(own(red, "dataset.size=8", "dataset.channels=1"))
     assert split.notes[1] == "30 images 16x12x3 -> 8x8x1: resized, grey"
-    assert split.notes[2].startswith("6 held-out images are also among those to train on: ")
+    assert split.notes[2].startswith("6 held-out images are also among the training images: ")
     assert set(np.unique(split.train.pixels)) == {60}  # .299 x 200
     assert split.facts["notes"] == list(split.notes) and split.facts["licence"] == "unknown"
 
@@ -118,7 +118,7 @@ def test_networks_are_told_as_many_classes_as_there_are(own, settings, tmp_path)
     with pytest.raises(ConfigError, match="conditional=true needs labels"):
         own({"images": GREY}, "conditional=true")
     with pytest.raises(
-        ConfigError, match=r"conditional=true and 12000 different labels in dataset\.path=.*at most 10000"
+        ConfigError, match=r"conditional=true, but dataset\.path=.* has 12000 different labels.*at most 10000"
     ):
         own({"x_train": np.zeros((12000, 4, 4), np.uint8), "y_train": np.arange(12000)}, "conditional=true")
 
@@ -146,9 +146,9 @@ WRONG = {
     "of shape [30, 16, 12, 4], with transparency": lambda own: own({"x": np.stack([GREY] * 4, 3)}),
     "of shape [16, 12, 3], a single image": lambda own: own(RGB[0]),
     "of shape [0, 16, 12], which is empty": lambda own: own(GREY[:0]),
-    "has x of Python objects, which only a pickle can hold": lambda own: own({"x": np.array([{}], object)}),
+    "has x of Python objects, which need a pickle": lambda own: own({"x": np.array([{}], object)}),
     "holds no arrays": lambda own: own({}),
-    "has x_train and x_test of different shapes, [16, 12, 3] and [16, 11, 3]": lambda own: own(
+    "has x_train and x_test that differ in shape, [16, 12, 3] and [16, 11, 3]": lambda own: own(
         {**TRAIN, **TEST, "x_test": FEW[:, :, 1:]}
     ),
     "has labels for one part only, y_train": lambda own: own({**TRAIN, "x_test": FEW}),
@@ -158,12 +158,12 @@ WRONG = {
     "my.npz has y_test[2]=9, a label that no training image has": lambda own: own(
         {**TRAIN, **TEST, "y_test": np.where(np.arange(10) == 2, 9, 0)}
     ),
-    "has y_train of shape [3]; it must be one label an image, [30] or [30,1]": lambda own: own({**TRAIN, "y_train": Y[:3]}),
+    "has y_train of shape [3]; it must be one label per image, [30] or [30,1]": lambda own: own({**TRAIN, "y_train": Y[:3]}),
     "has y_train of type object; labels are": lambda own: own({**TRAIN, "y_train": Y.astype(object)}),
     "dataset.size=[16,10] cannot be reached": lambda own: own({"images": GREY[:, :, 2:]}),
     "dataset.held_out=1.5 is out of range": lambda own: own({"images": GREY}, "dataset.held_out=1.5", "conditional=true"),
-    "dataset.classes=4, and dataset.path=": lambda own: own({"images": GREY, "labels": Y}, "+dataset.classes=4"),
-    "is not the file it was: its sha256 is": lambda own: own({"images": GREY}, "dataset.sha256=0123"),
+    "dataset.classes=4, but dataset.path=": lambda own: own({"images": GREY, "labels": Y}, "+dataset.classes=4"),
+    "has changed: its sha256 is": lambda own: own({"images": GREY}, "dataset.sha256=0123"),
     "dataset.held_out=0.001 leaves one side of the 30 images empty": lambda own: arrays(
         own({"images": GREY}, "dataset.held_out=0.001")
     ),

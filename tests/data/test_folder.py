@@ -118,7 +118,7 @@ def test_equal_images_in_both_parts_are_named(settings, tmp_path):
         save(tmp_path / "set" / "test" / f"{number}.png", PIXELS[number + 20])
     shutil.copy(tmp_path / "set" / "train" / "3.png", tmp_path / "set" / "test" / "copy.png")
     assert folder.folder(own(settings, tmp_path / "set")).notes[1:] == (
-        "1 held-out image is also among those to train on: test/copy.png = train/3.png",
+        "1 held-out image is also among the training images: test/copy.png = train/3.png",
     )
 
 
@@ -155,7 +155,7 @@ def test_odd_files_are_left_out_by_name_or_ignored(settings, tmp_path):
     assert len(split.train.pixels) + len(split.held_out.pixels) == 14  # whole, its link, фото, jpeg, nameless, and nine
     left_out, *others = split.notes[1:]
     assert left_out.startswith("6 files left out: broken/cut.png (truncated), ")
-    assert "broken/dangling.png (a link to nothing)" in left_out and left_out.endswith(" and 1 more")
+    assert "broken/dangling.png (a broken link)" in left_out and left_out.endswith(" and 1 more")
     assert all("\n" not in line for line in split.notes)
     assert any("jpeg.png" in line and "JPEG" in line for line in others)
     assert folder.list_images(str(root)).ignored == 6  # among them the link to a folder
@@ -233,7 +233,7 @@ def test_images_are_decoded_once_and_again_when_they_change(settings, classes, c
     first = own(settings, classes)
     assert capfd.readouterr().err == ""
     save(classes / "a" / "000.png", PIXELS[0][::-1])
-    with pytest.raises(ConfigError, match="is not what it was"):
+    with pytest.raises(ConfigError, match="has changed"):
         own(settings, classes, f"dataset.sha256={first.sha256}")
     assert own(settings, classes).sha256 != first.sha256
     assert "preparing" in capfd.readouterr().err

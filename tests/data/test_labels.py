@@ -57,8 +57,8 @@ BAD = {
     "y[0]=18446744073709551615; labels": np.array([2**64 - 1, 0, 0, 0], np.uint64),
     "y of type <U3; labels": np.array(["cat", "dog", "cat", "dog"]),
     "y of type complex128; labels": np.zeros(4, complex),
-    "y of shape [3]; it must be one label an image, [4] or [4,1]": np.arange(3),
-    "or [4,1]; of one-hot labels take argmax": np.eye(4),
+    "y of shape [3]; it must be one label per image, [4] or [4,1]": np.arange(3),
+    "or [4,1]; for one-hot labels use argmax": np.eye(4),
 }
 
 

@@ -195,7 +195,7 @@ def test_a_path_that_leads_to_no_idx_files_is_one_line(tmp_path):
 def test_a_file_that_changes_between_two_looks_is_refused(tmp_path):
     official = find_idx(write_idx(tmp_path), "dataset.path=x")
     write_idx(tmp_path, images=IMAGES[:4], labels=LABELS[:4])
-    with pytest.raises(ConfigError, match="was changed while it was read"):
+    with pytest.raises(ConfigError, match="was changed while being read"):
         official.train.read()
 
 
@@ -312,7 +312,7 @@ def test_a_fault_of_a_cifar_file_is_one_line(tmp_path, fault, packed):
 
 def test_versions_of_cifar_that_are_not_binary_are_refused_unread(tmp_path):
     python = {"data_batch_1": PICKLED, "test_batch": PICKLED, "batches.meta": PICKLED}
-    words = "Python version, which is pickles", "get cifar-10-binary.tar.gz from the same page"
+    words = "Python version, which consists of pickles", "get cifar-10-binary.tar.gz from the same page"
     folder = write_files(tmp_path / "cifar-10-batches-py", python)
     for path in (folder, folder / "data_batch_1", write_tar(tmp_path / "a.tar.gz", python)):
         refused(find_cifar, path, *words, classes=10)

@@ -83,7 +83,7 @@ def test_a_set_is_filled_in_counted_and_loaded(settings, tmp_path, name):
     assert class_counts(config) == np.bincount(split.train.labels, minlength=config.classes).tolist()
     assert (split.train.source, split.train.licence) == ("official", "unknown")  # so few are not what was published
     assert split.train.pixels.shape[1:] == (known.size, known.size, known.channels)
-    with pytest.raises(ConfigError, match="is not the file it was"):
+    with pytest.raises(ConfigError, match="has changed"):
         settings(f"dataset={name}", f"dataset.path={path}", f"dataset.sha256={'0' * 64}", *size, *more)
 
 
@@ -130,7 +130,7 @@ def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path
         archive.addfile(tarfile.TarInfo("cifar-10-batches-py/data_batch_1"), io.BytesIO())
     with zipfile.ZipFile(tmp_path / "cifar10.zip", "w") as archive:
         archive.writestr("train/cat/1.png", b"")
-    with pytest.raises(ConfigError, match=r"cifar10\.zip is a \.zip, .*; a \.zip of pictures is dataset=folder"):
+    with pytest.raises(ConfigError, match=r"cifar10\.zip is a \.zip, .*; for a \.zip of pictures use dataset=folder"):
         settings("dataset=cifar10", f"dataset.path={tmp_path / 'cifar10.zip'}", THREE)
     for path in ("cifar-10-python.tar.gz", "nowhere"):
         with pytest.raises(ConfigError, match=rf"^dataset\.path=.*{path}.*; ") as caught:

@@ -101,7 +101,7 @@ def test_a_file_in_that_layout_is_mnist_by_its_content_only(tmp_path):
     assert (split.train.source, split.train.licence) == ("m.npz", "unknown")
     first, twins = split.notes
     assert first == "m.npz: 12 images [x_train] to train on, 12 [x_test] held out, no labels; licence unknown"
-    assert twins.startswith("12 held-out images are also among those to train on: x_test[")
+    assert twins.startswith("12 held-out images are also among the training images: x_test[")
     small = mnist(mnist_settings(path, size=(14, 12), channels=3))
     assert small.notes[1:2] == ("24 images 28x28x1 -> 14x12x3: resized, grey repeated to three channels",)
 
@@ -139,7 +139,7 @@ BAD = {
     "is damaged": lambda p: p.write_bytes(flipped(write(p.with_suffix(".whole.npz"), x_train=IMAGES, x_test=IMAGES))),
     "lacks x_test of Keras' mnist.npz (it has x_train); use dataset=arrays": lambda p: write(p, x_train=IMAGES),
     "lacks x_train and x_test of Keras' mnist.npz (it has images); use": lambda p: write(p, images=IMAGES),
-    "has x_train float32 [12, 28, 28], and MNIST has uint8 [N,28,28]; use dataset=arrays": lambda p: write(
+    "has x_train float32 [12, 28, 28], but MNIST has uint8 [N,28,28]; use dataset=arrays": lambda p: write(
         p, x_train=IMAGES / np.float32(9), x_test=IMAGES
     ),
     "has x_train uint8 [28, 28]": lambda p: write(p, x_train=IMAGES[0], x_test=IMAGES),
@@ -150,7 +150,7 @@ BAD = {
     ),
     "labels for one part only": lambda p: write(p, x_train=IMAGES, x_test=IMAGES, y_train=np.arange(12)),
     "has x_train uint8 [0, 28, 28]": lambda p: write(p, x_train=IMAGES[:0], x_test=IMAGES),
-    "has x_train object [1], and MNIST": lambda p: write(p, x_train=np.array([{"a": 1}], object), x_test=IMAGES),
+    "has x_train object [1], but MNIST": lambda p: write(p, x_train=np.array([{"a": 1}], object), x_test=IMAGES),
     "lacks x_train and x_test of Keras' mnist.npz (it has one array without a name)": lambda p: single(p, IMAGES),
 }
 

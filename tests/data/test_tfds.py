@@ -124,7 +124,7 @@ def test_what_is_not_right_of_a_prepared_set_is_one_line(prepared, tmp_path):
     assert "has no split trian; did you mean train?" in refused("grey", here, "trian", None)
     assert "split train[:x] cannot be read" in refused("grey", here, "train[:x]", None)
     assert "is not prepared in" in refused("absent", here, "train", None, download=False)
-    assert "is not a set of TensorFlow Datasets, and not prepared in its directory; did you mean mnist?" in refused(
+    assert "is not a set of TensorFlow Datasets, and is not prepared in its directory; did you mean mnist?" in refused(
         "mnits", here, "train", None
     )
     assert "is not a name of TensorFlow Datasets" in refused("../grey", here, "train", None)

@@ -140,7 +140,7 @@ def test_the_printed_usage_works_as_it_is_pasted(small_run, nearby, name, more, 
     np.testing.assert_allclose(names["images"], sampler.generator(names["latents"], training=False), atol=1e-4)
     np.testing.assert_array_equal(names["pixels"], to_pixels(names["images"]))
     if more == CONDITIONAL:
-        assert "64 standard normal numbers and behind them the class, one-hot; its 10 classes: 0 to 9" in heading
+        assert "64 standard normal numbers followed by the class, one-hot; its 10 classes: 0 to 9" in heading
         assert names["latents"][:, 64:].argmax(1).tolist() == [0, 1, 2, 3]
         assert "images: float32 [batch, 8, 8, 1], from -1 (pixel value 0) to 1 (255)" in heading
     else:
@@ -197,7 +197,7 @@ def test_a_file_that_is_another_function_is_an_error_and_is_removed(network, nea
         honest.write(path, generator, about)
 
     monkeypatch.setitem(exports.FORMATS, "keras", honest._replace(write=crooked))
-    with pytest.raises(exports.ExportError, match="gives other images than the generator: they differ by"):
+    with pytest.raises(exports.ExportError, match="does not give the generator's images: they differ by"):
         exports.export("keras", generator, latents, tmp_path / "a.keras")
     assert not list(tmp_path.iterdir())
 
@@ -229,11 +229,11 @@ def test_a_converter_that_fails_is_one_line(network, tmp_path, monkeypatch, capf
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere is no folder"),
-        (["."], "holds no config.json"),
+        (["nowhere"], "nowhere is not a directory"),
+        (["."], "has no config.json"),
         ([".", "--format", "tflite"], "--format=tflite is unknown; did you mean litert?"),
         ([".", "--out", "there.keras"], "--out=there.keras exists and is not overwritten"),
-        ([".", "--out", "model.h5"], "--out=model.h5 does not end as keras files do; use model.keras"),
+        ([".", "--out", "model.h5"], "--out=model.h5 does not have the suffix of keras files; use model.keras"),
     ],
 )
 def test_wrong_questions_get_one_line(command, tmp_path, arguments, message):

@@ -142,7 +142,7 @@ def test_pictures_of_a_report_are_pictures_of_the_run(study, typed, outside):
     assert code == 0
     assert "ran" not in err.split()
     assert "step-00009999.png is a link" in err
-    assert "pictures/spectrum.png is no whole PNG" in err
+    assert "pictures/spectrum.png is not a complete PNG" in err
     assert not [path for path in (study / "report/figures").glob("*.png") if b"secret" in path.read_bytes()]
 
 

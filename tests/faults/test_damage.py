@@ -206,7 +206,7 @@ def test_a_run_is_written_and_read_through_no_link(config, stopped, tmp_path, na
         assert f"{path} is a link" in str(error) or "it is a link" in str(error), error  # noqa: PT017
     assert {each: each.read_bytes() for each in [outside, *outside.rglob("*")] if each.is_file()} == before
     if name in FOLDERS:
-        with pytest.raises(ConfigError, match="is a link; put what it leads to in its place"):
+        with pytest.raises(ConfigError, match="is a link; replace it by what it points to"):
             open_sampler(stopped)
 
 

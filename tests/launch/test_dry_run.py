@@ -62,8 +62,8 @@ def test_a_sweep_is_listed_with_its_cost_and_its_chance_of_a_verdict(typed):
         "3 seeds can give no verdict of better or worse: the smallest p value of 2 arms with 3 pairs is 0.25; "
         "6 seeds are the fewest",
         # three times 10 + 4000 x 0.01 and 20 + 4000 x 0.02
-        "about 8 min one at a time: 10 ms a step (upsample), 20 ms a step (transpose), 15 s to begin; "
-        "measuring and pictures come on top",
+        "about 8 min one at a time: 10 ms a step (upsample), 20 ms a step (transpose), 15 s to start; "
+        "measures and pictures take extra time",
     ]  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_the_time_is_that_of_the_launcher(typed):
     assert lines[-1].startswith("about 2 min with 2 at a time")  # the third alone
     _, lines = typed("-m", "seed=range(4)")
     assert lines[-1].startswith("about 3 min one at a time")
-    assert [dry_run._laid_out([5.0, 1.0, 1.0, 1.0], workers) for workers in (1, 2, 4)] == [8.0, 5.0, 5.0]
+    assert [dry_run._schedule([5.0, 1.0, 1.0, 1.0], workers) for workers in (1, 2, 4)] == [8.0, 5.0, 5.0]
 
 
 def test_what_has_ended_is_not_counted_and_what_was_begun_goes_on(typed, tmp_path):
@@ -95,14 +95,14 @@ def test_what_has_ended_is_not_counted_and_what_was_begun_goes_on(typed, tmp_pat
     assert code == 0
     assert lines[1:5] == [
         "  transpose-seed0  has ended",
-        "  transpose-seed1  goes on from step 3,000 of 4,000",
+        "  transpose-seed1  resumes from step 3,000 of 4,000",
         "  transpose-seed2  to run, 4,000 steps",
         "one arm: there is nothing to compare it with",
     ]
     assert lines[5].startswith("about 70 s one at a time")  # 10 + 1000 x 0.01 and 10 + 4000 x 0.01
     directory = tmp_path / cells[1].directory
     _, lines = typed(f"resume={directory}")
-    assert lines[1].endswith("goes on from step 3,000 of 4,000")
+    assert lines[1].endswith("resumes from step 3,000 of 4,000")
     for cell in cells[1:]:
         directory = tmp_path / cell.directory
         directory.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def test_arms_for_which_there_was_no_time_count_as_the_mean(typed):
     assert lines[-2].startswith("about 4 min one at a time")  # 50 + 130 + 90 s
     assert lines[-1] == "2 of 3 arms were timed; the others count as their mean"
     _, lines = typed("-m", "seed=0,1", costs=())
-    assert lines[-1] == "no step was timed within 60 s, so what this costs is not known"
+    assert lines[-1] == "no step was timed within 60 s, so the cost is not known"
 
 
 def test_other_settings_in_a_folder_are_refused_as_they_will_be(typed, tmp_path):

@@ -57,7 +57,7 @@ def test_large_maps_and_unknown_batches_stay_with_the_library():
     small, large = drawn(1, 8, 8, 8), drawn(8, 128, 128, 16)
     kernel, wide = drawn(4, 4, 8, 8), drawn(4, 4, 16, 8)
     with convolution.products():
-        assert convolution._worth(small, kernel, 64)
-        assert not convolution._worth(large, wide, 128 * 128)
-        assert convolution._worth(large, drawn(4, 4, 16, 3), 128 * 128)
-    assert not convolution._worth(small, kernel, 64)
+        assert convolution._is_worth_it(small, kernel, 64)
+        assert not convolution._is_worth_it(large, wide, 128 * 128)
+        assert convolution._is_worth_it(large, drawn(4, 4, 16, 3), 128 * 128)
+    assert not convolution._is_worth_it(small, kernel, 64)

@@ -454,7 +454,7 @@ def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch, capsys)
     )
     (made.directory / "upsample-seed1/samples/step-00004000.png").write_bytes(b"no picture")
     assert figures.last_grids(study).seed == 2
-    assert "upsample-seed1/samples/step-00004000.png is no whole PNG" in capsys.readouterr().err
+    assert "upsample-seed1/samples/step-00004000.png is not a complete PNG" in capsys.readouterr().err
 
 
 def test_a_damaged_picture_of_a_spectrum_is_named_and_passed_over(made, capsys):
@@ -468,7 +468,8 @@ def test_a_damaged_picture_of_a_spectrum_is_named_and_passed_over(made, capsys):
         (made.directory / "upsample-seed0/pictures/spectrum.png").write_bytes(left)
         assert figures.left_spectra(study, None) is None
         assert re.fullmatch(
-            "not in the report: .*upsample-seed0/pictures/spectrum.png is no whole PNG .*\n", capsys.readouterr().err
+            "not in the report: .*upsample-seed0/pictures/spectrum.png is not a complete PNG .*\n",
+            capsys.readouterr().err,
         )
 
 
@@ -628,7 +629,7 @@ def test_a_study_may_be_a_link_and_its_cells_may_not(tmp_path):
     assert (study.gaps, study.pending) == ((), ())
     moved = (made.directory / "upsample-seed1").rename(tmp_path / "elsewhere")
     (made.directory / "upsample-seed1").symlink_to(moved)
-    with pytest.raises(ResultError, match=r"upsample-seed1 is a link; put what it leads to in its place"):
+    with pytest.raises(ResultError, match=r"upsample-seed1 is a link; replace it by what it points to"):
         compare_study(made.directory)
 
 

@@ -123,7 +123,7 @@ def test_a_step_without_a_checkpoint_is_one_line(worse, typed):
     for command in (export, evaluate):
         said = typed(command, "--step", "5")
         assert said == f"step=5: {worse} has no checkpoint of it; use best, or one of: {step}, 21\n"
-        assert "'last' is no step; give the number of one that has a checkpoint, or best" in typed(
+        assert "'last' is not a step; give the number of one that has a checkpoint, or best" in typed(
             command, "--step", "last"
         )
     assert "--step=best is not what --record takes" in typed(evaluate, "--step", "best", "--record")

@@ -251,13 +251,13 @@ def test_a_source_that_is_none_is_one_line_before_anything_is_made(tmp_path, sho
     empty.mkdir()
     shutil.copy(short / "config.json", empty)
     for path, said in {
-        "nowhere": "init_from=nowhere is no folder; give that of a run",
+        "nowhere": "init_from=nowhere is not a directory; give that of a run",
         "empty": "init_from=empty has no good checkpoint; give a run that has saved one",
     }.items():
         with pytest.raises(ConfigError, match=re.escape(said)):
             plan([f"init_from={path}"], multirun=False)
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
-    with pytest.raises(ConfigError, match="is no folder; give that of a run"):
+    with pytest.raises(ConfigError, match="is not a directory; give that of a run"):
         plan(["init_from=[a]"], multirun=False)
 
 

@@ -62,7 +62,7 @@ REFUSED = {
     "dataset.held_out=0.0001": "dataset.held_out=0.0001 leaves one side empty",
     "metrics.neighbours=359": "metrics.neighbours=359 needs more images than that; there are 359 to measure with",
     "dataset=arrays dataset.path=own.npz metrics=full": "metrics=full needs 50 images to train on and 50 held out; there are 40",
-    "dataset=photos dataset.size=32 dataset.images=120000": "are more than there are different crops; use at most",
+    "dataset=photos dataset.size=32 dataset.images=120000": "exceed the number of different crops; use at most",
     "dataset=photos dataset.size=128 dataset.reduction=4": "use at most 0 together",
     "dataset=arrays dataset.path=bare.npz metrics=full metrics.final.features=[classifier]": "needs two classes, this dataset "
     "has no labels",
@@ -145,7 +145,7 @@ def test_a_run_is_not_gone_on_with_from_other_data(stopped, tmp_path, ten, monke
         for config in (read_config(folder / "run"), now):  # resume=RUN, and the same command again
             with pytest.raises(ConfigError) as caught:
                 run(config, folder / "run", quiet=True)
-            for text in ("own.npz", before[:16], now.dataset.sha256[:16], "put that one back"):
+            for text in ("own.npz", before[:16], now.dataset.sha256[:16], "restore that file"):
                 assert text in str(caught.value)
             assert "\n" not in str(caught.value)
     finally:

@@ -95,8 +95,8 @@ def test_a_cell_that_runs_is_refused_and_nothing_is_moved(made, typed):
 
 
 @pytest.mark.parametrize(("wanted", "words"), [
-    (["upsmple-seed1"], "--forget upsmple-seed1 is no run there; did you mean upsample-seed1? choose one of: "),
-    (["upsample-seed1", "carafe-*"], "--forget carafe-* is no run there; "),
+    (["upsmple-seed1"], "--forget upsmple-seed1 is not a run there; did you mean upsample-seed1? choose one of: "),
+    (["upsample-seed1", "carafe-*"], "--forget carafe-* is not a run there; "),
 ])  # fmt: skip
 def test_unknown_names_get_the_nearest(made, typed, wanted, words):
     before = names(made)
@@ -111,7 +111,7 @@ def test_names_are_names_before_they_are_patterns():
     assert matching(names, ["a[1,2]-seed0"], "x") == ["a[1,2]-seed0"]
     assert matching(names, ["a[1,2]*"], "x") == ["a[1,2]-seed0"]
     assert matching(names, ["./b-seed0/", "b-seed?"], "x") == ["b-seed0", "b-seed1"]
-    with pytest.raises(ConfigError, match=r"x c is no run there; choose one of"):
+    with pytest.raises(ConfigError, match=r"x c is not a run there; choose one of"):
         matching(names, ["c"], "x")
 
 
@@ -120,9 +120,9 @@ def test_names_may_be_paths_as_tab_completion_types_them(tmp_path, monkeypatch):
     names = ["a[1,2]-seed0", "b-seed0", "b-seed1"]
     assert matching(names, ["mine/b-seed0/", "./mine/a[1,2]-seed0"], "x", "mine") == ["b-seed0", "a[1,2]-seed0"]
     assert matching(names, [f"{tmp_path}/mine/b-seed?"], "x", "mine/") == ["b-seed0", "b-seed1"]
-    with pytest.raises(ConfigError, match=r"x mine/c is no run there; .*choose one of"):
+    with pytest.raises(ConfigError, match=r"x mine/c is not a run there; .*choose one of"):
         matching(names, ["mine/c"], "x", "mine")
-    with pytest.raises(ConfigError, match=r"x other/b-seed0 is no run there; did you mean b-seed0"):
+    with pytest.raises(ConfigError, match=r"x other/b-seed0 is not a run there; did you mean b-seed0"):
         matching(names, ["other/b-seed0"], "x", "mine")
 
 
@@ -144,7 +144,7 @@ def test_it_asks_on_a_terminal(made, typed, monkeypatch, answer, gone):
 def test_nobody_to_ask_is_one_line(made, typed, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     code, _, err = typed(status, made.directory, "--forget", "upsample-seed5")
-    assert (code, err) == (2, "--forget asks on a terminal, and there is none; add --yes\n")
+    assert (code, err) == (2, "--forget asks for confirmation, but there is no terminal; add --yes\n")
     assert typed(status, made.directory, "--yes")[0] == 2
     assert "upsample-seed5" in names(made)
 
@@ -153,7 +153,7 @@ def test_what_links_lead_to_is_not_taken_away(made, typed, tmp_path):
     other = Made(tmp_path / "elsewhere").run("fir", 1)
     (made.directory / "linked").symlink_to(other)
     code, _, err = typed(status, made.directory, "--forget", "linked", "--yes")
-    assert (code, err) == (2, f"{made.directory}/linked is a link; put what it leads to in its place\n")
+    assert (code, err) == (2, f"{made.directory}/linked is a link; replace it by what it points to\n")
     code, _, err = typed(status, other, "--forget", other.name, "--yes")
     assert "is the folder itself" in err
     assert (other / "result.json").exists()

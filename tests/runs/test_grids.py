@@ -94,6 +94,6 @@ def test_a_gif_keeps_its_frames_time_and_repeats(tmp_path):
 
 def test_a_gif_needs_frames_of_one_size(tmp_path):
     for frames in ([], [images(1)[0], images(1, 4, 4)[0]]):
-        with pytest.raises(ValueError, match="needs at least one frame, and all of one size"):
+        with pytest.raises(ValueError, match="needs at least one frame, and frames of one size"):
             save_gif(tmp_path / "walk.gif", frames, 0.1)
     assert not list(tmp_path.iterdir())

@@ -231,7 +231,7 @@ def test_a_damaged_record_is_one_line(tmp_path, text):
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(ResultError, match="holds no runs"):
+    with pytest.raises(ResultError, match="has no runs"):
         find_cells(tmp_path)
     with pytest.raises(ResultError, match="does not exist"):
         find_cells(tmp_path / "nowhere")

@@ -146,7 +146,7 @@ def test_mlflow_gets_every_record_and_a_longer_training_the_same_run(standin, tm
 
 
 def test_a_service_that_breaks_costs_the_run_one_line(standin, untracked, tmp_path, monkeypatch, capsys):
-    said = "tracking=wandb failed: no route to host; the run goes on without it, its numbers are in metrics.jsonl\n"
+    said = "tracking=wandb failed: no route to host; the run continues without it, its numbers are in metrics.jsonl\n"
     monkeypatch.setenv("STANDIN", "breaks")
     config = plan([*BRIEF, "training.steps=12", "tracking=wandb"], multirun=False).cells[0].config
     assert run(config, tmp_path / "run").status == "finished"
@@ -155,7 +155,7 @@ def test_a_service_that_breaks_costs_the_run_one_line(standin, untracked, tmp_pa
     assert (tmp_path / "run" / "log.txt").read_text().count(said) == 1
 
 
-@pytest.mark.parametrize(("how", "why"), [("refuses", "1"), ("hangs", "it has not taken everything after 0 s")])
+@pytest.mark.parametrize(("how", "why"), [("refuses", "1"), ("hangs", "it has not accepted everything after 0 s")])
 def test_a_service_that_does_not_begin_holds_nobody_up(standin, tmp_path, monkeypatch, settings, how, why):
     monkeypatch.setenv("STANDIN", how)
     monkeypatch.setattr(tracking, "_PATIENCE", 0.3)
@@ -163,7 +163,7 @@ def test_a_service_that_does_not_begin_holds_nobody_up(standin, tmp_path, monkey
     with tracking.tracked(settings(*BRIEF, "tracking=wandb"), tmp_path, said.append) as tracker:
         tracker.scalars(1, {"loss": 1.0})
     assert len(said) == 1
-    assert said[0].startswith(f"tracking=wandb failed: {why}; the run goes on")
+    assert said[0].startswith(f"tracking=wandb failed: {why}; the run continues")
 
 
 def test_a_run_that_fails_or_stops_says_so_there(standin, tmp_path, settings):

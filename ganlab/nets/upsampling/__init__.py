@@ -2,9 +2,9 @@
 
 Settings they share: `kernel_size` and `scale`, an int or a pair (vertical, horizontal); `init` and `gain`, how the
 kernel is drawn (see `kernel_initializer`); `seed` of that draw, equal seeds and shapes giving equal numbers. `layer` is
-what Keras gives every such layer: `use_bias`, `name`, and `dtype`, a precision in place of the global policy. A setting
-that the mathematics does not allow raises ValueError in one line that names it. Layers run on every Keras backend,
-under XLA, with deterministic ops and in half precision.
+what Keras takes for every such layer: `use_bias`, `name`, and `dtype`, a precision instead of the global policy. A
+setting that the mathematics does not allow raises ValueError in one line that names it. Layers run on every Keras
+backend, under XLA, with deterministic ops and in half precision.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """What an upsampling operator is, and what it reports about itself.
 
 A new operator subclasses `Upsampling` and implements `call`, with stock Keras layers made in its constructor and
-`keras.ops`. Everything else that the lab asks of an operator has a default here that is computed: its equivalent kernel
-and its receptive field by measuring, its cost from its layers, its stock form by tracing `call`. An operator that
-knows better overrides the method.
+`keras.ops`. Everything else that the lab needs has a default here: the equivalent kernel and the receptive field are
+measured, the cost is counted over the layers, the stock form is traced from `call`. An operator can override each
+method.
 """
 
 from functools import cached_property
@@ -14,8 +14,8 @@ import numpy as np
 
 from ganlab.nets.upsampling.fusion import Pair, as_pair
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
-_SIDE = 17  # of the images by which an operator is measured: nothing here sees further than 8 pixels
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
+_SIDE = 17  # of the images to measure an operator with: none sees further than 8 pixels
 
 
 class Macs(NamedTuple):
@@ -41,7 +41,7 @@ class Upsampling(keras.Layer):
 
     @property
     def phases(self) -> int:
-        """How many output pixels stand for one input pixel."""
+        """How many output pixels there are for one input pixel."""
         return self.scale[0] * self.scale[1]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
@@ -57,48 +57,48 @@ class Upsampling(keras.Layer):
 
     @property
     def written_as(self) -> str:
-        """Its layers as people look for them, such as `UpSampling2D + Conv2D`."""
+        """Its layers by the names that people search for, such as `UpSampling2D + Conv2D`."""
         return type(self).__name__
 
     @property
     def explained(self) -> str:
-        """What it is in layers that people know, as a sentence; empty where `written_as` says so already."""
+        """What it is in well-known layers, as a sentence; empty if `written_as` says that already."""
         return ""
 
     @property
     def kernel_text(self) -> str:
-        """Its kernel's size, such as `3×3`, and the one that it is folded into; empty where it has none."""
+        """Its kernel's size, such as `3×3`, and the one that it is folded into; empty if it has none."""
         size = getattr(self, "kernel_size", None)
         return "" if size is None else "×".join(map(str, as_pair("kernel_size", size)))
 
     def transposed_kernel(self) -> np.ndarray:
-        """The kernel of the transposed convolution that it is far from the border, float64 [K,K,Co,Ci].
+        """The kernel of the transposed convolution that it equals far from the border, float64 [K,K,Co,Ci].
 
         With the scale as stride and 'same' padding; what `lattice_fraction` takes. Measured here by one impulse for
-        each input channel. Raises ValueError where it is no convolution: its answer to two images together is not the
-        sum of its answers, or depends on where they stand.
+        each input channel. Raises ValueError if it is not a convolution: its response to a sum of images is not the sum
+        of its responses, or depends on their position.
         """
         channels, half = self._channels(), _SIDE // 2
         impulses = np.zeros((channels, _SIDE, _SIDE, channels), np.float32)
         impulses[np.arange(channels), half, half, np.arange(channels)] = 1
-        answers = self._respond(impulses)
+        responses = self._respond(impulses)
         moved = self._respond(np.roll(impulses, 1, axis=(1, 2)))
         summed = self._respond(3 * impulses.sum(axis=0, keepdims=True))[0]
-        same_elsewhere = np.allclose(np.roll(answers, self.scale, axis=(1, 2)), moved, atol=_near(moved))
-        if not same_elsewhere or not np.allclose(3 * answers.sum(axis=0), summed, atol=_near(summed)):
+        shifts = np.allclose(np.roll(responses, self.scale, axis=(1, 2)), moved, atol=_tolerance(moved))
+        if not shifts or not np.allclose(3 * responses.sum(axis=0), summed, atol=_tolerance(summed)):
             raise ValueError(f"{self.name} has no kernel of its own: its weights follow the image")
-        reached = [np.flatnonzero(np.abs(answers).max(axis=(0, 3, 2 - axis)) > 0) for axis in (0, 1)]
+        affected = [np.flatnonzero(np.abs(responses).max(axis=(0, 3, 2 - axis)) > 0) for axis in (0, 1)]
         margins = [
             max(half * s - pixels.min(), pixels.max() - half * s - s + 1, 0) if pixels.size else 0
-            for s, pixels in zip(self.scale, reached, strict=True)
+            for s, pixels in zip(self.scale, affected, strict=True)
         ]
         rows, columns = (slice(half * s - m, half * s + s + m) for s, m in zip(self.scale, margins, strict=True))
-        return np.moveaxis(np.asarray(answers)[:, rows, columns], 0, 3)
+        return np.moveaxis(np.asarray(responses)[:, rows, columns], 0, 3)
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
         """The first and last input pixel that the output pixels low...high are computed from, along one axis.
 
-        Measured here: an input row (axis 0) or column (1) is changed, and the output pixels that change are noted.
+        Measured here: an input row (axis 0) or column (1) is changed, to see which output pixels change.
         """
         s, reach = self.scale[axis], self._reach[axis]
         firsts = [pixel // s + reach[pixel % s][0] for pixel in {low, min(low + s - 1, high)} | {low, high}]
@@ -106,34 +106,34 @@ class Upsampling(keras.Layer):
         return min(firsts), max(lasts)
 
     def overlap(self, side: int) -> np.ndarray:
-        """How much reaches each output pixel of a side x side image: [s*side,s*side].
+        """How many input pixels reach each output pixel of a side x side image: [s*side,s*side].
 
-        Taps of the kernel, where an operator says so; here input pixels, each of which is changed in turn.
+        Measured here by changing each in turn; an operator with a kernel may count its taps instead.
         """
         image = np.random.default_rng(0).normal(size=(1, side, side, self._channels())).astype(np.float32)
         changed = np.repeat(image, side * side, axis=0)
         changed.reshape(side * side, side * side, -1)[np.arange(side * side), np.arange(side * side)] += 1
         difference = np.abs(self._run(changed) - self._run(image)).max(axis=-1)
-        return np.count_nonzero(difference > _near(difference), axis=0)
+        return np.count_nonzero(difference > _tolerance(difference), axis=0)
 
     def macs(self) -> Macs:
-        """What one image costs in a built operator whose height and width are known; borders and biases are left out.
+        """The cost of one image in a built operator whose height and width are known, without borders and biases.
 
-        Counted here over the layers that `call` goes through, and for weights of its own at the output's size.
+        Counted here over the layers that `call` uses, and for weights of its own at the output's size.
         """
         from ganlab.nets.analysis import multiplications
 
-        inside, _ = self._traced()
-        known = multiplications(inside).executed if inside is not None else 0
+        model, _ = self._traced()
+        of_layers = multiplications(model).executed if model is not None else 0
         _, height, width, _ = self.known_shape()
-        own = sum(int(np.prod(w.shape)) for w in self._trainable_variables if len(w.shape) == 4)
-        total = known + own * height * width * self.phases
+        of_own_weights = sum(int(np.prod(w.shape)) for w in self._trainable_variables if len(w.shape) == 4)
+        total = of_layers + of_own_weights * height * width * self.phases
         return Macs(total, total)
 
     def with_single_one(self) -> bool:
-        """Set the weights to change nothing, so that what is left is how it enlarges; False where it has no such.
+        """Set the weights to change nothing, so that only the enlargement remains; False if no weights do that.
 
-        Here: a kernel with a single 1 in its middle for each of its convolutions, where they are all that it learns.
+        Here: a kernel with a single 1 at its centre for each of its convolutions, if those are all that it learns.
         """
         learning = [layer for layer in self._flatten_layers(include_self=False) if layer.weights]
         if self._trainable_variables or not all(type(layer) is keras.layers.Conv2D for layer in learning):
@@ -153,9 +153,9 @@ class Upsampling(keras.Layer):
     def stock(self, *, folded: bool = False) -> Any:
         """The same function in stock Keras layers with copied weights, float32: one layer, or a small model of layers.
 
-        What comes back can be saved as `.keras` and opened without ganlab. folded: as one transposed convolution, for
-        formats that lack the rest. Here: `call` traced over the layers that it uses. Raises ValueError where no exact
-        equivalent exists, or one needs a height and a width that are unknown.
+        The result can be saved as `.keras` and opened without ganlab. folded: as one transposed convolution, for
+        formats that lack the rest. Here: `call` traced over the layers that it uses. Raises ValueError if there is no
+        exact equivalent, or it needs a height and a width that are unknown.
         """
         if folded:
             return self._as_transposed()
@@ -165,7 +165,7 @@ class Upsampling(keras.Layer):
                 return self._as_transposed()
             except ValueError:
                 raise ValueError(
-                    f"{self.name} is not made of stock Keras layers ({why}); make its weights in keras.layers, "
+                    f"{self.name} is not made of stock Keras layers ({why}); create its weights in keras.layers, "
                     "or override `stock`"
                 ) from None
         return model
@@ -173,14 +173,14 @@ class Upsampling(keras.Layer):
     # --- how it is measured -------------------------------------------------------------------------------------------
 
     def known_shape(self) -> Any:
-        """The shape that it was built for; ValueError where its height or width is not known."""
+        """The shape that it was built for; ValueError if its height or width is unknown."""
         shape = self.built_shape()
         if None in shape[1:3]:
             raise ValueError(f"{self.name} was built for images of unknown size; build it with a height and a width")
         return shape
 
     def built_shape(self) -> Any:
-        """The shape that it was built for, [B,H,W,C]; ValueError where it was not built."""
+        """The shape that it was built for, [B,H,W,C]; ValueError if it was not built."""
         if not self.built:
             raise ValueError(f"{self.name} is not built; call it on an image first")
         built: Any = self.get_build_config()
@@ -193,7 +193,7 @@ class Upsampling(keras.Layer):
         return ops.convert_to_numpy(ops.cast(self(images), "float32")).astype(np.float64)
 
     def _respond(self, images: np.ndarray) -> np.ndarray:
-        """The answer to images, less that to nothing."""
+        """The response to images, less that to zeros."""
         return self._run(images) - self._run(np.zeros_like(images[:1]))
 
     @cached_property
@@ -205,13 +205,13 @@ class Upsampling(keras.Layer):
             changed = np.moveaxis(np.repeat(image, _SIDE, axis=0), axis + 1, 1)
             changed[np.arange(_SIDE), np.arange(_SIDE)] += 1
             difference = np.abs(self._run(np.moveaxis(changed, 1, axis + 1)) - self._run(image)).max(axis=(2 - axis, 3))
-            affected = difference > _near(difference)  # [input pixel, output pixel]
+            affected = difference > _tolerance(difference)  # [input pixel, output pixel]
             places = [np.flatnonzero(affected[:, half * s + phase]) - half for phase in range(s)]
-            ranges.append([(int(at.min()), int(at.max())) if at.size else (0, -1) for at in places])
+            ranges.append([(int(pixels.min()), int(pixels.max())) if pixels.size else (0, -1) for pixels in places])
         return ranges[0], ranges[1]
 
     def _traced(self) -> tuple[Any, str]:
-        """`call` as a model of copies of the layers that it uses; None, and why, where it is not made of layers."""
+        """`call` as a model of copies of the layers that it uses; None, and why, if it is not made of layers."""
         inputs = keras.Input(self.known_shape()[1:], dtype="float32")
         if self._trainable_variables or self._non_trainable_variables:
             return None, "it has weights of its own"
@@ -220,31 +220,31 @@ class Upsampling(keras.Layer):
             twin = keras.models.clone_model(model, clone_function=_single_precision)
             twin.set_weights(model.get_weights())
             return twin, ""
-        except Exception as error:  # of whatever `call` does
+        except Exception as error:  # `call` may raise anything
             return None, " ".join(str(error).split())[:200]
 
     def _as_transposed(self) -> Any:
         """One Conv2DTranspose, if that gives the same image at every pixel."""
         kernel = self.transposed_kernel()
-        answer = self._run(np.zeros((1, _SIDE, _SIDE, self._channels()), np.float32))
-        bias: Any = answer[0, 0, 0]
+        response = self._run(np.zeros((1, _SIDE, _SIDE, self._channels()), np.float32))
+        bias: Any = response[0, 0, 0]
         twin = transposed_twin(self, kernel, bias if bias.any() else None)
         image = np.random.default_rng(0).normal(size=(1, _SIDE, _SIDE, self._channels())).astype(np.float32)
-        wanted = self._run(image)
-        if not np.allclose(ops.convert_to_numpy(twin(image)), wanted, atol=_near(wanted)):
+        expected = self._run(image)
+        if not np.allclose(ops.convert_to_numpy(twin(image)), expected, atol=_tolerance(expected)):
             raise ValueError(f"{self.name} has no exact transposed convolution; use folded=False")
         return twin
 
 
 def transposed_twin(layer: Upsampling, kernel: np.ndarray, bias: Any) -> Any:
-    """A stock Conv2DTranspose with this kernel [k,k,Co,Ci], in the place of an operator."""
+    """A stock Conv2DTranspose with this kernel [k,k,Co,Ci], to replace an operator."""
     plain = plain_options(bias is not None, layer.name)
     twin = keras.layers.Conv2DTranspose(layer.filters, kernel.shape[:2], layer.scale, "same", **plain)
     return filled(twin, layer.built_shape(), kernel, bias)
 
 
 def plain_options(use_bias: bool, name: str | None = None) -> dict[str, Any]:
-    """The options of every stock convolution of an export."""
+    """The options of every stock convolution in an export."""
     return {"use_bias": use_bias, "data_format": "channels_last", "dtype": "float32", "name": name}
 
 
@@ -255,13 +255,13 @@ def filled(layer: Any, shape: Any, kernel: Any, bias: Any) -> Any:
 
 
 def fill(layer: Any, kernel: Any, bias: Any) -> Any:
-    """The weights of a built stock layer; None: no bias."""
+    """Set the weights of a built stock layer; None: no bias."""
     layer.set_weights([ops.convert_to_numpy(value) for value in (kernel, bias) if value is not None])
     return layer
 
 
-def _near(values: np.ndarray) -> float:
-    """What is rounding beside values of this size."""
+def _tolerance(values: np.ndarray) -> float:
+    """How much rounding may change values of this size."""
     return 1e-5 * float(np.abs(values).max(initial=0.0)) + 1e-12
 
 

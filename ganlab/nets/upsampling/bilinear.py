@@ -8,7 +8,7 @@ from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import Pair, bilinear_taps, fold_bilinear
 from ganlab.nets.upsampling.kernel import KernelUpsampling
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 
 @keras.saving.register_keras_serializable("ganlab")

@@ -12,8 +12,8 @@ from ganlab.nets.upsampling.fusion import Pair, require_odd
 from ganlab.nets.upsampling.kernel import KernelUpsampling
 from ganlab.nets.upsampling.pixel_shuffle import shuffle, stock_shuffle
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
-_LOUD = 100.0  # a bias that makes a softmax choose: exp(-100) is nothing beside 1
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
+_DECISIVE = 100.0  # a bias that makes a softmax choose: exp(-100) is negligible beside 1
 
 
 @keras.saving.register_keras_serializable("ganlab")
@@ -33,8 +33,8 @@ class Carafe2D(KernelUpsampling):
         **kwargs: Any,
     ):
         super().__init__(filters, kernel_size, **kwargs)
-        require_odd("encoder_size", encoder_size, "so the weights would be read beside their pixel")
-        require_odd("neighbourhood", neighbourhood, "so it has no pixel in its middle")
+        require_odd("encoder_size", encoder_size, "so the weights would be read next to their pixel")
+        require_odd("neighbourhood", neighbourhood, "so it has no central pixel")
         self.channels, self.encoder_size, self.neighbourhood = channels, encoder_size, neighbourhood
         self.compressor_initializer = keras.initializers.get(compressor_initializer)
         self.encoder_initializer = keras.initializers.get(encoder_initializer)
@@ -68,9 +68,9 @@ class Carafe2D(KernelUpsampling):
         logits = ops.reshape(logits, (-1, height * width, self.phases, near))
         weights = ops.cast(ops.softmax(ops.cast(logits, "float32"), axis=-1), self.compute_dtype)
         places = neighbours(height, width, self.neighbourhood)
-        around = ops.take(ops.reshape(inputs, (-1, height * width, channels)), places, axis=1)
-        around = ops.reshape(around, (-1, height * width, near, channels))
-        pixels = ops.reshape(ops.matmul(weights, around), (-1, height, width, self.phases * channels))
+        neighbourhoods = ops.take(ops.reshape(inputs, (-1, height * width, channels)), places, axis=1)
+        neighbourhoods = ops.reshape(neighbourhoods, (-1, height * width, near, channels))
+        pixels = ops.reshape(ops.matmul(weights, neighbourhoods), (-1, height, width, self.phases * channels))
         return shuffle(pixels, self.scale)
 
     def get_config(self) -> dict[str, Any]:
@@ -88,21 +88,21 @@ class Carafe2D(KernelUpsampling):
         raise ValueError(f"{self.name} has no kernel of its own: its weights follow the image")
 
     def enlarged_from(self, low: int, high: int, s: int) -> Pair:
-        """The neighbourhood that is mixed, and that from which the weights are read."""
+        """The neighbourhood that is mixed, and the one from which the weights are read."""
         reach = max(self.neighbourhood, self.encoder_size) // 2
         return low // s - reach, high // s + reach
 
     def with_single_one(self) -> bool:
-        """As the others; and each pixel is made to choose its source itself."""
+        """As in the others; and each pixel is made to choose its own source."""
         near = self.neighbourhood**2
         choice = np.zeros((self.phases, near), np.float32)
-        choice[:, near // 2] = _LOUD
+        choice[:, near // 2] = _DECISIVE
         self.encoder.assign(np.zeros(self.encoder.shape, np.float32))
         self.encoder_bias.assign(choice.ravel())
         return super().with_single_one()
 
     def macs(self) -> Macs:
-        """The convolution, the mixing, and the two convolutions that say how."""
+        """The convolution, the mixing, and the two convolutions that compute its weights."""
         _, height, width, ci = self.known_shape()
         weights = self.phases * self.neighbourhood**2
         choose = ci * self.channels + self.encoder_size**2 * self.channels * weights
@@ -121,10 +121,10 @@ class Carafe2D(KernelUpsampling):
         inputs = keras.Input((height, width, channels))
         weights = layers.Reshape((height * width, self.phases, near), dtype="float32")(encode(compress(inputs)))
         weights = layers.Softmax(dtype="float32")(weights)
-        around = layers.Reshape((height * width, channels), dtype="float32")(inputs)
-        around = ops.take(around, neighbours(height, width, self.neighbourhood), axis=1)
-        around = layers.Reshape((height * width, near, channels), dtype="float32")(around)
-        pixels = ops.matmul(weights, around)
+        neighbourhoods = layers.Reshape((height * width, channels), dtype="float32")(inputs)
+        neighbourhoods = ops.take(neighbourhoods, neighbours(height, width, self.neighbourhood), axis=1)
+        neighbourhoods = layers.Reshape((height * width, near, channels), dtype="float32")(neighbourhoods)
+        pixels = ops.matmul(weights, neighbourhoods)
         pixels = layers.Reshape((height, width, self.phases * channels), dtype="float32")(pixels)
         outputs = convolve(stock_shuffle(pixels, self.scale))
         fill(compress, self.compressor, self.compressor_bias)
@@ -148,7 +148,7 @@ def carafe(
 ) -> keras.Layer:
     """Make each pixel a weighted mean of its source's neighbourhood, with weights read off the features; convolve.
 
-    channels: to which a 1x1 convolution compresses the features; encoder_size: the convolution that reads
+    channels: what a 1x1 convolution compresses the features to; encoder_size: of the convolution that reads
     s*s*neighbourhood^2 weights from them; a softmax makes each pixel's weights add up to one. Edges are repeated, so a
     constant image stays constant. `kernel_size`, `init` and `use_bias` are those of the last convolution, whose kernel
     equals that of `nearest` with the same seed. With init matched the encoder starts small (std 0.001, as the
@@ -172,15 +172,15 @@ def carafe(
 
 
 def neighbours(height: Any, width: Any, size: int) -> Any:
-    """Where the `size` x `size` pixels around each pixel stand in a flattened image, edges repeated: [H*W*size^2]."""
-    on: Any = np if isinstance(height, int) and isinstance(width, int) else ops
-    reach = on.arange(size) - size // 2
-    rows = on.clip(on.reshape(on.arange(height), (-1, 1)) + reach, 0, height - 1)
-    columns = on.clip(on.reshape(on.arange(width), (-1, 1)) + reach, 0, width - 1)
+    """The places in a flattened image of the `size` x `size` pixels around each pixel, edges repeated: [H*W*size^2]."""
+    np_or_ops: Any = np if isinstance(height, int) and isinstance(width, int) else ops
+    reach = np_or_ops.arange(size) - size // 2
+    rows = np_or_ops.clip(np_or_ops.reshape(np_or_ops.arange(height), (-1, 1)) + reach, 0, height - 1)
+    columns = np_or_ops.clip(np_or_ops.reshape(np_or_ops.arange(width), (-1, 1)) + reach, 0, width - 1)
     places = rows[:, None, :, None] * width + columns[None, :, None, :]
-    return on.reshape(places, (-1,))
+    return np_or_ops.reshape(places, (-1,))
 
 
 def _other_seed(seed: int | None, part: str) -> int | None:
-    """A seed for another kernel of the same layer; the layer's own seed stays with its last kernel."""
+    """A seed for another kernel of the same layer; the layer's own seed is for its last kernel."""
     return None if seed is None else zlib.crc32(f"{seed}/{part}".encode()) & 0x7FFFFFFF

@@ -1,4 +1,4 @@
-"""Zero insertion, a binomial filter, then a convolution: the way of StyleGAN2, plain or fused."""
+"""Zero insertion, a binomial filter, then a convolution, as in StyleGAN2, plain or fused."""
 
 from typing import Any
 
@@ -8,15 +8,14 @@ from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import Pair, fir_taps, fold_fir
 from ganlab.nets.upsampling.kernel import FoldableUpsampling, along, insert_zeros
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 
 @keras.saving.register_keras_serializable("ganlab")
 class FirConv2D(FoldableUpsampling):
     """Insert zeros, smooth with `fir_taps`, convolve.
 
-    Both forms keep the `k//2` pixels of the smoothed image that lie outside the frame until the convolution has seen
-    them.
+    Both forms keep the `k//2` pixels of the smoothed image beyond the frame until the convolution has used them.
     """
 
     fold = fold_fir
@@ -60,10 +59,10 @@ def fir(
     implementation: str = "fused",
     **layer: Any,
 ) -> keras.Layer:
-    """Insert zeros, smooth with [1,3,3,1] (times 1/4; see `fir_taps` for other scales), convolve: StyleGAN2's way.
+    """Insert zeros, smooth with [1,3,3,1] (times 1/4; see `fir_taps` for other scales), convolve, as in StyleGAN2.
 
     Inside, scale 2 is bilinear interpolation; towards the border the image fades to zero instead of being repeated.
-    The smoothed image reaches one pixel beyond the frame, and the convolution sees it there. Code that cuts it off
+    The smoothed image reaches one pixel beyond the frame, and the convolution sees that too. Code that crops it
     first, as StyleGAN2's two separate steps would, differs in the outer ring of width k//2, and cannot be fused.
 
     implementation: `plain` takes the three steps; `fused` folds them into one transposed convolution with kernel
@@ -81,12 +80,12 @@ def fir(
 
 
 def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: int) -> Any:
-    """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, nothing cut off inside."""
+    """Zeros between the pixels along one axis, then `fir_taps`: n -> before + s*n + after, not cropped in between."""
     shape = list(ops.shape(image))
     shape[axis] = shape[axis] * scale + before + after
-    apart = ops.pad(insert_zeros(image, axis, scale), along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
-    parts = [  # ops.slice, not indexing, whose gradient takes TensorFlow ten times as long on a CPU
-        ops.multiply(ops.slice(apart, [first if a == axis else 0 for a in range(4)], shape), float(tap))
+    spaced = ops.pad(insert_zeros(image, axis, scale), along(axis, (before + 2 * scale - 2, after + scale - 1), 4))
+    parts = [  # ops.slice: the gradient of indexing takes ten times as long in TensorFlow on a CPU
+        ops.multiply(ops.slice(spaced, [first if a == axis else 0 for a in range(4)], shape), float(tap))
         for first, tap in enumerate(fir_taps(scale))
     ]
     return sum(parts[1:], parts[0])

@@ -2,7 +2,7 @@
 
 Enlarging by a filter h and convolving with W is the transposed convolution of stride s whose kernel is the product of
 the two: `K = flip(W) * h` along each axis, or `K = A W A'` with a small matrix A. A transposed convolution with 'same'
-padding then gives the same image at every pixel, borders too, when W has odd size and h is not cut off at the border.
+padding then gives the same image at every pixel, borders too, if W has odd size and h is not cropped at the border.
 
 NumPy arrays give NumPy arrays, anything else gives tensors of the Keras backend, so that gradients reach W.
 """
@@ -13,15 +13,15 @@ import keras
 import numpy as np
 
 Pair = tuple[int, int]
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 
 def as_pair(where: str, value: Any) -> Pair:
     """A size or scale as (vertical, horizontal); raises ValueError unless it is one or two whole numbers from 1."""
-    two = (value, value) if isinstance(value, int | np.integer) else tuple(value) if np.iterable(value) else ()
-    if len(two) != 2 or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in two):
+    pair = (value, value) if isinstance(value, int | np.integer) else tuple(value) if np.iterable(value) else ()
+    if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in pair):
         raise ValueError(f"{where}={value!r} is not a size; use a whole number from 1, or a pair of them")
-    return int(two[0]), int(two[1])
+    return int(pair[0]), int(pair[1])
 
 
 def require_odd(where: str, value: Any, why: str, instead: str = "") -> None:
@@ -31,7 +31,7 @@ def require_odd(where: str, value: Any, why: str, instead: str = "") -> None:
 
 
 def nearest_taps(scale: int) -> np.ndarray:
-    """What one pixel becomes when it is repeated: `scale` ones."""
+    """What one pixel becomes when repeated: `scale` ones."""
     return np.ones(scale)
 
 
@@ -72,7 +72,7 @@ def fold_bilinear(kernel: Any, scale: int | Pair) -> Any:
 def fold_fir(kernel: Any, scale: int | Pair) -> Any:
     """The same for zero insertion and `fir_taps`: [k,k,Ci,Co] -> [k+3s-3,k+3s-3,Co,Ci].
 
-    Exact at every pixel of ganlab's `fir`, whose filtered image is not cut off before it is convolved.
+    Exact at every pixel of ganlab's `fir`, whose filtered image is not cropped before the convolution.
     """
     return _fold(kernel, scale, fir_taps)
 
@@ -81,28 +81,30 @@ def fold_pixel_shuffle(kernel: Any, scale: int | Pair) -> Any:
     """The transposed-convolution kernel of a sub-pixel convolution: [k,k,Ci,s*s*Co] -> [k*s,k*s,Co,Ci].
 
     Exact at every pixel for odd k; the numbers only move. Channels are phase-major, as in TensorFlow: channel
-    (ry*s+rx)*Co+o becomes pixel (ry,rx) of output channel o. Shi et al. 2016, arXiv:1609.07009;
+    (ry*s+rx)*Co+o becomes pixel (ry,rx) of output channel o. Shi et al. 2016, arXiv:1609.07009.
     """
-    kernel, on = _array(kernel)
+    kernel, np_or_ops = _array(kernel)
     (sy, sx), (ky, kx, ci, channels) = as_pair("scale", scale), kernel.shape
     require_odd("kernel_size", (ky, kx), "which a transposed convolution reproduces only with a shift")
     if channels % (sy * sx):
         raise ValueError(f"kernel has {channels} output channels, not a multiple of {sy * sx}; use scale^2 times Co")
-    phases = on.reshape(on.flip(kernel, (0, 1)), (ky, kx, ci, sy, sx, channels // (sy * sx)))
-    return on.reshape(on.transpose(phases, (0, 3, 1, 4, 5, 2)), (ky * sy, kx * sx, channels // (sy * sx), ci))
+    phases = np_or_ops.reshape(np_or_ops.flip(kernel, (0, 1)), (ky, kx, ci, sy, sx, channels // (sy * sx)))
+    return np_or_ops.reshape(
+        np_or_ops.transpose(phases, (0, 3, 1, 4, 5, 2)), (ky * sy, kx * sx, channels // (sy * sx), ci)
+    )
 
 
 def _fold(kernel: Any, scale: int | Pair, taps: Any) -> Any:
-    kernel, on = _array(kernel)
+    kernel, np_or_ops = _array(kernel)
     size = tuple(kernel.shape[:2])
     require_odd("kernel_size", size, "which a transposed convolution reproduces only with a shift")
     dtype = keras.backend.standardize_dtype(kernel.dtype)
     down, across = (_filter_matrix(k, taps(s)) for k, s in zip(size, as_pair("scale", scale), strict=True))
-    # One matrix for both axes: a single product over [k*k, Ci*Co], which is cheap beside any convolution.
-    both = on.array(np.kron(down, across), dtype)
+    # One matrix for both axes: a single product over [k*k, Ci*Co], which is cheap compared with any convolution.
+    both = np_or_ops.array(np.kron(down, across), dtype)
     ci, co = kernel.shape[2:]
-    flat = on.reshape(on.transpose(kernel, (0, 1, 3, 2)), (size[0] * size[1], co * ci))
-    return on.reshape(on.matmul(both, flat), (down.shape[0], across.shape[0], co, ci))
+    flat = np_or_ops.reshape(np_or_ops.transpose(kernel, (0, 1, 3, 2)), (size[0] * size[1], co * ci))
+    return np_or_ops.reshape(np_or_ops.matmul(both, flat), (down.shape[0], across.shape[0], co, ci))
 
 
 def _filter_matrix(size: int, taps: np.ndarray) -> np.ndarray:
@@ -114,12 +116,12 @@ def _filter_matrix(size: int, taps: np.ndarray) -> np.ndarray:
 
 
 def _array(kernel: Any) -> tuple[Any, Any]:
-    """The kernel, and the module that calculates with it."""
+    """The kernel, and the module to compute with it."""
     if isinstance(kernel, np.ndarray | list | tuple):
-        kernel, on = np.asarray(kernel), np
+        kernel, np_or_ops = np.asarray(kernel), np
         kernel = kernel if np.issubdtype(kernel.dtype, np.floating) else kernel.astype(np.float64)
     else:
-        kernel, on = ops.convert_to_tensor(kernel), ops
+        kernel, np_or_ops = ops.convert_to_tensor(kernel), ops
     if len(kernel.shape) != 4:
-        raise ValueError(f"kernel of shape {tuple(kernel.shape)} has no four axes; use [k,k,Ci,Co]")
-    return kernel, on
+        raise ValueError(f"kernel of shape {tuple(kernel.shape)} does not have four axes; use [k,k,Ci,Co]")
+    return kernel, np_or_ops

@@ -10,7 +10,7 @@ from ganlab.nets import convolution
 from ganlab.nets.upsampling.base import Macs, Upsampling, filled, plain_options, transposed_twin
 from ganlab.nets.upsampling.fusion import Pair, as_pair, require_odd
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 IMPLEMENTATIONS = ("fused", "plain")
 
 
@@ -18,8 +18,8 @@ class KernelUpsampling(Upsampling):
     """An operator with a kernel and a bias of its own. A subclass's `call` says how they make an image.
 
     Kernels stay float32 until they are used, so that folding adds no rounding under mixed precision.
-    fold: (kernel, scale) -> the kernel of the transposed convolution that it is; None where it is none.
-    taps: scale -> the filter by which it enlarges before it convolves, for its cost; None where that costs nothing.
+    fold: (kernel, scale) -> the kernel of the equal transposed convolution; None if there is none.
+    taps: scale -> the filter that enlarges before the convolution, for the cost; None if that costs nothing.
     """
 
     fold: Callable[[Any, Pair], Any] | None = None
@@ -82,7 +82,7 @@ class KernelUpsampling(Upsampling):
         return fold(kernel, self.scale)
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
-        """The convolution's, and then the enlargement's before it: every pixel repeated."""
+        """Those of the convolution, then those of the enlargement before it: every pixel repeated."""
         size, s = self.kernel_size[axis], self.scale[axis]
         return self.enlarged_from(low - (size - 1) // 2, high + size // 2, s)
 
@@ -91,23 +91,23 @@ class KernelUpsampling(Upsampling):
         return low // s, high // s
 
     def overlap(self, side: int) -> np.ndarray:
-        """Counted one tap at a time: a kernel with a single 1 reaches a pixel if it makes it anything but 0.
+        """Counted one tap at a time: a kernel with a single 1 reaches a pixel if it makes it other than 0.
 
         For operators that enlarge before they convolve, the taps are those of the convolution.
         """
         taps = int(np.prod(self.kernel_size))
         single = np.eye(taps, dtype=np.float32).reshape(*self.kernel_size, 1, taps)
-        one = type(self).from_config(self.get_config() | {"filters": taps, "use_bias": False, "dtype": "float32"})
-        one.build((None, side, side, 1))
-        one.kernel.assign(self.taps_as_kernel(single))
-        return np.count_nonzero(np.abs(one._run(np.ones((1, side, side, 1), np.float32))[0]) > 1e-6, axis=-1)
+        layer = type(self).from_config(self.get_config() | {"filters": taps, "use_bias": False, "dtype": "float32"})
+        layer.build((None, side, side, 1))
+        layer.kernel.assign(self.taps_as_kernel(single))
+        return np.count_nonzero(np.abs(layer._run(np.ones((1, side, side, 1), np.float32))[0]) > 1e-6, axis=-1)
 
     def taps_as_kernel(self, single: np.ndarray) -> np.ndarray:
         """A kernel [k,k,1,taps], each channel with one tap, as this operator stores kernels."""
         return single
 
     def with_single_one(self) -> bool:
-        """A kernel of zeros with one 1, where the pixel meets itself."""
+        """A kernel of zeros with a single 1, where the pixel meets itself."""
         kernel = np.zeros(self.kernel.shape, np.float32)
         row, column = self.own_tap()
         kernel[row, column] = 1
@@ -148,7 +148,7 @@ class KernelUpsampling(Upsampling):
 
 
 class FoldableUpsampling(KernelUpsampling):
-    """An enlargement and a convolution, taken as written (plain) or folded into one transposed convolution (fused).
+    """An enlargement and a convolution, computed as written (plain) or folded into one transposed convolution (fused).
 
     Both give the same image and the same gradients. A subclass says what each of them is, by `fold` and
     `as_written`. steps: its layers by their usual names.
@@ -179,7 +179,7 @@ class FoldableUpsampling(KernelUpsampling):
 
     @property
     def written_as(self) -> str:
-        """What it is the same function as, and whether it is executed so."""
+        """The layers that it equals, and whether they are fused."""
         return f"{self.steps}{', fused' if self.implementation == 'fused' else ''}"
 
     @property
@@ -191,7 +191,7 @@ class FoldableUpsampling(KernelUpsampling):
         return f"{super().kernel_text} as {folded[0]}×{folded[1]}"
 
     def macs(self) -> Macs:
-        """Folding a kernel costs once a step, not once an image, and is left out."""
+        """Without folding the kernel, which is done once per step, not once per image."""
         written = super().macs().written
         if self.implementation == "plain":
             return Macs(written, written)
@@ -200,11 +200,11 @@ class FoldableUpsampling(KernelUpsampling):
 
 
 def insert_zeros(image: Any, axis: int, scale: int) -> Any:
-    """Zeros behind each pixel along one axis: n -> s*n."""
+    """Zeros after each pixel along one axis: n -> s*n."""
     shape = list(ops.shape(image))
     shape[axis] *= scale
-    apart = ops.pad(ops.expand_dims(image, axis + 1), along(axis + 1, (0, scale - 1), 5))
-    return ops.reshape(apart, (-1, *shape[1:]))
+    spaced = ops.pad(ops.expand_dims(image, axis + 1), along(axis + 1, (0, scale - 1), 5))
+    return ops.reshape(spaced, (-1, *shape[1:]))
 
 
 def along(axis: int, edges: tuple[int, int], rank: int) -> list[tuple[int, int]]:

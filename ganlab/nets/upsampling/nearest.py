@@ -8,7 +8,7 @@ from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import Pair, fold_nearest
 from ganlab.nets.upsampling.kernel import FoldableUpsampling
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 
 @keras.saving.register_keras_serializable("ganlab")
@@ -20,7 +20,7 @@ class NearestConv2D(FoldableUpsampling):
 
     @property
     def explained(self) -> str:
-        """Why it is not a layer of Keras."""
+        """Its steps, and that they are fused."""
         if self.implementation == "plain":
             return ""
         return (
@@ -51,7 +51,7 @@ def nearest(
 ) -> keras.Layer:
     """Repeat rows and columns, then convolve: no output pixel is covered by more taps than another.
 
-    implementation: `plain` does as it says; `fused` folds the kernel in each step into that of the one transposed
+    implementation: `plain` takes both steps; `fused` folds the kernel in each step into that of the one transposed
     convolution that gives the same image, borders and gradients included, with ((k+s-1)/s)^2 instead of k^2
     multiplications per output pixel. Weights are interchangeable. Only odd kernels can be fused; a plain even one
     shifts the image by half a pixel. Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003.

@@ -10,7 +10,7 @@ from ganlab.nets.upsampling.base import fill, plain_options
 from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_pixel_shuffle, require_odd
 from ganlab.nets.upsampling.kernel import KernelUpsampling
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 
 @keras.saving.register_keras_serializable("ganlab")
@@ -69,7 +69,7 @@ class PixelShuffle2D(KernelUpsampling):
         return super().get_config() | {"phase_bias": self.phase_bias}
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
-        """The convolution's, at the small size."""
+        """Those of the convolution, at the small size."""
         s, reach = self.scale[axis], self.kernel_size[axis] // 2
         return low // s - reach, high // s + reach
 
@@ -78,13 +78,13 @@ class PixelShuffle2D(KernelUpsampling):
         return np.tile(single, (1, 1, 1, self.phases))
 
     def common_bias(self) -> Any:
-        """One bias for each channel; ValueError where phases have different ones."""
+        """One bias for each channel; ValueError if phases have different ones."""
         bias = super().common_bias()
         if bias is None or not self.phase_bias:
             return bias
         phases = bias.reshape(self.phases, self.filters)
         if np.ptp(phases, axis=0).any():
-            raise ValueError(f"{self.name} has a bias for each phase, which one transposed convolution lacks; "
+            raise ValueError(f"{self.name} has a bias for each phase, which one transposed convolution does not have; "
                              "use folded=False")  # fmt: skip
         return phases[0]
 
@@ -117,14 +117,14 @@ def pixel_shuffle(
 ) -> keras.Layer:
     """Convolve to s*s times the channels at the small size, then lay them out as pixels (sub-pixel convolution).
 
-    Without `phase_bias` the same functions as a transposed convolution with kernel k*s, for odd kernels; even ones
-    are refused, since they would shift the image by half an input pixel. Shi et al. 2016, arXiv:1609.05158.
+    Without `phase_bias` it can be the same functions as a transposed convolution with kernel k*s, for odd kernels; even
+    ones are refused, since they would shift the image by half an input pixel. Shi et al. 2016, arXiv:1609.05158.
 
-    icnr: all phases start with the one kernel that `nearest` draws with the same seed, so that the layer starts
-    without a checkerboard; training does not keep it. Aitken et al. 2017, arXiv:1707.02937.
-    phase_bias: one bias for each of the s*s*filters channels, before the shuffle, as the operator is usually written:
-    a fixed pattern that a transposed convolution cannot have. False gives `filters` of them, after it: what a run's
-    settings say by default, so that arms differ in the operator alone.
+    icnr: all phases start with the kernel that `nearest` draws with the same seed, so that the layer starts without a
+    checkerboard; training does not keep it. Aitken et al. 2017, arXiv:1707.02937. phase_bias: one bias for each of the
+    s*s*filters channels, before the shuffle, as the operator is usually written: a fixed pattern that a transposed
+    convolution cannot have. False gives `filters` of them, after it: the default of a run's settings, so that arms
+    differ in the operator alone.
     """
     stride, draw = as_pair("scale", scale), kernel_initializer(init, gain=gain, seed=seed)
     if icnr:

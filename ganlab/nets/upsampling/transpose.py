@@ -10,7 +10,7 @@ from ganlab.nets.upsampling.base import Macs, transposed_twin
 from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_nearest
 from ganlab.nets.upsampling.kernel import KernelUpsampling, insert_zeros
 
-ops: Any = keras.ops  # what a type checker infers of it, over all backends, is wrong
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 
 @keras.saving.register_keras_serializable("ganlab")
@@ -36,8 +36,8 @@ class TransposedConv2D(KernelUpsampling):
     """One transposed convolution with stride `scale` and 'same' padding: kernel [k,k,Co,Ci].
 
     With a 1x1 kernel and a stride it is computed as a product at the small size, then zeros in between: the same
-    function and gradients. Computed by one thread on a CPU without AVX-512, oneDNN's kernel for it writes beyond its
-    memory, and the process dies sooner or later.
+    function and gradients. With one thread on a CPU without AVX-512, oneDNN's kernel for it writes out of bounds, and
+    the process crashes sooner or later.
     """
 
     @property
@@ -72,24 +72,26 @@ class TransposedConv2D(KernelUpsampling):
         return single.transpose(0, 1, 3, 2)
 
     def own_tap(self) -> Pair:
-        """Behind what 'same' padding cuts off."""
+        """After what 'same' padding crops."""
         before = [max(k - s, 0) // 2 for k, s in zip(self.kernel_size, self.scale, strict=True)]
         return before[0], before[1]
 
     def macs(self) -> Macs:
         """Every input pixel through the whole kernel."""
         _, height, width, ci = self.known_shape()
-        alone = height * width * int(np.prod(self.kernel_size)) * ci * self.filters
-        return Macs(alone, alone)
+        total = height * width * int(np.prod(self.kernel_size)) * ci * self.filters
+        return Macs(total, total)
 
     def stock(self, *, folded: bool = False) -> Any:
-        """One Conv2DTranspose. A kernel below the scale goes on in zeros up to it, for those who cannot compute it."""
+        """One Conv2DTranspose. A kernel smaller than the scale is padded with zeros, for formats that lack it."""
         return self._as_transposed()
 
     def _as_transposed(self) -> Any:
         kernel = self.transposed_kernel()
-        beyond = [(0, max(s - k, 0)) for k, s in zip(self.kernel_size, self.scale, strict=True)]
-        kernel = np.pad(kernel, (*beyond, (0, 0), (0, 0)))  # ONNX has none below its stride, and oneDNN fails at 1x1
+        padding = [(0, max(s - k, 0)) for k, s in zip(self.kernel_size, self.scale, strict=True)]
+        kernel = np.pad(
+            kernel, (*padding, (0, 0), (0, 0))
+        )  # ONNX has no kernel below its stride, and oneDNN fails at 1x1
         return transposed_twin(self, kernel, self.common_bias())
 
 
@@ -105,21 +107,22 @@ def transpose(
 ) -> keras.Layer:
     """One transposed convolution with stride `scale` and 'same' padding, as Keras' Conv2DTranspose; any kernel.
 
-    A kernel that is no multiple of the stride covers pixels unevenly, a smaller one leaves gaps of zeros.
+    A kernel that is not a multiple of the stride covers pixels unevenly; a smaller one leaves gaps of zeros.
 
     init: also `resize`, which draws what `nearest` draws with kernel kernel_size-scale+1 and the same seed (and init
-    matched) and folds it: both start as the same function, and differ in what training may do to it. That size must be
-    odd: with scale 2, kernel_size 4, 6, 8.
+    matched) and folds it: both start as the same function, and differ in what training can make of it. That size must
+    be odd: with scale 2, kernel_size 4, 6, 8.
     """
     size, stride = as_pair("kernel_size", kernel_size), as_pair("scale", scale)
     draw: Any
     if init == "resize":
-        drawn = size[0] - stride[0] + 1, size[1] - stride[1] + 1
-        if min(drawn) < 1 or any(k % 2 == 0 for k in drawn):
-            fits = stride[0] + 2, stride[1] + 2
+        drawn_size = size[0] - stride[0] + 1, size[1] - stride[1] + 1
+        if min(drawn_size) < 1 or any(k % 2 == 0 for k in drawn_size):
+            valid_size = stride[0] + 2, stride[1] + 2
             raise ValueError(
                 f"kernel_size={kernel_size!r} with scale={scale!r} leaves init=resize a kernel of "
-                f"{drawn[0]}x{drawn[1]}, which must be odd; use kernel_size={fits[0] if fits[0] == fits[1] else fits}"
+                f"{drawn_size[0]}x{drawn_size[1]}, which must be odd; use "
+                f"kernel_size={valid_size[0] if valid_size[0] == valid_size[1] else valid_size}"
             )
         draw = FoldedInitializer(kernel_initializer("matched", gain=gain, seed=seed), stride)
     else:
