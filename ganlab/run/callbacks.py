@@ -123,6 +123,7 @@ class Callbacks:
         self._refreshed: int | None = None  # the step whose batch statistics the EMA has
         self._seconds_before, self._started = record.seconds, time.perf_counter()
         self._logged_step, self._logged_at = int(gan.step.numpy()), self._started
+        self._began = record.started
 
     def events(self) -> list[Event]:
         """Each event with its period, in the order in which those of one step happen."""
@@ -216,6 +217,7 @@ class Callbacks:
             raise DivergedError(f"a weight is no longer finite at step {step}")
         record = {
             "config": self._config.model_dump(mode="json"),
+            "started": self._began,
             "records": self._records.position(),
             "seconds": self.seconds(),
             "measured": self.metrics,

@@ -27,6 +27,7 @@ from ganlab.runs.folder import (
     finished,
     lacks_generator,
     leave_nothing,
+    now,
     write_result,
 )
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
@@ -141,7 +142,7 @@ def _train(
     from ganlab.training.loop import DivergedError, Event, fit
     from ganlab.training.replicas import agreed
 
-    training = config.training
+    training, began = config.training, now()
     gan = build_gan(config)
     xla = machine.xla(training.compile, training.steps)
     went_back = rollbacks(origin.parent)
@@ -158,7 +159,7 @@ def _train(
     if restored is None and config.init_from:
         start_from(config.init_from, tensors)
     steps = steps or build()
-    start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record())
+    start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record(started=began))
     position = {} if device.worker() else record.records  # they stand in the first worker's folder
     best = Best(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
@@ -245,6 +246,7 @@ def _train(
         **({"extended": extended} if (extended := extensions(config, directory)) else {}),
         **({"rollbacks": [rollback.model_dump() for rollback in went_back]} if went_back else {}),
         data=split.facts,
+        started=record.started,
         **({"error": error} if error else {}),
     )
 

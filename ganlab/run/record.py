@@ -18,6 +18,8 @@ class Record(BaseModel):
 
     config: dict[str, Any] = {}
     """Its settings then, as in `config.json`."""
+    started: str | None = None
+    """When it began, as in `RunResult`; None in a checkpoint of an earlier version."""
     seconds: float = 0.0
     """Of training, over all sessions."""
     records: dict[str, Mark] = {}

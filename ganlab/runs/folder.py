@@ -157,10 +157,15 @@ def write_result(
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
         "environment": environment.deciding(),
-        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "ended": now(),
     }
     write_json(directory / RESULT, tree)
     return read_result(directory / RESULT)
+
+
+def now() -> str:
+    """As ISO 8601 with the offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def record_measures(directory: Path, measured: dict[str, Any]) -> None:

@@ -124,8 +124,10 @@ class RunResult(BaseModel):
     """Its kind, name and precision; None if the run's process died."""
     environment: dict[str, str] = {}
     """Variables that can change the last bits of numbers, if they are not as usual."""
+    started: str | None = None
+    """When it first began, as ISO 8601 with the offset from UTC: a run that continues from a checkpoint keeps it."""
     ended: str | None = None
-    """When, as ISO 8601 with the offset from UTC."""
+    """When, likewise."""
     path: Path | None = Field(default=None, exclude=True)
     """The file this was read from; never stored in it."""
 

@@ -55,7 +55,7 @@ def here(tmp_path, settings):
     tmp_path.mkdir()
     for name in ("empty", "pictures"):
         (tmp_path / name).mkdir()
-    for name in ("file.txt", "text.py", "text.npz", "text.npy", "text.zip"):
+    for name in ("file.txt", "text.py", "text.npz", "text.npy", "text.zip", "text.tar.xz"):
         (tmp_path / name).write_text("some text, and nothing else\n")
     for name, lines in {"run": [], "labelled": ["conditional=true"]}.items():
         (tmp_path / name).mkdir()

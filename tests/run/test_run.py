@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from ganlab.config import Digits
 from ganlab.data.photos import photo_labels
 from ganlab.data.sources import digits
 from ganlab.launch.process import finish
-from ganlab.run import build_gan, finished, read_config, run
+from ganlab.run import build_gan, finished, life, read_config, run
 from ganlab.run.callbacks import Profile
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids, signals
@@ -48,6 +49,8 @@ def test_a_run_leaves_the_files_it_promises(whole):
     for key in ("variant", "seed", "config", "metrics", "protocol", "parameters", "macs", "images_seen", "seconds",
                 "images_per_second", "versions", "device"):  # fmt: skip
         assert key in result, key
+    began, ended = (datetime.fromisoformat(result[name]) for name in ("started", "ended"))
+    assert began.tzinfo and (ended - began).total_seconds() > result["seconds"] - 1
     for key in ("n_real", "n_fake", "features", "split", "hash"):
         assert key in result["protocol"], key
     assert result["images_seen"] == 60 * 16
@@ -191,10 +194,15 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
 
     monkeypatch.setattr(Records, "scalars", warned)
     before = signal.getsignal(number)
-    assert run(settings(*SMALL), tmp_path, quiet=True).status == "interrupted"
+    days = iter(range(10, 20))
+    monkeypatch.setattr(life, "now", lambda: f"2026-11-{next(days)}T01:02:03+00:00")
+    first = run(settings(*SMALL), tmp_path, quiet=True)
+    assert (first.status, first.started) == ("interrupted", "2026-11-10T01:02:03+00:00")
+    (tmp_path / "result.json").unlink()  # as after a kill: a checkpoint alone is gone on from
     assert signal.getsignal(number) == before
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [f"step-{times[0]:08d}"]
-    assert run(settings(*SMALL), tmp_path, quiet=True).status == "finished"
+    again = run(settings(*SMALL), tmp_path, quiet=True)
+    assert (again.status, again.started) == ("finished", first.started)
     assert_same_run(whole, tmp_path)
 
 
