@@ -34,15 +34,17 @@ def main() -> None:
         "--leave-out", nargs="+", default=[], metavar="CELL",
         help="runs that are not compared, by folder below DIR or quoted pattern; the report says so",
     )  # fmt: skip
-    choices = parser.parse_args()
+    options = parser.parse_args()
     with one_line():
         try:
-            study = compare_study(choices.directory, choices.metric, choices.reference, choices.leave_out)
+            study = compare_study(options.directory, options.metric, options.reference, options.leave_out)
         except ResultError as error:
-            old = Path(choices.directory, "report")
-            raise ResultError(f"{error} ({old} is of an earlier comparison)" if old.is_dir() else str(error)) from None
-        print_report(study, choices.all)
-        from ganlab.report.writing import write_report  # draws figures: what is printed need not wait for that
+            earlier = Path(options.directory, "report")
+            raise ResultError(
+                f"{error} ({earlier} is from an earlier comparison)" if earlier.is_dir() else str(error)
+            ) from None
+        print_report(study, options.all)
+        from ganlab.report.writing import write_report  # draws figures, for which the printed report need not wait
 
         print_places(study, write_report(study))
 

@@ -128,7 +128,7 @@ def test_the_reference_can_be_chosen(study, compare):
     study.arm(TRANSPOSE, LOW)
     _, out, _ = compare("--reference", "upsample")
     assert "transpose is better than upsample: -33.3 %" in out
-    assert "--reference='upsampel' is no arm of" in refused(compare("--reference", "upsampel"))
+    assert "--reference='upsampel' is not an arm of" in refused(compare("--reference", "upsampel"))
 
 
 def test_pairs_are_made_by_seed_not_by_order(study, compare):
@@ -305,7 +305,7 @@ def test_nothing_to_compare(study, compare):
     study.directory.mkdir()
     assert refused(compare()).startswith(f"{study.directory} has no result.json; ")
     study.arm(UPSAMPLE, LOW)
-    assert refused(compare()) == f"{study.directory} has one arm only, upsample; a comparison needs two\n"
+    assert refused(compare()) == f"{study.directory} has only one arm, upsample; a comparison needs two\n"
     folder = study.add(TRANSPOSE, 0)
     (folder / "result.json").write_text("{")
     assert refused(compare()).startswith(f"{folder / 'result.json'} is damaged")

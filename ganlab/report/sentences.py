@@ -187,7 +187,7 @@ def stand(cell: Cell) -> str:
 def lack(gap: Gap | NoRatio) -> str:
     """Which run lacks a value and why: `fir, seed 3: failed`."""
     if isinstance(gap, NoRatio):
-        return f"{gap.path} has metrics.{gap.metric}={gap.value}, of which there is no ratio"
+        return f"{gap.path} has metrics.{gap.metric}={gap.value}, which has no ratio"
     why = f"no {gap.metric}" if gap.metric else gap.why
     return f"{run_of(gap)}: {why}{', without a partner' if gap.alone else ''}"
 
