@@ -414,7 +414,8 @@ def _compare_finished(
     differences: Sequence[float], margin: float | None, draws: Sequence[NDArray[np.float64]]
 ) -> tuple[Comparison, float]:
     """`comparison_over_draws`, in which less is better, for differences in which more is better."""
-    c, outside = comparison_over_draws([-each for each in differences], [-table for table in draws], margin, LEVEL)
+    negated = [-value for value in differences]
+    c, outside = comparison_over_draws(negated, [-table for table in draws], margin, LEVEL)
     return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size), outside
 
 
