@@ -11,14 +11,14 @@ from ganlab.evaluation.metrics.pairs import neighbours, prepare
 
 
 class Nearest(NamedTuple):
-    """For each image, which other one is nearest, int [N], and how far it is, [N]."""
+    """For each image, the index of the nearest other one, int [N], and its distance, [N]."""
 
     indices: NDArray[np.intp]
     distances: Array
 
 
 def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
-    """The nearest of `others` for each of `images`, by the distance of their features; of equally near ones the first.
+    """The nearest of `others` for each of `images`, by the distance of features; the first of equally near ones.
 
     images, others: features [N, D] and [M, D]. Raises ValueError, naming the argument.
     """
@@ -29,7 +29,7 @@ def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
 
 
 class Copying(NamedTuple):
-    """What `data_copying` and `copying_ratio` say of the same distances."""
+    """`data_copying` and `copying_ratio` from the same distances."""
 
     data_copying: float
     copying_ratio: float
@@ -53,8 +53,8 @@ def data_copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fa
 def copying_ratio(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> float:
     """The fakes' median distance to the nearest training image over that of held-out images; 1 for fresh images.
 
-    Near 0 for copies; it says how near where `data_copying` says how surely. Arguments as there. Raises ValueError,
-    naming the argument: also where half of the held-out images are themselves training images.
+    Near 0 for copies; it measures how close they are, where `data_copying` measures how sure that is. Same arguments.
+    Raises ValueError, naming the argument: also where half of the held-out images are themselves training images.
     """
     return _ratio(*_distances(train, held_out, fake))
 
