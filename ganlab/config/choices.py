@@ -1,4 +1,4 @@
-"""The settings of everything beside the networks."""
+"""The settings of objectives, penalties and data sets."""
 
 from typing import Annotated, ClassVar, Literal
 

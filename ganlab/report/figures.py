@@ -406,7 +406,7 @@ _DECADES = 3  # of power; beyond them a spectrum is cut off
 _BORDER = 6  # of the grids that a run leaves
 
 
-REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
+REAL = "samples/real.png"  # held-out images, which a run saves with its samples
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ from ganlab.study.budgets import at_equal_budget
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
-# --- what pages are made of -------------------------------------------------------------------------------------------
+# --- the blocks of a page ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -713,7 +713,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
     """What a report of a comparison should have, and whether this one does."""
     runs, has_endpoints = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
-    beside = bool(runs) and all(run.real_against_real is not None for run in runs)
+    has_real_scores = bool(runs) and all(run.real_against_real is not None for run in runs)
     unstated = _unstated(study)
     items = [
         ("arms with parameters, MACs and time", counted, "costs"),
@@ -722,7 +722,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("pairs shown seed by seed", has_endpoints, "seeds"),
         ("interval, permutation p, adjusted p, effect size, verdict", has_endpoints, "effects"),
         ("correlation between the arms, other statistics of the same pairs", has_endpoints, "effects"),
-        ("scores of real images, and of equal distributions, under the same protocol", beside, "real"),
+        ("scores of real images, and of equal distributions, under the same protocol", has_real_scores, "real"),
         ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
@@ -766,7 +766,9 @@ def _folder(study: Study, run: RunResult) -> Path:
     assert run.path
     here = study.directory.resolve()
     around = here.parent.parent if here.parent.name == "outputs" else here.parent
-    return (here / run.path.parent.relative_to(study.directory)).relative_to(around)  # a link is where it stands
+    return (here / run.path.parent.relative_to(study.directory)).relative_to(
+        around
+    )  # a link counts where it is, not where it leads
 
 
 # --- what the words mean ----------------------------------------------------------------------------------------------

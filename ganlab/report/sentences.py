@@ -366,7 +366,7 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-# --- beside the test that decides -------------------------------------------------------------------------------------
+# --- other statistics of a study --------------------------------------------------------------------------------------
 
 
 def robust_columns(comparison: ArmComparison) -> dict[str, str]:

@@ -118,7 +118,9 @@ def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
     if differing:
         listed = ", ".join(f"comparison.{key}: {_listed(column)}" for key, column in differing.items())
         ways = _how_to_leave_out(directory, _strays(runs, plans)) if directory else ""
-        raise ResultError(f"its runs were to be judged differently, {listed}; compare runs of one study{ways}")
+        raise ResultError(
+            f"the runs have different plans for their comparison, {listed}; compare runs of one study{ways}"
+        )
     try:
         return Comparing.model_validate_json(json.dumps(plans[0]))
     except ValidationError as error:

@@ -164,7 +164,7 @@ class RankTest(NamedTuple):
 def signed_rank_test(differences: ArrayLike) -> RankTest:
     """Wilcoxon's signed-rank test of paired differences, [n]: exact for every n, with ties, two-sided.
 
-    The share of all sign vectors for which the sum of the signed ranks of |difference| lies as far from 0 as the
+    The share of all sign vectors for which the sum of the signed ranks of |difference| is as far from 0 as the
     observed one. Equal sizes share their mean rank. An infinite difference is larger than every finite one; a 0 is
     left out. Wilcoxon 1945. Raises ValueError that names the argument.
     """

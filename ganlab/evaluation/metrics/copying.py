@@ -74,7 +74,7 @@ def _z_score(held: Array, made: Array) -> float:
 
 def _ratio(held: Array, made: Array) -> float:
     if np.median(held) == 0:
-        raise ValueError("held_out consists, by half or more, of images in train; give images that are kept apart")
+        raise ValueError("held_out has at least half of its images in train; give images that are kept apart")
     return float(np.median(made) / np.median(held))
 
 

@@ -82,7 +82,7 @@ def sliced_wasserstein_pyramid(
         stds = _stds(first, second, real.shape[3])
         if stds.min() <= _ROUNDING * largest:
             problem = f"real_images and fake_images are constant at level {height}"
-            raise ValueError(f"{problem}, in a channel at least; give images with detail there")
+            raise ValueError(f"{problem}, in at least one channel; give images with detail there")
         values[height] = _mean_over(units / stds, first, second)
     return values
 

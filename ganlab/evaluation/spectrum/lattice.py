@@ -121,7 +121,7 @@ def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float
     """
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 4:
-        raise ValueError(f"kernel of shape {kernel.shape} has no four axes; use [k,k,Co,Ci]")
+        raise ValueError(f"kernel of shape {kernel.shape} does not have four axes; use [k,k,Co,Ci]")
     down, across = (stride, stride) if isinstance(stride, int) else stride
     phases = np.stack([kernel[y::down, x::across].sum(axis=(0, 1)) for y in range(down) for x in range(across)])
     energy = np.sum(phases**2, axis=0)
