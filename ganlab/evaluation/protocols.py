@@ -184,8 +184,8 @@ class Measures:
                 "density": 1.0,
                 "coverage": metrics.coverage_null(self._equal, self._equal, self._k),
             })  # fmt: skip
-        for group, known in self._known.items():
-            nulls |= self._named(group, known.nulls(self.n_fake))
+        for group, further in self._known.items():
+            nulls |= self._named(group, further.nulls(self.n_fake))
         arrays = {
             f"{name}/{draw}": vectors
             for name, draws in self._held_out_features.items()
@@ -205,8 +205,8 @@ class Measures:
         values |= self._named("", _artifacts(self.spectrum, power, self._thorough))
         if self._thorough:
             values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
-        for group, known in self._known.items():
-            values |= self._named(group, known.measure(fake))
+        for group, further in self._known.items():
+            values |= self._named(group, further.measure(fake))
         return values, draws
 
     def _of_all_features(self, fake: np.ndarray, *, thorough: bool) -> tuple[Values, dict[str, list[float]]]:

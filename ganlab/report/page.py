@@ -371,15 +371,15 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The leading endpoints over images and over seconds."""
     histories = figures.read_histories(study)
     real = _mean_by_metric(study, lambda run: run.real_against_real)
-    over_images, over_seconds, drawn = [], [], set()
+    over_images, over_seconds, metrics_drawn = [], [], set()
     for endpoint in leading(study):
         metric, curves = figures.curves_of(study, endpoint, histories)
         absent = [arm.label for arm in study.arms if arm.label not in curves]
         if absent and study.endpoints:
             missing.append(f"No curve of {endpoint.metric} for {', '.join(absent)}: the runs share no two steps in "
                            "metrics.jsonl.")  # fmt: skip
-        if curves and metric not in drawn:  # two endpoints may share one quick metric
-            drawn.add(metric)
+        if curves and metric not in metrics_drawn:  # two endpoints may share one quick metric
+            metrics_drawn.add(metric)
             for over, drawings in (("images", over_images), ("seconds", over_seconds)):
                 drawings.append(figures.draw_curves(study, endpoint, metric, curves, over, real.get(metric)))
     if not over_images:

@@ -118,11 +118,11 @@ def _is_up_to_date(digest_file: Path, digest: str) -> bool:
 
 def _write(study: Study, folder: Path) -> None:
     names = arm_names(study.arms, shared_tail(find_runs(study.directory)))
-    drawn = bands_of(study)
-    arms_with_bands = [arm for arm in study.arms if any(arm.label in metric.curves for metric in drawn.values())]
+    bands = bands_of(study)
+    arms_with_bands = [arm for arm in study.arms if any(arm.label in metric.curves for metric in bands.values())]
     for arm in arms_with_bands:
-        replace_events(folder / names[arm.label], _band(arm, drawn))
-    replace_events(folder, [(0, summary) for summary in (_layout(drawn), _table(study), _verdict(study))])
+        replace_events(folder / names[arm.label], _band(arm, bands))
+    replace_events(folder, [(0, summary) for summary in (_layout(bands), _table(study), _verdict(study))])
     _clear(folder, keep=[names[arm.label] for arm in arms_with_bands])
 
 
@@ -151,21 +151,21 @@ def _folder(label: str) -> str:
 def bands_of(study: Study) -> dict[str, Drawn]:
     """The metrics that have bands, those of the plan first, as the report draws them over training."""
     histories = read_histories(study)
-    drawn: dict[str, Drawn] = {}
+    bands: dict[str, Drawn] = {}
     for end in [*study.stated, *study.endpoints]:
         metric, curves = curves_of(study, end, histories)
         if curves and (metric == end.metric or end in study.stated):
-            drawn.setdefault(metric, Drawn(end, curves))
-    return drawn
+            bands.setdefault(metric, Drawn(end, curves))
+    return bands
 
 
-def _band(arm: Arm, drawn: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]:
+def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]:
     """The median, the lowest and the highest of an arm's finished seeds, at each step that all of them recorded."""
-    for metric, (end, curves) in drawn.items():
+    for metric, (end, curves) in bands.items():
         if curve := curves.get(arm.label):
             values = curve.values
-            band = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
-            for (statistic, word), column in zip(BAND.items(), band, strict=True):
+            columns = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
+            for (statistic, word), column in zip(BAND.items(), columns, strict=True):
                 description = f"{word} of {len(values)} seeds; {side(end)}"
                 for step, value in zip(curve.steps, column, strict=True):
                     if np.isfinite(value):
@@ -195,20 +195,21 @@ def _title(end: Endpoint, metric: str) -> str:
     return f"{name} ({side(end)})"
 
 
-def _layout(drawn: Mapping[str, Drawn]) -> Summary:
+def _layout(bands: Mapping[str, Drawn]) -> Summary:
     """One chart for each endpoint, with all arms; those of the plan first, the others folded."""
 
     def chart(metric: str, end: Endpoint) -> Any:
-        median, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: this plugin does not take patterns
+        # plain names: this plugin does not take patterns
+        median, low, high = (f"{metric}/{statistic}" for statistic in BAND)
         series = layout_pb2.MarginChartContent.Series(value=median, lower=low, upper=high)
         title = f"{_title(end, metric)}, median of the seeds"
         return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
-    stated = [chart(metric, end) for metric, (end, _) in drawn.items() if end.title != end.metric]
-    others = [chart(metric, end) for metric, (end, _) in drawn.items() if end.title == end.metric]
-    what = "median of the seeds, band from the lowest to the highest"
+    stated = [chart(metric, end) for metric, (end, _) in bands.items() if end.title != end.metric]
+    others = [chart(metric, end) for metric, (end, _) in bands.items() if end.title == end.metric]
+    legend = "median of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
-        layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
+        layout_pb2.Category(title=f"{title}: {legend}", chart=charts[::-1], closed=closed)
         for title, charts, closed in (("Endpoints", stated, False), ("Other metrics", others, bool(stated)))
         if charts
     ]

@@ -63,10 +63,10 @@ def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:
     rows = max(1, _BYTES // (8 * vectors.shape[1]))
     for start in range(0, len(train), rows):
         block = train[start : start + rows]
-        far = np.hstack([distances, cdist(vectors, block.reshape(len(block), -1))])
+        candidates = np.hstack([distances, cdist(vectors, block.reshape(len(block), -1))])
         where = np.hstack([places, np.tile(np.arange(start, start + len(block)), (len(samples), 1))])
-        order = np.argsort(far, axis=1, kind="stable")[:, :count]
-        distances, places = np.take_along_axis(far, order, 1), np.take_along_axis(where, order, 1)
+        order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
+        distances, places = np.take_along_axis(candidates, order, 1), np.take_along_axis(where, order, 1)
     return draw_neighbours(samples, np.asarray(train[places]), distances / np.sqrt(vectors.shape[1]))
 
 

@@ -469,12 +469,12 @@ def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
         for run in arm.runs.values():
             if run.status == "finished":
                 environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
-                alike = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
-                for what, value in (alike | run.versions).items():
-                    labels = facts.setdefault(what, {}).setdefault(value, [])
+                surroundings = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
+                for fact, value in (surroundings | run.versions).items():
+                    labels = facts.setdefault(fact, {}).setdefault(value, [])
                     labels += [arm.label] * (arm.label not in labels)
     return [
-        MadeDifferently(what, tuple((value, tuple(labels)) for value, labels in values.items()))
-        for what, values in facts.items()
+        MadeDifferently(fact, tuple((value, tuple(labels)) for value, labels in values.items()))
+        for fact, values in facts.items()
         if len(values) > 1
     ]

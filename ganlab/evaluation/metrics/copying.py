@@ -65,27 +65,27 @@ def copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: A
     return Copying(_z_score(*distances), _ratio(*distances))
 
 
-def _z_score(held: Array, made: Array) -> float:
-    n, m = len(held), len(made)
-    ordered = np.sort(held)
-    farther = np.searchsorted(ordered, made, "left").sum() + np.searchsorted(ordered, made, "right").sum()
+def _z_score(of_held_out: Array, of_fakes: Array) -> float:
+    n, m = len(of_held_out), len(of_fakes)
+    ordered = np.sort(of_held_out)
+    farther = np.searchsorted(ordered, of_fakes, "left").sum() + np.searchsorted(ordered, of_fakes, "right").sum()
     return float((farther / 2 - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12))
 
 
-def _ratio(held: Array, made: Array) -> float:
-    if np.median(held) == 0:
+def _ratio(of_held_out: Array, of_fakes: Array) -> float:
+    if np.median(of_held_out) == 0:
         raise ValueError("held_out has at least half of its images in train; give images that are kept apart")
-    return float(np.median(made) / np.median(held))
+    return float(np.median(of_fakes) / np.median(of_held_out))
 
 
 def _distances(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> tuple[Array, Array]:
     """Distances to the nearest training image: of held-out images, and of fakes."""
     sets = [(name, features(name, value, least=2)) for name, value in (("held_out", held_out), ("fake", fake))]
-    held, made = (np.full(len(vectors), np.inf) for _, vectors in sets)
+    of_held_out, of_fakes = (np.full(len(vectors), np.inf) for _, vectors in sets)
     for part in train if isinstance(train, Iterator) else [train]:
         base = features("train", part)
-        for least, named in zip((held, made), sets, strict=True):
+        for least, named in zip((of_held_out, of_fakes), sets, strict=True):
             np.minimum(least, nearest(alike(("train", base), named)[1], base).distances, out=least)
-    if np.isinf(held).any():
+    if np.isinf(of_held_out).any():
         raise ValueError("train has no parts; give at least one image")
-    return held, made
+    return of_held_out, of_fakes

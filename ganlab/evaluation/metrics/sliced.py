@@ -89,8 +89,8 @@ def sliced_wasserstein_pyramid(
 
 def _units(directions: int, width: int, seed: int) -> Array:
     """Unit vectors [directions, D], uniform over the sphere."""
-    drawn = np.random.default_rng(seed).normal(size=(directions, width))
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    vectors = np.random.default_rng(seed).normal(size=(directions, width))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _mean_over(units: Array, real: Array, fake: Array) -> float:
@@ -136,8 +136,8 @@ def _descriptors(level: Array, patch: int, patches: int, seed: list[int]) -> Arr
         chosen = np.random.default_rng(seed).integers(down * across, size=(n, patches))
     else:
         chosen = np.broadcast_to(np.arange(down * across), (n, down * across))
-    taken = windows[np.arange(n)[:, None], chosen // across, chosen % across]  # [N, patches, C, p, p]
-    return np.moveaxis(taken, 2, 4).reshape(-1, patch * patch * channels)
+    patches_of_images = windows[np.arange(n)[:, None], chosen // across, chosen % across]  # [N, patches, C, p, p]
+    return np.moveaxis(patches_of_images, 2, 4).reshape(-1, patch * patch * channels)
 
 
 def _stds(first: Array, second: Array, channels: int) -> Array:
