@@ -43,30 +43,30 @@ def main() -> None:
         "--archive", metavar=f"FILE{ENDING}", type=path,
         help="also pack all runs of DIR into one file, without their networks, which compare opens again",
     )  # fmt: skip
-    choices = parser.parse_args()
-    folder = choices.directory
+    options = parser.parse_args()
+    folder = options.directory
     packed = folder.name.endswith(ENDING) and not folder.is_dir()
     report = folder.with_name(f"{folder.name.removesuffix(ENDING)}-report") if packed else folder / "report"
     with one_line(), contextlib.ExitStack() as opened:
-        if choices.archive:
-            check_archive("--archive", choices.archive)
+        if options.archive:
+            check_archive("--archive", options.archive)
         if packed:
             folder = opened.enter_context(open_archive(folder))
             check_report(report)
         try:
-            study = compare_study(folder, choices.metric, choices.reference, choices.leave_out)
+            study = compare_study(folder, options.metric, options.reference, options.leave_out)
         except ResultError as error:
             raise ResultError(
-                f"{error} ({report} is of an earlier comparison)" if report.is_dir() else str(error)
+                f"{error} ({report} is from an earlier comparison)" if report.is_dir() else str(error)
             ) from None
-        print_report(study, choices.all)
-        from ganlab.report.figures import shown_files  # draws: what is printed need not wait for that
+        print_report(study, options.all)
+        from ganlab.report.figures import shown_files  # draws figures, for which the printed report need not wait
         from ganlab.report.writing import write_report
 
         print_places(write_report(study, report), None if packed else folder)
-        if choices.archive:
-            write_archive(folder, choices.archive, shown_files(study))
-            print(f"all runs are in {choices.archive}", flush=True)
+        if options.archive:
+            write_archive(folder, options.archive, shown_files(study))
+            print(f"all runs are in {options.archive}", flush=True)
 
 
 if __name__ == "__main__":

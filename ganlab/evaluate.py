@@ -29,30 +29,34 @@ def main() -> None:
     with one_line():
         if options.record and options.step is not None:
             raise ConfigError(
-                f"--step={options.step} is not what --record takes, the end of a run; leave one of them out"
+                f"--step={options.step} cannot be combined with --record, which takes the end of a run; "
+                "leave one of them out"
             )
         print(measure_again(options.run, options.settings, record=options.record, step=options.step))
 
 
-def protocol(own: Metrics, overrides: list[str]) -> Metrics:
-    """The settings of measuring that the command line asks for; raises ConfigError."""
+def protocol(recorded: Metrics, overrides: list[str]) -> Metrics:
+    """The settings of measuring that the command line asks for; raises ConfigError.
+
+    recorded: those of the run. overrides: what was typed.
+    """
     from ganlab.cli.hydra import plan
 
     for text in overrides:
         if not text.startswith(("metrics=", "metrics.")):
-            raise ConfigError(f"{text} is no setting of measuring; use metrics=full or metrics.NAME=VALUE")
+            raise ConfigError(f"{text} is not a setting of measuring; use metrics=full or metrics.NAME=VALUE")
     if not any(text.startswith("metrics=") for text in overrides):
-        if own.name == "full" and not overrides:
-            return own
+        if recorded.name == "full" and not overrides:
+            return recorded
         overrides = ["metrics=full", *overrides]
-    wanted = plan(overrides, multirun=False).cells[0].config.metrics
-    if wanted.name == "none":
+    metrics = plan(overrides, multirun=False).cells[0].config.metrics
+    if metrics.name == "none":
         raise ConfigError("metrics=none measures nothing; use metrics=full or metrics=quick")
-    return wanted
+    return metrics
 
 
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
-    """Measure, write `evaluations/` beside the run, and say what was found."""
+    """Measure, write the results to `evaluations/` in the run's folder, and return them as text."""
     from ganlab.cli.help import counts, table
     from ganlab.files import make_folder, write_json
     from ganlab.run import open_sampler, read_config
@@ -71,10 +75,10 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     measuring = prepare(config, images, say=lambda line: print(line, flush=True))
     measures = measuring.full or measuring.quick
     measured = measuring.thoroughly(sampler) if measuring.full else measuring.on_the_way(sampler)
-    out = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
-    make_folder(out.parent)
-    make_folder(out)
-    found = {
+    folder = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
+    make_folder(folder.parent)
+    make_folder(folder)
+    results = {
         "step": step,
         "metrics": measured.values,
         "spread": measured.std,
@@ -84,13 +88,13 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         "nulls": measures.nulls,
         "protocol": measures.protocol,
     }
-    write_json(out / "measures.json", found)
+    write_json(folder / "measures.json", results)
     for name, picture in measuring.draw(sampler, measured).items():
-        save_png(out / f"{name}.png", picture)
+        save_png(folder / f"{name}.png", picture)
     if record:
-        record_measures(directory, found)
-    shown = table(measured.values, measured.std, measures.real_against_real, measures.nulls)
-    return f"step {step}; {counts(measures.protocol)}\n{shown}\neverything is in {out}"
+        record_measures(directory, results)
+    listing = table(measured.values, measured.std, measures.real_against_real, measures.nulls)
+    return f"step {step}; {counts(measures.protocol)}\n{listing}\neverything is in {folder}"
 
 
 if __name__ == "__main__":

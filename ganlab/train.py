@@ -31,11 +31,11 @@ _WITH_VALUE = {
     "-p": "package",
     "--package": "package",
 }
-_SHOWN = {"cfg": ("job", "hydra", "all"), "info": ("defaults", "defaults-tree", "searchpath")}
+_ALLOWED_VALUES = {"cfg": ("job", "hydra", "all"), "info": ("defaults", "defaults-tree", "searchpath")}
 _MODES = ("multirun", "dry-run", "cfg", "info", "shell-completion")
 
 
-class _Line(NamedTuple):
+class _CommandLine(NamedTuple):
     """A command line: its flags, its overrides, the extra folder of YAML files, and the flags that have values."""
 
     flags: set[str]
@@ -63,54 +63,56 @@ def _command(arguments: list[str]) -> int:
         print(folded(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
         return 0
     line = _read(arguments)
-    if asked := [name for name in ("cfg", "info", "shell-completion") if name in line.flags]:
+    if queries := [name for name in ("cfg", "info", "shell-completion") if name in line.flags]:
         from ganlab.cli.hydra import show
 
-        more = {"package": line.values.get("package"), "resolve": "resolve" in line.flags}
-        show(asked[0], line.values.get(asked[0], ""), line.overrides, line.config_dir, **more)
+        options = {"package": line.values.get("package"), "resolve": "resolve" in line.flags}
+        show(queries[0], line.values.get(queries[0], ""), line.overrides, line.config_dir, **options)
         return 0
     from ganlab.cli.hydra import plan
     from ganlab.files import cache_folder
     from ganlab.run.inputs import check_all_inputs
 
     flags, overrides, config_dir, _ = line
-    wanted = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
-    if wanted.resume is not None and "multirun" in flags:
-        raise ConfigError(f"-m sweeps, and resume={wanted.resume} goes on with one run; leave one of them out")
+    planned = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
+    if planned.resume is not None and "multirun" in flags:
+        raise ConfigError(f"-m sweeps, and resume={planned.resume} continues one run; leave one of them out")
     check_environment()
-    check_all_inputs(cell.config for cell in wanted.cells)
+    check_all_inputs(cell.config for cell in planned.cells)
     if "dry-run" in flags:
         from ganlab.launch.dry_run import show
 
         with safe_path():
-            return show(wanted)
-    cache_folder()  # every run keeps what is computed of its real images there
-    if wanted.resume is not None:
-        return finish(wanted.resume, steps=wanted.steps)
-    if wanted.sweep is None:
-        return finish(wanted.cells[0].directory, wanted.cells[0].config)
+            return show(planned)
+    cache_folder()  # every run caches there what it computes from its real images
+    if planned.resume is not None:
+        return finish(planned.resume, steps=planned.steps)
+    if planned.sweep is None:
+        return finish(planned.cells[0].directory, planned.cells[0].config)
     from ganlab.cli.hydra import launch_cells
     from ganlab.launch.sweep import launch, run_cell
 
-    return launch(wanted, arguments, lambda more: launch_cells(run_cell, [*overrides, *more], config_dir))
+    return launch(planned, arguments, lambda more: launch_cells(run_cell, [*overrides, *more], config_dir))
 
 
-def _read(arguments: list[str]) -> _Line:
-    """A command line, whose flags are those above, written out: all others, and parts of a name, are refused."""
+def _read(arguments: list[str]) -> _CommandLine:
+    """Read a command line with the flags above; all others, and abbreviated names, are refused."""
     flags, overrides, values = set(), [], {}
-    rest = iter(arguments)
-    for argument in rest:
+    remaining = iter(arguments)
+    for argument in remaining:
         name, equals, value = argument.partition("=")
         if argument in _FLAGS:
             flags.add(_FLAGS[argument])
         elif name in _WITH_VALUE:
             flag = _WITH_VALUE[name]
-            values[flag] = value if equals else next(rest, "")
+            values[flag] = value if equals else next(remaining, "")
             flags.add(flag)
             if not values[flag] and flag == "package":
-                raise ConfigError(f"{name} names no part of the settings; write {name} NAME, such as training")
-            if flag in _SHOWN and values[flag] not in _SHOWN[flag]:
-                raise ConfigError(f"{name} {values[flag]} shows nothing; {nearest(values[flag], _SHOWN[flag])}")
+                raise ConfigError(f"{name} does not name a part of the settings; write {name} NAME, such as training")
+            if flag in _ALLOWED_VALUES and values[flag] not in _ALLOWED_VALUES[flag]:
+                raise ConfigError(
+                    f"{name} {values[flag]} is not something to show; {nearest(values[flag], _ALLOWED_VALUES[flag])}"
+                )
         elif argument.startswith("-"):
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
         else:
@@ -124,7 +126,7 @@ def _read(arguments: list[str]) -> _Line:
         if name in flags and "cfg" not in flags:
             raise ConfigError(f"--{name} says how --cfg shows settings; add that, or leave it out")
     config_dir = values.get("config-dir")
-    return _Line(flags, overrides, config_dir and str(expand(config_dir, "-cd ")), values)
+    return _CommandLine(flags, overrides, config_dir and str(expand(config_dir, "-cd ")), values)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def test_a_single_run_keeps_what_it_says(settings, tmp_path, capsys, monkeypatch
     kept = (run / "log.txt").read_text()
     assert kept == printed
     assert f"interrupted; continue with: python -m ganlab.train resume={run}" in kept
-    assert "going on from step 5" in kept
+    assert "continuing from step 5" in kept
     assert "step 12/12  100 %" in kept
     assert kept.endswith(f"curves:      python -m ganlab.dashboard {run}\n")
     before = (run / "log.txt").read_bytes()

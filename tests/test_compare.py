@@ -128,7 +128,7 @@ def test_the_reference_can_be_chosen(study, compare):
     study.arm(TRANSPOSE, LOW)
     _, out, _ = compare("--reference", "upsample")
     assert "transpose is better than upsample: -33.3 %" in out
-    assert "--reference='upsampel' is no arm of" in refused(compare("--reference", "upsampel"))
+    assert "--reference='upsampel' is not an arm of" in refused(compare("--reference", "upsampel"))
 
 
 def test_pairs_are_made_by_seed_not_by_order(study, compare):
@@ -197,8 +197,9 @@ def test_what_is_missing_is_named(study, compare):
     assert "  not in any pair: transpose has no frechet_distance in seed 6\n" in out
     line = sentence(out, "against transpose is inconclusive")  # 5 pairs: ranks 1 to 4 against 5, 20 of 32 sums
     assert line.endswith(
-        "over the 4 finished pairs only, p = 0.625 by ranks over 5 pairs, diverged runs counted as the worst "
-        "(1 of transpose); p <= 0.05 needs at least 6 pairs, this study has 5; 2 of 7 seeds are left out."
+        "over the 4 finished pairs only, p = 0.625 by ranks over 5 pairs; of 5 runs each, 0 of upsample and 1 of "
+        "transpose diverged, and count as the worst; p <= 0.05 needs at least 6 pairs, this study has 5; no verdict, since "
+        "finished runs of 1 pair have no value: measure them again; 2 of 7 seeds are left out."
     )
 
 
@@ -305,7 +306,7 @@ def test_nothing_to_compare(study, compare):
     study.directory.mkdir()
     assert refused(compare()).startswith(f"{study.directory} has no result.json; ")
     study.arm(UPSAMPLE, LOW)
-    assert refused(compare()) == f"{study.directory} has one arm only, upsample; a comparison needs two\n"
+    assert refused(compare()) == f"{study.directory} has only one arm, upsample; a comparison needs two\n"
     folder = study.add(TRANSPOSE, 0)
     (folder / "result.json").write_text("{")
     assert refused(compare()).startswith(f"{folder / 'result.json'} is damaged")
@@ -317,7 +318,7 @@ def test_runs_without_metrics_are_only_counted(study, compare):
     code, out, _ = compare()
     assert code == 0
     assert "No finished run has metrics." in out
-    assert "no metric of" in refused(compare("--metric", "coverage"))
+    assert "is not a metric of" in refused(compare("--metric", "coverage"))
 
 
 def test_the_primary_metric_comes_first(study, compare):

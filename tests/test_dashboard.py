@@ -259,7 +259,7 @@ def test_a_comparison_that_no_longer_holds_is_taken_away(study):
     write_comparison(study)
     for path in study.glob("upsample-*/result.json"):
         path.unlink()
-    with pytest.raises(ResultError, match="one arm only"):
+    with pytest.raises(ResultError, match="only one arm"):
         write_comparison(study)
     assert not (study / "comparison").exists()
 
@@ -351,7 +351,7 @@ def test_only_the_comparison_is_written_where_that_is_asked_and_without_tensorfl
         (["{empty}"], "has no runs; give the folder"),
         (["{begun}"], "none of the 1 runs in {begun} has recorded anything yet; python -m ganlab.status {begun}"),
         (["{damaged}", "--no-serve"], "result.json is damaged"),
-        (["{study}/transpose-seed0", "--no-serve"], "has one arm only"),
+        (["{study}/transpose-seed0", "--no-serve"], "has only one arm"),
         (["{study}", "--port", "{taken}"], "cannot be used (address already in use); leave it out"),
         (["{study}", "--port", "70000"], "--port=70000 is not a port; use 0 to 65535"),
         (["{study}", "--host", "no.such.host.invalid"], "--host=no.such.host.invalid is not an address"),

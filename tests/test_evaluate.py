@@ -124,7 +124,7 @@ def test_record_needs_a_finished_run(trained, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["seed=3"], "seed=3 is no setting of measuring"),
+        (["seed=3"], "seed=3 is not a setting of measuring"),
         (["metrics=none"], "measures nothing"),
         (["metrics=fuller"], "fuller"),
         (["metrics.final.features=[]"], "must name at least one kind"),

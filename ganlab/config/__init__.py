@@ -86,7 +86,7 @@ class RunConfig(Settings):
             raise ValueError("conditional=true needs labels, and this dataset has none; use conditional=false")
         if self.objective.name == "wasserstein" and self.penalty.name == "none" and not self.discriminator.bounded:
             raise ValueError(
-                "penalty=none leaves objective=wasserstein without a bound: scores grow for ever; "
+                "penalty=none leaves objective=wasserstein without a bound: scores grow forever; "
                 "use penalty=interpolation or another, or discriminator.normalization=spectral"
             )
         training = self.training
@@ -109,8 +109,8 @@ class RunConfig(Settings):
     def check_endpoints(self, *, of_a_study: bool) -> None:
         """Refuse endpoints that such runs do not measure; ValueError.
 
-        of_a_study: whether runs like this one will be compared. Of one that stands alone, an exploratory endpoint that
-        nobody chose may be one that images of these sides do not have.
+        of_a_study: whether runs like this one will be compared. In a run that stands alone, the default of an
+        exploratory endpoint may be one that images of this size do not have.
         """
         size = pair(self.dataset.size)
         for title, metric in self.comparison.endpoints.items():
@@ -121,13 +121,15 @@ class RunConfig(Settings):
             where = f"comparison.{title}={metric}"
             if not is_among(metric, self._measured(None)):
                 raise ValueError(f"{where} is not measured in these runs; {nearest(metric, names)}")
-            leave = f"use comparison.{title}=null, or " if title != "quality" else ""
-            if of_a_study or not leave or metric != Comparing().endpoints[title]:
-                what = f"cannot be measured of images of {size[0]}x{size[1]} pixels"
-                raise ValueError(f"{where} {what}; {leave}{nearest(metric, names)}")
+            alternative = f"use comparison.{title}=null, or " if title != "quality" else ""
+            if of_a_study or not alternative or metric != Comparing().endpoints[title]:
+                raise ValueError(
+                    f"{where} cannot be measured on images of {size[0]}x{size[1]} pixels; "
+                    f"{alternative}{nearest(metric, names)}"
+                )
 
     def _measured(self, size: Pair | None) -> list[str]:
-        """The names of the measures that can decide, of images of a size, or of any."""
+        """The names of the measures that can decide, for images of this size, or of any size."""
         if not isinstance(self.metrics, Full):
             return names_under(None, False, size)
         final = self.metrics.final
@@ -143,13 +145,13 @@ class RunConfig(Settings):
 def parse(tree: dict[str, Any]) -> RunConfig:
     """Settings from plain values, as YAML or JSON give them; raises ConfigError with one line.
 
-    `generator.stages` that are null become those that fit `dataset.size`.
+    Where `generator.stages` is null, stages that fit `dataset.size` take its place.
     """
     try:
         json.dumps(tree)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"these settings hold what no setting can be ({in_a_line(error)}); use plain values"
+            f"these settings hold a value that no setting can have ({in_a_line(error)}); use plain values"
         ) from None
     present = plugins.load(tree)
     if isinstance(tree, dict):

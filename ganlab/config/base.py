@@ -1,4 +1,4 @@
-"""What settings are made of."""
+"""The building blocks of settings."""
 
 from typing import Annotated
 

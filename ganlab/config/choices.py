@@ -1,4 +1,4 @@
-"""The settings of everything beside the networks."""
+"""The settings of objectives, penalties and data sets."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -58,7 +58,7 @@ class NoPenalty(Settings):
 
     @property
     def every_steps(self) -> int:
-        """As if it were taken in each update."""
+        """1, as if it were computed in every update."""
         return 1
 
 
@@ -81,16 +81,16 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class DatasetSettings(Settings):
-    """What every data set can be asked."""
+    """What every data set takes."""
 
     flip: Literal["none", "horizontal"] = "none"
 
 
-class _File(DatasetSettings):
-    """Images in files: who they are is filled in before anything starts.
+class _FileSettings(DatasetSettings):
+    """Images in files; what identifies them is filled in before anything starts.
 
-    classes: how many there are; None without labels. class_names: theirs, where they have names. class_counts: training
-    images of each, for conditional networks. sha256, bytes: of the file, of all files together.
+    classes: how many there are; None without labels. class_names: their names, if any. class_counts: training images
+    of each class, for conditional networks. sha256, bytes: of the file, of all files together.
     """
 
     classes: Count | None = None
@@ -110,7 +110,7 @@ class Digits(DatasetSettings):
     held_out: Share
 
 
-class Published(_File):
+class Published(_FileSettings):
     """A well-known set, from its authors' files: 28x28 grey, or 32x32 RGB."""
 
     name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
@@ -119,7 +119,7 @@ class Published(_File):
     path: str | None
 
 
-class Emnist(_File):
+class Emnist(_FileSettings):
     """Handwritten letters and digits, 28x28 grey, in one of six splits."""
 
     name: Literal["emnist"]
@@ -153,8 +153,8 @@ class Photos(DatasetSettings):
     held_out: Images
 
 
-class Arrays(_File):
-    """Your own images in an .npz or .npy file; what is null in YAML is filled in from it."""
+class Arrays(_FileSettings):
+    """Your own images in an .npz or .npy file; settings that are null in YAML are filled in from it."""
 
     name: Literal["arrays"]
     path: str
@@ -172,7 +172,7 @@ class Arrays(_File):
     held_out_sha256: str | None = None
 
 
-class Folder(_File):
+class Folder(_FileSettings):
     """Your own images as files in a folder, or in a .zip or .tar of one."""
 
     name: Literal["folder"]
@@ -190,8 +190,8 @@ class Folder(_File):
     licence: str | None
 
 
-class _Prepared(_File):
-    """A set that a library holds, in splits of its own."""
+class _Prepared(_FileSettings):
+    """A set from a library, with splits of its own."""
 
     train_split: str
     held_out_split: str | None

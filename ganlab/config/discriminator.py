@@ -30,11 +30,11 @@ class _Body(Settings):
 
     @property
     def bounded(self) -> bool:
-        """Whether its gradients are bounded, by every weight's largest singular value, also without a penalty."""
+        """Whether its gradients are bounded even without a penalty, by the largest singular value of every weight."""
         return self.normalization == "spectral"
 
     def check(self, batch_size: int) -> None:
-        """Raise ValueError where a batch does not come apart into the groups of `minibatch_std`."""
+        """Raise ValueError where a batch cannot be divided into groups of `minibatch_std` images."""
         group = self.minibatch_std
         if group == 1:
             raise ValueError(
@@ -42,8 +42,8 @@ class _Body(Settings):
                 "or at least 2"
             )
         if group and batch_size % group:
-            fits = [n for n in range(2, batch_size + 1) if batch_size % n == 0]
-            near = min(fits, key=lambda n: abs(n - group), default=0)
+            divisors = [n for n in range(2, batch_size + 1) if batch_size % n == 0]
+            near = min(divisors, key=lambda n: abs(n - group), default=0)
             raise ValueError(
                 f"discriminator.minibatch_std={group} does not divide the {batch_size} images of a batch (a replica's, "
                 f"with training.replicas above 1); use {near}"

@@ -32,7 +32,7 @@ class Bilinear(Operator):
 
 
 class Transpose(Settings):
-    """One transposed convolution with the stage's scale as its stride; `resize` starts it as what `nearest` is."""
+    """One transposed convolution with the stage's scale as its stride; with `init=resize` it starts as `nearest`."""
 
     name: Literal["transpose"]
     kernel_size: Kernel | tuple[Kernel, Kernel]
@@ -67,7 +67,7 @@ Upsampling = Annotated[Nearest | Bilinear | Transpose | PixelShuffle | Fir | Car
 
 
 class Stage(NamedTuple):
-    """One enlargement: channels that come out, and by how much.
+    """One enlargement: how many channels come out, and the factor.
 
     filters: null in the last stage only: the image's channels, or, in a residual body, as many as came in.
     """
@@ -124,11 +124,11 @@ class Generator(Settings):
         return tuple(self.upsampling if stage in under_study else self.elsewhere for stage in range(last + 1))
 
     def widths(self, channels: int) -> tuple[int, ...]:
-        """The channels that come out of each stage, for images of so many."""
+        """How many channels come out of each stage, for images with this many channels."""
         if self.body == "plain":
             return tuple(stage.filters or channels for stage in self.stages)
-        known = (self.base_filters, *(stage.filters for stage in self.stages))
-        return tuple(filters or before or channels for before, filters in pairwise(known))
+        filters_by_stage = (self.base_filters, *(stage.filters for stage in self.stages))
+        return tuple(filters or before or channels for before, filters in pairwise(filters_by_stage))
 
     @property
     def scale(self) -> Pair:
@@ -137,7 +137,7 @@ class Generator(Settings):
         return math.prod(s[0] for s in scales), math.prod(s[1] for s in scales)
 
     def check(self, size: Pair, channels: int) -> None:
-        """Raise ValueError where images of this size and these channels cannot be made, or not by these kernels."""
+        """Raise ValueError where the stages cannot make images of this size and channels, or a kernel does not fit."""
         _check_reach(self, size)
         if self.placement == "all_but_last" and len(self.stages) == 1:
             raise ValueError(
@@ -160,11 +160,11 @@ BETWEEN = 32
 
 
 def with_stages(tree: dict[str, Any]) -> dict[str, Any]:
-    """Plain settings of a run, in which `generator.stages` that are null have become those that fit the images.
+    """Plain settings of a run, with stages that fit the images where `generator.stages` is null.
 
-    Each enlarges by 2. Two of them; where these would leave a base map with a side above 8, so many more that its
-    smaller side is 4 to 7, as far as the image's sides can be halved. With `generator.base_size` those that lead from
-    there to the image, if any do. A tree that is wrong in another way is left to be refused.
+    Each stage enlarges by 2. There are two of them; where these would leave a base map with a side above 8, there are
+    as many as make its smaller side 4 to 7, as far as the image's sides can be halved. With `generator.base_size` the
+    stages lead from there to the image, if any do. Other mistakes in the tree are left for validation.
     """
     if not isinstance(tree, dict):
         return tree
@@ -183,37 +183,37 @@ def with_stages(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sides(value: Any) -> Pair | None:
-    """A size as plain values give it, or None where it is none."""
-    two = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
-    return (two[0], two[1]) if len(two) == 2 and all(isinstance(n, int) and n > 0 for n in two) else None
+    """A size from plain values; None if it is not one."""
+    sides = (value, value) if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
+    return (sides[0], sides[1]) if len(sides) == 2 and all(isinstance(n, int) and n > 0 for n in sides) else None
 
 
 def _check_reach(generator: Generator, size: Pair) -> None:
-    """Refuse an image size that the stages cannot make, and say which ones they can."""
+    """Refuse an image size that the stages cannot make, and name those that they can."""
     scale = generator.scale
     if generator.base_size is None:
         if all(n % s == 0 for n, s in zip(size, scale, strict=True)):
             return
         smaller = tuple(max(n // s, 1) * s for n, s in zip(size, scale, strict=True))
         larger = tuple(-(-n // s) * s for n, s in zip(size, scale, strict=True))
-        options = [_size(each) for each in sorted({smaller, larger})]
+        options = [_size(reachable) for reachable in sorted({smaller, larger})]
         raise ValueError(
             f"dataset.size={_size(size)} cannot be reached by the generator's stages, which enlarge {_size(scale)} "
             f"times; use {' or '.join(options)}, or other generator.stages"
         )
     base = pair(generator.base_size)
-    made = base[0] * scale[0], base[1] * scale[1]
-    if made != size:
-        fits = all(n % s == 0 for n, s in zip(size, scale, strict=True))
-        wanted = f", or generator.base_size={_size((size[0] // scale[0], size[1] // scale[1]))}" if fits else ""
+    reached = base[0] * scale[0], base[1] * scale[1]
+    if reached != size:
+        divides = all(n % s == 0 for n, s in zip(size, scale, strict=True))
+        alternative = f", or generator.base_size={_size((size[0] // scale[0], size[1] // scale[1]))}" if divides else ""
         raise ValueError(
             f"dataset.size={_size(size)} cannot be reached from generator.base_size={_size(base)} by the generator's "
-            f"stages, which enlarge {_size(scale)} times; use dataset.size={_size(made)}{wanted}"
+            f"stages, which enlarge {_size(scale)} times; use dataset.size={_size(reached)}{alternative}"
         )
 
 
 def _check_kernel(where: str, operator: Upsampling, scale: Pair, stage: int) -> None:
-    """Refuse a kernel that an operator cannot have at a scale, with the ones it can."""
+    """Refuse a kernel that an operator cannot have at a scale, and name one that it can."""
     sizes = pair(operator.kernel_size)
     even = any(k % 2 == 0 for k in sizes)
     setting = f"{where}.kernel_size={_size(sizes)}"
@@ -224,12 +224,12 @@ def _check_kernel(where: str, operator: Upsampling, scale: Pair, stage: int) -> 
     if isinstance(operator, Carafe) and (operator.neighbourhood % 2 == 0 or operator.encoder_size % 2 == 0):
         raise ValueError(f"{where}.neighbourhood and encoder_size must be odd; use 5 and 3")
     if isinstance(operator, Transpose) and operator.init == "resize":
-        drawn = [k - s + 1 for k, s in zip(sizes, scale, strict=True)]
-        if any(k < 1 or k % 2 == 0 for k in drawn):
-            fits = _size(tuple(s + 2 for s in scale))
+        drawn_sizes = [k - s + 1 for k, s in zip(sizes, scale, strict=True)]
+        if any(k < 1 or k % 2 == 0 for k in drawn_sizes):
+            fitting_size = _size(tuple(s + 2 for s in scale))
             raise ValueError(
                 f"{setting} leaves init=resize no odd kernel at scale {_size(scale)} of stage {stage}; "
-                f"use {where}.kernel_size={fits}"
+                f"use {where}.kernel_size={fitting_size}"
             )
 
 

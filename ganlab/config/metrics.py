@@ -7,14 +7,14 @@ from pydantic import Field, field_validator, model_validator
 from ganlab.config.base import Count, Settings
 from ganlab.errors import expand
 
-LEAST = 50  # images a side, of which extrapolations and held-out tests still say something
+LEAST = 50  # images of either side; with fewer, extrapolations and held-out tests say nothing
 FeatureName = Literal["pixels", "pca", "classifier", "random", "inception"]
 
 
 def _check_images(where: str, images: int, neighbours: int) -> None:
     if images <= neighbours:
         raise ValueError(
-            f"{where}.images={images} leaves no image its {neighbours} neighbours; "
+            f"{where}.images={images} is too few for each image to have {neighbours} neighbours; "
             f"use at least {neighbours + 1}, or fewer {where}.neighbours"
         )
 
@@ -35,19 +35,19 @@ class Quick(Settings):
 
 
 class Draws(Settings):
-    """How often each kind of features is drawn: from so many seeds, or parts of the training images."""
+    """How many draws of each kind of features: as many seeds, or parts of the training images."""
 
     classifier: Annotated[int, Field(ge=1, le=100)]
     random: Annotated[int, Field(ge=1, le=100)]
     pca: Annotated[int, Field(ge=1, le=100)]
 
     def of(self, features: str) -> dict[str, int]:
-        """As the function that makes these features takes it; nothing for those that are always the same."""
+        """The keyword argument for the function that makes these features; empty for features that never vary."""
         return {"draws": getattr(self, features)} if features in type(self).model_fields else {}
 
 
 class Final(Settings):
-    """The thorough measures at the end, and what of them is taken on the way."""
+    """The thorough measures at the end, and which of them are also taken while a run trains."""
 
     features: list[FeatureName] | None
     draws: Draws
@@ -79,7 +79,7 @@ class Final(Settings):
     def _two(cls, kinds: list[str] | None) -> list[str] | None:
         if kinds is not None and (len(kinds) < 2 or len(set(kinds)) < len(kinds)):
             raise ValueError(
-                f"metrics.final.mean_over={kinds} must name two kinds of features or more, and none twice; "
+                f"metrics.final.mean_over={kinds} must name at least two kinds of features, and none twice; "
                 "use null for no mean"
             )
         return kinds

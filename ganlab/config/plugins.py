@@ -1,8 +1,8 @@
-"""Other people's operators, data sets, objectives, penalties and discriminators, which join the tables of the package.
+"""Other people's operators, data sets, objectives, penalties and discriminators, added to the tables of the package.
 
 They are code that the person at the keyboard names: `--plugin FILE.py` (repeatable), the environment variable
 GANLAB_PLUGINS (paths, separated as in PATH), which reaches the processes of a sweep, or an installed package's entry
-points. Nothing that a YAML or a run's files say loads one. A file holds tables with the names below, from the name of a
+points. Neither a YAML nor the files of a run can load one. A file holds tables with the names below, from the name of a
 choice to its settings and the function or class that builds it:
 
     UPSAMPLERS = {"bicubic": (BicubicSettings, Bicubic)}
@@ -33,7 +33,7 @@ VARIABLE = "GANLAB_PLUGINS"
 
 
 class Kind(NamedTuple):
-    """A kind of thing that can join: the table in a plugin's file, and where its builders and settings go."""
+    """A kind of thing that a plugin can add: the table in its file, and where its builders and settings go."""
 
     table: str
     module: str
@@ -54,7 +54,7 @@ KINDS = {
 
 
 class Plugin(Settings):
-    """A plugin that a run was made with: the name of its file, or package, and the file's SHA-256, or its version."""
+    """A plugin that a run was made with: its file's name and SHA-256, or its package's name and version."""
 
     name: str
     digest: str
@@ -72,11 +72,11 @@ _builders: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KIND
 def take(arguments: list[str]) -> list[str]:
     """The arguments of a command without `--plugin FILE`; what they name is noted for this process and its children."""
     rest, paths = [], []
-    given = iter(arguments)
-    for argument in given:
+    remaining = iter(arguments)
+    for argument in remaining:
         name, equals, value = argument.partition("=")
         if name == "--plugin":
-            path = expand(value if equals else next(given, ""), "--plugin ")
+            path = expand(value if equals else next(remaining, ""), "--plugin ")
             _check(path, f"--plugin {path}")
             paths.append(str(path.absolute()))
         else:
@@ -99,7 +99,9 @@ def folders() -> list[Path]:
 
 
 def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Load the files that were named and the entry points that settings use; those that they use, as plain values.
+    """Load the files that were named and the entry points that settings use; returns the plugins in use.
+
+    They are plain values, `{"name", "digest"}`.
 
     tree: the settings of a run as plain values. Raises ConfigError, of one line, for a plugin that cannot be used.
     """
@@ -118,18 +120,18 @@ def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:
             name, version = (dist.name, dist.version) if dist else (point.module, "unknown")
             plugin = Plugin(name=name, digest=version)
             _loaded[f"{point.group}:{point.name}"] = _Loaded(plugin, frozenset({(kind, point.name)}))
-    kept = [one.plugin for one in _loaded.values() if used & {name for _, name in one.choices}]
-    return [plugin.model_dump() for plugin in sorted(set(kept), key=lambda plugin: plugin.name)]
+    plugins_in_use = [loaded.plugin for loaded in _loaded.values() if used & {name for _, name in loaded.choices}]
+    return [plugin.model_dump() for plugin in sorted(set(plugins_in_use), key=lambda plugin: plugin.name)]
 
 
 def require(recorded: Any, present: list[dict[str, str]]) -> None:
-    """ConfigError where settings were made with plugins that are not here, or are others now."""
+    """Raise ConfigError where settings were made with plugins that are missing, or have changed since."""
     here = {plugin["name"]: plugin["digest"] for plugin in present}
     try:
-        wanted = [Plugin.model_validate(plugin) for plugin in recorded]
+        needed = [Plugin.model_validate(plugin) for plugin in recorded]
     except (TypeError, ValidationError):
         raise ConfigError("plugins are not a list of names and digests, as runs record them; leave it out") from None
-    for plugin in wanted:
+    for plugin in needed:
         name, digest = plugin.name, plugin.digest
         if name not in here:
             raise ConfigError(f"these settings need the plugin {name}; add --plugin FILE, or set {VARIABLE}")
@@ -146,9 +148,9 @@ def builders(kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def as_typed(recorded: list[dict[str, str]]) -> str:
-    """What a command line needs to open a run with these plugins, after a space; empty for those of packages."""
+    """The flags that open a run with these plugins, after a space; empty for plugins of packages."""
     names = {plugin["name"] for plugin in recorded}
-    files = [key for key, one in _loaded.items() if one.plugin.name in names and Path(key).is_absolute()]
+    files = [key for key, loaded in _loaded.items() if loaded.plugin.name in names and Path(key).is_absolute()]
     return "".join(f" --plugin {shlex.quote(file)}" for file in files)
 
 
@@ -162,9 +164,9 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
 
 @lru_cache(1)
 def _entry_points_on(_path: tuple[str, ...]) -> tuple[importlib.metadata.EntryPoint, ...]:
-    """What installed packages offer; to find out takes ten milliseconds, which each cell of a sweep would."""
-    found = importlib.metadata.entry_points()
-    return tuple(point for kind in KINDS for point in found.select(group=f"ganlab.{kind}"))
+    """What installed packages offer; finding out takes ten milliseconds, which each cell of a sweep would spend."""
+    installed = importlib.metadata.entry_points()
+    return tuple(point for kind in KINDS for point in installed.select(group=f"ganlab.{kind}"))
 
 
 def _check(path: Path, where: str) -> None:
@@ -200,7 +202,7 @@ def _load_file(path: Path) -> None:
 
 @contextlib.contextmanager
 def _loading(where: str) -> Iterator[None]:
-    """Errors of other people's code are one line. A plugin that imports TensorFlow does so before a run would."""
+    """Turn errors in other people's code into one line. A plugin may import TensorFlow before a run does."""
     device.prepare_environment()
     with device.silence():
         try:
@@ -215,20 +217,20 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
     from ganlab import config
 
     for name, entry in entries.items():
-        fits = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], type) and callable(entry[1])
-        if not (isinstance(name, str) and fits and issubclass(entry[0], Settings)):
+        is_a_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], type) and callable(entry[1])
+        if not (isinstance(name, str) and is_a_pair and issubclass(entry[0], Settings)):
             raise ConfigError(
                 f"{where} has {name!r} that is not (settings, build); give a model of settings and a builder"
             )
         owner, field = KINDS[kind].fields[0]
-        known = _tags(getattr(config, owner).model_fields[field].annotation)
-        if name in known:
+        existing = _tags(getattr(config, owner).model_fields[field].annotation)
+        if name in existing:
             raise ConfigError(f"{where} adds {name!r}, which exists already; give it another name")
         if name not in _tags(entry[0]):
             raise ConfigError(f"{where} has settings of {name!r} without `name: Literal[{name!r}]`; add that field")
         for owner, field in KINDS[kind].fields:
             info = getattr(config, owner).model_fields[field]
-            info.annotation = Union[info.annotation, entry[0]]  # noqa: UP007 - of types that are known at run time only
+            info.annotation = Union[info.annotation, entry[0]]  # noqa: UP007 - the types are known only at run time
         _builders[kind][name] = entry[1]
         if module := sys.modules.get(KINDS[kind].module):
             getattr(module, KINDS[kind].table)[name] = entry[1]

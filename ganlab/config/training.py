@@ -13,9 +13,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class InitFrom(Settings):
-    """The checkpoint whose weights a run starts with: the other run's folder, absolute, the step, and what pins it.
+    """The checkpoint whose weights a run starts with: the absolute folder of the other run, the step, and a hash.
 
-    sha256: of the checkpoint's manifest, which holds the sums of its files.
+    sha256: of the checkpoint's manifest, which holds the hashes of its files.
     """
 
     run: str
@@ -59,7 +59,7 @@ class Adam(Settings):
         return self.g_learning_rate * self.g_rate_factors.get(generator, 1.0)
 
     def share(self, taken: int, updates: int) -> float:
-        """The share of its start that a rate has after so many updates of so many: warm-up, then the fall."""
+        """A rate as a share of its initial value after `taken` of `updates` updates: warm-up, then the fall."""
         done = min(max((taken - self.warmup_steps) / max(updates - self.warmup_steps, 1), 0.0), 1.0)
         fall = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
         warm = min((taken + 1) / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
@@ -67,7 +67,7 @@ class Adam(Settings):
 
 
 class Augment(Settings):
-    """What images go through before the discriminator sees them; all 0: nothing."""
+    """Changes to images before the discriminator sees them; all 0: none."""
 
     translation: Share
     cutout: Share

@@ -1,4 +1,4 @@
-"""Checks of what a measure is given: a ValueError of one line that names the argument and says what would be right."""
+"""Checks of arguments of measures: a ValueError of one line that names the argument and says what would be right."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def alike(first: tuple[str, Array], second: tuple[str, Array]) -> tuple[Array, A
 
 
 def equal_counts(real: Array, fake: Array, names: tuple[str, str] = ("real", "fake")) -> None:
-    """Refuse two sets of different size, for measures that match one image with one."""
+    """Refuse two sets of different size, for measures that match images one to one."""
     if len(real) != len(fake):
         raise ValueError(f"{names[1]} has {len(fake)} images, {names[0]} has {len(real)}; give as many of both")
 

@@ -43,8 +43,8 @@ class PhaseVarianceRatio(NamedTuple):
 def phase_variance_ratio(images: ArrayLike | Spectrum, stride: int = 2) -> PhaseVarianceRatio:
     """How unevenly the fine detail of images is spread over the phases of a stride: see `phase_moments`.
 
-    It sees uneven overlap of kernels, which changes how much the output varies from place to place, and leaves no
-    line in the spectrum where its mean stays even. images and errors as there; constant images are a ValueError too.
+    It detects uneven overlap of kernels, which changes how much the output varies from place to place, and leaves no
+    line in the spectrum where the mean stays even. images and errors as there; constant images are a ValueError too.
     """
     spectrum = spectrum_of("images", images)
     moments = phase_moments(spectrum, stride)

@@ -1,7 +1,7 @@
-"""The cores of the machine without the threads of BLAS.
+"""Work on all cores without the threads of BLAS.
 
-Those wait for one another at every product, ten times and more as long as it takes where another process wants the
-cores too.
+Those wait for each other at every product: where another process uses the cores too, that takes ten times as long as
+the product, or more.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 
 
 def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
-    """What `work` makes of each part, in order, whatever the number of cores: a thread a core, and none of BLAS."""
+    """`work` of each part, in order, whatever the number of cores: one thread for each core, none of BLAS."""
     with one_thread():
         if len(parts) == 1:
             return [work(parts[0])]
@@ -29,11 +29,11 @@ def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> li
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """For a `with`: inside it BLAS has one thread."""
+    """A context in which BLAS has one thread."""
     return _libraries().limit(limits=1, user_api="blas")
 
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Those of numpy and SciPy, searched for once: a search takes milliseconds."""
+    """The BLAS libraries of numpy and SciPy, searched for once, since a search takes milliseconds."""
     return ThreadpoolController()

@@ -1,8 +1,8 @@
-"""Do generated images have the factors that real ones are made from: each alone, two together, all at once?
+"""Do generated images have the factors that real ones are made from: one at a time, in pairs, all at once?
 
 Factors are arrays [N, F], a column for each entry of a table that says what is known of their prior: independent,
-and uniform from `low` to `high`. One of them is the class. Values mean something only beside their count, and beside
-what held-out rendered images score when they go the same way, through the read-out.
+and uniform from `low` to `high`. One of them is the class. Values mean something only together with their count and
+with what held-out rendered images score through the same read-out.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Factor(Protocol):
 
     @property
     def name(self) -> str:
-        """As it is called in the measures."""
+        """Its name in the measures."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Factor(Protocol):
 
     @property
     def classes(self) -> int:
-        """How many, or 0 where the factor is continuous."""
+        """How many classes, or 0 for a continuous factor."""
         ...
 
     @property
@@ -59,7 +59,7 @@ def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:
     largest gap upwards plus the largest downwards, which does not depend on where the circle is cut.
     Only images whose class shows a factor count; a factor that none shows is left out.
 
-    Raises ValueError for factors that are no finite [N, F], or classes that are unknown.
+    Raises ValueError for factors that are not a finite [N, F], and for unknown classes.
     """
     factors, classes = _checked(factors, table)
     values = {}
@@ -73,7 +73,7 @@ def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:
 
 
 def dependences(factors: ArrayLike, table: Sequence[Factor], bins: int = 8) -> dict[str, float]:
-    """How much two factors tell of each other, for every pair: mutual_information_<one>_<other>, in nats.
+    """How much two factors tell about each other, for every pair: mutual_information_<one>_<other>, in nats.
 
     Of the shares in `bins` equal parts of each range (a class has its own); 0 under the prior, but the estimate is
     biased upwards: see `factor_nulls`. Only images whose class shows both count; a pair that none shows is left out.
@@ -128,16 +128,16 @@ def residuals(pixels: np.ndarray, rendered: np.ndarray) -> dict[str, float]:
     if pixels.shape != rendered.shape:
         raise ValueError(f"rendered has shape {list(rendered.shape)}, pixels has {list(pixels.shape)}; give both alike")
     generated = pixels.reshape(len(pixels), -1).astype(np.float64)
-    left = generated - rendered.reshape(len(pixels), -1)
+    unexplained = generated - rendered.reshape(len(pixels), -1)
     energy = np.einsum("nd,nd->n", generated, generated)
     if not energy.all():
         raise ValueError(f"pixels[{int(np.argmin(energy))}] is black; a residual needs some brightness to relate to")
-    relative = np.einsum("nd,nd->n", left, left) / energy
+    relative = np.einsum("nd,nd->n", unexplained, unexplained) / energy
     return {"residual_median": float(np.median(relative)), "residual_mean": float(relative.mean())}
 
 
 def factor_nulls(table: Sequence[Factor], count: int, bins: int = 8, grid_bins: int = 3) -> dict[str, float]:
-    """What `count` perfect samples score on average, read without error: names as the measures have them.
+    """What `count` perfect samples score on average, read without error; names as in the measures.
 
     Exact for the class, the coverage and the divergence; the first order in 1/count for mutual information, and the
     limit of large counts for the gaps of distributions: sqrt(pi/2) ln 2 / sqrt(n) and sqrt(pi/2) / sqrt(n).
@@ -196,7 +196,7 @@ def _visible(factor: Factor, classes: Array) -> NDArray[np.bool_]:
 
 
 def _shares(values: Array, factor: Factor) -> Array:
-    """Values as shares of their range, which a circular factor never leaves."""
+    """Values as shares of their range; those of a circular factor are wrapped into it."""
     share = (values - factor.low) / (factor.high - factor.low)
     return share % 1.0 if factor.circular else share
 
@@ -224,8 +224,8 @@ def _mutual_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> flo
     joint = np.zeros((one.max() + 1, other.max() + 1))
     np.add.at(joint, (one, other), 1 / len(one))
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
-    some = joint > 0
-    return float(np.sum(joint[some] * np.log(joint[some] / independent[some])))
+    occurring = joint > 0
+    return float(np.sum(joint[occurring] * np.log(joint[occurring] / independent[occurring])))
 
 
 def _cells(table: Sequence[Factor], bins: int) -> list[int]:

@@ -1,7 +1,7 @@
-"""What measures make of known faults: real images stand in the place of generated ones, and are spoiled.
+"""How measures rate known faults: spoiled real images take the place of generated ones.
 
-By grain of 2 grey levels, which hardly anyone sees and which must count for little, and by faults that must count for
-more. `ganlab/study/admission.py` says which measures may decide.
+They are spoiled by grain of 2 grey levels, which hardly anyone sees and which must count for little, and by faults that
+must count for more. `ganlab/study/admission.py` says which measures may decide.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,16 +15,16 @@ Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Pixels as floats [N,H,W,C] -> spoiled ones, not rounded."""
 
 _GREY_LEVELS = 2.0
-_CLASSES = 5  # at most, of which each in turn is missing
+_CLASSES = 5  # at most so many classes are left out, one at a time
 
 
 def white_noise(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Independent in every pixel, with a standard deviation of 2 grey levels."""
+    """Add noise that is independent in every pixel, with a standard deviation of 2 grey levels."""
     return pixels + _GREY_LEVELS * random.standard_normal(pixels.shape)
 
 
 def lattice_grain(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """What a transposed convolution makes of noise: a 4x4 kernel at every other pixel, 2 grey levels as well."""
+    """Add what a transposed convolution makes of noise: a 4x4 kernel at every other pixel, also of 2 grey levels."""
     count, height, width, channels = pixels.shape
     noise = np.zeros((count, height + 3, width + 3, channels))
     noise[:, ::2, ::2] = random.standard_normal(noise[:, ::2, ::2].shape)
@@ -33,25 +33,25 @@ def lattice_grain(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray
 
 
 def blur(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A binomial filter of 3x3."""
+    """Apply a binomial filter of 3x3."""
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
     return _correlate(padded, np.outer([1, 2, 1], [1, 2, 1]) / 16)
 
 
 def malformed(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """One image in five has the left half of another one."""
+    """Give one image in five the left half of another one."""
     spoiled, count, half = pixels.copy(), -(-len(pixels) // 5), pixels.shape[2] // 2
     spoiled[:count, :, :half] = pixels[np.roll(np.arange(count), 1), :, :half]
     return spoiled
 
 
 def repeats(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """One image in a hundred, repeated a hundred times."""
+    """Draw all images from one in a hundred."""
     return pixels[random.integers(0, max(2, len(pixels) // 100), len(pixels))]
 
 
 def _correlate(pixels: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Each image with a window, where the window lies inside."""
+    """Correlate each image with a window, only where the window is inside."""
     height, width = pixels.shape[1] - len(window) + 1, pixels.shape[2] - len(window) + 1
     total = np.zeros((len(pixels), height, width, pixels.shape[3]))
     for (row, column), weight in np.ndenumerate(window):
@@ -72,11 +72,11 @@ assert set(SPOILS) == {*GRAIN, *FAULTS}
 def climb(
     measure: Callable[[np.ndarray], Mapping[str, float]], train: np.ndarray, labels: np.ndarray | None, count: int
 ) -> dict[str, Rungs]:
-    """What each measure makes of each rung: {metric: {rung: value}}, means over draws of images.
+    """The value of each measure on each rung: {metric: {rung: value}}, means over draws of images.
 
-    measure: of pixels uint8 [N,H,W,C]. train, labels: real images to spoil. count: how many stand in the place of
-    generated ones; fewer where a class is missing and fewer are left, but then on each rung. `NOISE` among the rungs is
-    the standard deviation over draws, pooled over the rungs without a fault.
+    measure: of pixels uint8 [N,H,W,C]. train, labels: real images to spoil. count: how many take the place of generated
+    ones; if fewer are left without a class, fewer on every rung. `NOISE` among the rungs is the standard deviation over
+    draws, pooled over the rungs without a fault.
     """
     rungs: dict[str, list[Mapping[str, float]]] = {}
     absent = _absent(labels)
@@ -84,7 +84,7 @@ def climb(
         count = min(count, *(int(np.sum(labels != label)) for label in absent), len(train))
     for name, draw in _rungs(train, labels, absent, count):
         pixels = [draw(np.random.default_rng([number, 0])) for number in range(DRAWS)]
-        rungs[name] = [measure(np.clip(np.rint(each), 0, 255).astype(np.uint8)) for each in pixels]
+        rungs[name] = [measure(np.clip(np.rint(spoiled), 0, 255).astype(np.uint8)) for spoiled in pixels]
     measured = [one for rung in rungs.values() for one in rung]
     metrics = [name for name in measured[0] if compared(name) and all(name in one for one in measured)]
     ladder = {}
@@ -96,7 +96,7 @@ def climb(
 
 
 def _absent(labels: np.ndarray | None) -> list[int]:
-    """The classes of which each in turn is missing: at most five, evenly from all."""
+    """The classes that are left out in turn: at most five, evenly from all."""
     classes = [] if labels is None else np.unique(labels).tolist()
     if len(classes) < 2:
         return []
@@ -107,7 +107,7 @@ def _absent(labels: np.ndarray | None) -> list[int]:
 def _rungs(
     train: np.ndarray, labels: np.ndarray | None, absent: Sequence[int], count: int
 ) -> Iterator[tuple[str, Callable[[np.random.Generator], np.ndarray]]]:
-    """Each rung's name, and what draws its images."""
+    """Each rung's name, and a function that draws its images."""
 
     def spoiled(spoil: Spoil) -> Callable[[np.random.Generator], np.ndarray]:
         return lambda random: spoil(train[random.permutation(len(train))[:count]].astype(float), random)

@@ -1,7 +1,7 @@
-"""Measures under a protocol: numbers, what real images score in their place, and how they were taken.
+"""Measures under a protocol: numbers, what real images score in place of generated ones, and how they were taken.
 
-A protocol is which real images, how many generated ones, seen through which features. Its name stands in every name
-that it gives: `quick` has bare names, `frechet_distance`, and `full` its own, `full/classifier/frechet_distance`.
+A protocol says which real images, how many generated ones, and which features. Names of measures depend on it: `quick`
+has bare names, `frechet_distance`, and `full` has prefixes, `full/classifier/frechet_distance`.
 """
 
 import json
@@ -20,18 +20,18 @@ from ganlab.evaluation.metrics.pairs import blocks
 from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
 from ganlab.evaluation.rungs import Rungs
 
-VERSION = 1  # of how numbers are computed: part of every hash
-_PATCHED, _TESTED = 500, 2000  # images a side at most, for what takes long
+VERSION = 1  # of the computations: part of every hash
+_PATCHED, _TESTED = 500, 2000  # images of either side at most, for slow measures
 _AT_A_TIME = 4096  # training images whose features are held in memory
-_ON_A_LADDER = 5000  # images of a rung at most
-_AVERAGED = tuple(  # what is as large through one kind of features as through another, or a ratio
+_ON_A_LADDER = 5000  # images of a rung, at most
+_AVERAGED = tuple(  # measures whose scale does not depend on the kind of features, or ratios
     row for row in TABLE if row.quick and (row.needs == "neighbours" or (row.needs, row.scale) == ("features", "ratio"))
 )
 Values = dict[str, float]
 
 
 class Counts(NamedTuple):
-    """How many images of each side at most, how many sets of generated ones, and k of the manifold measures."""
+    """How many images of each side at most, how many sets of generated ones, and k for the manifold measures."""
 
     images: int
     neighbours: int
@@ -39,9 +39,9 @@ class Counts(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Measures of pixels by what is known of how such images are made.
+    """Measures of pixels that use how such images are made.
 
-    facts: what a protocol must say of them. nulls: by name, what so many perfect images score: count -> values.
+    facts: plain values for the protocol. nulls: count -> what so many perfect images score, by name.
     """
 
     measure: Callable[[np.ndarray], Values]
@@ -52,8 +52,8 @@ class Known(NamedTuple):
 class Measured(NamedTuple):
     """Values by name, means over the sets of generated images; their std over sets; the spectrum of the first.
 
-    What the images do not have, such as a spectrum where all are constant, has no value. draws: by name, the values
-    through each draw of the features, of which `values` are means; of features with one draw none.
+    What images do not have, such as the spectrum of constant ones, has no value. draws: by name, the values through
+    each draw of the features, of which `values` are means; empty for features with one draw.
     """
 
     values: Values
@@ -63,12 +63,12 @@ class Measured(NamedTuple):
 
 
 class Measures:
-    """Compares generated images with held-out ones; the real side is computed once, and kept for other runs.
+    """Compares generated images with held-out ones; the real side is computed once, and cached for other runs.
 
-    Distances see all `n_fake` generated images, at most `counts.images` and as many as there are training images;
-    precision, recall, density and coverage want equal counts, and see the first `n_equal` of each side.
-    known: further measures, by group. mean_over: names of features; where there are any, `mean/...` is the mean of what
-    is seen through each of them, and each of their draws counts alike.
+    Distances use all `n_fake` generated images, at most `counts.images` and as many as there are training images;
+    precision, recall, density and coverage need equal counts, and use the first `n_equal` of each side.
+    known: further measures, by group. mean_over: names of features; if there are any, `mean/...` is the mean of the
+    values through each of them, in which all draws of a kind count equally.
     """
 
     def __init__(
@@ -95,30 +95,33 @@ class Measures:
             "n_fake": self.n_fake,
             "n_equal": self._equal,
             "sets": counts.sets,
-            "features": {each.name: each.facts for each in features} if self._thorough else features[0].name,
+            "features": {extractor.name: extractor.facts for extractor in features}
+            if self._thorough
+            else features[0].name,
             "split": "held_out",
             "neighbours": self._k,
             **({"mean_over": list(mean_over)} if mean_over else {}),
-            **{group: each.facts for group, each in self._known.items()},
+            **{group: extractor.facts for group, extractor in self._known.items()},
         }
         key = self.protocol | {
             "version": VERSION,
-            "digests": [each.digest for each in features],
+            "digests": [extractor.digest for extractor in features],
             "held_out": real.held_out,
             "train": real.train,
             "labels": real.train_labels,
         }
         if _uneven(real.held_out):
-            key["spectra"] = 1  # such images had none at first: older entries hold none
+            key["spectra"] = 1  # earlier versions had no spectra of such images
         whole = fingerprint(key)
         self.protocol["hash"] = whole[:12]
-        kept = cached(f"real-{name}", {"all": whole}, lambda: self._prepare(real))
+        real_side = cached(f"real-{name}", {"all": whole}, lambda: self._prepare(real))
         self._held_out_features = {
-            each.name: [kept[part] for part in sorted(kept) if part.startswith(f"{each.name}/")] for each in features
+            extractor.name: [real_side[part] for part in sorted(real_side) if part.startswith(f"{extractor.name}/")]
+            for extractor in features
         }
-        self.real_against_real: Values = json.loads(str(kept["floor"]))
-        """What as many real training images score: the floor under this very protocol."""
-        self.nulls: Values = json.loads(str(kept["nulls"]))
+        self.real_against_real: Values = json.loads(str(real_side["floor"]))
+        """What as many real training images score: the floor under this protocol."""
+        self.nulls: Values = json.loads(str(real_side["nulls"]))
         """What equal distributions score by formula; most measures have none."""
 
     def __call__(self, sets: Sequence[np.ndarray]) -> Measured:
@@ -133,7 +136,7 @@ class Measures:
         std = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
         values = {name: float(np.mean(column)) for name, column in columns.items()}
         draws = {
-            name: np.mean([each[name] for _, each in measured], axis=0).tolist()
+            name: np.mean([by_draw[name] for _, by_draw in measured], axis=0).tolist()
             for name in measured[0][1]
             if name in names
         }
@@ -147,41 +150,42 @@ class Measures:
         return values | self._mean(values, draws)
 
     def ladder(self, labels: np.ndarray | None, say: Callable[[str], None]) -> dict[str, Rungs]:
-        """What these measures make of known faults of the training images (`evaluation/ladder.py`); kept in the cache.
+        """How these measures rate known faults of the training images (`evaluation/ladder.py`); cached.
 
-        labels: of the training images, or None. say: told what takes long.
+        labels: of the training images, or None. say: takes a line before slow work.
         """
         count = min(self.n_fake, _ON_A_LADDER)
 
-        def make() -> dict[str, np.ndarray]:
+        def compute() -> dict[str, np.ndarray]:
             say("trying which measures find known faults worse than faint grain, once for these images")
             return {"rungs": np.array(json.dumps(climb(self.look, self.train, labels, count)))}
 
-        kept = cached("ladder", {"all": self.protocol["hash"], "count": count, "recipe": 1}, make)
-        return json.loads(str(kept["rungs"]))
+        entry = cached("ladder", {"all": self.protocol["hash"], "count": count, "recipe": 1}, compute)
+        return json.loads(str(entry["rungs"]))
 
     def _prepare(self, real: RealImages) -> dict[str, np.ndarray]:
         """The real side as arrays: features of the held-out images, the floor, the nulls."""
-        self._held_out_features = {each.name: each.embed(self._held_out) for each in self._features}
+        self._held_out_features = {features.name: features.embed(self._held_out) for features in self._features}
         train, nulls = some(self.train, self.n_fake), {}
         floor, draws = self._measure(train, _spectrum(train))
         floor |= self._mean(floor, draws)
-        for each in self._features:
+        for features in self._features:
             expected = [
                 metrics.frechet_distance_null(vectors, len(self._held_out), self.n_fake, gaussian=False)
-                for vectors in each.embed(real.held_out)
+                for vectors in features.embed(real.held_out)
             ]
-            if each.name == "pca" and self._thorough:  # training images are copies: held-out ones stand on both sides
+            # training images are copies of themselves: held-out ones are on both sides
+            if features.name == "pca" and self._thorough:
                 vectors = self._held_out_features["pca"][0]
-                floor |= self._named("pca", self._copying(each, vectors[0::2], vectors[1::2]))
-            nulls |= self._named(each.name, {
+                floor |= self._named("pca", self._copying(features, vectors[0::2], vectors[1::2]))
+            nulls |= self._named(features.name, {
                 "frechet_distance": float(np.mean(expected)),
                 "kernel_distance": 0.0,
                 "density": 1.0,
                 "coverage": metrics.coverage_null(self._equal, self._equal, self._k),
             })  # fmt: skip
-        for group, known in self._known.items():
-            nulls |= self._named(group, known.nulls(self.n_fake))
+        for group, further in self._known.items():
+            nulls |= self._named(group, further.nulls(self.n_fake))
         arrays = {
             f"{name}/{draw}": vectors
             for name, draws in self._held_out_features.items()
@@ -190,35 +194,35 @@ class Measures:
         return arrays | {"floor": np.array(json.dumps(floor)), "nulls": np.array(json.dumps(nulls))}
 
     def _measure(self, fake: np.ndarray, power: spectrum.Spectrum | None) -> tuple[Values, dict[str, list[float]]]:
-        """Values by name, and those through each draw of features that have several."""
+        """Values by name, and the values through each draw of features that have several."""
         values, draws = self._of_all_features(fake, thorough=self._thorough)
-        for each in self._features:
-            if self._thorough and each.name == "pca":
-                held_out, vectors = self._held_out_features[each.name], each.embed(fake)
-                values |= self._named("pca", self._copying(each, held_out[0], vectors[0]))
-            if self._thorough and each.probabilities:
-                values |= self._named(each.name, _classes(each.probabilities(fake), self._shares))
+        for features in self._features:
+            if self._thorough and features.name == "pca":
+                held_out, vectors = self._held_out_features[features.name], features.embed(fake)
+                values |= self._named("pca", self._copying(features, held_out[0], vectors[0]))
+            if self._thorough and features.probabilities:
+                values |= self._named(features.name, _classes(features.probabilities(fake), self._shares))
         values |= self._named("", _artifacts(self.spectrum, power, self._thorough))
         if self._thorough:
             values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
-        for group, known in self._known.items():
-            values |= self._named(group, known.measure(fake))
+        for group, further in self._known.items():
+            values |= self._named(group, further.measure(fake))
         return values, draws
 
     def _of_all_features(self, fake: np.ndarray, *, thorough: bool) -> tuple[Values, dict[str, list[float]]]:
         values: Values = {}
         draws: dict[str, list[float]] = {}
-        for each in self._features:
-            held_out, vectors = self._held_out_features[each.name], each.embed(fake)
-            seen = [self._of_features(*sides, thorough) for sides in zip(held_out, vectors, strict=True)]
-            columns = {name: [one[name] for one in seen] for name in seen[0]}
-            values |= self._named(each.name, {name: float(np.mean(column)) for name, column in columns.items()})
-            if len(seen) > 1:
-                draws |= {self._name(each.name, name): column for name, column in columns.items()}
+        for features in self._features:
+            held_out, vectors = self._held_out_features[features.name], features.embed(fake)
+            by_draw = [self._of_features(*sides, thorough) for sides in zip(held_out, vectors, strict=True)]
+            columns = {name: [draw[name] for draw in by_draw] for name in by_draw[0]}
+            values |= self._named(features.name, {name: float(np.mean(column)) for name, column in columns.items()})
+            if len(by_draw) > 1:
+                draws |= {self._name(features.name, name): column for name, column in columns.items()}
         return values, draws
 
     def _mean(self, values: Values, draws: Mapping[str, list[float]]) -> Values:
-        """The means over `mean_over` of what is a matter of features alone; of ratios geometric ones."""
+        """The means over `mean_over` of measures that depend on features only; geometric ones for ratios."""
         means: Values = {}
         for row in _AVERAGED if self._mean_over else ():
             names = [self._name(kind, row.name) for kind in self._mean_over]
@@ -243,7 +247,7 @@ class Measures:
         return {row.name: values[row.name] for row in TABLE if row.name in values}
 
     def _copying(self, features: Features, held_out: np.ndarray, fake: np.ndarray) -> Values:
-        """Whether generated images lie nearer to training images than held-out ones do."""
+        """Whether generated images are closer to training images than held-out ones are."""
         train = (features.embed(self.train[part])[0] for part in blocks(len(self.train), _AT_A_TIME))
         return _take("copying", self._thorough, train, held_out, fake)
 
@@ -259,12 +263,12 @@ class Measures:
 
 
 def _spectrum(pixels: np.ndarray) -> spectrum.Spectrum | None:
-    """The spectrum of images that have one: no line of pixels."""
+    """The spectrum of images; None for lines of pixels, which have none."""
     return spectrum.measure_spectrum(pixels) if min(pixels.shape[1:3]) > 1 else None
 
 
 def _uneven(pixels: np.ndarray) -> bool:
-    """Whether images are not square, or of an odd side."""
+    """Whether images are not square, or have an odd side."""
     height, width = pixels.shape[1:3]
     return height != width or height % 2 == 1
 
@@ -282,7 +286,7 @@ def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, t
 
 
 def _patches(real: np.ndarray, fake: np.ndarray) -> Values:
-    """Patches level by level of a Laplacian pyramid, and whether spectra of single images give them away."""
+    """Patches at each level of a Laplacian pyramid, and whether images can be told apart by their spectra."""
     # Images that are too small for a pyramid, constant, or lines of pixels have no value.
     return {
         **_take("patches", True, real[:_PATCHED], fake[:_PATCHED], or_none=True),
@@ -291,7 +295,7 @@ def _patches(real: np.ndarray, fake: np.ndarray) -> Values:
 
 
 def _classes(probabilities: np.ndarray, shares: np.ndarray | None) -> Values:
-    """Which classes a classifier sees, and how surely."""
+    """Which classes a classifier predicts, and how surely."""
     values = _take("probabilities", True, probabilities)
     if shares is not None and len(shares) == probabilities.shape[1] and shares.all():
         values |= _take("classes", True, probabilities.argmax(axis=1), shares)
@@ -301,7 +305,7 @@ def _classes(probabilities: np.ndarray, shares: np.ndarray | None) -> Values:
 def _take(needs: Needs, thorough: bool, *arguments: Any, suffix: int | None = None, or_none: bool = False) -> Values:
     """Every metric of the registry that takes such arguments; a function behind several of them is called once.
 
-    thorough: also those that are not quick. suffix: what ends the names. or_none: what raises ValueError has no value.
+    thorough: also those that are not quick. suffix: ends the names. or_none: what raises ValueError has no value.
     """
     values: Values = {}
     results: dict[Callable[..., Any], Any] = {}

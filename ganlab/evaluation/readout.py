@@ -1,7 +1,7 @@
 """A network that reads the factors of rendered images, and how well it does so.
 
-It is the instrument of `factors`: trained on rendered images alone, from a fixed seed, it never sees a generated one
-before it measures it.
+`factors` measures with it. It is trained on rendered images only, from a fixed seed, and never sees a generated image
+before it measures one.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _CHUNK = 32  # batches that are rendered at once
 class Readout:
     """Reads factors: pixels uint8 [N,H,W,C] -> float64 [N,F], classes as whole numbers.
 
-    quality: how well it does so on rendered images that it was not trained on: accuracy_<class>, and for each other
+    quality: how well it reads rendered images that it was not trained on: accuracy_<class>, and for each other
     factor r2_<name>, 1 less the squared error by the variance (of the points on the circle, where it is circular),
     on the images that show it.
     """
@@ -48,7 +48,7 @@ class Readout:
         )
 
     def __call__(self, pixels: np.ndarray) -> Array:
-        """Pixels uint8 [N,H,W,C] -> factors [N,F]; what is outside a range stays there. ValueError for others."""
+        """Pixels uint8 [N,H,W,C] -> factors [N,F]; values outside a range are not clipped. ValueError for others."""
         if pixels.dtype != np.uint8 or pixels.shape[1:] != self._shape:
             raise ValueError(
                 f"pixels are {pixels.dtype} {list(pixels.shape)}; "
@@ -66,7 +66,7 @@ class Readout:
         return hashed.hexdigest()[:12]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Numbers and text that `from_arrays` makes it from again."""
+        """Numbers and text from which `from_arrays` builds it again."""
         weights = {f"weight_{place}": weight for place, weight in enumerate(self._network.get_weights())}
         return {"description": np.array(self._description()), **weights}
 
@@ -99,7 +99,7 @@ def train_readout(
     batch: int = 64,
     seed: int = 0,
 ) -> Readout:
-    """Train a read-out on images that nobody has seen: every step renders new ones.
+    """Train a read-out on fresh images: every step renders new ones.
 
     table: what is known of the factors, in the order of their columns.
     draw: (first, count) -> factors [count,F] of images first, first + 1, ...
@@ -112,8 +112,8 @@ def train_readout(
     import tensorflow as tf
 
     shape = render(draw(0, 1)).shape[1:]
-    some = render(draw(0, 1000))
-    level = float(some.mean()), float(some.std())
+    sample = render(draw(0, 1000))
+    level = float(sample.mean()), float(sample.std())
     network = _network(shape, level, _width(table), seed)
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(4e-3, steps))
     optimizer.build(network.trainable_variables)
@@ -156,10 +156,16 @@ def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int, s
     halvings = int(np.log2(min(shape[:2]) / 4))
     mean, std = level
     layers = [keras.Input(shape), keras.layers.Rescaling(1 / std, -mean / std, dtype="float32")]
-    for left in reversed(range(halvings)):
+    for halvings_left in reversed(range(halvings)):
         layers.append(
             keras.layers.Conv2D(
-                max(16, 64 >> left), 3, 2, "same", activation="silu", kernel_initializer=start(), dtype="float32"
+                max(16, 64 >> halvings_left),
+                3,
+                2,
+                "same",
+                activation="silu",
+                kernel_initializer=start(),
+                dtype="float32",
             )
         )
     layers.append(keras.layers.Flatten(dtype="float32"))
@@ -197,7 +203,7 @@ def _encode(factors: Array, table: Sequence[Factor]) -> tuple[np.ndarray, np.nda
 
 
 def _decode(outputs: Array, table: Sequence[Factor]) -> Array:
-    """What the network says, [N,K] -> factors [N,F]: the likeliest class, the nearest point of each circle."""
+    """Outputs of the network [N,K] -> factors [N,F]: the most likely class, the nearest point of each circle."""
     (total,) = [factor.classes for factor in table if factor.classes]
     factors, place = np.empty((len(outputs), len(table))), total
     for column, factor in enumerate(table):

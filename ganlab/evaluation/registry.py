@@ -25,7 +25,7 @@ Needs = Literal[
     "lattice",  # (fake, stride), a Spectrum; the stride ends the name
     "patches",  # (real, fake), uint8 [N,H,W,C], few; gives {height: value}, and the height ends the name
     "pixels",  # (real, fake), uint8 [N,H,W,C], few
-    "factor",  # of a data set that knows them: `run.measuring` calls it; the factor, or the two, end the name
+    "factor",  # of a data set with known factors: `run.measuring` calls it; one or two factors end the name
     "factors",  # the same, of all factors at once
     "inception",  # another metric, through the features of Inception
 ]
@@ -37,7 +37,7 @@ class Metric(NamedTuple):
     function: `module:name` below `ganlab.evaluation`; `module:name.field` where it gives a named tuple. direction:
     which values are the better ones; None: neither, so it is shown and not compared. scale: what is subtracted: `ratio`
     the logarithms, `difference` the values, `size` their distances from 0. needs: what the function takes. words: what
-    it means, for who reads a report. quick: also measured while a run trains.
+    it means, for readers of a report. quick: also measured while a run trains.
     """
 
     name: str
@@ -155,14 +155,14 @@ TABLE = (
     Metric("inception_score", "metrics:classifier_score", "larger", "difference", "inception",
            "the classifier score of the Inception network"),
 )  # fmt: skip
-METRICS = {metric.name: metric for metric in reversed(TABLE)}  # of two rows with one name the first tells what it means
+METRICS = {metric.name: metric for metric in reversed(TABLE)}  # of two rows with one name, the first one
 KNOWN_AS = {
     row.name: other.name
     for other in TABLE
     for row in TABLE
     if other.needs == "inception" != row.needs and row.function == other.function
 }
-"""Of metrics through Inception's features, the names by which everyone knows them, and which nothing else may have."""
+"""The well-known names of metrics through Inception's features; nothing else may have these names."""
 
 _STRIDES = (2, 4, 8)
 _OF_A_FACTOR = re.compile(rf"({'|'.join(metric.name for metric in TABLE if metric.needs == 'factor')})_.*")
@@ -178,7 +178,7 @@ def base_name(metric: str) -> str:
 
 
 def metric_of(name: str) -> Metric | None:
-    """The metric behind a name in results; None for a name that nothing here has."""
+    """The metric behind a name in results; None for an unknown name."""
     return METRICS.get(base_name(name))
 
 
@@ -199,7 +199,7 @@ def with_better_side() -> list[str]:
 
 
 def quick_relative(metric: str) -> str:
-    """Who follows a metric of the end only while a run trains: full/random/coverage, coverage; of others itself."""
+    """The quick counterpart of a metric that is measured only at the end: full/random/coverage -> coverage."""
     return metric.rpartition("/")[2]
 
 
@@ -211,9 +211,9 @@ def names_under(
 ) -> list[str]:
     """Every name that an endpoint can have.
 
-    features: through which the thorough measures at the end see, None where there are none. factors: whether they know
-    how images were made; of what such measures are called after, the first part stands here. size: height and width of
-    the images, whose spectra have what their sides admit; None: of any.
+    features: of the thorough measures at the end, None where there are none. factors: whether these know how images
+    were made; of the names of such measures only the first part is listed. size: height and width of the images, on
+    which the measures of spectra depend; None: any size.
     """
     strides = [stride for stride in _STRIDES if size is None or admits(size, stride)]
 
@@ -230,10 +230,10 @@ def names_under(
         return quick
     heights = levels(size) if size else range(4, 1025)
     full = [*of_images(quick=False), *(f"{name}_{height}" for name in rows("patches") for height in heights)]
-    for each in features:
-        classes = rows("probabilities", "classes") if each in ("classifier", "inception") else []
-        own = [*rows(*by_features), *classes]
-        full += [f"{each}/{KNOWN_AS.get(name, name) if each == 'inception' else name}" for name in own]
+    for kind in features:
+        classes = rows("probabilities", "classes") if kind in ("classifier", "inception") else []
+        metrics = [*rows(*by_features), *classes]
+        full += [f"{kind}/{KNOWN_AS.get(name, name) if kind == 'inception' else name}" for name in metrics]
     if mean_over:
         full += [f"mean/{name}" for name in rows("features", "neighbours", quick=True) if name != "kernel_distance"]
     full += [f"factors/{name}" for name in rows("factor", "factors") if factors]
@@ -245,12 +245,12 @@ def admits(size: tuple[int, int], stride: int) -> bool:
 
     It divides both sides and leaves neighbours between lattice bins, as `ganlab.evaluation.spectrum.strides` says.
     """
-    apart = 1 if min(size) <= 16 else 2
-    return all(side % stride == 0 and side // stride > apart for side in size)
+    reach = 1 if min(size) <= 16 else 2
+    return all(side % stride == 0 and side // stride > reach for side in size)
 
 
 def levels(size: tuple[int, int]) -> list[int]:
-    """Heights of the levels of a pyramid of patches, as `ganlab.evaluation.metrics.sliced_wasserstein_pyramid` has."""
+    """Heights of the levels of a pyramid of patches, as in `ganlab.evaluation.metrics.sliced_wasserstein_pyramid`."""
     smallest = 16 if min(size) >= 32 else 4
     heights = []
     while min(size) >= smallest:
@@ -260,6 +260,6 @@ def levels(size: tuple[int, int]) -> list[int]:
 
 
 def is_among(metric: str, names: Sequence[str]) -> bool:
-    """Whether a metric is one of these, of a factor too."""
+    """Whether a metric is one of these names, also with the name of a factor at its end."""
     base = f"{metric.rpartition('/')[0]}/{base_name(metric)}"
     return metric in names or (base.startswith("full/factors/") and base in names)

@@ -1,7 +1,7 @@
-"""The rungs of a ladder of known faults, by name. The table imports nothing, so that everybody may read it."""
+"""The rungs of a ladder of known faults, by name. This module imports nothing, so that any other can import it."""
 
 Rungs = dict[str, float]
-"""What a metric makes of each rung."""
+"""The value of a metric on each rung."""
 
 UNTOUCHED = "real images"
 GRAIN = ("white noise of 2 grey levels", "lattice grain of 2 grey levels")

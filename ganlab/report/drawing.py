@@ -1,7 +1,7 @@
-"""Figures drawn once and shown in light and dark: matplotlib, with colours that stand for roles.
+"""Figures that are drawn once and shown in light and dark: matplotlib, with colours named by their role.
 
 A drawing is a function of a palette. For SVG the palette holds placeholders, which become CSS variables inside a page
-and plain colours in a file; for PNG it holds the colours themselves. Nothing of pyplot's state is used.
+and plain colours in a file; for PNG it holds the colours themselves. The state of pyplot is not used.
 """
 
 import io
@@ -16,7 +16,7 @@ from typing import Any
 
 from ganlab.report.styles import STYLES
 
-WIDTH = 4.0  # inches: on a telephone letters keep their size
+WIDTH = 4.0  # inches: text stays legible on a phone
 
 Palette = Mapping[str, Any]
 
@@ -30,12 +30,12 @@ DARK = {
 }  # fmt: skip
 THEMES = {"light": LIGHT, "dark": DARK}
 _PLACEHOLDERS = {role: f"#01ab{place:02x}" for place, role in enumerate(LIGHT)}
-_FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than most: a reader's own font needs no more room
+_FONT = "DejaVu Sans"  # comes with matplotlib, and is wider than most: the reader's font needs no more room
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and what it says.
+    """A figure and its message.
 
     name: of its files, letters, digits and hyphens. message: one sentence, the text in place of the picture.
     draw: the matplotlib figure in the colours of a palette.
@@ -46,7 +46,7 @@ class Drawing:
     draw: Callable[[Palette], Any]
 
     def inline(self) -> str:
-        """SVG for the inside of a page: colours are `var(--role)`, every id begins with the figure's name."""
+        """SVG to embed in a page: colours are `var(--role)`, every id begins with the figure's name."""
         svg = self._drawn
         for role, placeholder in _PLACEHOLDERS.items():
             svg = svg.replace(placeholder, f"var(--{role})")
@@ -65,7 +65,7 @@ class Drawing:
         return svg.replace("<svg ", f"<svg {names} ", 1)
 
     def png(self, theme: str = "light", dpi: int = 160) -> bytes:
-        """The picture in points, for what shows no SVG."""
+        """The picture in pixels, for viewers that do not show SVG."""
         file = io.BytesIO()
         ground = THEMES[theme]["ground"]
         with _style(**{"axes.facecolor": ground}):
@@ -75,7 +75,7 @@ class Drawing:
 
     @cached_property
     def _drawn(self) -> str:
-        """Placeholders for colours, a title, and nothing of what matplotlib says about itself."""
+        """SVG with placeholders for colours and a title, without the metadata of matplotlib."""
         file = io.StringIO()
         with _style():
             self.draw(_PLACEHOLDERS).savefig(file, format="svg", transparent=True, metadata={"Date": None})
@@ -83,9 +83,9 @@ class Drawing:
         svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
         head, _, body = svg.partition(">")
         size = " ".join(re.findall(r'(?:width|height|viewBox)="[^"]*"', head))
-        body = body.replace(f"'{_FONT}', sans-serif", "sans-serif")  # the reader's own
-        used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
-        body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)
+        body = body.replace(f"'{_FONT}', sans-serif", "sans-serif")  # the reader's font
+        used_ids = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
+        body = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used_ids else "", body)
         body = re.sub(r"\n\s*", "\n", body)
         return f"<svg {size}>\n<title>{escape(self.message)}</title>{body}"
 
@@ -102,7 +102,7 @@ def new_figure(height: float, width: float = WIDTH) -> Any:
 def new_panels(
     titles: Sequence[str], palette: Palette, columns: int, height: float, **share: bool
 ) -> tuple[Any, list[Any]]:
-    """A figure with a panel for each title, at most so many abreast. height: of a panel, in inches."""
+    """A figure with a panel for each title, at most `columns` side by side. height: of one panel, in inches."""
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
     titles = [wrapped(title, 42 // columns) for title in titles]
@@ -118,7 +118,7 @@ def new_panels(
 
 
 def dress(axis: Any, palette: Palette) -> None:
-    """Lines and letters of an axis in the colours of a palette, without a box around."""
+    """Give the lines and text of an axis the colours of a palette, without a box around them."""
     for side, spine in axis.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(palette["muted"])
@@ -142,7 +142,7 @@ def thousands(value: float, _: int = 0) -> str:
 
 
 def even_ticks(axes: Sequence[Any], which: str = "y") -> None:
-    """A few plain numbers from one end of what is drawn to the other; which: x or y, linear or logarithmic."""
+    """Set a few plain numbers as ticks, over the whole range that is drawn; which: x or y, linear or logarithmic."""
     from matplotlib.ticker import NullLocator
 
     for axis in axes:
@@ -155,23 +155,23 @@ def even_ticks(axes: Sequence[Any], which: str = "y") -> None:
 
 
 def ticks_within(low: float, high: float, log: bool = False) -> list[float]:
-    """Batch numbers from low to high: three to six where there are as many, evenly spread to the eye."""
+    """Round numbers from low to high: three to six where there are as many, evenly spaced to the eye."""
     from matplotlib.ticker import MaxNLocator
 
     if log:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         for subs in _SUBS:
-            found = [tick for tick in (sub * 10.0**power for power in decades for sub in subs) if low <= tick <= high]
-            if len(found) > 6 and subs == _SUBS[0]:
-                return found[:: -(-len(found) // 6)]
-            if 3 <= len(found) <= 6:
-                return found
-    found = []
+            ticks = [tick for tick in (sub * 10.0**power for power in decades for sub in subs) if low <= tick <= high]
+            if len(ticks) > 6 and subs == _SUBS[0]:
+                return ticks[:: -(-len(ticks) // 6)]
+            if 3 <= len(ticks) <= 6:
+                return ticks
+    ticks = []
     for bins in (4, 5, 6, 8):
-        found = [float(tick) for tick in MaxNLocator(bins).tick_values(low, high) if low <= tick <= high]
-        if len(found) >= 3:
+        ticks = [float(tick) for tick in MaxNLocator(bins).tick_values(low, high) if low <= tick <= high]
+        if len(ticks) >= 3:
             break
-    return found
+    return ticks
 
 
 _SUBS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # of a decade, from coarse to fine

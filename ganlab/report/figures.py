@@ -1,4 +1,4 @@
-"""What is drawn of a study: effects, pairs, curves and costs as figures; the samples and spectra that its arms left."""
+"""The pictures of a study: effects, pairs, curves and costs as figures; samples and spectra from its runs."""
 
 import math
 import sys
@@ -35,7 +35,7 @@ from ganlab.study.values import ArmComparison, Endpoint, Pair, Study
 # --- effects and pairs ------------------------------------------------------------------------------------------------
 
 
-_ABOVE = -0.1  # where the letters of a row end and its interval begins, in rows
+_LABEL_OFFSET = -0.1  # where the text of a row ends and its interval begins, in rows
 _FACTORS = ((64, 4096), (4, 16, 64), (2, 4, 8, 16), (1.5, 2, 3, 4))  # from coarse to fine, each way
 
 
@@ -55,7 +55,8 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
             margin = math.log1p(endpoint.margin) if endpoint.measure.scale == "ratio" else endpoint.margin
             axis.axvspan(-margin, margin, color=palette["band"], linewidth=0, zorder=0)
         for row, (comparison, label) in enumerate(zip(comparisons, labels, strict=True)):
-            axis.vlines(0, row + _ABOVE, row + 0.3, color=palette["muted"], linewidth=1)  # the letters are left free
+            # the line leaves room for the text
+            axis.vlines(0, row + _LABEL_OFFSET, row + 0.3, color=palette["muted"], linewidth=1)
             _effect(axis, row, comparison, label, styles[comparison.arm], palette)
         axis.set_ylim(len(comparisons) - 0.6, -0.8)
         axis.set_yticks([])
@@ -71,19 +72,21 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
 def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
     mean, low, high = comparison.own
     line = axis.get_yaxis_transform()
-    axis.text(0, row + _ABOVE, label, transform=line, color=palette["text"], va="bottom")
+    axis.text(0, row + _LABEL_OFFSET, label, transform=line, color=palette["text"], va="bottom")
     if not comparison.has_interval:
         pairs = "1 pair" if comparison.paired.runs else "no pair"
         if comparison.by_ranks:
             pairs = f"{comparison.verdict}, by ranks"
-        axis.text(1, row + _ABOVE, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5)
+        axis.text(
+            1, row + _LABEL_OFFSET, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5
+        )
         return
     hollow = comparison.verdict in ("inconclusive", "depends on who looks")
     effect = shown_effect(comparison.endpoint, mean)
-    said = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
+    verdict = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
     weight = "normal" if hollow else "bold"
-    axis.text(1, row + _ABOVE, said, transform=line, color=palette["text"], va="bottom", ha="right", fontsize=8.5,
-              fontweight=weight)  # fmt: skip
+    axis.text(1, row + _LABEL_OFFSET, verdict, transform=line, color=palette["text"], va="bottom", ha="right",
+              fontsize=8.5, fontweight=weight)  # fmt: skip
     color, at = palette[style.role], row + 0.1
     axis.plot([low, high], [at] * 2, color=color, linewidth=1.6, solid_capstyle="butt")
     face = palette["ground"] if hollow else color
@@ -105,7 +108,9 @@ def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
         ticks = []
         for factors in _FACTORS:
             ticks = [
-                (sign * math.log(each), f"{'×' if sign > 0 else '÷'}{each:g}") for each in factors for sign in (-1, 1)
+                (sign * math.log(factor), f"{'×' if sign > 0 else '÷'}{factor:g}")
+                for factor in factors
+                for sign in (-1, 1)
             ]
             ticks.append((0.0, "×1"))
             if sum(low <= place <= high for place, _ in ticks) >= 3:
@@ -141,41 +146,41 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
 
 
 def better_seeds(comparison: ArmComparison) -> str:
-    """In how many pairs the arm is the better one, such as `7 of 10`; any run is better than one that is the worst."""
+    """In how many pairs the arm is better, such as `7 of 10`; any run is better than one that is the worst."""
     counted = [pair for pair in comparison.pairs if not pair.missing]
     return f"{sum(is_better(comparison.endpoint, pair) for pair in counted)} of {len(counted)}"
 
 
 def is_better(endpoint: Endpoint, pair: Pair) -> bool:
-    """Whether the arm's value is the better one, of a pair that counts; where a run has none it is the worst."""
+    """Whether the arm's value is better, in a pair that counts; a run without a value is the worst."""
     if pair.ours is None or pair.theirs is None:
         return pair.ours is not None
     return endpoint.measure.is_better(pair.ours, pair.theirs)
 
 
 def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, palette: Palette) -> None:
-    """One artist for all lines of a kind: of seven arms with twenty seeds each line would take its time."""
+    """One artist for all lines of a kind: one for each line is slow with seven arms and twenty seeds."""
     kinds: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-    alone = []
+    unpaired = []
     for pair in comparison.pairs:
         if pair.ours is not None and pair.theirs is not None:
             kinds[is_better(comparison.endpoint, pair)].append((pair.theirs, pair.ours))
         else:
-            alone += [(place, value) for place, value in ((0, pair.theirs), (1, pair.ours)) if value is not None]
+            unpaired += [(place, value) for place, value in ((0, pair.theirs), (1, pair.ours)) if value is not None]
     color = palette[arm.role]
-    looks = {True: ("-", color), False: (":", palette["ground"])}
+    styles = {True: ("-", color), False: (":", palette["ground"])}
     for better, values in kinds.items():
         if values:
-            line, face = looks[better]
+            line, face = styles[better]
             theirs, ours = zip(*values, strict=True)
             gaps = [math.nan] * len(values)
-            heights = [each for line in zip(theirs, ours, gaps, strict=True) for each in line]
+            heights = [height for line in zip(theirs, ours, gaps, strict=True) for height in line]
             axis.plot([0, 1, math.nan] * len(values), heights, line, color=color, linewidth=1, zorder=1)
             axis.plot(
                 [0] * len(values), theirs, reference.marker, color=palette[reference.role], markersize=3, zorder=2
             )
             axis.plot([1] * len(values), ours, arm.marker, color=color, markerfacecolor=face, markersize=5, zorder=3)
-    for place, value in alone:
+    for place, value in unpaired:
         axis.plot(place, value, "x", color=palette["text"], markersize=5)
     axis.set_xlim(-0.25, 1.25)
     axis.set_xticks([])
@@ -188,7 +193,7 @@ def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, p
 class Curve(NamedTuple):
     """One arm's metric over training, at the steps that all its finished runs recorded.
 
-    steps, images: taken and real ones seen, [T]. seconds: median over the seeds, [T]. values: [seeds, T].
+    steps: taken, images: real ones seen, [T] each. seconds: median over the seeds, [T]. values: [seeds, T].
     """
 
     steps: np.ndarray
@@ -202,7 +207,7 @@ History = dict[str, dict[int, tuple[int, float, float]]]
 
 
 def read_histories(study: Study) -> dict[Path, History]:
-    """The metrics of every finished run that recorded any, by the folder of the run.
+    """The metrics of each finished run that recorded any, by the folder of the run.
 
     Raises ResultError where records are damaged.
     """
@@ -226,31 +231,31 @@ def _history(directory: Path) -> History:
 
 
 def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
-    """The curve of an arm; None where not every finished run has two common steps of it."""
+    """The curve of an arm; None where its finished runs do not share at least two steps."""
     runs = [run for run in arm.runs.values() if run.status == "finished"]
-    found = [_of(run, metric, histories) for run in runs]
-    if not found or not all(found):
+    by_run = [_values_by_step(run, metric, histories) for run in runs]
+    if not by_run or not all(by_run):
         return None
-    steps = sorted(set.intersection(*(set(each) for each in found)))
+    steps = sorted(set.intersection(*(set(values_by_step) for values_by_step in by_run)))
     if len(steps) < 2:
         return None
-    table = np.array([[each[step] for step in steps] for each in found], float)
+    table = np.array([[values_by_step[step] for step in steps] for values_by_step in by_run], float)
     return Curve(np.array(steps), table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
 
 
-def _of(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:
+def _values_by_step(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:
     return histories.get(run.path.parent, {}).get(metric, {}) if run.path else {}
 
 
 def curves_of(study: Study, endpoint: Endpoint, histories: dict[Path, History]) -> tuple[str, dict[str, Curve]]:
     """The metric that has curves, and the curve of each arm that has one, by label.
 
-    A metric of the end only (full/pca/coverage) is followed by its quick relative (coverage).
+    For a metric that is measured only at the end (full/pca/coverage) these are of its quick counterpart (coverage).
     """
     for metric in (endpoint.metric, quick_relative(endpoint.metric)):
-        found = {arm.label: curve for arm in study.arms if (curve := curve_of(arm, metric, histories))}
-        if found:
-            return metric, found
+        curves = {arm.label: curve for arm in study.arms if (curve := curve_of(arm, metric, histories))}
+        if curves:
+            return metric, curves
     return endpoint.metric, {}
 
 
@@ -304,7 +309,7 @@ def draw_curves(
 
 
 def _ceiling(curves: list[Curve]) -> float | None:
-    """Where to cut the axis if runs gone astray would flatten all others: ten times the arm that stays lowest.
+    """Where to cut the axis if failed runs would flatten all others: ten times the arm that stays lowest.
 
     None where no run goes beyond, or where that is not above 0.
     """
@@ -327,46 +332,47 @@ def _band(axis: Any, curve: Curve, over: str, palette: Palette, style: Style, li
 
 
 COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
-    "seconds": ("seconds of training", lambda run: run.seconds),  # on the machine and in the company that it had
+    # on whatever machine, beside whatever else ran there
+    "seconds": ("seconds of training", lambda run: run.seconds),
     "parameters": ("parameters of the generator", lambda run: run.of_generator("parameters")),
     "macs": ("multiply-accumulates per image, generator", lambda run: run.of_generator("macs")),
 }
 
 
 def cost_of(arm: Arm, cost: str) -> list[float]:
-    """What every finished run of an arm cost, where that is known."""
-    read = COSTS[cost][1]
-    found = [read(run) for run in arm.runs.values() if run.status == "finished"]
-    return [value for value in found if value is not None]
+    """The cost of every finished run of an arm, where it is known."""
+    read_cost = COSTS[cost][1]
+    costs = [read_cost(run) for run in arm.runs.values() if run.status == "finished"]
+    return [value for value in costs if value is not None]
 
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
     """A row for each arm, the best one first: its metric and its cost, median and middle half over the seeds.
 
-    One run gone astray moves neither. None where no two arms have a cost.
+    A single failed run moves neither. None where fewer than two arms have a cost.
     """
-    found, short = [], short_labels(study)
+    rows, short = [], short_labels(study)
     styles = styles_of(short)
     for arm in study.arms:
         values, costs = list(arm.values(endpoint.metric).values()), cost_of(arm, cost)
         if values and costs:
-            found.append((arm.label, *(np.percentile(of, (25, 50, 75)) for of in (values, costs))))
-    if len(found) < 2:
+            rows.append((arm.label, *(np.percentile(column, (25, 50, 75)) for column in (values, costs))))
+    if len(rows) < 2:
         return None
-    found.sort(key=lambda row: endpoint.measure.outcome(row[1][1]), reverse=True)
+    rows.sort(key=lambda row: endpoint.measure.outcome(row[1][1]), reverse=True)
     name = COSTS[cost][0]
 
     def draw(palette: Palette) -> Any:
-        labels = [wrapped(short[label], 34) for label, *_ in found]
+        labels = [wrapped(short[label], 34) for label, *_ in rows]
         pitch = 0.26 + 0.14 * max(1 + label.count("\n") for label in labels)
-        figure = new_figure(0.85 + pitch * len(found))
+        figure = new_figure(0.85 + pitch * len(rows))
         figure.get_layout_engine().set(wspace=0.1)
         axes = figure.subplots(1, 2)
         for axis, title in zip(axes, (endpoint.metric, name), strict=True):
             dress(axis, palette)
             axis.spines["left"].set_visible(False)
             axis.set_xlabel(wrapped(title, 26), fontsize=8.5)
-        for row, (label, *spans) in enumerate(found):
+        for row, (label, *spans) in enumerate(rows):
             style = styles[label]
             color = palette[style.role]
             for axis, (low, middle, high) in zip(axes, spans, strict=True):
@@ -378,7 +384,7 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         if endpoint.measure.scale == "ratio":
             axes[0].set_xscale("log")
         for axis in axes:
-            axis.set_ylim(len(found) - 0.6, -0.9)
+            axis.set_ylim(len(rows) - 0.6, -0.9)
             axis.set_yticks([])
             axis.margins(x=0.08)
         even_ticks(axes, "x")
@@ -401,12 +407,12 @@ _BORDER = 6  # of the grids that a run leaves
 
 
 GRIDS, SPECTRUM = "samples/step-*.png", "pictures/spectrum.png"
-REAL = "samples/real.png"  # held-out images, which a run leaves beside its own
+REAL = "samples/real.png"  # held-out images, which a run saves with its samples
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The picture of one arm, or of real images (place -1). rows: of images, how many are shown of how many in all."""
+    """The picture of one arm, or of real images (place -1). rows, whole: rows of images shown, and in all."""
 
     place: int
     label: str
@@ -420,9 +426,9 @@ class Grid:
 
 @dataclass(frozen=True)
 class Samples:
-    """The grids of the arms that left one, none if they are too large; of the lowest seed that all of them finished.
+    """The grids of the arms that have one, with the lowest seed that all of them finished; empty if too large.
 
-    real: held-out images, None where no run of that seed left any.
+    real: held-out images, None where no run of that seed has any.
     """
 
     seed: int
@@ -436,34 +442,34 @@ class Samples:
 
 
 def last_grids(study: Study) -> Samples | None:
-    """The arms' last grids beside each other; None where fewer than two arms left any with one seed.
+    """The arms' last grids; None where fewer than two arms have one with the same seed.
 
-    Of pictures too large for a page the upper rows are kept; no pixel is changed. Grids of which not even one row fits
-    are left out.
+    Pictures that are too large for a page are cut to their upper rows; no pixel is changed. Without room for one row,
+    no grid is shown.
     """
-    seed, pictures = _of_one_seed(study, GRIDS)
+    seed, pictures = _pictures_of_one_seed(study, GRIDS)
     if not pictures:
         return None
     real = _real(pictures.values())
     sizes = [arm.settings.get("dataset.size", 1) for arm in study.arms]
     size, *_ = [tuple(size) if isinstance(size, list) else (size, size) for size in sizes]
     for rows in (None, 4, 2, 1):
-        found = Samples(
+        samples = Samples(
             seed,
-            tuple(_grid(at, study.arms[at].label, picture, size, rows) for at, picture in pictures.items()),
+            tuple(_grid(place, study.arms[place].label, picture, size, rows) for place, picture in pictures.items()),
             _grid(-1, "real images", real, size, rows) if real else None,
         )
-        if found.size <= LARGEST:
-            return found
+        if samples.size <= LARGEST:
+            return samples
     return Samples(seed, ())
 
 
 def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
-    """The spectrum that a run of each arm left, of one seed; None where too few left any.
+    """The spectra that the runs of one seed wrote, one for each arm; None where fewer than two arms have one.
 
-    beside: the grids that stand on the same page. Where there is no room beside them, none is there.
+    beside: the grids on the same page. Without room beside them, no spectrum is shown.
     """
-    seed, pictures = _of_one_seed(study, SPECTRUM)
+    seed, pictures = _pictures_of_one_seed(study, SPECTRUM)
     if not pictures:
         return None
     spectra = Samples(
@@ -478,7 +484,7 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
 
 def shown_files(study: Study) -> list[Path]:
     """The files of the runs that `last_grids` and `left_spectra` show."""
-    drawn, spectra = (_of_one_seed(study, pattern)[1].values() for pattern in (GRIDS, SPECTRUM))
+    drawn, spectra = (_pictures_of_one_seed(study, pattern)[1].values() for pattern in (GRIDS, SPECTRUM))
     real = _real(drawn)
     return [each.path for each in (*drawn, *([real] if real else []), *spectra)]
 
@@ -490,7 +496,7 @@ class _Picture(NamedTuple):
 
 
 def _picture(run: Path, path: Path) -> _Picture | None:
-    """A picture that a run left; None where it left none, and, said on stderr, where it is none that can be shown."""
+    """A picture from a run; None if it does not exist, or, with a line on stderr, if it cannot be shown."""
     try:
         files.refuse_link(path, run)
         return _Picture(path, *grids.read_png(path))
@@ -502,22 +508,20 @@ def _picture(run: Path, path: Path) -> _Picture | None:
         return None
 
 
-def _of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, _Picture]]:
-    """The lowest seed with which all arms that left such files finished and left whole ones, and by the arm's place
-    the last of them.
-    """
-    left: dict[int, dict[int, Path]] = {}
+def _pictures_of_one_seed(study: Study, pattern: str) -> tuple[int, dict[int, _Picture]]:
+    """The lowest seed with a readable picture from every arm that has such files, and the last picture by arm."""
+    paths_by_arm: dict[int, dict[int, Path]] = {}
     for place, arm in enumerate(study.arms):
         for seed, run in arm.runs.items():
             paths = sorted(run.path.parent.glob(pattern)) if run.status == "finished" and run.path else []
             if paths:
-                left.setdefault(place, {})[seed] = paths[-1]
-    common = set.intersection(*map(set, left.values())) if len(left) > 1 else set()
+                paths_by_arm.setdefault(place, {})[seed] = paths[-1]
+    common = set.intersection(*map(set, paths_by_arm.values())) if len(paths_by_arm) > 1 else set()
     for seed in sorted(common):
-        found = {place: _picture(paths[seed].parents[1], paths[seed]) for place, paths in left.items()}
-        whole = {place: picture for place, picture in found.items() if picture}
-        if len(whole) == len(found):
-            return seed, whole
+        by_arm = {place: _picture(paths[seed].parents[1], paths[seed]) for place, paths in paths_by_arm.items()}
+        readable = {place: picture for place, picture in by_arm.items() if picture}
+        if len(readable) == len(by_arm):
+            return seed, readable
     return 0, {}
 
 
@@ -541,22 +545,22 @@ def _grid(place: int, label: str, picture: _Picture, size: tuple[int, int], most
 def spectra(study: Study) -> Drawing | None:
     """Power of generated images over that of real ones by frequency, a panel for each arm; None without profiles.
 
-    Of each finished run that left `profiles`, {"real": [R], "generated": [R]}: mean power by ring, r = 0 ... side/2.
+    From each finished run with `profiles`, {"real": [R], "generated": [R]}: mean power by ring, r = 0 ... side/2.
     """
-    found = {arm.label: each for arm in study.arms if (each := ratios(arm)).size}
-    if len({each.shape[1] for each in found.values()}) != 1:
+    ratios_by_arm = {arm.label: arm_ratios for arm in study.arms if (arm_ratios := ratios(arm)).size}
+    if len({arm_ratios.shape[1] for arm_ratios in ratios_by_arm.values()}) != 1:
         return None
     short = short_labels(study)
     styles = styles_of(short)
 
-    rings = next(iter(found.values())).shape[1]
+    rings = next(iter(ratios_by_arm.values())).shape[1]
     side = 2 * rings + _is_odd(study.arms)  # the shorter one
-    cut = max(np.abs(each).max() for each in found.values()) > _DECADES
+    cut = max(np.abs(arm_ratios).max() for arm_ratios in ratios_by_arm.values()) > _DECADES
 
     def draw(palette: Palette) -> Any:
-        names = [short[label] for label in found]
+        names = [short[label] for label in ratios_by_arm]
         figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
-        for axis, (label, values) in zip(axes, found.items(), strict=True):
+        for axis, (label, values) in zip(axes, ratios_by_arm.items(), strict=True):
             style = styles[label]
             color = palette[style.role]
             cycles = np.arange(1, values.shape[1] + 1) / side
@@ -591,11 +595,11 @@ def _is_odd(arms: Sequence[Arm]) -> bool:
 
 
 def ratios(arm: Arm) -> np.ndarray:
-    """log10 of power, generated over real, of each ring but the mean, [seeds, R - 1]; empty where no run left any."""
-    found = []
+    """log10 of power, generated over real, of each ring but the mean, [seeds, R - 1]; empty where no run has any."""
+    by_run = []
     for run in arm.runs.values():
         if run.status == "finished" and run.profiles:
             real, generated = (np.asarray(run.profiles[side], float)[1:] for side in ("real", "generated"))
             if (real > 0).all() and (generated > 0).all():
-                found.append(np.log10(generated / real))
-    return np.array(found) if len({len(each) for each in found}) == 1 else np.empty(0)
+                by_run.append(np.log10(generated / real))
+    return np.array(by_run) if len({len(run_ratios) for run_ratios in by_run}) == 1 else np.empty(0)

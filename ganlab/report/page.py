@@ -1,4 +1,4 @@
-"""The page of a study: what it is made of, and all that it shows, in the order in which people ask."""
+"""The page of a study: its building blocks, and everything it shows, in the order in which people ask."""
 
 import json
 import math
@@ -49,7 +49,7 @@ from ganlab.study.budgets import at_equal_budget
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
-# --- what pages are made of -------------------------------------------------------------------------------------------
+# --- the blocks of a page ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Claims:
-    """Sentences of the verdict under one heading; each with its verdict in a word, empty where there is none."""
+    """Sentences of the verdict under one heading, each with its verdict as one word, which may be empty."""
 
     kind: ClassVar[str] = "claims"
     heading: str
@@ -72,7 +72,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Bullets:
-    """Sentences that stand on their own."""
+    """Separate sentences."""
 
     kind: ClassVar[str] = "bullets"
     items: tuple[str, ...]
@@ -80,7 +80,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """The first column says what a row is about. words: the others hold words, which may wrap, not numbers."""
+    """The first column names the row. words: the other columns hold words, which may wrap, not numbers."""
 
     kind: ClassVar[str] = "table"
     head: tuple[str, ...]
@@ -90,7 +90,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figures:
-    """Drawings beside each other where there is room."""
+    """Drawings, side by side where there is room."""
 
     kind: ClassVar[str] = "figures"
     drawings: tuple[Drawing, ...]
@@ -98,7 +98,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Grids:
-    """Pictures of samples or of spectra beside each other; `names` of their files, without what comes after the dot."""
+    """Pictures of samples or of spectra side by side; `names` of their files, without the extension."""
 
     kind: ClassVar[str] = "grids"
     caption: str
@@ -109,7 +109,7 @@ class Grids:
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines to copy, each with what it is about."""
+    """Lines to copy, each with its subject."""
 
     kind: ClassVar[str] = "commands"
     lines: tuple[tuple[str, str], ...]
@@ -117,7 +117,7 @@ class Commands:
 
 @dataclass(frozen=True)
 class Fold:
-    """What is shown when asked for."""
+    """Blocks that are shown on demand."""
 
     kind: ClassVar[str] = "fold"
     summary: str
@@ -138,7 +138,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """title: what the page says, in one sentence. lead: who asked what, of which folder."""
+    """title: the answer in one sentence. lead: the question, the number of runs and their folder."""
 
     title: str
     lead: str
@@ -154,14 +154,14 @@ class Page:
         return {name: grid.png for block in grids for name, grid in zip(block.names, block.grids, strict=True)}
 
     def _all(self) -> list[Block]:
-        found: list[Block] = []
-        waiting = [block for section in self.sections for block in section.blocks]
-        while waiting:
-            block = waiting.pop(0)
-            found.append(block)
+        blocks: list[Block] = []
+        queue = [block for section in self.sections for block in section.blocks]
+        while queue:
+            block = queue.pop(0)
+            blocks.append(block)
             if isinstance(block, Fold):
-                waiting[:0] = block.blocks
-        return found
+                queue[:0] = block.blocks
+        return blocks
 
 
 # --- the verdict, how large, every seed -------------------------------------------------------------------------------
@@ -215,23 +215,23 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        sentences = tuple((each.verdict, tell(each)) for each in study.comparisons[endpoint.metric])
+        sentences = tuple((comparison.verdict, tell(comparison)) for comparison in study.comparisons[endpoint.metric])
         claims.append(Claims(heading(endpoint), note, sentences))
-    found = claims
+    blocks = claims
     if claims and many_arms(study):
         head, rows = verdict_rows(study)
-        found = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
-    found = [*found, Text(_RULE)]
+        blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
+    blocks = [*blocks, Text(_RULE)]
     if study.diverged:
-        found.append(Text(f"Counted as the worst: {'; '.join(map(lack, study.diverged))}."))
+        blocks.append(Text(f"Counted as the worst: {'; '.join(map(lack, study.diverged))}."))
     if sentence := went_back(study):
-        found.append(Text(sentence))
+        blocks.append(Text(sentence))
     if study.gaps:
-        found.append(Text(f"Not in any pair: {'; '.join(map(lack, study.gaps))}."))
+        blocks.append(Text(f"Not in any pair: {'; '.join(map(lack, study.gaps))}."))
     if study.pending:
-        found.append(Text(f"No result yet: {'; '.join(map(stand, study.pending))}."))
-    found += [Text(warn(caution)) for caution in study.cautions]
-    return tuple(found)
+        blocks.append(Text(f"No result yet: {'; '.join(map(stand, study.pending))}."))
+    blocks += [Text(warn(caution)) for caution in study.cautions]
+    return tuple(blocks)
 
 
 def _effects(study: Study) -> tuple[Block, ...]:
@@ -239,33 +239,43 @@ def _effects(study: Study) -> tuple[Block, ...]:
     endpoints = leading(study)
     if not endpoints:
         return ()
-    folds = tuple(Fold(f"The numbers in {each.metric}", (_effect_table(study, each),)) for each in endpoints)
+    folds = tuple(
+        Fold(f"The numbers in {endpoint.metric}", (_effect_table(study, endpoint),)) for endpoint in endpoints
+    )
     legend = (
         "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
         "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
     )
-    if any(each.by_ranks for endpoint in endpoints for each in study.comparisons[endpoint.metric]):
+    if any(comparison.by_ranks for endpoint in endpoints for comparison in study.comparisons[endpoint.metric]):
         legend += " By ranks: a run that diverged or collapsed is the worst, so a verdict rests on more pairs."
-    drawn = [each for each in endpoints if any(j.has_interval for j in study.comparisons[each.metric])]
-    drawings = (Figures(tuple(figures.forest(study, endpoint) for endpoint in drawn)), Text(legend)) if drawn else ()
+    with_intervals = [
+        endpoint
+        for endpoint in endpoints
+        if any(comparison.has_interval for comparison in study.comparisons[endpoint.metric])
+    ]
+    drawings = (
+        (Figures(tuple(figures.forest(study, endpoint) for endpoint in with_intervals)), Text(legend))
+        if with_intervals
+        else ()
+    )
     return *drawings, *folds
 
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
-    for each in study.comparisons[endpoint.metric]:
-        c, (mean, low, high) = each.paired, each.own
-        pairs = f"{c.runs} of {each.deciding}, by ranks" if each.by_ranks else str(c.runs)
-        row = [each.arm, each.verdict, "–", "–", _p(c.p_value), _p(each.p_adjusted), "–", pairs]
-        if each.has_interval:
+    for comparison in study.comparisons[endpoint.metric]:
+        c, (mean, low, high) = comparison.paired, comparison.own
+        pairs = f"{c.runs} of {comparison.deciding}, by ranks" if comparison.by_ranks else str(c.runs)
+        row = [comparison.arm, comparison.verdict, "–", "–", _p(c.p_value), _p(comparison.p_adjusted), "–", pairs]
+        if comparison.has_interval:
             row[2] = shown_effect(endpoint, mean)
             row[3] = shown_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.own(c.effect_size):.2f}"
-        more = robust_columns(each)
+        other_statistics = robust_columns(comparison)
         if not rows:
-            head += more
-            head[5] += f" ({each.adjustment})" if each.adjustment else ""
-        rows.append((*row, *more.values()))
+            head += other_statistics
+            head[5] += f" ({comparison.adjustment})" if comparison.adjustment else ""
+        rows.append((*row, *other_statistics.values()))
     return Table(tuple(head), tuple(rows))
 
 
@@ -290,7 +300,7 @@ def _seeds(study: Study) -> tuple[Block, ...]:
         Figures(tuple(figures.paired(study, endpoint) for endpoint in endpoints)),
         Text(legend),
         Table(("mean ± standard deviation (runs)", *(endpoint.metric for endpoint in endpoints)), rows),
-        *(Fold(f"{each.metric} of every seed", (_values_table(study, each.metric),)) for each in endpoints),
+        *(Fold(f"{endpoint.metric} of every seed", (_values_table(study, endpoint.metric),)) for endpoint in endpoints),
     )
 
 
@@ -304,8 +314,8 @@ def _values_table(study: Study, metric: str) -> Table:
     rows = []
     for arm in study.arms:
         values = arm.values(metric)
-        shown = [number(values[seed]) if seed in values else arm.lack(seed, metric) for seed in seeds]
-        rows.append((arm.label, *(("no value" if text == "not measured" else text) for text in shown)))
+        cells = [number(values[seed]) if seed in values else arm.lack(seed, metric) for seed in seeds]
+        rows.append((arm.label, *(("no value" if text == "not measured" else text) for text in cells)))
     return Table(("seed", *map(str, seeds)), tuple(rows))
 
 
@@ -314,16 +324,18 @@ def _others(study: Study) -> tuple[Block, ...]:
     others = [endpoint for endpoint in study.endpoints if endpoint not in leading(study)]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
-        sentences = tuple((each.verdict, tell(each)) for each in study.comparisons[endpoint.metric])
+        sentences = tuple((comparison.verdict, tell(comparison)) for comparison in study.comparisons[endpoint.metric])
         blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
         fold = Fold(titled(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
         fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
         groups.setdefault(metric.rpartition("/")[0], []).append(fold)
-    found = [Fold(f"{group or 'quick'}: {len(folds)} metrics", tuple(folds)) for group, folds in sorted(groups.items())]
+    folds_by_group = [
+        Fold(f"{group or 'quick'}: {len(folds)} metrics", tuple(folds)) for group, folds in sorted(groups.items())
+    ]
     warning = Text("These are exploratory: their p values are not adjusted, and among many some are small by chance.")
-    return (warning, *found) if found else ()
+    return (warning, *folds_by_group) if folds_by_group else ()
 
 
 def _runs(study: Study) -> tuple[Block, ...]:
@@ -333,12 +345,12 @@ def _runs(study: Study) -> tuple[Block, ...]:
         statuses = (str(counts[status]) for status in get_args(Status))
         rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
     table = Table(("arm", "runs", *get_args(Status), "diverged or collapsed"), tuple(rows))
-    named = tuple(map(lack, (*study.gaps, *study.diverged)))
-    return (table, Bullets(named)) if named else (table,)
+    missing = tuple(map(lack, (*study.gaps, *study.diverged)))
+    return (table, Bullets(missing)) if missing else (table,)
 
 
 def _commands(study: Study) -> tuple[Block, ...]:
-    """The command that goes on with a run, or repeats one whose result was deleted, from the settings in its folder."""
+    """The command that continues a run, or repeats one whose result was deleted, from the settings in its folder."""
     runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items()]
     places = [_folder(study, run) for _, _, run in runs]
     lines = tuple(
@@ -356,20 +368,20 @@ def _commands(study: Study) -> tuple[Block, ...]:
 
 
 def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
-    """How the leading endpoints went, over images and over seconds."""
+    """The leading endpoints over images and over seconds."""
     histories = figures.read_histories(study)
     real = _mean_by_metric(study, lambda run: run.real_against_real)
-    over_images, over_seconds, drawn = [], [], set()
+    over_images, over_seconds, metrics_drawn = [], [], set()
     for endpoint in leading(study):
-        metric, found = figures.curves_of(study, endpoint, histories)
-        without = [arm.label for arm in study.arms if arm.label not in found]
-        if without and study.endpoints:
-            missing.append(f"No curve of {endpoint.metric} for {', '.join(without)}: the runs share no two steps in "
+        metric, curves = figures.curves_of(study, endpoint, histories)
+        absent = [arm.label for arm in study.arms if arm.label not in curves]
+        if absent and study.endpoints:
+            missing.append(f"No curve of {endpoint.metric} for {', '.join(absent)}: the runs share no two steps in "
                            "metrics.jsonl.")  # fmt: skip
-        if found and metric not in drawn:  # two endpoints may be followed by one quick relative
-            drawn.add(metric)
+        if curves and metric not in metrics_drawn:  # two endpoints may share one quick metric
+            metrics_drawn.add(metric)
             for over, drawings in (("images", over_images), ("seconds", over_seconds)):
-                drawings.append(figures.draw_curves(study, endpoint, metric, found, over, real.get(metric)))
+                drawings.append(figures.draw_curves(study, endpoint, metric, curves, over, real.get(metric)))
     if not over_images:
         return ()
     text = "Seconds are as the runs took them: compare them only if nothing else ran on the machine at the time."
@@ -377,28 +389,32 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
 
 
 def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Block, ...]:
-    """The primary endpoint where all runs have had as many images, or as many seconds."""
+    """The primary endpoint after equally many images, and equally many seconds, in all runs."""
     endpoint = leading(study)[0]
     metric, _ = figures.curves_of(study, endpoint, histories)
     series = {
         arm.label: {
-            seed: [of_run[step] for step in sorted(of_run)]
+            seed: [recorded[step] for step in sorted(recorded)]
             for seed, run in arm.runs.items()
-            if run.path and (of_run := histories.get(run.path.parent, {}).get(metric))
+            if run.path and (recorded := histories.get(run.path.parent, {}).get(metric))
         }
         for arm in study.arms
     }
-    found = [each for over in ("images", "seconds") if (each := at_equal_budget(study, endpoint, series, over))]
-    if not found:
+    at_budgets = [
+        at_budget for over in ("images", "seconds") if (at_budget := at_equal_budget(study, endpoint, series, over))
+    ]
+    if not at_budgets:
         return ()
-    heads = (f"after {count(each.budget)} {'images' if each.over == 'images' else 's'}" for each in found)
+    heads = (
+        f"after {count(at_budget.budget)} {'images' if at_budget.over == 'images' else 's'}" for at_budget in at_budgets
+    )
     rows = []
     for arm in study.arms:
         if arm is study.reference:
             continue
         cells = []
-        for each in found:
-            c, own = each.comparisons[arm.label], endpoint.measure.own
+        for at_budget in at_budgets:
+            c, own = at_budget.comparisons[arm.label], endpoint.measure.own
             low, high = sorted((own(c.low), own(c.high)))
             effect = f"{shown_effect(endpoint, own(c.mean))} ({shown_interval(endpoint, low, high)})"
             cells.append(effect if c.runs > 1 else "–")
@@ -429,7 +445,7 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         counts = [figures.cost_of(arm, cost) for cost in ("parameters", "macs")]
         rows.append((
             arm.label,
-            *(count(found[0]) if found else "–" for found in counts),
+            *(count(costs[0]) if costs else "–" for costs in counts),
             "–" if written is None else count(written),
             f"{median(seconds):.4g}" if seconds else "–",
             f"{median(rates):.4g}" if rates else "–",
@@ -443,25 +459,25 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
 
 
-def samples_of(found: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
+def samples_of(samples: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
     """Grids of the same latents."""
-    if found is None:
+    if samples is None:
         missing.append("No samples: no seed of which at least two arms left any (samples/step-*.png).")
         return ()
-    if not found.grids:
-        return (Text(f"The samples of seed {found.seed} are too large for this page: see samples/ of the runs."),)
-    rows, whole = found.grids[0].rows, found.grids[0].whole
+    if not samples.grids:
+        return (Text(f"The samples of seed {samples.seed} are too large for this page: see samples/ of the runs."),)
+    rows, whole = samples.grids[0].rows, samples.grids[0].whole
     cut = "" if rows == whole else f" The first {rows} of {whole} rows are shown."
-    real = ", beside held-out real images" if found.real else ""
-    caption = f"What each arm draws from the same latents with seed {found.seed} at the last step{real}.{cut}"
-    names = tuple(f"samples-{grid.place + 1}" for grid in found.grids)
-    if found.real:
-        return (Grids(caption, (found.real, *found.grids), ("samples-real", *names)),)
-    return (Grids(caption, found.grids, names),)
+    real = ", beside held-out real images" if samples.real else ""
+    caption = f"What each arm draws from the same latents with seed {samples.seed} at the last step{real}.{cut}"
+    names = tuple(f"samples-{grid.place + 1}" for grid in samples.grids)
+    if samples.real:
+        return (Grids(caption, (samples.real, *samples.grids), ("samples-real", *names)),)
+    return (Grids(caption, samples.grids, names),)
 
 
 def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
-    """Power by frequency, generated over real. grids: the samples on the same page, which take their room."""
+    """Power by frequency, generated over real. grids: the samples on the same page, which share its space."""
     drawing = figures.spectra(study)
     if drawing is None:
         missing.append("No power by frequency (profiles in result.json).")
@@ -471,17 +487,17 @@ def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) 
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
     if pictures and pictures.grids:
         names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
-        shown = Grids(
+        spectra = Grids(
             f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False
         )
-        blocks.append(Fold("The spectrum of one run of each arm", (shown,)))
+        blocks.append(Fold("The spectrum of one run of each arm", (spectra,)))
     elif pictures:
         blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))
     return tuple(blocks)
 
 
 def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
-    """What real images score in the place of generated ones, and what equal distributions would."""
+    """What real images score in place of generated ones, and what equal distributions would."""
     real = _mean_by_metric(study, lambda run: run.real_against_real)
     nulls = _mean_by_metric(study, lambda run: run.nulls)
     if not (real or nulls):
@@ -491,9 +507,9 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
         if metric not in real and metric not in nulls:
             continue
-        have = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
+        means = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
         rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
-                     f"{number(min(have))} to {number(max(have))}" if have else "–"))  # fmt: skip
+                     f"{number(min(means))} to {number(max(means))}" if means else "–"))  # fmt: skip
     if not rows:  # no finished run has a metric
         return ()
     text = (
@@ -503,12 +519,12 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
     lead = leading(study)
     short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
-    rest = Fold(f"All {len(rows)} metrics", (table,))
-    return (Text(text), short, rest) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
+    all_metrics = Fold(f"All {len(rows)} metrics", (table,))
+    return (Text(text), short, all_metrics) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
 
 
 def ladder_of(study: Study) -> tuple[Block, ...]:
-    """What each metric makes of known faults of real images, and which of them may decide."""
+    """How each metric rates known faults of real images, and which metrics may decide."""
     if not study.ladder:
         return ()
     rungs = list(next(iter(study.ladder.values())))
@@ -517,49 +533,49 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
     head = ("metric", "may decide", *columns[:-1], *(["without a class"] if classes else []), columns[-1])
     rows = []
     for metric, values in study.ladder.items():
-        against = objection(metric, values)
+        fault_and_grain = objection(metric, values)
         missing = [values[rung] for rung in classes]
         spans = [f"{number(min(missing), 3)} to {number(max(missing), 3)}"] if missing else []
         cells = [number(values[rung], 3) for rung in columns]
-        verdict = "yes" if against is None else f"no: {against[0]}"
+        verdict = "yes" if fault_and_grain is None else f"no: {fault_and_grain[0]}"
         rows.append((metric, verdict, *cells[:-1], *spans, cells[-1]))
     text = (
-        "Real training images stand in the place of generated ones and are spoiled. A metric may decide if it finds "
-        "each fault worse than grain of 2 grey levels, which hardly anyone sees, by more than chance; the table names "
-        "the fault that it takes least to heart where it does not."
+        "Real training images, with known faults added, take the place of generated ones. A metric may decide if it "
+        "rates each fault worse than grain of 2 grey levels, which hardly anyone sees, by more than chance; where it "
+        "does not, the table names the fault that it rates mildest."
     )
     stated = {endpoint.metric for endpoint in leading(study)}
     short = tuple(row for row in rows if row[0] in stated)
     whole = Table(head, tuple(rows))
     admitted = [row[0] for row in rows if row[1] == "yes"]
     names = Text(f"May decide: {listed(admitted) or 'none'}.")
-    rest = Fold(f"All {len(rows)} metrics that were tried", (whole,))
-    return (Text(text), names, Table(head, short), rest) if short else (Text(text), names, rest)
+    all_metrics = Fold(f"All {len(rows)} metrics that were tried", (whole,))
+    return (Text(text), names, Table(head, short), all_metrics) if short else (Text(text), names, all_metrics)
 
 
 def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:
-    """Means over the runs of what each says about a metric in a field of its result."""
+    """Means over the runs of each metric in a field of their results."""
     values: dict[str, list[float]] = {}
     for arm in study.arms:
         for run in arm.runs.values():
             for name, value in (field(run) or {}).items():
                 values.setdefault(name, []).append(value)
-    return {name: sum(found) / len(found) for name, found in values.items()}
+    return {name: sum(column) / len(column) for name, column in values.items()}
 
 
 # --- how sure a study can be, what it was made with -------------------------------------------------------------------
 
 
-FAR_OUT = 10  # times an arm's median: such a run has not learned less well, it has gone astray
+FAR_OUT = 10  # times an arm's median: such a run has not just learned less well, it has failed
 
 
 def limits(study: Study) -> tuple[Block, ...]:
-    """What would make the verdict more certain, most pressing first."""
-    said = [*map(warn, study.cautions), *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
-    said += [
+    """What would make the verdict more certain, the most important first."""
+    sentences = [*map(warn, study.cautions), *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
+    sentences += [
         f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
     ]
-    said += [
+    sentences += [
         f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before the "
         f"runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
         for endpoint in leading(study)
@@ -568,20 +584,20 @@ def limits(study: Study) -> tuple[Block, ...]:
     settings = study.reference.settings
     data, images = settings.get("dataset.name"), _images_seen(study)
     where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
-    said.append(
+    sentences.append(
         f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
     )
-    return (Bullets(tuple(said)),)
+    return (Bullets(tuple(sentences)),)
 
 
 def _few_pairs(study: Study) -> list[str]:
-    """Where no p value could be small enough, of the endpoint that asks for most pairs."""
-    found = []
+    """A sentence where no p value could be small enough, for the endpoint that needs most pairs."""
+    needs = []
     for endpoint in leading(study):
-        for each in study.comparisons[endpoint.metric]:
-            arms = each.arms if endpoint.primary else 1
-            found.append((fewest_pairs((1 - LEVEL) / arms), arms, each.deciding))
-    short = [each for each in found if each[2] < each[0]]
+        for comparison in study.comparisons[endpoint.metric]:
+            arms = comparison.arms if endpoint.primary else 1
+            needs.append((fewest_pairs((1 - LEVEL) / arms), arms, comparison.deciding))
+    short = [(enough, arms, pairs) for enough, arms, pairs in needs if pairs < enough]
     if not short:
         return []
     enough, arms, pairs = max(short)
@@ -591,8 +607,8 @@ def _few_pairs(study: Study) -> list[str]:
 
 
 def _far_out(study: Study) -> list[str]:
-    """Finished runs of an arm that are another thing than its others, by distances, which such runs can make huge."""
-    said = []
+    """Finished runs whose distances are far beyond those of the other runs of their arm."""
+    sentences = []
     for endpoint in leading(study):
         if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
             continue
@@ -600,35 +616,41 @@ def _far_out(study: Study) -> list[str]:
             values = arm.values(endpoint.metric)
             far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
             if far:
-                said.append(f"{arm.label} with seed {listed(far)} ended at more than {FAR_OUT} times the median of its "
-                            f"arm in {endpoint.metric}: look at its images. Such runs dominate means and intervals, "
-                            "but hardly change the interquartile mean and P(better).")  # fmt: skip
-    return said
+                sentences.append(
+                    f"{arm.label} with seed {listed(far)} ended at more than {FAR_OUT} times the median of its arm in "
+                    f"{endpoint.metric}: look at its images. Such runs dominate means and intervals, but hardly change "
+                    "the interquartile mean and P(better)."
+                )
+    return sentences
 
 
 def _open(study: Study) -> list[str]:
-    """Inconclusive comparisons, and with how many seeds they would likely not be."""
+    """Inconclusive comparisons, and how many seeds would probably decide them."""
     return [
-        f"{each.arm} is undecided in {endpoint.metric} with {pairs_of(each.paired.runs)}. A chance of 80 % needs "
-        f"about {seeds}."
+        f"{comparison.arm} is undecided in {endpoint.metric} with {pairs_of(comparison.paired.runs)}. "
+        f"A chance of 80 % needs about {seeds}."
         for endpoint in leading(study)
-        for each in study.comparisons[endpoint.metric]
-        if each.verdict == "inconclusive" and (seeds := plans(each))
+        for comparison in study.comparisons[endpoint.metric]
+        if comparison.verdict == "inconclusive" and (seeds := plans(comparison))
     ]
 
 
 def _unfinished(study: Study) -> list[str]:
     runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items() if run.status != "finished"]
-    said = []
+    sentences = []
     if runs:
         diverged = sum(run.status == "diverged" for _, _, run in runs)
         note = f", {diverged} of them diverged" if diverged else ""
-        said.append(f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}. Intervals "
-                    "are over finished pairs only; a diverged run counts as the worst.")  # fmt: skip
+        sentences.append(
+            f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}. Intervals are over "
+            "finished pairs only; a diverged run counts as the worst."
+        )
     absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
     if study.pending or absent:
-        said.append(f"These runs have no result yet: {'; '.join([stand(cell) for cell in study.pending] or absent)}.")
-    return said
+        sentences.append(
+            f"These runs have no result yet: {'; '.join([stand(cell) for cell in study.pending] or absent)}."
+        )
+    return sentences
 
 
 def protocol(study: Study) -> tuple[Block, ...]:
@@ -654,15 +676,15 @@ def protocol(study: Study) -> tuple[Block, ...]:
 
 
 def _data(runs: list[RunResult]) -> list[tuple[str, str]]:
-    """Where the images are from, their licence, how many there are, and what tells them from others."""
+    """Where the images are from, their licence, how many there are, and their hash."""
     facts = {json.dumps(run.data, sort_keys=True): run.data for run in runs if run.data}
     rows = []
-    for each in facts.values():
-        said = [f"{each.get('source')}; licence {each.get('licence')}"]
-        said += [f"{each.get('train')} images to train on, {each.get('held_out')} held out"]
-        said += [f"{each['classes']} classes"] if each.get("classes") else []
-        rows.append(("data", f"{'; '.join(said)}; sha256 of pixels and labels {str(each.get('sha256'))[:16]}..."))
-        rows += [("data", str(note)) for note in each.get("notes", [])]
+    for fact in facts.values():
+        parts = [f"{fact.get('source')}; licence {fact.get('licence')}"]
+        parts += [f"{fact.get('train')} images to train on, {fact.get('held_out')} held out"]
+        parts += [f"{fact['classes']} classes"] if fact.get("classes") else []
+        rows.append(("data", f"{'; '.join(parts)}; sha256 of pixels and labels {str(fact.get('sha256'))[:16]}..."))
+        rows += [("data", str(note)) for note in fact.get("notes", [])]
     return rows
 
 
@@ -671,53 +693,53 @@ def _settings(study: Study) -> list[Block]:
     keys = sorted(set().union(*trees))
     shared = [key for key in keys if all(key in tree and tree[key] == trees[0].get(key) for tree in trees)]
     same = Table(("setting", "value"), tuple((key, _setting(key, trees[0][key])) for key in shared), words=True)
-    own = [key for key in keys if key not in shared]
+    differing = [key for key in keys if key not in shared]
     rows = tuple(
-        (arm.label, *(_setting(key, arm.settings[key]) if key in arm.settings else "–" for key in own))
+        (arm.label, *(_setting(key, arm.settings[key]) if key in arm.settings else "–" for key in differing))
         for arm in study.arms
     )
     return [
-        Fold("Settings in which the arms differ", (Table(("arm", *own), rows),)),
+        Fold("Settings in which the arms differ", (Table(("arm", *differing), rows),)),
         Fold("Settings that all arms share", (same,)),
     ]
 
 
 def _setting(key: str, value: object) -> str:
-    """As people type it; of a path only its last part, for the rest is a matter of the machine."""
+    """As people type it; of a path only the last part, since the rest depends on the machine."""
     return Path(value).name if key.endswith("path") and isinstance(value, str) else as_typed(value)
 
 
 def checklist(study: Study) -> tuple[Block, ...]:
     """What a report of a comparison should have, and whether this one does."""
-    runs, have = _finished(study), bool(study.endpoints)
+    runs, has_endpoints = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
-    beside = bool(runs) and all(run.real_against_real is not None for run in runs)
+    has_real_scores = bool(runs) and all(run.real_against_real is not None for run in runs)
     unstated = _unstated(study)
-    known = [
+    items = [
         ("arms with parameters, MACs and time", counted, "costs"),
-        ("raw value of every run", have, "seeds, scores.csv"),
+        ("raw value of every run", has_endpoints, "seeds, scores.csv"),
         ("failures counted", True, "runs"),
-        ("pairs shown seed by seed", have, "seeds"),
-        ("interval, permutation p, adjusted p, effect size, verdict", have, "effects"),
-        ("correlation between the arms, other statistics of the same pairs", have, "effects"),
-        ("scores of real images, and of equal distributions, under the same protocol", beside, "real"),
+        ("pairs shown seed by seed", has_endpoints, "seeds"),
+        ("interval, permutation p, adjusted p, effect size, verdict", has_endpoints, "effects"),
+        ("correlation between the arms, other statistics of the same pairs", has_endpoints, "effects"),
+        ("scores of real images, and of equal distributions, under the same protocol", has_real_scores, "real"),
         ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
     ]
-    why = {"endpoints and margins stated before the runs": unstated}
-    rows = tuple((what, "yes" if yes else ": ".join(filter(None, ("no", why.get(what)))), where)
-                 for what, yes, where in known)  # fmt: skip
+    reasons = {"endpoints and margins stated before the runs": unstated}
+    rows = tuple((item, "yes" if fulfilled else ": ".join(filter(None, ("no", reasons.get(item)))), where)
+                 for item, fulfilled, where in items)  # fmt: skip
     return (Table(("what", "here", "where"), rows, words=True),)
 
 
 def _unstated(study: Study) -> str:
     """What was not stated before the runs, by name; empty where all of it was."""
     without = [endpoint.metric for endpoint in leading(study) if endpoint.margin is None]
-    said = [] if study.stated else ["no endpoint was stated"]
-    said += [f"no margin for {listed(without)}"] if without else []
-    said += [f"the {chosen_after(each)}" for each in study.cautions if isinstance(each, ChosenAfterwards)]
-    return "; ".join(said)
+    parts = [] if study.stated else ["no endpoint was stated"]
+    parts += [f"no margin for {listed(without)}"] if without else []
+    parts += [f"the {chosen_after(caution)}" for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
+    return "; ".join(parts)
 
 
 def _repeats(study: Study) -> bool:
@@ -727,8 +749,8 @@ def _repeats(study: Study) -> bool:
 
 
 def _images_seen(study: Study) -> int | None:
-    seen = {run.images_seen for run in _finished(study)}
-    return seen.pop() if len(seen) == 1 else None
+    counts = {run.images_seen for run in _finished(study)}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def _all_runs(study: Study) -> list[RunResult]:
@@ -740,11 +762,13 @@ def _finished(study: Study) -> list[RunResult]:
 
 
 def _folder(study: Study, run: RunResult) -> Path:
-    """A run's folder as seen from where the study's own stands, or the `outputs` around that; no path of a machine."""
+    """A run's folder relative to that around the study, or around `outputs`; no path of a machine."""
     assert run.path
     here = study.directory.resolve()
     around = here.parent.parent if here.parent.name == "outputs" else here.parent
-    return (here / run.path.parent.relative_to(study.directory)).relative_to(around)  # a link is where it stands
+    return (here / run.path.parent.relative_to(study.directory)).relative_to(
+        around
+    )  # a link counts where it is, not where it leads
 
 
 # --- what the words mean ----------------------------------------------------------------------------------------------

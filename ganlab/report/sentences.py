@@ -1,4 +1,4 @@
-"""What is said of a study: every sentence, number and phrase that the terminal and the pages share."""
+"""A study in words: every sentence, number and phrase that the terminal and the pages share."""
 
 import math
 import re
@@ -30,13 +30,15 @@ SMALL_P = 0.001  # below it the number says nothing more
 
 
 def tell(comparison: ArmComparison) -> str:
-    """What was found, how surely, and what it does not rest on."""
+    """The result in a sentence: how large, how certain, and which pairs are left out."""
     arm, reference, endpoint, c = comparison.arm, comparison.reference, comparison.endpoint, comparison.paired
     missing = sum(pair.missing for pair in comparison.pairs)
-    ranked = len(comparison.pairs) - missing  # pairs that count, those with a run that is the worst too
+    ranked = len(comparison.pairs) - missing  # pairs that count, including those with a run that is the worst
     if c.runs < 2 and not comparison.by_ranks:
-        have = "1 pair" if c.runs else "no pair"
-        return f"{arm} and {reference} have {have} of finished runs with equal seed; a comparison needs at least 2."
+        pair_count = "1 pair" if c.runs else "no pair"
+        return (
+            f"{arm} and {reference} have {pair_count} of finished runs with equal seed; a comparison needs at least 2."
+        )
     claim = {
         "better": f"{arm} is better than {reference}",
         "worse": f"{arm} is worse than {reference}",
@@ -68,13 +70,13 @@ def tell(comparison: ArmComparison) -> str:
     arms = comparison.arms if endpoint.primary else 1
     enough = fewest_pairs((1 - LEVEL) / arms)
 
-    notes = _undecided(comparison) if comparison.deciding >= enough else []
+    notes = _why_undecided(comparison) if comparison.deciding >= enough else []
     if comparison.deciding < enough:
         among = f"with {arms} arms " if arms > 1 else ""
         notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {comparison.deciding}")
     if comparison.p_adjusted is not None:
-        how = "" if endpoint.primary else f" ({comparison.adjustment})"
-        notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{how}")
+        method = "" if endpoint.primary else f" ({comparison.adjustment})"
+        notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{method}")
     both = sum(not pair.missing and (pair.ours, pair.theirs) == (None, None) for pair in comparison.pairs)
     if both and not comparison.by_ranks:
         notes.append(f"both runs diverged or collapsed in {pairs_of(both)}")
@@ -82,13 +84,15 @@ def tell(comparison: ArmComparison) -> str:
         notes.append(
             f"no verdict, since finished runs of {pairs_of(comparison.unmeasured)} have no value: measure them again"
         )
-    notes += [f"{_kind(kind)}: {show(kind.own[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval]
+    notes += [
+        f"{_through(kind)}: {show(kind.own[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval
+    ]
     if missing:
         notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
 
 
-def _kind(comparison: ArmComparison) -> str:
+def _through(comparison: ArmComparison) -> str:
     """Through which kind of features: `full/pca/frechet_distance` is through pca."""
     return f"through {comparison.endpoint.metric.split('/')[1]}"
 
@@ -103,7 +107,7 @@ def _worst(comparison: ArmComparison) -> str:
     return f"of {runs} runs each, {listed(parts)}, and count as the worst"
 
 
-def _undecided(comparison: ArmComparison) -> list[str]:
+def _why_undecided(comparison: ArmComparison) -> list[str]:
     """Why a verdict is inconclusive though its interval or its p value alone would have decided."""
     c, by_adjusted = comparison.paired, comparison.endpoint.primary and comparison.p_adjusted is not None
     if comparison.verdict != "inconclusive" or comparison.by_ranks:
@@ -116,7 +120,7 @@ def _undecided(comparison: ArmComparison) -> list[str]:
 
 
 def _signed_means(comparison: ArmComparison) -> str:
-    """What the sizes leave out: above 0 or below; a checkerboard or its contrary, too much power or too little."""
+    """What sizes do not say: whether means are above or below 0, such as too much power or too little."""
     pairs = [(pair.theirs, pair.ours) for pair in comparison.pairs if pair.theirs is not None and pair.ours is not None]
     theirs, ours = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
     return f"{comparison.reference} {theirs:+.3g}, {comparison.arm} {ours:+.3g}"
@@ -130,7 +134,7 @@ def _to_zero(difference: float) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    """An interval of such differences, from its smaller end where both lie on one side: 0.06 to 0.2."""
+    """An interval of such differences, from its smaller end if both are on one side: 0.06 to 0.2."""
     if low < 0 < high:
         return f"{-low:.4g} closer to {high:.4g} farther"
     near, far = sorted((abs(low), abs(high)))
@@ -143,7 +147,7 @@ def pairs_of(count: int) -> str:
 
 
 def per_cent(log_ratio: float) -> float:
-    """By how many per cent one side is larger; infinite where that is more than a number holds."""
+    """By how many per cent one side is larger; infinite where that overflows."""
     return 100 * math.expm1(log_ratio) if log_ratio < 700 else math.inf
 
 
@@ -180,20 +184,20 @@ def chosen_after(caution: ChosenAfterwards) -> str:
 
 
 def stand(cell: Cell) -> str:
-    """How a cell of the sweep stands: `fir-seed1: not started`."""
+    """A cell of the sweep and its state: `fir-seed1: not started`."""
     return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
 
 
 def lack(gap: Gap | NoRatio) -> str:
     """Which run lacks a value and why: `fir, seed 3: failed`."""
     if isinstance(gap, NoRatio):
-        return f"{gap.path} has metrics.{gap.metric}={gap.value}, of which there is no ratio"
+        return f"{gap.path} has metrics.{gap.metric}={gap.value}, which has no ratio"
     why = f"no {gap.metric}" if gap.metric else gap.why
     return f"{run_of(gap)}: {why}{', without a partner' if gap.alone else ''}"
 
 
 def run_of(gap: Gap) -> str:
-    """The run that a value lacks of: `fir, seed 3`."""
+    """The run without the value: `fir, seed 3`."""
     return f"{gap.arm}, seed {gap.seed}"
 
 
@@ -205,49 +209,51 @@ assert set(_ORDER) == set(get_args(Verdict))
 
 
 def leading(study: Study) -> tuple[Endpoint, ...]:
-    """The endpoints that a reader came for: the primary one and those stated before the first run, else the first."""
+    """The endpoints shown first: the primary one and those stated before the first run; without these, the first."""
     titles = ["", *study.plan.endpoints]
-    asked = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
-    asked.sort(key=lambda endpoint: (not endpoint.primary, endpoint.title in titles and titles.index(endpoint.title)))
-    return tuple(asked) or study.endpoints[:1]
+    endpoints = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
+    endpoints.sort(
+        key=lambda endpoint: (not endpoint.primary, endpoint.title in titles and titles.index(endpoint.title))
+    )
+    return tuple(endpoints) or study.endpoints[:1]
 
 
 def answer(study: Study) -> str:
-    """One sentence; another for endpoints that nobody measured.
+    """One sentence, and one for each endpoint that was not measured.
 
-    Over all leading endpoints where one arm is compared. Of several only the first endpoint has room in a sentence:
-    `verdict_rows` has them all.
+    Over all leading endpoints where one arm is compared. With several arms a sentence has room for the first endpoint
+    only: `verdict_rows` has them all.
     """
     if not study.endpoints:
         return "No finished run has metrics that can be compared."
     places: dict[str, list[str]] = {}
     for endpoint in leading(study):
         places.setdefault(standing(study, endpoint), []).append(named(endpoint))
-    parts = [f"{found} in {listed(names)}" for found, names in places.items()]
-    lacking = [f"The {title} endpoint {metric} was not measured: its verdict is open."
+    parts = [f"{outcome} in {listed(names)}" for outcome, names in places.items()]
+    unmeasured = [f"The {title} endpoint {metric} was not measured: its verdict is open."
                for title, metric in study.open.items()]  # fmt: skip
     if many_arms(study):
         first = leading(study)[0]
         parts = [f"in {named(first)}: {standing(study, first)}"]
-    return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *lacking])
+    return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *unmeasured])
 
 
 def many_arms(study: Study) -> bool:
-    """Whether several arms are compared with the reference, which a table tells better than a sentence."""
+    """Whether several arms are compared with the reference, so that a table is clearer than a sentence."""
     return len(study.arms) > 2
 
 
 def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The verdict as a table, its head and a row for each arm.
+    """The verdict as a table: its head and a row for each arm.
 
-    The first of the leading endpoints with its effect, interval and p, adjusted where it is; of the others the verdict
+    The first of the leading endpoints has its effect, interval and p, adjusted if it is; the others have the verdict
     and the effect.
     """
     endpoints, short = leading(study), short_labels(study)
     if not endpoints:
         return (), []
     first = study.comparisons[endpoints[0].metric]
-    adjusted = any(each.p_adjusted is not None for each in first)
+    adjusted = any(comparison.p_adjusted is not None for comparison in first)
     titles = [f"{endpoint.title} (exploratory)" if not endpoint.primary else endpoint.title for endpoint in endpoints]
     head = ("arm", titles[0], "effect", f"{100 * LEVEL:g} % interval", "adjusted p" if adjusted else "p", *titles[1:])
     rows = []
@@ -257,35 +263,34 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             continue
         main, *others = [_compared(study, endpoint, arm.label) for endpoint in endpoints]
         mean, low, high = main.own
-        known = main.has_interval
         rows.append(
             (
                 short[arm.label],
                 main.verdict,
-                shown_effect(main.endpoint, mean) if known else "–",
-                shown_interval(main.endpoint, low, high) if known else "–",
+                shown_effect(main.endpoint, mean) if main.has_interval else "–",
+                shown_interval(main.endpoint, low, high) if main.has_interval else "–",
                 bare_p(main.paired.p_value if main.p_adjusted is None else main.p_adjusted),
-                *(f"{each.verdict}, {shown_effect(each.endpoint, each.own[0])}" if each.has_interval
-                  else each.verdict for each in others),
+                *(f"{other.verdict}, {shown_effect(other.endpoint, other.own[0])}" if other.has_interval
+                  else other.verdict for other in others),
             )
         )  # fmt: skip
     return head, rows
 
 
 def _compared(study: Study, endpoint: Endpoint, label: str) -> ArmComparison:
-    (found,) = [each for each in study.comparisons[endpoint.metric] if each.arm == label]
-    return found
+    (comparison,) = [candidate for candidate in study.comparisons[endpoint.metric] if candidate.arm == label]
+    return comparison
 
 
 def named(endpoint: Endpoint) -> str:
-    """Quality (frechet_distance), spectrum (spectral_distance, exploratory); where nothing was stated, the metric."""
+    """Quality (frechet_distance), spectrum (spectral_distance, exploratory); the metric alone if it was not stated."""
     status = "" if endpoint.primary else ", exploratory"
     bare = f"{endpoint.metric}{' (exploratory)' if status else ''}"
     return bare if endpoint.title == endpoint.metric else f"{endpoint.title} ({endpoint.metric}{status})"
 
 
 def standing(study: Study, endpoint: Endpoint) -> str:
-    """How the arms stand in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
+    """The verdicts of all arms in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
     comparisons, short = study.comparisons[endpoint.metric], short_labels(study)
     parts = []
     for verdict in _ORDER:
@@ -299,7 +304,7 @@ def standing(study: Study, endpoint: Endpoint) -> str:
 
 
 def short_labels(study: Study) -> dict[str, str]:
-    """Labels of arms for figures and headings: settings without where they stand, if that tells the arms apart."""
+    """Labels of arms for figures and headings: settings without their prefix, if that tells the arms apart."""
     short = {arm.label: re.sub(r"(?<= )[\w.]+\.(\w+)=", r"\1=", arm.label) for arm in study.arms}
     return short if len(set(short.values())) == len(short) else {label: label for label in short}
 
@@ -326,7 +331,7 @@ def side(endpoint: Endpoint) -> str:
 
 
 def negligible(endpoint: Endpoint) -> str:
-    """What difference counts as none; empty where nothing was said."""
+    """The difference that counts as none; empty where none was stated."""
     if endpoint.margin is None:
         return ""
     return f"{100 * endpoint.margin:.3g} %" if endpoint.measure.scale == "ratio" else f"{endpoint.margin:.3g}"
@@ -361,7 +366,7 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-# --- beside the test that decides -------------------------------------------------------------------------------------
+# --- other statistics of a study --------------------------------------------------------------------------------------
 
 
 def robust_columns(comparison: ArmComparison) -> dict[str, str]:
@@ -387,36 +392,36 @@ def failures(rate: FailureRate) -> str:
     """How many of an arm's runs that came to an end diverged or collapsed, with an interval."""
     if not rate.runs:
         return "–"
-    lost = rate.diverged + rate.collapsed
-    return f"{lost} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
+    failed = rate.diverged + rate.collapsed
+    return f"{failed} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
 
 
 def plans(comparison: ArmComparison) -> str:
-    """With how many pairs an inconclusive comparison had a good chance to be decided; empty where nobody knows."""
+    """With how many pairs an inconclusive comparison would probably be decided; empty where that is not known."""
     robust, have = comparison.robust, comparison.paired.runs
-    said = []
+    parts = []
     if comparison.by_ranks:  # the numbers below are of finished pairs, which do not decide
         return ""
     if robust.seeds_for_power is not None and robust.seeds_for_power > have:
-        said.append(f"{robust.seeds_for_power} pairs to find a difference as large as the one seen")
+        parts.append(f"{robust.seeds_for_power} pairs to find a difference as large as the one seen")
     if robust.seeds_for_equivalence is not None and robust.seeds_for_equivalence > have:
-        said.append(f"{robust.seeds_for_equivalence} pairs to show equivalence if there is no difference")
-    return ", or ".join(said)
+        parts.append(f"{robust.seeds_for_equivalence} pairs to show equivalence if there is no difference")
+    return ", or ".join(parts)
 
 
 # --- before the runs --------------------------------------------------------------------------------------------------
 
 
 def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
-    """Whether runs with these settings can show an arm to be better or worse in the primary metric, in a line.
+    """A line that says whether runs with these settings can show an arm to be better or worse in the primary metric.
 
-    Further lines name what would be lost: seeds that an arm lacks and others have. configs: of all runs of the study,
-    those that are there and those to come. Equivalence needs no smallest p value, and can be found with fewer.
+    Further lines name seeds that one arm lacks and others have. configs: of all runs of the study, existing ones and
+    those to come. Equivalence does not depend on the smallest p value, and can be found with fewer seeds.
     """
     groups: list[tuple[dict[str, Any], set[int]]] = []
     for config in configs:
         settings = settings_of(config)
-        seeds = next((seeds for known, seeds in groups if known == settings), None)
+        seeds = next((seeds for other, seeds in groups if other == settings), None)
         if seeds is None:
             groups.append((settings, seeds := set()))
         seeds.add(config["seed"])
@@ -431,7 +436,7 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
     labels = sorted(arms, key=by_number)
     reference = next((name for name in (plan.reference, BASELINE) if name in arms), labels[0])
     pairs = {name: len(arms[name] & arms[reference]) for name in labels if name != reference}
-    return [_can_decide(pairs, reference, arms), *_lacking_seeds({name: arms[name] for name in labels})]
+    return [_can_decide(pairs, reference, arms), *_missing_seeds({name: arms[name] for name in labels})]
 
 
 def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]) -> str:
@@ -451,26 +456,26 @@ def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]
     return f"{seeds} can give no verdict of better or worse: {smallest}; {fewest} seeds are the fewest"
 
 
-def _lacking_seeds(arms: dict[str, set[int]]) -> list[str]:
-    every = set().union(*arms.values())
+def _missing_seeds(arms: dict[str, set[int]]) -> list[str]:
+    all_seeds = set().union(*arms.values())
     return [
-        f"{name} lacks {_seed_numbers(sorted(every - seeds))}, which other arms have: they are in no pair with it"
+        f"{name} lacks {_seed_numbers(sorted(all_seeds - seeds))}, which other arms have: they are in no pair with it"
         for name, seeds in arms.items()
-        if seeds != every
+        if seeds != all_seeds
     ]
 
 
 def _seed_numbers(seeds: Sequence[int]) -> str:
-    shown = [as_typed(seed) for seed in seeds[:10]] + [f"{len(seeds) - 10} more"] * (len(seeds) > 10)
-    return f"seed{'s' * (len(seeds) > 1)} {listed(shown)}"
+    numbers = [as_typed(seed) for seed in seeds[:10]] + [f"{len(seeds) - 10} more"] * (len(seeds) > 10)
+    return f"seed{'s' * (len(seeds) > 1)} {listed(numbers)}"
 
 
 def went_back(study: Study) -> str:
-    """Which runs went back to a checkpoint after they had diverged, and how often; empty where none did."""
-    named = [
+    """Which runs went back to a checkpoint after diverging, and how often; empty where none did."""
+    runs = [
         f"{arm.label}, seed {seed}{f' ({len(run.rollbacks)} times)' if len(run.rollbacks) > 1 else ''}"
         for arm in study.arms
         for seed, run in sorted(arm.runs.items())
         if run.rollbacks
     ]
-    return f"Went back to a checkpoint after diverging: {'; '.join(named)}." if named else ""
+    return f"Went back to a checkpoint after diverging: {'; '.join(runs)}." if runs else ""

@@ -1,4 +1,4 @@
-"""How arms look wherever they are drawn: one colour and one marker for each, the same in every study and figure."""
+"""The colour and the marker of each arm, the same in every study and figure."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -13,8 +13,8 @@ class Style(NamedTuple):
     marker: str
 
 
-# Each colour has a contrast of 3:1 or more with its ground, and differs from all others also for readers without
-# one kind of cone: by 5 or more in OKLab times 100, two being just noticeable (the test has the arithmetic).
+# Each colour has a contrast of 3:1 or more with its ground, and differs from all others also for colour-blind readers:
+# by 5 or more in OKLab times 100, where 2 is just noticeable (the test has the arithmetic).
 ARMS = {
     "transpose": Style("arm-1", "#0072b2", "#56b4e9", "o"),
     "upsample": Style("arm-2", "#d55e00", "#ff9a4d", "s"),
@@ -35,23 +35,24 @@ STYLES = (*ARMS.values(), SPARE)
 def styles_of(labels: Iterable[str]) -> dict[str, Style]:
     """The style of each arm of a study, by label.
 
-    An arm of conf/generator always has its own; of several with its name (`upsample kernel_size=5`) the first one.
-    The others get what is left, in their order. Up to twelve arms differ in colour, up to 144 in colour or marker.
+    An arm of conf/generator always has its own style; of several arms with its name (`upsample kernel_size=5`) the
+    first has it. The others get unused styles, in order. Up to twelve arms differ in colour, up to 144 in colour or
+    marker.
     """
-    waiting = list(dict.fromkeys(labels))
-    found: dict[str, Style] = {}
+    names = list(dict.fromkeys(labels))
+    styles: dict[str, Style] = {}
     for name_of in (str, lambda label: label.partition(" ")[0]):
-        for label in waiting:
+        for label in names:
             style = ARMS.get(name_of(label))
-            if style and label not in found and style not in found.values():
-                found[label] = style
-    left = [style for style in STYLES[::-1] if style not in found.values()]
-    again = (
+            if style and label not in styles and style not in styles.values():
+                styles[label] = style
+    unused = [style for style in STYLES[::-1] if style not in styles.values()]
+    reused = (
         style._replace(marker=STYLES[(place + 5 * turn) % len(STYLES)].marker)
         for turn in range(1, len(STYLES))
         for place, style in enumerate(STYLES)
     )
-    for label in waiting:
-        if label not in found:
-            found[label] = left.pop(0) if left else next(again, SPARE)
-    return {label: found[label] for label in waiting}
+    for label in names:
+        if label not in styles:
+            styles[label] = unused.pop(0) if unused else next(reused, SPARE)
+    return {label: styles[label] for label in names}

@@ -1,6 +1,6 @@
-"""A study in TensorBoard: a band over the seeds of each arm, the columns of HParams, the verdict; and links to them.
+"""A study in TensorBoard: a band over the seeds of each arm, the columns of HParams, the verdict, and links to them.
 
-They are written as runs of their own: `comparison/<arm>` holds an arm's bands, `comparison` the rest.
+They are written as separate runs: `comparison/<arm>` holds the bands of an arm, `comparison` everything else.
 """
 
 # pyright: reportAttributeAccessIssue=false
@@ -54,14 +54,14 @@ BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a
 _DIGEST = "inputs.sha256"
 _OF_A_RUN = (CONFIG, METRICS, RESULT)
 _SPEED = "speed/images_per_second"
-_ALWAYS = ("training.steps",)  # what the numbers are of, also where all arms share it
+_ALWAYS = ("training.steps",)  # a column even where all arms share it
 
 
 class Drawn(NamedTuple):
     """A metric that has bands: the curves of the arms that have one, by label, and the endpoint they are drawn for.
 
-    That is the metric itself, or an endpoint of the plan that was measured at the end only, and has it as its quick
-    relative.
+    That is the metric itself, or an endpoint of the plan that is measured only at the end and has this metric as its
+    quick counterpart.
     """
 
     endpoint: Endpoint
@@ -72,10 +72,10 @@ class Drawn(NamedTuple):
 
 
 def write_comparison(directory: Path) -> None:
-    """Bring `comparison` of a study up to date, if its runs have changed since.
+    """Update `comparison` of a study if its runs have changed.
 
-    Raises ResultError where there is nothing to compare; what stood there of an earlier comparison is taken away. Also
-    where runs are in the way, as those of a study named `comparison` are: their event files have the same names.
+    Raises ResultError where there is nothing to compare, after removing what an earlier comparison wrote; and where
+    runs are in the way, such as those of a study named `comparison`, whose event files have the same names.
     """
     folder = directory / COMPARISON
     try:
@@ -84,62 +84,62 @@ def write_comparison(directory: Path) -> None:
         raise ResultError(str(error)) from None
     if any(find_files(folder, name) for name in _OF_A_RUN):
         raise ResultError(f"{folder} holds runs, where a comparison would be written; rename it, or give that folder")
-    noted = folder / _DIGEST
+    digest_file = folder / _DIGEST
     try:
         digest = _digest(directory)
-        if _is_noted(noted, digest):
+        if _is_up_to_date(digest_file, digest):
             return
         study = compare_study(directory)
     except ResultError:
-        if noted.exists():
+        if digest_file.exists():
             _clear(folder)
-            for path in (noted, folder / LOCK):
+            for path in (digest_file, folder / LOCK):
                 path.unlink(missing_ok=True)
             remove_events(folder)
         raise
     files.make_folder(folder)
     with files.open_lock(folder / LOCK) as lock:  # two dashboards of one study: the second finds what the first wrote
         files.lock(lock, wait=True)
-        if not _is_noted(noted, digest):
+        if not _is_up_to_date(digest_file, digest):
             _write(study, folder)
-            files.write_bytes(noted, digest.encode())
+            files.write_bytes(digest_file, digest.encode())
 
 
 def has_bands(directory: Path) -> bool:
-    """Whether a comparison stands there, of these runs or of earlier ones, in which there is a band to see."""
+    """Whether there is a comparison, of these runs or of earlier ones, with at least one band."""
     folder = directory / COMPARISON
     return (folder / _DIGEST).exists() and any(folder.glob("*/events.out.tfevents.*"))
 
 
-def _is_noted(noted: Path, digest: str) -> bool:
-    """Whether a comparison of the same inputs stands there."""
-    return noted.exists() and files.read_text(noted) == digest
+def _is_up_to_date(digest_file: Path, digest: str) -> bool:
+    """Whether the comparison there is of the same inputs."""
+    return digest_file.exists() and files.read_text(digest_file) == digest
 
 
 def _write(study: Study, folder: Path) -> None:
     names = arm_names(study.arms, shared_tail(find_runs(study.directory)))
-    drawn = bands_of(study)
-    shown = [arm for arm in study.arms if any(arm.label in each.curves for each in drawn.values())]
-    for arm in shown:
-        replace_events(folder / names[arm.label], _band(arm, drawn))
-    replace_events(folder, [(0, summary) for summary in (_layout(drawn), _table(study), _verdict(study))])
-    _clear(folder, keep=[names[arm.label] for arm in shown])
+    bands = bands_of(study)
+    arms_with_bands = [arm for arm in study.arms if any(arm.label in metric.curves for metric in bands.values())]
+    for arm in arms_with_bands:
+        replace_events(folder / names[arm.label], _band(arm, bands))
+    replace_events(folder, [(0, summary) for summary in (_layout(bands), _table(study), _verdict(study))])
+    _clear(folder, keep=[names[arm.label] for arm in arms_with_bands])
 
 
 def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
     """The name of an arm's run in `comparison`, by label: that of its cells, less `tail`, in which all names end.
 
-    So its colour is that of its runs. Where folders are named otherwise, the label, in letters a path can have.
+    So its colour is that of its runs. Where folders have other names, the label, in characters that a path can have.
     """
     folders = {arm.label: [(run.path, run.seed) for run in arm.runs.values() if run.path] for arm in arms}
     trials = {
-        label: {arm_of(path.parent) if path.parent.name.endswith(f"-seed{seed}") else None for path, seed in found}
-        for label, found in folders.items()
+        label: {arm_of(path.parent) if path.parent.name.endswith(f"-seed{seed}") else None for path, seed in paths}
+        for label, paths in folders.items()
     }
-    alone = {name for found in trials.values() if len(found) == 1 for name in found if name}
-    if len(alone) < len(arms):
+    unique = {name for names in trials.values() if len(names) == 1 for name in names if name}
+    if len(unique) < len(arms):
         return {label: _folder(label) for label in trials}
-    return {label: str(*found).removesuffix(tail) for label, found in trials.items()}
+    return {label: str(*names).removesuffix(tail) for label, names in trials.items()}
 
 
 def _folder(label: str) -> str:
@@ -149,42 +149,42 @@ def _folder(label: str) -> str:
 
 
 def bands_of(study: Study) -> dict[str, Drawn]:
-    """The metrics that have bands, those of the plan first: as the report draws them over training."""
+    """The metrics that have bands, those of the plan first, as the report draws them over training."""
     histories = read_histories(study)
-    drawn: dict[str, Drawn] = {}
+    bands: dict[str, Drawn] = {}
     for end in [*study.stated, *study.endpoints]:
         metric, curves = curves_of(study, end, histories)
         if curves and (metric == end.metric or end in study.stated):
-            drawn.setdefault(metric, Drawn(end, curves))
-    return drawn
+            bands.setdefault(metric, Drawn(end, curves))
+    return bands
 
 
-def _band(arm: Arm, drawn: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]:
+def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]:
     """The median, the lowest and the highest of an arm's finished seeds, at each step that all of them recorded."""
-    for metric, (end, curves) in drawn.items():
+    for metric, (end, curves) in bands.items():
         if curve := curves.get(arm.label):
             values = curve.values
-            band = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
-            for (what, word), column in zip(BAND.items(), band, strict=True):
-                about = f"{word} of {len(values)} seeds; {side(end)}"
+            columns = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
+            for (statistic, word), column in zip(BAND.items(), columns, strict=True):
+                description = f"{word} of {len(values)} seeds; {side(end)}"
                 for step, value in zip(curve.steps, column, strict=True):
                     if np.isfinite(value):
-                        yield int(step), scalar_pb(f"{metric}/{what}", value, about)
+                        yield int(step), scalar_pb(f"{metric}/{statistic}", value, description)
 
 
 def _digest(directory: Path) -> str:
-    """Of everything that a comparison is made from, by size and time: runs are not read again to see it."""
-    found = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
-    inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
-    waiting = [(cell.name, cell.state) for cell in status.without_result(directory)]
-    return hashlib.sha256(json.dumps([__version__, inputs, waiting]).encode()).hexdigest()
+    """A hash of the inputs of a comparison, by size and time, so that runs need not be read again."""
+    paths = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
+    inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    pending = [(cell.name, cell.state) for cell in status.without_result(directory)]
+    return hashlib.sha256(json.dumps([__version__, inputs, pending]).encode()).hexdigest()
 
 
 def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
-    """Take away the bands of arms that are no longer there. A run is never touched."""
-    kept = {folder / name for name in keep}
+    """Remove the bands of arms that no longer exist. A run is never touched."""
+    kept_folders = {folder / name for name in keep}
     folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    for path in [path for path in folders if path not in kept]:
+    for path in [path for path in folders if path not in kept_folders]:
         if not any((path / name).exists() for name in _OF_A_RUN):
             remove_events(path)
 
@@ -195,20 +195,21 @@ def _title(end: Endpoint, metric: str) -> str:
     return f"{name} ({side(end)})"
 
 
-def _layout(drawn: Mapping[str, Drawn]) -> Summary:
-    """One chart an endpoint, all arms in it; those of the plan first, the others folded."""
+def _layout(bands: Mapping[str, Drawn]) -> Summary:
+    """One chart for each endpoint, with all arms; those of the plan first, the others folded."""
 
     def chart(metric: str, end: Endpoint) -> Any:
-        median, low, high = (f"{metric}/{what}" for what in BAND)  # plain names: here patterns are not understood
+        # plain names: this plugin does not take patterns
+        median, low, high = (f"{metric}/{statistic}" for statistic in BAND)
         series = layout_pb2.MarginChartContent.Series(value=median, lower=low, upper=high)
         title = f"{_title(end, metric)}, median of the seeds"
         return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
-    stated = [chart(metric, end) for metric, (end, _) in drawn.items() if end.title != end.metric]
-    others = [chart(metric, end) for metric, (end, _) in drawn.items() if end.title == end.metric]
-    what = "median of the seeds, band from the lowest to the highest"
+    stated = [chart(metric, end) for metric, (end, _) in bands.items() if end.title != end.metric]
+    others = [chart(metric, end) for metric, (end, _) in bands.items() if end.title == end.metric]
+    legend = "median of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
-        layout_pb2.Category(title=f"{title}: {what}", chart=charts[::-1], closed=closed)
+        layout_pb2.Category(title=f"{title}: {legend}", chart=charts[::-1], closed=closed)
         for title, charts, closed in (("Endpoints", stated, False), ("Other metrics", others, bool(stated)))
         if charts
     ]
@@ -225,8 +226,8 @@ def _layout(drawn: Mapping[str, Drawn]) -> Summary:
 def _table(study: Study) -> Summary:
     """Which columns HParams shows: the endpoints, the speed, and the settings in which arms differ.
 
-    No setting has a domain: a value that is not in one hides its rows. Only this run carries such a table: one in each
-    run would hide arms.
+    No setting has a domain: a value outside a domain hides its rows. Only this run has such a table: one in each run
+    would hide arms.
     """
     trees = [arm.settings for arm in study.arms]
     keys = sorted(set().union(*trees))
@@ -267,7 +268,7 @@ def _type(values: Sequence[Any]) -> Any:
 
 
 def _verdict(study: Study) -> Summary:
-    """The sentences of the study as Markdown, and which runs they do not rest on."""
+    """The sentences of the study as Markdown, and the runs that they do not include."""
     parts = [f"# {study.plan.question}"] if study.plan.question else []
     parts += [answer(study)] if study.endpoints else []
     if study.endpoints and many_arms(study):
@@ -303,7 +304,7 @@ def curves_address(address: str, directory: Path) -> str:
     runs = find_runs(directory)
     arms = _arms(directory, runs)
     alone = len(runs) == 1
-    # where runs end well or badly, the first shown may lack what the others have
+    # some runs end early: the first may lack what the others have
     endpoints = next(filter(None, map(_endpoints, arms)), [])
     cards: list[dict[str, Any]] = [
         {"plugin": "scalars", "tag": tag} for tag in [*(_LOSSES if alone or not endpoints else ()), *endpoints]
@@ -323,18 +324,18 @@ def bands_address(address: str) -> str:
 
 
 def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
-    """A run of each arm, all with the same seed where there is one that all arms have.
+    """A run of each arm, all with the same seed if there is one that all arms have.
 
-    If it can be, with one that finished in all of them: then their samples are of the same step.
+    If possible a seed that finished in all of them, so that their samples are of the same step.
     """
     by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
     for run in runs:
         seed = re.search(r"-seed(\d+)$", run.name)
         by_arm[run.with_name(arm_of(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
     shared = sorted(set.intersection(*map(set, by_arm.values())))
-    ended = (seed for seed in shared if all(_finished(found[seed]) for found in by_arm.values()))
-    seed = next(ended, min(shared, default=None))
-    return [found[min(found) if seed is None else seed] for found in by_arm.values()]
+    finished = (seed for seed in shared if all(_finished(by_seed[seed]) for by_seed in by_arm.values()))
+    seed = next(finished, min(shared, default=None))
+    return [by_seed[min(by_seed) if seed is None else seed] for by_seed in by_arm.values()]
 
 
 def _finished(run: Path) -> bool:
@@ -342,15 +343,15 @@ def _finished(run: Path) -> bool:
 
 
 def _endpoints(run: Path) -> list[str]:
-    """The tags of the metrics that the run is to be judged by, as far as it has them.
+    """The tags of the endpoints of a run, as far as it has recorded them.
 
-    Where one was measured at the end only, its quick relative, which makes a curve.
+    For one that is measured only at the end, its quick counterpart, which makes a curve.
     """
     config = run / "config.json"
     try:
         tree = files.read_json(config) if config.exists() else {}
         plan = Comparing().model_dump() | tree.get("comparison", {})
-    except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: no settings, though it is JSON
+    except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: JSON that does not hold settings
         why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ConfigError(f"{config} cannot be read ({why}); give the run's command again") from None
     recorded = Counter(tag for record in whole_records(run, "metric/")[0] for tag in record)
@@ -363,10 +364,10 @@ def _endpoints(run: Path) -> list[str]:
 
 # --- colours ----------------------------------------------------------------------------------------------------------
 
-# TensorBoard deals the colours of its palette out in the order in which runs started, another one on each of its pages,
-# and a colour cannot be given in an address or a flag (its issue 893, open since 2018; pull request 7075). So its own
-# page gets the table of arms, and asks it before the palette. Nothing else in it is changed; a TensorBoard whose page
-# reads otherwise keeps its own colours.
+# TensorBoard assigns the colours of its palette in the order in which runs started, differently on each of its pages,
+# and a colour cannot be set in an address or a flag (its issue 893, open since 2018; pull request 7075). So its page
+# gets the table of arms, and looks a colour up there before the palette. Nothing else is changed; a TensorBoard with
+# another page keeps its own colours.
 
 _SCRIPT = "index.js"
 _TIME_SERIES = re.compile(
@@ -376,7 +377,7 @@ _OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%
 
 
 def group_pattern(directory: Path) -> str:
-    """What a run's name is matched with, so that its first group is the arm: for JavaScript as for Python."""
+    """A pattern for the names of runs whose first group is the arm, for both JavaScript and Python."""
     runs = find_runs(directory)
     tail = re.escape(shared_tail(runs)).replace("\\-", "-")
     optional = f"(?:{tail})?" if tail else ""
@@ -389,8 +390,8 @@ def arm_styles(directory: Path) -> dict[str, Style]:
 
     def group_of(run: Path) -> str:
         name = run.relative_to(directory).as_posix()
-        found = pattern.match(name)
-        return found[1] if found else name
+        match = pattern.match(name)
+        return match[1] if match else name
 
     try:
         arms = gather_arms(str(directory))
@@ -404,9 +405,9 @@ def arm_styles(directory: Path) -> dict[str, Style]:
 
 
 def write_page(served: Path, target: Path, styles: Mapping[str, Style], pattern: str) -> bool:
-    """Copy TensorBoard's page, a zip file, with the arms' colours in it; False, and no file, where it reads otherwise.
+    """Copy TensorBoard's page, a zip file, with the arms' colours; False, and no file, if the page is a different one.
 
-    styles: by arm. pattern: whose first group is the arm, of the name of a run.
+    styles: by arm. pattern: of the names of runs, with the arm as its first group.
     """
     with zipfile.ZipFile(served) as page:
         if _SCRIPT not in page.namelist():
@@ -421,7 +422,7 @@ def write_page(served: Path, target: Path, styles: Mapping[str, Style], pattern:
 
 
 def coloured(script: str, styles: Mapping[str, Style], pattern: str) -> tuple[str, int]:
-    """The script of the page that asks for an arm's colour first, and in how many of its two places it does."""
+    """The script of the page with the lookup of colours added, and in how many of two places it was added."""
     time_series, one = _TIME_SERIES.subn(r'\1(ganlabColour(\3.replace(/^[^\/]*\//,""))||\4)', script, count=1)
     older, other = _OLDER_PAGES.subn(r"\1ganlabHex(\2)||\3)", time_series, count=1)
     table = {name: {"lightHex": style.light, "darkHex": style.dark} for name, style in styles.items()}

@@ -30,24 +30,24 @@ from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm, as_typed
 from ganlab.study.values import Endpoint, Study
 
-SCREEN = 24  # sentences that are printed without being asked for
+SCREEN = 24  # sentences that are printed without --all
 
 
 def print_report(study: Study, everything: bool = False) -> None:
-    """The verdict in the leading endpoints; in all metrics if they fit a screen or are asked for."""
+    """Print the verdict in the leading endpoints; in all metrics if they fit a screen, or if everything is True."""
     console = Console(
         width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
     )
-    shown = leading(study)
+    endpoints = leading(study)
     if everything or len(study.endpoints) * (len(study.arms) - 1) <= SCREEN:
-        shown = (*shown, *(endpoint for endpoint in study.endpoints if endpoint not in shown))
+        endpoints = (*endpoints, *(endpoint for endpoint in study.endpoints if endpoint not in endpoints))
     if study.plan.question:
         console.print(study.plan.question)
-    if shown:
+    if endpoints:
         console.print(answer(study))
         if many_arms(study):
             console.print(_verdict_table(study))
-    for endpoint in shown:
+    for endpoint in endpoints:
         _print_endpoint(console, study, endpoint)
     if not (study.endpoints or study.shown_only):
         console.print("No finished run has metrics.")
@@ -68,20 +68,20 @@ def print_report(study: Study, everything: bool = False) -> None:
     if study.ladder:
         names = [endpoint.metric for endpoint in leading(study) if endpoint.metric in admitted(study.ladder)]
         console.print(f"known faults of real images admit, of these endpoints: {listed(names) or 'none'}")
-    if shown or study.shown_only:
-        also = study.shown_only if len(shown) == len(study.endpoints) else ()
-        console.print(_metrics_table(study, [*(endpoint.metric for endpoint in shown), *also]))
+    if endpoints or study.shown_only:
+        shown_only = study.shown_only if len(endpoints) == len(study.endpoints) else ()
+        console.print(_metrics_table(study, [*(endpoint.metric for endpoint in endpoints), *shown_only]))
         protocol = ", ".join(f"{key} {as_typed(value)}" for key, value in flatten(study.protocol).items())
         console.print(f"protocol: {protocol or 'not recorded'}")
-    if study.shown_only and len(shown) == len(study.endpoints):
+    if study.shown_only and len(endpoints) == len(study.endpoints):
         console.print(f"not compared, because neither larger nor smaller is better: {', '.join(study.shown_only)}")
-    hidden = len(study.endpoints) - len(shown)
+    hidden = len(study.endpoints) - len(endpoints)
     if hidden:
         console.print(f"{hidden} more metrics, all exploratory, are in the report; --all prints them here")
 
 
 def print_places(report: Path, runs: Path | None) -> None:
-    """Where the report is, and what to type next. runs: the folder of the study, None where it is in an archive."""
+    """Print where the report is, and what to type next. runs: the folder of the study, None if it is in an archive."""
     print(f"everything is in {report}")
     print(f"  to read:     {report / 'report.html'} (one file, can be mailed), report.md")
     print("  to compute:  scores.csv, verdict.json", flush=True)
@@ -112,12 +112,12 @@ def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
 
 def _runs_table(arms: tuple[Arm, ...]) -> Table:
     table = Table("arm", box=box.SIMPLE)
-    lost = any(arm.collapsed for arm in arms)
-    for column in ("runs", *get_args(Status), *(["of these collapsed"] if lost else [])):
+    any_collapsed = any(arm.collapsed for arm in arms)
+    for column in ("runs", *get_args(Status), *(["of these collapsed"] if any_collapsed else [])):
         table.add_column(column, justify="right")
     for arm in arms:
         counts = Counter(run.status for run in arm.runs.values())
-        collapsed = [str(len(arm.collapsed))] if lost else []
+        collapsed = [str(len(arm.collapsed))] if any_collapsed else []
         table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)), *collapsed)
     return table
 

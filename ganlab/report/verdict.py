@@ -12,7 +12,7 @@ from ganlab.study.values import LEVEL, THE_WORST, ArmComparison, Endpoint, Study
 
 
 def as_json(study: Study) -> dict[str, Any]:
-    """Everything that a program needs of a study, in values that JSON has; None where there is no number.
+    """Everything that a program needs from a study, in values that JSON has; None where there is no number.
 
     - `question`, `reference`, `level` of all intervals, `protocol`, `shown_only` (metrics without a better side).
     - `endpoints`, the primary one first: `title`, `metric`, `better` (smaller or larger), `unit`, `primary`, `stated`
@@ -23,16 +23,16 @@ def as_json(study: Study) -> dict[str, Any]:
       they are equal), a `difference` and a `size` (of absolute values) are ours - theirs; `effect_size` in the
       same direction; `p_value`, `p_adjusted`, `adjustment`; `by_ranks` (see ArmComparison); `pairs` (finished
       ones, behind the interval), `diverged` and `collapsed` {arm, reference}, how many runs are the worst for
-      that; `kinds`, of a mean over kinds of features what each says; `robust` (see Robust; its two locations
+      that; `kinds`, for a mean over kinds of features the verdict of each; `robust` (see Robust; its two locations
       are like the estimate, and `improvement` is the chance that the arm is better); `lacking`, the seeds
       without a pair of values: `seed`, `why`, `missing` (whether it counts nowhere; if not, the run is the
       worst). Where runs of one arm collapsed there is no estimate. Values are in scores.csv.
     - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of
       the runs that came to an end, those that diverged or collapsed; of these `collapsed`), `parameters` and
       `macs` as their results have them.
-    - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand; only where some were),
+    - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand; only if there are any),
       `diverged`, `unmeasured` (by metric): a line for each such run. `open`: endpoints of the plan, by title, that no
-      run has a value of. `cautions`: sentences on choices that were made after the runs, and on runs that were not made
+      run has measured. `cautions`: sentences on choices that were made after the runs, and on runs that were not made
       alike.
     - `admitted`: the metrics that may decide, by known faults of real images; null where that was not tried.
     - `versions`, `devices`: all that the runs name.
@@ -105,7 +105,7 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
     mean, low, high = comparison.own
 
     def in_unit(value: float) -> float | None:
-        """A location in the unit of the endpoint; None where no number holds it."""
+        """A location in the unit of the endpoint; None where it overflows."""
         if not math.isfinite(value):
             return None
         if endpoint.measure.scale == "ratio":
@@ -148,7 +148,7 @@ _OF_A_KIND = ("verdict", "estimate", "low", "high", "p_value", "pairs")
 def _arm(study: Study, place: int) -> dict[str, Any]:
     arm, rate = study.arms[place], study.failures[place]
     counts = Counter(run.status for run in arm.runs.values())
-    known = [run for run in arm.runs.values() if run.parameters is not None]
+    counted = [run for run in arm.runs.values() if run.parameters is not None]
     return {
         "arm": arm.label,
         "reference": arm is study.reference,
@@ -160,13 +160,13 @@ def _arm(study: Study, place: int) -> dict[str, Any]:
             "high": rate.high,
             "runs": rate.runs,
         },
-        "parameters": known[0].parameters if known else None,
-        "macs": known[0].macs if known else None,
+        "parameters": counted[0].parameters if counted else None,
+        "macs": counted[0].macs if counted else None,
     }
 
 
 def _plain(value: Any) -> Any:
-    """Lists for tuples, None for what JSON has no number for."""
+    """Lists for tuples, None for numbers that JSON does not have."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

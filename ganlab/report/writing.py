@@ -1,4 +1,4 @@
-"""From contents to files: every file is the old one or the new one, and the same study gives the same bytes."""
+"""From contents to files: each file is replaced as a whole, and the same study gives the same bytes."""
 
 import base64
 import csv
@@ -19,14 +19,14 @@ from ganlab.report.verdict import as_json, scores
 from ganlab.study.values import Study
 
 FOLDER = "report"
-_MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown reads as its own
+_MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown would interpret
 
 
 def write_report(study: Study, folder: Path | None = None) -> Path:
     """Write `report/` into the study's folder; returns it. What an earlier report left there is replaced or removed.
 
-    folder: instead of that one. report.html holds everything in itself and asks for nothing; report.md shows the files
-    in figures/. Raises ResultError where records of a run are damaged, OSError where the folder cannot be written.
+    folder: used instead of that one. report.html is self-contained; report.md shows the files in figures/. Raises
+    ResultError where records of a run are damaged, OSError where the folder cannot be written.
     """
     page = write_contents(study)
     folder = folder or study.directory / FOLDER
@@ -72,7 +72,7 @@ def as_markdown(page: Page) -> str:
 def _as_csv(rows: list[dict[str, Any]]) -> str:
     """Rows of equal columns; an empty field where there is no value.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it a text there.
+    Text that a spreadsheet would run as a formula gets an apostrophe before it, which makes it text there.
     """
     file = io.StringIO()
     table = csv.DictWriter(file, rows[0], lineterminator="\n")
@@ -86,11 +86,11 @@ def _as_text(value: Any) -> Any:
 
 
 class _Plain(str):
-    """Text that Markdown need not be protected from."""
+    """Text that needs no escaping in Markdown."""
 
 
 def _escaped(value: Any) -> str:
-    """Text with everything that Markdown would read as its own, in a line: the next one could begin with a mark."""
+    """Text with Markdown's marks escaped, in one line: another line could begin with a mark."""
     return value if isinstance(value, _Plain) else _MARKS.sub(r"\\\1", " ".join(str(value).split("\n")))
 
 
@@ -99,5 +99,5 @@ def _templates() -> PackageLoader:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    write_bytes(path, content, durable=False)  # made again at will
+    write_bytes(path, content, durable=False)  # easily made again
     return path

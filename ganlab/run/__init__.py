@@ -1,4 +1,4 @@
-"""One run: its folder, its networks, its life."""
+"""One run: its folder, its networks, its course from start to end."""
 
 from ganlab.run.life import run
 from ganlab.run.networks import build_gan, image_shape

@@ -32,16 +32,16 @@ from ganlab.training.state import Gan
 
 
 class Best:
-    """The best step so far by the study's primary, as it is measured on the way.
+    """The best step so far by the study's primary metric, as it is measured during training.
 
-    known: `{"step", "metric", "value"}`; None where the primary has not been measured yet, or is measured at the end
-    only. The earliest of equal ones stays.
+    known: `{"step", "metric", "value"}`; None where the primary has not been measured yet, or is measured only at the
+    end. Of equal steps the earliest stays the best.
     """
 
-    def __init__(self, config: RunConfig, known: dict[str, Any] | None, there: Container[int]):
-        """config: of the run. known: at the checkpoint that it goes on from. there: steps with one."""
-        self._metric, self._measure = primary_on_the_way(config), _compared(config.comparison.quality)
-        self.known = known if known and known["step"] in there else None
+    def __init__(self, config: RunConfig, known: dict[str, Any] | None, saved_steps: Container[int]):
+        """config: of the run. known: from the checkpoint to continue from. saved_steps: those with a checkpoint."""
+        self._metric, self._measure = primary_on_the_way(config), _comparable_metric(config.comparison.quality)
+        self.known = known if known and known["step"] in saved_steps else None
 
     @property
     def step(self) -> int | None:
@@ -49,7 +49,7 @@ class Best:
         return self.known["step"] if self.known else None
 
     def offer(self, step: int, measured: Mapping[str, float]) -> bool:
-        """Whether this step is the best so far, which it is from then on."""
+        """Note the step if it is the best so far; returns whether it is."""
         value = measured.get(self._metric)
         if value is None or self._measure is None:
             return False
@@ -59,21 +59,21 @@ class Best:
         return better
 
 
-def _compared(name: str) -> Metric | None:
+def _comparable_metric(name: str) -> Metric | None:
     """The metric, if it has a better side."""
     metric = metric_of(name)
     return metric if metric and metric.direction else None
 
 
 class Profile:
-    """The profile that `training.profile` asks for; None asks for none. steps: where `turn` wants to be called."""
+    """The profile that `training.profile` asks for, or none for None. steps: at which to call `turn`."""
 
-    def __init__(self, directory: Path, asked: str | None):
-        self.steps: tuple[int, ...] = profiled(asked) or () if asked else ()
+    def __init__(self, directory: Path, interval: str | None):
+        self.steps: tuple[int, ...] = profiled(interval) or () if interval else ()
         self._directory, self._running = directory, False
 
     def turn(self, step: int) -> None:
-        """Start the profile if it is time, end it if it runs."""
+        """Start the profile at its first step; end it if it is running."""
         if self._running:
             self.close()
         elif step in self.steps[:1]:
@@ -81,19 +81,19 @@ class Profile:
             self._running = True
 
     def close(self) -> None:
-        """End the profile if it still runs; to be called at the end of a run in any case."""
+        """End the profile if it is still running; to be called at the end of every run."""
         if self._running:
             tf.profiler.experimental.stop()
             self._running = False
 
 
 class Callbacks:
-    """The events of a run, and what it knows of itself so far.
+    """The events of a run, and its results so far.
 
-    metrics: the newest measures, by name. spread: standard deviations over the sets of the measures at the end.
+    metrics: the newest measures, by name. spread: their standard deviations over the sets of images at the end.
     draws: the measures at the end through each draw of the features. profiles: mean power by ring, of real and of
     generated images. best: the best checkpoint so far. collapsed_at: the step since which all measures say that the
-    generator has collapsed (`comparison.collapse`); None: it has not.
+    generator has collapsed (`comparison.collapse`); None if it has not.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Callbacks:
         records: Records,
         progress: Progress,
     ):
-        """record: of the checkpoint that the run goes on from, as `save` leaves it; empty where there is none."""
+        """record: of the checkpoint to continue from, as `save` writes it; empty where there is none."""
         self.metrics: dict[str, float] = dict(record.measured)
         self.spread: dict[str, float] = {}
         self.draws: dict[str, list[float]] = {}
@@ -126,7 +126,7 @@ class Callbacks:
         self._began = record.started
 
     def events(self) -> list[Event]:
-        """Each event with its period, in the order in which those of one step happen."""
+        """Each event with its period, in the order in which events of one step happen."""
         training = self._config.training
         return [
             Event(training.log_every_steps, self.log),
@@ -141,7 +141,7 @@ class Callbacks:
         return self._seconds_before + time.perf_counter() - self._started
 
     def log(self, step: int) -> None:
-        """Record the means since the last record, the speed, and the operators' traces; move the bar."""
+        """Record the means since the last record, the speed, and the operators' traces; update the progress bar."""
         period = self._config.training.log_every_steps
         count = step - (step - 1) // period * period
         values = take_means(self._gan, count, whole=count == period)
@@ -160,40 +160,40 @@ class Callbacks:
         self._records.image(step, "samples", picture)
 
     def evaluate(self, step: int) -> None:
-        """Take the quick measures; save a checkpoint that is the best so far."""
+        """Take the quick measures; save a checkpoint if it is the best so far."""
         self._refresh(step)
         measured = self._measuring.on_the_way(self._sampler)
         self.metrics = dict(measured.values)
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, self.metrics)
-        self._watch(step, self.metrics)
+        self._note_progress(step, self.metrics)
         sketch = self._measuring.sketch(measured)
         if sketch is not None:
             self._records.image(step, "spectrum", sketch)
         self._keep_best(step, self.metrics)
 
     def glance(self, step: int) -> None:
-        """Take those of the full measures that are taken on the way; save a checkpoint that is the best so far."""
-        if step >= self._config.training.steps:  # the measures of the end come at once
+        """Take the full measures that are taken during training; save a checkpoint if it is the best so far."""
+        if step >= self._config.training.steps:  # the measures of the end follow
             return
         self._refresh(step)
         measured = self._measuring.at_a_glance(self._sampler)
-        self._watch(step, measured.values)
-        if not self.at_plateau():  # else the measures of the end come at once
+        self._note_progress(step, measured.values)
+        if not self.at_plateau():  # else the measures of the end follow
             self._record_metrics(step, measured.values)
         self._keep_best(step, measured.values)
 
     def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
         training = self._config.training
         if self.best.offer(step, measured) and step % training.save_every_steps and step < training.steps:
-            self.save(step, regular=False)  # else it is saved at once anyway
+            self.save(step, regular=False)  # else it is saved anyway
 
     def at_plateau(self) -> bool:
-        """Whether twice the images have hardly made the primary metric better (`training.plateau`)."""
+        """Whether twice the images have hardly improved the primary metric (`training.plateau`)."""
         return at_plateau(self._history, self._config.training.plateau)
 
-    def _watch(self, step: int, measured: Mapping[str, float]) -> None:
-        """Note the primary metric on the way, and whether the generator has collapsed."""
+    def _note_progress(self, step: int, measured: Mapping[str, float]) -> None:
+        """Note the primary metric during training, and whether the generator has collapsed."""
         metric = primary_on_the_way(self._config)
         if self._config.training.plateau is not None and metric in measured:
             self._history.setdefault(step, measured[metric])
@@ -209,7 +209,7 @@ class Callbacks:
     def save(self, step: int, *, regular: bool = True) -> None:
         """Write a checkpoint; raises DivergedError where a weight is not finite.
 
-        regular: whether it counts among the newest `training.keep_checkpoints`, as well as for being the best.
+        regular: whether it counts among the newest `training.keep_checkpoints`, besides being the best.
         """
         self._refresh(step)
         tensors = self._gan.tensors()
@@ -226,19 +226,19 @@ class Callbacks:
             "primary": self._history,
             "collapsed_at": self.collapsed_at,
         }
-        checkpoints.save(self._directory / CHECKPOINTS, step, tensors, record, **self._kept(step, regular))
+        checkpoints.save(self._directory / CHECKPOINTS, step, tensors, record, **self._retention(step, regular))
 
     def tidy(self, step: int) -> None:
-        """Remove what a process that was killed has left: half-written files, a checkpoint more than stay.
+        """Remove what a killed process has left: half-written files, a checkpoint too many.
 
         step: of the newest checkpoint.
         """
         for name in ("samples", "pictures"):
             files.remove_unfinished(self._directory / name)
-        checkpoints.prune(self._directory / CHECKPOINTS, step, **self._kept(step, step != self.best.step))
+        checkpoints.prune(self._directory / CHECKPOINTS, step, **self._retention(step, step != self.best.step))
 
-    def _kept(self, step: int, regular: bool) -> dict[str, Any]:
-        """Which checkpoints stay beside that of a step, as `checkpoints.save` takes it."""
+    def _retention(self, step: int, regular: bool) -> dict[str, Any]:
+        """Which checkpoints stay besides that of a step, as keyword arguments of `checkpoints.save`."""
         training = self._config.training
 
         def counts(saved: int) -> bool:
@@ -247,7 +247,7 @@ class Callbacks:
         return {"keep": training.keep_checkpoints, "best": self.best.step, "counts": counts}
 
     def finish(self) -> None:
-        """After the last step: export the EMA, and take the full measures where they are asked for."""
+        """After the last step: export the EMA, and take the full measures if the settings ask for them."""
         save_portable(self._directory / GENERATOR, self._gan.ema)
         if not self._measuring.full:
             return
@@ -256,13 +256,13 @@ class Callbacks:
         self.spread, self.draws = measured.std, measured.draws
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, measured.values)
-        self._watch(step, measured.values)
+        self._note_progress(step, measured.values)
         for name, picture in self._measuring.draw(self._sampler, measured).items():
             self._save_png("pictures", name, picture)
             self._records.image(step, f"pictures/{name}", picture)
 
     def draw_real(self, held_out: Images) -> None:
-        """Some of the held-out images, for a look beside the samples; once a run."""
+        """Save a grid of held-out images to compare samples with; once a run."""
         path = self._directory / "samples" / "real.png"
         if not path.exists():
             self._save_png("samples", "real", real_grid(held_out, self._config))

@@ -1,6 +1,6 @@
-"""What a run reads, found and looked into before anything starts: paths, files, counts of images. No TensorFlow.
+"""Checks of what a run reads, before anything starts: paths, files, numbers of images. No TensorFlow.
 
-NumPy is imported where it is needed, since most wrong settings are told without it.
+NumPy is imported where it is needed, since most wrong settings can be reported without it.
 """
 
 import json
@@ -30,25 +30,25 @@ FILLED_IN = (
     "dataset.held_out_sha256",
     "plugins",
 )
-"""Settings that nobody types: what `complete` found in files, for config.json."""
+"""Settings that nobody types: `complete` takes them from files, for config.json."""
 
 NO_FILE = "FILE"
-"""What stands for a file that nobody has named yet, where settings are only described."""
+"""A placeholder for a file that has not been named yet, where settings are only described."""
 
 
 def complete(
     tree: Mapping[str, Any], *, describing: bool = False, looked: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Settings as YAML gives them, with absolute paths, and with what files say in the place of what is null.
+    """Settings from YAML with absolute paths, and with values from files where settings are null.
 
-    So config.json means the same from any folder, and says what was there. Raises ConfigError for files that are not
-    there or not what they should be. describing: for a page about settings, which needs no file of images. looked: what
-    files said of other settings; it is added to.
+    So config.json means the same from any folder, and records what the files held. Raises ConfigError for files that
+    are missing or not what they should be. describing: for a page about settings, which needs no images. looked: a
+    cache of what was read for other settings; it is added to.
     """
     whole = dict(tree)
     dataset = whole.get("dataset")
     for place in _PATHS:
-        if not (isinstance(dataset, dict) and dataset.get("name") == "huggingface" and _is_a_name(dataset, place)):
+        if not (isinstance(dataset, dict) and dataset.get("name") == "huggingface" and _is_hub_name(dataset, place)):
             whole = _absolute(whole, place)
     dataset = whole.get("dataset")
     if not isinstance(dataset, dict) or dataset.get("name") not in _OF_FILES:
@@ -64,13 +64,13 @@ def complete(
         if dataset["name"] == "folder" and not describing:
             from ganlab.data import folder
 
-            settings: Any = parse(whole | {"dataset": looked[key]}).dataset  # other mistakes come before decoding
+            settings: Any = parse(whole | {"dataset": looked[key]}).dataset  # reports other mistakes before decoding
             looked[key] |= folder.settle(settings, conditional)
     return whole | {"dataset": looked[key]}
 
 
 def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
-    """Settings of a set of files with what these say; ConfigError where they say otherwise."""
+    """Settings of a set of files, completed from the files; ConfigError where the two contradict each other."""
     from ganlab.data import arrays, folder, prepared, published
 
     sources = {"arrays": arrays.fill_in, "huggingface": prepared.fill_in, "tfds": prepared.fill_in}
@@ -80,20 +80,20 @@ def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
 
 
 def check_all_inputs(configs: Iterable[RunConfig]) -> None:
-    """As `check_inputs`, for the runs of a sweep: those that read and measure the same are looked at once."""
-    looked = set()
+    """`check_inputs` for the runs of a sweep: those that read and measure the same are checked once."""
+    checked = set()
     for config in configs:
-        about = {"dataset", "conditional", "metrics"}
-        key = config.training.batch_size, config.model_dump_json(include=about)
-        if key not in looked:
+        fields = {"dataset", "conditional", "metrics"}
+        key = config.training.batch_size, config.model_dump_json(include=fields)
+        if key not in checked:
             check_inputs(config)
-            looked.add(key)
+            checked.add(key)
 
 
 def check_inputs(config: RunConfig) -> None:
     """Refuse files that are missing or were replaced, and settings that ask for more images than there are.
 
-    Raises ConfigError. Whatever can be known of a run's inputs without loading images is known here.
+    Raises ConfigError. Everything about a run's inputs that can be checked without loading images is checked here.
     """
     from ganlab.data import folder
     from ganlab.data.counts import counts
@@ -113,21 +113,23 @@ def check_inputs(config: RunConfig) -> None:
             from ganlab.evaluation.features.imagenet import check_weights
 
             check_weights(config.metrics.final.inception_weights)
-        told = getattr(dataset, "classes", None) or 0
-        if "classifier" in (config.metrics.final.features or ()) and told < 2:
-            have = "this dataset has one" if told else "this dataset has no labels"
+        classes = getattr(dataset, "classes", None) or 0
+        if "classifier" in (config.metrics.final.features or ()) and classes < 2:
+            have = "this dataset has one" if classes else "this dataset has no labels"
             raise ConfigError(f"metrics.final.features=[classifier] needs two classes, {have}; use random or pca")
 
 
 def check_measured(config: RunConfig, train: int, held_out: int) -> None:
-    """Refuse measures for which so many images are too few; ConfigError."""
-    asked, least = [("metrics", config.metrics)], min(train, held_out)
+    """Refuse measures for which there are too few images; ConfigError."""
+    protocols, available = [("metrics", config.metrics)], min(train, held_out)
     if isinstance(config.metrics, Full):
-        asked.append(("metrics.final", config.metrics.final))
-        if least < LEAST:
-            raise ConfigError(f"metrics=full needs {LEAST} images to train on and {LEAST} held out; there are {least}")
-    for where, settings in asked:
-        measured = min(least, settings.images)
+        protocols.append(("metrics.final", config.metrics.final))
+        if available < LEAST:
+            raise ConfigError(
+                f"metrics=full needs {LEAST} images to train on and {LEAST} held out; there are {available}"
+            )
+    for where, settings in protocols:
+        measured = min(available, settings.images)
         if measured <= settings.neighbours:
             raise ConfigError(
                 f"{where}.neighbours={settings.neighbours} needs more images than that; "
@@ -135,14 +137,14 @@ def check_measured(config: RunConfig, train: int, held_out: int) -> None:
             )
 
 
-def _is_a_name(dataset: dict[str, Any], place: tuple[str, ...]) -> bool:
-    """Whether a path is the name of a set on Hugging Face's hub, not something on this machine."""
+def _is_hub_name(dataset: dict[str, Any], place: tuple[str, ...]) -> bool:
+    """Whether a path is the name of a set on Hugging Face's hub, not a path on this machine."""
     path = dataset.get("path")
     return place == ("dataset", "path") and isinstance(path, str) and not Path(path).expanduser().exists()
 
 
 def _absolute(tree: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
-    """The tree with the path at a place made absolute, ~ for the home folder; what is no path there is left alone."""
+    """The tree with the path at a place made absolute, ~ expanded; values that are not paths are left alone."""
     key, *rest = place
     value = tree.get(key)
     if rest and isinstance(value, dict):
@@ -151,5 +153,5 @@ def _absolute(tree: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
         return tree
     try:
         return tree | {key: str(Path(value).expanduser().absolute())}
-    except RuntimeError:  # nobody of that name, or no home at all
-        raise ConfigError(f"{'.'.join(place)}={value} names no home folder; write the whole path") from None
+    except RuntimeError:  # no user of that name, or no home folder
+        raise ConfigError(f"{'.'.join(place)}={value} does not name a home folder; write the whole path") from None

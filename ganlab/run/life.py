@@ -1,4 +1,4 @@
-"""The life of one run, top to bottom: the only wiring. The folders that it joins do not know of each other."""
+"""One run from start to end: the only module that connects the other folders, which do not import each other."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
 WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, ROLLBACKS, IDENTITY, GENERATOR)
-"""Files that a run writes beside and renames: what a kill has left of that is removed when it goes on."""
+"""Files that a run writes under another name and renames: leftovers of a kill are removed when it continues."""
 
 if TYPE_CHECKING:
     from ganlab.data.sources import Split
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 def run(
     config: RunConfig, directory: Path, *, quiet: bool = False, held: bool = False, steps: int | None = None
 ) -> RunResult:
-    """Train to the end, or to a stop that can be gone on from; returns what result.json says.
+    """Train to the end, or to a stop from which the run can continue; returns what result.json says.
 
     A run that has finished with these settings is returned at once. held: whether the process that started this one
-    holds the folder for it. steps: train the run that is there to this step instead of that of its settings. Raises
+    holds the folder for it. steps: train the existing run to this step instead of that of its settings. Raises
     ConfigError for settings that cannot be used here, CheckpointError where checkpoints exist and none is good.
     """
     done = finished(config, directory)
@@ -61,7 +61,7 @@ def run(
     check_inputs(config)
     origin = directory / CHECKPOINTS
     with contextlib.ExitStack() as stack:
-        if device.worker():  # the first worker's files are the run's; the others write what nobody needs
+        if device.worker():  # the first worker writes the files of the run; those of the others are thrown away
             directory, quiet, held = Path(stack.enter_context(tempfile.TemporaryDirectory())), True, True
             config = config.model_copy(update={"tracking": "none"})
         if not held:
@@ -75,7 +75,7 @@ def run(
         if config.init_from and checkpoints.newest(origin) is None:
             find_source(config.init_from)
         commit()  # of the code that this process has loaded
-        stopping = stack.enter_context(_asked_to_stop())
+        stopping = stack.enter_context(_stop_requested())
         fresh = not held and not (directory / CONFIG).exists()
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -112,14 +112,14 @@ def run(
 
 
 def _write_generator(directory: Path, held: bool) -> None:
-    """Write the generator of a finished run again, which is gone, from its last checkpoint."""
+    """Write the missing generator of a finished run again, from its last checkpoint."""
     from ganlab.exports.portable import save_portable
     from ganlab.run.sampler import open_sampler
 
     with contextlib.nullcontext() if held else claimed(directory):
         sampler, _ = open_sampler(directory)
         save_portable(directory / GENERATOR, sampler.generator)
-    print(f"{directory / GENERATOR} was gone and is written again", flush=True)
+    print(f"{directory / GENERATOR} was missing and has been written again", flush=True)
 
 
 def _train(
@@ -151,7 +151,7 @@ def _train(
         afresh = [rollback.to_step for rollback in went_back]
         return build_steps(gan, config, split.train, xla=xla, afresh=afresh)
 
-    # Before all that computes, by which a kept program is named; images from the disk come in turn from a step on.
+    # Before anything else computes, since that names a cached program; images on disk are read in order from a step on.
     steps = build() if lies_on_device(config, split.train) else None
     measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
     tensors = gan.tensors()
@@ -160,7 +160,7 @@ def _train(
         start_from(config.init_from, tensors)
     steps = steps or build()
     start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record(started=began))
-    position = {} if device.worker() else record.records  # they stand in the first worker's folder
+    position = {} if device.worker() else record.records  # they are in the first worker's folder
     best = Best(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
     images_per_step = training.batch_size * training.discriminator_steps
@@ -181,7 +181,7 @@ def _train(
         if restored and not restored.damaged and not device.worker():
             callbacks.tidy(start)
         if restored:
-            progress.say(f"going on from step {start}")
+            progress.say(f"continuing from step {start}")
         else:
             if config.init_from:
                 progress.say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
@@ -195,21 +195,25 @@ def _train(
         status, error = "finished", None
         try:
             with contextlib.closing(profile):
-                whole = fit(
+                completed = fit(
                     gan, steps, training.steps, training.steps_per_call, events, agreed(stopping), callbacks.at_plateau
                 )
-            if not whole:
+            if not completed:
                 status = "interrupted"
                 callbacks.save(int(gan.step.numpy()))
         except DivergedError as problem:
-            good = checkpoints.newest(directory / CHECKPOINTS)
-            error = f"{problem}; " + ("no checkpoint yet" if good is None else f"last good checkpoint: step {good}")
-            again = go_back(config, directory, step=int(gan.step.numpy()), to=good, error=str(problem))
-            status = "rolled back" if again else "diverged"
+            good_step = checkpoints.newest(directory / CHECKPOINTS)
+            error = f"{problem}; " + (
+                "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
+            )
+            rolls_back = go_back(config, directory, step=int(gan.step.numpy()), to=good_step, error=str(problem))
+            status = "rolled back" if rolls_back else "diverged"
         seconds = callbacks.seconds()
         if status == "finished":
             if callbacks.at_plateau():
-                progress.say(f"twice the images made no difference: ends at step {int(gan.step.numpy())}")
+                progress.say(
+                    f"twice the images hardly improved the primary metric: ends at step {int(gan.step.numpy())}"
+                )
             callbacks.finish()
         tracker.status = "interrupted" if status == "rolled back" else status
         if status not in ("interrupted", "rolled back"):
@@ -252,7 +256,7 @@ def _train(
 
 
 def _network_facts(gan: "Gan") -> dict[str, Any]:
-    """What `result.json` says of the networks: their size, their cost, the updates that were left out."""
+    """What `result.json` says about the networks: their size, their cost, and how many updates were skipped."""
     from ganlab.nets.analysis import multiplications, receptive_field_of
 
     generator, discriminator = multiplications(gan.generator), multiplications(gan.discriminator)
@@ -272,22 +276,22 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """While inside, what asks to stop is only noted; the second one stops at once. An ignored one stays ignored."""
-    asked = Asked()
+def _stop_requested() -> Iterator[Callable[[], bool]]:
+    """While inside, the first signal to stop is only noted, the second stops at once. Ignored signals stay ignored."""
+    request = Asked()
 
     def note(number: int, _frame: object) -> None:
-        if asked.twice(number):
+        if request.twice(number):
             raise KeyboardInterrupt
 
-    heard = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heard}
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)  # as a cell of a sweep has it (`signals.heard`)
+    signals = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    handlers = {number: signal.signal(number, note) for number in signals}
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # as a cell of a sweep has it (`signals.heard`)
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(request)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
@@ -300,7 +304,7 @@ def _as_markdown(config: RunConfig) -> str:
 def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool]:
     """Plain settings by dotted name, without the seed: runs of one arm share a row.
 
-    What may be a list or null in another run is text in all of them: TensorBoard cannot sort numbers among texts.
+    A setting that may be a list or null in another run is text in all: TensorBoard cannot sort numbers among texts.
     """
     return {
         key: value

@@ -1,4 +1,4 @@
-"""What a run measures: its images, the features they are seen through, and its protocols, put together."""
+"""What a run measures: its images, its features and its protocols, put together."""
 
 import contextlib
 from collections.abc import Callable
@@ -23,13 +23,13 @@ from ganlab.run import pictures
 from ganlab.run.inputs import check_measured
 from ganlab.run.sampler import Sampler
 
-_READOUT_SEED = 2**40  # no setting reaches it: what the read-out has seen, no run trains on
+_READOUT_SEED = 2**40  # beyond all settings: no run trains on the images of the read-out
 
 
 class Measuring(NamedTuple):
-    """The protocols of a run: the one that is taken on the way, and the one of the end, if asked for.
+    """The protocols of a run: the one during training, and the one at the end, if the settings ask for it.
 
-    ladder: what the measures of the end make of known faults, if that is asked for.
+    ladder: how the measures of the end rate known faults, if the settings ask for it.
     """
 
     quick: Measures
@@ -41,41 +41,43 @@ class Measuring(NamedTuple):
         return self.quick([sampler.sample("latents/evaluation", self.quick.n_fake)])
 
     def thoroughly(self, sampler: Sampler) -> Measured:
-        """The full measures, each set of images from latents of its own."""
+        """The full measures, each set of images from its own latents."""
         assert self.full is not None
         sets = range(self.full.protocol["sets"])
         return self.full([sampler.sample(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
 
     def at_a_glance(self, sampler: Sampler) -> Measured:
-        """What of the full measures is taken on the way, by the names that they have at the end."""
+        """Those of the full measures that are taken during training, under the names that they have at the end."""
         assert self.full is not None
         return Measured(self.full.look(sampler.sample("latents/evaluation/full/0", self.full.n_fake)), {}, None)
 
-    def draw(self, sampler: Sampler, found: Measured) -> dict[str, np.ndarray]:
-        """Pictures of what was found, by name."""
+    def draw(self, sampler: Sampler, measured: Measured) -> dict[str, np.ndarray]:
+        """Pictures of the results, by name."""
         measures = self.full or self.quick
-        return pictures.draw(measures.spectrum, found.spectrum, measures.train, sampler.sample("latents/samples", 64))
+        return pictures.draw(
+            measures.spectrum, measured.spectrum, measures.train, sampler.sample("latents/samples", 64)
+        )
 
-    def sketch(self, found: Measured) -> np.ndarray | None:
-        """Spectra as they come on the way; none where images have no spectrum."""
-        real, fake = self.quick.spectrum, found.spectrum
-        return None if real is None or fake is None else pictures.sketch(real, fake)
+    def sketch(self, measured: Measured) -> np.ndarray | None:
+        """A quick picture of the spectra during training; None where images have no spectrum."""
+        real, fake = self.quick.spectrum, measured.spectrum
+        return None if real is None or fake is None else pictures.draw_raster(real.power, fake.power)
 
-    def profiles(self, found: Measured) -> dict[str, list[float]]:
+    def profiles(self, measured: Measured) -> dict[str, list[float]]:
         """Mean power by ring of real and of generated images, r = 0 ... side/2; empty where images have no spectrum."""
-        real, fake = (self.full or self.quick).spectrum, found.spectrum
+        real, fake = (self.full or self.quick).spectrum, measured.spectrum
         if real is None or fake is None:
             return {}
         return {"real": radial_profile(real.power).tolist(), "generated": radial_profile(fake.power).tolist()}
 
     @property
     def protocol(self) -> dict:
-        """As `result.json` has it: the quick one, and in it the other as `full`."""
+        """As in `result.json`: the quick one, with the other one in it as `full`."""
         return self.quick.protocol | ({"full": self.full.protocol} if self.full else {})
 
     @property
     def real_against_real(self) -> dict[str, float]:
-        """What real images score in the place of generated ones."""
+        """What real images score in place of generated ones."""
         return self.quick.real_against_real | (self.full.real_against_real if self.full else {})
 
     @property
@@ -85,7 +87,7 @@ class Measuring(NamedTuple):
 
 
 def open_images(config: RunConfig) -> Split:
-    """The images of a run; ConfigError where they are too few to be measured as its settings ask."""
+    """The images of a run; ConfigError where they are too few for the measures in its settings."""
     split = DATASETS[config.dataset.name](config.dataset)
     check_measured(config, len(split.train.pixels), len(split.held_out.pixels))
     return split
@@ -94,7 +96,7 @@ def open_images(config: RunConfig) -> Split:
 def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Measuring:
     """Everything that measuring needs before the first image is generated; ConfigError where it cannot be had.
 
-    Outside the scope of a distribution strategy. say: told what takes long.
+    Call it outside the scope of a distribution strategy. say: takes a line before each slow step.
     """
     try:
         return _prepare(config, split, say)
@@ -107,25 +109,25 @@ def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Meas
 def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Measuring:
     settings, train, held_out = config.metrics, split.train, split.held_out
     real = RealImages(train.pixels, held_out.pixels, train.labels, held_out.labels)
-    seen = FEATURES[settings.features](real, say=say)
-    quick = Measures("quick", [seen], real, Counts(settings.images, settings.neighbours))
+    quick_features = FEATURES[settings.features](real, say=say)
+    quick = Measures("quick", [quick_features], real, Counts(settings.images, settings.neighbours))
     if not isinstance(settings, Full):
         return Measuring(quick, None)
     final = settings.final
-    several = train.labels is not None and len(np.unique(train.labels)) > 1
-    names = final.features or [*(["classifier"] if several else []), "random", "pca"]
+    has_classes = train.labels is not None and len(np.unique(train.labels)) > 1
+    names = final.features or [*(["classifier"] if has_classes else []), "random", "pca"]
     for name in final.mean_over or ():
         if name not in names:
             raise ConfigError(f"metrics.final.mean_over has {name}, which these images do not allow; use {names}")
     counts = Counts(final.images, final.neighbours, final.sets)
     weights = {"inception": {"weights": final.inception_weights}}
     features = [FEATURES[name](real, say=say, **final.draws.of(name), **weights.get(name, {})) for name in names]
-    full = Measures("full", features, real, counts, _known(config, say), final.mean_over or ())
+    full = Measures("full", features, real, counts, _factor_measures(config, say), final.mean_over or ())
     return Measuring(quick, full, full.ladder(train.labels, say) if final.ladder else {})
 
 
-def _known(config: RunConfig, say: Callable[[str], None]) -> dict[str, Known]:
-    """Measures that use what is known of how the images were made."""
+def _factor_measures(config: RunConfig, say: Callable[[str], None]) -> dict[str, Known]:
+    """Measures that use how the images were made: their factors, if these are known."""
     if not isinstance(config.dataset, Shapes):
         return {}
     readout, table = _readout(config.dataset, say), shapes.FACTORS[config.dataset.channels]
@@ -150,14 +152,14 @@ def _readout(dataset: Shapes, say: Callable[[str], None]) -> Readout:
         "recipe": 1,
         "size": size,
         "channels": dataset.channels,
-        "table": [list(each) for each in table],
+        "table": [list(factor) for factor in table],
         **libraries,
     }
     return Readout.from_arrays(cached("readout", key, train), table)
 
 
 def _factors(pixels: np.ndarray, readout: Readout, dataset: Shapes) -> dict[str, float]:
-    """What the read-out finds in images, and whether that explains them."""
+    """The distribution of the factors that the read-out finds in images, and how well these explain the images."""
     table = shapes.FACTORS[dataset.channels]
     read = readout(pixels)
     values = marginals(read, table) | dependences(read, table) | grid_coverage(read, table)

@@ -1,6 +1,6 @@
-"""The networks of a run, built from its settings; the weights it starts with; what its operators leave behind, by tag.
+"""The networks of a run, built from its settings; the weights it starts with; the traces of its operators, by tag.
 
-TensorFlow is imported by what builds."""
+TensorFlow is imported by the functions that build."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def build_gan(config: RunConfig):
-    """Both networks, the EMA and the optimizers, as they are before the first step. Needs TensorFlow started."""
+    """Both networks, the EMA and the optimizers before the first step. TensorFlow must have been started."""
     import keras
 
     from ganlab.nets.discriminator import DISCRIMINATORS
@@ -62,9 +62,9 @@ def build_gan(config: RunConfig):
 
 
 def build_steps(gan, config: RunConfig, images, *, xla: bool, afresh: Sequence[int] = ()):
-    """What takes steps of a run's training on these images, compiled at its first call: `training.step.make_steps`.
+    """The function that trains for a number of steps on these images, compiled at its first call (`make_steps`).
 
-    afresh: steps from each of which on random numbers are others.
+    afresh: the steps from each of which the random numbers are new ones.
     """
     import tensorflow as tf
 
@@ -115,7 +115,7 @@ def image_shape(config: RunConfig) -> tuple[int, int, int]:
 
 
 def make_traces(generator, z) -> Callable[[], dict[str, float]]:
-    """What the operators of a generator in training leave behind, by tag and stage."""
+    """A function that measures the traces of the operators of a generator, by tag and stage."""
     import keras
     import tensorflow as tf
 
@@ -129,14 +129,14 @@ def make_traces(generator, z) -> Callable[[], dict[str, float]]:
     ]
     inside = keras.Model(
         generator.input, {stage.name: stage.output for stage in stages}
-    )  # of a list of one Keras gives the one
+    )  # for a list of one output Keras returns the output itself
     maps_of = tf.function(lambda: inside(z, training=False), autograph=False)
 
     def traces() -> dict[str, float]:
         values, maps = {}, maps_of()
         for stage, scale in zip(stages, scales, strict=True):
             values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps[stage.name].numpy(), scale)
-            with contextlib.suppress(ValueError):  # an operator whose weights follow the image has no kernel of its own
+            with contextlib.suppress(ValueError):  # an operator whose weights depend on the image has no kernel
                 values[f"artifact/lattice_fraction/{stage.name}"] = lattice_fraction(stage.transposed_kernel(), scale)
         return values
 
@@ -165,28 +165,28 @@ def pin(path: str) -> InitFrom:
 
 
 def find_source(source: InitFrom) -> None:
-    """Raise ConfigError where the checkpoint that a run is to start from is gone, or is another by now."""
+    """Raise ConfigError where the checkpoint that a run is to start from is gone or has been replaced."""
     folder = Path(source.run) / CHECKPOINTS
     if checkpoints.digest(folder, source.step) != source.sha256:
-        lost = "is another by now" if source.step in checkpoints.steps(folder) else "is gone"
-        raise ConfigError(f"init_from={source.run}: its checkpoint of step {source.step} {lost}; start a new run")
+        problem = "has been replaced" if source.step in checkpoints.steps(folder) else "is gone"
+        raise ConfigError(f"init_from={source.run}: its checkpoint of step {source.step} {problem}; start a new run")
 
 
 def check_fit(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
-    """Raise ConfigError that names the first tensor of the networks which a checkpoint lacks in the same shape."""
-    there = checkpoints.shapes(Path(source.run) / CHECKPOINTS, source.step)
-    ours = {name: [variable.dtype.name, *variable.shape] for name, variable in _networks(tensors).items()}
-    others = {name: shape for name, shape in there.items() if name.startswith(_NETWORKS)}
-    for name in [*ours, *(other for other in others if other not in ours)]:
-        if ours.get(name) != others.get(name):
+    """Raise ConfigError that names the first tensor of the networks whose shape differs in the checkpoint."""
+    saved = checkpoints.shapes(Path(source.run) / CHECKPOINTS, source.step)
+    needed = {name: [variable.dtype.name, *variable.shape] for name, variable in _networks(tensors).items()}
+    available = {name: shape for name, shape in saved.items() if name.startswith(_NETWORKS)}
+    for name in [*needed, *(other for other in available if other not in needed)]:
+        if needed.get(name) != available.get(name):
             raise ConfigError(
-                f"init_from={source.run} does not fit: {name} is {_said(others.get(name))} there and "
-                f"{_said(ours.get(name))} here; give the networks the settings that they have there"
+                f"init_from={source.run} does not fit: {name} is {_shape_in_words(available.get(name))} there and "
+                f"{_shape_in_words(needed.get(name))} here; give the networks the settings that they have there"
             )
 
 
 def start_from(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
-    """Give both networks and the average the weights of a checkpoint; neither optimizers nor the step.
+    """Give both networks and the EMA the weights of a checkpoint; optimizers and step stay.
 
     Raises ConfigError as `find_source` and `check_fit` do.
     """
@@ -199,7 +199,7 @@ def _networks(tensors: dict[str, "tf.Variable"]) -> dict[str, "tf.Variable"]:
     return {name: variable for name, variable in tensors.items() if name.startswith(_NETWORKS)}
 
 
-def _said(shape: list | None) -> str:
+def _shape_in_words(shape: list | None) -> str:
     if shape is None:
         return "absent"
     return f"{shape[0]} {shape[1:]}".replace("[]", "scalar")

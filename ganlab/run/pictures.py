@@ -1,4 +1,4 @@
-"""The pictures that a run leaves: grids of samples, spectra and artifacts of real beside generated images."""
+"""The pictures that a run writes: grids of samples, spectra and artifacts of real and generated images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,14 +14,14 @@ from ganlab.run.sampler import Sampler, with_classes
 from ganlab.runs import grids
 
 _SAMPLES, _NEAREST = 8, 5
-_BYTES = 2**26  # of images to train on, as floats, that are compared at a time
+_BYTES = 2**26  # of training images, as floats, that are compared at a time
 
 
 class Side(NamedTuple):
     """The spectrum of one set of images of sides H and W, the shorter of which, N, is at least 2.
 
-    images: how many. power: [H,W], in the order of `numpy.fft.fftfreq`. profile: its mean by ring, [N//2+1]. band:
-    between which 95 % of the single images' profiles lie, [2,N//2+1].
+    images: their number. power: [H,W], in the order of `numpy.fft.fftfreq`. profile: its mean by ring, [N//2+1]. band:
+    the limits between which the profiles of 95 % of the single images lie, [2,N//2+1].
     """
 
     images: int
@@ -36,18 +36,14 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
 
     train, samples: pixels uint8 [N,H,W,C].
     """
-    drawn = {"neighbours": _neighbours(train, samples[:_SAMPLES])}
+    pictures = {"neighbours": _neighbours(train, samples[:_SAMPLES])}
     if real is not None and fake is not None:
-        marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]  # more would hide what they mark
-        drawn["spectrum"] = draw_spectrum(_side(real), _side(fake), marked)
+        # more marks would hide what they mark
+        marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]
+        pictures["spectrum"] = draw_spectrum(_side(real), _side(fake), marked)
         phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.size, s)}
-        drawn["means"] = draw_means(real.mean, fake.mean, phases)
-    return drawn
-
-
-def sketch(real: Spectrum, fake: Spectrum) -> np.ndarray:
-    """Both spectra beside each other, in a millisecond."""
-    return draw_raster(real.power, fake.power)
+        pictures["means"] = draw_means(real.mean, fake.mean, phases)
+    return pictures
 
 
 def _side(spectrum: Spectrum) -> Side:
@@ -60,18 +56,18 @@ def _has_phases(size: tuple[int, int], stride: int) -> bool:
 
 def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Nearest by the root mean squared difference of pixels, 0 ... 255."""
-    shown = samples.reshape(len(samples), -1).astype(np.float64)
+    vectors = samples.reshape(len(samples), -1).astype(np.float64)
     count = min(_NEAREST, len(train))
     distances = np.full((len(samples), count), np.inf)
     places = np.zeros((len(samples), count), np.intp)
-    rows = max(1, _BYTES // (8 * shown.shape[1]))
+    rows = max(1, _BYTES // (8 * vectors.shape[1]))
     for start in range(0, len(train), rows):
         block = train[start : start + rows]
-        far = np.hstack([distances, cdist(shown, block.reshape(len(block), -1))])
+        candidates = np.hstack([distances, cdist(vectors, block.reshape(len(block), -1))])
         where = np.hstack([places, np.tile(np.arange(start, start + len(block)), (len(samples), 1))])
-        order = np.argsort(far, axis=1, kind="stable")[:, :count]
-        distances, places = np.take_along_axis(far, order, 1), np.take_along_axis(where, order, 1)
-    return draw_neighbours(samples, np.asarray(train[places]), distances / np.sqrt(shown.shape[1]))
+        order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
+        distances, places = np.take_along_axis(candidates, order, 1), np.take_along_axis(where, order, 1)
+    return draw_neighbours(samples, np.asarray(train[places]), distances / np.sqrt(vectors.shape[1]))
 
 
 # --- grids of samples, of a conditional run a row for each class ------------------------------------------------------
@@ -80,7 +76,7 @@ def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:
 _COUNT = 64
 _PER_CLASS = 8
 _MOST_ROWS = 32
-"""Classes that a grid has rows of; of more than these, the images are a mixture in the training images' shares."""
+"""Up to so many classes a grid has a row each; with more, its images are a mixture in the training images' shares."""
 
 
 def sample_grid(sampler: Sampler, config: RunConfig) -> np.ndarray:
@@ -97,8 +93,10 @@ def real_grid(images: Images, config: RunConfig) -> np.ndarray:
     """A grid of real images in the same layout: uint8 [rows,across,C]."""
     if not _has_rows(config) or images.labels is None:
         return grids.grid(grids.some_of(images.pixels, _COUNT))
-    chosen = [grids.some_of(np.flatnonzero(images.labels == label), _PER_CLASS) for label in range(config.classes)]
-    places = np.concatenate(chosen)
+    places_by_class = [
+        grids.some_of(np.flatnonzero(images.labels == label), _PER_CLASS) for label in range(config.classes)
+    ]
+    places = np.concatenate(places_by_class)
     return grids.by_class(images.pixels[places], images.labels[places], range(config.classes), _PER_CLASS)
 
 
@@ -112,7 +110,7 @@ def _has_rows(config: RunConfig) -> bool:
 _REAL, _FAKE = "#0072B2", "#D55E00"  # blue and vermilion: apart for every kind of colour blindness, and in grey
 _MARKS = {2: ("o", 9, "○"), 4: ("s", 8, "□"), 8: ("D", 5, "◇")}  # shape, points, sign
 _WIDE = 7.6  # inches of 100 pixels: letters stay legible where a card shows half of it
-_DECADES = 6  # what shades can tell apart; weaker power is shown as the darkest
+_DECADES = 6  # that shades can tell apart; weaker power is shown as the darkest
 
 
 def draw_spectrum(real: Side, fake: Side, strides: Sequence[int] = (2, 4)) -> np.ndarray:
@@ -127,13 +125,13 @@ def draw_spectrum(real: Side, fake: Side, strides: Sequence[int] = (2, 4)) -> np
     top, bottom = figure.subfigures(2, 1, height_ratios=[4.2, 3.0])
     _profiles(top, real, fake)
     _powers(bottom, real, fake, strides)
-    return _drawn(figure)
+    return _render(figure)
 
 
 def draw_means(
     real_mean: np.ndarray, fake_mean: np.ndarray, moments: Mapping[int, tuple[np.ndarray, np.ndarray]]
 ) -> np.ndarray:
-    """What all images share: mean images, their difference, and how strong detail is at each phase; about 760 wide.
+    """What all images share: mean images, their difference, and the strength of detail by phase; about 760 wide.
 
     real_mean, fake_mean: luminance [H,W]. moments: for each stride the second moment of detail by phase, real and
     fake, each [stride,stride]. Raises ValueError for arrays that do not fit.
@@ -148,8 +146,8 @@ def draw_means(
     axes = top.subplots(1, 3)
     limits = min(real_mean.min(), fake_mean.min()), max(real_mean.max(), fake_mean.max())
     for axis, mean, name in ((axes[0], real_mean, "mean real image"), (axes[1], fake_mean, "mean fake image")):
-        shown = _map(axis, mean, name, "gray", limits)
-    _bar(top, shown, axes[:2])
+        image = _map(axis, mean, name, "gray", limits)
+    _bar(top, image, axes[:2])
     difference = fake_mean - real_mean
     limit = np.abs(difference).max() or 1.0
     _bar(top, _map(axes[2], difference, "fake - real", "PuOr_r", (-limit, limit)), axes[2])
@@ -162,7 +160,7 @@ def draw_means(
             for axis, values, name in zip(axes[2 * place :], relative, ("real", "fake"), strict=False):
                 _phases(axis, values, f"stride {stride}, {name}", max(map(np.max, relative)))
         bottom.supxlabel("second moment of fine detail by phase, relative to its mean", fontsize=12)
-    return _drawn(figure)
+    return _render(figure)
 
 
 def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndarray) -> np.ndarray:
@@ -201,7 +199,7 @@ def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndar
 
 
 def draw_raster(real: np.ndarray, fake: np.ndarray, enlarge: int | None = None) -> np.ndarray:
-    """Log power of real and fake beside each other in grey, a matter of a millisecond: to be looked at in training.
+    """Log power of real and fake side by side in grey, drawn in a millisecond: a view during training.
 
     real, fake: [H,W], in the order of `numpy.fft.fftfreq`; the mean, which has none, is in the middle. White is the
     strongest of both, black a millionth of it. enlarge: pixels per frequency; None aims at a width of 512.
@@ -225,9 +223,9 @@ def _profiles(part: Any, real: Side, fake: Side) -> None:
 
     every = max(1, side // 32)
     axis.fill_between(cycles, *logs(real.band), color=_REAL, alpha=0.2, linewidth=0, label="95 % of single real images")
-    for one, name, style, color, size in ((real, "real", "-o", _REAL, 8), (fake, "fake", "--^", _FAKE, 5)):
-        label = f"{name}, mean of {one.images:,}"
-        axis.plot(cycles, logs(one.profile), style, color=color, label=label, markersize=size, markevery=every)
+    for spectrum, name, style, color, size in ((real, "real", "-o", _REAL, 8), (fake, "fake", "--^", _FAKE, 5)):
+        label = f"{name}, mean of {spectrum.images:,}"
+        axis.plot(cycles, logs(spectrum.profile), style, color=color, label=label, markersize=size, markevery=every)
     for edge, name in zip(logs(fake.band), ("95 % of single fake images", None), strict=True):
         axis.plot(cycles, edge, ":", color=_FAKE, label=name, linewidth=1.8)
     for period in (8, 4, 2):
@@ -246,16 +244,16 @@ def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
     axes = part.subplots(1, 3)
     logs = _logs(real.power, fake.power)
     difference = logs[1] - logs[0]
-    at = [f"{_MARKS[stride][2]} {_signed(difference[_places(stride, size)].mean())}" for stride in strides]
+    averages = [f"{_MARKS[stride][2]} {_signed(difference[_places(stride, size)].mean())}" for stride in strides]
     logs[:, 0, 0] = np.nan  # the mean has no power
     limits = np.nanmin(logs), np.nanmax(logs)
     for axis, log, name in ((axes[0], logs[0], "real"), (axes[1], logs[1], "fake")):
-        shown = _map(axis, _centred(log), f"{name}\nlog10 power", "magma", limits, size)
-    _bar(part, shown, axes[:2])
+        image = _map(axis, _centred(log), f"{name}\nlog10 power", "magma", limits, size)
+    _bar(part, image, axes[:2])
     limit = max(0.3, float(np.quantile(np.abs(difference), 0.99)))
-    title = "\n".join(["log10 fake/real", "  ".join(at)])
-    shown = _map(axes[2], _centred(difference), title, "PuOr_r", (-limit, limit), size)
-    _bar(part, shown, axes[2], extend="both" if np.abs(difference).max() > limit else "neither")
+    title = "\n".join(["log10 fake/real", "  ".join(averages)])
+    image = _map(axes[2], _centred(difference), title, "PuOr_r", (-limit, limit), size)
+    _bar(part, image, axes[2], extend="both" if np.abs(difference).max() > limit else "neither")
     for stride in strides:
         shape, size, _ = _MARKS[stride]
         for axis in axes:
@@ -266,13 +264,13 @@ def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
 
 
 def _lattice(stride: int) -> np.ndarray:
-    """Frequencies at multiples of 1/stride that half the stride has not, both ends too: [2,marks], cycles per pixel."""
+    """Multiples of 1/stride that are none of half the stride, ends included: [2,marks], cycles per pixel."""
     steps = np.indices((stride + 1, stride + 1)).reshape(2, -1) - stride // 2
     return steps[:, (steps % 2).any(axis=0)] / stride
 
 
 def _places(stride: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The same as indices of a spectrum of these sides, those at .5 once, to the nearest bin."""
+    """The same as the nearest indices of a spectrum of these sides, with those at .5 once."""
     sides = np.array(size)[:, None]
     down, across = np.unique(np.rint(_lattice(stride) * sides).astype(int) % sides, axis=1)
     return down, across
@@ -283,12 +281,12 @@ def _signed(value: float) -> str:
 
 
 def _centred(power: np.ndarray) -> np.ndarray:
-    """The mean in the middle; in even sides Nyquist's frequencies at both ends: [N,N] -> [N+1,N+1]."""
+    """The mean in the middle; along even sides the Nyquist frequency at both ends: [N,N] -> [N+1,N+1]."""
     return np.pad(np.fft.fftshift(power), [(0, 1 - side % 2) for side in power.shape], mode="wrap")
 
 
 def _logs(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
-    """log10 of both, [2,H,W], six decades at most."""
+    """log10 of both, [2,H,W], at most six decades below the maximum."""
     powers = np.stack([real, fake]).astype(np.float64)
     return np.log10(np.maximum(powers, 10.0**-_DECADES * powers.max() or 1.0))
 
@@ -301,14 +299,14 @@ def _map(
     if size is not None:
         down, across = (0.5 if side % 2 else 0.5 + 0.5 / side for side in size)
         extent = (-across, across, down, -down)
-    shown = axis.imshow(values, colours, vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
+    image = axis.imshow(values, colours, vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
     axis.set_title(title, fontsize=11, pad=9)
     ticks = [-0.5, -0.25, 0, 0.25, 0.5] if size else []
     names = ["−½", "−¼", "0", "¼", "½"] if size else []
     axis.set_xticks(ticks, names)
     axis.set_yticks(ticks, names if axis.get_subplotspec().is_first_col() else [""] * len(names))
     axis.tick_params(labelsize=11)
-    return shown
+    return image
 
 
 def _phases(axis: Any, values: np.ndarray, title: str, top: float) -> None:
@@ -321,8 +319,8 @@ def _phases(axis: Any, values: np.ndarray, title: str, top: float) -> None:
             axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=size)
 
 
-def _bar(part: Any, shown: Any, axes: Any, extend: str = "neither") -> None:
-    part.colorbar(shown, ax=axes, shrink=0.75, pad=0.02, extend=extend).ax.tick_params(labelsize=10)
+def _bar(part: Any, image: Any, axes: Any, extend: str = "neither") -> None:
+    part.colorbar(image, ax=axes, shrink=0.75, pad=0.02, extend=extend).ax.tick_params(labelsize=10)
 
 
 def _figure(width: float, height: float) -> Any:
@@ -331,7 +329,7 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), dpi=100, layout="constrained")
 
 
-def _drawn(figure: Any) -> np.ndarray:
+def _render(figure: Any) -> np.ndarray:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
@@ -345,10 +343,10 @@ def _check(real: Side, fake: Side, strides: Sequence[int] = ()) -> None:
     size = real.power.shape
     if len(size) != 2 or min(size) < 2:
         raise ValueError(f"real has a spectrum of shape {list(size)}; use [H,W] of sides of at least 2")
-    for name, one in (("real", real), ("fake", fake)):
-        _fit(f"{name}.power", one.power, size)
-        _fit(f"{name}.profile", one.profile, (min(size) // 2 + 1,))
-        _fit(f"{name}.band", one.band, (2, min(size) // 2 + 1))
+    for name, spectrum in (("real", real), ("fake", fake)):
+        _fit(f"{name}.power", spectrum.power, size)
+        _fit(f"{name}.profile", spectrum.profile, (min(size) // 2 + 1,))
+        _fit(f"{name}.band", spectrum.band, (2, min(size) // 2 + 1))
 
 
 def _fit(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""When has a run learned what it will? Where twice the images have hardly made its primary metric better."""
+"""When to stop a run: where twice the images have hardly improved its primary metric."""
 
 import math
 from collections.abc import Mapping
@@ -9,25 +9,27 @@ from ganlab.evaluation.registry import metric_of, quick_relative
 
 
 def primary_on_the_way(config: RunConfig) -> str:
-    """The name under which the study's primary metric is taken while a run trains, or a quick relative of it."""
+    """The name under which the study's primary metric, or its quick counterpart, is measured during training."""
     quality = config.comparison.quality
     return quality if full_measures_every(config) else quick_relative(quality)
 
 
 def full_measures_every(config: RunConfig) -> int | None:
-    """The steps from one taking of the full measures to the next, where they are taken on the way at all."""
+    """The steps between full measures during training; None where they are taken only at the end."""
     return config.metrics.final.every_steps if isinstance(config.metrics, Full) else None
 
 
 def check_plateau(config: RunConfig) -> None:
-    """Refuse `training.plateau` where nothing would tell that it is reached, or rates would not have fallen by then."""
+    """Refuse `training.plateau` where nothing measures it, or where rates would not have fallen when it is reached."""
     where, metric = f"training.plateau={config.training.plateau}", metric_of(config.comparison.quality)
     if config.training.plateau is None:
         return
     if metric is None or metric.scale != "ratio":
         raise ConfigError(f"{where} needs a distance as comparison.quality, such as frechet_distance")
     if not (full_measures_every(config) or config.metrics.every_steps):
-        raise ConfigError(f"{where} needs measures on the way; set metrics.every_steps or metrics.final.every_steps")
+        raise ConfigError(
+            f"{where} needs measures during training; set metrics.every_steps or metrics.final.every_steps"
+        )
     if config.optimizer.final_rate != 1 or config.augment.noise:
         raise ConfigError(
             f"{where} ends runs before rates and noise have fallen; use optimizer.final_rate=1 and augment.noise=0"
@@ -35,9 +37,9 @@ def check_plateau(config: RunConfig) -> None:
 
 
 def at_plateau(history: Mapping[int, float], share: float | None) -> bool:
-    """Whether a distance has fallen by less than a share since half the steps of its last value.
+    """Whether a distance has fallen by less than a share since half the number of steps.
 
-    history: values by step. Only the best value up to either step counts.
+    history: values by step. The best value up to now is compared with the best up to half the steps.
     """
     if share is None or not history:
         return False

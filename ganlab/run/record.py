@@ -1,4 +1,4 @@
-"""What a checkpoint records of a run beside its tensors, and whether a run can go on from that. No TensorFlow."""
+"""What a checkpoint records besides its tensors, and whether a run can continue from it. No TensorFlow."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from ganlab.runs.result import Best
 
 
 class Record(BaseModel):
-    """How far a run had come at a checkpoint."""
+    """The state of a run at a checkpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,7 +23,7 @@ class Record(BaseModel):
     seconds: float = 0.0
     """Of training, over all sessions."""
     records: dict[str, Mark] = {}
-    """Where its records had come (`Records.position`)."""
+    """The position in its records (`Records.position`)."""
     measured: dict[str, float] = {}
     """Its newest measures, by name."""
     profiles: dict[str, list[float]] = {}
@@ -31,31 +31,31 @@ class Record(BaseModel):
     best: Best | None = None
     """Its best checkpoint so far."""
     primary: dict[int, float] = {}
-    """What the primary metric was on the way, by step, where `training.plateau` asks for it."""
+    """The primary metric during training, by step, where `training.plateau` needs it."""
     collapsed_at: int | None = None
     """The step since which it has been collapsed, as in `RunResult`."""
 
 
-_MAY_CHANGE = (  # they decide no bit of a step: of files that moved, the sums stay
+_MAY_CHANGE = (  # they change nothing in a step: files that moved have the same hashes
     "training.steps", "study", "tracking", "comparison.", "dataset.path", "dataset.held_out_path", "init_from.run",
 )  # fmt: skip
 
 
 def unfit(record: dict[str, Any], config: RunConfig, directory: Path) -> str:
-    """Why a run with these settings cannot go on in its folder from such a record; empty where it can."""
+    """Why a run with these settings cannot continue in its folder from this record; empty where it can."""
     try:
-        known = Record.model_validate(record)
+        parsed = Record.model_validate(record)
     except ValidationError as error:
         return f"its record is not one of this version ({error.errors()[0]['loc'][0]})"
-    return other_run(record, config) or damage(directory, known.records)
+    return other_run(record, config) or damage(directory, parsed.records)
 
 
 def other_run(record: dict[str, Any], config: RunConfig) -> str:
-    """What shows that a record is that of a run with other settings; empty where nothing does."""
+    """A reason why a record belongs to a run with other settings; empty where it does not."""
     if not isinstance(record.get("config"), dict) or not record["config"]:
         return "it is of an earlier version, which did not record its settings; finish the run with that one"
-    there, here = flatten(record["config"]), flatten(config.model_dump(mode="json"))
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key) and not key.startswith(_MAY_CHANGE):
-            return f"it is of another run: {key}={json.dumps(there.get(key))}, here {json.dumps(here.get(key))}"
+    recorded, current = flatten(record["config"]), flatten(config.model_dump(mode="json"))
+    for key in sorted(recorded.keys() | current.keys()):
+        if recorded.get(key) != current.get(key) and not key.startswith(_MAY_CHANGE):
+            return f"it is of another run: {key}={json.dumps(recorded.get(key))}, here {json.dumps(current.get(key))}"
     return ""

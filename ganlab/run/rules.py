@@ -1,4 +1,4 @@
-"""What the training step plays with: the rules and the batches, made from a run's settings and images."""
+"""What the training step needs: its rules and its batches, made from a run's settings and images."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,7 +17,7 @@ from ganlab.training.step import Batch, Batches, StepConfig
 
 
 def check_images(config: RunConfig, images: Images, replicas: int = 1) -> None:
-    """Refuse settings that these images, or so many replicas of all workers, cannot serve; ConfigError."""
+    """Refuse settings that do not fit these images, or the number of replicas of all workers; ConfigError."""
     training, labels = config.training, images.labels
     if training.batch_size % replicas:
         raise ConfigError(
@@ -29,7 +29,7 @@ def check_images(config: RunConfig, images: Images, replicas: int = 1) -> None:
     if not config.conditional:
         return
     if labels is None:
-        raise ConfigError("conditional=true needs labels, which this dataset has not; use conditional=false")
+        raise ConfigError("conditional=true needs labels, and this dataset has none; use conditional=false")
     if labels.min() < 0 or labels.max() >= config.classes:
         raise ConfigError(
             f"conditional=true needs labels from 0 to {config.classes - 1}; there are {labels.min()} to {labels.max()}"
@@ -57,8 +57,8 @@ def make_batches(
 ) -> Batches:
     """The batches of every step from `start` on, made of a run's images.
 
-    xla: whether `make` is compiled by it. afresh: steps from each of which on random numbers are others. Where images
-    are read from the disk as they are needed, steps must come one after the other.
+    xla: whether `make` is compiled by it. afresh: the steps from each of which the random numbers are new ones. Where
+    images are read from disk as they are needed, steps must be taken in order.
     """
     training, batch = config.training, config.training.batch_size
     updates, number, shape = training.discriminator_steps, len(images.pixels), (batch, *image_shape(config))
@@ -66,9 +66,11 @@ def make_batches(
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
     on_device = lies_on_device(config, images)
     streams = {
-        (what, network): Stream(config.seed, f"{what}/{network}", xla=xla, afresh=[step * each for step in afresh])
-        for what in ("latents", "mix", "augment", "noise", "flip")
-        for network, each in (("discriminator", updates), ("generator", 1))
+        (purpose, network): Stream(
+            config.seed, f"{purpose}/{network}", xla=xla, afresh=[step * per_step for step in afresh]
+        )
+        for purpose in ("latents", "mix", "augment", "noise", "flip")
+        for network, per_step in (("discriminator", updates), ("generator", 1))
     }
 
     def places(step: tf.Tensor, count: int) -> tf.Tensor:
@@ -108,22 +110,22 @@ def make_batches(
 
 
 def lies_on_device(config: RunConfig, images: Images) -> bool:
-    """Whether the images lie where the networks are trained, or on the disk."""
-    asked = config.training.stream_images
-    return asked == "never" or (asked == "auto" and images.pixels.nbytes <= IN_MEMORY)
+    """Whether the images are in the memory of the device that trains, not on disk."""
+    setting = config.training.stream_images
+    return setting == "never" or (setting == "auto" and images.pixels.nbytes <= IN_MEMORY)
 
 
 def _reader(
     config: RunConfig, images: Images, shuffle: int, first: int, *, on_device: bool
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function that gives this replica's part of the pixels at places of the whole batch; in turn from batch `first`.
+    """A function from places of the whole batch to this replica's part of the pixels, from the device or from disk.
 
-    From the device, or from the disk.
+    From disk, batches are read in order from batch `first`.
     """
     if on_device:
         pixels = tf.constant(images.pixels)
         return lambda places: tf.gather(pixels, replicas.part(places))
-    if replicas.count() > 1:  # each reads its own part, when it needs it
+    if replicas.count() > 1:  # each reads its own part when it needs it
         read = reader(images.pixels)
         return lambda places: read(replicas.part(places))
     following = stream(images.pixels, shuffle, config.training.batch_size, first)

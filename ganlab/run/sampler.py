@@ -1,4 +1,4 @@
-"""The averaged generator of a run, the EMA, asked for images: in training, and opened from a checkpoint."""
+"""Images from the averaged generator of a run, the EMA: during training, and from a checkpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +27,8 @@ class Sampler:
     def latents(self, stream: str, count: int, first: int = 0):
         """Latents [count, Z+K], float32: standard normal, the same for every arm of equal seed; then the classes.
 
-        Of a class-conditional generator the last K numbers are the class, one-hot. Classes come in a fixed order, in
-        which any stretch has the mixture of the training images; `first`: how far on in it the latents begin.
+        For a class-conditional generator the last K numbers are the class, one-hot. Classes come in a fixed order, of
+        which any stretch has the mixture of the training images; `first`: where in this order the latents begin.
         """
         import numpy as np
 
@@ -43,7 +43,7 @@ class Sampler:
         return np.concatenate([z, one_hot], axis=1)
 
     def _classes(self, total: int):
-        """The first so many classes of the order; what was once worked out is kept."""
+        """The first `total` classes of the order; cached."""
         from ganlab.data.counts import class_counts
         from ganlab.data.labels import class_sequence
 
@@ -52,7 +52,7 @@ class Sampler:
         return self._sequence[:total]
 
     def between(self, one, other, angle: float):
-        """Latents on the way from one set to another and on to its mirror image: normal throughout, classes kept."""
+        """Latents on the way from one set to another and on to its mirror image: always normal, classes unchanged."""
         import numpy as np
 
         size = self._config.generator.latent_size
@@ -70,7 +70,7 @@ class Sampler:
         )
 
     def batches(self, size: int, count: int = 100):
-        """So many batches of latents [size,Z+K], for batch statistics of the averaged generator; classes go on."""
+        """`count` batches of latents [size,Z+K], for batch statistics of the averaged generator; classes continue."""
         return [self.latents(f"latents/statistics/{number}", size, number * size) for number in range(count)]
 
     def sample(self, stream: str, count: int):
@@ -79,7 +79,7 @@ class Sampler:
 
 
 def with_classes(z, labels: Sequence[int], classes: int):
-    """Latents [N,Z] with the one-hot classes of N labels behind them; as they are where there are no labels."""
+    """Latents [N,Z] followed by the one-hot classes of N labels; unchanged without labels."""
     import numpy as np
 
     return np.concatenate([z, np.eye(classes, dtype=z.dtype)[list(labels)]], axis=1) if len(labels) else z
@@ -88,8 +88,8 @@ def with_classes(z, labels: Sequence[int], classes: int):
 def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sampler, int]:
     """The averaged generator of one of a run's checkpoints, and its step.
 
-    step: None: of the newest good checkpoint. A number: of the checkpoint of that step. "best": of the checkpoint that
-    is the best by the quick relative of `comparison.quality`, which stays beside the newest.
+    step: None: the newest good checkpoint. A number: the checkpoint of that step. "best": the best checkpoint by the
+    quick counterpart of `comparison.quality`, which is kept besides the newest.
 
     Networks are built from config.json and tensors read by name and shape; no model file is loaded. Raises
     ConfigError where there is no run, no checkpoint or none of that step (before TensorFlow is imported),
@@ -102,18 +102,20 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
         refuse_links(directory)
     except FileError as error:
         raise ConfigError(str(error)) from None
-    there = checkpoints.steps(folder)
-    if not there:
+    saved_steps = checkpoints.steps(folder)
+    if not saved_steps:
         raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
     if step == "best":
         step = checkpoints.best(folder)
         if step is None:
             raise ConfigError(
-                f"step=best: {directory} has measured none yet; wait for its first measures, or use step={there[-1]}"
+                f"step=best: {directory} has not measured a checkpoint yet; wait for its first measures, "
+                f"or use step={saved_steps[-1]}"
             )
-    if step is not None and step not in there:
+    if step is not None and step not in saved_steps:
         raise ConfigError(
-            f"step={step}: {directory} has no checkpoint of it; use best, or one of: {', '.join(map(str, there))}"
+            f"step={step}: {directory} has no checkpoint of that step; use best, "
+            f"or one of: {', '.join(map(str, saved_steps))}"
         )
     device.start("float32")
     gan = build_gan(config)
@@ -121,5 +123,5 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
         folder, gan.tensors(), step, lambda record: ("config" in record and other_run(record, config)) or ""
     )
     if restored is None:
-        raise ConfigError(f"{directory} has no such checkpoint any more; try again")
+        raise ConfigError(f"{directory} no longer has this checkpoint; try again")
     return Sampler(gan.ema, config), restored.step

@@ -1,4 +1,4 @@
-"""Which metrics may decide: those that find known faults of real images worse than grain that hardly anyone sees."""
+"""Which metrics may decide: those that rate known faults of real images worse than grain that hardly anyone sees."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ SURE = 3.0  # standard errors that count as more than chance
 
 
 def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
-    """The fault that a measure finds no worse than grain, and the grain; None where it is admitted.
+    """The fault that a measure rates no worse than grain, and the grain; None where it is admitted.
 
-    rungs: of this metric, as `climb` has them; a missing class counts as the mean over those that were missing in turn.
+    rungs: of this metric, as `climb` gives them; a missing class counts as the mean over the classes left out in turn.
     """
     measure = METRICS[base_name(metric)]
 

@@ -1,7 +1,7 @@
 """From the runs under a folder to arms that may be compared.
 
-Reads `result.json` files, never directory names. An arm is everything that ran with the same settings but for `seed`,
-`study` and `tracking`; arms are compared only if nothing differs but the thing in question.
+Reads `result.json` files, never directory names. An arm is all runs with the same settings except `seed`, `study` and
+`tracking`; arms are compared only if they differ in nothing but what is compared.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ class Arm(NamedTuple):
     """Runs that differ in their seeds only.
 
     left_out: seeds of runs that somebody left out by hand. collapsed: seeds of finished runs whose images are too alike
-    (`comparison.collapse`); what such a run scores does not count, the run is the worst.
+    (`comparison.collapse`); the scores of such a run do not count, the run is the worst.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Arm(NamedTuple):
         }
 
     def lack(self, seed: int, metric: str) -> str:
-        """Why a seed has no value, as `Pair.reasons` says it; empty if it has one."""
+        """Why a seed has no value, in the words of `Pair.reasons`; empty if it has one."""
         run = self.runs.get(seed)
         if run is None:
             return "left out" if seed in self.left_out else "no result"
@@ -62,19 +62,19 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
     """
     groups = group_runs(directory, without)
     trees = [settings for settings, _ in groups]
-    taken_out = _taken_out(Path(directory), without)
+    left_out = _read_left_out(Path(directory), without)
     arms = [
         Arm(
             label_of(tree, trees, next(iter(runs.values())).variant),
             tree,
             dict(sorted(runs.items())),
-            frozenset(run.seed for run in taken_out if settings_of(run.config) == tree),
+            frozenset(run.seed for run in left_out if settings_of(run.config) == tree),
         )
         for tree, runs in groups
     ]
     arms.sort(key=lambda arm: by_number(arm.label))
     if len(arms) == 1:
-        raise ResultError(f"{directory} has one arm only, {arms[0].label}; a comparison needs two")
+        raise ResultError(f"{directory} has only one arm, {arms[0].label}; a comparison needs two")
     refuse_confounded(directory, trees, [list(runs.values()) for _, runs in groups])
     refuse_protocols(directory, [run for _, runs in groups for run in runs.values()])
     return arms
@@ -85,20 +85,22 @@ def group_runs(
 ) -> list[tuple[dict[str, Any], dict[int, RunResult]]]:
     """The runs under a folder by their settings but for the seed: [(settings, {seed: run})]; ResultError for none.
 
-    without: names of runs that are left out. leaving_out: whether the command that asks has --leave-out.
+    without: names of runs that are left out. leaving_out: whether the command has --leave-out.
     """
     results = find_results(directory, without)
     if not results:
-        rest = " beside the runs that are left out" if without else ""
-        raise ResultError(f"{directory} has no result.json{rest}; give the folder of a study, or let its runs finish")
+        besides = " besides the runs that are left out" if without else ""
+        raise ResultError(
+            f"{directory} has no result.json{besides}; give the folder of a study, or let its runs finish"
+        )
     groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
     for run in results:
         settings = settings_of(run.config)
-        runs = next((runs for known, runs in groups if known == settings), None)
+        runs = next((runs for other, runs in groups if other == settings), None)
         if runs is None:
             groups.append((settings, runs := {}))
         if run.seed in runs:
-            ways = _two_ways(directory, [run], leaving_out=leaving_out)
+            ways = _how_to_leave_out(directory, [run], leaving_out=leaving_out)
             raise ResultError(
                 f"{directory} has two runs of {run.variant} with seed {run.seed} and equal settings "
                 f"({runs[run.seed].path} and {run.path}); keep one of them there{ways}"
@@ -107,28 +109,30 @@ def group_runs(
     return groups
 
 
-def _taken_out(directory: Path, names: Container[str]) -> list[RunResult]:
+def _read_left_out(directory: Path, names: Container[str]) -> list[RunResult]:
     """The results of runs that are left out, as far as they can be read."""
-    found = []
+    results = []
     for path in find_files(directory, RESULT):
         if str(path.parent.relative_to(directory)) in names:
             with contextlib.suppress(ResultError):
-                found.append(read_result(path))
-    return found
+                results.append(read_result(path))
+    return results
 
 
 def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
-    """How the study said that it would be judged; ResultError where its runs say different things.
+    """How the study is to be judged, as its settings say; ResultError where its runs differ in that.
 
-    directory: the folder of the study, for what there is to type then.
+    directory: the folder of the study, for the commands in the message.
     """
     runs = [run for arm in arms for run in arm.runs.values()]
     plans = [run.config.get("comparison", {}) for run in runs]
     differing = _differing([flatten(plan) for plan in plans])
     if differing:
-        listed = ", ".join(f"comparison.{key}: {_spoken(column)}" for key, column in differing.items())
-        ways = _two_ways(directory, _strays(runs, plans)) if directory else ""
-        raise ResultError(f"its runs were to be judged differently, {listed}; compare runs of one study{ways}")
+        listed = ", ".join(f"comparison.{key}: {_listed(column)}" for key, column in differing.items())
+        ways = _how_to_leave_out(directory, _strays(runs, plans)) if directory else ""
+        raise ResultError(
+            f"the runs have different plans for their comparison, {listed}; compare runs of one study{ways}"
+        )
     try:
         return Comparing.model_validate_json(json.dumps(plans[0]))
     except ValidationError as error:
@@ -136,35 +140,37 @@ def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run's arm, by dotted name: its settings but for the seed and how the study is judged.
+    """The settings that define a run's arm, by dotted name: all but the seed and how the study is judged.
 
-    Of files that were identified what is in them counts, not where they lie. Weights to start from are one setting.
+    Files with a hash count by their content, not by their path. Weights to start from count as one setting.
     """
     if start := config.get("init_from"):
         config = config | {"init_from": f"{Path(start['run']).name}@{start['step']}:{start['sha256'][:8]}"}
-    whole = flatten(config)
-    known = {f"dataset.{part}path" for part in ("", "held_out_") if whole.get(f"dataset.{part}sha256")}
-    return {key: value for key, value in whole.items() if key not in known and not NOT_OF_THE_ARM.match(key)}
+    flat = flatten(config)
+    identified_paths = {f"dataset.{part}path" for part in ("", "held_out_") if flat.get(f"dataset.{part}sha256")}
+    return {key: value for key, value in flat.items() if key not in identified_paths and not NOT_OF_THE_ARM.match(key)}
 
 
 def by_number(label: str) -> list[int | str]:
-    """What labels are sorted by: 8 comes before 16."""
+    """The key by which labels are sorted: 8 comes before 16."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", label)]
 
 
 def label_of(settings: dict[str, Any], trees: list[dict[str, Any]], variant: str = "") -> str:
-    """The generator's name; where several arms have it, also the settings in which those differ.
+    """The generator's name; where several arms share it, also the settings in which they differ.
 
-    variant: its name in results whose settings have none.
+    variant: its name in results whose settings do not have one.
     """
     name = settings.get("generator.name", variant)
     namesakes = [tree for tree in trees if tree.get("generator.name") == settings.get("generator.name")]
     differing = [key for key in _differing(namesakes) if key in settings]
-    return " ".join([in_a_line(name, _NAME), *(f"{in_a_line(key)}={as_typed(settings[key])}" for key in differing)])
+    return " ".join(
+        [in_a_line(name, _LONGEST_NAME), *(f"{in_a_line(key)}={as_typed(settings[key])}" for key in differing)]
+    )
 
 
 def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Which keys differ between trees, and the values there; _ABSENT stands for a key that a tree lacks."""
+    """The keys that differ between trees, and their values; _ABSENT stands for a key that a tree lacks."""
     keys = sorted(set().union(*trees))
     columns = {key: [tree.get(key, _ABSENT) for tree in trees] for key in keys}
     return {key: column for key, column in columns.items() if any(value != column[0] for value in column)}
@@ -173,7 +179,7 @@ def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 def refuse_confounded(
     directory: str, trees: list[dict[str, Any]], runs: Sequence[Sequence[RunResult]] | None = None
 ) -> None:
-    """Arms may differ in the generator or in one setting outside it; of two causes nobody could tell which acts.
+    """Raise ResultError unless arms differ only in the generator or in one setting: two causes could not be told apart.
 
     runs: those of each arm, if there are any yet.
     """
@@ -181,7 +187,7 @@ def refuse_confounded(
     for key in ("dataset.sha256", "dataset.held_out_sha256"):
         if key in differing and "dataset.name" not in differing:
             raise ResultError(
-                f"{directory} has runs of different data, {key}: {_spoken(differing[key])}; "
+                f"{directory} has runs of different data, {key}: {_listed(differing[key])}; "
                 "compare runs of one data set"
             )
     outside = {key: column for key, column in differing.items() if not key.startswith("generator.")}
@@ -190,14 +196,16 @@ def refuse_confounded(
         outside = {key: c for key, c in outside.items() if not key.startswith(choice) or key == f"{choice}name"}
     generator = any(key.startswith("generator.") for key in differing)
     if generator + len(outside) > 1:
-        listed = ", ".join(f"{key}: {_spoken(column)}" for key, column in outside.items())
+        listed = ", ".join(f"{key}: {_listed(column)}" for key, column in outside.items())
         besides = "not only in the generator but also in" if generator else "in more than one setting:"
         ways = ""
         if runs:
-            each = [
-                (run, [tree.get(key) for key in outside]) for tree, own in zip(trees, runs, strict=True) for run in own
+            values_of_runs = [
+                (run, [tree.get(key) for key in outside])
+                for tree, arm_runs in zip(trees, runs, strict=True)
+                for run in arm_runs
             ]
-            ways = _two_ways(directory, _strays(*map(list, zip(*each, strict=True))))
+            ways = _how_to_leave_out(directory, _strays(*map(list, zip(*values_of_runs, strict=True))))
         raise ResultError(
             f"{directory} has runs that differ {besides} {listed}; "
             f"compare a folder of runs in which one thing differs{ways}"
@@ -205,58 +213,59 @@ def refuse_confounded(
 
 
 def refuse_protocols(directory: str, results: Sequence[RunResult], *, leaving_out: bool = True) -> None:
-    """Numbers taken under different protocols are different quantities; runs that did not finish have none."""
-    taken = [run for run in results if run.status == "finished" and run.protocol]
-    protocols = [flatten(run.protocol) for run in taken]
+    """Refuse numbers measured under different protocols; runs that did not finish have none."""
+    measured = [run for run in results if run.status == "finished" and run.protocol]
+    protocols = [flatten(run.protocol) for run in measured]
     differing = _differing(protocols)
     if differing:
-        listed = ", ".join(f"protocol.{key}: {_spoken(column)}" for key, column in differing.items())
+        listed = ", ".join(f"protocol.{key}: {_listed(column)}" for key, column in differing.items())
         raise ResultError(
             f"{directory} has runs measured differently, {listed}; "
             "measure them again under one protocol (python -m ganlab.evaluate RUN --record)"
-            f"{_two_ways(directory, _strays(taken, protocols), leaving_out=leaving_out)}"
+            f"{_how_to_leave_out(directory, _strays(measured, protocols), leaving_out=leaving_out)}"
         )
 
 
 def _strays(runs: Sequence[RunResult], kinds: Sequence[Any]) -> list[RunResult]:
-    """The runs that are not of the kind that most of them are of; none where no kind has more than half of them."""
+    """The runs that differ from the majority; empty where no kind has more than half of them."""
     keys = [json.dumps(kind, sort_keys=True) for kind in kinds]
     (usual, count), *_ = Counter(keys).most_common()
     return [run for run, key in zip(runs, keys, strict=True) if key != usual] if 2 * count > len(runs) else []
 
 
-def _two_ways(directory: str, strays: Sequence[RunResult], *, leaving_out: bool = True) -> str:
-    """The end of an error: how stray runs are left out of this comparison, or taken out of the study.
+def _how_to_leave_out(directory: str, strays: Sequence[RunResult], *, leaving_out: bool = True) -> str:
+    """The end of a message: how to leave stray runs out of this comparison, or take them out of the study.
 
-    leaving_out: whether the command that asks has --leave-out.
+    leaving_out: whether the command has --leave-out.
     """
     if not strays:
         return ""
     names = [str(run.path.parent.relative_to(directory)) for run in strays if run.path]
-    typed = " ".join(map(shlex.quote, names)) if len(names) <= _NAMED else "CELL..."
+    typed = " ".join(map(shlex.quote, names)) if len(names) <= _MOST_NAMED else "CELL..."
     forget = f"python -m ganlab.status {shlex.quote(directory)} --forget {typed}"
     if not leaving_out:
         return f", or take the stray out of the study: {forget}"
     return f", or leave the stray out: --leave-out {typed} (for good: {forget})"
 
 
-_NAMED = 4  # runs that an error line names
-_LONGEST = 200  # characters of a value that people see
-_NAME = 40  # characters of a generator's name
+_MOST_NAMED = 4  # runs that an error line names
+_LONGEST_VALUE = 200  # characters of a value that people see
+_LONGEST_NAME = 40  # characters of a generator's name
 
 
 _ABSENT = object()
 
 
 def as_typed(value: Any) -> str:
-    """A value as people type it, in a line."""
+    """A value as people type it, in one line."""
     if value is _ABSENT:
         return "absent"
     return in_a_line(
-        value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False), _LONGEST
+        value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False),
+        _LONGEST_VALUE,
     )
 
 
-def _spoken(values: list[Any]) -> str:
+def _listed(values: list[Any]) -> str:
     distinct = sorted({as_typed(value) for value in values}, key=lambda text: (len(text), text))
     return " and ".join(distinct) if len(distinct) < 3 else ", ".join(distinct[:-1]) + " and " + distinct[-1]

@@ -1,4 +1,4 @@
-"""How arms stand at equal images and at equal seconds, from what their runs recorded on the way."""
+"""How arms compare at equal images and at equal seconds, from what their runs recorded while training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from ganlab.study.values import Endpoint, Study
 
 Budget = Literal["images", "seconds"]
 Series = list[tuple[int, float, float]]
-"""A metric of one run as it trained: images, seconds, value, in rising order."""
+"""A metric of one run while it trained: (images, seconds, value), in rising order."""
 
 
 @dataclass(frozen=True)
 class AtBudget:
-    """Each arm against the reference where every run has had as much. comparisons: by arm, more is better."""
+    """Each arm against the reference at a budget that every run has reached. comparisons: by arm; more is better."""
 
     over: Budget
     budget: float
@@ -28,8 +28,8 @@ def at_equal_budget(
 ) -> AtBudget | None:
     """The arms at the largest budget that all their runs have reached; None where some run recorded nothing.
 
-    series: by arm and seed. Of each run counts the last value up to the budget; of a run that has none up to there,
-    that pair is left out. Runs that collapsed count as the worst here, too.
+    series: by arm and seed. Each run counts with its last value up to the budget; a pair in which a run has none is
+    left out. Collapsed runs count as the worst here, too.
     """
     column = ("images", "seconds").index(over)
     runs = [series.get(arm.label, {}).get(seed, []) for arm in study.arms for seed in arm.values(endpoint.metric)]
@@ -38,11 +38,11 @@ def at_equal_budget(
     budget = min(run[-1][column] for run in runs)
 
     def values(arm: Arm) -> dict[int, float]:
-        reached = {
+        within_budget = {
             seed: [value for *spent, value in series[arm.label][seed] if spent[column] <= budget]
             for seed in arm.values(endpoint.metric)
         }
-        return {seed: row[-1] for seed, row in reached.items() if row}
+        return {seed: row[-1] for seed, row in within_budget.items() if row}
 
     theirs = values(study.reference)
     return AtBudget(

@@ -49,15 +49,15 @@ from ganlab.study.values import (
     Summary,
 )
 
-BASELINE = "transpose"  # of the literature, and the default generator
+BASELINE = "transpose"  # the usual one in the literature, and the default generator
 
 
 def compare_study(
     directory: str | Path, metric: str | None = None, reference: str | None = None, leave_out: Sequence[str] = ()
 ) -> Study:
-    """Compare the arms under a folder as their settings ask.
+    """Compare the arms under a folder as their settings say.
 
-    metric, reference: other ones than those that were fixed before the runs. leave_out: runs that are not compared, by
+    metric, reference: instead of those that were fixed before the runs. leave_out: runs that are not compared, by
     folder below the study's or by pattern. Raises ConfigError, of one line.
     """
     folder = Path(directory)
@@ -67,7 +67,7 @@ def compare_study(
     cells = tuple(Cell(name, state) for name, state in left_out.items())
     return replace(
         study,
-        pending=tuple(Cell(each.name, each.state) for each in without_result(folder) if each.name not in left_out),
+        pending=tuple(Cell(cell.name, cell.state) for cell in without_result(folder) if cell.name not in left_out),
         left_out=cells,
         cautions=(*study.cautions, *([LeftOut(cells)] if cells else [])),
     )
@@ -85,78 +85,82 @@ def compare_arms(
     reference: str | None = None,
     directory: Path = Path(),
 ) -> Study:
-    """Compare arms, wherever they come from; `directory` is what errors and reports call them."""
+    """Compare arms, wherever they come from; errors and reports name `directory` as their folder."""
     arms = [arm._replace(collapsed=_collapsed(arm, plan)) for arm in arms]
-    against, runs = _reference(directory, arms, reference, plan), [run for arm in arms for run in arm.runs.values()]
-    found = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
-    comparable = [name for name in found if compared(name)]
+    reference_arm = _reference(directory, arms, reference, plan)
+    runs = [run for arm in arms for run in arm.runs.values()]
+    measured = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
+    comparable = [name for name in measured if compared(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
-        raise ResultError(f"--metric={metric!r} is no metric of {directory}; {options}")
+        raise ResultError(f"--metric={metric!r} is not a metric of {directory}; {options}")
     unmeasured: dict[str, tuple[Gap | NoRatio, ...]] = {
-        name: tuple(_gaps(arms, name, ("not measured",))) for name in found
+        name: tuple(_gaps(arms, name, ("not measured",))) for name in measured
     }
     endpoints: list[Endpoint] = []
     dropped: list[NoRatio] = []
     for endpoint in _endpoints(plan, comparable, metric):
-        nothing = _without_ratio(endpoint, arms)
-        if nothing and (endpoint.primary or endpoint.title != endpoint.metric):
+        without_ratio = _without_ratio(endpoint, arms)
+        if without_ratio and (endpoint.primary or endpoint.title != endpoint.metric):
+            value = without_ratio[0]
             raise ResultError(
-                f"{nothing[0].path} has metrics.{nothing[0].metric}={nothing[0].value}, of which there is no ratio; "
+                f"{value.path} has metrics.{value.metric}={value.value}, which has no ratio; "
                 "use a positive number, measure the run again, or leave it out (--leave-out)"
             )
-        if nothing:  # told as what lies below the study's folder, wherever that stands
-            nothing = [each._replace(path=each.path and each.path.relative_to(directory)) for each in nothing]
-            unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *nothing)
-            dropped += nothing
+        if without_ratio:  # named by its place below the study's folder
+            without_ratio = [
+                each._replace(path=each.path and each.path.relative_to(directory)) for each in without_ratio
+            ]
+            unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *without_ratio)
+            dropped += without_ratio
         else:
             endpoints.append(endpoint)
-    comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, against) for endpoint in endpoints}
-    counted = _counted(arms, against)
+    comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, reference_arm) for endpoint in endpoints}
+    in_pairs = _failed_in_pairs(arms, reference_arm)
     diverged = _gaps(arms, "", THE_WORST)
     protocol = next((run.protocol for run in runs if run.status == "finished" and run.protocol), {})
-    comparisons = _depending_on_who_looks(comparisons, protocol)
+    comparisons = _refuse_contradictions(comparisons, protocol)
     ladder = next((run.ladder for run in runs if run.ladder), {})
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
     return Study(
         directory=directory,
         plan=plan,
         arms=tuple(arms),
-        reference=against,
+        reference=reference_arm,
         endpoints=tuple(endpoints),
         comparisons=comparisons,
         gaps=(
             *_gaps(arms, "", ("failed", "interrupted", "no result", "left out")),
-            *(gap._replace(alone=True) for gap in diverged if gap not in counted),
+            *(gap._replace(alone=True) for gap in diverged if gap not in in_pairs),
         ),
         protocol=protocol,
         ladder=ladder,
-        shown_only=tuple(name for name in found if not compared(name)),
-        diverged=tuple(gap for gap in diverged if gap in counted),
+        shown_only=tuple(name for name in measured if not compared(name)),
+        diverged=tuple(gap for gap in diverged if gap in in_pairs),
         unmeasured={name: gaps for name, gaps in unmeasured.items() if gaps},
-        summaries={name: tuple(_summary(arm, name) for arm in arms) for name in found},
+        summaries={name: tuple(_summary(arm, name) for arm in arms) for name in measured},
         failures=tuple(map(_failures, arms)),
         dropped=tuple(dropped),
         cautions=(
             *not_admitted(primary, ladder),
-            *chosen_afterwards(plan, primary, against.label, _usual(arms).label),
-            *_late_rule(arms, plan),
+            *chosen_afterwards(plan, primary, reference_arm.label, _default_reference(arms).label),
+            *_rule_stated_late(arms, plan),
             *made_differently(arms),
         ),
     )
 
 
-def _reference(directory: Path, arms: Sequence[Arm], asked: str | None, plan: Comparing) -> Arm:
+def _reference(directory: Path, arms: Sequence[Arm], requested: str | None, plan: Comparing) -> Arm:
     labels = {arm.label: arm for arm in arms}
-    for where, wanted in (("--reference", asked), ("comparison.reference", plan.reference)):
-        if wanted is not None:
-            if wanted not in labels:
-                raise ResultError(f"{where}={wanted!r} is no arm of {directory}; {nearest(wanted, labels)}")
-            return labels[wanted]
-    return _usual(arms)
+    for setting, label in (("--reference", requested), ("comparison.reference", plan.reference)):
+        if label is not None:
+            if label not in labels:
+                raise ResultError(f"{setting}={label!r} is not an arm of {directory}; {nearest(label, labels)}")
+            return labels[label]
+    return _default_reference(arms)
 
 
-def _usual(arms: Sequence[Arm]) -> Arm:
+def _default_reference(arms: Sequence[Arm]) -> Arm:
     return next((arm for arm in arms if arm.label == BASELINE), arms[0])
 
 
@@ -181,22 +185,22 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
 
 
 def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[NoRatio]:
-    """Each finished run whose value has no logarithm, though ratios are compared."""
+    """The finished runs whose value has no logarithm, in a metric whose ratios are compared."""
     if endpoint.measure.scale != "ratio":
         return []
-    found = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(endpoint.metric).items()]
-    return [NoRatio(path, endpoint.metric, value) for path, value in found if value <= 0]
+    values = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(endpoint.metric).items()]
+    return [NoRatio(path, endpoint.metric, value) for path, value in values if value <= 0]
 
 
 def _gaps(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...]) -> list[Gap]:
-    """Every seed that an arm has no value with, for one of some reasons."""
+    """Every seed for which an arm has no value, for one of these reasons."""
     seeds = sorted(set().union(*(arm.runs for arm in arms)))
     gaps = [Gap(arm.label, seed, arm.lack(seed, metric), metric) for arm in arms for seed in seeds]
     return [gap for gap in gaps if gap.why in reasons]
 
 
-def _counted(arms: Sequence[Arm], reference: Arm) -> set[Gap]:
-    """Every run that diverged or collapsed and counts as the worst in some pair: both of its runs came to an end."""
+def _failed_in_pairs(arms: Sequence[Arm], reference: Arm) -> set[Gap]:
+    """Every run that diverged or collapsed and counts as the worst in a pair: both runs of the pair came to an end."""
     return {
         Gap(one.label, seed, one.lack(seed, ""))
         for arm in arms
@@ -230,18 +234,18 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     """Each arm against the reference.
 
     In the primary metric p is adjusted by Holm over the arms, and decides, for equivalence too; in the other metrics of
-    the plan it is adjusted by Benjamini and Hochberg, and decides nothing; in all others it stays as it is.
+    the plan it is adjusted by Benjamini and Hochberg, and decides nothing; in all others it is not adjusted.
     """
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
     margin = _as_compared(endpoint)
     theirs = _outcomes(endpoint, reference)
-    found, outside = [], []
+    comparisons, outside = [], []
     for arm in others:
         ours = _outcomes(endpoint, arm)
         paired, p_outside, by_ranks = _compare(ours, theirs, margin, _differences_by_draw(endpoint, arm, reference))
         outside.append(p_outside if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0)
-        found.append(
+        comparisons.append(
             ArmComparison(
                 arm=arm.label,
                 reference=reference.label,
@@ -256,76 +260,74 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
                 arms=len(others),
             )
         )
-    p_values = adjusted = [each.paired.p_value for each in found]
+    p_values = adjusted = [comparison.paired.p_value for comparison in comparisons]
     adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
     if several:
         adjusted = adjust(p_values).tolist()
     if several and endpoint.primary:
         p_values, outside = adjusted, holm(outside).tolist()
-    for place, (each, p, p_outside) in enumerate(zip(found, p_values, outside, strict=True)):
-        verdict = each.verdict
+    for place, (comparison, p, p_outside) in enumerate(zip(comparisons, p_values, outside, strict=True)):
+        verdict = comparison.verdict
         if verdict == "equivalent" and p_outside > 1 - LEVEL:
-            verdict = _by_difference(each.paired)
-        if each.unmeasured or (verdict in ("better", "worse") and p > 1 - LEVEL):
+            verdict = _by_difference(comparison.paired)
+        if comparison.unmeasured or (verdict in ("better", "worse") and p > 1 - LEVEL):
             verdict = "inconclusive"
-        found[place] = replace(each, verdict=verdict)
+        comparisons[place] = replace(comparison, verdict=verdict)
         if several:
-            found[place] = replace(found[place], p_adjusted=float(adjusted[place]), adjustment=adjustment)
-    return tuple(found)
+            comparisons[place] = replace(comparisons[place], p_adjusted=float(adjusted[place]), adjustment=adjustment)
+    return tuple(comparisons)
 
 
 FEWEST_FOR_EQUIVALENCE = 5
-"""Pairs; fewer that happen to be alike prove nothing."""
+"""Pairs; with fewer, a small difference proves nothing."""
 
 
 def _by_difference(paired: Comparison) -> Verdict:
-    """The verdict on a difference, in which more is better, before any adjustment."""
+    """The verdict on a difference before any adjustment; more is better."""
     if paired.p_value <= 1 - LEVEL and paired.low > 0:
         return "better"
     return "worse" if paired.p_value <= 1 - LEVEL and paired.high < 0 else "inconclusive"
 
 
 def _kinds_of(metric: str, protocol: Mapping[str, Any]) -> list[str]:
-    """Of a mean over kinds of features, the metric through each kind; of any other metric none."""
+    """For a mean over kinds of features, the metric through each kind; empty for any other metric."""
     kinds = protocol.get("full", {}).get("mean_over", [])
     group, _, name = metric.rpartition("/")
     return [f"full/{kind}/{name}" for kind in kinds] if group == "full/mean" else []
 
 
-def _depending_on_who_looks(
+def _refuse_contradictions(
     comparisons: Mapping[str, tuple[ArmComparison, ...]], protocol: Mapping[str, Any]
 ) -> dict[str, tuple[ArmComparison, ...]]:
-    """Where a mean over kinds of features decides: no verdict that one of the kinds contradicts.
+    """Where a mean over kinds of features decides, replace verdicts that one of the kinds contradicts.
 
-    They contradict each other if one says better and another worse; and a mean that is better or worse is contradicted
+    Kinds contradict each other if one says better and another worse; and a mean that is better or worse is contradicted
     by a kind whose own difference has the other sign.
     """
-    found = dict(comparisons)
-    for metric, own in comparisons.items():
+    checked = dict(comparisons)
+    for metric, means in comparisons.items():
         names = [name for name in _kinds_of(metric, protocol) if name in comparisons]
         if len(names) < 2:
             continue
-        judged = []
-        for place, each in enumerate(own):
-            kinds = tuple(comparisons[name][place] for name in names)
+        with_kinds = []
+        for at, mean in enumerate(means):
+            kinds = tuple(comparisons[name][at] for name in names)
             verdicts = {kind.verdict for kind in kinds}
-            sign = {"better": 1, "worse": -1}.get(each.verdict, 0)
+            sign = {"better": 1, "worse": -1}.get(mean.verdict, 0)
             contrary = {"better", "worse"} <= verdicts or any(sign * kind.paired.mean < 0 for kind in kinds)
-            judged.append(replace(each, verdict="depends on who looks" if contrary else each.verdict, kinds=kinds))
-        found[metric] = tuple(judged)
-    return found
+            with_kinds.append(replace(mean, verdict="depends on who looks" if contrary else mean.verdict, kinds=kinds))
+        checked[metric] = tuple(with_kinds)
+    return checked
 
 
 def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[NDArray[np.float64]]:
-    """Through each draw of the features, by kind: differences [pairs, draws], more is better, of finished pairs.
+    """The differences through each draw of the features, by kind, [pairs, draws]: of finished pairs; more is better.
 
-    None where some run did not record its draws.
+    Empty where some run did not record its draws.
     """
-    metric, seeds = (
-        endpoint.metric,
-        sorted(arm.values(endpoint.metric).keys() & reference.values(endpoint.metric).keys()),
-    )
+    metric = endpoint.metric
+    seeds = sorted(arm.values(metric).keys() & reference.values(metric).keys())
     runs = [(arm.runs[seed], reference.runs[seed]) for seed in seeds]
     if not runs:
         return []
@@ -347,31 +349,31 @@ def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[N
 def compare_values(
     endpoint: Endpoint, arm: Arm, ours: Mapping[int, float], reference: Arm, theirs: Mapping[int, float]
 ) -> Comparison:
-    """Other values of an endpoint than those of the end, by seed: more is better, nothing is adjusted."""
+    """Compare values of an endpoint from before the end, by seed; more is better, nothing is adjusted."""
     sides = _outcomes(endpoint, arm, ours), _outcomes(endpoint, reference, theirs)
     return _compare(*sides, _as_compared(endpoint), [])[0]
 
 
 def _as_compared(endpoint: Endpoint) -> float | None:
-    """The margin in the unit of the differences: of a ratio its logarithm."""
+    """The margin in the unit of the differences: for a ratio its logarithm."""
     if endpoint.margin is not None and endpoint.measure.scale == "ratio":
         return math.log1p(endpoint.margin)
     return endpoint.margin
 
 
 def _outcomes(endpoint: Endpoint, arm: Arm, values: Mapping[int, float] | None = None) -> dict[int, float]:
-    """What is subtracted, by seed: more is better, -inf for a run that is the worst, absent where there is none.
+    """What is subtracted, by seed: more is better, -inf for a run that is the worst, absent where there is no value.
 
-    values: other ones than those of the end.
+    values: instead of those of the end.
     """
     values = arm.values(endpoint.metric) if values is None else values
-    found = {}
+    outcomes = {}
     for seed in arm.runs:
         if arm.lack(seed, endpoint.metric) in THE_WORST:
-            found[seed] = -math.inf
+            outcomes[seed] = -math.inf
         elif seed in values:
-            found[seed] = endpoint.measure.outcome(values[seed])
-    return found
+            outcomes[seed] = endpoint.measure.outcome(values[seed])
+    return outcomes
 
 
 def _compare(
@@ -379,11 +381,11 @@ def _compare(
 ) -> tuple[Comparison, float, bool]:
     """The comparison of finished pairs, the p of equivalence, and whether ranks decided.
 
-    They do where a run is the worst whose partner is not.
+    Ranks decide where a run is the worst and its partner is not.
 
-    Ranks alone would call an arm worse too often that is as good but for a few runs that collapse: those take all the
-    largest ranks. So they decide only where one of three says the same: the finished pairs, how often each arm fails,
-    or the signs of all pairs, at a third of the level (experiments/statistics has how often that is wrong).
+    Ranks alone would too often call an arm worse that is as good except for a few collapsed runs, which take all the
+    largest ranks. So ranks decide only where one of three agrees: the finished pairs, how often each arm fails, or the
+    signs of all pairs, at a third of the level (experiments/statistics measures how often that is wrong).
     """
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
     differences = np.array([difference(*pair) for pair in pairs])
@@ -393,7 +395,7 @@ def _compare(
         return comparison, outside, False
     ranks = signed_rank_test(differences)
     signs = np.sign(differences) * ranks.side
-    lost = signs[np.isinf(differences)]
+    signs_of_failures = signs[np.isinf(differences)]
 
     def against(signs: NDArray[np.float64]) -> float:
         same, contrary = int(np.sum(signs > 0)), int(np.sum(signs < 0))
@@ -401,7 +403,7 @@ def _compare(
 
     causes = [
         comparison.p_value if comparison.runs > 1 and comparison.mean * ranks.side > 0 else 1.0,
-        against(lost),
+        against(signs_of_failures),
         min(1.0, 3 * against(signs)),
     ]
     p = max(ranks.p_value, min(causes))
@@ -414,8 +416,9 @@ def _compare(
 def _compare_finished(
     differences: Sequence[float], margin: float | None, draws: Sequence[NDArray[np.float64]]
 ) -> tuple[Comparison, float]:
-    """`comparison_over_draws`, which takes less as better, of differences in which more is better."""
-    c, outside = comparison_over_draws([-each for each in differences], [-table for table in draws], margin, LEVEL)
+    """`comparison_over_draws`, in which less is better, for differences in which more is better."""
+    negated = [-value for value in differences]
+    c, outside = comparison_over_draws(negated, [-table for table in draws], margin, LEVEL)
     return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size), outside
 
 
@@ -424,34 +427,34 @@ _NO_PAIR = Comparison(math.nan, -math.inf, math.inf, 1.0, math.nan, 0, "inconclu
 
 def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
     ours, theirs = arm.values(metric), reference.values(metric)
-    found = []
+    pairs = []
     for seed in sorted(arm.runs.keys() | reference.runs.keys()):
         reasons = dict.fromkeys(filter(None, (arm.lack(seed, metric), reference.lack(seed, metric))))
-        found.append(Pair(seed, ours.get(seed), theirs.get(seed), tuple(reasons)))
-    return tuple(found)
+        pairs.append(Pair(seed, ours.get(seed), theirs.get(seed), tuple(reasons)))
+    return tuple(pairs)
 
 
 # --- what weakens a study beyond its numbers --------------------------------------------------------------------------
 
 
 def not_admitted(primary: str | None, ladder: Mapping[str, Rungs]) -> list[NotAdmitted]:
-    """Where the primary metric is one that known faults of these images did not admit."""
+    """A caution where known faults of these images do not admit the primary metric."""
     if primary not in ladder:
         return []
-    against = objection(primary, ladder[primary])
-    return [NotAdmitted(primary, *against)] if against else []
+    fault_and_grain = objection(primary, ladder[primary])
+    return [NotAdmitted(primary, *fault_and_grain)] if fault_and_grain else []
 
 
-def _late_rule(arms: Sequence[Arm], plan: Comparing) -> list[ChosenAfterwards]:
-    """Where runs count as collapsed by a rule that their settings did not have."""
+def _rule_stated_late(arms: Sequence[Arm], plan: Comparing) -> list[ChosenAfterwards]:
+    """A caution where runs count as collapsed by a rule that their settings did not state."""
     late = "collapse" not in plan.model_fields_set and any(arm.collapsed for arm in arms)
     return [ChosenAfterwards("rule of collapse", f"{plan.collapse}", "none")] if late else []
 
 
 def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usual: str) -> list[ChosenAfterwards]:
-    """Where the primary metric or the reference is not what the settings said before the first run.
+    """Cautions where the primary metric or the reference is not the one that the settings stated before the first run.
 
-    primary: the metric that decides, None where nobody measured one. usual: the reference if the settings name none.
+    primary: the metric that decides, None where none was measured. usual: the reference if the settings name none.
     """
     stated = plan.reference or usual
     cautions = []
@@ -463,18 +466,18 @@ def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usua
 
 
 def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
-    """Devices, variables and versions of finished runs, with the arms that have them, where they are not all equal."""
+    """Devices, variables and versions that differ between finished runs, with the arms that have each."""
     facts: dict[str, dict[str, list[str]]] = {}
     for arm in arms:
         for run in arm.runs.values():
             if run.status == "finished":
                 environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
-                alike = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
-                for what, value in (alike | run.versions).items():
-                    labels = facts.setdefault(what, {}).setdefault(value, [])
+                surroundings = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
+                for fact, value in (surroundings | run.versions).items():
+                    labels = facts.setdefault(fact, {}).setdefault(value, [])
                     labels += [arm.label] * (arm.label not in labels)
     return [
-        MadeDifferently(what, tuple((value, tuple(labels)) for value, labels in values.items()))
-        for what, values in facts.items()
+        MadeDifferently(fact, tuple((value, tuple(labels)) for value, labels in values.items()))
+        for fact, values in facts.items()
         if len(values) > 1
     ]

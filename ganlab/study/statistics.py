@@ -1,7 +1,7 @@
 """Is one arm better than another? Answers from differences paired by seed; numpy and scipy only.
 
-The test that decides, how many seeds an answer takes, and other views of the same pairs. `scipy.special` stands here
-for `scipy.stats`, whose import would make a comparison a sixth slower.
+The test that decides, how many seeds an answer takes, and other views of the same pairs. `scipy.special` is used
+instead of `scipy.stats`, whose import would make a comparison a sixth slower.
 """
 
 import math
@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, gammainc, gammaln, ndtr, ndtri, stdtr, stdtrit
 
-EXACT_RUNS = 16  # up to here all 2^n sign vectors are visited
+EXACT_RUNS = 16  # up to this many pairs, all 2^n sign vectors are visited
 RANDOM_VECTORS = 100_000
 ROUNDING = 1e-9  # two sums closer than this part of sum |d| are the same sum, added in another order
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "depends on who looks"]
-"""The last one where kinds of features that decide together say the contrary of each other."""
+"""The last one where kinds of features that decide together contradict each other."""
 
 
 class Comparison(NamedTuple):
@@ -37,7 +37,7 @@ class Comparison(NamedTuple):
 def paired_comparison(differences: ArrayLike, margin: float | None = None, level: float = 0.95) -> Comparison:
     """Compare a candidate with its reference by their paired differences, candidate - reference, [n].
 
-    The quantity is better when smaller: for one that is better when larger, turn the sign of the differences.
+    Smaller is better: if larger values of the quantity are better, turn the sign of the differences.
 
     - `low, high`: t interval of `level`; infinite for one pair.
     - `p_value`: two-sided sign-flip permutation of the mean, exact up to 16 pairs; above, 100,000 random sign
@@ -45,7 +45,7 @@ def paired_comparison(differences: ArrayLike, margin: float | None = None, level
     - `effect_size`: d_z = mean / sd; nan for one pair or when all differences are 0, infinite when all are equal.
     - `verdict`, with alpha = 1 - level: `equivalent` if a `margin` is given and two one-sided t tests at alpha put
       the mean inside +-margin, even if it is surely not 0; else `better` or `worse` if p <= alpha and the interval
-      leaves 0 out; else `inconclusive`, which is no proof of equality.
+      excludes 0; else `inconclusive`, which does not prove equality.
 
     Raises ValueError that names the argument. Phipson and Smyth 2010 for (c + 1) / (R + 1); Schuirmann 1987 for the
     two one-sided tests.
@@ -54,9 +54,9 @@ def paired_comparison(differences: ArrayLike, margin: float | None = None, level
     if d.size == 0:
         raise ValueError("differences=[] holds no pair; give at least one difference")
     if margin is not None and not (_is_number(margin) and 0 < margin < math.inf):
-        raise ValueError(f"margin={margin!r} is no width; use a number above 0, or None")
+        raise ValueError(f"margin={margin!r} is not a width; use a number above 0, or None")
     if not (_is_number(level) and 0 < level < 1):
-        raise ValueError(f"level={level!r} is no confidence level; use a number between 0 and 1, such as 0.95")
+        raise ValueError(f"level={level!r} is not a confidence level; use a number between 0 and 1, such as 0.95")
 
     return _compared(d, [], margin, level)[0]
 
@@ -64,15 +64,15 @@ def paired_comparison(differences: ArrayLike, margin: float | None = None, level
 def comparison_over_draws(
     differences: ArrayLike, draws: Sequence[ArrayLike], margin: float | None = None, level: float = 0.95
 ) -> tuple[Comparison, float]:
-    """`paired_comparison` of a quantity that is seen through drawn features, whose draw is a random effect as well.
+    """`paired_comparison` of a quantity measured through drawn features, whose draw is a random effect as well.
 
     differences: [n], the means over all draws. draws: for each kind of features the differences through each of its
-    draws, [n,k]; the kinds weigh alike. The squared standard error of the mean is that over seeds, plus that over the
+    draws, [n,k]; kinds have equal weight. The squared standard error of the mean is that over seeds, plus that over the
     draws of each kind. What seeds and draws share is in both: intervals are too wide rather than too narrow. Degrees of
-    freedom after Satterthwaite 1946, at most n - 1. `p_value` is the larger one of the permutation over seeds and of
-    the t test with that error.
+    freedom after Satterthwaite 1946, at most n - 1. `p_value` is the larger of that of the permutation over seeds and
+    that of the t test with this error.
 
-    Also gives the larger p of the two one-sided tests that put the mean inside the margin; 1 without a margin.
+    Also returns the larger p of the two one-sided tests that put the mean inside the margin; 1 without a margin.
     """
     tables = [np.asarray(table, dtype=np.float64) for table in draws]
     d = _vector("differences", differences)
@@ -88,22 +88,24 @@ def _compared(
     n = d.size
     if n == 1:
         return Comparison(float(d[0]), -math.inf, math.inf, 1.0, math.nan, 1, "inconclusive"), 1.0
-    # The mean of equal numbers need not round to that number, nor their spread to 0.
+    # The mean of equal numbers need not round to that number, nor their sd to 0.
     mean, sd = (float(d[0]), 0.0) if np.ptp(d) == 0 else (float(d.mean()), float(d.std(ddof=1)))
     effect = mean / sd if sd else math.copysign(math.inf, mean) if mean else math.nan
     p = _sign_flip(d)
     error, free = sd / math.sqrt(n), float(n - 1)
-    drawn = [table.mean(axis=0) for table in tables if table.shape[1] > 1]
-    if drawn:
+    draw_means = [table.mean(axis=0) for table in tables if table.shape[1] > 1]
+    if draw_means:
         parts = [(error**2, n - 1.0)]
-        parts += [(float(column.var(ddof=1)) / column.size / len(tables) ** 2, column.size - 1.0) for column in drawn]
+        parts += [
+            (float(column.var(ddof=1)) / column.size / len(tables) ** 2, column.size - 1.0) for column in draw_means
+        ]
         total = sum(part for part, _ in parts)
         if total > 0:
             free = min(free, total**2 / sum(part**2 / degrees for part, degrees in parts))
             error = math.sqrt(total)
             p = max(p, 2 * float(stdtr(free, -abs(mean) / error)))
-    half = float(stdtrit(free, (1 + level) / 2)) * error
-    low, high = mean - half, mean + half
+    half_width = float(stdtrit(free, (1 + level) / 2)) * error
+    low, high = mean - half_width, mean + half_width
 
     verdict: Verdict = "inconclusive"
     one_sided = float(stdtrit(free, level)) * error
@@ -122,9 +124,9 @@ def _compared(
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """P values adjusted for being several, [m] in the given order: p_(i) * (m - i + 1), running maximum, at most 1.
+    """P values adjusted for multiple tests, [m] in the given order: p_(i) * (m - i + 1), running maximum, at most 1.
 
-    Whoever rejects what is <= alpha afterwards is wrong anywhere among the m with probability alpha at most, however
+    If all that is <= alpha afterwards is rejected, the probability of any error among the m is at most alpha, however
     the tests depend on each other. Holm 1979. Raises ValueError that names the argument.
     """
     p = _probabilities(p_values)
@@ -135,9 +137,9 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
 
 
 def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """P values adjusted for being several, [m] in the given order: p_(i) * m / i, running minimum from the largest.
+    """P values adjusted for multiple tests, [m] in the given order: p_(i) * m / i, running minimum from the largest.
 
-    Of what is <= alpha afterwards, a share of alpha at most is wrong in the mean, if the tests are independent or
+    Of what is <= alpha afterwards, a share of at most alpha is wrong on average, if the tests are independent or
     depend on each other positively. Benjamini and Hochberg 1995. Raises ValueError that names the argument.
     """
     p = _probabilities(p_values)
@@ -162,7 +164,7 @@ class RankTest(NamedTuple):
 def signed_rank_test(differences: ArrayLike) -> RankTest:
     """Wilcoxon's signed-rank test of paired differences, [n]: exact for every n, with ties, two-sided.
 
-    The share of all sign vectors for which the sum of the signed ranks of |difference| lies as far from 0 as the
+    The share of all sign vectors for which the sum of the signed ranks of |difference| is as far from 0 as the
     observed one. Equal sizes share their mean rank. An infinite difference is larger than every finite one; a 0 is
     left out. Wilcoxon 1945. Raises ValueError that names the argument.
     """
@@ -185,9 +187,9 @@ def signed_rank_test(differences: ArrayLike) -> RankTest:
 
 
 def sign_test(one: int, other: int) -> float:
-    """Two-sided exact p of counts that are equal in the mean: how many pairs go one way, and how many the other.
+    """Two-sided exact p, under equal expected counts, of how many pairs go one way and how many the other.
 
-    Of pairs in which one run alone failed this is the test of McNemar 1947, exact by the binomial distribution.
+    For pairs in which only one run failed this is the test of McNemar 1947, exact by the binomial distribution.
     """
     pairs, more = one + other, max(one, other)
     return 1.0 if pairs == 0 else min(1.0, 2 * float(bdtrc(more - 1, pairs, 0.5)))
@@ -222,7 +224,7 @@ def _random_signs(eights: int) -> NDArray[np.uint8]:
 def _probabilities(p_values: ArrayLike) -> NDArray[np.float64]:
     p = _vector("p_values", p_values)
     if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p_values={p.tolist()} are no probabilities; use numbers from 0 to 1")
+        raise ValueError(f"p_values={p.tolist()} are not probabilities; use numbers from 0 to 1")
     return p
 
 
@@ -238,26 +240,27 @@ def _vector(name: str, values: ArrayLike, finite: bool = True) -> NDArray[np.flo
         raise ValueError(f"{name} is ragged; give one list of numbers") from None
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise ValueError(f"{name} has shape {array.shape} and type {array.dtype}; give one list of numbers")
-    odd = ~np.isfinite(array) if finite else np.isnan(array)
-    if odd.any():
-        at = int(np.flatnonzero(odd)[0])
+    invalid = ~np.isfinite(array) if finite else np.isnan(array)
+    if invalid.any():
+        at = int(np.flatnonzero(invalid)[0])
         remedy = "leave that run out, and say so" if finite else "an infinite one stands for a run that diverged"
-        raise ValueError(f"{name}[{at}]={array[at]} is {'not finite' if finite else 'no number'}; {remedy}")
+        raise ValueError(f"{name}[{at}]={array[at]} is {'not finite' if finite else 'not a number'}; {remedy}")
     return array.astype(np.float64)
 
 
 # --- how many seeds an answer takes -----------------------------------------------------------------------------------
 
 
-MOST_SEEDS = 10_000  # who would need more will not get them
+MOST_SEEDS = 10_000  # a study that needs more is out of reach
 
 
 def paired_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
     """Chance of p <= alpha in a two-sided t test of paired differences whose true mean / sd is `effect`.
 
-    Given the sd that is seen, the mean is normal; averaged over the distribution of that sd, which is the noncentral t
-    distribution, also where library functions of that give up. The exact test that decides has less where few pairs
-    leave few p values: 4 points with 8 pairs, 20 with 6, all of it below (experiments/statistics).
+    Given the observed sd, the mean is normal; this is averaged over the distribution of that sd, which gives the
+    noncentral t distribution, also where library functions for it give up. The exact test that decides has less power
+    where few pairs leave few p values: 4 points less with 8 pairs, 20 less with 6, and no power with fewer
+    (experiments/statistics).
     """
     if math.isinf(effect):
         return 1.0
@@ -273,12 +276,14 @@ def paired_power(effect: float, seeds: int, alpha: float = 0.05) -> float:
 def equivalence_power(margin: float, seeds: int, alpha: float = 0.05) -> float:
     """Chance that two one-sided t tests at alpha find equivalence where the true difference is 0.
 
-    margin: in standard deviations of the paired difference. Given the sd that is seen, the mean must lie within the
-    margin less what the tests ask for; averaged over the distribution of that sd by Gauss and Legendre's rule.
+    margin: in standard deviations of the paired difference. Given the observed sd, the mean must lie within the margin
+    less what the tests require; averaged over the distribution of that sd by Gauss and Legendre's rule.
     """
-    asked = float(stdtrit(seeds - 1, 1 - alpha))
-    widest = margin * math.sqrt(seeds) / asked  # with a larger sd nothing can pass
-    return min(1.0, _over_sd(lambda sd: 2 * ndtr(margin * math.sqrt(seeds) - asked * sd) - 1, seeds - 1, 0.0, widest))
+    critical = float(stdtrit(seeds - 1, 1 - alpha))
+    widest = margin * math.sqrt(seeds) / critical  # with a larger sd nothing can pass
+    return min(
+        1.0, _over_sd(lambda sd: 2 * ndtr(margin * math.sqrt(seeds) - critical * sd) - 1, seeds - 1, 0.0, widest)
+    )
 
 
 def _over_sd(passing: Callable[[np.ndarray], np.ndarray], free: int, low: float, high: float) -> float:
@@ -335,8 +340,8 @@ class Robust:
     differences of finished pairs. improvement: P(a run of ours is better than one of theirs) over all pairs of seeds,
     with a score interval; a diverged run is the worst. correlation: of the paired outcomes, over seeds.
 
-    For planning, from the sd and the effect that were seen, which few seeds tell but roughly: seeds_for_power: for an
-    80 % chance of a significant difference, if the effect is what was seen. equivalence_power: the chance that these
+    For planning, from the observed sd and effect, which few seeds estimate only roughly: seeds_for_power: for an 80 %
+    chance of a significant difference, if the true effect is the observed one. equivalence_power: the chance that these
     seeds would have shown equivalence, if there is no difference at all. seeds_for_equivalence: for 80 % of it.
     """
 
@@ -358,38 +363,38 @@ def look_again(
     """Every other view of two arms.
 
     ours, theirs: outcomes by seed, more is better, -inf where the run diverged. comparison: of their finished
-    pairs. margin: as that comparison had it. alpha: what p must not exceed; shared out where several arms are compared.
+    pairs. margin: that of the comparison. alpha: what p must not exceed; divided where several arms are compared.
     """
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
     finished = [(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
     differences = [x - y for x, y in finished]
-    won, low, high = probability_of_improvement(list(ours.values()), list(theirs.values()))
+    improvement, low, high = probability_of_improvement(list(ours.values()), list(theirs.values()))
     effect, seeds = comparison.effect_size, None
     if math.isfinite(effect) or math.isinf(effect):
         seeds = seeds_for_power(effect, alpha)
         least = fewest_pairs(alpha) + 2 * math.isfinite(effect)  # with fewer the exact test has much less power than t
         seeds = None if seeds is None else max(seeds, least)
-    passing = asked = None
+    power = seeds_needed = None
     if margin is not None and comparison.runs > 1:
         sd = float(np.std(differences, ddof=1))
         width = margin / sd if sd else math.inf
-        passing, asked = equivalence_power(width, comparison.runs), seeds_for_equivalence(width)
+        power, seeds_needed = equivalence_power(width, comparison.runs), seeds_for_equivalence(width)
     return Robust(
         wilcoxon_p=signed_rank_test([difference(x, y) for x, y in pairs]).p_value if pairs else None,
         interquartile_mean=_defined(interquartile_mean(differences)),
         hodges_lehmann=_defined(hodges_lehmann(differences)),
-        improvement=_defined(won),
-        improvement_low=None if math.isnan(won) else low,
-        improvement_high=None if math.isnan(won) else high,
+        improvement=_defined(improvement),
+        improvement_low=None if math.isnan(improvement) else low,
+        improvement_high=None if math.isnan(improvement) else high,
         correlation=_defined(correlation([x for x, _ in finished], [y for _, y in finished])),
         seeds_for_power=seeds,
-        equivalence_power=passing,
-        seeds_for_equivalence=asked,
+        equivalence_power=power,
+        seeds_for_equivalence=seeds_needed,
     )
 
 
 def difference(ours: float, theirs: float) -> float:
-    """Of outcomes, more is better, -inf where a run diverged: two diverged runs are equally bad."""
+    """The difference of two outcomes, -inf where a run diverged: two diverged runs are equally bad."""
     return 0.0 if ours == theirs else ours - theirs
 
 
@@ -399,7 +404,7 @@ def fewest_pairs(alpha: float) -> int:
 
 
 def smallest_p(pairs: int) -> float:
-    """The smallest p value that so many pairs can have: 2 / 2^n, of differences of one sign; 1 for none."""
+    """The smallest p value that so many pairs can have: 2 / 2^n, if all differences have one sign; 1 for no pair."""
     return 2.0 ** (1 - max(pairs, 1))
 
 
@@ -418,7 +423,7 @@ def interquartile_mean(values: ArrayLike) -> float:
 
 
 def hodges_lehmann(differences: ArrayLike) -> float:
-    """The shift that Wilcoxon's signed-rank test goes with: the median of all (d_i + d_j) / 2, i <= j; nan for none.
+    """The shift that belongs to Wilcoxon's signed-rank test: the median of all (d_i + d_j) / 2, i <= j; nan for none.
 
     Hodges and Lehmann 1963.
     """
@@ -433,21 +438,21 @@ def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike, level: float 
     ours [n], theirs [m]: more is better; -inf is a run that diverged. The estimate is the share of all
     n * m pairs (Agarwal et al. 2021). The interval holds every p whose distance to it is within z standard errors, with
     the variance that Hanley and McNeil 1982 give for p: a score interval (Newcombe 2006, method 5), which unlike a
-    bootstrap leaves room where one arm won every pair. It takes the arms as independent, so it is too wide where equal
-    seeds go together.
+    bootstrap leaves room where one arm won every pair. It treats the arms as independent, so it is too wide where the
+    outcomes of equal seeds are correlated.
     """
     x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if not (x.size and y.size):
         return math.nan, 0.0, 1.0
-    won = np.mean((x[:, None] > y) + (x[:, None] == y) / 2)
+    share_won = np.mean((x[:, None] > y) + (x[:, None] == y) / 2)
     extra = (x.size + y.size) / 2 - 1
     z = ndtri((1 + level) / 2)
 
     def inside(p: float) -> bool:
         variance = p * (1 - p) * (1 + extra * ((1 - p) / (2 - p) + p / (1 + p))) / (x.size * y.size)
-        return (won - p) ** 2 <= z**2 * variance
+        return (share_won - p) ** 2 <= z**2 * variance
 
-    return float(won), _edge(inside, float(won), 0.0), _edge(inside, float(won), 1.0)
+    return float(share_won), _edge(inside, float(share_won), 0.0), _edge(inside, float(share_won), 1.0)
 
 
 def _edge(inside: Callable[[float], bool], start: float, end: float) -> float:
@@ -467,7 +472,7 @@ def correlation(ours: ArrayLike, theirs: ArrayLike) -> float:
 
 
 def wilson_interval(count: int, runs: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval for a share of which `count` in `runs` was seen; 0 to 1 for no run. Wilson 1927."""
+    """Interval for a share, from `count` of `runs`; 0 to 1 for no run. Wilson 1927."""
     if not runs:
         return 0.0, 1.0
     z2, share = float(ndtri((1 + level) / 2)) ** 2, count / runs

@@ -1,4 +1,4 @@
-"""What is known of a study once its arms are compared: plain values that reports, figures and files are made of."""
+"""A study once its arms are compared: plain values that reports, figures and files are made from."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,8 @@ THE_WORST = ("diverged", "collapsed")
 class Gap(NamedTuple):
     """A seed of an arm that lacks a value.
 
-    why: no result, left out, diverged, collapsed, failed, interrupted, not measured. metric: which value lacks, where
-    it is one metric's. alone: it diverged or collapsed, and there is no run of the other arm to which it could be the
-    worse.
+    why: no result, left out, diverged, collapsed, failed, interrupted, not measured. metric: the metric whose value is
+    missing, where only that one is. alone: it diverged or collapsed, and the other arm has no run to compare it with.
     """
 
     arm: str
@@ -31,7 +30,7 @@ class Gap(NamedTuple):
 
 
 class NoRatio(NamedTuple):
-    """A run's value of a metric whose ratios are compared, of which there is none: it is not above 0."""
+    """A run's value that has no ratio, since it is not above 0, in a metric whose ratios are compared."""
 
     path: Path | None
     metric: str
@@ -39,14 +38,14 @@ class NoRatio(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of the sweep, and how it stands: missing, running, interrupted; where it was left out, its status."""
+    """A cell of the sweep and its state: missing, running, interrupted; its status where it was left out."""
 
     name: str
     state: str
 
 
 class ChosenAfterwards(NamedTuple):
-    """Another primary metric, reference or rule of collapse than the one that was stated before the runs."""
+    """A primary metric, reference or rule of collapse that is not the one that was stated before the runs."""
 
     what: Literal["primary metric", "reference", "rule of collapse"]
     chosen: str
@@ -60,14 +59,14 @@ class LeftOut(NamedTuple):
 
 
 class MadeDifferently(NamedTuple):
-    """A device, variable or version that is not the same for all runs: its values, and the arms that have each."""
+    """A device, variable or version that differs between runs: its values, and the arms that have each."""
 
     what: str
     values: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class NotAdmitted(NamedTuple):
-    """The primary metric finds a fault of real images no worse than grain (`evaluation/ladder.py`)."""
+    """The primary metric rates a fault of real images no worse than grain (`evaluation/ladder.py`)."""
 
     metric: str
     fault: str
@@ -83,7 +82,7 @@ class Endpoint:
 
     title: quality, spectrum or checkerboard where the settings of the study named it before its first run, else the
     metric's own name. primary: its p values are adjusted over the arms; all others are exploratory. margin: what
-    difference is negligible, of a ratio as a share (0.05), else in the metric's unit; None: nothing was said.
+    difference is negligible, of a ratio as a share (0.05), else in the metric's unit; None: not stated.
     """
 
     title: str
@@ -98,8 +97,8 @@ class Pair:
     """Both arms' values with one seed, in the metric's own unit; None where a run has none.
 
     reasons: why: diverged, collapsed, failed, interrupted, no result, left out, not measured; where the arms have
-    different ones, ours and then theirs. Where there are none but the first two, the pair counts though a value lacks:
-    such a run is the worst.
+    different ones, ours and then theirs. With only the first two, the pair counts although a value is missing: such a
+    run is the worst.
     """
 
     seed: int
@@ -126,11 +125,11 @@ class Pair:
 class ArmComparison:
     """One arm against the reference in one metric.
 
-    paired: of differences in which more is better, whatever the metric; of finished pairs alone, but for p_value
-    and verdict where by_ranks: there a run diverged or collapsed whose partner did not, and counts as the worst.
+    paired: of differences in which more is better, whatever the metric; of finished pairs only, except for p_value and
+    verdict where by_ranks is true: there a run diverged or collapsed, its partner did not, and it counts as the worst.
     verdict: of the primary endpoint after adjustment, of all others before, which is exploratory. p_adjusted: over the
-    arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: of a mean over kinds
-    of features, the comparison through each of them. The sentence that says it is made in `report.sentences`.
+    arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: for a mean over kinds
+    of features, the comparison through each of them. `report.sentences` puts it in a sentence.
     """
 
     arm: str
@@ -155,7 +154,7 @@ class ArmComparison:
 
     @property
     def deciding(self) -> int:
-        """The pairs that a test can use: two runs that are both the worst tell nothing."""
+        """How many pairs a test can use: two runs that are both the worst tell nothing."""
         return sum(not pair.missing and (pair.ours, pair.theirs) != (None, None) for pair in self.pairs)
 
     @property
@@ -164,19 +163,19 @@ class ArmComparison:
         return self.paired.runs > 1 and not (self.by_ranks and any(self.worst("collapsed")))
 
     def worst(self, why: str) -> tuple[int, int]:
-        """How many runs of the arm and of the reference count as the worst since they diverged, or collapsed."""
+        """How many runs of the arm and of the reference count as the worst because they diverged, or collapsed."""
         ours, theirs = zip(*(pair.worst(why) for pair in self.pairs), strict=True) if self.pairs else ((), ())
         return sum(ours), sum(theirs)
 
     @property
     def unmeasured(self) -> int:
-        """Pairs of finished runs of which one lacks the metric that others have; no verdict goes without them."""
+        """Pairs of finished runs of which one lacks the metric that others have; without them there is no verdict."""
         return sum("not measured" in pair.reasons for pair in self.pairs)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One arm's finished runs in one metric but for collapsed ones, in its own unit; None for what takes more runs."""
+    """One arm's finished runs in one metric, except collapsed ones, in its unit; None for what takes more runs."""
 
     arm: str
     runs: int
@@ -200,17 +199,16 @@ class FailureRate:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that is known about the arms under a folder.
+    """The arms under a folder and all comparisons between them.
 
     endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
     comparisons: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
-    gaps: seeds that an arm cannot give to any pair, and why. pending: cells of the sweep that have no result, and how
-    they stand. diverged: seeds that count as the worst, collapsed ones too. ladder: what metrics make of known faults,
-    by rung. unmeasured: by metric, finished runs without it. dropped: runs
-    for which a metric is compared nowhere, since there is no ratio of 0. cautions: choices that were made
-    after the runs, and runs that were not made alike. left_out: runs that somebody left out by hand, and how they
-    stand. summaries: by metric, one for each arm. failures: one
-    for each arm.
+    gaps: seeds for which an arm is in no pair, and why. pending: cells of the sweep that have no result, with their
+    states. diverged: seeds that count as the worst, collapsed ones too. ladder: the values of metrics at known faults,
+    by rung. unmeasured: by metric, finished runs without it. dropped: runs because of which a metric is not compared
+    at all, since 0 has no ratio. cautions: choices that were made after the runs, and runs that were not made alike.
+    left_out: runs that somebody left out by hand, with their states. summaries: by metric, one for each arm.
+    failures: one for each arm.
     """
 
     directory: Path
@@ -239,6 +237,6 @@ class Study:
 
     @property
     def open(self) -> dict[str, str]:
-        """The endpoints of the plan, by title, that no run has a value of; none where there are no metrics at all."""
+        """The endpoints of the plan, by title, that no run has measured; empty where there are no metrics at all."""
         measured = {endpoint.metric for endpoint in self.endpoints}
         return {title: metric for title, metric in self.plan.endpoints.items() if measured and metric not in measured}

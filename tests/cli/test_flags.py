@@ -88,4 +88,4 @@ def test_words_are_completed(typed, monkeypatch):
 def test_going_on_with_a_run_is_no_sweep(typed):
     code, _, errors = typed("resume=somewhere", "-m")
     assert (code, errors.count("\n")) == (2, 1)
-    assert errors.startswith("-m sweeps, and resume=somewhere goes on with one run")
+    assert errors.startswith("-m sweeps, and resume=somewhere continues one run")

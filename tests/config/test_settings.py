@@ -102,12 +102,12 @@ def test_what_images_of_a_size_cannot_have_is_known_before_they_are_measured(siz
 def test_an_endpoint_that_images_cannot_have_is_refused_where_runs_are_compared(settings):
     odd = ["dataset.size=9", "generator.stages=[[null,3]]", "comparison.checkerboard=checkerboard_index_2"]
     assert settings(*odd)  # alone, and nobody chose it
-    words = "checkerboard_index_2 cannot be measured of images of 9x9 pixels; use comparison.checkerboard=null"
+    words = "checkerboard_index_2 cannot be measured on images of 9x9 pixels; use comparison.checkerboard=null"
     for more, multirun in ((["study=mine"], False), (["seed=0,1"], True)):
         with pytest.raises(ConfigError, match=words):
             plan([*odd, *more], multirun=multirun)
         assert plan([*odd[:2], *more, "comparison.checkerboard=null"], multirun=multirun).cells
-    with pytest.raises(ConfigError, match="checkerboard_index_4 cannot be measured of images of 9x9"):
+    with pytest.raises(ConfigError, match="checkerboard_index_4 cannot be measured on images of 9x9"):
         settings(*odd[:2], "comparison.checkerboard=checkerboard_index_4")
 
 
@@ -117,7 +117,7 @@ WRONG = {
     "comparison.quality=coverage_7": "comparison.quality=coverage_7 is not measured in these runs; did you mean coverage?",
     "comparison.checkerboard=checkerboard_index_3": "comparison.checkerboard=checkerboard_index_3 is not measured in these runs",
     "comparison.quality=ful/pca/coverage": "comparison.quality=ful/pca/coverage is not measured in these runs; did you mean",
-    "comparison.checkerboard=checkerboard_index_8": "comparison.checkerboard=checkerboard_index_8 cannot be measured of images of 8x8 pixels; use comparison.checkerboard=null, or did you mean checkerboard_index_4?",
+    "comparison.checkerboard=checkerboard_index_8": "comparison.checkerboard=checkerboard_index_8 cannot be measured on images of 8x8 pixels; use comparison.checkerboard=null, or did you mean checkerboard_index_4?",
     "comparison.quality=fid": "comparison.quality=fid is not measured in these runs",
     "+comparison.margins.foo=1": "comparison.margins.foo is not a measure; choose one of",
     "comparison.margins.coverage=0": "comparison.margins.coverage=0 is out of range; use a number above 0",
@@ -205,13 +205,22 @@ LEFT_ALONE = ["dataset.size=8", "generator.placement=all_but_last", "generator.s
         (["objective=wasserstein", "penalty=none"], "penalty=none leaves objective=wasserstein without a bound"),
         (["objective=wasserstein", "penalty=none", "discriminator=residual"], "use penalty=interpolation or another"),
         (LEFT_ALONE, "generator.placement=all_but_last leaves no stage to the operator under study"),
-        (["metrics.images=5"], "metrics.images=5 leaves no image its 5 neighbours; use at least 6"),
-        (["metrics=none", "metrics.images=3"], "metrics.images=3 leaves no image its 5 neighbours; use at least 6"),
-        (["metrics=full", "metrics.final.images=50", "metrics.final.neighbours=50"], "metrics.final.images=50 leaves"),
-        (["metrics=full", "metrics.final.mean_over=[pca]"], "metrics.final.mean_over=['pca'] must name two kinds"),
+        (["metrics.images=5"], "metrics.images=5 is too few for each image to have 5 neighbours; use at least 6"),
+        (
+            ["metrics=none", "metrics.images=3"],
+            "metrics.images=3 is too few for each image to have 5 neighbours; use at least 6",
+        ),
+        (
+            ["metrics=full", "metrics.final.images=50", "metrics.final.neighbours=50"],
+            "metrics.final.images=50 is too few",
+        ),
+        (
+            ["metrics=full", "metrics.final.mean_over=[pca]"],
+            "metrics.final.mean_over=['pca'] must name at least two kinds",
+        ),
         (
             ["metrics=full", "metrics.final.mean_over=[pca,pca]"],
-            "must name two kinds of features or more, and none twice",
+            "must name at least two kinds of features, and none twice",
         ),
         (
             ["metrics=study", "metrics.final.features=[pca]"],

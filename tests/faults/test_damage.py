@@ -94,7 +94,7 @@ def test_records_damaged_after_an_older_mark_cost_a_checkpoint(config, whole, st
     assert run(config, stopped).status == "finished"
     said = capsys.readouterr().out
     assert f"passed over a checkpoint, step-00000004: {stopped / name} " in said
-    assert "going on from step 2" in said
+    assert "continuing from step 2" in said
     assert_same_run(whole, stopped)
 
 
@@ -151,7 +151,7 @@ def test_a_generator_that_is_gone_is_written_again(config, whole, tmp_path, caps
     before = (folder / "result.json").read_bytes()
     (folder / "generator.keras").unlink()
     run(config, folder)
-    assert f"{folder}/generator.keras was gone and is written again" in capsys.readouterr().out
+    assert f"{folder}/generator.keras was missing and has been written again" in capsys.readouterr().out
     assert (folder / "generator.keras").exists()
     assert (folder / "result.json").read_bytes() == before
     shutil.rmtree(folder / "checkpoints")  # then nobody can, and nothing is trained again for it

@@ -122,11 +122,11 @@ def test_a_step_without_a_checkpoint_is_one_line(worse, typed):
     step = best_of(worse)["step"]
     for command in (export, evaluate):
         said = typed(command, "--step", "5")
-        assert said == f"step=5: {worse} has no checkpoint of it; use best, or one of: {step}, 21\n"
+        assert said == f"step=5: {worse} has no checkpoint of that step; use best, or one of: {step}, 21\n"
         assert "'last' is not a step; give the number of one that has a checkpoint, or best" in typed(
             command, "--step", "last"
         )
-    assert "--step=best is not what --record takes" in typed(evaluate, "--step", "best", "--record")
+    assert "--step=best cannot be combined with --record" in typed(evaluate, "--step", "best", "--record")
 
 
 def test_the_end_of_a_run_names_it(worse):
@@ -141,7 +141,9 @@ def test_a_run_that_has_measured_nothing_has_no_best(worse, tmp_path):
     shutil.rmtree(directory / "checkpoints" / "step-00000021")
     path = directory / "checkpoints" / "step-00000007" / "manifest.json"
     path.write_text("{}")
-    with pytest.raises(ConfigError, match="has measured none yet; wait for its first measures, or use step=7"):
+    with pytest.raises(
+        ConfigError, match="has not measured a checkpoint yet; wait for its first measures, or use step=7"
+    ):
         open_sampler(directory, "best")
 
 
@@ -155,13 +157,15 @@ def test_a_run_that_has_measured_nothing_has_no_best(worse, tmp_path):
     ],
 )
 def test_better_has_the_direction_of_the_measure(quality, values, best):
-    known = Best(quality, None, [])
+    config = plan(["metrics=full", f"comparison.quality={quality}"], multirun=False).cells[0].config
+    tracker = Best(config, None, [])
     metric = quality.rpartition("/")[2]
-    changes = [step for step, value in enumerate(values) if known.offer(step, {metric: value, "other": 0.0})]
-    assert changes[-1] == known.step == best
-    assert Best(quality, known.known, [best]).step == best
-    assert Best(quality, known.known, [best + 1]).step is None  # its checkpoint is gone
-    assert not Best("full/classifier/modes", None, []).offer(0, {metric: 1.0})
+    changes = [step for step, value in enumerate(values) if tracker.offer(step, {metric: value, "other": 0.0})]
+    assert changes[-1] == tracker.step == best
+    assert Best(config, tracker.known, [best]).step == best
+    assert Best(config, tracker.known, [best + 1]).step is None  # its checkpoint is gone
+    at_the_end = plan(["metrics=full", "comparison.quality=full/classifier/modes"], multirun=False).cells[0].config
+    assert not Best(at_the_end, None, []).offer(0, {metric: 1.0})
 
 
 def test_nothing_is_better_than_itself():

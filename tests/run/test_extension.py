@@ -156,7 +156,7 @@ def test_what_cannot_be_extended_is_one_line_and_left_alone(short, tmp_path):
 
     refused(6, f"training.steps=6 is not above the 6 steps that {directory} has taken; use more")
     shutil.move(directory / "checkpoints", tmp_path / "checkpoints")
-    refused(12, "has no checkpoint left to go on from")
+    refused(12, "has no checkpoint left to continue from")
     shutil.move(tmp_path / "checkpoints", directory / "checkpoints")
     result = json.loads((directory / "result.json").read_text())
     (directory / "result.json").write_text(json.dumps(result | {"status": "diverged"}))
@@ -216,7 +216,7 @@ def test_a_source_that_has_changed_is_not_taken_for_the_one_that_was_named(short
     sealed = json.loads(path.read_text())
     sealed["manifest"]["record"]["seconds"] += 1
     path.write_text(json.dumps(sealed))
-    with pytest.raises(ConfigError, match="its checkpoint of step 6 is another by now"):
+    with pytest.raises(ConfigError, match="its checkpoint of step 6 has been replaced"):
         run(config, tmp_path / "run", quiet=True)
 
 

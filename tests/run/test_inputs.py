@@ -51,7 +51,7 @@ def own(tmp_path, ten):
 REFUSED = {
     "dataset=arrays dataset.path=nowhere.npz": "dataset.path={here}/nowhere.npz does not exist; give an .npz or .npy",
     "dataset=arrays dataset.path=\"~/nowhere.npz\"": "dataset.path={home}/nowhere.npz does not exist",
-    "dataset=arrays dataset.path=\"~nobody-of-that-name/x.npz\"": "names no home folder; write the whole path",
+    "dataset=arrays dataset.path=\"~nobody-of-that-name/x.npz\"": "does not name a home folder; write the whole path",
     "dataset=arrays dataset.path=.": "is a directory; give an .npz or .npy file",
     "dataset=arrays dataset.path=own.npz dataset.held_out_path=nowhere.npy": "dataset.held_out_path={here}/nowhere.npy does",
     "dataset=mnist dataset.path=nowhere.npz": "dataset.path={here}/nowhere.npz does not exist",

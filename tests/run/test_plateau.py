@@ -73,7 +73,7 @@ def test_a_run_that_was_stopped_at_its_plateau_ends_there(early, tmp_path):
     ("more", "message"),
     [
         (["comparison.quality=coverage"], "training.plateau=0.02 needs a distance as comparison.quality"),
-        (["metrics=none"], "training.plateau=0.02 needs measures on the way"),
+        (["metrics=none"], "training.plateau=0.02 needs measures during training"),
         (["optimizer.final_rate=0.1"], "training.plateau=0.02 ends runs before rates and noise have fallen"),
     ],
 )

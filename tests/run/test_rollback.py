@@ -100,7 +100,7 @@ def test_without_a_checkpoint_or_unasked_it_stops(settings, tmp_path, diverging,
 
 def test_a_damaged_list_is_one_line(tmp_path):
     (tmp_path / ROLLBACKS).write_text('[{"from_step": "x"}]')
-    with pytest.raises(ConfigError, match=r"rollbacks\.json is damaged \(it is no list of rollbacks\)"):
+    with pytest.raises(ConfigError, match=r"rollbacks\.json is damaged \(it is not a list of rollbacks\)"):
         rollbacks(tmp_path)
 
 

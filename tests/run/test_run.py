@@ -222,9 +222,9 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
     ],
 )
 def test_the_second_signal_stops_at_once_and_a_warning_is_none(numbers, at_once):
-    from ganlab.run.life import _asked_to_stop
+    from ganlab.run.life import _stop_requested
 
-    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), _asked_to_stop() as stopping:
+    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), _stop_requested() as stopping:
         assert not stopping()
         for name in numbers.split():
             signal.raise_signal(getattr(signal, f"SIG{name}"))
@@ -280,7 +280,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_gone_on_from(whole,
     run(read_config(directory), directory)
     said = capsys.readouterr().out
     assert "step-00000060: tensors.data-00000-of-00001 is damaged" in said
-    assert "going on from step 40" in said
+    assert "continuing from step 40" in said
     assert_same_run(whole, directory)
 
 

@@ -437,7 +437,7 @@ def test_where_every_run_diverged_each_pair_is_there():
 
 
 def test_a_ratio_of_nothing_names_the_file():
-    with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, of which there is no ratio"):
+    with pytest.raises(ResultError, match=r"has metrics\.frechet_distance=0\.0, which has no ratio"):
         compare_arms([arm("ours", [1.0, 0.0]), arm("theirs", [1.0, 1.0])], PLAN)
 
 
@@ -448,9 +448,9 @@ def test_a_ratio_of_nothing_in_a_metric_that_nobody_asked_for_stops_nothing():
     assert only(study).verdict == "better"
     assert "spectral_distance_high" not in study.comparisons
     (line,) = study.unmeasured["spectral_distance_high"]
-    assert lack(line).endswith("has metrics.spectral_distance_high=0.0, of which there is no ratio")
+    assert lack(line).endswith("has metrics.spectral_distance_high=0.0, which has no ratio")
     assert study.dropped == (line,)
-    with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, of which there is no ratio; use a positive"):
+    with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, which has no ratio; use a positive"):
         compare_arms(arms, PLAN, "spectral_distance_high")
 
 

@@ -206,7 +206,7 @@ def test_an_infinite_difference_is_the_largest():
     assert signed_rank_test([1, -2, 2, math.inf]) == signed_rank_test([1, -2, 2, 1e9])
     assert signed_rank_test([math.inf] * 6) == (2 / 64, 1, 6)
     assert signed_rank_test([-math.inf, math.inf, 1]) == signed_rank_test([-7, 7, 1])  # equally large
-    with pytest.raises(ValueError, match=r"differences\[1\]=nan is no number"):
+    with pytest.raises(ValueError, match=r"differences\[1\]=nan is not a number"):
         signed_rank_test([1.0, math.nan])
 
 

@@ -47,7 +47,7 @@ def test_a_run_on_two_devices_goes_on_where_it_stopped(command, tmp_path):
     for gone in ("result.json", "checkpoints/step-00000006"):
         subprocess.run(["rm", "-r", str(tmp_path / "part" / gone)], check=True)
     done = command("train", f"resume={tmp_path / 'part'}")
-    assert "going on from step 3" in done.stdout, done.stderr
+    assert "continuing from step 3" in done.stdout, done.stderr
     again = weights(tmp_path / "part")
     for name in whole:
         np.testing.assert_array_equal(whole[name], again[name], err_msg=name)

@@ -1,4 +1,4 @@
-"""Ways of seeing images as vectors, by name. What a measure says depends on them, so every protocol names them."""
+"""Features of images, by name. The value of a measure depends on them, so every protocol names them."""
 
 from collections.abc import Callable
 
@@ -15,6 +15,6 @@ FEATURES: dict[str, Callable[..., Features]] = {
     "random": random,
     "inception": inception,
 }
-"""Each is called with RealImages, and `say=` if progress is to be seen."""
+"""Each is called with RealImages, and with `say=` to report progress."""
 
 __all__ = ["FEATURES", "Features", "RealImages", "Say", "pixel_features"]

@@ -1,4 +1,4 @@
-"""What every extractor of features takes and gives; no TensorFlow until a network looks at images."""
+"""What every feature extractor takes and returns; TensorFlow is imported only by networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from ganlab.evaluation.cache import fingerprint
 
 Say = Callable[[str], None]
-"""Takes a line for people to read, such as the progress of something slow."""
+"""Takes a line of text for people, such as progress of a slow step."""
 
 
 class RealImages(NamedTuple):
@@ -23,11 +23,11 @@ class RealImages(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """A fixed way of seeing images as vectors.
+    """A fixed mapping of images to vectors.
 
     embed: pixels uint8 [N,H,W,C] -> one float64 [N,D] for each draw of the features; most have one. Measures are
-    averaged over draws. probabilities: pixels -> float64 [N,K] over classes; None where the features know no classes.
-    facts: plain values that a protocol must say of them. digest: equal digests, equal vectors up to rounding.
+    averaged over draws. probabilities: pixels -> float64 [N,K] over classes; None for features without classes.
+    facts: plain values for the protocol. digest: equal digests mean equal vectors up to rounding.
     """
 
     name: str
@@ -48,7 +48,7 @@ def check_pixels(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def some(pixels: np.ndarray, count: int = 10_000) -> np.ndarray:
-    """At most so many of the images, evenly from all of them in a fixed random order (files are seldom shuffled)."""
+    """At most `count` of the images, in a fixed random order, since files are seldom shuffled."""
     return pixels[np.random.default_rng(0).permutation(len(pixels))[:count]]
 
 
@@ -70,7 +70,7 @@ def compile_for(shape: tuple[int, ...], network: Callable) -> Callable[[np.ndarr
 
 
 def keep_last(see: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """The same function; two calls in a row on the same pixels, for vectors and for probabilities, compute once."""
+    """The same function, which computes once for repeated calls on the same pixels (vectors, then probabilities)."""
     last: dict[str, list[np.ndarray]] = {}
 
     def look(pixels: np.ndarray) -> list[np.ndarray]:

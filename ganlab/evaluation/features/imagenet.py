@@ -1,4 +1,4 @@
-"""Features of Inception-v3, the only ones whose distances may be called FID and KID."""
+"""Features of Inception-v3, the only ones whose distances are called FID and KID."""
 
 import contextlib
 import random
@@ -25,7 +25,7 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
     values with each other only, never with published ones.
 
     weights: an .h5 file of Keras' own weights for this network with its top; None downloads them once.
-    Raises ConfigError where they cannot be had.
+    Raises ConfigError where they cannot be loaded.
     """
     import keras
     import tensorflow as tf
@@ -33,7 +33,7 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
     shape = real.train.shape[1:]
     if say and weights is None:
         say("loading Inception-v3; its weights (96 MB) are downloaded once")
-    with _undisturbed():
+    with _without_side_effects():
         whole = _build(weights)
         network = keras.Model(whole.input, [whole.get_layer("avg_pool").output, whole.output])
     digest = fingerprint([np.asarray(weight) for weight in network.get_weights()])
@@ -86,8 +86,8 @@ def _build(weights: str | None) -> Any:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Build in float32; the policy and Python's random numbers, which Keras takes seeds from, are left as they were."""
+def _without_side_effects() -> Iterator[None]:
+    """Build in float32, and restore the policy and Python's random state, from which Keras takes seeds."""
     import keras
 
     policy, state = keras.config.dtype_policy(), random.getstate()

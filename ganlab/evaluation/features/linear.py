@@ -14,8 +14,8 @@ from ganlab.evaluation.metrics.pairs import blocks
 
 _COMPONENTS = 64
 _WIDEST, _FEW = 4096, 2048
-"""Images of more values than that, whose covariance would take minutes, are analysed by so many of them alone."""
-_WIDTH = 1024  # up to which the number of images in work at a time is fixed
+"""Above _WIDEST values per image, where the covariance takes minutes, components come from _FEW images only."""
+_WIDTH = 1024  # up to this width, a fixed number of images is processed at a time
 _PATIENCE = 5  # seconds between lines for people
 
 
@@ -27,7 +27,7 @@ def pixel_features(pixels: np.ndarray) -> np.ndarray:
 
 
 def pixels(real: RealImages, *, say: Say | None = None) -> Features:
-    """The pixels as they are: nothing is hidden, and a shift by one pixel is as far as another image."""
+    """The pixels themselves: nothing is hidden, and a shift by one pixel may be as far as another image."""
     shape = real.train.shape[1:]
     return Features(
         name="pixels",
@@ -59,7 +59,7 @@ def pca(real: RealImages, *, say: Say | None = None, draws: int = 1) -> Features
             return _centred(pixels, mean) @ components.T
 
         blocks = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
-        if len(blocks) == 1:  # with the threads of BLAS, on whose number last bits depend: these stay what they were
+        if len(blocks) == 1:  # with the threads of BLAS, whose number affects the last bits: keep these as they were
             return see(pixels)
         return np.concatenate(on_all_cores(see, blocks))
 
@@ -91,8 +91,8 @@ def _parts(images: int, draws: int) -> list[np.ndarray]:
 
 
 def _components(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
-    """Of these images, from the cache if they are there."""
-    # Count `recipe` up when code changes what the entry holds by more than rounding: another entry, another protocol.
+    """The components of these images, from the cache if they are there."""
+    # Increase `recipe` when code changes the entry by more than rounding: another entry, another protocol.
     key = {"train": train, "components": _COMPONENTS, "recipe": 2}
     return cached("pca", key, lambda: _fit(train, say))
 
@@ -126,7 +126,7 @@ def _fit(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
         if wide:  # the components of X'X from those of the smaller XX'
             vectors /= np.sqrt(np.maximum(variances, np.finfo(np.float64).tiny))
             vectors = np.concatenate([part(place) @ vectors for place in places])
-    present = variances > width * np.finfo(np.float64).eps * total  # else it is rounding
+    present = variances > width * np.finfo(np.float64).eps * total  # others are rounding
     if not present.any():
         raise ConfigError("metrics.features=pca needs images that differ; the training images are all the same")
     components = np.ascontiguousarray(vectors.T[present][::-1])
@@ -141,7 +141,7 @@ def _fit(train: np.ndarray, say: Say) -> dict[str, np.ndarray]:
 
 
 def _fitting(most: int, width: int) -> int:
-    """How many vectors to take at a time: `most`, or of those wider than 1024 as many as fill the same memory."""
+    """How many vectors to take at a time: `most`, or with a width above 1024 as many as fill the same memory."""
     return max(1, most * _WIDTH // max(_WIDTH, width))
 
 
@@ -152,7 +152,7 @@ def _centred(pixels: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def _add_products(products: np.ndarray, vectors: np.ndarray) -> None:
-    """Add those of all pairs of columns of vectors [n,D] to products [D,D], on the diagonal and above."""
+    """Add the products of all pairs of columns of vectors [n,D] to products [D,D], on and above the diagonal."""
 
     def add(pair: tuple[slice, slice]) -> None:
         products[pair] += vectors[:, pair[0]].T @ vectors[:, pair[1]]
@@ -162,7 +162,7 @@ def _add_products(products: np.ndarray, vectors: np.ndarray) -> None:
 
 
 def _largest(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues, at most 64, in rising order, and their vectors [N,64]; products are used up."""
+    """The largest eigenvalues, at most 64, in rising order, and their vectors [N,64]; products is overwritten."""
     last = len(products) - 1
     chosen = [max(0, last + 1 - _COMPONENTS), last]
-    return scipy.linalg.eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # reads what lies below
+    return scipy.linalg.eigh(products.T, subset_by_index=chosen, overwrite_a=True)  # reads the lower triangle

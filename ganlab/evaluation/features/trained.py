@@ -1,7 +1,7 @@
 """Features of a small classifier that is trained on the data set itself, once, in a minute or less.
 
-Its weights are one vector that goes through functions: there are no variables, layers or global random numbers, so
-the training is the same under any strategy, precision policy or seed, and leaves no trace in the process. It computes
+Its weights are one vector that is passed through functions: without variables, layers or global random numbers, the
+training is the same under any strategy, precision policy or seed, and changes no state of the process. It computes
 on the CPU in float32, where the same machine gives the same bits.
 """
 
@@ -19,11 +19,11 @@ from ganlab.evaluation.features.base import Features, RealImages, Say, compile_f
 
 
 class Recipe(NamedTuple):
-    """Everything that the training does beside the data; `edition` counts changes of the code below.
+    """Everything that determines the training besides the data; `edition` counts changes of the code below.
 
     images: how many are seen, at least `passes` times each, but no more than `multiplications` of forward passes allow.
     rate: of Adam at its highest, after a tenth of the steps; it falls to 0 as a cosine. shift: images are moved at
-    random by up to one such part of their side, in whole pixels. dropout: of what the hidden layer sees.
+    random by up to 1/shift of their side, in whole pixels. dropout: of the inputs of the hidden layer.
     """
 
     edition: int = 1
@@ -44,22 +44,22 @@ RECIPE = Recipe()
 def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = RECIPE, draws: int = 1) -> Features:
     """The last hidden layer, after its ReLU, of a classifier of the training images: 64 features.
 
-    They are moved and divided by one number, so that training images (at most 10,000 of them) have mean 0 and
+    They are shifted and divided by one number, so that training images (at most 10,000 of them) have mean 0 and
     variance 1 per dimension on average: what the classifier finds important keeps its weight. Blind to what the
-    classes do not need. The facts carry its accuracy on the held-out images.
+    classes do not need. The facts hold its accuracy on the held-out images.
 
     draws: how many classifiers, each from a seed of its own; probabilities are those of the first. Raises ConfigError
     for images without labels, or of one class only.
     """
     classes = _classes(real)
     seeds = range(recipe.seed, recipe.seed + draws)
-    judges = [_Judge(real, classes, recipe._replace(seed=seed), say) for seed in seeds]
-    first, accuracies = judges[0], [judge.accuracy for judge in judges]
-    digests = [judge.digest for judge in judges]
+    classifiers = [_TrainedClassifier(real, classes, recipe._replace(seed=seed), say) for seed in seeds]
+    first, accuracies = classifiers[0], [trained.accuracy for trained in classifiers]
+    digests = [trained.digest for trained in classifiers]
     several = draws > 1
     return Features(
         name="classifier",
-        embed=lambda pixels: [judge.embed(pixels) for judge in judges],
+        embed=lambda pixels: [trained.embed(pixels) for trained in classifiers],
         probabilities=first.probabilities,
         facts={
             "dimension": recipe.width,
@@ -67,14 +67,14 @@ def classifier(real: RealImages, *, say: Say | None = None, recipe: Recipe = REC
             **({"draws": draws, "seeds": list(seeds)} if several else {"seed": recipe.seed}),
             "test_accuracy": accuracies if several else first.accuracy,
             "tested_on": len(real.held_out),
-            "weights": fingerprint([judge.weights for judge in judges] if several else first.weights)[:12],
+            "weights": fingerprint([trained.weights for trained in classifiers] if several else first.weights)[:12],
             "scale": "mean variance 1 over dimensions and training images",
         },
         digest=fingerprint({"features": "classifier", "draws": digests}) if several else first.digest,
     )
 
 
-class _Judge:
+class _TrainedClassifier:
     """One trained classifier: its features and its probabilities of pixels uint8 [N,H,W,C]."""
 
     def __init__(self, real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | None):
@@ -93,7 +93,7 @@ class _Judge:
         return (self._look(pixels)[0] - self._centre) / self._scale
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Of each class, float64 [N,K]."""
+        """The probability of each class, float64 [N,K]."""
         logits = self._look(pixels)[1]
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
@@ -144,7 +144,7 @@ class Network:
     def forward(self, weights, pixels, drop=lambda maps: maps):
         """Tensors of weights [P] and pixels uint8 [N,H,W,C] -> hidden [N,width] and logits [N,K].
 
-        drop: what training does to the maps [N,Q] that the hidden layer sees.
+        drop: applied in training to the inputs [N,Q] of the hidden layer.
         """
         import tensorflow as tf
 
@@ -154,7 +154,7 @@ class Network:
         for number, (kernel, bias) in enumerate(layers[:-2], start=1):
             maps = tf.nn.conv2d(maps, kernel, 1, "SAME")
             if number < len(layers) - 2:
-                maps = tf.nn.max_pool2d(maps, 2, 2, "VALID")  # before the bias and ReLU, which do not mind: cheaper
+                maps = tf.nn.max_pool2d(maps, 2, 2, "VALID")  # before the bias and ReLU, which commute with it: cheaper
             maps = tf.nn.relu(maps + bias)
         flat = drop(tf.reshape(maps, (-1, self._kernels[-2][0])))
         hidden = tf.nn.relu(flat @ layers[-2][0] + layers[-2][1])
@@ -203,8 +203,8 @@ def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | Non
     random = np.random.default_rng(recipe.seed)
     weights = network.draw(random)
     batch = min(recipe.batch, len(real.train))
-    wanted = max(recipe.passes * len(real.train), recipe.images)
-    steps = math.ceil(min(wanted, recipe.multiplications / network.multiplications) / batch)
+    images_to_see = max(recipe.passes * len(real.train), recipe.images)
+    steps = math.ceil(min(images_to_see, recipe.multiplications / network.multiplications) / batch)
     targets = np.searchsorted(classes, real.train_labels).astype(np.int32)
     batches = _batches(real.train, targets, batch, recipe.shift, random)
     started = reported = time.perf_counter()
@@ -220,14 +220,14 @@ def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | Non
                 say(f"training the classifier for features, once: {share:.0f} %, {seconds:.0f} s")
         weights = state[0].numpy()
     look = network.make_look(weights)
-    judged = classes[look(real.held_out)[1].argmax(axis=1)]
-    accuracy = np.mean(judged == real.held_out_labels)
+    predicted = classes[look(real.held_out)[1].argmax(axis=1)]
+    accuracy = np.mean(predicted == real.held_out_labels)
     hidden = look(some(real.train))[0]
     scale = np.sqrt(hidden.var(axis=0).mean())
     if not scale > 0:
         raise ConfigError("metrics.final.features=[classifier] could not learn this dataset; use random or pca")
     say(f"trained the classifier for features in {time.perf_counter() - started:.0f} s; it is right about "
-        f"{100 * accuracy:.2f} % of {len(judged)} held-out images")  # fmt: skip
+        f"{100 * accuracy:.2f} % of {len(predicted)} held-out images")  # fmt: skip
     return {"weights": weights, "centre": hidden.mean(axis=0), "scale": scale, "accuracy": accuracy}
 
 
@@ -238,7 +238,7 @@ def _rise_and_fall(share: float, rise: float = 0.1) -> float:
 def _batches(
     images: np.ndarray, targets: np.ndarray, batch: int, shift: int, random: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches without end, each pass in a new order; each image is moved at random, its border filling the gap."""
+    """Endless batches, each pass in a new order; each image is shifted at random, and its border fills the gap."""
     height, width = images.shape[1:3]
     down, right = height // shift, width // shift
     border = (0, 0), (down, down), (right, right), (0, 0)

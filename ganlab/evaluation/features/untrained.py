@@ -1,4 +1,4 @@
-"""Features of an untrained convolutional network: they know no classes, and see texture that classes do not need."""
+"""Features of an untrained convolutional network: they know no classes, and see texture that classifiers ignore."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ _MAPS = (16, 16, 8)
 def random(real: RealImages, *, say: Say | None = None, draws: int = 3) -> Features:
     """Untrained networks of three 3x3 convolutions at full, half and quarter size: 64 features each.
 
-    Read are the means of 16 rectified maps at full and at half size, where a pattern counts wherever it is, and of 8
-    maps at quarter size in each quadrant, where the layout counts. Kernels of the first two layers sum to zero over
-    their window: flat areas give nothing, so a faint checkerboard shows at first order. Each feature is centred and
-    divided by its std over the training images (at most 10,000 of them), or by a tenth of what is usual in its
-    draw where that is more: what hardly any image shows must not outweigh the rest.
+    The features are the means of 16 rectified maps at full and at half size, where a pattern counts wherever it is, and
+    of 8 maps at quarter size in each quadrant, where the layout counts. Kernels of the first two layers sum to zero
+    over their window: flat areas give 0, so a faint checkerboard has an effect of first order. Each feature is centred
+    and divided by its std over the training images (at most 10,000 of them), or by a tenth of the usual std in its draw
+    if that is more: what hardly any image shows must not outweigh everything else.
 
-    draws: how many networks, of seeds 0, 1, ...: every data set and every machine has the same ones.
+    draws: how many networks, of seeds 0, 1, ...: the same for every data set and on every machine.
     """
     shape = real.train.shape[1:]
     seeds = range(draws)
@@ -30,10 +30,10 @@ def random(real: RealImages, *, say: Say | None = None, draws: int = 3) -> Featu
         features = np.stack(see(some(real.train)))  # [draws, N, D]
         mean, std = features.mean(axis=1), features.std(axis=1)
         usual = np.sqrt(np.mean(std**2, axis=1, keepdims=True))
-        constant = usual <= 1e-5 * np.abs(mean).max()  # in float32 the same for all images
+        constant = usual <= 1e-5 * np.abs(mean).max()  # the same for all images, in float32
         return {"mean": mean, "scale": np.where(constant, 1.0, np.maximum(std, usual / 10))}
 
-    # Count `recipe` up when code that the entry comes from changes.
+    # Increase `recipe` when code that the entry comes from changes.
     entry = cached("random", {"train": real.train, "weights": weights, "recipe": 2}, measure)
     mean, scale = entry["mean"], entry["scale"]
     return Features(

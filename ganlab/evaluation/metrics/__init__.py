@@ -1,8 +1,8 @@
 """How far generated images are from real ones: distances, overlaps and tests of sets of feature vectors.
 
 Every function takes features, one image a row, real first, and computes in float64; nothing is clipped. Pairs are taken
-in blocks, so memory does not grow with their number. A value means something only beside its count of images and its
-null: what equal distributions give.
+in blocks, so memory does not grow with their number. A value means something only together with its count of images and
+its null: what equal distributions give.
 """
 
 from ganlab.evaluation.metrics.classes import Modes, classifier_score, largest_class_error, modes, modes_null

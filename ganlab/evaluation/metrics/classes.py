@@ -12,7 +12,7 @@ _ROUNDING = 1e-4  # by which probabilities from float16 and float32 miss their s
 
 
 def classifier_score(probabilities: ArrayLike) -> float:
-    """How sure a classifier is of each image, and how evenly it spreads them: exp(mean KL(p(y|x) || p(y))).
+    """How sure a classifier is of each image, and how even the classes are: exp(mean KL(p(y|x) || p(y))).
 
     p(y) is the mean over all images, in one pass without splits. Between 1 and the number of classes; higher is
     better. Blind to collapse inside a class. With Inception's classes it is the Inception score.
@@ -46,8 +46,8 @@ def modes(labels: ArrayLike, shares: ArrayLike) -> Modes:
     shares = _shares(shares)
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0 or labels.dtype.kind not in "iu":
-        given = f"{labels.dtype} of shape {labels.shape}"
-        raise ValueError(f"labels holds {given}; give whole numbers [M], one for each image")
+        description = f"{labels.dtype} of shape {labels.shape}"
+        raise ValueError(f"labels holds {description}; give whole numbers [M], one for each image")
     if labels.min() < 0 or labels.max() >= len(shares):
         wrong = labels.min() if labels.min() < 0 else labels.max()
         raise ValueError(f"labels holds {wrong}, but shares has {len(shares)} modes; use 0 to {len(shares) - 1}")
@@ -66,7 +66,7 @@ def largest_class_error(labels: ArrayLike, shares: ArrayLike) -> float:
 
 
 def modes_null(shares: ArrayLike, n_fake: int) -> Modes:
-    """What `modes` gives on average for so many independent images with exactly these shares; no approximation.
+    """The exact mean of `modes` over sets of so many independent images with these shares.
 
     shares: [C], above 0 and of sum 1. n_fake: at least 1. Raises ValueError, naming the argument.
     """
@@ -102,7 +102,7 @@ def _distribution(name: str, rows: Array) -> None:
 def binomial(hits: ArrayLike, count: int, share: float) -> NDArray[np.float64]:
     """The probability of so many hits among `count` independent trials that each hit with probability `share`.
 
-    hits: whole numbers from 0 to count, of any shape, which is that of the answer.
+    hits: whole numbers from 0 to count, of any shape, which is that of the result.
     """
     hits = np.asarray(hits)
     ways = gammaln(count + 1) - gammaln(hits + 1) - gammaln(count - hits + 1)

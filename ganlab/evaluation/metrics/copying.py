@@ -11,14 +11,14 @@ from ganlab.evaluation.metrics.pairs import neighbours, prepare
 
 
 class Nearest(NamedTuple):
-    """For each image, which other one is nearest, int [N], and how far it is, [N]."""
+    """For each image, the index of the nearest other one, int [N], and its distance, [N]."""
 
     indices: NDArray[np.intp]
     distances: Array
 
 
 def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
-    """The nearest of `others` for each of `images`, by the distance of their features; of equally near ones the first.
+    """The nearest of `others` for each of `images`, by the distance of features; the first of equally near ones.
 
     images, others: features [N, D] and [M, D]. Raises ValueError, naming the argument.
     """
@@ -29,7 +29,7 @@ def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
 
 
 class Copying(NamedTuple):
-    """What `data_copying` and `copying_ratio` say of the same distances."""
+    """`data_copying` and `copying_ratio` from the same distances."""
 
     data_copying: float
     copying_ratio: float
@@ -53,8 +53,8 @@ def data_copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fa
 def copying_ratio(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> float:
     """The fakes' median distance to the nearest training image over that of held-out images; 1 for fresh images.
 
-    Near 0 for copies; it says how near where `data_copying` says how surely. Arguments as there. Raises ValueError,
-    naming the argument: also where half of the held-out images are themselves training images.
+    Near 0 for copies; it measures how close they are, where `data_copying` measures how sure that is. Same arguments.
+    Raises ValueError, naming the argument: also where half of the held-out images are themselves training images.
     """
     return _ratio(*_distances(train, held_out, fake))
 
@@ -65,27 +65,27 @@ def copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: A
     return Copying(_z_score(*distances), _ratio(*distances))
 
 
-def _z_score(held: Array, made: Array) -> float:
-    n, m = len(held), len(made)
-    ordered = np.sort(held)
-    farther = np.searchsorted(ordered, made, "left").sum() + np.searchsorted(ordered, made, "right").sum()
+def _z_score(of_held_out: Array, of_fakes: Array) -> float:
+    n, m = len(of_held_out), len(of_fakes)
+    ordered = np.sort(of_held_out)
+    farther = np.searchsorted(ordered, of_fakes, "left").sum() + np.searchsorted(ordered, of_fakes, "right").sum()
     return float((farther / 2 - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12))
 
 
-def _ratio(held: Array, made: Array) -> float:
-    if np.median(held) == 0:
-        raise ValueError("held_out consists, by half or more, of images in train; give images that are kept apart")
-    return float(np.median(made) / np.median(held))
+def _ratio(of_held_out: Array, of_fakes: Array) -> float:
+    if np.median(of_held_out) == 0:
+        raise ValueError("held_out has at least half of its images in train; give images that are kept apart")
+    return float(np.median(of_fakes) / np.median(of_held_out))
 
 
 def _distances(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> tuple[Array, Array]:
     """Distances to the nearest training image: of held-out images, and of fakes."""
     sets = [(name, features(name, value, least=2)) for name, value in (("held_out", held_out), ("fake", fake))]
-    held, made = (np.full(len(vectors), np.inf) for _, vectors in sets)
+    of_held_out, of_fakes = (np.full(len(vectors), np.inf) for _, vectors in sets)
     for part in train if isinstance(train, Iterator) else [train]:
         base = features("train", part)
-        for least, named in zip((held, made), sets, strict=True):
+        for least, named in zip((of_held_out, of_fakes), sets, strict=True):
             np.minimum(least, nearest(alike(("train", base), named)[1], base).distances, out=least)
-    if np.isinf(held).any():
+    if np.isinf(of_held_out).any():
         raise ValueError("train has no parts; give at least one image")
-    return held, made
+    return of_held_out, of_fakes

@@ -1,4 +1,4 @@
-"""The energy distance: a distance of distributions that has no scale and no kernel to choose."""
+"""The energy distance: a distance of distributions without a scale or a kernel to choose."""
 
 import numpy as np
 from numpy.typing import ArrayLike

@@ -1,4 +1,4 @@
-"""The Frechet distance of two sets, what finite sets make of it, and what is left of it without that."""
+"""The Frechet distance of two sets, its bias for finite sets, and its value without that bias."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -31,17 +31,17 @@ def frechet_distance(real: ArrayLike, fake: ArrayLike) -> float:
 
 
 def frechet_distance_null(real: ArrayLike, n_real: int, n_fake: int, *, gaussian: bool = True) -> float:
-    """The Frechet distance that two finite sets of equal distribution have on average: the floor.
+    """The Frechet distance that two finite sets of the same distribution have on average: the floor.
 
     (1/n_real + 1/n_fake) (sum_i l_i + 1/2 sum_ij v_ij / (l_i + l_j)), the first order in 1/n, with l the eigenvalues of
     the common covariance and v_ij the variance of the product of components i and j: l_i l_j (1 + d_ij) for normal
-    features. It grows as D^2/n. Few images in `real` make it some per cent too low, so give it all there are, however
-    few are compared.
+    features. It grows as D^2/n. Few images in `real` make it some per cent too low, so give all of them, however few
+    are compared.
 
     real: features [N, D], at least 2, from which the covariance is taken.
     n_real, n_fake: how many images are compared, each at least 2.
-    gaussian: take the features for normal; else their own fourth moments are used, which principal components of
-    images want (digits: 7 to 13 % less).
+    gaussian: assume normal features; else their fourth moments are used, which is better for principal components
+    of images (digits: 7 to 13 % less).
     Raises ValueError, naming the argument.
 
     Second-order expansion of the distance around equal covariances; that the bias exists and depends on the
@@ -91,8 +91,8 @@ def frechet_distance_extrapolated(
         sizes = [int(size) for size in np.linspace(most / 4, most, _SIZES)]
     sizes = [count(f"sizes[{place}]", size, least=2) for place, size in enumerate(sizes)]
     if len(set(sizes)) < _FEWEST or max(sizes) > most:
-        given = f"sizes has {len(set(sizes))} different ones up to {max(sizes, default=0)}"
-        raise ValueError(f"{given}, of {most} images; give at least {_FEWEST}, none above that")
+        description = f"sizes has {len(set(sizes))} different ones up to {max(sizes, default=0)}"
+        raise ValueError(f"{description}, of {most} images; give at least {_FEWEST}, none above that")
     random = np.random.default_rng(count("seed", seed, least=0))
     real, fake = random.permutation(real), random.permutation(fake)
     with one_thread():

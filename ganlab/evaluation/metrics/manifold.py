@@ -1,4 +1,4 @@
-"""How far two sets overlap, when the neighbourhoods of its images stand for each set."""
+"""How far two sets overlap, where each set is represented by the neighbourhoods of its images."""
 
 from typing import NamedTuple
 
@@ -34,17 +34,17 @@ class PrecisionRecallDensityCoverage(NamedTuple):
 
 
 def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int = 5) -> PrecisionRecallDensityCoverage:
-    """How much of the fakes looks real (precision, density), and how much of the real is met (recall, coverage).
+    """How many fakes look real (precision, density), and how many real images have fakes nearby (recall, coverage).
 
     An image's ball reaches to its k-th nearest neighbour in its own set, itself not counted; what lies exactly on
     the border is outside, so an image with k copies in its own set has an empty ball. Precision and recall have
-    no known value for equal distributions and fall with D: give them real against real as a floor. Use equal
+    no known value for equal distributions and fall with D: compare with real against real as a floor. Use equal
     counts. Ties are decided by differences taken coordinate by coordinate, never by rounding.
 
     real, fake: features [N, D] and [M, D], N and M above k. Memory: both sets four times, and 30 MB a core.
     k: neighbours, at least 1.
     Raises ValueError, naming the argument, for sets that cannot be measured: among them real ones of which each has
-    k copies, so that every ball is empty. Such fakes are measured; nothing is recalled.
+    k copies, so that every ball is empty. Fakes with such copies are measured; their recall is 0.
 
     Kynkaanniemi et al., arXiv 1904.06991 (precision, recall); Naeem et al., arXiv 2002.09797 (density, coverage,
     and the strict border).
@@ -59,7 +59,7 @@ def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int =
     real_radius, fake_radius = _radii(reals, k), _radii(fakes, k)
     if real_radius.max() < 0:
         raise ValueError(
-            f"real has {k} copies of each of its images, so that no ball holds anything; give differing ones"
+            f"real has {k} copies of each of its images, so that no ball holds anything; give different ones"
         )
 
     def compare(rows: slice) -> tuple[int, NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""Distances of all pairs of two sets: fast by a matrix product, exact where a comparison hangs on them.
+"""Distances of all pairs of two sets: fast by a matrix product, exact where a comparison depends on it.
 
 Pairs are taken in square blocks, so memory does not grow with their number, and rows of blocks on all cores at once.
 """
@@ -48,7 +48,7 @@ def blocks(count: int, size: int | None = None, start: int = 0) -> list[slice]:
 
 
 def each_row_of_blocks(work: Callable[[slice], _Result], count: int) -> list[_Result]:
-    """What `work` makes of each row of blocks, in order, whatever the number of cores."""
+    """`work` of each row of blocks, in order, whatever the number of cores."""
     return on_all_cores(work, blocks(count))
 
 
@@ -72,20 +72,20 @@ def exact_squares(left: Array, right: Array) -> Array:
 def exact_squares_at(left: Points, right: Points, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
     """Exact squared distances of chosen pairs, [P]; so many at a time that memory stays that of a block."""
     squares = np.empty(len(rows))
-    for some in blocks(len(rows), max(1, SIDE**2 // left.vectors.shape[1])):
-        squares[some] = exact_squares(left.vectors[rows[some]], right.vectors[columns[some]])
+    for chosen in blocks(len(rows), max(1, SIDE**2 // left.vectors.shape[1])):
+        squares[chosen] = exact_squares(left.vectors[rows[chosen]], right.vectors[columns[chosen]])
     return squares
 
 
 def positions(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of what is true, row by row; faster than `numpy.nonzero` where that is little."""
+    """Rows and columns of true entries, row by row; faster than `numpy.nonzero` where these are few."""
     return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
 def neighbours(left: Points, right: Points, k: int, own: bool = False) -> tuple[Array, NDArray[np.intp]]:
     """The k nearest in `right` of each in `left`, nearest first: exact squared distances and places, [N, k].
 
-    Equally near ones stand in the order of their places. own: both are one set, where none is its own neighbour.
+    Equally near ones are in the order of their places. own: both are the same set, in which none is its own neighbour.
     """
     squares, places = np.full((len(left), k), _HUGE), np.zeros((len(left), k), dtype=np.intp)
 

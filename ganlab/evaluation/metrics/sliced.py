@@ -11,7 +11,7 @@ from ganlab.evaluation.metrics.pairs import blocks
 
 _NUMBERS = 2**22  # projections at a time, 32 MB
 _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
-_ROUNDING = 1e-12  # what filters leave of a constant, relative to it
+_ROUNDING = 1e-12  # of a constant image after the filters, relative to it
 
 
 def sliced_wasserstein(real: ArrayLike, fake: ArrayLike, directions: int = 512, seed: int = 0) -> float:
@@ -49,7 +49,7 @@ def sliced_wasserstein_pyramid(
     The level of the images' own size holds their finest detail, what the last stage of a generator adds; the
     smallest level is the blurred image that is left. A level is the image less its blur by a 5x5 binomial filter
     at half the size, enlarged again. From each level `patches` square patches of all channels are taken at random
-    places, or all there are where they are no more. Channels are divided by their standard deviation over the patches
+    places, or all if there are no more. Channels are divided by their standard deviation over the patches
     of both sets, so differences of contrast count. Papers print 1000 times these values. Lower is better; finite sets
     of one distribution give more than 0, so compare with real images against real ones.
 
@@ -81,22 +81,22 @@ def sliced_wasserstein_pyramid(
         first, second = (_descriptors(level, patch, patches, [seed, height]) for level in levels)
         stds = _stds(first, second, real.shape[3])
         if stds.min() <= _ROUNDING * largest:
-            flat = f"real_images and fake_images are constant at level {height}"
-            raise ValueError(f"{flat}, in a channel at least; give images with detail there")
+            problem = f"real_images and fake_images are constant at level {height}"
+            raise ValueError(f"{problem}, in at least one channel; give images with detail there")
         values[height] = _mean_over(units / stds, first, second)
     return values
 
 
 def _units(directions: int, width: int, seed: int) -> Array:
     """Unit vectors [directions, D], uniform over the sphere."""
-    drawn = np.random.default_rng(seed).normal(size=(directions, width))
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    vectors = np.random.default_rng(seed).normal(size=(directions, width))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _mean_over(units: Array, real: Array, fake: Array) -> float:
     total = 0.0
-    for some in blocks(len(units), max(1, _NUMBERS // len(real))):
-        first, second = units[some] @ real.T, units[some] @ fake.T
+    for part in blocks(len(units), max(1, _NUMBERS // len(real))):
+        first, second = units[part] @ real.T, units[part] @ fake.T
         first.sort(axis=1)
         second.sort(axis=1)
         first -= second
@@ -105,7 +105,7 @@ def _mean_over(units: Array, real: Array, fake: Array) -> float:
 
 
 def _levels(images: Array, smallest: int) -> Iterator[Array]:
-    """The levels of the Laplacian pyramid, the finest first; the last is what blurring has left."""
+    """The levels of the Laplacian pyramid, the finest first; the last is the blurred image."""
     while -(-min(images.shape[1:3]) // 2) >= smallest:
         low = _halve(images)
         yield images - _double(low, images.shape)
@@ -136,13 +136,13 @@ def _descriptors(level: Array, patch: int, patches: int, seed: list[int]) -> Arr
         chosen = np.random.default_rng(seed).integers(down * across, size=(n, patches))
     else:
         chosen = np.broadcast_to(np.arange(down * across), (n, down * across))
-    taken = windows[np.arange(n)[:, None], chosen // across, chosen % across]  # [N, patches, C, p, p]
-    return np.moveaxis(taken, 2, 4).reshape(-1, patch * patch * channels)
+    patches_of_images = windows[np.arange(n)[:, None], chosen // across, chosen % across]  # [N, patches, C, p, p]
+    return np.moveaxis(patches_of_images, 2, 4).reshape(-1, patch * patch * channels)
 
 
 def _stds(first: Array, second: Array, channels: int) -> Array:
     """The standard deviation of each channel over the patches of both sets, once for each pixel of a patch."""
     values = [descriptors.reshape(-1, channels) for descriptors in (first, second)]
-    mean = sum(each.mean(axis=0) for each in values) / 2
-    std = np.sqrt(sum(np.mean((each - mean) ** 2, axis=0) for each in values) / 2)
+    mean = sum(channel_values.mean(axis=0) for channel_values in values) / 2
+    std = np.sqrt(sum(np.mean((channel_values - mean) ** 2, axis=0) for channel_values in values) / 2)
     return np.tile(std, first.shape[1] // channels)

@@ -1,7 +1,7 @@
-"""What upsampling leaves in frequency: spectra, their distances, peaks and notches on the lattice of a stride.
+"""Traces of upsampling in frequency: spectra, their distances, peaks and notches on the lattice of a stride.
 
-Measures of images take `images` [N,H,W,C] or the `Spectrum` that `measure_spectrum` made of them, real first; one
-that is used again is measured once. All are of the luminance, in float64, and nothing is clipped.
+Measures take `images` [N,H,W,C] or the `Spectrum` that `measure_spectrum` made of them, real first; a spectrum that is
+used again is measured once. All use the luminance, in float64, and nothing is clipped.
 """
 
 from ganlab.evaluation.spectrum.distances import (

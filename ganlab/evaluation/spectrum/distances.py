@@ -11,8 +11,8 @@ def spectral_distance(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, *,
 
     N is the shorter side, here and below.
 
-    0 for equal profiles; .3 is a factor of 2 in power, up or down. Finite sets are never at 0: split halves of the
-    real images show by how much.
+    0 for equal profiles; .3 is a factor of 2 in power, up or down. Finite sets never give 0: split halves of the
+    real images show how much they give.
 
     real, fake: images [N,H,W,C], as uint8 pixels or as floats, both the same; or their `Spectrum`.
     axes: False leaves out the frequencies u=0 and v=0, along which image borders leak.

@@ -1,4 +1,4 @@
-"""What upsampling by a stride leaves at multiples of N/stride: a peak or a notch, in images and in kernels."""
+"""Traces of upsampling by a stride at multiples of N/stride: a peak or a notch, in images and in kernels."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ def checkerboard_index(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, s
     """How much stronger a stride's pattern is in fake than in real images: log10(LPR_fake / LPR_real), sign kept.
 
     LPR is `lattice_peak_ratio`. Above 0: peaks, as uneven overlap of kernels makes them. Below 0: notches, as nearest
-    and other smooth enlargement makes them; one is no better than the other, quality is the absolute value. 0 for
-    equal distributions, with a spread that split halves of the real images show.
+    and other smooth enlargement makes them; one is no better than the other, so the absolute value counts. 0 for
+    equal distributions, with noise that split halves of the real images show.
 
     real, fake: images [N,H,W,C], as uint8 pixels or as floats, both the same; or their `Spectrum`.
     stride: from the stage in question to the output, one that `strides` gives.
@@ -55,7 +55,7 @@ def lattice_peak_ratio(images: ArrayLike | Spectrum, stride: int = 2) -> float:
 def strides(height: int, width: int | None = None) -> tuple[int, ...]:
     """Those of 2, 4 and 8 that images of these sides admit: they divide both and leave neighbours between lattice bins.
 
-    Square images without a width.
+    Without a width the images are square.
     """
     size = (height, height if width is None else width)
     return tuple(stride for stride in (2, 4, 8) if _fits(size, stride))
@@ -121,7 +121,7 @@ def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float
     """
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 4:
-        raise ValueError(f"kernel of shape {kernel.shape} has no four axes; use [k,k,Co,Ci]")
+        raise ValueError(f"kernel of shape {kernel.shape} does not have four axes; use [k,k,Co,Ci]")
     down, across = (stride, stride) if isinstance(stride, int) else stride
     phases = np.stack([kernel[y::down, x::across].sum(axis=(0, 1)) for y in range(down) for x in range(across)])
     energy = np.sum(phases**2, axis=0)

@@ -1,4 +1,4 @@
-"""The power of images by frequency, and all else that one pass over them gives."""
+"""The power of images by frequency, and everything else that one pass over them gives."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ Array = NDArray[np.float64]
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 SILENT = 1e-24  # of the mean power: far above what rounding leaves in an empty frequency, far below one grey level
 _LARGEST = 1e45  # its powers and their sums fit float64
-_BLOCK = 2**17  # luminances in work at a time: they and their waves stay near the cache
+_BLOCK = 2**17  # luminances processed at a time: they and their waves fit the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """What a set of images amounts to: enough for every measure here but the two-sample test.
+    """A summary of a set of images: enough for every measure here except the two-sample test.
 
     count: how many images. shape: of one, (H,W,C). kind: "pixels" for whole numbers, "images" for floats; their powers
     differ by the square of a scale, so the two are never compared. hann: whether a window was used.
     power: see `power_spectrum`, [H,W]. mean: the mean image's luminance, [H,W].
     detail: mean over images of the squared luminance less its 3x3 binomial blur, without the outermost pixels,
-    [H-2,W-2]. band: between which the radial profile of 95 % of the single images lies, ring by ring, [2,R].
+    [H-2,W-2]. band: the limits between which the radial profiles of 95 % of the single images lie, ring by ring, [2,R].
     """
 
     count: int
@@ -63,7 +63,7 @@ def power_spectrum(images: ArrayLike, *, hann: bool = False) -> Array:
     factor: white noise of variance v gives H*W*v everywhere but at [0,0], which is 0. Frequencies stand in the order
     of `numpy.fft.fftfreq`. Pixels 0 ... 255 have 127.5^2 times the power of images in [-1, 1].
 
-    hann: weigh what is left of each image by a Hann window of root-mean-square 1, so that white noise keeps its power.
+    hann: weight what is left of each image by a Hann window of root-mean-square 1, so that white noise keeps its power.
     Borders that do not fit together leak along the axes; with the window they do not, but lines are three bins wide.
 
     Raises ValueError unless the images have sides of at least 2, one or three channels, are finite, and at least one.
@@ -111,7 +111,7 @@ def rings(height: int, width: int | None = None) -> NDArray[np.intp]:
 
 
 def spectrum_of(name: str, images: ArrayLike | Spectrum) -> Spectrum:
-    """The images' spectrum, or what is one already; a ValueError says what is wrong with the argument `name`."""
+    """The spectrum of images, or the given spectrum; a ValueError says what is wrong with the argument `name`."""
     return images if isinstance(images, Spectrum) else _measured(name, images)
 
 
@@ -134,7 +134,7 @@ def comparable(real: tuple[tuple[int, ...], str], fake: tuple[tuple[int, ...], s
 
 
 def checked_images(name: str, images: ArrayLike) -> np.ndarray:
-    """The array, of a shape and type that has a spectrum; whether it is finite is seen block by block."""
+    """The array, of a shape and type that has a spectrum; whether it is finite is checked block by block."""
     try:
         array = np.asarray(images)
     except ValueError:
@@ -143,7 +143,7 @@ def checked_images(name: str, images: ArrayLike) -> np.ndarray:
         raise ValueError(f"{name} of shape {array.shape} cannot be used; give [N,H,W,C], at least one, C = 1 or 3")
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} hold {array.dtype}; give real numbers")
-    _has_rings(array.shape[1:3], name)
+    _refuse_without_rings(array.shape[1:3], name)
     return array
 
 
@@ -175,7 +175,7 @@ def half_power(luminance: Array, hann: bool = False) -> Array:
         luminance *= down[:, None] * across
     waves = np.asarray(scipy.fft.rfft2(luminance))
     if not hann:
-        waves[:, 0, 0] = 0  # less its mean, but for rounding
+        waves[:, 0, 0] = 0  # already so, except for rounding
     return waves.real**2 + waves.imag**2
 
 
@@ -219,28 +219,28 @@ def _measured(name: str, images: ArrayLike, hann: bool = False) -> Spectrum:
 
 
 def _blurred(luminance: Array) -> Array:
-    """The 3x3 binomial blur where it has all it needs: [n,H,W] -> [n,H-2,W-2]."""
+    """The 3x3 binomial blur where its window is inside: [n,H,W] -> [n,H-2,W-2]."""
     down = luminance[:, :-2] + 2 * luminance[:, 1:-1] + luminance[:, 2:]
     return (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 16
 
 
 def _half_rings(height: int, width: int) -> Array:
-    """What turns half a spectrum, as a row, into its radial profile: [H*(W/2+1), R]."""
+    """The matrix from half a spectrum, as a row, to its radial profile: [H*(W/2+1), R]."""
     ring = rings(height, width)[:, : width // 2 + 1]
-    twice = np.full_like(ring, 2)
-    twice[:, 0] = 1  # their mirror images are in this half too
+    multiplicity = np.full_like(ring, 2)
+    multiplicity[:, 0] = 1  # their mirror images are in this half too
     if width % 2 == 0:
-        twice[:, -1] = 1
-    matrix = (ring.ravel()[:, None] == np.arange(min(height, width) // 2 + 1)) * twice.reshape(-1, 1)
+        multiplicity[:, -1] = 1
+    matrix = (ring.ravel()[:, None] == np.arange(min(height, width) // 2 + 1)) * multiplicity.reshape(-1, 1)
     return matrix / matrix.sum(axis=0)
 
 
 def _whole(half: Array, width: int) -> Array:
     """[H,W/2+1] -> [H,W]: power at (-u,-v) is that at (u,v)."""
-    height, kept = half.shape
+    height, columns = half.shape
     whole = np.empty((height, width))
-    whole[:, :kept] = half
-    whole[:, kept:] = half[-np.arange(height), 1 : width - kept + 1][:, ::-1]
+    whole[:, :columns] = half
+    whole[:, columns:] = half[-np.arange(height), 1 : width - columns + 1][:, ::-1]
     return whole
 
 
@@ -248,15 +248,15 @@ def _checked(power: ArrayLike) -> Array:
     power = np.asarray(power, np.float64)
     if power.ndim != 2 or 0 in power.shape:
         raise ValueError(f"power of shape {power.shape} cannot be used; give [H,W]")
-    _has_rings(power.shape, "power")
+    _refuse_without_rings(power.shape, "power")
     if not np.isfinite(power).all():
         raise ValueError(f"power holds {np.count_nonzero(~np.isfinite(power))} numbers that are not finite")
     return power
 
 
-def _has_rings(size: tuple[int, ...], what: str) -> None:
+def _refuse_without_rings(size: tuple[int, ...], name: str) -> None:
     if min(size) < 2:
-        raise ValueError(f"{what} of size {_times(size)} have no rings; use sides of at least 2")
+        raise ValueError(f"{name} of size {_times(size)} have no rings; use sides of at least 2")
 
 
 def _times(size: tuple[int, ...]) -> str:

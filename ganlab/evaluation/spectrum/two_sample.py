@@ -9,13 +9,13 @@ from scipy.special import betaincinv, expit
 
 from ganlab.evaluation.spectrum.power import Array, checked_images, comparable, half_power, kind_of, luminances
 
-_FLOOR = 1e-6  # of the mean power: what single images lack is no farther away than that
+_FLOOR = 1e-6  # of the mean power: bounds the logarithm where single images have no power
 _RIDGE = 0.1
 _LEVEL = 0.95
 
 
 class SpectralTwoSample(NamedTuple):
-    """accuracy: share of held-out images put on their side, .5 for equal distributions, 1 for ones told apart surely.
+    """accuracy: share of held-out images classified correctly, .5 for equal distributions, 1 if always told apart.
 
     low, high: its exact 95 % interval for so many images (Clopper and Pearson, Biometrika 26, 1934).
     tested: how many images were held out, half of them real.
@@ -32,7 +32,7 @@ def spectral_two_sample(real: ArrayLike, fake: ArrayLike, seed: int = 0) -> Spec
 
     Logistic regression with a ridge of .1 on the standardised logarithms of each image's own power, 1e-6 of the mean
     power added, at every frequency but the mean. Equally many of each side, drawn at random, half of them to learn
-    from. Low accuracy is no proof of equality: it is what a linear classifier with so many images finds.
+    from. Low accuracy does not prove equality: it is only what a linear classifier finds with so many images.
 
     real, fake: images [N,H,W,C], at least 4 a side, as uint8 pixels or as floats, both the same; of the larger set as
     many as of the smaller are used. Memory: some 16 bytes a luminance; 2000 a side are enough for an interval of 4 %.

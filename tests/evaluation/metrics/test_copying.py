@@ -75,7 +75,7 @@ def test_copying_of_equal_distributions_is_standard_normal():
 
 def test_held_out_images_must_not_be_training_images():
     train = np.random.default_rng(0).normal(size=(9, 2))
-    with pytest.raises(ValueError, match=r"^held_out consists, by half or more, of images in train"):
+    with pytest.raises(ValueError, match=r"^held_out has at least half of its images in train"):
         copying_ratio(train, train, train + 1)
 
 
