@@ -435,8 +435,7 @@ def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashb
     assert status == 0
     assert first.startswith(f"no comparison: {study.parent} has two runs of transpose with seed 0 and equal settings")
     assert (
-        second
-        == "HParams has one row for arms with the same name, whatever their study: give the folder of one study"
+        second == "HParams has one row for arms with the same name, whatever their study: give the folder of one study"
     )
 
 
