@@ -1,6 +1,6 @@
 """Files: read with a limit, written whole or not at all, moved, locked, and named. All of this is done only here.
 
-A folder of runs may come from somebody else. So only regular files are opened, no links, of a size that can be read,
+A folder of runs may come from other people. So only regular files are opened, no links, of a size that can be read,
 and their content is checked; anything else is an error of one line with the file's name. Changes to a folder while a
 command reads it are not guarded against. The system frees locks however their process ends; some file systems have
 none.
@@ -199,10 +199,10 @@ def replacing(path: Path, *, durable: bool = True, alone: bool = False) -> Itera
 
 def remove_unfinished(folder: Path, names: Iterable[str] = ()) -> None:
     """Remove what killed processes left of files with these names, or any, in a folder without other writers."""
-    wanted = set(names)
+    only = set(names)
     for path in folder.iterdir() if folder.is_dir() else ():
         match = re.fullmatch(r"\.(?:unfinished|\d+)\.(.+)", path.name, re.DOTALL)
-        if match and (not wanted or match[1] in wanted):
+        if match and (not only or match[1] in only):
             remove(path)
 
 

@@ -46,7 +46,7 @@ def test_the_first_worker_is_the_one_that_writes(monkeypatch, text, place):
 @pytest.mark.parametrize("text", ["{", "[]", "3"])
 def test_a_damaged_tf_config_is_one_line(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ConfigError, match="TF_CONFIG is no JSON object"):
+    with pytest.raises(ConfigError, match="TF_CONFIG is not a JSON object"):
         device.worker()
 
 

@@ -43,7 +43,7 @@ def test_a_wrong_setting_is_one_line(command):
     [
         ("training.batch_size=4096", "is more than the 1438 training images there are"),
         ("precision=mixed_float16", "mixed_float16"),
-        ("resume=somewhere", "resume=somewhere is a run, and the doctor looks at settings"),
+        ("resume=somewhere", "resume=somewhere is a run, but the doctor examines settings"),
     ],
 )
 def test_what_a_run_would_refuse_is_refused_before_anything_is_timed(line, said, capsys):

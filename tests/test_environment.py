@@ -49,7 +49,7 @@ def test_variables_that_change_numbers_are_told(monkeypatch):
         ("{}", ""),
         ("no JSON", ""),
         ('{"floatx": "float16", "epsilon": 0.1, "backend": "nonsense", "image_data_format": "channels_first"}', ""),
-        ("[]", "is no JSON object"),
+        ("[]", "is not a JSON object"),
         ('{"floatx": "foo"}', 'floatx="foo" stops Keras; use float16 or float32 or float64'),
         ('{"floatx": []}', "floatx=[] stops Keras"),
         ('{"image_data_format": 3}', "image_data_format=3 stops Keras"),

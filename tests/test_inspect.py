@@ -420,7 +420,7 @@ WRONG = {
     ("resume=there",): "use run=there",
     ("log=yes",): "log=yes is not true or false",
     ("out=picture.jpg",): "out=picture.jpg does not end in .png, as this picture must; use out=picture.png",
-    ("out=",): "out= says nothing",
+    ("out=",): "out= is empty",
     ("--what",): "--what is not a flag",
 }
 

@@ -229,7 +229,7 @@ WRONG = {
     ("--truncation", "0"): "--truncation=0 is out of range; use a number above 0, such as 0.7",
     ("--truncation", "nan"): "--truncation=nan is out of range",
     ("--frames", "3"): "--frames=3 is for --walk",
-    ("--walk", "--count", "3"): "--count=3 says nothing of a walk",
+    ("--walk", "--count", "3"): "--count=3 does not apply to a walk",
     ("--step", "x"): "argument --step: 'x' is not a step; give the number of one that has a checkpoint, or best",
     ("--out", "x.txt"): "--out=x.txt does not end in .png, as this picture must; use --out=x.png",
     ("--walk", "--out", "x.png"): "--out=x.png does not end in .gif, as this picture must; use --out=x.gif",
@@ -247,14 +247,14 @@ WRONG = {
     ("--latents", "two.npz"): "--latents=two.npz holds a, b; name the array to use latents",
     ("--latents", "short.npy"): "--latents=short.npy is float64 [3, 7]; it must be floating-point [N,69]: 64 numbers "
     "and 5 of the one-hot class for each image",
-    ("--latents", "plain.npy"): "--latents=plain.npy is float64 [3, 64]; say --class=K, or add the class, one-hot",
+    ("--latents", "plain.npy"): "--latents=plain.npy is float64 [3, 64]; add --class=K, or the one-hot class",
     ("--latents", "short.npy", "--class", "1"): "it must be floating-point [N,64]: 64 numbers for each image",
     ("--latents", "empty.npy"): "--latents=empty.npy is float64 [0, 69]",
-    ("--latents", "nan.npy"): "--latents=nan.npy holds numbers that float32 has not",
+    ("--latents", "nan.npy"): "--latents=nan.npy holds numbers that are not finite in float32",
     ("--latents", "plain.npy", "--class", "1,2"): "--class=1,2 names several classes; with --latents give one",
-    ("--latents", "plain.npy", "--seed", "0"): "--seed=0 is for latents that are drawn",
-    ("--latents", "plain.npy", "--walk"): "--walk is for latents that are drawn",
-    ("--latents", "plain.npy", "--truncation", "1"): "--truncation=1.0 is for latents that are drawn",
+    ("--latents", "plain.npy", "--seed", "0"): "--seed=0 is for drawn latents",
+    ("--latents", "plain.npy", "--walk"): "--walk is for drawn latents",
+    ("--latents", "plain.npy", "--truncation", "1"): "--truncation=1.0 is for drawn latents",
 }  # fmt: skip
 
 

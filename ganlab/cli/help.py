@@ -144,8 +144,8 @@ def _reason(text: str) -> str:
             break
         if "@package" not in line:
             lines.append(line.lstrip("# "))
-    first, *more = re.split(r"(?<=[.?!]) ", " ".join(lines))
-    for sentence in more:
+    first, *sentences = re.split(r"(?<=[.?!]) ", " ".join(lines))
+    for sentence in sentences:
         if len(first) + len(sentence) >= _LINE:
             break
         first = f"{first} {sentence}"

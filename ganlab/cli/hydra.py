@@ -84,10 +84,10 @@ def cell_name(overrides: Iterable[str], *more: str) -> str:
     more: `seed` or `experiment`, to name them too. A name too long for a file system ends in a digest of the whole.
     """
     name = _short_name(overrides, *more) or "default"
-    whole = name.encode()
-    if len(whole) <= LONGEST_NAME:
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
         return name
-    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
+    return f"{encoded[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:10]}"
 
 
 _UNNAMED = ("seed", "study", "experiment", "resume", "tracking")
@@ -123,9 +123,9 @@ def _label(overrides: list[str]) -> str:
     Settings are named by the last part of their names, without brackets: the time keeps folders apart.
     """
     name = re.sub(r"(^|-)(?:\w+\.)+(?=\w+=)|[][]", r"\1", _short_name(overrides, "seed", "experiment"))
-    whole = f"-{name}".rstrip("-")
-    cut = whole.encode()[:LONGEST_LABEL].decode(errors="ignore")
-    return whole if whole == cut else cut.rpartition("-")[0] or cut
+    label = f"-{name}".rstrip("-")
+    cut = label.encode()[:LONGEST_LABEL].decode(errors="ignore")
+    return label if label == cut else cut.rpartition("-")[0] or cut
 
 
 def _sweep_directory(study: str | None) -> str:

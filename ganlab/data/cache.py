@@ -86,7 +86,7 @@ def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> d
 def kept(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> Kept:
     """An entry, checked against its hash; it is made if it is missing or damaged.
 
-    kind: the first word of its name. key: plain values that determine it. Raises ConfigError where it cannot be made.
+    kind: the first word of its name. key: plain values that determine it. Raises ConfigError if it cannot be made.
     """
     path = _path(kind, key)
     entry = _open(path)
@@ -188,9 +188,9 @@ def _write(folder: Path, path: Path, making: Making) -> None:
     files.write_json(folder / _FACTS, facts | {"sizes": sizes, "hash": _hash(folder, sizes)})
 
 
-def _note_twins(digests: Digests, held: NDArray[np.bool_], name_of: Callable[[int], str]) -> list[str]:
+def _note_twins(digests: Digests, held_out_mask: NDArray[np.bool_], name_of: Callable[[int], str]) -> list[str]:
     """A note that names held-out images which are also training images; empty if there are none."""
-    if not (twins := shared(digests, held)):
+    if not (twins := shared(digests, held_out_mask)):
         return []
     pairs = ", ".join(f"{name_of(held_out)} = {name_of(train)}" for train, held_out in twins[:_NAMED])
     more = f" and {len(twins) - _NAMED} more" if len(twins) > _NAMED else ""

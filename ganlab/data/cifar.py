@@ -61,7 +61,7 @@ _MATLAB = {"data_batch_1.mat", "test_batch.mat", "batches.meta.mat", "train.mat"
 class _Survey(NamedTuple):
     """The content of a directory or archive: every name, the labels of each file of records, the names of classes."""
 
-    there: frozenset[str]
+    names: frozenset[str]
     labels: dict[str, NDArray[np.uint8]]
     class_names: tuple[str, ...] | None
 
@@ -75,7 +75,7 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official
     layout, facts = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
     place = _locate(path, where, layout)
     survey = _look_into(place, where, layout)
-    _refuse_others(survey.there, where, layout)
+    _refuse_others(survey.names, where, layout)
     if missing := [name for name in layout.files if name not in survey.labels]:
         raise ConfigError(f"{where} lacks {', '.join(missing)} of {facts.title}; {_advice(layout)}")
     for name, labels in survey.labels.items():

@@ -171,7 +171,7 @@ def look(content: bytes, name: str) -> Facts:
 
 
 def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
-    """A file's pixels, uint8 [F,H,W,C]; F is 1 unless all frames are asked for.
+    """A file's pixels, uint8 [F,H,W,C]; F is 1 unless all frames are requested.
 
     Each frame of an animation is the whole picture as shown at that time. Resizing and grey are those of
     `images.fit`, so a PNG gives the bits that an array of its pixels gives. 16-bit grey is scaled by 1/257 and rounded;
@@ -206,7 +206,7 @@ def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
 
 
 def _pixels(picture: ImageFile.ImageFile, content: bytes, decoding: Decoding) -> np.ndarray:
-    """The frame that the picture stands at, uint8 [1,H,W,C]."""
+    """The current frame of the picture, uint8 [1,H,W,C]."""
     orientation = _orientation(picture) if picture.format != "TIFF" else 1  # Pillow rotates a TIFF itself
     if isinstance(picture, JpegImageFile) and decoding.size:
         height, width = decoding.size[::-1] if orientation in (5, 6, 7, 8) else decoding.size

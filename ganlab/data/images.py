@@ -74,7 +74,7 @@ def in_blocks(array: np.ndarray, rows: int = 4096) -> Iterator[np.ndarray]:
 
 
 def fit(pixels: np.ndarray, size: Pair, channels: int) -> np.ndarray:
-    """Pixels at the size and channels asked for: bicubic with antialiasing; grey from RGB by luminance (ITU-R 601)."""
+    """Pixels at the requested size and channels: bicubic with antialiasing; grey from RGB by luminance (ITU-R 601)."""
     if pixels.shape[3] == 3 and channels == 1:
         pixels = np.rint(pixels @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
     elif pixels.shape[3] == 1 and channels == 3:

@@ -82,5 +82,5 @@ def progress(activity: str, total: int, unit: str = "files") -> Iterator[Callabl
 
 
 def say(line: str) -> None:
-    """A line for people, beside what the command prints."""
+    """Print a line for people on stderr, apart from the command's output."""
     print(line, file=sys.stderr, flush=True)

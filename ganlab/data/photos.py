@@ -38,8 +38,8 @@ def photos(settings: Photos) -> Split:
     for name in NAMES:
         picture = np.asarray(Image.open(bundled(f"images/{name}.jpg")))
         height, width = (side // settings.reduction for side in picture.shape[:2])
-        whole = picture[: height * settings.reduction, : width * settings.reduction]
-        reduced = fit(whole[None], (height, width), settings.channels)[0]
+        cropped = picture[: height * settings.reduction, : width * settings.reduction]
+        reduced = fit(cropped[None], (height, width), settings.channels)[0]
         windows.append(np.lib.stride_tricks.sliding_window_view(reduced, size, axis=(0, 1)))
     order = _order(settings)
     notes = () if settings.channels == 3 else ("2 photographs 427x640x3 -> 427x640x1: grey",)

@@ -91,10 +91,10 @@ def picture_name(arms: Sequence[Arm], common: Sequence[str]) -> str:
     if common:
         parts.append(_name(common))
     name = "-".join(part for part in parts if part)
-    whole = name.encode()
-    if len(whole) <= LONGEST_NAME:
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
         return name
-    return f"{whole[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:10]}"
+    return f"{encoded[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:10]}"
 
 
 def _name(overrides: Sequence[str]) -> str:

@@ -46,8 +46,8 @@ def _show_one(view: View, console: Console) -> None:
 
 
 def _show_many(views: Sequence[View], console: Console) -> None:
-    one = views[0]
-    console.print(Text(f"{one.moment}; {one.about}; scale {times(one.scale)}"))
+    example = views[0]
+    console.print(Text(f"{example.moment}; {example.about}; scale {times(example.scale)}"))
     bars = _bars([view.profile for view in views])
     rows = [_rows(view, line) for view, line in zip(views, bars, strict=True)]
     widths = [

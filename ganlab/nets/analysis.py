@@ -135,8 +135,8 @@ def receptive_field_of(generator: keras.Model, layer: Any) -> Pair:
     """The same for any layer after a generator's base map, over all paths through convolutions and skips."""
     base = generator.get_layer("base_map")
     chain = [base, *_between(generator, base, layer)]
-    makers = {id(each.output): number for number, each in enumerate(chain)}
-    inputs = [[makers[id(each)] - 1 for each in _inputs(maker)] for maker in chain[1:]]
+    makers = {id(node.output): number for number, node in enumerate(chain)}
+    inputs = [[makers[id(node)] - 1 for node in _inputs(maker)] for maker in chain[1:]]
     period = [n // b for n, b in zip(layer.output.shape[1:3], base.output.shape[1:3], strict=True)]
     return _widest(chain[1:], inputs, period)
 

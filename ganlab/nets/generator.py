@@ -62,7 +62,7 @@ def _plain(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> An
 
 
 def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> Any:
-    """Blocks of: normalise, activate, enlarge, normalise, activate, 3x3 convolution; beside it a skip.
+    """Blocks of: normalise, activate, enlarge, normalise, activate, 3x3 convolution; and a skip.
 
     The skip is the same in every arm: a 1x1 convolution at the small size, then every pixel repeated. The sum of both
     paths is divided by sqrt 2. After the last block: normalise, activate, 3x3 convolution to the image.

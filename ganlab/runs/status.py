@@ -374,13 +374,13 @@ def _seconds_of_cells(cells: list[tuple[Standing, Pace]], end: float, began: flo
             if cell.state == "running" and pace.fresh and pace.since and pace.recorded:
                 under_way[cell.name] = pace.recorded - pace.since + (cell.steps - pace.step) * pace.a_step + end
     arms = {_arm(name) for name in finished}
-    seconds = finished | {name: whole for name, whole in under_way.items() if _arm(name) not in arms}
+    seconds = finished | {name: estimate for name, estimate in under_way.items() if _arm(name) not in arms}
     return seconds or steps
 
 
 def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
     """How long a cell takes: the mean of its arm if that is known, else of all."""
-    of_arm = [whole for other, whole in cell_seconds.items() if _arm(other) == _arm(name)]
+    of_arm = [seconds for other, seconds in cell_seconds.items() if _arm(other) == _arm(name)]
     return fmean(of_arm or cell_seconds.values())
 
 

@@ -71,8 +71,8 @@ class Adam:
             self._apply([gradient / self.scale for gradient in gradients])
             in_a_row = tf.maximum(self.good_steps, 0) + 1
             grows = tf.equal(in_a_row, GROWTH_STEPS)
-            more = tf.logical_and(grows, tf.math.is_finite(self.scale * 2))
-            replicas.assign(self.scale, tf.where(more, self.scale * 2, self.scale))
+            doubles = tf.logical_and(grows, tf.math.is_finite(self.scale * 2))
+            replicas.assign(self.scale, tf.where(doubles, self.scale * 2, self.scale))
             replicas.assign(self.good_steps, tf.where(grows, tf.zeros_like(in_a_row), in_a_row))
             return tf.constant(True)
 

@@ -80,11 +80,11 @@ def save(
     files.make_folder(folder)
     target = _place(folder, step)
     _remove_unfinished(folder)
-    with files.replacing(target) as beside:
-        beside.mkdir()
-        tf.train.Checkpoint(tensors=_without_slashes(tensors)).write(str(beside / "tensors"))
-        files.remove(beside / "tensors_temp")  # TensorFlow's own, which it does not always remove
-        parts = sorted(path for path in beside.iterdir() if path.is_file())
+    with files.replacing(target) as temporary:
+        temporary.mkdir()
+        tf.train.Checkpoint(tensors=_without_slashes(tensors)).write(str(temporary / "tensors"))
+        files.remove(temporary / "tensors_temp")  # TensorFlow's own, which it does not always remove
+        parts = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {
             "format": _FORMAT,
             "step": step,
@@ -94,7 +94,7 @@ def save(
         }
         text = json.dumps(manifest)
         sealed = {"manifest": manifest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-        (beside / MANIFEST).write_text(json.dumps(sealed))
+        (temporary / MANIFEST).write_text(json.dumps(sealed))
     prune(folder, step, keep, best, counts)
     return target
 
@@ -210,7 +210,7 @@ def _read_all(path: Path, tensors: dict[str, "tf.Variable"]) -> None:
 
 
 def _read(path: Path, tensors: dict[str, "tf.Variable"]):
-    """Fill tensors from one checkpoint; returns TensorFlow's account of which it found."""
+    """Fill tensors from one checkpoint; returns TensorFlow's status of what it matched."""
     import tensorflow as tf
 
     with _plain_prefix(path) as prefix:

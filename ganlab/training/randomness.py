@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, stream, step): whoever asks for step 1200 gets what step 1200 had.
+"""Randomness as a function of (seed, stream, step): step 1200 always gets the numbers of step 1200.
 
 A generator of random numbers has a position that must be saved, restored and kept equal between arms; a function has
 none. The bits are those of Philox 4x32-10 (Salmon et al. 2011), which TensorFlow computes alike everywhere. Inside XLA

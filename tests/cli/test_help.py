@@ -92,7 +92,7 @@ def test_a_setting_is_typed_as_it_is_listed():
     assert "+generator.elsewhere.channels=64" in typed
     (cell,) = plan(["metrics=full", *typed], multirun=False).cells
     assert cell.config.generator.elsewhere.channels == 64
-    with pytest.raises(ConfigError, match=r"elsewhere\.implementation stands in no YAML file; add it as \+generator"):
+    with pytest.raises(ConfigError, match=r"elsewhere\.implementation is not in any YAML file; add it as \+generator"):
         plan(["generator.elsewhere.implementation=plain"], multirun=False)
     with pytest.raises(ConfigError, match=r"add it as \+comparison\.margins\.recall=0\.1$"):
         plan(["comparison.margins.recall=0.1"], multirun=False)

@@ -96,7 +96,7 @@ def test_without_a_home_directory_one_line_says_what_to_set(homeless, monkeypatc
     assert not list(homeless.iterdir())
     for typed in ("resume=~/x", "hydra.run.dir=~/x"):
         assert main_of(train, monkeypatch, capsys, typed)[2].startswith(f"{typed} cannot be found: ")
-    with pytest.raises(ConfigError, match=r"out=~/x cannot be found: .*; write the path out"):
+    with pytest.raises(ConfigError, match=r"out=~/x cannot be found: .*; write out the path"):
         expand("~/x", "out=")
     with device._home():
         assert os.access(os.environ["HOME"], os.W_OK)  # else TensorFlow makes a folder named ~

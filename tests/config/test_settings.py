@@ -376,12 +376,12 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
         ),
         (
             "optimizer.g_learning_rate=range(3,0)",
-            "optimizer.g_learning_rate=range(3,0) gives no value; write a pattern",
+            "optimizer.g_learning_rate=range(3,0) gives no values; write a pattern",
         ),
-        ("generator=glob(zzz*)", "generator=glob(zzz*) gives no value; write a pattern or a range that does"),
-        ("optimizer.g_learning_rate=interval(0,1)", "has no values that can be counted; name them"),
+        ("generator=glob(zzz*)", "generator=glob(zzz*) gives no values; write a pattern or a range that does"),
+        ("optimizer.g_learning_rate=interval(0,1)", "has no countable values; list them"),
         ("generator=glob(up*) training.stepz=3", "training.stepz is not a setting of training; did you mean steps?"),
-        ("generator=glob(up*) generator.stagez=3", "as generator is swept over, write ++generator.stagez=..."),
+        ("generator=glob(up*) generator.stagez=3", "because generator is swept over, write ++generator.stagez=..."),
         ("experiment=null", "Got NoneType; leave it out, or name a choice"),
         ("+training.steps=3", "training.steps already exists; set it without +"),
         ("generator=upsample,fir generator.upsampling.implementation=plain", "write ++generator.upsampling.implement"),
@@ -427,7 +427,7 @@ def test_more_yaml_files_are_found_in_any_folder_and_by_a_pattern(more):
 
 @pytest.mark.parametrize("folder", ["nowhere", ""])
 def test_a_folder_of_more_yaml_files_that_is_not_there_is_refused(folder):
-    with pytest.raises(ConfigError, match=rf"-cd {folder} ?is not a directory; give one that holds YAML files"):
+    with pytest.raises(ConfigError, match=rf"-cd {folder} ?is not a directory; give one with YAML files"):
         plan(["seed=0"], multirun=False, config_dir=folder)
 
 
@@ -445,7 +445,7 @@ def test_a_setting_is_unknown_also_where_the_choices_cannot_be_composed():
 def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "bad.yaml").write_text("# @package _global_\ntraining:\n  steps: [1\n  x: 3\n")
-    with pytest.raises(ConfigError, match=r"bad\.yaml, line 4 is no YAML \(expected"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line 4 is not YAML \(expected"):
         plan(["experiment=bad"], multirun=False, config_dir=str(tmp_path))
 
 

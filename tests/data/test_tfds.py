@@ -127,7 +127,7 @@ def test_what_is_not_right_of_a_prepared_set_is_one_line(prepared, tmp_path):
     assert "is not a set of TensorFlow Datasets, and is not prepared in its directory; did you mean mnist?" in refused(
         "mnits", here, "train", None
     )
-    assert "is not a name of TensorFlow Datasets" in refused("../grey", here, "train", None)
+    assert "is not a name in TensorFlow Datasets" in refused("../grey", here, "train", None)
     folder = tmp_path / "grey/2.0.0"
     shutil.copytree(prepared / "grey/2.0.0", folder)
     record = next(folder.glob("*train*"))
@@ -145,7 +145,7 @@ def test_code_that_a_set_names_is_not_imported(prepared, tmp_path):
     inner = next(iter(features["featuresDict"]["features"].values()))
     inner["pythonClassName"] = "antigravity.Image"
     (folder / "features.json").write_text(json.dumps(features))
-    assert "names antigravity.Image, which is code of others" in refused("grey", str(tmp_path), "train", None)
+    assert "names antigravity.Image, which is foreign code" in refused("grey", str(tmp_path), "train", None)
     assert "antigravity" not in sys.modules
 
 
@@ -158,7 +158,7 @@ def test_a_set_is_chosen_on_the_command_line(prepared, settings, monkeypatch, tm
     assert counts(config) == (len(split.train.pixels), len(split.held_out.pixels)) == (5, 2)
     assert {image.tobytes() for image in split.train.pixels} == {image.tobytes() for image in GREY[:5]}
     several = ["dataset=tfds", "dataset.set=sizes", f"dataset.data_dir={prepared}", "dataset.held_out_split=null"]
-    with pytest.raises(ConfigError, match=r"dataset\.size=null, and images of dataset\.set=sizes may differ in size"):
+    with pytest.raises(ConfigError, match=r"dataset\.size=null, but images of dataset\.set=sizes may differ in size"):
         settings(*several, "dataset.images_key=image")
     config = settings(*several, "dataset.images_key=image", "dataset.size=8", "dataset.held_out=0.34").dataset
     assert DATASETS["tfds"](config).train.pixels.shape == (2, 8, 8, 3)

@@ -33,8 +33,8 @@ def typed(tmp_path, monkeypatch, capsys):
     asked = []
 
     def run(*arguments, costs=COSTS):
-        def measure(configs, beside):
-            asked.append((len(configs), beside))
+        def measure(configs, at_once):
+            asked.append((len(configs), at_once))
             return dict(enumerate(costs[: len(configs)]))
 
         monkeypatch.chdir(tmp_path)
@@ -148,7 +148,7 @@ def children(monkeypatch, settings):
         started = []
         monkeypatch.setattr(dry_run, "_start", start)
         try:
-            return dry_run.measure([settings("seed=0")] * 3, beside=len(programs))
+            return dry_run.measure([settings("seed=0")] * 3, at_once=len(programs))
         finally:
             assert all(child.poll() is not None for child in started)
 

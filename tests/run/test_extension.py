@@ -132,7 +132,7 @@ def test_the_rate_that_is_told_is_the_rate_that_is_used(settings, schedule, warm
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (["resume=a", "training.steps=8", "seed=1"], "resume=a takes its settings from that run; leave out seed=1 (training.steps=... alone"),
+        (["resume=a", "training.steps=8", "seed=1"], "resume=a takes its settings from that run; leave out seed=1 (only training.steps=..."),
         (["resume=a", "training.steps=8", "training.steps=9"], "leave out training.steps=9"),
         (["resume=a", "training.steps=many"], "training.steps=many is not a whole number; use one above"),
     ],
