@@ -354,7 +354,10 @@ def test_runs_judged_differently_are_one_line(sweep, tune):
     sweep.arm("transpose", TRANSPOSE)
     sweep.add("transpose", 0.001, 1002, question="why?", frechet_distance=1.0)
     line = refused(tune())
-    assert "its runs were to be judged differently, comparison.question: " in line and "--leave-out" not in line
+    assert (
+        "the runs have different plans for their comparison, comparison.question: " in line
+        and "--leave-out" not in line
+    )
 
 
 def test_a_study_with_seeds_of_the_tuning_is_refused(sweep, tune, tmp_path):

@@ -177,7 +177,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(whole, command, tmp_path):
 @pytest.fixture(autouse=True)
 def terminal(monkeypatch):
     """That of the tests stays."""
-    monkeypatch.setattr(signals, "_forget_terminal", lambda: None)
+    monkeypatch.setattr(signals, "_silence_terminal", lambda: None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
