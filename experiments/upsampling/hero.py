@@ -1,6 +1,6 @@
 """The README's first picture, from a report that stands here: real images, what two arms draw, and every pair's score.
 
-python experiments/upsampling/hero.py shapes upsample
+python experiments/upsampling/hero.py cifar10 upsample
 """
 
 import csv
