@@ -416,6 +416,7 @@ def test_a_sweep_over_rates_says_which_command_comes_next():
     assert not is_tuning([one, one | {"optimizer.g_learning_rate": 2}])
 
 
+@pytest.mark.slow
 def test_a_tuning_from_its_sweep_to_its_override(command, tmp_path):
     """The two commands of the pages on the smallest networks."""
     small = ["training.steps=2", "training.batch_size=8", "generator.base_filters=4", "generator.stages=[[4,2],[null,2]]",
