@@ -24,7 +24,7 @@ OVERRIDES = [
     "training.save_every_steps=2", "training.batch_size=16", "training.keep_checkpoints=2", "metrics.every_steps=3",
     "metrics.images=60", "generator.base_filters=4", "generator.stages=[[4,2],[null,2]]", "discriminator.filters=[4,4]",
 ]  # fmt: skip
-TIMED = ("seconds", "speed/images_per_second", "images_per_second", "ended", "commit")
+TIMED = ("seconds", "speed/images_per_second", "images_per_second", "started", "ended", "commit")
 
 
 def bits(directory: Path) -> dict[str, str]:

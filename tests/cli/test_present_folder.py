@@ -72,7 +72,7 @@ def test_the_cells_of_a_sweep_import_nothing_from_it(decoys, launcher):
     done = run("ganlab.train", "-m", *TINY, "metrics=none", "seed=0,1", "study=two", f"hydra/launcher={launcher}")
     assert done.returncode == 0, done.stdout + done.stderr
     asked = run("ganlab.train", "-m", *TINY, "metrics=none", "seed=2,3", "--dry-run")
-    assert asked.returncode == 0 and "to begin" in asked.stdout, asked.stderr
+    assert asked.returncode == 0 and "to start" in asked.stdout, asked.stderr
     assert run("ganlab.sample", "outputs/two/" + os.listdir("outputs/two")[0], "--count", "4").returncode in (0, 2)  # noqa: PTH208
 
 

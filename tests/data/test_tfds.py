@@ -120,7 +120,7 @@ def test_what_is_not_right_of_a_prepared_set_is_one_line(prepared, tmp_path):
         "grey", here, "train", None, labels_key="kind"
     )
     assert "no column of images" in refused("texts", here, "train", None)
-    assert "has images uint16 of 1 channels" in refused("deep", here, "train", None)
+    assert "has uint16 images of 1 channels" in refused("deep", here, "train", None)
     assert "has no split trian; did you mean train?" in refused("grey", here, "trian", None)
     assert "split train[:x] cannot be read" in refused("grey", here, "train[:x]", None)
     assert "is not prepared in" in refused("absent", here, "train", None, download=False)
