@@ -406,6 +406,7 @@ def test_every_tuning_experiment_tries_a_quarter_to_four_times_the_rate_of_its_s
     assert tuning[0].directory.parent.name == path.stem
 
 
+@pytest.mark.slow
 def test_a_sweep_over_rates_says_which_command_comes_next():
     (line,) = prospects(plan(["experiment=tuning_digits"], multirun=False))
     assert line.endswith("python -m ganlab.tune outputs/tuning_digits will say which is best for each")

@@ -108,6 +108,7 @@ def test_an_experiment_that_sweeps_gives_one_run_and_others_are_refused(bed):
     assert bed.settings_of(["experiment=tuning_digits", "optimizer.g_learning_rate=0.001"], "fir", 7)
 
 
+@pytest.mark.slow
 def test_the_script_prints_a_table_and_an_override(bed, monkeypatch, capsys):
     line = ["x", *SMALL, "--generators", "transpose", "upsample", "--seeds", "0", "--steps", "2", "--latents", "20"]
     monkeypatch.setattr("sys.argv", line)

@@ -53,6 +53,7 @@ def test_without_factors_the_rate_is_the_one_that_was_set(settings):
     assert build_gan(settings(*BRIEF)).g_optimizer.rate == 0.001
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_its_factors(tmp_path):
     factors = "optimizer.g_rate_factors.transpose=0.3"
     train(tmp_path / "straight", "training.steps=12", factors)
