@@ -15,6 +15,7 @@ Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Pixels as floats [N,H,W,C] -> spoiled ones, not rounded."""
 
 _GREY_LEVELS = 2.0
+_FEW, _VALUES = 200, 2**25
 _CLASSES = 5  # at most so many classes are left out, one at a time
 
 
@@ -79,12 +80,13 @@ def climb(
     draws, pooled over the rungs without a fault.
     """
     rungs: dict[str, list[Mapping[str, float]]] = {}
-    absent = _absent(labels)
-    if labels is not None:
-        count = min(count, *(int(np.sum(labels != label)) for label in absent), len(train))
+    absent = _absent(labels, count // 2)
+    count = min([count, len(train), *(int(np.sum(labels != label)) for label in absent)])
     for name, draw in _rungs(train, labels, absent, count):
-        pixels = [draw(np.random.default_rng([number, 0])) for number in range(DRAWS)]
-        rungs[name] = [measure(np.clip(np.rint(spoiled), 0, 255).astype(np.uint8)) for spoiled in pixels]
+        rungs[name] = []
+        for number in range(DRAWS):
+            pixels = draw(np.random.default_rng([number, 0]))
+            rungs[name].append(measure(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)))
     measured = [one for rung in rungs.values() for one in rung]
     metrics = [name for name in measured[0] if compared(name) and all(name in one for one in measured)]
     ladder = {}
@@ -95,10 +97,16 @@ def climb(
     return ladder
 
 
-def _absent(labels: np.ndarray | None) -> list[int]:
-    """The classes that are left out in turn: at most five, evenly from all."""
+def images_of_a_rung(most: int, shape: tuple[int, ...]) -> int:
+    """How many images of a shape [H,W,C] a rung has: at most so many, and no more than memory holds several times."""
+    return min(most, max(_FEW, _VALUES // int(np.prod(shape))))
+
+
+def _absent(labels: np.ndarray | None, least: int) -> list[int]:
+    """The classes that are left out in turn: at most five, evenly from all without which `least` images are left."""
     classes = [] if labels is None else np.unique(labels).tolist()
-    if len(classes) < 2:
+    classes = [label for label in classes if np.sum(labels != label) >= max(least, 1)]
+    if not classes:
         return []
     places = np.linspace(0, len(classes) - 1, min(_CLASSES, len(classes))).round().astype(int)
     return [classes[place] for place in places]

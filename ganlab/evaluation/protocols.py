@@ -15,7 +15,7 @@ from ganlab.evaluation import metrics, spectrum
 from ganlab.evaluation.cache import cached, fingerprint
 from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
-from ganlab.evaluation.ladder import climb
+from ganlab.evaluation.ladder import climb, images_of_a_rung
 from ganlab.evaluation.metrics.pairs import blocks
 from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
 from ganlab.evaluation.rungs import Rungs
@@ -143,9 +143,12 @@ class Measures:
         values |= self._mean(values, draws)
         return Measured(values, std, spectra[0], draws)
 
-    def look(self, fake: np.ndarray) -> Values:
-        """The measures that are cheap enough to be taken while a run trains, of pixels uint8 [N,H,W,C], any number."""
-        values, draws = self._of_all_features(fake, thorough=False)
+    def look(self, fake: np.ndarray, without: str = "") -> Values:
+        """The measures that are cheap enough to be taken while a run trains, of pixels uint8 [N,H,W,C], any number.
+
+        without: features through which they are not taken.
+        """
+        values, draws = self._of_all_features(fake, thorough=False, without=without)
         values |= self._named("", _artifacts(self.spectrum, _spectrum(fake), False))
         return values | self._mean(values, draws)
 
@@ -154,11 +157,14 @@ class Measures:
 
         labels: of the training images, or None. say: takes a line before slow work.
         """
-        count = min(self.n_fake, _ON_A_LADDER)
+        count = images_of_a_rung(min(self.n_fake, _ON_A_LADDER), self.train.shape[1:])
+
+        def measure(pixels: np.ndarray) -> Values:
+            return self.look(pixels, without="inception")  # on a CPU it would take hours
 
         def compute() -> dict[str, np.ndarray]:
             say("trying which measures find known faults worse than faint grain, once for these images")
-            return {"rungs": np.array(json.dumps(climb(self.look, self.train, labels, count)))}
+            return {"rungs": np.array(json.dumps(climb(measure, self.train, labels, count)))}
 
         entry = cached("ladder", {"all": self.protocol["hash"], "count": count, "recipe": 1}, compute)
         return json.loads(str(entry["rungs"]))
@@ -209,10 +215,14 @@ class Measures:
             values |= self._named(group, further.measure(fake))
         return values, draws
 
-    def _of_all_features(self, fake: np.ndarray, *, thorough: bool) -> tuple[Values, dict[str, list[float]]]:
+    def _of_all_features(
+        self, fake: np.ndarray, *, thorough: bool, without: str = ""
+    ) -> tuple[Values, dict[str, list[float]]]:
         values: Values = {}
         draws: dict[str, list[float]] = {}
         for features in self._features:
+            if features.name == without:
+                continue
             held_out, vectors = self._held_out_features[features.name], features.embed(fake)
             by_draw = [self._of_features(*sides, thorough) for sides in zip(held_out, vectors, strict=True)]
             columns = {name: [draw[name] for draw in by_draw] for name in by_draw[0]}

@@ -22,7 +22,7 @@ from ganlab.run.plateau import at_plateau, full_measures_every, primary_on_the_w
 from ganlab.run.record import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
-from ganlab.runs.collapse import has_collapsed
+from ganlab.runs.collapse import coverage_beside, has_collapsed
 from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS, GENERATOR
 from ganlab.runs.records import Records
@@ -198,6 +198,8 @@ class Callbacks:
         if self._config.training.plateau is not None and metric in measured:
             self._history.setdefault(step, measured[metric])
         comparison, real = self._config.comparison, self._measuring.real_against_real
+        if full_measures_every(self._config) and coverage_beside(comparison.quality) not in measured:
+            return  # of two kinds of measures the primary's own decide
         collapsed = has_collapsed(comparison.quality, measured, real, comparison.collapse)
         if collapsed is None:
             return

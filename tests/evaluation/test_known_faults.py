@@ -1,5 +1,7 @@
 """Which measures may decide: the faults, how they are measured, and what they say of real data sets."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -144,3 +146,34 @@ def test_a_ladder_is_climbed_once(monkeypatch, tmp_path):
     assert len(said) == 1
     assert "full/pca/frechet_distance" in admitted(first)
     assert "full/pca/precision" not in admitted(first)
+
+
+def test_a_class_that_holds_most_images_is_never_the_missing_one():
+    # Without it too few would be left for any measure; on the other rungs as many would be missing.
+    labels = np.repeat([0, 1, 2], [180, 17, 3])
+    sizes = []
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (200, 8, 8, 1), np.uint8)
+    found = ladder.climb(lambda pixels: sizes.append(len(pixels)) or measure(pixels), images, labels, 150)
+    assert {name for name in found["coverage"] if name.startswith(rungs.WITHOUT)} == {
+        "without class 1",
+        "without class 2",
+    }
+    assert set(sizes) == {150}
+
+
+def test_rungs_of_large_images_have_fewer_of_them():
+    assert [ladder.images_of_a_rung(5000, shape) for shape in ((32, 32, 3), (128, 128, 3), (1024, 1024, 3))] == [
+        5000, 682, 200,
+    ]  # fmt: skip
+    assert ladder.images_of_a_rung(60, (1024, 1024, 3)) == 60
+
+
+def test_inception_is_not_tried(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
+    real = digits()
+    pca = FEATURES["pca"](real)
+    inception = dataclasses.replace(pca, name="inception")
+    found = Measures("full", [pca, inception], real, Counts(60, 5)).ladder(real.train_labels, lambda line: None)
+    assert "full/pca/frechet_distance" in found
+    assert not any("inception" in name for name in found)
