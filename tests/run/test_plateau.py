@@ -82,3 +82,12 @@ def test_a_plateau_that_nothing_would_tell_is_refused(settings, tmp_path, more, 
     with pytest.raises(ConfigError, match=f"^{message}"):
         run(config, tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_plateau_between_two_checkpoints_leaves_one(settings, tmp_path):
+    # The last step is the best so far, too, and would be saved for that.
+    small = ["training.save_every_steps=7", "training.plateau=0.99", "metrics.every_steps=10"]
+    result = run(settings(*SMALL, *small), tmp_path / "run", quiet=True)
+    assert result.images_seen == 20 * 16
+    steps = [int(path.name.removeprefix("step-")) for path in (tmp_path / "run" / "checkpoints").glob("step-*")]
+    assert max(steps) == 20 and len(steps) == len(set(steps))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ganlab.errors import ConfigError
-from ganlab.run import run
+from ganlab.run import callbacks, run
 from ganlab.run.measuring import open_images, prepare
 from small_runs import SMALL, records
 
@@ -66,3 +66,9 @@ def test_a_mean_over_what_the_images_do_not_have_is_refused(settings, tmp_path):
                       "dataset.channels=1", "metrics.final.features=null")  # fmt: skip
     with pytest.raises(ConfigError, match=r"^metrics.final.mean_over has classifier, which these images do not allow"):
         prepare(config, open_images(config), lambda line: None)
+
+
+def test_quick_measures_do_not_contradict_the_primary_about_a_collapse(settings, tmp_path, monkeypatch):
+    # Only the features of the primary say so; quick ones are taken between, and at the last step.
+    monkeypatch.setattr(callbacks, "has_collapsed", lambda _, measured, *__: "full/mean/coverage" in measured)
+    assert run(settings(*STUDY), tmp_path / "run", quiet=True).collapsed_at == 20
