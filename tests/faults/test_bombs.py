@@ -56,7 +56,7 @@ def test_an_array_that_is_none_is_refused_before_it_is_unpacked(tmp_path, settin
             files.identify(tmp_path / "bomb.npz", "here=x")
     with pytest.raises(ConfigError, match="cannot be read as numbers"):
         _read_latents(tmp_path / "bomb.npz", settings("dataset=digits"), [])
-    assert time.process_time() - began < 5  # unpacked it takes half a minute
+    assert time.process_time() - began < 5
 
 
 def test_black_images_are_images(tmp_path):
