@@ -4,6 +4,7 @@ They are spoiled by grain of 2 grey levels, which hardly anyone sees and which m
 must count for more. `ganlab/study/admission.py` says which measures may decide.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 _GREY_LEVELS = 2.0
 _FEW, _VALUES = 200, 2**25
 _CLASSES = 5  # at most so many classes are left out, one at a time
+_SILENCE = 20.0  # seconds after which a line says how far it is
 
 
 def white_noise(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -71,18 +73,28 @@ assert set(SPOILS) == {*GRAIN, *FAULTS}
 
 
 def climb(
-    measure: Callable[[np.ndarray], Mapping[str, float]], train: np.ndarray, labels: np.ndarray | None, count: int
+    measure: Callable[[np.ndarray], Mapping[str, float]],
+    train: np.ndarray,
+    labels: np.ndarray | None,
+    count: int,
+    say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Rungs]:
     """The value of each measure on each rung: {metric: {rung: value}}, means over draws of images.
 
     measure: of pixels uint8 [N,H,W,C]. train, labels: real images to spoil. count: how many take the place of generated
-    ones; if fewer are left without a class, fewer on every rung. `NOISE` among the rungs is the standard deviation over
-    draws, pooled over the rungs without a fault.
+    ones; if fewer are left without a class, fewer on every rung. say: takes a line now and then. `NOISE` among the
+    rungs is the standard deviation over draws, pooled over the rungs without a fault.
     """
     rungs: dict[str, list[Mapping[str, float]]] = {}
     absent = _absent(labels, count // 2)
     count = min([count, len(train), *(int(np.sum(labels != label)) for label in absent)])
-    for name, draw in _rungs(train, labels, absent, count):
+    planned = list(_rungs(train, labels, absent, count))
+    began = said = time.monotonic()
+    for place, (name, draw) in enumerate(planned):
+        if (now := time.monotonic()) - said > _SILENCE:
+            left = (now - began) / place * (len(planned) - place)
+            say(f"  {place} of {len(planned)} tried, about {left:.0f} s left; next: {name}")
+            said = now
         rungs[name] = []
         for number in range(DRAWS):
             pixels = draw(np.random.default_rng([number, 0]))

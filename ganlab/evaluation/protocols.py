@@ -164,7 +164,7 @@ class Measures:
 
         def compute() -> dict[str, np.ndarray]:
             say("trying which measures find known faults worse than faint grain, once for these images")
-            return {"rungs": np.array(json.dumps(climb(measure, self.train, labels, count)))}
+            return {"rungs": np.array(json.dumps(climb(measure, self.train, labels, count, say)))}
 
         entry = cached("ladder", {"all": self.protocol["hash"], "count": count, "recipe": 1}, compute)
         return json.loads(str(entry["rungs"]))

@@ -203,10 +203,12 @@ class Callbacks:
         collapsed = has_collapsed(comparison.quality, measured, real, comparison.collapse)
         if collapsed is None:
             return
-        if not collapsed:
-            self.collapsed_at = None
-        elif self.collapsed_at is None:
+        if collapsed and self.collapsed_at is None:
             self.collapsed_at = step
+            self._progress.say(f"the generator has collapsed at step {step}: its images cover hardly any real ones")
+        elif not collapsed and self.collapsed_at is not None:
+            self._progress.say(f"the generator is no longer collapsed at step {step}")
+            self.collapsed_at = None
 
     def save(self, step: int, *, regular: bool = True) -> None:
         """Write a checkpoint; raises DivergedError where a weight is not finite.

@@ -62,6 +62,14 @@ def test_a_ladder_has_every_rung_of_every_compared_metric(images):
     assert admitted(found) == []  # who sees contrast alone does not see repeated images
 
 
+def test_a_slow_ladder_says_how_far_it_is(images, monkeypatch):
+    clock, said = iter(range(0, 10**6, 15)), []
+    monkeypatch.setattr(ladder.time, "monotonic", lambda: next(clock))
+    ladder.climb(measure, images.astype(np.uint8), None, 150, said.append)
+    assert said[0] == "  1 of 6 tried, about 150 s left; next: white noise of 2 grey levels"
+    assert len(said) == 3
+
+
 def test_every_rung_has_as_many_images(images):
     sizes = []
     labels = np.repeat([0, 1], [120, 80])

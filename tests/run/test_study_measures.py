@@ -49,11 +49,12 @@ def test_every_draw_stands_in_the_result(studied):
     assert result.real_against_real is not None and "full/mean/coverage" in result.real_against_real
 
 
-def test_a_run_says_since_when_it_has_been_collapsed(settings, tmp_path):
+def test_a_run_says_since_when_it_has_been_collapsed(settings, tmp_path, capsys):
     flat = ("generator.normalization=none", "optimizer.g_learning_rate=1e-9", "training.ema_half_life_images=0")
     strict = "comparison.collapse=0.9"
-    result = run(settings(*SMALL, *flat, strict, "metrics.every_steps=20"), tmp_path / "strict", quiet=True)
+    result = run(settings(*SMALL, *flat, strict, "metrics.every_steps=20"), tmp_path / "strict")
     assert result.collapsed_at == 20
+    assert capsys.readouterr().out.count("the generator has collapsed at step 20: ") == 1
     written = json.loads((tmp_path / "strict" / "result.json").read_text())
     assert written["collapsed_at"] == 20
     lenient = run(settings(*SMALL, *flat, "comparison.collapse=null"), tmp_path / "lenient", quiet=True)
