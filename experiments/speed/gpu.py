@@ -32,7 +32,7 @@ SIZES = [(32, 64, "transpose"), (32, 256, "upsample"), (64, 64, "transpose"), (1
          (128, 64, "upsample")]  # fmt: skip
 AT_ONCE = (1, 2, 4, 8)
 OPERATORS = sorted(path.stem for path in (HERE.parent.parent / "conf" / "generator").glob("*.yaml"))
-PARTS = 3  # processes that share the operators
+PARTS = 3  # processes that share the operators in the checks
 
 
 # --- in a child: one line of JSON each --------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def child_checks(options: Any) -> None:
                 _tell(check=f"deterministic, {way}: {name}, the same bits after 60 steps", right=same)
     else:
         tf.config.experimental.enable_tensor_float_32_execution(False)
-        for name in options.operators[int(what) :: PARTS]:
+        for name in options.operators[int(what) :: options.parts]:
             line = [f"generator={name}", *small]
 
             def gradients(way: str, line: list[str] = line) -> list[Any]:
@@ -208,6 +208,7 @@ def ask(child: str, options: argparse.Namespace, environment: dict[str, str] | N
     """Start a child; its lines come by `rows`."""
     told = {
         "operators": options.operators,
+        "parts": options.parts,
         "precision": "auto",
         "width": options.width,
         "seconds": options.seconds,
@@ -233,7 +234,7 @@ def rows(process: Any) -> list[dict[str, Any]]:
 
 def checks(options: argparse.Namespace) -> tuple[list[str], list[dict[str, Any]]]:
     """All of them side by side: nothing is timed."""
-    parts = ["precisions", "deterministic", *(str(n) for n in range(PARTS))]
+    parts = ["precisions", "deterministic", *(str(n) for n in range(options.parts))]
     children = [ask("checks", options, part=part) for part in parts]
     found = [row for child in children for row in rows(child)]
     lines = [[row["check"], "yes" if row["right"] else "NO", f"{row['figure']:.2g}" if "figure" in row else ""]
@@ -316,7 +317,7 @@ def main() -> None:
         return
     options.cases = [(16, 8, "transpose"), (16, 8, "upsample")] if options.tiny else SIZES
     options.width, options.seconds = (0.125, 0.2) if options.tiny else (1, 1.5)
-    options.operators = OPERATORS[:PARTS] if options.tiny else OPERATORS
+    options.operators, options.parts = (["transpose"], 1) if options.tiny else (OPERATORS, PARTS)
     options.at_once = AT_ONCE[:2] if options.tiny else AT_ONCE
     file = HERE / "gpu.json"
     kept: dict[str, Any] = json.loads(file.read_text()) if options.write and file.exists() else {}

@@ -23,7 +23,7 @@ def test_checks_speed_and_sweep_run_and_are_written(tmp_path):
     kept = json.loads((folder / "gpu.json").read_text())
     assert kept.keys() == {"speed", "sweep", "checks"}
     checks = [row for row in kept["checks"]["rows"] if "check" in row]
-    assert len(checks) == 2 + 4 + 2 * 3
+    assert len(checks) == 2 + 4 + 2 * 1
     assert all(row["right"] for row in checks)
     assert [row["at_once"] for row in kept["sweep"]["rows"]] == [1, 2]
     assert all(row["step_ms"] > 0 for row in kept["speed"]["rows"])
