@@ -14,10 +14,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
@@ -140,14 +141,43 @@ def _is_this_machine(host: str) -> bool:
     return all(ipaddress.ip_address(address[4][0].partition("%")[0]).is_loopback for address in addresses)
 
 
+def guarded(application: Callable, host: str) -> Callable:
+    """A WSGI application that answers only requests for this machine's names, or for the address that it listens on.
+
+    A page from elsewhere whose name its owner points at this machine could else read the runs (DNS rebinding). Whoever
+    listens on all addresses is reached by any name, so that all are answered.
+    """
+    if host in ("0.0.0.0", "::"):
+        return application
+    names = {"localhost", "127.0.0.1", "::1", socket.gethostname().lower(), host.lower()}
+
+    def answer(environment: dict[str, Any], start: Callable) -> Iterable[bytes]:
+        try:
+            asked = urlsplit(f"//{environment.get('HTTP_HOST', '')}").hostname
+        except ValueError:
+            asked = None
+        if asked in names:
+            return application(environment, start)
+        said = b"this name is not one of this machine; use localhost, or start the dashboard with --host=0.0.0.0\n"
+        start("403 Forbidden", [("Content-Type", "text/plain"), ("Content-Length", str(len(said)))])
+        return [said]
+
+    return answer
+
+
 _SERVER = """
-import os, sys, threading
+import importlib, os, sys, threading
 from tensorboard import assets
 from tensorboard.main import run_main
+from ganlab.dashboard import guarded
 
 page = sys.argv.pop(1)
 if page:
     assets.get_default_assets_zip_provider = lambda: lambda: open(page, "rb")
+
+program = importlib.import_module("tensorboard.program")  # `from tensorboard` gives a stand-in, set in vain
+server = program.create_port_scanning_werkzeug_server
+program.create_port_scanning_werkzeug_server = lambda app, flags: server(guarded(app, flags.host), flags)
 
 def follow():
     os.read(0, 1)  # returns when the parent process has ended, even if it was killed

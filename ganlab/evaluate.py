@@ -58,7 +58,7 @@ def protocol(recorded: Metrics, overrides: list[str]) -> Metrics:
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write the results to `evaluations/` in the run's folder, and return them as text."""
     from ganlab.cli.help import counts, table
-    from ganlab.files import make_folder, write_json
+    from ganlab.files import make_folder, sole_writer, write_json
     from ganlab.run import open_sampler, read_config
     from ganlab.run.inputs import check_inputs
     from ganlab.run.measuring import open_images, prepare
@@ -76,8 +76,6 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     measures = measuring.full or measuring.quick
     measured = measuring.thoroughly(sampler) if measuring.full else measuring.on_the_way(sampler)
     folder = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
-    make_folder(folder.parent)
-    make_folder(folder)
     results = {
         "step": step,
         "metrics": measured.values,
@@ -88,9 +86,12 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         "nulls": measures.nulls,
         "protocol": measures.protocol,
     }
-    write_json(folder / "measures.json", results)
-    for name, picture in measuring.draw(sampler, measured).items():
-        save_png(folder / f"{name}.png", picture)
+    pictures = measuring.draw(sampler, measured)
+    with sole_writer(folder.parent):
+        make_folder(folder)
+        write_json(folder / "measures.json", results)
+        for name, picture in pictures.items():
+            save_png(folder / f"{name}.png", picture)
     if record:
         record_measures(directory, results)
     listing = table(measured.values, measured.std, measures.real_against_real, measures.nulls)

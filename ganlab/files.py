@@ -83,9 +83,11 @@ def refuse_link(path: Path, below: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder in an existing one unless it exists; raises FileError if it is a link."""
+    """Make a folder in an existing one, durably, unless it exists; raises FileError if it is a link."""
     refuse_link(path, path.parent)
-    path.mkdir(exist_ok=True)
+    if not path.is_dir():
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -201,9 +203,15 @@ def remove_unfinished(folder: Path, names: Iterable[str] = ()) -> None:
     """Remove what killed processes left of files with these names, or any, in a folder without other writers."""
     only = set(names)
     for path in folder.iterdir() if folder.is_dir() else ():
-        match = re.fullmatch(r"\.(?:unfinished|\d+)\.(.+)", path.name, re.DOTALL)
-        if match and (not only or match[1] in only):
+        target = unfinished(path.name)
+        if target and (not only or target in only):
             remove(path)
+
+
+def unfinished(name: str) -> str:
+    """The file that a temporary one of `replacing` was to become; empty for any other name."""
+    match = re.fullmatch(r"\.(?:unfinished|\d+)\.(.+)", name, re.DOTALL)
+    return match[1] if match else ""
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True, alone: bool = False) -> None:
@@ -273,6 +281,8 @@ def safe_name(text: str, also: str = "") -> str:
 
 # --- locks ------------------------------------------------------------------------------------------------------------
 
+LOCK = ".lock"
+"""The file in a folder that its only writer locks."""
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 _NONE = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 _warned: set[int] = set()
@@ -283,6 +293,20 @@ def open_lock(path: Path) -> IO[bytes]:
     file = open_regular(path, "ab")
     os.utime(file.fileno())
     return file
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Be the only one that writes to a folder, made if missing: wait for another process that does.
+
+    What killed ones left there, and in folders below, is removed.
+    """
+    make_folder(folder)
+    with open_lock(folder / LOCK) as file:
+        lock(file, wait=True)
+        for below, _, _ in walk(folder):
+            remove_unfinished(below)
+        yield
 
 
 def lock(file: IO, *, wait: bool = False, shared: bool = False) -> bool:

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from conftest import ROOT
 from ganlab.compare import main
 from ganlab.evaluation.registry import with_better_side
 from ganlab.report.drawing import Drawing
@@ -121,6 +123,37 @@ def test_a_difference_is_found_and_printed_in_per_cent(study, compare):
     )
     assert "frechet_distance: smaller is better; primary" in out
     assert "protocol: n_real 360, n_fake 360, features pixels, split held_out, hash abc" in out
+
+
+def test_what_a_killed_comparison_left_is_swept_and_nothing_else(study, compare):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+    report = study.directory / "report"
+    (report / "figures").mkdir(parents=True)
+    litter = ("report/.77.report.html", "report/figures/.77.effect-light.svg", "report/.unfinished.scores.csv")
+    for name in (*litter, "report/.mine", ".77.report.html"):
+        (study.directory / name).write_text("half")
+    assert compare()[0] == 0
+    assert not [name for name in litter if (study.directory / name).exists()]
+    assert (report / ".mine").exists()
+    assert (study.directory / ".77.report.html").exists()  # not of this folder
+
+
+@pytest.mark.slow
+def test_a_report_that_another_process_writes_is_waited_for(study, compare):
+    study.arm(UPSAMPLE, HIGH)
+    study.arm(TRANSPOSE, LOW)
+    assert compare()[0] == 0
+    (study.directory / "report/.77.report.html").write_text("half")
+    line = [sys.executable, "-P", "-m", "ganlab.compare", str(study.directory)]
+    with (study.directory / "report/.lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = subprocess.Popen(line, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(5)
+        assert (study.directory / "report/.77.report.html").exists()  # it may be of the one that writes
+    assert other.wait(60) == 0
+    assert not (study.directory / "report/.77.report.html").exists()
 
 
 def test_the_reference_can_be_chosen(study, compare):

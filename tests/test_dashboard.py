@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlencode, urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -659,7 +660,36 @@ def test_tensorboard_answers_the_question_of_a_study(study):
         assert "upsample against transpose is inconclusive" in verdict["text"]
         shown = served.ask("images/images", run="transpose-seed3", tag="samples", sample=0)
         assert [entry["step"] for entry in shown] == list(range(0, 100, 2))
+        with pytest.raises(HTTPError) as refused:
+            urlopen(Request(f"{served.address}data/runs", headers={"Host": "evil.example"}), timeout=30)
+        assert refused.value.code == 403
+        assert refused.value.read().count(b"\n") == 1
         assert served.ends(signal.SIGINT) == 0
+
+
+HOSTS = {
+    "localhost": True, "LOCALHOST:6006": True, "127.0.0.1:6006": True, "[::1]:6006": True, "MACHINE:1": True,
+    "10.0.0.7:6006": False, "evil.example:6006": False, "localhost.evil.example": False, "127.0.0.1.evil.example": False,
+    "localhost@evil.example": False, "[::1": False, "": False, None: False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", HOSTS)
+def test_only_names_of_this_machine_are_answered(asked):
+    """Else a page elsewhere, whose name leads here, reads the runs: DNS rebinding."""
+    asked_for = {} if asked is None else {"HTTP_HOST": asked.replace("MACHINE", socket.gethostname())}
+    said = []
+
+    def application(environment, start):
+        return ["runs"]
+
+    def answer(host):
+        return ganlab.dashboard.guarded(application, host)(asked_for, lambda status, _: said.append(status))
+
+    assert (answer("127.0.0.1") == ["runs"]) == HOSTS[asked]
+    assert said == ([] if HOSTS[asked] else ["403 Forbidden"])
+    assert answer("0.0.0.0") == answer("::") == ["runs"]
+    assert (answer("10.0.0.7") == ["runs"]) == (HOSTS[asked] or asked == "10.0.0.7:6006")
 
 
 @pytest.mark.slow

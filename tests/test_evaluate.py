@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
 @pytest.mark.slow
 def test_the_full_protocol_is_taken_and_written(trained):
     told = measure_again(trained, CHEAP, record=False)
-    (folder,) = (trained / "evaluations").iterdir()
+    (folder,) = (trained / "evaluations").glob("step-*")
     found = json.loads((folder / "measures.json").read_text())
     assert found["protocol"]["name"] == "full"
     assert (found["protocol"]["n_real"], found["protocol"]["n_fake"], found["protocol"]["sets"]) == (200, 200, 2)
@@ -46,8 +46,12 @@ def test_the_full_protocol_is_taken_and_written(trained):
     assert "full/random/frechet_distance" not in json.loads((trained / "result.json").read_text())["metrics"]
     assert {path.suffix for path in folder.iterdir()} == {".json", ".png"}
     before = (folder / "measures.json").read_text()
+    litter = [folder / ".77.measures.json", folder / ".unfinished.spectrum.png"]
+    for path in litter:  # of a process that was killed
+        path.write_bytes(b"half")
     measure_again(trained, CHEAP, record=False)
     assert (folder / "measures.json").read_text() == before
+    assert not [path for path in litter if path.exists()]
 
 
 def test_a_record_stands_in_the_result_beside_the_quick_measures(trained):

@@ -7,6 +7,7 @@ its own seconds and not those of the import. Used by `run.py` and by `tests/faul
 import contextlib
 import ctypes
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 
 MODES = ("count", "kill", "fail", "full")
 _HERE = Path(__file__).parent
+_TIMED = ("seconds", "speed/images_per_second", "images_per_second", "started", "ended", "commit")
 
 
 def build(folder: Path) -> Path:
@@ -33,16 +35,43 @@ class Runner:
     def __init__(self, process: subprocess.Popen):
         self._process = process
 
-    def __call__(self, directory: Path, mode: str = "count", at: int = 0, error: int = errno.EIO) -> dict:
+    def __call__(
+        self, directory: Path, mode: str = "count", at: int = 0, error: int = errno.EIO, record: Path | None = None
+    ) -> dict:
         """`{"status": that of the process, negative for a signal, "calls": how many, "said": its last line}`.
 
         mode: count (undisturbed), kill, fail, full, or the name of a signal. at: the call, from 1; of a signal, too.
+        record: an empty folder for what `power.Cut` needs.
         """
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps([str(directory), mode, at, error]) + "\n")
+        self._process.stdin.write(json.dumps([str(directory), mode, at, error, record and str(record)]) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
+
+
+def bits(directory: Path) -> dict[str, str]:
+    """A hash of all that a run leaves but for its clock: result, records, samples, generator, newest tensors."""
+    found = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_file() and not name.startswith((".lock", "log.txt", "events.", "error.txt", "generator.keras")):
+            content = path.read_bytes()
+            if name.endswith(("result.json", "metrics.jsonl")):
+                content = json.dumps([_untimed(json.loads(text)) for text in _objects(name, content)]).encode()
+            if name.endswith("manifest.json"):
+                content = json.dumps(json.loads(content)["manifest"]["files"]).encode()
+            found[name] = hashlib.sha256(content).hexdigest()
+    assert (directory / "generator.keras").exists()
+    return found
+
+
+def _objects(name: str, content: bytes) -> list[str]:
+    return content.decode().splitlines() if name.endswith("jsonl") else [content.decode()]
+
+
+def _untimed(tree: dict) -> dict:
+    return {key: value for key, value in tree.items() if key not in _TIMED}
 
 
 @contextlib.contextmanager
@@ -70,11 +99,13 @@ def _serve(overrides: list[str]) -> None:
 
     config = plan(overrides, multirun=False).cells[0].config
     for line in sys.stdin:
-        directory, mode, at, error = json.loads(line)
+        directory, mode, at, error, record = json.loads(line)
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
             os.close(reading)
+            if record:
+                library.record(record.encode())
             _run(library, config, Path(directory), mode, at, error, writing)
         os.close(writing)
         with os.fdopen(reading) as pipe:

@@ -1,15 +1,14 @@
-"""Disturb runs at their calls to the system, and count those that end in the same bits: see README.md.
+"""Disturb runs and sweeps, and count those that end in the same bits: see README.md.
 
-python experiments/reliability/run.py [--every N] [--write]
+python experiments/reliability/run.py [--every N] [--only calls power processes] [--write]
 """
 
 import argparse
 import collections
 import errno
-import hashlib
-import json
 import os
 import platform
+import random
 import shutil
 import sys
 import tempfile
@@ -17,6 +16,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import power
+import processes
+
 import faults
 
 OVERRIDES = [
@@ -24,31 +26,7 @@ OVERRIDES = [
     "training.save_every_steps=2", "training.batch_size=16", "training.keep_checkpoints=2", "metrics.every_steps=3",
     "metrics.images=60", "generator.base_filters=4", "generator.stages=[[4,2],[null,2]]", "discriminator.filters=[4,4]",
 ]  # fmt: skip
-TIMED = ("seconds", "speed/images_per_second", "images_per_second", "started", "ended", "commit")
-
-
-def bits(directory: Path) -> dict[str, str]:
-    """A hash of all that a run leaves but for its clock: result, records, samples, generator, newest tensors."""
-    found = {}
-    for path in sorted(directory.rglob("*")):
-        name = path.relative_to(directory).as_posix()
-        if path.is_file() and not name.startswith((".lock", "log.txt", "events.", "error.txt", "generator.keras")):
-            content = path.read_bytes()
-            if name.endswith(("result.json", "metrics.jsonl")):
-                content = json.dumps([_untimed(json.loads(text)) for text in _objects(name, content)]).encode()
-            if name.endswith("manifest.json"):
-                content = json.dumps(json.loads(content)["manifest"]["files"]).encode()
-            found[name] = hashlib.sha256(content).hexdigest()
-    assert (directory / "generator.keras").exists()
-    return found
-
-
-def _objects(name: str, content: bytes) -> list[str]:
-    return content.decode().splitlines() if name.endswith("jsonl") else [content.decode()]
-
-
-def _untimed(tree: dict) -> dict:
-    return {key: value for key, value in tree.items() if key not in TIMED}
+KINDS = ("calls", "power", "processes")
 
 
 def disturbances(calls: int, every: int):
@@ -62,49 +40,107 @@ def disturbances(calls: int, every: int):
         yield name, name, 0, range(5, calls + 1, 8 * every)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--every", type=int, default=1, help="disturb every so many calls")
-    options.add_argument("--write", action="store_true", help="put the table into README.md")
-    chosen = options.parse_args()
-    began, rows, odd = time.monotonic(), [], collections.Counter()
-    with tempfile.TemporaryDirectory() as name, faults.runner(faults.build(Path(name)), OVERRIDES) as run:
-        folder = Path(name)
-        calls = run(folder / "whole")["calls"]
-        whole = bits(folder / "whole")
-        for title, mode, error, places in disturbances(calls, chosen.every):
-            tried = struck = same = 0
-            for at in places:
-                directory = folder / "run"
-                for _ in range(2 if "twice" in title else 1):
-                    answer = run(directory, mode, at, error)
-                tried += 1
-                struck += answer["status"] != 0
-                if answer["said"]:
-                    odd[answer["said"].replace(str(folder), "...")[:150]] += 1
-                end = run(directory)
-                same += end["status"] == 0 and bits(directory) == whole
-                if end["status"] or bits(directory) != whole:
-                    print(title, at, answer, end, {k for k in whole if bits(directory).get(k) != whole[k]}
-                          | (bits(directory).keys() - whole.keys()), file=sys.stderr)  # fmt: skip
-                shutil.rmtree(directory)
-            rows.append((title, tried, struck, same))
-            print(*rows[-1], flush=True)
-    lines = ["| disturbance | tried | ended the run | the same bits afterwards |", "|---|---|---|---|"]
-    lines += [f"| {title} | {tried} | {struck} | {same} |" for title, tried, struck, same in rows]
-    lines.append(f"| all | {sum(r[1] for r in rows)} | {sum(r[2] for r in rows)} | {sum(r[3] for r in rows)} |")
-    head = (
-        f"{calls} calls a run; {platform.processor() or platform.machine()}, {os.cpu_count()} cores; Python "
-        f"{platform.python_version()}; {time.strftime('%Y-%m-%d')}; {time.monotonic() - began:.0f} s in all."
-    )
-    table = "\n".join([head, "", *lines])
-    print(table)
+def disturbed(folder: Path, run: faults.Runner, whole: dict[str, str], calls: int, every: int) -> list[tuple]:
+    """Rows of the first table: each disturbance, how often it was tried, ended the run, and cost no bit."""
+    rows, odd = [], collections.Counter()
+    for title, mode, error, places in disturbances(calls, every):
+        tried = struck = same = 0
+        for at in places:
+            directory = folder / "run"
+            for _ in range(2 if "twice" in title else 1):
+                answer = run(directory, mode, at, error)
+            tried += 1
+            struck += answer["status"] != 0
+            if answer["said"]:
+                odd[answer["said"].replace(str(folder), "...")[:150]] += 1
+            same += goes_on(run, directory, whole, f"{title} at {at}")
+            shutil.rmtree(directory)
+        rows.append((title, tried, struck, same))
+        print(*rows[-1], flush=True)
     for said, count in odd.most_common():
         print(f"{count:4} {said}")
-    if chosen.write:
-        page = Path(__file__).with_name("README.md")
-        before, _, rest = page.read_text().partition("<!-- table -->")
-        page.write_text(f"{before}<!-- table -->\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+    return [*rows, ("all", *(sum(row[n] for row in rows) for n in (1, 2, 3)))]
+
+
+def without_power(folder: Path, run: faults.Runner, whole: dict[str, str], calls: int, every: int) -> list[tuple]:
+    """Rows of the second table: what is lost, how often it was tried, how often something was, and cost no bit."""
+    counts = {loss: [0, 0, 0] for loss in power.LOSSES}
+    for at in range(2, calls + 2, every):  # at 1 there is no folder yet; the last is when the run has ended
+        directory, record = folder / "run", folder / "record"
+        record.mkdir()
+        run(directory, "kill", at if at + every < calls + 2 else calls + 1, record=record)
+        cut = power.Cut(directory, record)
+        for loss, count in counts.items():
+            count[0] += 1
+            count[1] += cut.leave(loss, random.Random(at))
+            count[2] += goes_on(run, directory, whole, f"power cut at {at}, {loss}")
+        shutil.rmtree(directory)
+        shutil.rmtree(record)
+        print(at, counts, flush=True)
+    return [(loss, *count) for loss, count in counts.items()]
+
+
+def goes_on(run: faults.Runner, directory: Path, whole: dict[str, str], what: str) -> bool:
+    """Whether the same run given once more ends in the same bits; else that is printed."""
+    end = run(directory)
+    found = faults.bits(directory) if end["status"] == 0 else {}
+    if found != whole:
+        print(what, end, {name for name in whole.keys() | found.keys() if found.get(name) != whole.get(name)})
+    return found == whole
+
+
+def write(mark: str, head: tuple[str, ...], rows: list[tuple], began: float, more: str = "") -> str:
+    """A table under a line that says on what and when; the text between two marks of README.md."""
+    words = {True: "yes", False: "no"}
+    lines = [head, ("---",) * len(head), *rows]
+    lines = [f"| {' | '.join(words[x] if isinstance(x, bool) else str(x) for x in line)} |" for line in lines]
+    where = (
+        f"{more}{platform.processor() or platform.machine()}, {os.cpu_count()} cores; Python "
+        f"{platform.python_version()}; {time.strftime('%Y-%m-%d')}; {time.monotonic() - began:.0f} s in all."
+    )
+    print(table := "\n".join([where, "", *lines]))
+    page = Path(__file__).with_name("README.md")
+    before, _, rest = page.read_text().partition(f"<!-- {mark} -->")
+    _, after, rest = rest.partition("<!-- end -->")
+    return f"{before}<!-- {mark} -->\n{table}\n{after}{rest}"
+
+
+def main() -> None:
+    """The command line."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--every", type=int, default=1, help="disturb every so many calls")
+    options.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, help="the tables to make (default: all)")
+    options.add_argument("--write", action="store_true", help="put the tables into README.md")
+    chosen = options.parse_args()
+
+    def done(*table, more: str = "") -> None:
+        text = write(*table, more=more)
+        if chosen.write:
+            Path(__file__).with_name("README.md").write_text(text)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if {"calls", "power"} & {*chosen.only}:
+            with faults.runner(faults.build(folder), OVERRIDES) as run:
+                calls = run(folder / "whole")["calls"]
+                whole = faults.bits(folder / "whole")
+                told = f"{calls} calls a run; "
+                for kind, make, head in (("calls", disturbed, ("disturbance", "tried", "ended the run")),
+                                         ("power", without_power, ("lost", "tried", "lost something"))):  # fmt: skip
+                    if kind in chosen.only:
+                        began = time.monotonic()
+                        rows = make(folder, run, whole, calls, chosen.every)
+                        done(kind, (*head, "the same bits afterwards"), rows, began, more=told)
+                shutil.rmtree(folder / "whole")
+        if "processes" in chosen.only:
+            began = time.monotonic()
+            rows = list(processes.doubled(folder, OVERRIDES))
+            done("doubled", ("twice at once", "one line at most", "the same bits", "what the second said"), rows, began)
+            began = time.monotonic()
+            rows = list(processes.broken(folder, OVERRIDES))
+            done(
+                "broken", ("what happened", "status", "status of the same command again", "the same bits"), rows, began
+            )
 
 
 if __name__ == "__main__":

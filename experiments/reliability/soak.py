@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from run import bits
+from faults import bits
 
 ROOT = Path(__file__).parent.parent.parent
 ARMS = "generator=upsample,transpose"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ganlab.errors import ConfigError
-from ganlab.files import read_json
+from ganlab.files import LOCK, read_json, unfinished
 from ganlab.runs.grids import is_ours
 from ganlab.runs.result import ResultError
 from ganlab.study.archive import ENDING, open_archive
@@ -63,6 +63,7 @@ def check_report(path: Path) -> None:
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
         raise ConfigError(f"{path} is no folder, and the report is to go there; move it away")
     found = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    found = {name for name in found if name != LOCK and not unfinished(name)}  # of one that was killed
     if found and (found - REPORT or not _is_verdict(path / "verdict.json")):
         raise ConfigError(f"{path} is no report of ganlab.compare, and one is to go there; move it away")
     place = path if found else path.parent

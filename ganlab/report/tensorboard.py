@@ -97,9 +97,7 @@ def write_comparison(directory: Path) -> None:
                 path.unlink(missing_ok=True)
             remove_events(folder)
         raise
-    files.make_folder(folder)
-    with files.open_lock(folder / LOCK) as lock:  # two dashboards of one study: the second finds what the first wrote
-        files.lock(lock, wait=True)
+    with files.sole_writer(folder):  # two dashboards of one study: the second finds what the first wrote
         if not _is_up_to_date(digest_file, digest):
             _write(study, folder)
             files.write_bytes(digest_file, digest.encode())

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ganlab.files import make_folder, write_bytes, write_json
+from ganlab.files import make_folder, sole_writer, write_bytes, write_json
 from ganlab.report.drawing import THEMES
 from ganlab.report.page import Page, write_contents
 from ganlab.report.sentences import answer
@@ -30,11 +30,16 @@ def write_report(study: Study, folder: Path | None = None) -> Path:
     """
     page = write_contents(study)
     folder = folder or study.directory / FOLDER
+    with sole_writer(folder):
+        # first: it tells whose folder it is, should this be stopped
+        write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
+        _write_pages(page, study, folder)
+    return folder
+
+
+def _write_pages(page: Page, study: Study, folder: Path) -> None:
     figures = folder / "figures"
-    make_folder(folder)
     make_folder(figures)
-    # first: it tells whose folder it is, should this be stopped
-    write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
     written = set()
     for drawing in page.drawings():
         for theme in THEMES:
@@ -46,7 +51,6 @@ def write_report(study: Study, folder: Path | None = None) -> Path:
     _write(folder / "scores.csv", _as_csv(scores(study)).encode())
     for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - written:
         stale.unlink()
-    return folder
 
 
 def as_html(page: Page) -> str:

@@ -229,8 +229,12 @@ class _Marked:
         return Mark(self._length, self._digest.hexdigest())
 
     def close(self) -> None:
+        """Close the file, flushed to the disk: a finished run does not repeat what follows its last checkpoint."""
         with self._naming_the_file():
-            self._file.close()
+            try:
+                files.flush(self._file)
+            finally:
+                self._file.close()
 
     @contextlib.contextmanager
     def _naming_the_file(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from ganlab import files
 from ganlab.config import InitFrom
 from ganlab.errors import ConfigError, in_a_line
 
-CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", ".lock", "log.txt"
+CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", files.LOCK, "log.txt"
 HELD_OUT = "held_out.txt"  # the names of the images that were held out, one line each
 """Files of a run: its settings, its result, the lock of the process that writes it, and its output."""
 

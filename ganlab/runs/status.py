@@ -88,6 +88,7 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
     names = list(dict.fromkeys([*(before.cells if before else ()), *asked]))
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
     record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
+    files.remove_unfinished(folder, [SWEEP])
     write_json(folder / SWEEP, record.__dict__)
     return record
 

@@ -105,13 +105,14 @@ def prune(
     """Delete checkpoints that `save` does not keep once that of `step` is the newest, and half-written ones."""
     _remove_unfinished(folder)
     to_keep = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
-    for checkpoint in [
-        path for path in _checkpoints(folder) if path not in to_keep and _step(path) not in (best, step)
-    ]:
+    superfluous = [path for path in _checkpoints(folder) if path not in to_keep and _step(path) not in (best, step)]
+    for checkpoint in superfluous:
         try:
             checkpoint.unlink() if checkpoint.is_symlink() else shutil.rmtree(checkpoint)
         except OSError as error:  # it names a file inside
             raise files.FileError(checkpoint, f"cannot be removed ({error.strerror})", error.errno or 0) from error
+    if superfluous:
+        files.sync(folder)
 
 
 def _remove_unfinished(folder: Path) -> None:

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from attacks import ATTACKS, EPS, ESCAPES, RUN, edited
 import ganlab.compare
 import ganlab.dashboard
 import ganlab.status
+import ganlab.tune
 from conftest import ROOT, some
 from ganlab import files
 from made_study import Made
@@ -31,6 +33,20 @@ def study(tmp_path):
             made.run(arm, seed, quality="frechet_distance")
     (made.directory / RUN / ".lock").touch()
     return made.directory
+
+
+@pytest.fixture
+def tuning(study):
+    """A tuning study: every run of the study at three rates."""
+    for path in list(study.iterdir()):
+        for factor in (1, 2, 4):
+            copy = path if factor == 1 else path.with_name(path.name.replace("-", f"-{factor}-"))
+            if copy != path:
+                shutil.copytree(path, copy)
+            tree = json.loads((copy / "result.json").read_text())
+            tree["config"]["optimizer"] = {"g_learning_rate": 0.001 * factor}
+            (copy / "result.json").write_text(json.dumps(tree))
+    return study
 
 
 @pytest.fixture
@@ -91,11 +107,38 @@ def test_what_others_left_is_compared_or_one_line(study, typed, attack):
     assert_harmless(*typed(ganlab.compare, study), began)
 
 
+def test_a_tuning_study_is_tuned(tuning, typed):
+    code, out, err = typed(ganlab.tune, tuning)
+    assert (code, err) == (0, "")
+    assert "each of 2 arms had 3 trials" in out
+
+
+@pytest.mark.parametrize("attack", some(ATTACKS))
+def test_what_others_left_is_tuned_or_one_line(tuning, typed, attack):
+    ATTACKS[attack](tuning)
+    began = time.monotonic()
+    assert_harmless(*typed(ganlab.tune, tuning), began)
+
+
+@pytest.mark.parametrize("name", ["tuning.json", ".PID.tuning.json"])
+def test_a_link_in_a_tuning_study_is_not_written_through(tuning, typed, outside, name):
+    (tuning / name.replace("PID", str(os.getpid()))).symlink_to(outside / "mine")
+    assert typed(ganlab.tune, tuning)[0] == 0
+    assert json.loads((tuning / "tuning.json").read_text())["metric"] == "frechet_distance"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("attack", [name for name in ATTACKS if "3 GB" in name or "device" in name or "2^" in name])
-def test_what_others_left_takes_little_memory(study, attack):
+@pytest.mark.parametrize(
+    ("attack", "command"),
+    [
+        *((name, "compare") for name in ATTACKS if "3 GB" in name or "device" in name or "2^" in name),
+        ("result.json has 3 GB of nothing", "tune"),
+        ("result.json is a link to a device", "tune"),
+    ],
+)
+def test_what_others_left_takes_little_memory(study, attack, command):
     ATTACKS[attack](study)
-    script = "import sys; from ganlab.compare import main\ntry: main()\nexcept SystemExit: pass\n"
+    script = f"import sys; from ganlab.{command} import main\ntry: main()\nexcept SystemExit: pass\n"
     script += "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0], file=sys.stderr)"
     line = [sys.executable, "-c", script, study]
     done = subprocess.run(line, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60)
@@ -107,6 +150,7 @@ PLACES = {
     "report/figures": "figures",
     "report/report.html": "report.html",
     "report/.PID.report.html": "mine",
+    "report/.lock": "mine",
     "comparison": ".",
     "comparison/transpose": "transpose",
     "comparison/inputs.sha256": "inputs.sha256",

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -253,6 +254,23 @@ def test_a_run_that_failed_has_ended_badly_until_it_goes_on(tmp_path, saved):
         assert ended(tmp_path) == []
         records.finished(ok=True)
     assert ended(tmp_path) == [STATUS_SUCCESS]
+
+
+def test_all_of_it_is_on_the_disk_once_it_is_closed(tmp_path, monkeypatch):
+    """What follows the last checkpoint, such as the measures of the end, is in no checkpoint's mark."""
+    flushed, fsync = {}, os.fsync
+
+    def noted(file):
+        fsync(file)
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        flushed[path.name] = path.stat().st_size
+
+    with Records(tmp_path) as records:
+        write(records, [10])
+        records.position()
+        write(records, [20])
+        monkeypatch.setattr(os, "fsync", noted)
+    assert flushed == {path.name: path.stat().st_size for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize("ok", [True, False])
