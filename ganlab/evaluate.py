@@ -74,7 +74,7 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         print(note, flush=True)
     measuring = prepare(config, images, say=lambda line: print(line, flush=True))
     measures = measuring.full or measuring.quick
-    measured = measuring.thoroughly(sampler) if measuring.full else measuring.on_the_way(sampler)
+    measured = measuring.measure_full(sampler) if measuring.full else measuring.measure_quick(sampler)
     folder = directory / "evaluations" / f"step-{step:08d}-{measures.protocol['name']}-{measures.protocol['hash']}"
     results = {
         "step": step,

@@ -22,7 +22,7 @@ from ganlab.files import write_json
 from ganlab.inspection import terminal, views
 from ganlab.inspection.arms import picture_name, read_arms, whole_name
 from ganlab.nets import analysis as anatomy
-from ganlab.nets.analysis import multiplications, receptive_field
+from ganlab.nets.analysis import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.report.styles import ARMS
 from ganlab.run import build_gan
@@ -194,14 +194,17 @@ def test_receptive_field_is_what_gradients_say(operators):
         UPSAMPLERS[name](2, kernel_size=size, scale=scale, seed=place, **more)
         for place, (name, size, scale, more) in enumerate(operators)
     ]
-    field = field_by_gradients(stages, 13)
-    assert receptive_field(stages) == field
+    period = np.prod([stage.scale for stage in stages], axis=0)
+    inputs = [[number - 1] for number in range(len(stages))]
+    assert anatomy._widest(stages, inputs, period) == field_by_gradients(stages, 13)
 
 
 def test_receptive_field_by_hand(settings):
-    assert receptive_field([]) == (1, 1)
-    fields = {arm: receptive_field(anatomy.stages_of(build_gan(settings(f"generator={arm}", *SMALL)).generator))
-              for arm in ("transpose", "transpose_k3", "upsample")}  # fmt: skip
+    fields = {}
+    for arm in ("transpose", "transpose_k3", "upsample"):
+        generator = build_gan(settings(f"generator={arm}", *SMALL)).generator
+        assert anatomy.receptive_field_of(generator, generator.get_layer("base_map")) == (1, 1)
+        fields[arm] = anatomy.receptive_field_of(generator, anatomy.stages_of(generator)[-1])
     # Output o of 4x4 reads inputs (o-2)/2 ... (o+1)/2: two of them; two such outputs in a row read up to three.
     assert fields == {"transpose": (3, 3), "transpose_k3": (2, 2), "upsample": (3, 3)}
 

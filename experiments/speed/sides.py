@@ -90,13 +90,13 @@ def train(*settings: str, limit: float = LIMIT) -> Trained:
         start = time.perf_counter()
         first: list[float] = []
 
-        def look() -> None:
+        def note_first() -> None:
             if not first and record.exists() and record.stat().st_size:
                 first.append(time.perf_counter() - start)
 
         line = [sys.executable, "-m", "ganlab.train", *settings, f"hydra.run.dir={home}"]
-        ended = launch(line, limit=limit, tick=look)
-        look()
+        ended = launch(line, limit=limit, tick=note_first)
+        note_first()
         records = [json.loads(text) for text in record.read_text().splitlines()]
         result = json.loads((home / "result.json").read_text())
     rates = [each["speed/images_per_second"] for each in records if "speed/images_per_second" in each][UNCOUNTED:]

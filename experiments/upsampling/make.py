@@ -24,7 +24,7 @@ from turns import write_into  # noqa: E402  (beside the experiments on speed)
 
 def effect(comparison: ArmComparison) -> str:
     """The verdict, the effect and its interval."""
-    mean, low, high = comparison.own
+    mean, low, high = comparison.effect
     interval = shown_interval(comparison.endpoint, low, high)
     return f"**{comparison.verdict}** {shown_effect(comparison.endpoint, mean)} ({interval})"
 

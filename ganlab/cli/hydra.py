@@ -144,11 +144,11 @@ for _name, _resolver in {
 
 
 def settings(
-    tree: DictConfig, *, describing: bool = False, looked: dict[str, dict[str, Any]] | None = None
+    tree: DictConfig, *, describing: bool = False, surveyed: dict[str, dict[str, Any]] | None = None
 ) -> RunConfig:
     """The validated settings in a composed tree; raises ConfigError.
 
-    looked: what was read from data sets, so that cells of a sweep that share one read it once.
+    surveyed: what was read from data sets, so that cells of a sweep that share one read it once.
     """
     values: dict[str, Any] = {}
     for key in tree:
@@ -162,7 +162,7 @@ def settings(
             raise ConfigError(f"init_from={source} is not a directory; give that of a run")
         values["init_from"] = pin(source).model_dump()
     try:
-        config = parse(complete(values, describing=describing, looked=looked))
+        config = parse(complete(values, describing=describing, surveyed=surveyed))
     except UnknownSettingError as error:
         names = error.key.split(".")
         choices = _choices_with(names)
@@ -207,7 +207,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             (_BY_EXPERIMENT,) if by_default and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
         )
         trees: dict[tuple[str, ...], DictConfig] = {}
-        looked: dict[str, dict[str, Any]] = {}
+        surveyed: dict[str, dict[str, Any]] = {}
         cells, folders = [], set[Path]()
         if math.prod(map(len, from_yaml + sweeps)) > MOST_CELLS:
             raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
@@ -222,7 +222,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             tree = trees[others]
             for text in seeds:
                 tree.seed = _parsed([text])[0].value()
-            config = settings(tree, describing=describing, looked=looked)
+            config = settings(tree, describing=describing, surveyed=surveyed)
             folder = _folder(tree, "sweep.dir", typed)
             folders.add(folder)
             cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))

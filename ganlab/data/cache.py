@@ -38,7 +38,7 @@ class Block(NamedTuple):
     digests: Digests
 
 
-class Kept(NamedTuple):
+class CachedSplit(NamedTuple):
     """What an entry holds: pixels and labels of each part, the names of those held out, and facts, plain values."""
 
     train: np.ndarray
@@ -58,16 +58,16 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Making:
+class Recipe:
     """What an entry is made of: blocks of images of one shape, `count` at most, and what is decided at the end."""
 
     count: int
     shape: tuple[int, int, int]
     blocks: Callable[[], Iterable[Block]]
-    finish: Callable[[Digests], "Finished"]
+    finish: Callable[[Digests], "Layout"]
 
 
-class Finished(NamedTuple):
+class Layout(NamedTuple):
     """What is decided once all digests are known: labels, which images are held out, facts, and names by place."""
 
     labels: Labels | None
@@ -76,14 +76,14 @@ class Finished(NamedTuple):
     name: Callable[[int], str]
 
 
-def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> dict[str, Any]:
+def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Recipe]) -> dict[str, Any]:
     """The facts of an entry; it is made if it is missing."""
     path = _path(kind, key)
     facts = _facts(path)
     return facts if facts is not None else _make(path, make, _facts)
 
 
-def kept(kind: str, key: Mapping[str, Any], make: Callable[[], Making]) -> Kept:
+def cached(kind: str, key: Mapping[str, Any], make: Callable[[], Recipe]) -> CachedSplit:
     """An entry, checked against its hash; it is made if it is missing or damaged.
 
     kind: the first word of its name. key: plain values that determine it. Raises ConfigError if it cannot be made.
@@ -107,7 +107,7 @@ def _facts(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _open(path: Path) -> Kept | None:
+def _open(path: Path) -> CachedSplit | None:
     """An entry whose files have their hash."""
     if (facts := _facts(path)) is None:
         return None
@@ -120,11 +120,11 @@ def _open(path: Path) -> Kept | None:
         if "train_labels.npy" in facts["sizes"]:
             labels = [np.load(path / f"{part}_labels.npy") for part in ("train", "held_out")]
         names = (path / _HELD_OUT).read_text(encoding="utf-8").splitlines()
-        return Kept(*pixels, *labels, tuple(names), facts)
+        return CachedSplit(*pixels, *labels, tuple(names), facts)
     return None
 
 
-def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) -> Any:
+def _make(path: Path, make: Callable[[], Recipe], open_: Callable[[Path], Any]) -> Any:
     """Make an entry, unless another process has made it meanwhile."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,36 +149,36 @@ def _make(path: Path, make: Callable[[], Making], open_: Callable[[Path], Any]) 
     return entry
 
 
-def in_memory(making: Making) -> Kept:
+def in_memory(recipe: Recipe) -> CachedSplit:
     """The same in memory, for small data sets."""
-    blocks = list(making.blocks())
+    blocks = list(recipe.blocks())
     pixels, digests = (np.concatenate(columns) for columns in zip(*blocks, strict=True))
-    labels, held_out, facts, name_of = making.finish(digests)
+    labels, held_out, facts, name_of = recipe.finish(digests)
     parts = arrange(digests, labels, held_out)
     part_labels = [None if labels is None else labels[places] for places in parts]
     names = tuple(name_of(int(place)) for place in parts.held_out)
     facts["notes"] += _note_twins(digests, held_out, name_of)
-    return Kept(pixels[parts.train], pixels[parts.held_out], *part_labels, names, facts)
+    return CachedSplit(pixels[parts.train], pixels[parts.held_out], *part_labels, names, facts)
 
 
-def _write(folder: Path, path: Path, making: Making) -> None:
-    size, (height, width, channels) = making.count * math.prod(making.shape), making.shape
+def _write(folder: Path, path: Path, recipe: Recipe) -> None:
+    size, (height, width, channels) = recipe.count * math.prod(recipe.shape), recipe.shape
     if (free := shutil.disk_usage(folder).free) < 2 * size:  # as decoded, and then in order
         raise ConfigError(
-            f"{making.count:,} images {height}x{width}x{channels} need {_bytes(2 * size)} in {path.parent}, where "
+            f"{recipe.count:,} images {height}x{width}x{channels} need {_bytes(2 * size)} in {path.parent}, where "
             f"{_bytes(free)} is free; set GANLAB_CACHE to another folder, or dataset.size to a smaller one"
         )
-    say(f"preparing {making.count:,} images {height}x{width}x{channels} once: {_bytes(size)} in {path}")
+    say(f"preparing {recipe.count:,} images {height}x{width}x{channels} once: {_bytes(size)} in {path}")
     raw, digests = folder / "decoded", []
     with raw.open("w+b", buffering=0) as file:
-        for block in making.blocks():
+        for block in recipe.blocks():
             file.write(np.ascontiguousarray(block.pixels))
             digests.append(block.digests)
         all_digests = np.concatenate(digests)
-        labels, held_out, facts, name_of = making.finish(all_digests)
+        labels, held_out, facts, name_of = recipe.finish(all_digests)
         parts = arrange(all_digests, labels, held_out)
         for name, places in zip(("train", "held_out"), parts, strict=True):
-            _write_rows(folder / f"{name}.npy", file.fileno(), places, making.shape)
+            _write_rows(folder / f"{name}.npy", file.fileno(), places, recipe.shape)
             if labels is not None:
                 np.save(folder / f"{name}_labels.npy", labels[places])
     raw.unlink()

@@ -15,7 +15,8 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, Official, OfficialPart, reading, stamps
+from ganlab.data.official import FACTS, reading, stamps
+from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError
 
 _PIXELS = 3 * 32 * 32
@@ -58,7 +59,7 @@ _MATLAB = {"data_batch_1.mat", "test_batch.mat", "batches.meta.mat", "train.mat"
            "cifar-10-matlab.tar.gz", "cifar-100-matlab.tar.gz"}  # fmt: skip
 
 
-class _Survey(NamedTuple):
+class _Content(NamedTuple):
     """The content of a directory or archive: every name, the labels of each file of records, the names of classes."""
 
     names: frozenset[str]
@@ -66,7 +67,7 @@ class _Survey(NamedTuple):
     class_names: tuple[str, ...] | None
 
 
-def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official:
+def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
     """The binary version: its directory, one of the files in it, or its .tar.gz. Labels of CIFAR-100 are the fine ones.
 
     Files may have fewer records than the published ones. The versions for Python, which are pickles, and for MATLAB are
@@ -74,31 +75,30 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Official
     """
     layout, facts = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
     place = _locate(path, where, layout)
-    survey = _look_into(place, where, layout)
-    _refuse_others(survey.names, where, layout)
-    if missing := [name for name in layout.files if name not in survey.labels]:
+    content = _content(place, where, layout)
+    _refuse_others(content.names, where, layout)
+    if missing := [name for name in layout.files if name not in content.labels]:
         raise ConfigError(f"{where} lacks {', '.join(missing)} of {facts.title}; {_advice(layout)}")
-    for name, labels in survey.labels.items():
+    for name, labels in content.labels.items():
         if (out_of_range := labels >= classes).any():
             record = int(np.flatnonzero(out_of_range)[0])
             raise ConfigError(
                 f"{where}: {name} has label {labels[record]} in record {record}, but {facts.title}'s are 0 to "
                 f"{classes - 1}; fetch it again"
             )
-    if survey.class_names is not None and len(survey.class_names) != classes:
+    if content.class_names is not None and len(content.class_names) != classes:
         raise ConfigError(
-            f"{where}: {layout.names} has {len(survey.class_names)} names, but {facts.title} has {classes} classes; "
+            f"{where}: {layout.names} has {len(content.class_names)} names, but {facts.title} has {classes} classes; "
             "fetch it again"
         )
 
-    def part(names: tuple[str, ...]) -> OfficialPart:
-        labels = np.concatenate([survey.labels[name] for name in names]).astype(np.int64)
-        counts = {name: len(survey.labels[name]) for name in names}
-        return OfficialPart(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
+    def part(names: tuple[str, ...]) -> Part:
+        labels = np.concatenate([content.labels[name] for name in names]).astype(np.int64)
+        counts = {name: len(content.labels[name]) for name in names}
+        return Part(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
 
-    return Official(
-        part(layout.train), part((layout.held_out,)), survey.class_names or facts.class_names, _files(place, layout)
-    )
+    names = content.class_names or facts.class_names
+    return survey_of_classes(where, part(layout.train), part((layout.held_out,)), names, _files(place, layout))
 
 
 def _advice(layout: _Layout) -> str:
@@ -141,15 +141,15 @@ def _files(place: Path, layout: _Layout) -> tuple[Path, ...]:
     return tuple(file for name in (*layout.files, layout.names) if (file := place / name).is_file())
 
 
-def _look_into(place: Path, where: str, layout: _Layout) -> _Survey:
+def _content(place: Path, where: str, layout: _Layout) -> _Content:
     if place.name in _PICKLES | _MATLAB:
-        return _Survey(frozenset({place.name}), {}, None)
+        return _Content(frozenset({place.name}), {}, None)
     with reading(where, place.name):
-        return _survey(place, where, layout, stamps(_files(place, layout)))
+        return _read_content(place, where, layout, stamps(_files(place, layout)))
 
 
 @lru_cache(4)
-def _survey(place: Path, where: str, layout: _Layout, _stamps: object) -> _Survey:
+def _read_content(place: Path, where: str, layout: _Layout, _stamps: object) -> _Content:
     names, labels, class_names = set(), {}, None
     for name, size, file in _members(place):
         names.add(name)
@@ -161,10 +161,10 @@ def _survey(place: Path, where: str, layout: _Layout, _stamps: object) -> _Surve
                 labels[name] = np.concatenate(
                     [block[:, layout.labels - 1] for block in _records(file(), count, layout)]
                 )
-    return _Survey(frozenset(names), labels, class_names)
+    return _Content(frozenset(names), labels, class_names)
 
 
-def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> np.ndarray:
+def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> list[np.ndarray]:
     """The pixels of some files, one after the other in the order of `counts`, uint8 [N,32,32,3]."""
     with reading(where, place.name):
         pixels = np.empty((sum(counts.values()), 32, 32, 3), np.uint8)
@@ -180,7 +180,7 @@ def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> n
                     pixels[start : start + len(block)] = planes.transpose(0, 2, 3, 1)
                     start += len(block)
             if not starts:
-                return pixels
+                return [pixels]
         raise ValueError(f"{min(starts)} is no longer in it")
 
 

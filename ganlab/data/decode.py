@@ -132,7 +132,7 @@ class Facts(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def look(content: bytes, name: str) -> Facts:
+def read_header(content: bytes, name: str) -> Facts:
     """What a file's header says, without decoding its pixels.
 
     name: the file's, for a remark if its suffix is another format's. Raises Undecodable; a file that passes may
@@ -179,8 +179,8 @@ def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
     are taken as inverted, as Adobe and others write them. A JPEG at least eight times as large as wanted is
     decoded at a half, a quarter or an eighth, never below four times what is wanted.
 
-    name: as in `look`. Raises Undecodable for a file that is damaged, truncated, too large, or of another kind; damage
-    that the decoder of a JPEG or a TIFF does not notice goes unnoticed here.
+    name: as in `read_header`. Raises Undecodable for a file that is damaged, truncated, too large, or of another kind.
+    Damage that the decoder of a JPEG or a TIFF does not notice goes unnoticed here.
     """
     pixels, count = [], 0
     with _pillow_errors_explained():

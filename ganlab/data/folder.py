@@ -18,7 +18,7 @@ from ganlab import files
 from ganlab.config import Folder, Pair, pair
 from ganlab.data import cache
 from ganlab.data.archive import Archive, Content
-from ganlab.data.decode import Decoding, Facts, Undecodable, decode, look
+from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
 from ganlab.data.images import Split
 from ganlab.data.parallel import progress, run_all
 from ganlab.data.split import Digests, digest, draw_held_out
@@ -178,7 +178,7 @@ def _read_headers(block: list[Content]) -> dict[int, tuple[str, Facts | None, st
             continue
         digest = sha256(data).hexdigest()[:32]
         try:
-            headers[content.number] = (digest, look(data, content.name), "")
+            headers[content.number] = (digest, read_header(data, content.name), "")
         except Undecodable as error:
             headers[content.number] = (digest, None, str(error))
     return headers
@@ -335,7 +335,7 @@ def _extremes(sizes: set[Pair]) -> tuple[Pair, Pair]:
 
 def folder(settings: Folder) -> Split:
     """The images of a folder, decoded once and cached; unchanged unless the settings ask for another size."""
-    entry = cache.kept("images", *_making(settings))
+    entry = cache.cached("images", *_recipe_of(settings))
     source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
     names = entry.facts["class_names"]
     summary = f"{source}: {len(entry.train)} images to train on, {len(entry.held_out)} "
@@ -349,10 +349,10 @@ def facts_of(settings: Folder) -> dict[str, Any]:
 
     class_names; train, held_out: how many images of each class, or one number without labels; notes.
     """
-    return cache.facts_of("images", *_making(settings))
+    return cache.facts_of("images", *_recipe_of(settings))
 
 
-def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making]]:
+def _recipe_of(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Recipe]]:
     """What determines the decoded images, and how they are made; only making them opens the folder."""
     decoding = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
     key = {
@@ -363,7 +363,7 @@ def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making
         "held_out": [settings.held_out, settings.split_seed],
     }
 
-    def make() -> cache.Making:
+    def make() -> cache.Recipe:
         listing = list_images(settings.path)
         check(listing, key["sha256"])
         return _make(listing, settings, decoding)
@@ -371,7 +371,7 @@ def _making(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Making
     return key, make
 
 
-def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Making:
+def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Recipe:
     pictures = {picture.number: picture for picture in listing.good}
     failed = {picture.name: picture.problem for picture in listing.pictures if picture.problem}
     used = list[Picture]()
@@ -387,7 +387,7 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Makin
                 yield cache.Block(decoded.pixels, decoded.digests)
         _refuse_unreadable(listing, settings, failed)
 
-    def finish(digests: Digests) -> cache.Finished:
+    def finish(digests: Digests) -> cache.Layout:
         names = class_names(listing.where, used, settings.labels)
         place = {name: number for number, name in enumerate(names)}
         labels = np.array([place[picture.label] for picture in used], np.int64) if names else None
@@ -407,10 +407,10 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Makin
         notes = _notes(listing, used, failed, settings)
         facts = {"class_names": names, "train": counts[0], "held_out": counts[1], "notes": notes}
         facts["has_parts"] = listing.has_parts
-        return cache.Finished(labels, held_out, facts, lambda number: printable(used[number].name))
+        return cache.Layout(labels, held_out, facts, lambda number: printable(used[number].name))
 
     shape = (*pair(settings.size), settings.channels)
-    return cache.Making(
+    return cache.Recipe(
         sum(item.frames if decoding.frames == "all" else 1 for item in pictures.values()), shape, blocks, finish
     )
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganlab.data.libraries import Prepared, Stream, chosen, classes, library
+from ganlab.data.libraries import chosen, classes, library
+from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, 5  # EXIF
@@ -25,7 +26,7 @@ def find_huggingface(
     images_key: str | None = None,
     labels_key: str | None = None,
     cache_dir: str | None = None,
-) -> Prepared:
+) -> Survey:
     """A directory that `save_to_disk` wrote, a Parquet file or a directory of them, or the name of a set on the hub.
 
     Sets on the hub are downloaded by the library, or taken from its cache (HF_HUB_OFFLINE=1: only from there). No code
@@ -59,23 +60,23 @@ def find_huggingface(
     sizes = {name: _sizes(raw[name], image, name, where) for name in names}
     channels = 3 if any(colour for *_, colour in set().union(*sizes.values())) else 1
 
-    def part(name: str) -> Stream:
+    def part(name: str) -> Part:
         shapes = {(height, width) for height, width, _ in sizes[name]}
         shape = (*shapes.pop(), channels) if len(shapes) == 1 else None
         numbers = None if label is None else classes(_column(splits[name], label), len(class_names), name, where)
-        return Stream(
-            len(raw[name]), shape, channels, numbers, partial(_images, raw[name], image, channels, name, where)
-        )
+        pixels = partial(_images, raw[name], image, channels, name, where)
+        return Part(len(raw[name]), shape, numbers, pixels, channels)
 
     files = parquet or [Path(file["filename"]) for name in names for file in splits[name].cache_files]
     parts = [part(name) for name in names]
-    return Prepared(
+    return survey_of_classes(
+        where,
         parts[0],
         parts[1] if held_out_split is not None else None,
         class_names,
+        tuple(sorted(set(files))),
         f"{Path(path_or_name).name if Path(path_or_name).exists() else path_or_name} of Hugging Face",
         in_a_line(first.info.license, 100) if first.info.license else "unknown",
-        tuple(sorted(set(files))),
     )
 
 
@@ -132,7 +133,7 @@ def _images(dataset: Any, key: str, channels: int, split: str, where: str) -> It
     for place, image in _open_images(dataset, key, split, where):
         try:
             upright = ImageOps.exif_transpose(image)
-            yield np.asarray(upright.convert("L" if channels == 1 else "RGB")).reshape(*upright.size[::-1], channels)
+            yield np.asarray(upright.convert("L" if channels == 1 else "RGB")).reshape(1, *upright.size[::-1], channels)
         except Exception as error:  # Pillow raises almost anything for a damaged image
             raise _unreadable(place, split, where, error) from error
 

@@ -12,7 +12,8 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from ganlab.data.official import EMNIST_SPLITS, Facts, Official, OfficialPart, facts, reading, stamps
+from ganlab.data.official import EMNIST_SPLITS, Facts, facts, reading, stamps
+from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError, nearest
 
 _BYTES = 8  # the code of unsigned bytes in a header
@@ -31,7 +32,7 @@ class _File(NamedTuple):
         return PurePosixPath(self.member).name or self.path.name
 
 
-def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None = None) -> Official:
+def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None = None) -> Survey:
     """The four files of a set in a directory, or in a zip such as EMNIST's gzip.zip, or beside the one given.
 
     name: `mnist`, `fashion_mnist`, `kmnist` or `emnist`, whose part is `split`. EMNIST's images are stored
@@ -43,7 +44,7 @@ def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None =
     set_facts = facts(name, split)
     files = _locate(path, where, set_facts.title, split)
     parts = [_part(images, labels, where, set_facts, split) for images, labels in (files[:2], files[2:])]
-    return Official(*parts, set_facts.class_names, tuple(dict.fromkeys(file.path for file in files)))
+    return survey_of_classes(where, *parts, set_facts.class_names, tuple(dict.fromkeys(file.path for file in files)))
 
 
 def _names(split: str | None) -> list[list[str]]:
@@ -85,7 +86,7 @@ def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _Fi
         return {PurePosixPath(member).name: _File(path, member) for member in archive.namelist()}
 
 
-def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str | None) -> OfficialPart:
+def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str | None) -> Part:
     count, height, width = _shape(images, 3, where)
     if (height, width) != (set_facts.size, set_facts.size) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
@@ -108,12 +109,12 @@ def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str
             f"{first} to {first + len(set_facts.class_names) - 1}; fetch it again"
         )
     read = partial(_pixels, images, (count, height, width), where, split is not None)
-    return OfficialPart(count, (height, width, 1), classes, read)
+    return Part(count, (height, width, 1), classes, read)
 
 
-def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool) -> np.ndarray:
+def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool) -> list[np.ndarray]:
     pixels = _read(file, shape, where)
-    return np.ascontiguousarray(pixels.transpose(0, 2, 1) if on_side else pixels)[..., None]
+    return [np.ascontiguousarray(pixels.transpose(0, 2, 1) if on_side else pixels)[..., None]]
 
 
 def _shape(file: _File, dims: int, where: str) -> tuple[int, ...]:

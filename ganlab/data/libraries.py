@@ -1,45 +1,12 @@
-"""What the readers of other libraries share: streams of images, which may differ in size."""
+"""What the readers of other libraries share."""
 
 import importlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganlab.errors import ConfigError
-
-
-@dataclass(frozen=True, eq=False)
-class Stream:
-    """A part of a set that a library reads, its pixels not loaded yet.
-
-    shape: height, width and channels; None if images differ, or may differ, in size. channels: 1 or 3. labels:
-    classes 0 ... K-1, int64 [count], or none. read: the images in order, each uint8 [H,W,C], decoded one at a
-    time; raises ConfigError.
-    """
-
-    count: int
-    shape: tuple[int, int, int] | None
-    channels: int
-    labels: NDArray[np.int64] | None
-    read: Callable[[], Iterator[np.ndarray]]
-
-
-class Prepared(NamedTuple):
-    """A set as a library holds it. held_out: None if no split was requested.
-
-    class_names: empty without labels. files: all that the two parts are read from, to identify the set.
-    """
-
-    train: Stream
-    held_out: Stream | None
-    class_names: tuple[str, ...]
-    source: str
-    licence: str
-    files: tuple[Path, ...]
 
 
 def library(module: str, package: str, dataset: str) -> Any:

@@ -1,4 +1,4 @@
-"""Data sets as their authors publish them: what a file holds, and the published facts of each set.
+"""Data sets as their authors publish them: the facts of each set, and what the readers of their files share.
 
 The readers are `idx` (the MNIST family), `cifar` and `svhn`; `downloads` fetches files. No pickle is read.
 """
@@ -11,38 +11,11 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ganlab.errors import ConfigError, in_a_line
-
-
-@dataclass(frozen=True, eq=False)
-class OfficialPart:
-    """A part of a data set in a file, its pixels not loaded yet.
-
-    shape: height, width and channels. labels: classes 0 ... K-1, int64 [count]. read: loads the pixels, uint8
-    [count,H,W,C]; raises ConfigError.
-    """
-
-    count: int
-    shape: tuple[int, int, int]
-    labels: NDArray[np.int64] | None
-    read: Callable[[], np.ndarray]
-
-
-class Official(NamedTuple):
-    """A data set as its authors split it. held_out: their test set. files: all that was read, to identify the set."""
-
-    train: OfficialPart
-    held_out: OfficialPart
-    class_names: tuple[str, ...]
-    files: tuple[Path, ...]
 
 
 class Facts(NamedTuple):

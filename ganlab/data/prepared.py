@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from ganlab.config import HuggingFace, Tfds
 from ganlab.data.huggingface import find_huggingface
 from ganlab.data.images import Split
-from ganlab.data.libraries import Prepared, Stream
-from ganlab.data.survey import Part, Survey, filled, read
+from ganlab.data.survey import Survey, filled, read
 from ganlab.data.tfds import find_tfds
 from ganlab.errors import ConfigError
 
@@ -47,8 +44,7 @@ def tfds(
 ) -> Survey:
     """A set of TensorFlow Datasets."""
     where = f"dataset.set={name}"
-    data = find_tfds(name, data_dir, train, held_out, where, images_key=images_key, labels_key=labels_key)
-    return _survey(data, where)
+    return find_tfds(name, data_dir, train, held_out, where, images_key=images_key, labels_key=labels_key)
 
 
 @lru_cache(4)
@@ -57,17 +53,4 @@ def huggingface(
 ) -> Survey:
     """A set of Hugging Face."""
     where = f"dataset.path={path}"
-    data = find_huggingface(path, config, train, held_out, where, images_key=images_key, labels_key=labels_key)
-    return _survey(data, where)
-
-
-def _survey(data: Prepared, where: str) -> Survey:
-    values = np.arange(len(data.class_names)) if data.class_names else None
-    held_out = data.held_out and _part(data.held_out)
-    return Survey(where, _part(data.train), held_out, values, data.class_names, {"path": data.files},
-                  data.source, data.licence)  # fmt: skip
-
-
-def _part(stream: Stream) -> Part:
-    images = stream.read
-    return Part(stream.count, stream.shape, stream.labels, lambda: (image[None] for image in images()), stream.channels)
+    return find_huggingface(path, config, train, held_out, where, images_key=images_key, labels_key=labels_key)

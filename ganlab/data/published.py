@@ -7,20 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ganlab.config import Emnist, Published
 from ganlab.data import mnist
 from ganlab.data.cifar import find_cifar
 from ganlab.data.downloads import download
 from ganlab.data.idx import find_idx
 from ganlab.data.images import Split
-from ganlab.data.official import FACTS, Official, OfficialPart, facts
-from ganlab.data.survey import Part, Survey, filled, read
+from ganlab.data.official import FACTS, facts
+from ganlab.data.survey import Survey, filled, read
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError
 
-_READERS: dict[str, Callable[[Path, str], Official]] = {
+_READERS: dict[str, Callable[[Path, str], Survey]] = {
     "cifar10": partial(find_cifar, classes=10),
     "cifar100": partial(find_cifar, classes=100),
     "fashion_mnist": partial(find_idx, name="fashion_mnist"),
@@ -50,18 +48,16 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
             f"{where} is a .zip, but {set_facts.title} is not published as one; for a .zip of pictures use "
             "dataset=folder"
         )
-    official = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
+    found = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
+    assert found.held_out
     names = set_facts.class_names if set_facts.class_names != tuple(map(str, range(len(set_facts.class_names)))) else ()
-    complete = (official.train.count, official.held_out.count) == (set_facts.train, set_facts.held_out)
-    return Survey(
-        where,
-        _part(official.train),
-        _part(official.held_out),
-        np.arange(len(official.class_names)),
-        names,
-        {} if path is None else {"path": official.files},
-        set_facts.source if complete else place.name,
-        set_facts.licence if complete else "unknown",
+    complete = (found.train.count, found.held_out.count) == (set_facts.train, set_facts.held_out)
+    return replace(
+        found,
+        class_names=names,
+        files={} if path is None else found.files,
+        source=set_facts.source if complete else place.name,
+        licence=set_facts.licence if complete else "unknown",
     )
 
 
@@ -95,7 +91,3 @@ def class_counts(name: str, path: str | None, split: str | None = None) -> list[
     if path is None and set_facts.class_counts is not None:
         return list(set_facts.class_counts)
     return survey(name, path, split).class_counts(0.0) or []
-
-
-def _part(part: OfficialPart) -> Part:
-    return Part(part.count, part.shape, part.labels, lambda: [part.read()])

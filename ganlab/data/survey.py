@@ -97,6 +97,20 @@ class Survey:
         return [size - drawn for size, drawn in zip(self.sizes(), self.drawn(share), strict=True)]
 
 
+def survey_of_classes(
+    where: str,
+    train: Part,
+    held_out: Part | None,
+    class_names: tuple[str, ...],
+    files: tuple[Path, ...],
+    source: str = "",
+    licence: str = "unknown",
+) -> Survey:
+    """A survey of files in which labels are classes already: 0 ... K-1, in the order of `class_names`."""
+    values = np.arange(len(class_names)) if class_names else None
+    return Survey(where, train, held_out, values, class_names, {"path": files}, source, licence)
+
+
 def read(survey: Survey, settings: Any) -> Split:
     """The images of a survey at the size and channels of settings (with `held_out` and `split_seed`), in order.
 
@@ -123,8 +137,8 @@ def read(survey: Survey, settings: Any) -> Split:
             return draw_held_out(digests, labels, settings.held_out, settings.split_seed)
         return np.arange(count) >= survey.train.count
 
-    def finish(digests: Digests) -> cache.Finished:
-        return cache.Finished(labels, hold(digests), {"notes": []}, name)
+    def finish(digests: Digests) -> cache.Layout:
+        return cache.Layout(labels, hold(digests), {"notes": []}, name)
 
     def name(place: int) -> str:
         part, within = (parts[0], place) if place < survey.train.count else (parts[-1], place - survey.train.count)
@@ -139,9 +153,9 @@ def read(survey: Survey, settings: Any) -> Split:
             "shape": shape,
             "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
         }
-        entry = cache.kept("images", key, lambda: cache.Making(count, shape, blocks, finish))
+        entry = cache.cached("images", key, lambda: cache.Recipe(count, shape, blocks, finish))
     else:
-        entry = cache.in_memory(cache.Making(count, shape, blocks, finish))
+        entry = cache.in_memory(cache.Recipe(count, shape, blocks, finish))
     notes = [f"{source}: {describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
     notes += _describe_labels(survey)
     if survey.train.shape is None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, Official, OfficialPart, reading, stamps
+from ganlab.data.official import FACTS, reading, stamps
+from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError, in_a_line
 
 _NAMES = "train_32x32.mat", "test_32x32.mat"
@@ -17,7 +18,7 @@ _FULL_NUMBERS = {"digitStruct.mat", "train.tar.gz", "test.tar.gz", "extra.tar.gz
 _ADVICE = "give the directory of train_32x32.mat and test_32x32.mat"
 
 
-def find_svhn(path: Path, where: str) -> Official:
+def find_svhn(path: Path, where: str) -> Survey:
     """The cropped digits: the directory of the two files, or one of them with the other beside it.
 
     The label 10 of the files stands for the digit 0, and is class 0. where: how people type the path, which starts
@@ -28,7 +29,7 @@ def find_svhn(path: Path, where: str) -> Official:
     if missing := [file.name for file in files if not file.is_file()]:
         raise ConfigError(f"{where} lacks {' and '.join(missing)} of SVHN; {_ADVICE}")
     parts = [_part(file, where) for file in files]
-    return Official(*parts, FACTS["svhn"].class_names, files)
+    return survey_of_classes(where, *parts, FACTS["svhn"].class_names, files)
 
 
 def _locate(path: Path, where: str) -> Path:
@@ -56,10 +57,10 @@ def _refuse_full_numbers(where: str) -> None:
     )
 
 
-def _part(file: Path, where: str) -> OfficialPart:
+def _part(file: Path, where: str) -> Part:
     with reading(where, file.name):
         labels = _labels(file, where, stamps((file,)))
-    return OfficialPart(len(labels), (32, 32, 3), labels, partial(_pixels, file, len(labels), where))
+    return Part(len(labels), (32, 32, 3), labels, partial(_pixels, file, len(labels), where))
 
 
 @lru_cache(4)
@@ -93,12 +94,12 @@ def _labels(file: Path, where: str, _stamps: object) -> NDArray[np.int64]:
     return labels.astype(np.int64) % 10
 
 
-def _pixels(file: Path, count: int, where: str) -> np.ndarray:
+def _pixels(file: Path, count: int, where: str) -> list[np.ndarray]:
     with reading(where, file.name):
         pixels = _load(file, "X", where)
         if pixels.shape != (32, 32, 3, count) or pixels.dtype != np.uint8:
             raise ValueError("it was changed while being read")
-        return np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))
+        return [np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))]
 
 
 def _load(file: Path, key: str, where: str) -> np.ndarray:

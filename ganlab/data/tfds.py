@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.libraries import Prepared, Stream, chosen, classes, library
+from ganlab.data.libraries import chosen, classes, library
+from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
 _FEATURES = "tensorflow_datasets.core.features."
@@ -28,7 +29,7 @@ def find_tfds(
     images_key: str | None = None,
     labels_key: str | None = None,
     download: bool = True,
-) -> Prepared:
+) -> Survey:
     """A set by its name in the library, such as `oxford_flowers102` or `emnist/letters:3.1.0`, or by its own directory.
 
     A set already prepared in `data_dir` (null: ~/tensorflow_datasets) is read without its code and without a network;
@@ -101,7 +102,7 @@ def _refuse_foreign_code(place: Path, where: str) -> None:
 
 def _read(
     tfds: Any, builder: Any, splits: tuple[str, str | None], keys: tuple[str | None, str | None], where: str
-) -> Prepared:
+) -> Survey:
     features, info = builder.info.features, builder.info
     if not hasattr(features, "items"):
         raise ConfigError(f"{where} has no columns; give a set of images")
@@ -120,7 +121,7 @@ def _read(
         label = chosen("class labels", keys[1], labels, "dataset.labels_key", where)
     shape = None if None in feature.shape else tuple(feature.shape)
 
-    def part(split: str) -> Stream:
+    def part(split: str) -> Part:
         base = split.partition("[")[0]
         if base not in info.splits:
             raise ConfigError(f"{where} has no split {split}; {nearest(base, info.splits)}")
@@ -133,19 +134,20 @@ def _read(
             raise ConfigError(f"{where}: split {split} cannot be read ({in_a_line(error)}); use train[:80%]") from error
         if not count:
             raise ConfigError(f"{where} has no images in split {split}; {nearest(base, info.splits)}")
-        return Stream(count, shape, channels, with_labels, partial(_images, tfds, builder, split, image, where))
+        return Part(count, shape, with_labels, partial(_images, tfds, builder, split, image, where), channels)
 
     names = [split for split in splits if split is not None]
     parts = [part(split) for split in names]
     files = {Path(file) for split in names for file in info.splits[split].filepaths}
     licence = info.redistribution_info and info.redistribution_info.license
-    return Prepared(
+    return survey_of_classes(
+        where,
         parts[0],
         parts[1] if len(parts) == 2 else None,
         () if label is None else tuple(features[label].names),
+        (Path(str(builder.data_dir)) / "dataset_info.json", *sorted(files)),
         f"{info.full_name} of TensorFlow Datasets",
         in_a_line(licence, 100) if licence else "unknown",
-        (Path(str(builder.data_dir)) / "dataset_info.json", *sorted(files)),
     )
 
 
@@ -156,7 +158,7 @@ def _labels(tfds: Any, builder: Any, split: str, key: str, count: int, where: st
 
 
 def _images(tfds: Any, builder: Any, split: str, key: str, where: str) -> Iterator[np.ndarray]:
-    return (row[key] for row in _rows(tfds, builder, split, key, where))
+    return (row[key][None] for row in _rows(tfds, builder, split, key, where))
 
 
 def _rows(tfds: Any, builder: Any, split: str, key: str, where: str) -> Iterator[dict[str, np.ndarray]]:

@@ -38,7 +38,7 @@ class Counts(NamedTuple):
     sets: int = 1
 
 
-class Known(NamedTuple):
+class ExtraMeasures(NamedTuple):
     """Measures of pixels that use how such images are made.
 
     facts: plain values for the protocol. nulls: count -> what so many perfect images score, by name.
@@ -67,7 +67,7 @@ class Measures:
 
     Distances use all `n_fake` generated images, at most `counts.images` and as many as there are training images;
     precision, recall, density and coverage need equal counts, and use the first `n_equal` of each side.
-    known: further measures, by group. mean_over: names of features; if there are any, `mean/...` is the mean of the
+    extra: further measures, by group. mean_over: names of features; if there are any, `mean/...` is the mean of the
     values through each of them, in which all draws of a kind count equally.
     """
 
@@ -77,10 +77,10 @@ class Measures:
         features: Sequence[Features],
         real: RealImages,
         counts: Counts,
-        known: Mapping[str, Known] | None = None,
+        extra: Mapping[str, ExtraMeasures] | None = None,
         mean_over: Sequence[str] = (),
     ):
-        self._features, self._known, self._k = features, known or {}, counts.neighbours
+        self._features, self._extra, self._k = features, extra or {}, counts.neighbours
         self._mean_over = mean_over
         self._thorough = name == "full"
         self.train = real.train
@@ -101,7 +101,7 @@ class Measures:
             "split": "held_out",
             "neighbours": self._k,
             **({"mean_over": list(mean_over)} if mean_over else {}),
-            **{group: extractor.facts for group, extractor in self._known.items()},
+            **{group: extractor.facts for group, extractor in self._extra.items()},
         }
         key = self.protocol | {
             "version": VERSION,
@@ -143,7 +143,7 @@ class Measures:
         values |= self._mean(values, draws)
         return Measured(values, std, spectra[0], draws)
 
-    def look(self, fake: np.ndarray, without: str = "") -> Values:
+    def measure_cheap(self, fake: np.ndarray, without: str = "") -> Values:
         """The measures that are cheap enough to be taken while a run trains, of pixels uint8 [N,H,W,C], any number.
 
         without: features through which they are not taken.
@@ -160,7 +160,7 @@ class Measures:
         count = images_of_a_rung(min(self.n_fake, _ON_A_LADDER), self.train.shape[1:])
 
         def measure(pixels: np.ndarray) -> Values:
-            return self.look(pixels, without="inception")  # on a CPU it would take hours
+            return self.measure_cheap(pixels, without="inception")  # on a CPU it would take hours
 
         def compute() -> dict[str, np.ndarray]:
             say("trying which measures find known faults worse than faint grain, once for these images")
@@ -190,8 +190,8 @@ class Measures:
                 "density": 1.0,
                 "coverage": metrics.coverage_null(self._equal, self._equal, self._k),
             })  # fmt: skip
-        for group, further in self._known.items():
-            nulls |= self._named(group, further.nulls(self.n_fake))
+        for group, extra in self._extra.items():
+            nulls |= self._named(group, extra.nulls(self.n_fake))
         arrays = {
             f"{name}/{draw}": vectors
             for name, draws in self._held_out_features.items()
@@ -211,8 +211,8 @@ class Measures:
         values |= self._named("", _artifacts(self.spectrum, power, self._thorough))
         if self._thorough:
             values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
-        for group, further in self._known.items():
-            values |= self._named(group, further.measure(fake))
+        for group, extra in self._extra.items():
+            values |= self._named(group, extra.measure(fake))
         return values, draws
 
     def _of_all_features(

@@ -55,16 +55,16 @@ class Metric(NamedTuple):
 
     def outcome(self, value: float) -> float:
         """What is subtracted, turned so that more is better; ValueError for a ratio of a number that is not above 0."""
-        return self.own({"ratio": math.log, "difference": float, "size": abs}[self.scale](value))
+        return self.orient({"ratio": math.log, "difference": float, "size": abs}[self.scale](value))
 
-    def own(self, difference: float) -> float:
-        """A difference of outcomes in the metric's own direction: below 0 where the values are smaller."""
+    def orient(self, difference: float) -> float:
+        """Turn a difference so that more is better, or such a one back: below 0 where the values are smaller."""
         return (difference if self.direction == "larger" else -difference) + 0.0  # no -0
 
     def is_better(self, value: float, than: float) -> bool:
         """Whether a value is better than another; False where they are equal, or the value is not finite."""
         one, other = (abs(value), abs(than)) if self.scale == "size" else (value, than)
-        return math.isfinite(one) and self.own(one) > self.own(other)
+        return math.isfinite(one) and self.orient(one) > self.orient(other)
 
     def load(self) -> tuple[Callable[..., Any], str]:
         """The function, imported now, and the field of what it gives; empty where it gives the value itself."""

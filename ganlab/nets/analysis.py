@@ -5,7 +5,6 @@ layers, which go by kernels and shapes, do not fit.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -120,19 +119,13 @@ def macs_of(layer: Any) -> Macs:
 # --- what it sees ----------------------------------------------------------------------------------------------------
 
 
-def receptive_field(stages: Sequence[Upsampling]) -> Pair:
-    """How many pixels of the first operator's input one pixel of the last one's output sees: (vertical, horizontal).
-
-    Computed from kernels and scales, not measured: pixel by pixel over one period of the phases, the largest count.
-    That is the distance between the outermost pixels seen, both included; a kernel smaller than its scale leaves
-    some in between unseen, and the border of the image is ignored.
-    """
-    period = np.prod([stage.scale for stage in stages], axis=0, dtype=int) if stages else (1, 1)
-    return _widest(list(stages), [[number - 1] for number in range(len(stages))], period)
-
-
 def receptive_field_of(generator: keras.Model, layer: Any) -> Pair:
-    """The same for any layer after a generator's base map, over all paths through convolutions and skips."""
+    """How many pixels of a generator's base map one pixel of a layer's output sees: (vertical, horizontal).
+
+    Over all paths through convolutions and skips. Computed from kernels and scales, not measured: pixel by pixel over
+    one period of the phases, the largest count. That is the distance between the outermost pixels seen, both included;
+    a kernel smaller than its scale leaves some in between unseen, and the border of the image is ignored.
+    """
     base = generator.get_layer("base_map")
     chain = [base, *_between(generator, base, layer)]
     makers = {id(node.output): number for number, node in enumerate(chain)}

@@ -70,7 +70,7 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
 
 
 def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
-    mean, low, high = comparison.own
+    mean, low, high = comparison.effect
     line = axis.get_yaxis_transform()
     axis.text(0, row + _LABEL_OFFSET, label, transform=line, color=palette["text"], va="bottom")
     if not comparison.has_interval:

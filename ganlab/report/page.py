@@ -264,13 +264,13 @@ def _effects(study: Study) -> tuple[Block, ...]:
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     rows, head = [], ["arm", "verdict", "effect", "95 % interval", "p", "adjusted p", "d_z", "pairs"]
     for comparison in study.comparisons[endpoint.metric]:
-        c, (mean, low, high) = comparison.paired, comparison.own
+        c, (mean, low, high) = comparison.paired, comparison.effect
         pairs = f"{c.runs} of {comparison.deciding}, by ranks" if comparison.by_ranks else str(c.runs)
         row = [comparison.arm, comparison.verdict, "–", "–", _p(c.p_value), _p(comparison.p_adjusted), "–", pairs]
         if comparison.has_interval:
             row[2] = shown_effect(endpoint, mean)
             row[3] = shown_interval(endpoint, low, high)
-            row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.own(c.effect_size):.2f}"
+            row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.orient(c.effect_size):.2f}"
         other_statistics = robust_columns(comparison)
         if not rows:
             head += other_statistics
@@ -414,7 +414,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
             continue
         cells = []
         for at_budget in at_budgets:
-            c, own = at_budget.comparisons[arm.label], endpoint.measure.own
+            c, own = at_budget.comparisons[arm.label], endpoint.measure.orient
             low, high = sorted((own(c.low), own(c.high)))
             effect = f"{shown_effect(endpoint, own(c.mean))} ({shown_interval(endpoint, low, high)})"
             cells.append(effect if c.runs > 1 else "–")

@@ -52,7 +52,7 @@ def tell(comparison: ArmComparison) -> str:
     if not endpoint.primary:
         claim += " (exploratory)"
 
-    mean, low, high = comparison.own
+    mean, low, high = comparison.effect
 
     def show(value: float) -> str:
         return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
@@ -85,7 +85,7 @@ def tell(comparison: ArmComparison) -> str:
             f"no verdict, since finished runs of {pairs_of(comparison.unmeasured)} have no value: measure them again"
         )
     notes += [
-        f"{_through(kind)}: {show(kind.own[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval
+        f"{_through(kind)}: {show(kind.effect[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval
     ]
     if missing:
         notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
@@ -262,7 +262,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
             continue
         main, *others = [_compared(study, endpoint, arm.label) for endpoint in endpoints]
-        mean, low, high = main.own
+        mean, low, high = main.effect
         rows.append(
             (
                 short[arm.label],
@@ -270,7 +270,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
                 shown_effect(main.endpoint, mean) if main.has_interval else "–",
                 shown_interval(main.endpoint, low, high) if main.has_interval else "–",
                 bare_p(main.paired.p_value if main.p_adjusted is None else main.p_adjusted),
-                *(f"{other.verdict}, {shown_effect(other.endpoint, other.own[0])}" if other.has_interval
+                *(f"{other.verdict}, {shown_effect(other.endpoint, other.effect[0])}" if other.has_interval
                   else other.verdict for other in others),
             )
         )  # fmt: skip
@@ -374,7 +374,7 @@ def robust_columns(comparison: ArmComparison) -> dict[str, str]:
     robust, endpoint = comparison.robust, comparison.endpoint
 
     def effect(value: float | None) -> str:
-        return "–" if value is None else shown_effect(endpoint, endpoint.measure.own(value))
+        return "–" if value is None else shown_effect(endpoint, endpoint.measure.orient(value))
 
     chance = number(robust.improvement, 2)
     if robust.improvement_low is not None and robust.improvement_high is not None:

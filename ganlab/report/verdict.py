@@ -102,7 +102,7 @@ def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
 
 def _verdict(comparison: ArmComparison) -> dict[str, Any]:
     c, endpoint = comparison.paired, comparison.endpoint
-    mean, low, high = comparison.own
+    mean, low, high = comparison.effect
 
     def in_unit(value: float) -> float | None:
         """A location in the unit of the endpoint; None where it overflows."""
@@ -123,7 +123,7 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
         "estimate": in_unit(mean) if comparison.has_interval or c.runs == 1 else None,
         "low": in_unit(low) if comparison.has_interval else None,
         "high": in_unit(high) if comparison.has_interval else None,
-        "effect_size": endpoint.measure.own(c.effect_size) if comparison.has_interval else None,
+        "effect_size": endpoint.measure.orient(c.effect_size) if comparison.has_interval else None,
         "p_value": c.p_value,
         "p_adjusted": comparison.p_adjusted,
         "adjustment": comparison.adjustment,
@@ -135,7 +135,7 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
             for k in comparison.kinds
         ],
         "robust": robust
-        | {name: None if value is None else in_unit(endpoint.measure.own(value)) for name, value in centres.items()},
+        | {name: None if value is None else in_unit(endpoint.measure.orient(value)) for name, value in centres.items()},
         "lacking": [
             {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in comparison.pairs if p.reasons
         ],

@@ -18,7 +18,7 @@ from ganlab.nets.layers import recompute_statistics
 from ganlab.run.measuring import Measuring
 from ganlab.run.networks import make_traces
 from ganlab.run.pictures import real_grid, sample_grid
-from ganlab.run.plateau import at_plateau, full_measures_every, primary_on_the_way
+from ganlab.run.plateau import at_plateau, full_measures_every, primary_during_training
 from ganlab.run.record import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
@@ -31,31 +31,31 @@ from ganlab.training.loop import DivergedError, Event, take_means
 from ganlab.training.state import Gan
 
 
-class Best:
+class BestStep:
     """The best step so far by the study's primary metric, as it is measured during training.
 
-    known: `{"step", "metric", "value"}`; None where the primary has not been measured yet, or is measured only at the
+    current: `{"step", "metric", "value"}`; None where the primary has not been measured yet, or is measured only at the
     end. Of equal steps the earliest stays the best.
     """
 
-    def __init__(self, config: RunConfig, known: dict[str, Any] | None, saved_steps: Container[int]):
-        """config: of the run. known: from the checkpoint to continue from. saved_steps: those with a checkpoint."""
-        self._metric, self._measure = primary_on_the_way(config), _comparable_metric(config.comparison.quality)
-        self.known = known if known and known["step"] in saved_steps else None
+    def __init__(self, config: RunConfig, current: dict[str, Any] | None, saved_steps: Container[int]):
+        """config: of the run. current: from the checkpoint to continue from. saved_steps: those with a checkpoint."""
+        self._metric, self._measure = primary_during_training(config), _comparable_metric(config.comparison.quality)
+        self.current = current if current and current["step"] in saved_steps else None
 
     @property
     def step(self) -> int | None:
         """Its step."""
-        return self.known["step"] if self.known else None
+        return self.current["step"] if self.current else None
 
     def offer(self, step: int, measured: Mapping[str, float]) -> bool:
         """Note the step if it is the best so far; returns whether it is."""
         value = measured.get(self._metric)
         if value is None or self._measure is None:
             return False
-        better = self._measure.is_better(value, self.known["value"]) if self.known else math.isfinite(value)
+        better = self._measure.is_better(value, self.current["value"]) if self.current else math.isfinite(value)
         if better:
-            self.known = {"step": step, "metric": self._metric, "value": value}
+            self.current = {"step": step, "metric": self._metric, "value": value}
         return better
 
 
@@ -103,7 +103,7 @@ class Callbacks:
         gan: Gan,
         measuring: Measuring,
         record: Record,
-        best: Best,
+        best: BestStep,
         records: Records,
         progress: Progress,
     ):
@@ -132,7 +132,7 @@ class Callbacks:
             Event(training.log_every_steps, self.log),
             Event(training.sample_every_steps, self.sample),
             Event(self._config.metrics.every_steps, self.evaluate),
-            *([Event(every, self.glance)] if (every := full_measures_every(self._config)) else []),
+            *([Event(every, self.evaluate_cheap)] if (every := full_measures_every(self._config)) else []),
             Event(training.save_every_steps, self.save),
         ]
 
@@ -162,7 +162,7 @@ class Callbacks:
     def evaluate(self, step: int) -> None:
         """Take the quick measures; save a checkpoint if it is the best so far."""
         self._refresh(step)
-        measured = self._measuring.on_the_way(self._sampler)
+        measured = self._measuring.measure_quick(self._sampler)
         self.metrics = dict(measured.values)
         self.profiles |= self._measuring.profiles(measured)
         self._record_metrics(step, self.metrics)
@@ -172,12 +172,12 @@ class Callbacks:
             self._records.image(step, "spectrum", sketch)
         self._keep_best(step, self.metrics)
 
-    def glance(self, step: int) -> None:
+    def evaluate_cheap(self, step: int) -> None:
         """Take the full measures that are taken during training; save a checkpoint if it is the best so far."""
         if step >= self._config.training.steps:  # the measures of the end follow
             return
         self._refresh(step)
-        measured = self._measuring.at_a_glance(self._sampler)
+        measured = self._measuring.measure_cheap(self._sampler)
         self._note_progress(step, measured.values)
         if not self.at_plateau():  # else the measures of the end follow
             self._record_metrics(step, measured.values)
@@ -194,7 +194,7 @@ class Callbacks:
 
     def _note_progress(self, step: int, measured: Mapping[str, float]) -> None:
         """Note the primary metric during training, and whether the generator has collapsed."""
-        metric = primary_on_the_way(self._config)
+        metric = primary_during_training(self._config)
         if self._config.training.plateau is not None and metric in measured:
             self._history.setdefault(step, measured[metric])
         comparison, real = self._config.comparison, self._measuring.real_against_real
@@ -226,7 +226,7 @@ class Callbacks:
             "seconds": self.seconds(),
             "measured": self.metrics,
             "profiles": self.profiles,
-            "best": self.best.known,
+            "best": self.best.current,
             "primary": self._history,
             "collapsed_at": self.collapsed_at,
         }
@@ -255,7 +255,7 @@ class Callbacks:
         save_portable(self._directory / GENERATOR, self._gan.ema)
         if not self._measuring.full:
             return
-        step, measured = int(self._gan.step.numpy()), self._measuring.thoroughly(self._sampler)
+        step, measured = int(self._gan.step.numpy()), self._measuring.measure_full(self._sampler)
         self.metrics |= measured.values
         self.spread, self.draws = measured.std, measured.draws
         self.profiles |= self._measuring.profiles(measured)

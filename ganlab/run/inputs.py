@@ -37,12 +37,12 @@ NO_FILE = "FILE"
 
 
 def complete(
-    tree: Mapping[str, Any], *, describing: bool = False, looked: dict[str, dict[str, Any]] | None = None
+    tree: Mapping[str, Any], *, describing: bool = False, surveyed: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Settings from YAML with absolute paths, and with values from files where settings are null.
 
     So config.json means the same from any folder, and records what the files held. Raises ConfigError for files that
-    are missing or not what they should be. describing: for a page about settings, which needs no images. looked: a
+    are missing or not what they should be. describing: for a page about settings, which needs no images. surveyed: a
     cache of what was read for other settings; it is added to.
     """
     whole = dict(tree)
@@ -57,16 +57,16 @@ def complete(
     if describing and unnamed and dataset["name"] not in _DOWNLOADED:
         filled = {"size": dataset.get("size") or 32, "channels": dataset.get("channels") or 3, "classes": 2}
         return whole | {"dataset": dataset | filled | dict.fromkeys(unnamed, NO_FILE)}
-    conditional, looked = whole.get("conditional") is True, {} if looked is None else looked
+    conditional, surveyed = whole.get("conditional") is True, {} if surveyed is None else surveyed
     key = json.dumps([dataset, conditional], sort_keys=True)
-    if key not in looked:
-        looked[key] = _fill_in(dataset, conditional)
+    if key not in surveyed:
+        surveyed[key] = _fill_in(dataset, conditional)
         if dataset["name"] == "folder" and not describing:
             from ganlab.data import folder
 
-            settings: Any = parse(whole | {"dataset": looked[key]}).dataset  # reports other mistakes before decoding
-            looked[key] |= folder.settle(settings, conditional)
-    return whole | {"dataset": looked[key]}
+            settings: Any = parse(whole | {"dataset": surveyed[key]}).dataset  # reports other mistakes before decoding
+            surveyed[key] |= folder.settle(settings, conditional)
+    return whole | {"dataset": surveyed[key]}
 
 
 def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:

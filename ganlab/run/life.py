@@ -133,10 +133,10 @@ def _train(
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
-    from ganlab.run.callbacks import Best, Callbacks, Profile
+    from ganlab.run.callbacks import BestStep, Callbacks, Profile
     from ganlab.run.measuring import prepare
     from ganlab.run.record import Record, unfit
-    from ganlab.run.rules import lies_on_device
+    from ganlab.run.rules import is_on_device
     from ganlab.runs.console import Progress
     from ganlab.runs.records import Records, trial_of
     from ganlab.training.loop import DivergedError, Event, fit
@@ -148,11 +148,11 @@ def _train(
     went_back = rollbacks(origin.parent)
 
     def build():
-        afresh = [rollback.to_step for rollback in went_back]
-        return build_steps(gan, config, split.train, xla=xla, afresh=afresh)
+        reseed_at = [rollback.to_step for rollback in went_back]
+        return build_steps(gan, config, split.train, xla=xla, reseed_at=reseed_at)
 
     # Before anything else computes, since that names a cached program; images on disk are read in order from a step on.
-    steps = build() if lies_on_device(config, split.train) else None
+    steps = build() if is_on_device(config, split.train) else None
     measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
     tensors = gan.tensors()
     restored = checkpoints.restore(origin, tensors, unfit=lambda record: unfit(record, config, origin.parent))
@@ -161,7 +161,7 @@ def _train(
     steps = steps or build()
     start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record(started=began))
     position = {} if device.worker() else record.records  # they are in the first worker's folder
-    best = Best(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
+    best = BestStep(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
     images_per_step = training.batch_size * training.discriminator_steps
 
@@ -235,7 +235,7 @@ def _train(
         **({"ladder": measuring.ladder} if measuring.ladder else {}),
         **({"collapsed_at": callbacks.collapsed_at} if status == "finished" and callbacks.collapsed_at else {}),
         profiles=callbacks.profiles if status == "finished" else {},
-        best=best.known,
+        best=best.current,
         real_against_real=measuring.real_against_real,
         nulls=measuring.nulls,
         protocol=measuring.protocol,

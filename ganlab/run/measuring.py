@@ -15,7 +15,7 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
 from ganlab.evaluation.features import FEATURES, RealImages
-from ganlab.evaluation.protocols import Counts, Known, Measured, Measures
+from ganlab.evaluation.protocols import Counts, ExtraMeasures, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.rungs import Rungs
 from ganlab.evaluation.spectrum import radial_profile
@@ -36,20 +36,21 @@ class Measuring(NamedTuple):
     full: Measures | None
     ladder: dict[str, Rungs] = {}  # noqa: RUF012  (nobody changes it)
 
-    def on_the_way(self, sampler: Sampler) -> Measured:
+    def measure_quick(self, sampler: Sampler) -> Measured:
         """The quick measures of the generator as it is."""
         return self.quick([sampler.sample("latents/evaluation", self.quick.n_fake)])
 
-    def thoroughly(self, sampler: Sampler) -> Measured:
+    def measure_full(self, sampler: Sampler) -> Measured:
         """The full measures, each set of images from its own latents."""
         assert self.full is not None
         sets = range(self.full.protocol["sets"])
         return self.full([sampler.sample(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
 
-    def at_a_glance(self, sampler: Sampler) -> Measured:
+    def measure_cheap(self, sampler: Sampler) -> Measured:
         """Those of the full measures that are taken during training, under the names that they have at the end."""
         assert self.full is not None
-        return Measured(self.full.look(sampler.sample("latents/evaluation/full/0", self.full.n_fake)), {}, None)
+        pixels = sampler.sample("latents/evaluation/full/0", self.full.n_fake)
+        return Measured(self.full.measure_cheap(pixels), {}, None)
 
     def draw(self, sampler: Sampler, measured: Measured) -> dict[str, np.ndarray]:
         """Pictures of the results, by name."""
@@ -126,14 +127,14 @@ def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Mea
     return Measuring(quick, full, full.ladder(train.labels, say) if final.ladder else {})
 
 
-def _factor_measures(config: RunConfig, say: Callable[[str], None]) -> dict[str, Known]:
+def _factor_measures(config: RunConfig, say: Callable[[str], None]) -> dict[str, ExtraMeasures]:
     """Measures that use how the images were made: their factors, if these are known."""
     if not isinstance(config.dataset, Shapes):
         return {}
     readout, table = _readout(config.dataset, say), shapes.FACTORS[config.dataset.channels]
     facts = {"quality": readout.quality, "weights": readout.digest}
     measure = partial(_factors, readout=readout, dataset=config.dataset)
-    return {"factors": Known(measure, facts, partial(factor_nulls, table))}
+    return {"factors": ExtraMeasures(measure, facts, partial(factor_nulls, table))}
 
 
 def _readout(dataset: Shapes, say: Callable[[str], None]) -> Readout:

@@ -61,10 +61,10 @@ def build_gan(config: RunConfig):
     )
 
 
-def build_steps(gan, config: RunConfig, images, *, xla: bool, afresh: Sequence[int] = ()):
+def build_steps(gan, config: RunConfig, images, *, xla: bool, reseed_at: Sequence[int] = ()):
     """The function that trains for a number of steps on these images, compiled at its first call (`make_steps`).
 
-    afresh: the steps from each of which the random numbers are new ones.
+    reseed_at: the steps from each of which on the random numbers are new.
     """
     import tensorflow as tf
 
@@ -75,7 +75,7 @@ def build_steps(gan, config: RunConfig, images, *, xla: bool, afresh: Sequence[i
     from ganlab.xla import remember
 
     step_config = make_step_config(config, partial(power_iteration, gan.discriminator))
-    batches = make_batches(config, images, start=int(gan.step.numpy()), xla=xla, afresh=afresh)
+    batches = make_batches(config, images, start=int(gan.step.numpy()), xla=xla, reseed_at=reseed_at)
     gpu = xla and bool(tf.config.list_logical_devices("GPU"))
     steps = make_steps(
         gan,

@@ -8,7 +8,7 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.registry import metric_of, quick_relative
 
 
-def primary_on_the_way(config: RunConfig) -> str:
+def primary_during_training(config: RunConfig) -> str:
     """The name under which the study's primary metric, or its quick counterpart, is measured during training."""
     quality = config.comparison.quality
     return quality if full_measures_every(config) else quick_relative(quality)

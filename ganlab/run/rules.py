@@ -53,21 +53,21 @@ def make_step_config(config: RunConfig, before_discriminator: Callable[[], None]
 
 
 def make_batches(
-    config: RunConfig, images: Images, start: int = 0, *, xla: bool = False, afresh: Sequence[int] = ()
+    config: RunConfig, images: Images, start: int = 0, *, xla: bool = False, reseed_at: Sequence[int] = ()
 ) -> Batches:
     """The batches of every step from `start` on, made of a run's images.
 
-    xla: whether `make` is compiled by it. afresh: the steps from each of which the random numbers are new ones. Where
-    images are read from disk as they are needed, steps must be taken in order.
+    xla: whether `make` is compiled by it. reseed_at: the steps from each of which on the random numbers are new.
+    Where images are read from disk as they are needed, steps must be taken in order.
     """
     training, batch = config.training, config.training.batch_size
     updates, number, shape = training.discriminator_steps, len(images.pixels), (batch, *image_shape(config))
     mirrored, shuffle = config.dataset.flip == "horizontal", stream_key(config.seed, "order")
     labels = tf.constant(images.labels, tf.int32) if config.conditional else None
-    on_device = lies_on_device(config, images)
+    on_device = is_on_device(config, images)
     streams = {
         (purpose, network): Stream(
-            config.seed, f"{purpose}/{network}", xla=xla, afresh=[step * per_step for step in afresh]
+            config.seed, f"{purpose}/{network}", xla=xla, reseed_at=[step * per_step for step in reseed_at]
         )
         for purpose in ("latents", "mix", "augment", "noise", "flip")
         for network, per_step in (("discriminator", updates), ("generator", 1))
@@ -109,7 +109,7 @@ def make_batches(
     return Batches(places, read, on_device, make)
 
 
-def lies_on_device(config: RunConfig, images: Images) -> bool:
+def is_on_device(config: RunConfig, images: Images) -> bool:
     """Whether the images are in the memory of the device that trains, not on disk."""
     setting = config.training.stream_images
     return setting == "never" or (setting == "auto" and images.pixels.nbytes <= IN_MEMORY)

@@ -146,9 +146,9 @@ class ArmComparison:
     kinds: tuple["ArmComparison", ...] = ()
 
     @property
-    def own(self) -> tuple[float, float, float]:
+    def effect(self) -> tuple[float, float, float]:
         """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
-        c, own = self.paired, self.endpoint.measure.own
+        c, own = self.paired, self.endpoint.measure.orient
         low, high = sorted((own(c.low), own(c.high)))
         return own(c.mean), low, high
 

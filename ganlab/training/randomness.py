@@ -34,14 +34,15 @@ class Stream:
     """One stream of a seed in training: `normals` and `uniforms` as above.
 
     Its key is a variable, so that the compiled programs of two seeds are the same program. xla: whether the numbers are
-    drawn inside `jit_compile=True`. afresh: steps from which on different numbers are drawn.
+    drawn inside `jit_compile=True`. reseed_at: steps from which on different numbers are drawn.
     """
 
-    def __init__(self, seed: int, name: str, *, xla: bool = False, afresh: Sequence[int] = ()):
-        keys = [stream_key(seed, "/".join([name, *(["afresh", str(n)] if n else [])])) for n in range(len(afresh) + 1)]
+    def __init__(self, seed: int, name: str, *, xla: bool = False, reseed_at: Sequence[int] = ()):
+        names = [name, *(f"{name}/afresh/{n}" for n in range(1, len(reseed_at) + 1))]
+        keys = [stream_key(seed, each) for each in names]
         # int64, as TensorFlow keeps variables of int32 on the host.
         self._keys = tf.Variable(keys, dtype=tf.int64, trainable=False, name=name.replace("/", "_"))
-        self._afresh, self._xla = tuple(afresh), xla
+        self._reseed_at, self._xla = tuple(reseed_at), xla
 
     def normals(self, step: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
         """Standard normal numbers, float32."""
@@ -61,7 +62,7 @@ class Stream:
         return tf.reshape(_uniform(self._bits(step, math.prod(shape))), shape)
 
     def _at(self, step: tf.Tensor) -> list[tf.Tensor]:
-        number = tf.add_n([tf.cast(step >= at, tf.int32) for at in self._afresh]) if self._afresh else 0
+        number = tf.add_n([tf.cast(step >= at, tf.int32) for at in self._reseed_at]) if self._reseed_at else 0
         return [tf.cast(tf.convert_to_tensor(self._keys)[number], tf.int32), tf.cast(step, tf.int32)]
 
     def _bits(self, step: tf.Tensor, count: int) -> tf.Tensor:

@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ganlab.data import decode as module
-from ganlab.data.decode import Decoding, Facts, Undecodable, decode, look
+from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
 from ganlab.data.images import fit
 
 PLAIN = Decoding()
@@ -171,7 +171,7 @@ FILES = {what: content for what, content, *_ in TABLE}
 
 @pytest.mark.parametrize(("content", "name", "facts", "pixels"), [row[1:] for row in TABLE], ids=FILES)
 def test_every_kind_of_file(content, name, facts, pixels):
-    assert look(content, name) == facts
+    assert read_header(content, name) == facts
     result = decode(content, name, PLAIN)
     assert result.dtype == np.uint8 and result.flags.writeable and result.flags.c_contiguous
     assert result.shape[1:] == facts[1:4]
@@ -225,7 +225,7 @@ def test_exif_turns_a_picture_upright(orientation, kind):
     exif[0x0112] = orientation
     more = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(kind, {})
     content = saved(np.ascontiguousarray(turned), kind, exif=exif, **more)
-    facts = look(content, "")
+    facts = read_header(content, "")
     assert (facts.height, facts.width) == (16, 32)
     assert facts.remarks == (("rotated by EXIF",) if orientation > 1 else ())
     np.testing.assert_allclose(decode(content, "", Decoding(None, 1)), upright[None], atol=2)
@@ -237,7 +237,7 @@ def test_exif_that_cannot_be_read_is_told():
     content = saved(GREY, "PNG", exif=b"Exif\0\0MM\0*\0\0\xff\xff")
     content = content.replace(b"MM\0*\0\0\xff\xff", b"what is this"[:8])
     content = content[:8] + b"".join(chunk(kind, data) for kind, data in chunks(content))
-    assert look(content, "").remarks == ("unreadable EXIF: not rotated",)
+    assert read_header(content, "").remarks == ("unreadable EXIF: not rotated",)
     np.testing.assert_array_equal(decode(content, "", PLAIN), GREY[None])
 
 
@@ -256,7 +256,7 @@ def test_the_background_shows_through_and_hidden_colours_do_not():
     result = decode(content, "", Decoding((3, 3), 3, background=(0, 0, 200)))
     assert not result[..., 0].any()
     np.testing.assert_allclose(result[0, :, 2], [(0, 0, 200)] * 3, atol=20)
-    assert look(content, "").remarks == ("transparent",)
+    assert read_header(content, "").remarks == ("transparent",)
     clear = saved(np.zeros((2, 2, 2), np.uint8), "PNG")
     assert (decode(clear, "", Decoding(None, 3, background=RED)) == RED).all()
     assert (decode(clear, "", Decoding(None, None, background=RED)) == 76).all()  # grey stays grey: red's luminance
@@ -295,7 +295,7 @@ def test_all_frames(kind):
     expected = np.concatenate([flat(colour) for colour in colours])
     np.testing.assert_array_equal(decode(content, "", how), expected)
     np.testing.assert_array_equal(decode(content, "", PLAIN), expected[:1])
-    facts = look(content, "")
+    facts = read_header(content, "")
     assert facts.frames == 3
     assert facts.remarks[-1] == ("3 pages" if kind == "TIFF" else "animated, 3 frames")
     assert decode(content, "", Decoding((2, 2), 1, frames="all")).shape == (3, 2, 2, 1)
@@ -303,7 +303,7 @@ def test_all_frames(kind):
 
 def test_of_an_apng_the_picture_for_others_is_no_frame():
     content = several("PNG", (9, 9, 9), RED, BLUE, default_image=True)
-    assert look(content, "").frames == 2
+    assert read_header(content, "").frames == 2
     assert (decode(content, "", PLAIN) == 9).all()
     np.testing.assert_array_equal(decode(content, "", Decoding(frames="all")), np.concatenate([flat(RED), flat(BLUE)]))
 
@@ -396,7 +396,7 @@ def check_bytes(content, how):
         patch.setattr(module, "MOST_PIXELS", 10**6)  # damaged headers say anything; what is less is decoded, in time
         warnings.simplefilter("always")
         with contextlib.suppress(Undecodable):
-            assert look(content, "").frames >= 1
+            assert read_header(content, "").frames >= 1
         with contextlib.suppress(Undecodable):
             assert decode(content, "", how).shape[1:] == (5, 4, how.channels)
     assert not caught
@@ -428,7 +428,7 @@ def test_nothing_is_printed_by_the_libraries_below(capfd):
 def test_animations_are_bounded_as_a_whole(monkeypatch):
     monkeypatch.setattr(module, "MOST_PIXELS", 2_000_000)
     content = several("GIF", *(Image.new("L", (1000, 999), shade) for shade in (0, 100, 200)))
-    assert decode(content, "", Decoding((2, 2))).shape == (1, 2, 2, 3) and look(content, "").frames == 3
+    assert decode(content, "", Decoding((2, 2))).shape == (1, 2, 2, 3) and read_header(content, "").frames == 3
     with pytest.raises(Undecodable, match="3 times 1000x999 pixels is more than 2 million"):
         decode(content, "", Decoding((2, 2), frames="all"))
     with pytest.raises(Undecodable, match="3 times 900x900 pixels"):
@@ -443,7 +443,7 @@ def test_animations_are_bounded_as_a_whole(monkeypatch):
 def test_text_and_profiles_of_a_png_are_not_read(text):
     content = png(2, 1, 8, 0, b"\0\1\2", text)
     np.testing.assert_array_equal(decode(content, "", PLAIN).ravel(), [1, 2])
-    assert look(content, "").remarks == ()
+    assert read_header(content, "").remarks == ()
 
 
 def test_pages_are_counted_as_they_come(monkeypatch):
@@ -457,17 +457,17 @@ def test_pillow_logs_nothing(caplog):
     content = tiff(4, 1, 8, 1, b"\0" * 4)
     samples = [struct.pack("<HHII", 277, 3, 1, count) for count in (1, 60)]
     with pytest.raises(Undecodable):
-        look(content.replace(*samples), "")
+        read_header(content.replace(*samples), "")
     assert not caplog.records
 
 
 MEMORY = """
 import resource, struct, sys, zlib
 import numpy as np
-from ganlab.data.decode import Decoding, Undecodable, decode, look
+from ganlab.data.decode import Decoding, Undecodable, decode, read_header
 content = sys.stdin.buffer.read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for function in (look, lambda *file: decode(*file, Decoding((8, 8), 3))):
+for function in (read_header, lambda *file: decode(*file, Decoding((8, 8), 3))):
     try:
         print(function(content, "a.png") is not None)
     except Undecodable as error:

@@ -81,18 +81,18 @@ def test_a_set_on_disk_is_read(datasets, make, tmp_path, place):
             part.to_parquet(str(path / f"data/{name}-00000-of-00001.parquet"))
     data = find(path, "train", "test", cache_dir=str(tmp_path / "cache"))
     assert (data.train.count, data.train.shape, data.train.channels, data.held_out.count) == (5, (6, 5, 1), 1, 2)
-    np.testing.assert_array_equal(np.stack(list(data.train.read()))[..., 0], GREY[:5])
-    np.testing.assert_array_equal(np.stack(list(data.held_out.read()))[..., 0], GREY[5:])
-    assert data.train.labels.tolist() == LABELS[:5]
-    assert data.train.labels.dtype == np.int64
-    assert data.held_out.labels.tolist() == LABELS[5:]
+    np.testing.assert_array_equal(np.concatenate(list(data.train.read()))[..., 0], GREY[:5])
+    np.testing.assert_array_equal(np.concatenate(list(data.held_out.read()))[..., 0], GREY[5:])
+    assert data.train.classes.tolist() == LABELS[:5]
+    assert data.train.classes.dtype == np.int64
+    assert data.held_out.classes.tolist() == LABELS[5:]
     assert data.class_names == ("cat", "dog", "hen")
     assert (data.source, data.licence) == ("cats of Hugging Face", "unknown")
-    assert {file.suffix for file in data.files} == {".arrow" if place == "saved" else ".parquet"}
-    assert all(file.is_relative_to(path) for file in data.files)
-    assert all(file.is_file() for file in data.files)
+    assert {file.suffix for file in data.files["path"]} == {".arrow" if place == "saved" else ".parquet"}
+    assert all(file.is_relative_to(path) for file in data.files["path"])
+    assert all(file.is_file() for file in data.files["path"])
     again = find(path, "test", labels_key="", cache_dir=str(tmp_path / "cache"))
-    assert (again.train.count, again.held_out, again.train.labels, again.class_names) == (2, None, None, ())
+    assert (again.train.count, again.held_out, again.train.classes, again.class_names) == (2, None, None, ())
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -101,7 +101,7 @@ def test_a_set_that_was_saved_alone_is_train_and_so_is_one_parquet_file(make, tm
     assert find(tmp_path / "a").train.count == 7
     make(GREY).to_parquet(str(tmp_path / "b.parquet"))
     data = find(tmp_path / "b.parquet", cache_dir=str(tmp_path / "cache"))
-    np.testing.assert_array_equal(np.stack(list(data.train.read()))[..., 0], GREY)
+    np.testing.assert_array_equal(np.concatenate(list(data.train.read()))[..., 0], GREY)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -109,7 +109,7 @@ def test_images_of_different_sizes_come_one_by_one_and_grey_among_colours_is_rgb
     make([*COLOUR, GREY[0]]).save_to_disk(str(tmp_path))
     data = find(tmp_path)
     assert (data.train.count, data.train.shape, data.train.channels) == (4, None, 3)
-    images = list(data.train.read())
+    images = [image for (image,) in data.train.read()]
     for read, image in zip(images, COLOUR, strict=False):
         np.testing.assert_array_equal(read, image)
     np.testing.assert_array_equal(images[3], np.repeat(GREY[0][..., None], 3, 2))
@@ -128,7 +128,7 @@ def test_images_are_upright_by_their_exif_data(make, tmp_path):
     make([stored(Image.fromarray(GREY[0]), exif=exif)]).save_to_disk(str(tmp_path))
     data = find(tmp_path)
     assert data.train.shape == (5, 6, 1)
-    np.testing.assert_array_equal(next(data.train.read())[..., 0], np.rot90(GREY[0], -1))
+    np.testing.assert_array_equal(next(data.train.read())[0, ..., 0], np.rot90(GREY[0], -1))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -59,8 +59,13 @@ def write_idx(folder, train="train", test="t10k", gz=True, dot="-", images=IMAGE
     return folder
 
 
+def loaded(part):
+    (pixels,) = part.read()
+    return pixels
+
+
 def unpacked(part):
-    return part.read()[..., 0]
+    return loaded(part)[..., 0]
 
 
 @pytest.mark.parametrize("gz", [True, False])
@@ -68,16 +73,16 @@ def unpacked(part):
 def test_idx_files_are_read_packed_or_not_and_by_either_name(tmp_path, gz, dot):
     official = find_idx(write_idx(tmp_path, gz=gz, dot=dot), "dataset.path=x", name="fashion_mnist")
     assert (official.train.count, official.train.shape, official.held_out.count) == (7, (28, 28, 1), 3)
-    pixels = official.train.read()
+    pixels = loaded(official.train)
     assert pixels.dtype == np.uint8
     assert pixels.shape == (7, 28, 28, 1)
     np.testing.assert_array_equal(pixels[..., 0], IMAGES)
-    np.testing.assert_array_equal(official.train.labels, LABELS)
-    assert official.train.labels.dtype == np.int64
+    np.testing.assert_array_equal(official.train.classes, LABELS)
+    assert official.train.classes.dtype == np.int64
     np.testing.assert_array_equal(unpacked(official.held_out), IMAGES[:3])
     assert official.class_names[9] == "ankle boot"
-    assert len(official.files) == 4
-    assert all(file.parent == tmp_path for file in official.files)
+    assert len(official.files["path"]) == 4
+    assert all(file.parent == tmp_path for file in official.files["path"])
 
 
 def test_one_of_the_four_files_stands_for_all(tmp_path):
@@ -101,9 +106,11 @@ def test_images_of_emnist_are_turned_upright_and_letters_start_at_class_0(tmp_pa
         path = tmp_path if "folder" in place else tmp_path / "gzip.zip"
     official = find_idx(path, "dataset.path=x", name="emnist", split="letters")
     np.testing.assert_array_equal(unpacked(official.train), IMAGES.transpose(0, 2, 1))
-    assert official.train.labels.tolist() == [0, 25, 4, 1, 2, 3, 7]
+    assert official.train.classes.tolist() == [0, 25, 4, 1, 2, 3, 7]
     assert official.class_names[25] == "Z"
-    assert official.files == ((tmp_path / "gzip.zip",) if "zip" in place and place != "gzip" else official.files)
+    assert official.files["path"] == (
+        (tmp_path / "gzip.zip",) if "zip" in place and place != "gzip" else official.files["path"]
+    )
 
 
 TRAIN = "train-images-idx3-ubyte.gz"
@@ -196,7 +203,7 @@ def test_a_file_that_changes_between_two_looks_is_refused(tmp_path):
     official = find_idx(write_idx(tmp_path), "dataset.path=x")
     write_idx(tmp_path, images=IMAGES[:4], labels=LABELS[:4])
     with pytest.raises(ConfigError, match="was changed while being read"):
-        official.train.read()
+        loaded(official.train)
 
 
 # CIFAR
@@ -256,12 +263,12 @@ def test_cifar10_is_read_from_a_directory_or_from_its_archive(tmp_path, place):
         path = {"folder": folder, "folder above": tmp_path, "a file": folder / "test_batch.bin"}[place]
     official = find_cifar(path, "dataset.path=x", classes=10)
     assert (official.train.count, official.train.shape, official.held_out.count) == (10, (32, 32, 3), 2)
-    np.testing.assert_array_equal(official.train.read(), COLOURS[:10])
-    np.testing.assert_array_equal(official.held_out.read(), COLOURS[10:])
-    assert official.train.labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
-    assert official.train.labels.dtype == np.int64
+    np.testing.assert_array_equal(loaded(official.train), COLOURS[:10])
+    np.testing.assert_array_equal(loaded(official.held_out), COLOURS[10:])
+    assert official.train.classes.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+    assert official.train.classes.dtype == np.int64
     assert official.class_names == FACTS["cifar10"].class_names
-    assert len(official.files) == (1 if "archive" in place or "tar" in place else 7)
+    assert len(official.files["path"]) == (1 if "archive" in place or "tar" in place else 7)
 
 
 def test_labels_of_cifar100_are_the_fine_ones(tmp_path):
@@ -270,9 +277,9 @@ def test_labels_of_cifar100_are_the_fine_ones(tmp_path):
         write_tar(tmp_path / "cifar-100-binary.tar.gz", cifar100(), "cifar-100-binary"),
     ):
         official = find_cifar(path, "dataset.path=x", classes=100)
-        np.testing.assert_array_equal(official.train.read(), COLOURS[:9])
-        np.testing.assert_array_equal(official.held_out.read(), COLOURS[9:])
-        assert official.train.labels.tolist() == [0, 8, 16, 24, 32, 40, 48, 56, 64]
+        np.testing.assert_array_equal(loaded(official.train), COLOURS[:9])
+        np.testing.assert_array_equal(loaded(official.held_out), COLOURS[9:])
+        assert official.train.classes.tolist() == [0, 8, 16, 24, 32, 40, 48, 56, 64]
         assert official.class_names[8] == "bicycle"
 
 
@@ -280,8 +287,8 @@ def test_blocks_of_records_join_without_a_seam(tmp_path):
     many = np.tile(COLOURS, (200, 1, 1, 1))
     files = cifar100() | {"train.bin": records(many, np.zeros(2400), np.arange(2400) % 100)}
     official = find_cifar(write_files(tmp_path, files), "dataset.path=x", classes=100)
-    np.testing.assert_array_equal(official.train.read(), many)
-    np.testing.assert_array_equal(official.train.labels, np.arange(2400) % 100)
+    np.testing.assert_array_equal(loaded(official.train), many)
+    np.testing.assert_array_equal(official.train.classes, np.arange(2400) % 100)
 
 
 PICKLED = pickle.dumps({b"data": None})
@@ -384,11 +391,11 @@ def test_svhn_is_read_from_its_directory_or_one_of_its_files(tmp_path, compresse
     for path in (tmp_path, tmp_path / "train_32x32.mat"):
         official = find_svhn(path, "dataset.path=x")
         assert (official.train.count, official.train.shape, official.held_out.count) == (10, (32, 32, 3), 2)
-        np.testing.assert_array_equal(official.train.read(), COLOURS[:10])
-        np.testing.assert_array_equal(official.held_out.read(), COLOURS[10:])
-        assert official.train.labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
-        assert official.train.labels.dtype == np.int64
-        assert [file.name for file in official.files] == ["train_32x32.mat", "test_32x32.mat"]
+        np.testing.assert_array_equal(loaded(official.train), COLOURS[:10])
+        np.testing.assert_array_equal(loaded(official.held_out), COLOURS[10:])
+        assert official.train.classes.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+        assert official.train.classes.dtype == np.int64
+        assert [file.name for file in official.files["path"]] == ["train_32x32.mat", "test_32x32.mat"]
 
 
 SVHN_FAULTS = {

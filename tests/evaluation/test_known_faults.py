@@ -139,7 +139,7 @@ def test_several_draws_of_features_and_their_mean(tmp_path, monkeypatch):
     assert "full/mean/kernel_distance" not in measured.values
     assert measures.protocol["mean_over"] == ["random", "pca"]
     assert "mean_over" not in Measures("full", two, real, Counts(300, 5, 2)).protocol
-    quick = measures.look(sets[0])
+    quick = measures.measure_cheap(sets[0])
     assert quick["full/pca/frechet_distance"] == pytest.approx(measures(sets[:1]).values["full/pca/frechet_distance"])
     assert "full/pca/energy_distance" not in quick
 

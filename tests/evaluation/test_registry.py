@@ -13,7 +13,7 @@ from ganlab.data.shapes import FACTORS, draw_factors, render
 from ganlab.evaluation import protocols, registry
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
 from ganlab.evaluation.features import Features, RealImages
-from ganlab.evaluation.protocols import Counts, Known, Measures
+from ganlab.evaluation.protocols import Counts, ExtraMeasures, Measures
 from ganlab.evaluation.registry import METRICS, TABLE, Metric, base_name, metric_of, names_under
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +52,8 @@ def given(tmp_path_factory):
     patch.setenv("GANLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
     quick = Measures("quick", [see("pixels", False)], real, Counts(60, 3))
     features = [see("pca", False), see("classifier", True), see("inception", True)]
-    known = {"factors": Known(factors, {}, lambda count: factor_nulls(table, count))}
-    full = Measures("full", features, real, Counts(60, 3), known)
+    extra = {"factors": ExtraMeasures(factors, {}, lambda count: factor_nulls(table, count))}
+    full = Measures("full", features, real, Counts(60, 3), extra)
     fake = [images(2, 60)]
     patch.undo()
     return [*quick(fake).values], [*full(fake).values]
@@ -87,7 +87,7 @@ def test_rows_of_one_name_are_compared_alike_and_every_function_is_there():
 def test_more_is_better_in_what_is_subtracted(row):
     one, other = row.outcome(2.0), row.outcome(3.0)
     assert (one > other) == row.is_better(2.0, 3.0) == (row.direction != "larger")
-    back = row.own(other - one)  # in the metric's own direction: 3 lies above 2
+    back = row.orient(other - one)  # in the metric's own direction: 3 lies above 2
     assert back == pytest.approx(math.log(1.5) if row.scale == "ratio" else 1.0)
 
 

@@ -248,12 +248,12 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
             for endpoint in leading(study)
         )
         assert row[1] == quality.verdict
-        assert row[2] == f"{100 * np.expm1(quality.own[0]):+.1f} %"
-        assert row[3].split(" % to ")[0] == f"{100 * np.expm1(quality.own[1]):+.1f}"
+        assert row[2] == f"{100 * np.expm1(quality.effect[0]):+.1f} %"
+        assert row[3].split(" % to ")[0] == f"{100 * np.expm1(quality.effect[1]):+.1f}"
         assert float(row[4]) == pytest.approx(quality.p_adjusted, rel=0.01)
         assert row[5].startswith(f"{spectrum.verdict}, ")
-        side = "closer" if checkerboard.own[0] < 0 else "farther"
-        assert row[6] == f"{checkerboard.verdict}, {abs(checkerboard.own[0]):.3g} {side}"
+        side = "closer" if checkerboard.effect[0] < 0 else "farther"
+        assert row[6] == f"{checkerboard.verdict}, {abs(checkerboard.effect[0]):.3g} {side}"
     said = answer(study)
     assert said.count(".") == 1
     assert len(said) < 200
@@ -370,7 +370,7 @@ def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
     metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
     assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
     (comparison,) = study.comparisons[endpoint.metric]  # of coverage, where more is better
-    assert comparison.own[0] == comparison.paired.mean < 0
+    assert comparison.effect[0] == comparison.paired.mean < 0
 
 
 def test_seeds_are_counted_by_what_is_better(made):

@@ -65,7 +65,7 @@ def test_the_first_picture_shows_real_images_and_both_arms_and_cuts_nothing_off(
         assert f">{text}<" in svg
     assert svg.count("<image") == 3
     (comparison,) = [each for each in study.comparisons["frechet_distance"] if each.arm == "upsample"]
-    mean, low, high = (abs(100 * np.expm1(value)) for value in comparison.own)
+    mean, low, high = (abs(100 * np.expm1(value)) for value in comparison.effect)
     assert drawing.message == (
         f"upsample against transpose is inconclusive: its Fréchet distance is {mean:.0f} % higher "
         f"(95 % interval: {low:.0f} % to {high:.0f} % higher), over 6 pairs of runs."

@@ -15,7 +15,7 @@ from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.evaluation.registry import metric_of
 from ganlab.run import open_sampler, read_config, run
-from ganlab.run.callbacks import Best
+from ganlab.run.callbacks import BestStep
 from ganlab.run.measuring import open_images, prepare
 from ganlab.training import checkpoints
 from small_runs import records
@@ -76,7 +76,7 @@ def test_what_is_kept_scores_what_was_measured(worse):
     for step, there in (("best", best_of(worse)["step"]), (None, 21), (21, 21)):
         sampler, opened = open_sampler(worse, step)
         assert opened == there
-        found = prepare(config, open_images(config), say=print).on_the_way(sampler).values
+        found = prepare(config, open_images(config), say=print).measure_quick(sampler).values
         assert {"step": there, **{f"metric/{name}": value for name, value in found.items()}}.items() <= next(
             line for line in records(worse) if line["step"] == there and "metric/recall" in line
         ).items()
@@ -158,14 +158,14 @@ def test_a_run_that_has_measured_nothing_has_no_best(worse, tmp_path):
 )
 def test_better_has_the_direction_of_the_measure(quality, values, best):
     config = plan(["metrics=full", f"comparison.quality={quality}"], multirun=False).cells[0].config
-    tracker = Best(config, None, [])
+    tracker = BestStep(config, None, [])
     metric = quality.rpartition("/")[2]
     changes = [step for step, value in enumerate(values) if tracker.offer(step, {metric: value, "other": 0.0})]
     assert changes[-1] == tracker.step == best
-    assert Best(config, tracker.known, [best]).step == best
-    assert Best(config, tracker.known, [best + 1]).step is None  # its checkpoint is gone
+    assert BestStep(config, tracker.current, [best]).step == best
+    assert BestStep(config, tracker.current, [best + 1]).step is None  # its checkpoint is gone
     at_the_end = plan(["metrics=full", "comparison.quality=full/classifier/modes"], multirun=False).cells[0].config
-    assert not Best(at_the_end, None, []).offer(0, {metric: 1.0})
+    assert not BestStep(at_the_end, None, []).offer(0, {metric: 1.0})
 
 
 def test_nothing_is_better_than_itself():

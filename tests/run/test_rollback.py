@@ -106,8 +106,8 @@ def test_a_damaged_list_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("xla", [False, True])
 def test_numbers_are_others_from_a_step_on_and_the_same_before(xla):
-    plain, afresh = Stream(3, "latents/x", xla=xla), Stream(3, "latents/x", xla=xla, afresh=[5, 5])
-    once = Stream(3, "latents/x", xla=xla, afresh=[5])
+    plain, afresh = Stream(3, "latents/x", xla=xla), Stream(3, "latents/x", xla=xla, reseed_at=[5, 5])
+    once = Stream(3, "latents/x", xla=xla, reseed_at=[5])
     draw = {name: tf.function(lambda at, stream=stream: stream.normals(at, (9,)), autograph=False, jit_compile=xla)
             for name, stream in (("plain", plain), ("afresh", afresh), ("once", once))}  # fmt: skip
     at = {step: {name: each(tf.constant(step, tf.int64)).numpy() for name, each in draw.items()} for step in (4, 5, 6)}

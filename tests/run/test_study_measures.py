@@ -30,7 +30,7 @@ def studied(tmp_path_factory):
     return run(plan(list(STUDY), multirun=False).cells[0].config, directory, quiet=True), directory
 
 
-def test_the_primary_is_taken_on_the_way_and_at_the_end(studied):
+def test_the_primary_is_taken_during_training_and_at_the_end(studied):
     result, directory = studied
     tag = "metric/full/mean/frechet_distance"
     assert [record["step"] for record in records(directory) if tag in record] == [20, 40, 60]

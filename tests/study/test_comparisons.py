@@ -55,7 +55,7 @@ def test_a_diverged_run_is_the_worst_and_not_dropped():
     logs = np.log(LOW[:6]) - np.log(HIGH[:6])
     finished = scipy.stats.ttest_1samp(logs, 0).confidence_interval(0.95)
     c = comparison.paired
-    assert (*comparison.own[1:], c.runs) == pytest.approx((finished.low, finished.high, 6))
+    assert (*comparison.effect[1:], c.runs) == pytest.approx((finished.low, finished.high, 6))
     assert (c.low, c.high) == pytest.approx((-finished.high, -finished.low))  # there more is better
     # of the finished pairs alone it would be better, p = 2/64; the two largest ranks of 8 are against it
     assert paired_comparison(logs).verdict == "better"

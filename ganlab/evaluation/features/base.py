@@ -59,25 +59,25 @@ def compile_for(shape: tuple[int, ...], network: Callable) -> Callable[[np.ndarr
     images = tf.TensorSpec((None, *shape), tf.uint8)
     compiled = tf.function(network, autograph=False).get_concrete_function(images)
 
-    def see(pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
+    def extract(pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
         check_pixels(pixels, shape)
         blocks = [compiled(tf.constant(pixels[start : start + size])) for start in range(0, len(pixels), size)]
         return [
             np.concatenate([part.numpy() for part in parts]).astype(np.float64) for parts in zip(*blocks, strict=True)
         ]
 
-    return see
+    return extract
 
 
-def keep_last(see: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
+def keep_last(extract: Callable[[np.ndarray], list[np.ndarray]]) -> Callable[[np.ndarray], list[np.ndarray]]:
     """The same function, which computes once for repeated calls on the same pixels (vectors, then probabilities)."""
     last: dict[str, list[np.ndarray]] = {}
 
-    def look(pixels: np.ndarray) -> list[np.ndarray]:
+    def extract_once(pixels: np.ndarray) -> list[np.ndarray]:
         digest = fingerprint(pixels)
         if digest not in last:
             last.clear()
-            last[digest] = see(pixels)
+            last[digest] = extract(pixels)
         return last[digest]
 
-    return look
+    return extract_once

@@ -45,7 +45,7 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
         images = images if shape[2] == 3 else tf.repeat(images, 3, axis=3)
         return network(images / 127.5 - 1, training=False)
 
-    see = keep_last(partial(compile_for(shape, forward), size=32))
+    extract = keep_last(partial(compile_for(shape, forward), size=32))
     facts: dict[str, Any] = {
         "dimension": 2048,
         "trained_on": "ImageNet, weights of keras.applications: not those of published FIDs",
@@ -55,8 +55,8 @@ def inception(real: RealImages, *, say: Say | None = None, weights: str | None =
     }
     return Features(
         name="inception",
-        embed=lambda pixels: [see(pixels)[0]],
-        probabilities=lambda pixels: see(pixels)[1],
+        embed=lambda pixels: [extract(pixels)[0]],
+        probabilities=lambda pixels: extract(pixels)[1],
         facts=facts,
         digest=fingerprint({"features": "inception", "weights": digest}),
     )

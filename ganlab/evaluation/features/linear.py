@@ -55,13 +55,13 @@ def pca(real: RealImages, *, say: Say | None = None, draws: int = 1) -> Features
     def project(pixels: np.ndarray, basis: dict[str, np.ndarray]) -> np.ndarray:
         mean, components = basis["mean"], basis["components"]
 
-        def see(pixels: np.ndarray) -> np.ndarray:
+        def extract(pixels: np.ndarray) -> np.ndarray:
             return _centred(pixels, mean) @ components.T
 
         blocks = np.array_split(check_pixels(pixels, shape), -(-len(pixels) // _fitting(2048, len(mean))))
         if len(blocks) == 1:  # with the threads of BLAS, whose number affects the last bits: keep these as they were
-            return see(pixels)
-        return np.concatenate(on_all_cores(see, blocks))
+            return extract(pixels)
+        return np.concatenate(on_all_cores(extract, blocks))
 
     explained = [float(basis["explained"]) for basis in bases]
     digests = [

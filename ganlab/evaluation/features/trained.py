@@ -83,18 +83,18 @@ class _TrainedClassifier:
         self.weights, self.accuracy = entry["weights"], float(entry["accuracy"])
         self._centre, self._scale = entry["centre"], float(entry["scale"])
         network = Network(real.train.shape[1:], len(classes), recipe.width)
-        self._look = keep_last(network.make_look(self.weights))
+        self._extract = keep_last(network.make_extractor(self.weights))
         self.digest = fingerprint(
             {"features": "classifier", "weights": self.weights, "centre": self._centre, "scale": self._scale}
         )
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """Features float64 [N,width]."""
-        return (self._look(pixels)[0] - self._centre) / self._scale
+        return (self._extract(pixels)[0] - self._centre) / self._scale
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """The probability of each class, float64 [N,K]."""
-        logits = self._look(pixels)[1]
+        logits = self._extract(pixels)[1]
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
 
@@ -160,7 +160,7 @@ class Network:
         hidden = tf.nn.relu(flat @ layers[-2][0] + layers[-2][1])
         return hidden, hidden @ layers[-1][0] + layers[-1][1]
 
-    def make_look(self, weights: np.ndarray) -> Callable[[np.ndarray], list[np.ndarray]]:
+    def make_extractor(self, weights: np.ndarray) -> Callable[[np.ndarray], list[np.ndarray]]:
         """Compile: pixels uint8 [N,H,W,C] -> hidden [N,width] and logits [N,K], float64."""
         import tensorflow as tf
 
@@ -219,10 +219,10 @@ def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | Non
                 share, seconds = 100 * number / steps, reported - started
                 say(f"training the classifier for features, once: {share:.0f} %, {seconds:.0f} s")
         weights = state[0].numpy()
-    look = network.make_look(weights)
-    predicted = classes[look(real.held_out)[1].argmax(axis=1)]
+    extract = network.make_extractor(weights)
+    predicted = classes[extract(real.held_out)[1].argmax(axis=1)]
     accuracy = np.mean(predicted == real.held_out_labels)
-    hidden = look(some(real.train))[0]
+    hidden = extract(some(real.train))[0]
     scale = np.sqrt(hidden.var(axis=0).mean())
     if not scale > 0:
         raise ConfigError("metrics.final.features=[classifier] could not learn this dataset; use random or pca")

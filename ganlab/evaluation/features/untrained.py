@@ -24,10 +24,10 @@ def random(real: RealImages, *, say: Say | None = None, draws: int = 3) -> Featu
     shape = real.train.shape[1:]
     seeds = range(draws)
     weights = [draw(seed, shape[-1]) for seed in seeds]
-    see = compile_for(shape, _network(weights))
+    extract = compile_for(shape, _network(weights))
 
     def measure() -> dict[str, np.ndarray]:
-        features = np.stack(see(some(real.train)))  # [draws, N, D]
+        features = np.stack(extract(some(real.train)))  # [draws, N, D]
         mean, std = features.mean(axis=1), features.std(axis=1)
         usual = np.sqrt(np.mean(std**2, axis=1, keepdims=True))
         constant = usual <= 1e-5 * np.abs(mean).max()  # the same for all images, in float32
@@ -38,7 +38,7 @@ def random(real: RealImages, *, say: Say | None = None, draws: int = 3) -> Featu
     mean, scale = entry["mean"], entry["scale"]
     return Features(
         name="random",
-        embed=lambda pixels: [(features - mean[n]) / scale[n] for n, features in enumerate(see(pixels))],
+        embed=lambda pixels: [(features - mean[n]) / scale[n] for n, features in enumerate(extract(pixels))],
         probabilities=None,
         facts={
             "dimension": mean.shape[1],

@@ -5,7 +5,7 @@ in blocks, so memory does not grow with their number. A value means something on
 its null: what equal distributions give.
 """
 
-from ganlab.evaluation.metrics.classes import Modes, classifier_score, largest_class_error, modes, modes_null
+from ganlab.evaluation.metrics.classes import Modes, classifier_score, largest_class_error, modes
 from ganlab.evaluation.metrics.copying import Copying, Nearest, copying, copying_ratio, data_copying, nearest
 from ganlab.evaluation.metrics.energy import energy_distance
 from ganlab.evaluation.metrics.frechet import (
@@ -41,7 +41,6 @@ __all__ = [
     "kernel_distance_error",
     "largest_class_error",
     "modes",
-    "modes_null",
     "nearest",
     "precision_recall_density_coverage",
     "sliced_wasserstein",

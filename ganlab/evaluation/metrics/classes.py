@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, rel_entr, xlog1py, xlogy  # scipy.stats alone takes most of a second to import
 
-from ganlab.evaluation.arguments import Array, count, features
+from ganlab.evaluation.arguments import Array, features
 
 _ROUNDING = 1e-4  # by which probabilities from float16 and float32 miss their sum
 
@@ -39,7 +39,7 @@ def modes(labels: ArrayLike, shares: ArrayLike) -> Modes:
 
     labels: the mode of each fake image, whole numbers [M] from 0 to C-1, of a classifier or known.
     shares: how probable each mode is, [C], above 0 and of sum 1.
-    Raises ValueError, naming the argument. `modes_null` says what perfect fakes score.
+    Raises ValueError, naming the argument.
 
     Metz et al., arXiv 1611.02163 (stacked digits, 1000 modes).
     """
@@ -63,18 +63,6 @@ def largest_class_error(labels: ArrayLike, shares: ArrayLike) -> float:
     labels, shares = np.asarray(labels), np.asarray(shares)
     fake_shares = np.bincount(labels, minlength=len(shares)) / len(labels)
     return float(np.max(np.abs(fake_shares / shares - 1)))
-
-
-def modes_null(shares: ArrayLike, n_fake: int) -> Modes:
-    """The exact mean of `modes` over sets of so many independent images with these shares.
-
-    shares: [C], above 0 and of sum 1. n_fake: at least 1. Raises ValueError, naming the argument.
-    """
-    shares, n_fake = _shares(shares), count("n_fake", n_fake, least=1)
-    values, how_often = np.unique(shares, return_counts=True)
-    counts = np.arange(n_fake + 1)
-    divergence = [np.sum(binomial(counts, n_fake, p) * rel_entr(counts / n_fake, p)) for p in values]
-    return Modes(float(np.sum(1 - (1 - shares) ** n_fake)), float(how_often @ divergence))
 
 
 def _shares(value: ArrayLike) -> Array:

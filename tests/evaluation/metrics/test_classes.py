@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sets import PROPERTY
 
-from ganlab.evaluation.metrics import classifier_score, modes, modes_null
+from ganlab.evaluation.metrics import classifier_score, modes
 from ganlab.evaluation.metrics.classes import binomial
 
 
@@ -51,24 +51,6 @@ def test_modes_by_hand():
     assert modes(np.zeros(5, np.int64), np.full(10, 0.1)).divergence == pytest.approx(np.log(10), rel=1e-12)
 
 
-def test_modes_null_is_the_mean_over_perfect_fakes():
-    shares = np.array([0.5, 0.3, 0.15, 0.04, 0.01])
-    rng = np.random.default_rng(0)
-    values = np.array([modes(rng.choice(5, size=40, p=shares), shares) for _ in range(2000)])
-    null = modes_null(shares, 40)
-    for place in (0, 1):
-        error = values[:, place].std() / 2000**0.5
-        assert 3 * error < 0.05 * null[place]
-        assert abs(values[:, place].mean() - null[place]) < 3 * error
-
-
-def test_modes_null_by_hand_and_for_many():
-    """One image hits one mode and has the divergence log 2; many have about (modes - 1) / 2M."""
-    assert modes_null([0.5, 0.5], 1) == pytest.approx((1, np.log(2)), rel=1e-12)
-    assert modes_null(np.full(1000, 1e-3), 26_000).hit == pytest.approx(1000, rel=1e-9)
-    assert modes_null(np.full(10, 0.1), 5000).divergence == pytest.approx(9 / 10_000, rel=0.01)
-
-
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -97,8 +79,6 @@ def test_bad_labels_are_refused(labels, message):
 def test_bad_shares_are_refused(shares, message):
     with pytest.raises(ValueError, match="^" + message):
         modes([0, 0], shares)
-    with pytest.raises(ValueError, match="^" + message):
-        modes_null(shares, 5)
 
 
 @pytest.mark.parametrize("count", [1, 7, 2000, 100_000])
