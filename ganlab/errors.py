@@ -5,7 +5,7 @@ import difflib
 import fnmatch
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,11 @@ def in_a_line(text: object, most: int = 300) -> str:
     """Foreign text, such as an exception's, without line breaks, and cut if it is long."""
     line = " ".join(printable(str(text)).split())
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def join_words(words: Sequence[str], last: str = " and ") -> str:
+    """A, b and c."""
+    return last.join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

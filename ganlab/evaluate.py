@@ -57,7 +57,7 @@ def protocol(recorded: Metrics, overrides: list[str]) -> Metrics:
 
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write the results to `evaluations/` in the run's folder, and return them as text."""
-    from ganlab.cli.help import counts, table
+    from ganlab.cli.help import describe_counts, measures_table
     from ganlab.files import make_folder, sole_writer, write_json
     from ganlab.run import open_sampler, read_config
     from ganlab.run.inputs import check_inputs
@@ -94,8 +94,8 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
             save_png(folder / f"{name}.png", picture)
     if record:
         record_measures(directory, results)
-    listing = table(measured.values, measured.std, measures.real_against_real, measures.nulls)
-    return f"step {step}; {counts(measures.protocol)}\n{listing}\neverything is in {folder}"
+    listing = measures_table(measured.values, measured.std, measures.real_against_real, measures.nulls)
+    return f"step {step}; {describe_counts(measures.protocol)}\n{listing}\neverything is in {folder}"
 
 
 if __name__ == "__main__":

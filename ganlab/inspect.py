@@ -9,7 +9,7 @@ from typing import Any
 from ganlab.cli.choices import CONF
 from ganlab.cli.choices import options as choices
 from ganlab.cli.exit import HELP, VERSION, one_line
-from ganlab.config.plugins import take
+from ganlab.config.plugins import take_plugins
 from ganlab.errors import ConfigError, expand
 from ganlab.inspection import views
 from ganlab.inspection.arms import Arm, label, picture_name, read_arms, whole_name
@@ -69,7 +69,7 @@ def main() -> None:
         elif set(HELP) & set(arguments):
             print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=_choices()), end="")
         else:
-            _command(_read(take(arguments)))
+            _command(_read(take_plugins(arguments)))
 
 
 def _read(arguments: list[str]) -> _Options:

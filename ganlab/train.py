@@ -5,7 +5,7 @@ import sys
 from typing import NamedTuple
 
 from ganlab.cli.exit import HELP, VERSION, one_line
-from ganlab.config.plugins import take
+from ganlab.config.plugins import take_plugins
 from ganlab.device import check_environment
 from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, expand, nearest
@@ -48,7 +48,7 @@ def main() -> None:
     """The command line; exit status 0 done, 1 a run failed or diverged, 2 a wrong setting, 130 interrupted."""
     arguments = sys.argv[1:]
     with one_line():
-        sys.exit(_command(take(arguments)))
+        sys.exit(_command(take_plugins(arguments)))
 
 
 def _command(arguments: list[str]) -> int:
@@ -56,11 +56,11 @@ def _command(arguments: list[str]) -> int:
         print(VERSION)
         return 0
     if set(HELP) & set(arguments):
-        from ganlab.cli.help import folded, page
+        from ganlab.cli.help import help_page, wrap_page
 
         flags, overrides, config_dir, _ = _read([argument for argument in arguments if argument not in HELP])
-        text = page(overrides, multirun="multirun" in flags, config_dir=config_dir)
-        print(folded(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
+        text = help_page(overrides, multirun="multirun" in flags, config_dir=config_dir)
+        print(wrap_page(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
         return 0
     line = _read(arguments)
     if queries := [name for name in ("cfg", "info", "shell-completion") if name in line.flags]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganlab.cli.hydra import plan
 from ganlab.data.sources import DATASETS
-from ganlab.report.drawing import THEMES, Drawing, Palette, dress, even_ticks, new_figure
+from ganlab.report.drawing import THEMES, Drawing, Palette, even_ticks, new_figure, style_axis
 from ganlab.report.styles import styles_of
 from ganlab.runs import grids
 
@@ -55,7 +55,7 @@ def hero(report: Path, label: str, real: bytes) -> Drawing:
             color = palette[styles[title].role] if title in styles else palette["text"]
             axis.set_title(title, fontsize=12, color=color)
         last = axes[-1]
-        dress(last, palette)
+        style_axis(last, palette)
         for seed in seeds:
             last.plot([0, 1], [theirs[seed], ours[seed]], color=palette["muted"], linewidth=0.8, zorder=1)
         for place, arm, values in ((0, reference, theirs), (1, label, ours)):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ganlab import device
 from ganlab.cli.hydra import plan
-from ganlab.evaluation.rungs import NOISE, WITHOUT, Rungs
+from ganlab.evaluation.registry import RUNG_NOISE, WITHOUT_CLASS, Rungs
 from ganlab.run.measuring import open_images, prepare
 from ganlab.study.admission import admitted, objection
 
@@ -34,10 +34,12 @@ def climb(name: str, path: str) -> dict[str, Rungs]:
 def rows(name: str, ladder: dict[str, Rungs]) -> list[str]:
     """A Markdown table of the Fréchet distances, and the names of all metrics that are admitted."""
     distances = {kind: ladder[f"full/{kind}/frechet_distance"] for kind in SHOWN}
-    rungs = [rung for rung in distances["mean"] if rung != NOISE and not rung.startswith(WITHOUT)]
+    rungs = [rung for rung in distances["mean"] if rung != RUNG_NOISE and not rung.startswith(WITHOUT_CLASS)]
     lines = [f"**{name}**", "", f"| Fréchet distance of | {' | '.join(SHOWN)} |", "|---" * (len(SHOWN) + 1) + "|"]
     lines += [f"| {rung} | {' | '.join(f'{distances[kind][rung]:.3g}' for kind in SHOWN)} |" for rung in rungs]
-    classes = {kind: [value for rung, value in distances[kind].items() if rung.startswith(WITHOUT)] for kind in SHOWN}
+    classes = {
+        kind: [value for rung, value in distances[kind].items() if rung.startswith(WITHOUT_CLASS)] for kind in SHOWN
+    }
     if classes["mean"]:
         cells = [f"{sum(of) / len(of):.3g} ({min(of):.3g} to {max(of):.3g})" for of in classes.values()]
         lines.append(f"| a missing class, mean of {len(classes['mean'])} | {' | '.join(cells)} |")

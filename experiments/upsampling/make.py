@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ganlab.report.figures import shown_files
-from ganlab.report.sentences import answer, leading, shown_effect, shown_interval
+from ganlab.report.sentences import answer, leading_endpoints, show_effect, show_interval
 from ganlab.report.writing import write_report
 from ganlab.study.archive import open_archive, write_archive
 from ganlab.study.compare import compare_study
@@ -25,13 +25,13 @@ from turns import write_into  # noqa: E402  (beside the experiments on speed)
 def effect(comparison: ArmComparison) -> str:
     """The verdict, the effect and its interval."""
     mean, low, high = comparison.effect
-    interval = shown_interval(comparison.endpoint, low, high)
-    return f"**{comparison.verdict}** {shown_effect(comparison.endpoint, mean)} ({interval})"
+    interval = show_interval(comparison.endpoint, low, high)
+    return f"**{comparison.verdict}** {show_effect(comparison.endpoint, mean)} ({interval})"
 
 
 def rows(study: Study) -> list[str]:
     """A row for each arm: what it scores in the primary metric, and how it stands in each endpoint."""
-    endpoints = leading(study)
+    endpoints = leading_endpoints(study)
     head = ["arm", endpoints[0].metric, *(f"{endpoint.title}" for endpoint in endpoints)]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for summary in study.summaries[endpoints[0].metric]:
@@ -45,7 +45,7 @@ def rows(study: Study) -> list[str]:
 
 def kinds(study: Study) -> list[str]:
     """Another table where kinds of features decide together: what each of them says, and what others would."""
-    comparisons = study.comparisons[leading(study)[0].metric]
+    comparisons = study.comparisons[leading_endpoints(study)[0].metric]
     if not comparisons[0].kinds:
         return []
     deciding = [kind.endpoint.metric for kind in comparisons[0].kinds]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ganlab.config.plugins import folders
+from ganlab.config.plugins import plugin_folders
 
 _INSTALLED = Path(__file__).parent.parent / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).parent.parent.parent / "conf"
@@ -26,4 +26,4 @@ def file_of(group: str, option: str, config_dir: str | None = None) -> Path:
 
 
 def _places(config_dir: str | None) -> list[Path]:
-    return [*([Path(config_dir)] if config_dir else []), *folders(), CONF]
+    return [*([Path(config_dir)] if config_dir else []), *plugin_folders(), CONF]

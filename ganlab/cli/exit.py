@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ganlab import __version__
-from ganlab.config.plugins import take
+from ganlab.config.plugins import take_plugins
 from ganlab.errors import ConfigError, expand, in_a_line, printable
 from ganlab.files import FileError
 
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         """The options, after the plugins; exit status 2 for a wrong command line."""
         with one_line():
             typed, *others = arguments or (sys.argv[1:],)
-            return super().parse_args(take(typed), *others, **options)
+            return super().parse_args(take_plugins(typed), *others, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""

@@ -45,7 +45,7 @@ Hydra's flags
 """
 
 
-def page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: str | None = None) -> str:
+def help_page(overrides: Sequence[str] = (), *, multirun: bool = False, config_dir: str | None = None) -> str:
     """The page of --help with these overrides: commands, every choice with its reason, every setting with its
     value and comment, Hydra's flags; for a sweep, the settings of its first run. Raises ConfigError as `plan` does.
 
@@ -152,7 +152,7 @@ def _reason(text: str) -> str:
     return first
 
 
-def folded(text: str, width: int) -> str:
+def wrap_page(text: str, width: int) -> str:
     """A page whose lines wider than the terminal are wrapped below their comments."""
     lines = []
     for line in text.split("\n"):
@@ -238,7 +238,7 @@ def ending(result: "RunResult", directory: Path) -> str:
     for names, protocol in ((result.metrics.keys() - full, result.protocol), (full, result.protocol.get("full"))):
         if protocol:
             values = {name: value for name, value in result.metrics.items() if name in names}
-            lines += [f"  {counts(protocol)}", table(values, result.spread, floor, nulls)]
+            lines += [f"  {describe_counts(protocol)}", measures_table(values, result.spread, floor, nulls)]
     best = result.best
     if best and best.step != result.config["training"]["steps"]:
         lines.append(f"the best checkpoint is of step {best.step}, {best.metric} {best.value:.4g}: --step best")
@@ -254,7 +254,7 @@ def ending(result: "RunResult", directory: Path) -> str:
 Values = Mapping[str, float]
 
 
-def table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
+def measures_table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
     """A header and a line for each measure, without empty columns. The last column says which side is better.
 
     spread: standard deviation over sets of generated images. floor: real images instead. nulls: what equal
@@ -275,7 +275,7 @@ def table(values: Values, spread: Values, floor: Values, nulls: Values) -> str:
     return "\n".join(f"  {row.rstrip()}" for row in rows)
 
 
-def counts(protocol: Mapping[str, Any]) -> str:
+def describe_counts(protocol: Mapping[str, Any]) -> str:
     """How many images of each side, and through which features."""
     features, sets = protocol["features"], protocol["sets"]
     generated = f"{sets} x {protocol['n_fake']}" if sets > 1 else str(protocol["n_fake"])

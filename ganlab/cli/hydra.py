@@ -32,8 +32,8 @@ from ganlab.cli.choices import CONF, file_of, groups, options
 from ganlab.cli.hydra_settings import BY_EXPERIMENT, check_hydra, check_place
 from ganlab.cli.yaml_files import DEEPEST, address
 from ganlab.config import RunConfig, parse
-from ganlab.config.plugins import folders
-from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, nearest
+from ganlab.config.plugins import plugin_folders
+from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, join_words, nearest
 from ganlab.files import safe_name
 from ganlab.run.inputs import complete
 from ganlab.runs.tracking import check_installed
@@ -156,17 +156,19 @@ def settings(
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if (source := values.get("init_from")) is not None:
-        from ganlab.run.networks import pin
+        from ganlab.run.networks import pin_checkpoint
 
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is not a directory; give that of a run")
-        values["init_from"] = pin(source).model_dump()
+        values["init_from"] = pin_checkpoint(source).model_dump()
     try:
         config = parse(complete(values, describing=describing, surveyed=surveyed))
     except UnknownSettingError as error:
         names = error.key.split(".")
         choices = _choices_with(names)
-        raise ConfigError(f"{error}; it needs {names[0]}={_or(choices)}" if choices else str(error)) from None
+        raise ConfigError(
+            f"{error}; it needs {names[0]}={join_words(choices, ' or ')}" if choices else str(error)
+        ) from None
     check_installed(config.tracking)
     return config
 
@@ -208,7 +210,7 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
         )
         trees: dict[tuple[str, ...], DictConfig] = {}
         surveyed: dict[str, dict[str, Any]] = {}
-        cells, folders = [], set[Path]()
+        cells, sweep_folders = [], set[Path]()
         if math.prod(map(len, from_yaml + sweeps)) > MOST_CELLS:
             raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
         for choice in itertools.product(*(from_yaml + sweeps)):
@@ -224,12 +226,12 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
                 tree.seed = _parsed([text])[0].value()
             config = settings(tree, describing=describing, surveyed=surveyed)
             folder = _folder(tree, "sweep.dir", typed)
-            folders.add(folder)
+            sweep_folders.add(folder)
             cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
         _check_endpoints(cells)
         _check_factors(cells, config_dir)
-    if len(folders) > 1:
-        listed = " and ".join(sorted(map(str, folders)))
+    if len(sweep_folders) > 1:
+        listed = " and ".join(sorted(map(str, sweep_folders)))
         raise ConfigError(
             f"a sweep has one folder, not {listed}; give study, and everything else that names it, one value"
         )
@@ -246,7 +248,9 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     swept = (*params, *(text for text in overrides if text not in plain))
     choices = next(iter(trees.values())).hydra.runtime.choices
     jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
-    return Plan(cells, folders.pop(), None, launcher, left, naming=naming, swept=swept, choices=choices, jobs=jobs)
+    return Plan(
+        cells, sweep_folders.pop(), None, launcher, left, naming=naming, swept=swept, choices=choices, jobs=jobs
+    )
 
 
 def _check_endpoints(cells: list[Cell]) -> None:
@@ -335,7 +339,7 @@ def _files(config_dir: str | None) -> Iterator[Hydra]:
     before = get_gh_backup()
     version.setbase("1.3")
     places = create_config_search_path(address(CONF))
-    for place in [*folders(), *([Path(config_dir)] if config_dir is not None else [])]:
+    for place in [*plugin_folders(), *([Path(config_dir)] if config_dir is not None else [])]:
         places.prepend("command-line", address(place), SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()
     try:
@@ -559,13 +563,15 @@ def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None)
         if having_it := _choices_with(names, config_dir):
             if len(having_it) == 1 and not chosen:
                 return ConfigError(f"{key} needs {names[0]}={having_it[0]}; add it")
-            return ConfigError(f"{key} is not a setting of {owner}; it needs {names[0]}={_or(having_it)}")
+            return ConfigError(
+                f"{key} is not a setting of {owner}; it needs {names[0]}={join_words(having_it, ' or ')}"
+            )
         if override := _addable(key, overrides, choices, config_dir):
             return ConfigError(f"{key} is not in any YAML file; add it as +{override}")
         near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
         if near and near[0] not in (parent or {}):
             other = [*names[:-1], near[0]]
-            needs = f"{names[0]}={_or(_choices_with(other, config_dir))}"
+            needs = f"{names[0]}={join_words(_choices_with(other, config_dir), ' or ')}"
             return ConfigError(f"{key} is not a setting; did you mean {'.'.join(other)}? it needs {needs}")
     if isinstance(parent, dict) and len(names) > 1:
         owner = parent.get("name") or ".".join(names[:-1])
@@ -600,10 +606,6 @@ def _node(place: list[str], config_dir: str | None) -> dict[Any, Any]:
     for name in place[2:]:
         node = node.get(name) if isinstance(node, dict) else None
     return node if isinstance(node, dict) else {}
-
-
-def _or(words: list[str]) -> str:
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _addable(key: str, overrides: Iterable[str], choices: list[str], config_dir: str | None) -> str:

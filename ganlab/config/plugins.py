@@ -69,7 +69,7 @@ _loaded: dict[str, _Loaded] = {}
 _builders: dict[str, dict[str, Callable[..., Any]]] = {kind: {} for kind in KINDS}
 
 
-def take(arguments: list[str]) -> list[str]:
+def take_plugins(arguments: list[str]) -> list[str]:
     """The arguments of a command without `--plugin FILE`; what they name is noted for this process and its children."""
     rest, paths = [], []
     remaining = iter(arguments)
@@ -87,7 +87,7 @@ def take(arguments: list[str]) -> list[str]:
     return rest
 
 
-def folders() -> list[Path]:
+def plugin_folders() -> list[Path]:
     """The folders of YAML files that plugins bring; nothing is loaded."""
     candidates = [path.parent / "conf" for path in _paths()]
     for point in _entry_points():

@@ -11,6 +11,8 @@ from PIL import Image
 
 from ganlab.config import Pair
 
+_ROWS = 4096  # images that are in memory at a time, if they are on the disk
+
 
 @dataclass(frozen=True)
 class Images:
@@ -64,11 +66,11 @@ class Split:
         }
 
 
-def in_blocks(array: np.ndarray, rows: int = 4096) -> Iterator[np.ndarray]:
+def in_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
     """Blocks of rows of an array, in order. If the array is on the disk, only one block is in memory."""
     mapped = array._mmap if isinstance(array, np.memmap) else None  # type: ignore[attr-defined]
-    for first in range(0, len(array), rows):
-        yield array[first : first + rows]
+    for first in range(0, len(array), _ROWS):
+        yield array[first : first + _ROWS]
         if mapped is not None:
             mapped.madvise(mmap.MADV_DONTNEED)
 

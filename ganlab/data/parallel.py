@@ -56,13 +56,13 @@ def _start_worker() -> None:
 
 
 @contextlib.contextmanager
-def progress(activity: str, total: int, unit: str = "files") -> Iterator[Callable[[int], None]]:
+def progress(activity: str, total: int) -> Iterator[Callable[[int], None]]:
     """Within, a function to call with the number of newly finished items; `activity`: what it is called in the line."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = TextColumn(activity), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()
+        columns = TextColumn(activity), BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn()
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(activity, total=total)
             yield lambda more: bar.update(task, advance=more)
@@ -76,7 +76,7 @@ def progress(activity: str, total: int, unit: str = "files") -> Iterator[Callabl
         now = time.monotonic()
         if now - last >= _EVERY_SECONDS and done < total:
             last, rate = now, done / (now - start)
-            say(f"{activity}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {(total - done) / rate:.0f} s left")
+            say(f"{activity}: {done:,} of {total:,} files, {rate:,.0f} a second, {(total - done) / rate:.0f} s left")
 
     yield report
 

@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from ganlab.evaluation.registry import compared
-from ganlab.evaluation.rungs import DRAWS, FAULTS, GRAIN, NOISE, UNTOUCHED, WITHOUT, Rungs
+from ganlab.evaluation.registry import FAULTS, GRAIN, RUNG_DRAWS, RUNG_NOISE, UNTOUCHED, WITHOUT_CLASS, Rungs, compared
 
 Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Pixels as floats [N,H,W,C] -> spoiled ones, not rounded."""
 
 _GREY_LEVELS = 2.0
 _FEW, _VALUES = 200, 2**25
-_CLASSES = 5  # at most so many classes are left out, one at a time
+_CLASSES = 5  # at most this many classes are left out, one at a time
 _SILENCE = 20.0  # seconds after which a line says how far it is
 
 
@@ -82,8 +81,8 @@ def climb(
     """The value of each measure on each rung: {metric: {rung: value}}, means over draws of images.
 
     measure: of pixels uint8 [N,H,W,C]. train, labels: real images to spoil. count: how many take the place of generated
-    ones; if fewer are left without a class, fewer on every rung. say: takes a line now and then. `NOISE` among the
-    rungs is the standard deviation over draws, pooled over the rungs without a fault.
+    ones; if fewer are left without a class, fewer on every rung. say: takes a line now and then. `RUNG_NOISE` among
+    the rungs is the standard deviation over draws, pooled over the rungs without a fault.
     """
     rungs: dict[str, list[Mapping[str, float]]] = {}
     absent = _absent(labels, count // 2)
@@ -96,7 +95,7 @@ def climb(
             say(f"  {place} of {len(planned)} tried, about {left:.0f} s left; next: {name}")
             said = now
         rungs[name] = []
-        for number in range(DRAWS):
+        for number in range(RUNG_DRAWS):
             pixels = draw(np.random.default_rng([number, 0]))
             rungs[name].append(measure(np.clip(np.rint(pixels), 0, 255).astype(np.uint8)))
     measured = [one for rung in rungs.values() for one in rung]
@@ -105,7 +104,7 @@ def climb(
     for metric in metrics:
         values = {name: [one[metric] for one in rung] for name, rung in rungs.items()}
         noise = float(np.sqrt(np.mean([np.var(values[name], ddof=1) for name in (UNTOUCHED, *GRAIN)])))
-        ladder[metric] = {name: float(np.mean(column)) for name, column in values.items()} | {NOISE: noise}
+        ladder[metric] = {name: float(np.mean(column)) for name, column in values.items()} | {RUNG_NOISE: noise}
     return ladder
 
 
@@ -140,4 +139,4 @@ def _rungs(
     for name, spoil in SPOILS.items():
         yield name, spoiled(spoil)
     for label in absent:
-        yield f"{WITHOUT}{label}", without(label)
+        yield f"{WITHOUT_CLASS}{label}", without(label)

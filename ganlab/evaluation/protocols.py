@@ -17,8 +17,7 @@ from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
 from ganlab.evaluation.ladder import climb, images_of_a_rung
 from ganlab.evaluation.metrics.pairs import blocks
-from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs
-from ganlab.evaluation.rungs import Rungs
+from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs, Rungs
 
 VERSION = 1  # of the computations: part of every hash
 _PATCHED, _TESTED = 500, 2000  # images of either side at most, for slow measures

@@ -263,3 +263,17 @@ def is_among(metric: str, names: Sequence[str]) -> bool:
     """Whether a metric is one of these names, also with the name of a factor at its end."""
     base = f"{metric.rpartition('/')[0]}/{base_name(metric)}"
     return metric in names or (base.startswith("full/factors/") and base in names)
+
+
+# --- the rungs of a ladder of known faults, by name -------------------------------------------------------------------
+
+
+Rungs = dict[str, float]
+"""The value of a metric on each rung (`evaluation/ladder.py`)."""
+
+UNTOUCHED = "real images"
+GRAIN = ("white noise of 2 grey levels", "lattice grain of 2 grey levels")
+FAULTS = ("blur of 3x3", "one image in five malformed", "one image in a hundred, repeated")
+WITHOUT_CLASS = "without class "  # and its label
+RUNG_NOISE = "deviation over draws"  # the standard deviation over draws of images, not a rung
+RUNG_DRAWS = 3  # of images for each rung

@@ -138,12 +138,10 @@ def _coarse(pixels: np.ndarray) -> np.ndarray:
 
 def picture(config: RunConfig, split: Split, near: Neighbours) -> np.ndarray:
     """A contact sheet, the mean image, the spectrum and the nearest pairs: uint8 [H,W,3]."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06), dpi=100, figsize=(13.0, 9.4))
-    canvas = FigureCanvasAgg(figure)
     figure.suptitle(f"{split.train.source}: {len(split.train.pixels):,} images to train on, "
                     f"{len(split.held_out.pixels):,} held out", fontsize=13, fontweight="bold")  # fmt: skip
     halves: Any = figure.subfigures(1, 2, width_ratios=[6.6, 6.4])
@@ -157,8 +155,7 @@ def picture(config: RunConfig, split: Split, near: Neighbours) -> np.ndarray:
     _show(axes[0, 0], np.rint(total / len(split.train.pixels)).astype(np.uint8), "the mean image")
     _show(axes[0, 1], _pairs(split, near), _pairs_title(near))
     _spectrum(axes[1], split.train.pixels)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return grids.render(figure)
 
 
 def _contact_sheet(settings: DatasetSettings, split: Split) -> tuple[np.ndarray, str]:

@@ -17,18 +17,15 @@ _NUMBERS = 100  # in one panel; larger maps have them in the centre only
 
 def picture(views: Sequence[View]) -> np.ndarray:
     """One view in full, or several side by side: uint8 [H,W,3], at most about 14 inches at 100 dots wide."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06), dpi=100)
-    canvas = FigureCanvasAgg(figure)
     if len(views) == 1:
         _draw_one(figure, views[0])
     else:
         _draw_many(figure, views)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return grids.render(figure)
 
 
 def _draw_one(figure: Any, view: View) -> None:

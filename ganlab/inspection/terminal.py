@@ -67,11 +67,13 @@ def _show_many(views: Sequence[View], console: Console) -> None:
 
 
 def _rows(view: View, bars: str) -> list[tuple[str, str]]:
+    from ganlab.nets.analysis import inside
+
     return [
         *view.facts.items(),
         ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),
         ("[[1,2],[3,4]] through all ones", _matrix(view.ones)),
-        ("taps that reach a pixel, inside", _matrix(_inside(view))),
+        ("taps that reach a pixel, inside", _matrix(inside(view.overlap, view.scale))),
         ("variance by phase", _matrix(view.variance, view.std)),
         ("spectrum of the images, low to high", bars or "none: see below"),
     ]
@@ -82,11 +84,6 @@ def _grid(header: Sequence[str], left: int) -> Table:
     for place, name in enumerate(header):
         table.add_column(Text(name), justify="left" if place < left else "right")
     return table
-
-
-def _inside(view: View) -> np.ndarray:
-    top, left = (n // s // 2 * s for n, s in zip(view.overlap.shape, view.scale, strict=True))
-    return view.overlap[top : top + view.scale[0], left : left + view.scale[1]]
 
 
 def _matrix(values: np.ndarray, std: np.ndarray | None = None) -> str:

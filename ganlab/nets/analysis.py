@@ -194,12 +194,10 @@ def _sources(layer: Any, axis: int, low: int, high: int) -> Pair:
 # --- the operator ----------------------------------------------------------------------------------------------------
 
 
-def operator(
-    settings: Generator, channels: int, filters: int, *, scale: Pair, seed: int = 0, use_bias: bool = False
-) -> Upsampling:
-    """The operator of a generator's settings alone, built for images of any size: [B,H,W,channels] -> filters."""
+def operator(settings: Generator, channels: int, filters: int, *, scale: Pair, seed: int = 0) -> Upsampling:
+    """The operator of a generator's settings, without bias, for images of any size: [B,H,W,channels] -> filters."""
     options = settings.upsampling.model_dump()
-    layer = UPSAMPLERS[options.pop("name")](filters, scale=scale, seed=seed, use_bias=use_bias, **options)
+    layer = UPSAMPLERS[options.pop("name")](filters, scale=scale, seed=seed, use_bias=False, **options)
     layer.build((None, None, None, channels))
     return layer
 

@@ -105,19 +105,19 @@ def new_panels(
     """A figure with a panel for each title, at most `columns` side by side. height: of one panel, in inches."""
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
-    titles = [wrapped(title, 42 // columns) for title in titles]
+    titles = [wrap(title, 42 // columns) for title in titles]
     lines = max(1 + title.count("\n") for title in titles)
     figure = new_figure(0.5 + (height + 0.14 * (lines - 1)) * rows * (1.25 if rows == 1 else 1))
     axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
     for unused in axes[len(titles) :]:
         unused.set_axis_off()
     for axis, title in zip(axes, titles, strict=False):
-        dress(axis, palette)
+        style_axis(axis, palette)
         axis.set_title(title, fontsize=8.5, loc="left", color=palette["text"])
     return figure, axes[: len(titles)]
 
 
-def dress(axis: Any, palette: Palette) -> None:
+def style_axis(axis: Any, palette: Palette) -> None:
     """Give the lines and text of an axis the colours of a palette, without a box around them."""
     for side, spine in axis.spines.items():
         spine.set_visible(side in ("left", "bottom"))
@@ -127,7 +127,7 @@ def dress(axis: Any, palette: Palette) -> None:
         label.set_color(palette["text"])
 
 
-def entitled(figure: Any, title: str, palette: Palette) -> Any:
+def add_title(figure: Any, title: str, palette: Palette) -> Any:
     """The figure with its title in the upper left corner."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold", color=palette["text"])
     return figure
@@ -177,7 +177,7 @@ def ticks_within(low: float, high: float, log: bool = False) -> list[float]:
 _SUBS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # of a decade, from coarse to fine
 
 
-def wrapped(text: str, width: int) -> str:
+def wrap(text: str, width: int) -> str:
     """Text in lines of about this many letters, broken at spaces, dots and underscores."""
     lines = [""]
     for part in re.findall(r"[^ ._=]+[ ._=]*|[ ._=]+", text):

@@ -15,16 +15,16 @@ from ganlab.evaluation.registry import quick_relative
 from ganlab.report.drawing import (
     Drawing,
     Palette,
-    dress,
-    entitled,
+    add_title,
     even_ticks,
     new_figure,
     new_panels,
     slug,
+    style_axis,
     ticks_within,
-    wrapped,
+    wrap,
 )
-from ganlab.report.sentences import number, short_labels, shown_effect, standing
+from ganlab.report.sentences import list_verdicts, short_labels, show_effect, show_number
 from ganlab.report.styles import Style, styles_of
 from ganlab.runs import grids
 from ganlab.runs.records import read_records
@@ -45,11 +45,11 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
     styles = styles_of(short)
 
     def draw(palette: Palette) -> Any:
-        labels = [wrapped(short[comparison.arm], 34) for comparison in comparisons]
+        labels = [wrap(short[comparison.arm], 34) for comparison in comparisons]
         pitch = 0.32 + 0.14 * max(1 + label.count("\n") for label in labels)
         figure = new_figure(0.95 + pitch * len(comparisons))
         axis = figure.subplots()
-        dress(axis, palette)
+        style_axis(axis, palette)
         axis.spines["left"].set_visible(False)
         if endpoint.margin is not None:
             margin = math.log1p(endpoint.margin) if endpoint.measure.scale == "ratio" else endpoint.margin
@@ -64,9 +64,9 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         left, right = ("worse", "better") if endpoint.measure.direction == "larger" else ("better", "worse")
         gap = "\u2003"  # SVG would draw several spaces as one
         axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →", fontsize=8.5)
-        return entitled(figure, endpoint.metric, palette)
+        return add_title(figure, endpoint.metric, palette)
 
-    return Drawing(f"effect-{slug(endpoint.metric)}", f"{endpoint.metric}: {standing(study, endpoint)}", draw)
+    return Drawing(f"effect-{slug(endpoint.metric)}", f"{endpoint.metric}: {list_verdicts(study, endpoint)}", draw)
 
 
 def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
@@ -82,7 +82,7 @@ def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: S
         )
         return
     hollow = comparison.verdict in ("inconclusive", "depends on who looks")
-    effect = shown_effect(comparison.endpoint, mean)
+    effect = show_effect(comparison.endpoint, mean)
     verdict = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
     weight = "normal" if hollow else "bold"
     axis.text(1, row + _LABEL_OFFSET, verdict, transform=line, color=palette["text"], va="bottom", ha="right",
@@ -136,7 +136,7 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
         even_ticks(axes)
         figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed", fontsize=8.5,
                          color=palette["text"])  # fmt: skip
-        return entitled(figure, endpoint.metric, palette)
+        return add_title(figure, endpoint.metric, palette)
 
     counts = ", ".join(f"{short[comparison.arm]} in {better_seeds(comparison)}" for comparison in comparisons)
     message = (
@@ -214,8 +214,8 @@ def read_histories(study: Study) -> dict[Path, History]:
     return {
         run.path.parent: history
         for arm in study.arms
-        for run in arm.runs.values()
-        if run.status == "finished" and run.path and (history := _history(run.path.parent))
+        for run in arm.finished
+        if run.path and (history := _history(run.path.parent))
     }
 
 
@@ -232,8 +232,7 @@ def _history(directory: Path) -> History:
 
 def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
     """The curve of an arm; None where its finished runs do not share at least two steps."""
-    runs = [run for run in arm.runs.values() if run.status == "finished"]
-    by_run = [_values_by_step(run, metric, histories) for run in runs]
+    by_run = [_values_by_step(run, metric, histories) for run in arm.finished]
     if not by_run or not all(by_run):
         return None
     steps = sorted(set.intersection(*(set(values_by_step) for values_by_step in by_run)))
@@ -292,7 +291,7 @@ def draw_curves(
         even_ticks(axes, "x")
         unit = "real images seen" if over == "images" else "seconds of training (median over the seeds)"
         figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
-        return entitled(figure, metric, palette)
+        return add_title(figure, metric, palette)
 
     seeds = max(len(curve.values) for curve in curves.values())
     runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
@@ -300,9 +299,9 @@ def draw_curves(
     if reference is not None and panels[0] != study.reference.label:
         message += f"; dashed: {short[study.reference.label]}"
     if real is not None:
-        message += f"; dotted: what real images score, {number(real, 3)}"
+        message += f"; dotted: what real images score, {show_number(real, 3)}"
     if top is not None:
-        message += f"; the axis is cut off above {float(number(top, 2)):g}"
+        message += f"; the axis is cut off above {float(show_number(top, 2)):g}"
     if metric != endpoint.metric:
         message += f". This does not decide the verdict: {endpoint.metric} is measured only at the end"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
@@ -342,7 +341,7 @@ COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
 def cost_of(arm: Arm, cost: str) -> list[float]:
     """The cost of every finished run of an arm, where it is known."""
     read_cost = COSTS[cost][1]
-    costs = [read_cost(run) for run in arm.runs.values() if run.status == "finished"]
+    costs = [read_cost(run) for run in arm.finished]
     return [value for value in costs if value is not None]
 
 
@@ -363,15 +362,15 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
     name = COSTS[cost][0]
 
     def draw(palette: Palette) -> Any:
-        labels = [wrapped(short[label], 34) for label, *_ in rows]
+        labels = [wrap(short[label], 34) for label, *_ in rows]
         pitch = 0.26 + 0.14 * max(1 + label.count("\n") for label in labels)
         figure = new_figure(0.85 + pitch * len(rows))
         figure.get_layout_engine().set(wspace=0.1)
         axes = figure.subplots(1, 2)
         for axis, title in zip(axes, (endpoint.metric, name), strict=True):
-            dress(axis, palette)
+            style_axis(axis, palette)
             axis.spines["left"].set_visible(False)
-            axis.set_xlabel(wrapped(title, 26), fontsize=8.5)
+            axis.set_xlabel(wrap(title, 26), fontsize=8.5)
         for row, (label, *spans) in enumerate(rows):
             style = styles[label]
             color = palette[style.role]
@@ -403,7 +402,6 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
 
 LARGEST = 1_500_000  # bytes of all pictures of a page together; base64 adds a third
 _DECADES = 3  # of power; beyond them a spectrum is cut off
-_BORDER = 6  # of the grids that a run leaves
 
 
 GRIDS, SPECTRUM = "samples/step-*.png", "pictures/spectrum.png"
@@ -464,7 +462,7 @@ def last_grids(study: Study) -> Samples | None:
     return Samples(seed, ())
 
 
-def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
+def saved_spectra(study: Study, beside: Samples | None) -> Samples | None:
     """The spectra that the runs of one seed wrote, one for each arm; None where fewer than two arms have one.
 
     beside: the grids on the same page. Without room beside them, no spectrum is shown.
@@ -483,7 +481,7 @@ def left_spectra(study: Study, beside: Samples | None) -> Samples | None:
 
 
 def shown_files(study: Study) -> list[Path]:
-    """The files of the runs that `last_grids` and `left_spectra` show."""
+    """The files of the runs that `last_grids` and `saved_spectra` show."""
     drawn, spectra = (_pictures_of_one_seed(study, pattern)[1].values() for pattern in (GRIDS, SPECTRUM))
     real = _real(drawn)
     return [each.path for each in (*drawn, *([real] if real else []), *spectra)]
@@ -536,7 +534,7 @@ def _grid(place: int, label: str, picture: _Picture, size: tuple[int, int], most
     step = int(stem) if place >= 0 and stem.isdecimal() else 0
     whole = grids.rows_of(pixels, size)
     rows = min(most or whole, whole)
-    height = (len(pixels) - _BORDER) * rows // whole + _BORDER
+    height = (len(pixels) - grids.BORDER) * rows // whole + grids.BORDER
     pixels = pixels[:height]
     png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
     return Grid(place, label, step, png, pixels.shape[1], height, rows, whole)
@@ -577,7 +575,7 @@ def spectra(study: Study) -> Drawing | None:
         even_ticks(axes, "x")
         figure.supxlabel("cycles per pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
         figure.supylabel("log10 of generated power / real power", fontsize=8.5, color=palette["text"])
-        return entitled(figure, "spectrum", palette)
+        return add_title(figure, "spectrum", palette)
 
     message = (
         "Power of generated images divided by that of real ones, by frequency: median of the seeds, with a band over "
@@ -597,8 +595,8 @@ def _is_odd(arms: Sequence[Arm]) -> bool:
 def ratios(arm: Arm) -> np.ndarray:
     """log10 of power, generated over real, of each ring but the mean, [seeds, R - 1]; empty where no run has any."""
     by_run = []
-    for run in arm.runs.values():
-        if run.status == "finished" and run.profiles:
+    for run in arm.finished:
+        if run.profiles:
             real, generated = (np.asarray(run.profiles[side], float)[1:] for side in ("real", "generated"))
             if (real > 0).all() and (generated > 0).all():
                 by_run.append(np.log10(generated / real))

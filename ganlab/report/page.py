@@ -11,8 +11,8 @@ from statistics import median
 from typing import ClassVar, get_args
 
 from ganlab.config import flatten
-from ganlab.evaluation.registry import METRICS, base_name
-from ganlab.evaluation.rungs import WITHOUT
+from ganlab.errors import join_words
+from ganlab.evaluation.registry import METRICS, WITHOUT_CLASS, base_name
 from ganlab.report import figures
 from ganlab.report.drawing import Drawing
 from ganlab.report.figures import Grid, last_grids
@@ -20,27 +20,26 @@ from ganlab.report.sentences import (
     answer,
     bare_p,
     chosen_after,
-    count,
-    failures,
-    heading,
-    lack,
-    leading,
-    listed,
+    describe_caution,
+    describe_cell,
+    describe_comparison,
+    describe_gap,
+    describe_rollbacks,
+    endpoint_heading,
+    endpoint_title,
+    leading_endpoints,
     many_arms,
-    negligible,
-    number,
+    pairs_needed,
     pairs_of,
-    plans,
     robust_columns,
     run_of,
-    shown_effect,
-    shown_interval,
-    stand,
-    tell,
-    titled,
+    show_count,
+    show_effect,
+    show_failures,
+    show_interval,
+    show_margin,
+    show_number,
     verdict_rows,
-    warn,
-    went_back,
 )
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.admission import objection
@@ -178,7 +177,7 @@ _RULE = (
 
 def write_contents(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
-    missing = [f"Some values cannot be compared: {lack(value)}." for value in study.dropped]
+    missing = [f"Some values cannot be compared: {describe_gap(value)}." for value in study.dropped]
     grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
@@ -201,42 +200,42 @@ def write_contents(study: Study) -> Page:
     if missing:
         sections.append(Section("missing", "What was not found", (Bullets(tuple(missing)),)))
     question = study.plan.question
-    lead = (
-        f"{len(study.arms)} arms, {sum(len(arm.runs) for arm in study.arms)} runs in {study.directory.resolve().name}"
-    )
+    lead = f"{len(study.arms)} arms, {len(study.runs)} runs in {study.directory.resolve().name}"
     return Page(answer(study), f"{question} {lead}." if question else f"{lead}.",
                 tuple(section for section in sections if section.blocks))  # fmt: skip
 
 
 def _verdict(study: Study) -> tuple[Block, ...]:
     claims: list[Block] = []
-    for endpoint in leading(study):
-        margin = negligible(endpoint)
+    for endpoint in leading_endpoints(study):
+        margin = show_margin(endpoint)
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        sentences = tuple((comparison.verdict, tell(comparison)) for comparison in study.comparisons[endpoint.metric])
-        claims.append(Claims(heading(endpoint), note, sentences))
+        sentences = tuple(
+            (comparison.verdict, describe_comparison(comparison)) for comparison in study.comparisons[endpoint.metric]
+        )
+        claims.append(Claims(endpoint_heading(endpoint), note, sentences))
     blocks = claims
     if claims and many_arms(study):
         head, rows = verdict_rows(study)
         blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
     blocks = [*blocks, Text(_RULE)]
     if study.diverged:
-        blocks.append(Text(f"Counted as the worst: {'; '.join(map(lack, study.diverged))}."))
-    if sentence := went_back(study):
+        blocks.append(Text(f"Counted as the worst: {'; '.join(map(describe_gap, study.diverged))}."))
+    if sentence := describe_rollbacks(study):
         blocks.append(Text(sentence))
     if study.gaps:
-        blocks.append(Text(f"Not in any pair: {'; '.join(map(lack, study.gaps))}."))
+        blocks.append(Text(f"Not in any pair: {'; '.join(map(describe_gap, study.gaps))}."))
     if study.pending:
-        blocks.append(Text(f"No result yet: {'; '.join(map(stand, study.pending))}."))
-    blocks += [Text(warn(caution)) for caution in study.cautions]
+        blocks.append(Text(f"No result yet: {'; '.join(map(describe_cell, study.pending))}."))
+    blocks += [Text(describe_caution(caution)) for caution in study.cautions]
     return tuple(blocks)
 
 
 def _effects(study: Study) -> tuple[Block, ...]:
     """Forest plots, and the numbers behind them."""
-    endpoints = leading(study)
+    endpoints = leading_endpoints(study)
     if not endpoints:
         return ()
     folds = tuple(
@@ -268,8 +267,8 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
         pairs = f"{c.runs} of {comparison.deciding}, by ranks" if comparison.by_ranks else str(c.runs)
         row = [comparison.arm, comparison.verdict, "–", "–", _p(c.p_value), _p(comparison.p_adjusted), "–", pairs]
         if comparison.has_interval:
-            row[2] = shown_effect(endpoint, mean)
-            row[3] = shown_interval(endpoint, low, high)
+            row[2] = show_effect(endpoint, mean)
+            row[3] = show_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.orient(c.effect_size):.2f}"
         other_statistics = robust_columns(comparison)
         if not rows:
@@ -285,7 +284,7 @@ def _p(value: float | None) -> str:
 
 def _seeds(study: Study) -> tuple[Block, ...]:
     """Means, paired plots, and every run's value."""
-    endpoints = leading(study)
+    endpoints = leading_endpoints(study)
     if not endpoints:
         return ()
     rows = tuple(
@@ -305,8 +304,8 @@ def _seeds(study: Study) -> tuple[Block, ...]:
 
 
 def _mean(summary: Summary) -> str:
-    std = "" if summary.sd is None else f" ± {number(summary.sd, 2)}"
-    return f"{number(summary.mean)}{std} ({summary.runs})" if summary.runs else "–"
+    std = "" if summary.sd is None else f" ± {show_number(summary.sd, 2)}"
+    return f"{show_number(summary.mean)}{std} ({summary.runs})" if summary.runs else "–"
 
 
 def _values_table(study: Study, metric: str) -> Table:
@@ -314,19 +313,21 @@ def _values_table(study: Study, metric: str) -> Table:
     rows = []
     for arm in study.arms:
         values = arm.values(metric)
-        cells = [number(values[seed]) if seed in values else arm.lack(seed, metric) for seed in seeds]
+        cells = [show_number(values[seed]) if seed in values else arm.why_missing(seed, metric) for seed in seeds]
         rows.append((arm.label, *(("no value" if text == "not measured" else text) for text in cells)))
     return Table(("seed", *map(str, seeds)), tuple(rows))
 
 
 def _others(study: Study) -> tuple[Block, ...]:
     """Exploratory metrics, folded; and those that are shown only."""
-    others = [endpoint for endpoint in study.endpoints if endpoint not in leading(study)]
+    others = [endpoint for endpoint in study.endpoints if endpoint not in leading_endpoints(study)]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
-        sentences = tuple((comparison.verdict, tell(comparison)) for comparison in study.comparisons[endpoint.metric])
+        sentences = tuple(
+            (comparison.verdict, describe_comparison(comparison)) for comparison in study.comparisons[endpoint.metric]
+        )
         blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
-        fold = Fold(titled(endpoint), blocks)
+        fold = Fold(endpoint_title(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
         fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
@@ -343,9 +344,9 @@ def _runs(study: Study) -> tuple[Block, ...]:
     for arm, rate in zip(study.arms, study.failures, strict=True):
         counts = Counter(run.status for run in arm.runs.values())
         statuses = (str(counts[status]) for status in get_args(Status))
-        rows.append((arm.label, str(len(arm.runs)), *statuses, failures(rate)))
+        rows.append((arm.label, str(len(arm.runs)), *statuses, show_failures(rate)))
     table = Table(("arm", "runs", *get_args(Status), "diverged or collapsed"), tuple(rows))
-    missing = tuple(map(lack, (*study.gaps, *study.diverged)))
+    missing = tuple(map(describe_gap, (*study.gaps, *study.diverged)))
     return (table, Bullets(missing)) if missing else (table,)
 
 
@@ -372,7 +373,7 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     histories = figures.read_histories(study)
     real = _mean_by_metric(study, lambda run: run.real_against_real)
     over_images, over_seconds, metrics_drawn = [], [], set()
-    for endpoint in leading(study):
+    for endpoint in leading_endpoints(study):
         metric, curves = figures.curves_of(study, endpoint, histories)
         absent = [arm.label for arm in study.arms if arm.label not in curves]
         if absent and study.endpoints:
@@ -390,7 +391,7 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
 
 def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Block, ...]:
     """The primary endpoint after equally many images, and equally many seconds, in all runs."""
-    endpoint = leading(study)[0]
+    endpoint = leading_endpoints(study)[0]
     metric, _ = figures.curves_of(study, endpoint, histories)
     series = {
         arm.label: {
@@ -406,7 +407,8 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
     if not at_budgets:
         return ()
     heads = (
-        f"after {count(at_budget.budget)} {'images' if at_budget.over == 'images' else 's'}" for at_budget in at_budgets
+        f"after {show_count(at_budget.budget)} {'images' if at_budget.over == 'images' else 's'}"
+        for at_budget in at_budgets
     )
     rows = []
     for arm in study.arms:
@@ -416,7 +418,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
         for at_budget in at_budgets:
             c, own = at_budget.comparisons[arm.label], endpoint.measure.orient
             low, high = sorted((own(c.low), own(c.high)))
-            effect = f"{shown_effect(endpoint, own(c.mean))} ({shown_interval(endpoint, low, high)})"
+            effect = f"{show_effect(endpoint, own(c.mean))} ({show_interval(endpoint, low, high)})"
             cells.append(effect if c.runs > 1 else "–")
         rows.append((arm.label, *cells))
     text = (
@@ -429,7 +431,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
 def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The primary endpoint against time, parameters and multiplications."""
     drawings = []
-    for endpoint in leading(study)[:1]:
+    for endpoint in leading_endpoints(study)[:1]:
         for cost in figures.COSTS:
             drawing = figures.against_cost(study, endpoint, cost)
             if drawing:
@@ -438,15 +440,15 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
                 missing.append(f"Fewer than two arms recorded their {figures.COSTS[cost][0]}.")
     rows = []
     for arm in study.arms:
-        run = next((run for run in arm.runs.values() if run.status == "finished"), None)
+        run = next(iter(arm.finished), None)
         written = run.macs.get("generator_as_written") if run and isinstance(run.macs, dict) else None
         seconds = figures.cost_of(arm, "seconds")
         rates = [run.images_per_second for run in arm.runs.values() if run.images_per_second]
         counts = [figures.cost_of(arm, cost) for cost in ("parameters", "macs")]
         rows.append((
             arm.label,
-            *(count(costs[0]) if costs else "–" for costs in counts),
-            "–" if written is None else count(written),
+            *(show_count(costs[0]) if costs else "–" for costs in counts),
+            "–" if written is None else show_count(written),
             f"{median(seconds):.4g}" if seconds else "–",
             f"{median(rates):.4g}" if rates else "–",
         ))  # fmt: skip
@@ -481,7 +483,7 @@ def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) 
     drawing = figures.spectra(study)
     if drawing is None:
         missing.append("No power by frequency (profiles in result.json).")
-    pictures = figures.left_spectra(study, grids)
+    pictures = figures.saved_spectra(study, grids)
     if pictures is None:
         missing.append("No pictures of spectra: no seed of which at least two arms left any (pictures/spectrum.png).")
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
@@ -508,8 +510,8 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         if metric not in real and metric not in nulls:
             continue
         means = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
-        rows.append((metric, number(real.get(metric)), number(nulls.get(metric)),
-                     f"{number(min(means))} to {number(max(means))}" if means else "–"))  # fmt: skip
+        rows.append((metric, show_number(real.get(metric)), show_number(nulls.get(metric)),
+                     f"{show_number(min(means))} to {show_number(max(means))}" if means else "–"))  # fmt: skip
     if not rows:  # no finished run has a metric
         return ()
     text = (
@@ -517,7 +519,7 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         "a perfect generator would score. Equal distributions: the expected score, where a formula is known."
     )
     table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
-    lead = leading(study)
+    lead = leading_endpoints(study)
     short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
     all_metrics = Fold(f"All {len(rows)} metrics", (table,))
     return (Text(text), short, all_metrics) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
@@ -528,15 +530,15 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
     if not study.ladder:
         return ()
     rungs = list(next(iter(study.ladder.values())))
-    classes = [rung for rung in rungs if rung.startswith(WITHOUT)]
+    classes = [rung for rung in rungs if rung.startswith(WITHOUT_CLASS)]
     columns = [rung for rung in rungs if rung not in classes]
     head = ("metric", "may decide", *columns[:-1], *(["without a class"] if classes else []), columns[-1])
     rows = []
     for metric, values in study.ladder.items():
         fault_and_grain = objection(metric, values)
         missing = [values[rung] for rung in classes]
-        spans = [f"{number(min(missing), 3)} to {number(max(missing), 3)}"] if missing else []
-        cells = [number(values[rung], 3) for rung in columns]
+        spans = [f"{show_number(min(missing), 3)} to {show_number(max(missing), 3)}"] if missing else []
+        cells = [show_number(values[rung], 3) for rung in columns]
         verdict = "yes" if fault_and_grain is None else f"no: {fault_and_grain[0]}"
         rows.append((metric, verdict, *cells[:-1], *spans, cells[-1]))
     text = (
@@ -544,11 +546,11 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
         "rates each fault worse than grain of 2 grey levels, which hardly anyone sees, by more than chance; where it "
         "does not, the table names the fault that it rates mildest."
     )
-    stated = {endpoint.metric for endpoint in leading(study)}
+    stated = {endpoint.metric for endpoint in leading_endpoints(study)}
     short = tuple(row for row in rows if row[0] in stated)
     whole = Table(head, tuple(rows))
     admitted = [row[0] for row in rows if row[1] == "yes"]
-    names = Text(f"May decide: {listed(admitted) or 'none'}.")
+    names = Text(f"May decide: {join_words(admitted) or 'none'}.")
     all_metrics = Fold(f"All {len(rows)} metrics that were tried", (whole,))
     return (Text(text), names, Table(head, short), all_metrics) if short else (Text(text), names, all_metrics)
 
@@ -556,10 +558,9 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
 def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:
     """Means over the runs of each metric in a field of their results."""
     values: dict[str, list[float]] = {}
-    for arm in study.arms:
-        for run in arm.runs.values():
-            for name, value in (field(run) or {}).items():
-                values.setdefault(name, []).append(value)
+    for run in study.runs:
+        for name, value in (field(run) or {}).items():
+            values.setdefault(name, []).append(value)
     return {name: sum(column) / len(column) for name, column in values.items()}
 
 
@@ -571,14 +572,20 @@ FAR_OUT = 10  # times an arm's median: such a run has not just learned less well
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, the most important first."""
-    sentences = [*map(warn, study.cautions), *_few_pairs(study), *_far_out(study), *_open(study), *_unfinished(study)]
+    sentences = [
+        *map(describe_caution, study.cautions),
+        *_few_pairs(study),
+        *_far_out(study),
+        *_open(study),
+        *_unfinished(study),
+    ]
     sentences += [
         f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
     ]
     sentences += [
         f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before the "
         f"runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
-        for endpoint in leading(study)
+        for endpoint in leading_endpoints(study)
         if endpoint.margin is None
     ]
     settings = study.reference.settings
@@ -593,7 +600,7 @@ def limits(study: Study) -> tuple[Block, ...]:
 def _few_pairs(study: Study) -> list[str]:
     """A sentence where no p value could be small enough, for the endpoint that needs most pairs."""
     needs = []
-    for endpoint in leading(study):
+    for endpoint in leading_endpoints(study):
         for comparison in study.comparisons[endpoint.metric]:
             arms = comparison.arms if endpoint.primary else 1
             needs.append((fewest_pairs((1 - LEVEL) / arms), arms, comparison.deciding))
@@ -609,7 +616,7 @@ def _few_pairs(study: Study) -> list[str]:
 def _far_out(study: Study) -> list[str]:
     """Finished runs whose distances are far beyond those of the other runs of their arm."""
     sentences = []
-    for endpoint in leading(study):
+    for endpoint in leading_endpoints(study):
         if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
             continue
         for arm in study.arms:
@@ -617,9 +624,9 @@ def _far_out(study: Study) -> list[str]:
             far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
             if far:
                 sentences.append(
-                    f"{arm.label} with seed {listed(far)} ended at more than {FAR_OUT} times the median of its arm in "
-                    f"{endpoint.metric}: look at its images. Such runs dominate means and intervals, but hardly change "
-                    "the interquartile mean and P(better)."
+                    f"{arm.label} with seed {join_words(far)} ended at more than {FAR_OUT} times the median of its arm "
+                    f"in {endpoint.metric}: look at its images. Such runs dominate means and intervals, but hardly "
+                    "change the interquartile mean and P(better)."
                 )
     return sentences
 
@@ -629,9 +636,9 @@ def _open(study: Study) -> list[str]:
     return [
         f"{comparison.arm} is undecided in {endpoint.metric} with {pairs_of(comparison.paired.runs)}. "
         f"A chance of 80 % needs about {seeds}."
-        for endpoint in leading(study)
+        for endpoint in leading_endpoints(study)
         for comparison in study.comparisons[endpoint.metric]
-        if comparison.verdict == "inconclusive" and (seeds := plans(comparison))
+        if comparison.verdict == "inconclusive" and (seeds := pairs_needed(comparison))
     ]
 
 
@@ -642,29 +649,31 @@ def _unfinished(study: Study) -> list[str]:
         diverged = sum(run.status == "diverged" for _, _, run in runs)
         note = f", {diverged} of them diverged" if diverged else ""
         sentences.append(
-            f"{len(runs)} of {sum(len(arm.runs) for arm in study.arms)} runs did not finish{note}. Intervals are over "
+            f"{len(runs)} of {len(study.runs)} runs did not finish{note}. Intervals are over "
             "finished pairs only; a diverged run counts as the worst."
         )
     absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
     if study.pending or absent:
         sentences.append(
-            f"These runs have no result yet: {'; '.join([stand(cell) for cell in study.pending] or absent)}."
+            f"These runs have no result yet: {'; '.join([describe_cell(cell) for cell in study.pending] or absent)}."
         )
     return sentences
 
 
 def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
-    runs = _all_runs(study)
+    runs = study.runs
     measured = flatten(study.protocol)
     quick = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
     full = [(name, as_typed(value)) for name, value in measured.items() if name.startswith("full.")]
-    at_the_end = any(endpoint.metric.startswith("full/") for endpoint in leading(study)[:1])  # it decides there
+    at_the_end = any(
+        endpoint.metric.startswith("full/") for endpoint in leading_endpoints(study)[:1]
+    )  # it decides there
     rows, others = (full, quick) if at_the_end else (quick, full)
-    rows += [(f"margin, {endpoint.metric}", negligible(endpoint) or "none") for endpoint in leading(study)]
+    rows += [(f"margin, {endpoint.metric}", show_margin(endpoint) or "none") for endpoint in leading_endpoints(study)]
     rows += _data(runs)
     devices = sorted({run.device or "not recorded" for run in _finished(study)})
-    rows.append(("device", listed(devices or ["not recorded"])))
+    rows.append(("device", join_words(devices or ["not recorded"])))
     versions = {f"{name} {version}" for run in runs for name, version in run.versions.items()}
     rows.append(("versions", ", ".join(sorted(versions)) or "not recorded"))
     ends = sorted({run.ended.partition("T")[0] for run in runs if run.ended})
@@ -735,9 +744,9 @@ def checklist(study: Study) -> tuple[Block, ...]:
 
 def _unstated(study: Study) -> str:
     """What was not stated before the runs, by name; empty where all of it was."""
-    without = [endpoint.metric for endpoint in leading(study) if endpoint.margin is None]
+    without = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.margin is None]
     parts = [] if study.stated else ["no endpoint was stated"]
-    parts += [f"no margin for {listed(without)}"] if without else []
+    parts += [f"no margin for {join_words(without)}"] if without else []
     parts += [f"the {chosen_after(caution)}" for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
     return "; ".join(parts)
 
@@ -753,12 +762,8 @@ def _images_seen(study: Study) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def _all_runs(study: Study) -> list[RunResult]:
-    return [run for arm in study.arms for run in arm.runs.values()]
-
-
 def _finished(study: Study) -> list[RunResult]:
-    return [run for run in _all_runs(study) if run.status == "finished"]
+    return [run for arm in study.arms for run in arm.finished]
 
 
 def _folder(study: Study, run: RunResult) -> Path:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from ganlab.config.comparison import Comparing
+from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
 from ganlab.study.arms import as_typed, by_number, label_of, refuse_confounded, settings_of
 from ganlab.study.compare import BASELINE
 from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
 from ganlab.study.values import (
+    COUNTED_AS_WORST,
     LEVEL,
-    THE_WORST,
     ArmComparison,
     Caution,
     Cell,
@@ -29,7 +30,7 @@ from ganlab.study.values import (
 SMALL_P = 0.001  # below it the number says nothing more
 
 
-def tell(comparison: ArmComparison) -> str:
+def describe_comparison(comparison: ArmComparison) -> str:
     """The result in a sentence: how large, how certain, and which pairs are left out."""
     arm, reference, endpoint, c = comparison.arm, comparison.reference, comparison.endpoint, comparison.paired
     missing = sum(pair.missing for pair in comparison.pairs)
@@ -100,11 +101,11 @@ def _through(comparison: ArmComparison) -> str:
 def _worst(comparison: ArmComparison) -> str:
     """Which runs count as the worst: 4 of 10 runs of upsample collapsed, of transpose 0."""
     runs, parts = len(comparison.pairs) - sum(pair.missing for pair in comparison.pairs), []
-    for why in THE_WORST:
+    for why in COUNTED_AS_WORST:
         ours, theirs = comparison.worst(why)
         if ours or theirs:
             parts.append(f"{ours} of {comparison.arm} and {theirs} of {comparison.reference} {why}")
-    return f"of {runs} runs each, {listed(parts)}, and count as the worst"
+    return f"of {runs} runs each, {join_words(parts)}, and count as the worst"
 
 
 def _why_undecided(comparison: ArmComparison) -> list[str]:
@@ -161,13 +162,13 @@ def bare_p(value: float) -> str:
     return f"{value:.3g}" if value >= SMALL_P else f"< {SMALL_P}"
 
 
-def warn(caution: Caution) -> str:
+def describe_caution(caution: Caution) -> str:
     """What weakens a study, as a sentence."""
     if isinstance(caution, ChosenAfterwards):
         return f"The {chosen_after(caution)}; {caution.stated} was stated before them."
     if isinstance(caution, LeftOut):
         runs = f"{len(caution.cells)} run{'s' * (len(caution.cells) > 1)}"
-        which = "; ".join(map(stand, caution.cells))
+        which = "; ".join(map(describe_cell, caution.cells))
         return f"Left out by hand, after the runs (--leave-out): {runs}, {which}."
     if isinstance(caution, NotAdmitted):
         return (
@@ -183,12 +184,12 @@ def chosen_after(caution: ChosenAfterwards) -> str:
     return f"{caution.what} {caution.chosen} was chosen after the runs"
 
 
-def stand(cell: Cell) -> str:
+def describe_cell(cell: Cell) -> str:
     """A cell of the sweep and its state: `fir-seed1: not started`."""
     return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
 
 
-def lack(gap: Gap | NoRatio) -> str:
+def describe_gap(gap: Gap | NoRatio) -> str:
     """Which run lacks a value and why: `fir, seed 3: failed`."""
     if isinstance(gap, NoRatio):
         return f"{gap.path} has metrics.{gap.metric}={gap.value}, which has no ratio"
@@ -208,7 +209,7 @@ _ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "depends on who 
 assert set(_ORDER) == set(get_args(Verdict))
 
 
-def leading(study: Study) -> tuple[Endpoint, ...]:
+def leading_endpoints(study: Study) -> tuple[Endpoint, ...]:
     """The endpoints shown first: the primary one and those stated before the first run; without these, the first."""
     titles = ["", *study.plan.endpoints]
     endpoints = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
@@ -227,14 +228,14 @@ def answer(study: Study) -> str:
     if not study.endpoints:
         return "No finished run has metrics that can be compared."
     places: dict[str, list[str]] = {}
-    for endpoint in leading(study):
-        places.setdefault(standing(study, endpoint), []).append(named(endpoint))
-    parts = [f"{outcome} in {listed(names)}" for outcome, names in places.items()]
+    for endpoint in leading_endpoints(study):
+        places.setdefault(list_verdicts(study, endpoint), []).append(name_endpoint(endpoint))
+    parts = [f"{outcome} in {join_words(names)}" for outcome, names in places.items()]
     unmeasured = [f"The {title} endpoint {metric} was not measured: its verdict is open."
                for title, metric in study.open.items()]  # fmt: skip
     if many_arms(study):
-        first = leading(study)[0]
-        parts = [f"in {named(first)}: {standing(study, first)}"]
+        first = leading_endpoints(study)[0]
+        parts = [f"in {name_endpoint(first)}: {list_verdicts(study, first)}"]
     return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *unmeasured])
 
 
@@ -249,7 +250,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     The first of the leading endpoints has its effect, interval and p, adjusted if it is; the others have the verdict
     and the effect.
     """
-    endpoints, short = leading(study), short_labels(study)
+    endpoints, short = leading_endpoints(study), short_labels(study)
     if not endpoints:
         return (), []
     first = study.comparisons[endpoints[0].metric]
@@ -267,10 +268,10 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             (
                 short[arm.label],
                 main.verdict,
-                shown_effect(main.endpoint, mean) if main.has_interval else "–",
-                shown_interval(main.endpoint, low, high) if main.has_interval else "–",
+                show_effect(main.endpoint, mean) if main.has_interval else "–",
+                show_interval(main.endpoint, low, high) if main.has_interval else "–",
                 bare_p(main.paired.p_value if main.p_adjusted is None else main.p_adjusted),
-                *(f"{other.verdict}, {shown_effect(other.endpoint, other.effect[0])}" if other.has_interval
+                *(f"{other.verdict}, {show_effect(other.endpoint, other.effect[0])}" if other.has_interval
                   else other.verdict for other in others),
             )
         )  # fmt: skip
@@ -282,14 +283,14 @@ def _compared(study: Study, endpoint: Endpoint, label: str) -> ArmComparison:
     return comparison
 
 
-def named(endpoint: Endpoint) -> str:
+def name_endpoint(endpoint: Endpoint) -> str:
     """Quality (frechet_distance), spectrum (spectral_distance, exploratory); the metric alone if it was not stated."""
     status = "" if endpoint.primary else ", exploratory"
     bare = f"{endpoint.metric}{' (exploratory)' if status else ''}"
     return bare if endpoint.title == endpoint.metric else f"{endpoint.title} ({endpoint.metric}{status})"
 
 
-def standing(study: Study, endpoint: Endpoint) -> str:
+def list_verdicts(study: Study, endpoint: Endpoint) -> str:
     """The verdicts of all arms in one endpoint: `upsample is better, fir and carafe are inconclusive`."""
     comparisons, short = study.comparisons[endpoint.metric], short_labels(study)
     parts = []
@@ -299,8 +300,8 @@ def standing(study: Study, endpoint: Endpoint) -> str:
         if arms and len(arms) == len(comparisons) > 2:
             return f"all {len(arms)} arms {are}"
         if arms:
-            parts.append(f"{listed(arms)} {is_ + verdict if len(arms) == 1 else are}")
-    return listed(parts, ", ")
+            parts.append(f"{join_words(arms)} {is_ + verdict if len(arms) == 1 else are}")
+    return join_words(parts, ", ")
 
 
 def short_labels(study: Study) -> dict[str, str]:
@@ -309,35 +310,30 @@ def short_labels(study: Study) -> dict[str, str]:
     return short if len(set(short.values())) == len(short) else {label: label for label in short}
 
 
-def listed(names: list[str], last: str = " and ") -> str:
-    """A, b and c."""
-    return last.join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def heading(endpoint: Endpoint) -> str:
+def endpoint_heading(endpoint: Endpoint) -> str:
     """An endpoint in a line: `quality, frechet_distance: smaller is better; primary`."""
-    return f"{titled(endpoint)}; {'primary' if endpoint.primary else 'exploratory'}"
+    return f"{endpoint_title(endpoint)}; {'primary' if endpoint.primary else 'exploratory'}"
 
 
-def titled(endpoint: Endpoint) -> str:
+def endpoint_title(endpoint: Endpoint) -> str:
     """An endpoint, and which values are better: `quality, frechet_distance: smaller is better`."""
     title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
-    return f"{title}{endpoint.metric}: {side(endpoint)}"
+    return f"{title}{endpoint.metric}: {better_side(endpoint)}"
 
 
-def side(endpoint: Endpoint) -> str:
+def better_side(endpoint: Endpoint) -> str:
     """Which values are the better ones."""
     return f"{endpoint.measure.better} is better"
 
 
-def negligible(endpoint: Endpoint) -> str:
+def show_margin(endpoint: Endpoint) -> str:
     """The difference that counts as none; empty where none was stated."""
     if endpoint.margin is None:
         return ""
     return f"{100 * endpoint.margin:.3g} %" if endpoint.measure.scale == "ratio" else f"{endpoint.margin:.3g}"
 
 
-def shown_effect(endpoint: Endpoint, value: float) -> str:
+def show_effect(endpoint: Endpoint, value: float) -> str:
     """A difference as people read it: per cent of a ratio, closer to 0 or farther, else a number with its sign."""
     if endpoint.measure.scale == "size":
         size = f"{abs(value):.3g}"
@@ -348,20 +344,20 @@ def shown_effect(endpoint: Endpoint, value: float) -> str:
     return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.1f} %"
 
 
-def shown_interval(endpoint: Endpoint, low: float, high: float) -> str:
+def show_interval(endpoint: Endpoint, low: float, high: float) -> str:
     """An interval of differences as people read it: -32.4 % to -24.3 %, 0.06 to 0.2 closer."""
     if endpoint.measure.scale == "size" and low * high > 0:
         near, far = sorted((low, high), key=abs)
-        return f"{abs(near):.3g} to {shown_effect(endpoint, far)}"
-    return f"{shown_effect(endpoint, low)} to {shown_effect(endpoint, high)}"
+        return f"{abs(near):.3g} to {show_effect(endpoint, far)}"
+    return f"{show_effect(endpoint, low)} to {show_effect(endpoint, high)}"
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def show_number(value: float | None, digits: int = 4) -> str:
     """A value in a table; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def count(value: float) -> str:
+def show_count(value: float) -> str:
     """1234567 -> 1,234,567."""
     return f"{value:,.0f}"
 
@@ -374,21 +370,21 @@ def robust_columns(comparison: ArmComparison) -> dict[str, str]:
     robust, endpoint = comparison.robust, comparison.endpoint
 
     def effect(value: float | None) -> str:
-        return "–" if value is None else shown_effect(endpoint, endpoint.measure.orient(value))
+        return "–" if value is None else show_effect(endpoint, endpoint.measure.orient(value))
 
-    chance = number(robust.improvement, 2)
+    chance = show_number(robust.improvement, 2)
     if robust.improvement_low is not None and robust.improvement_high is not None:
         chance += f" ({robust.improvement_low:.2f} to {robust.improvement_high:.2f})"
     return {
-        "Wilcoxon p": number(robust.wilcoxon_p, 3),
+        "Wilcoxon p": show_number(robust.wilcoxon_p, 3),
         "interquartile mean": effect(robust.interquartile_mean),
         "Hodges-Lehmann": effect(robust.hodges_lehmann),
         "P(better)": chance,
-        "correlation": number(robust.correlation, 2),
+        "correlation": show_number(robust.correlation, 2),
     }
 
 
-def failures(rate: FailureRate) -> str:
+def show_failures(rate: FailureRate) -> str:
     """How many of an arm's runs that came to an end diverged or collapsed, with an interval."""
     if not rate.runs:
         return "–"
@@ -396,7 +392,7 @@ def failures(rate: FailureRate) -> str:
     return f"{failed} of {rate.runs} ({math.floor(100 * rate.low)} to {math.ceil(100 * rate.high)} %)"
 
 
-def plans(comparison: ArmComparison) -> str:
+def pairs_needed(comparison: ArmComparison) -> str:
     """With how many pairs an inconclusive comparison would probably be decided; empty where that is not known."""
     robust, have = comparison.robust, comparison.paired.runs
     parts = []
@@ -452,7 +448,7 @@ def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]
         return f"{seeds} can give a verdict: {smallest}"
     if len(few) < comparisons:
         whose = "; ".join(f"{name} has {pairs[name]}" for name in few)
-        return f"no verdict is possible for {listed(few)} against {reference}, which takes {fewest} pairs: {whose}"
+        return f"no verdict is possible for {join_words(few)} against {reference}, which takes {fewest} pairs: {whose}"
     return f"{seeds} can give no verdict of better or worse: {smallest}; {fewest} seeds are the fewest"
 
 
@@ -467,10 +463,10 @@ def _missing_seeds(arms: dict[str, set[int]]) -> list[str]:
 
 def _seed_numbers(seeds: Sequence[int]) -> str:
     numbers = [as_typed(seed) for seed in seeds[:10]] + [f"{len(seeds) - 10} more"] * (len(seeds) > 10)
-    return f"seed{'s' * (len(seeds) > 1)} {listed(numbers)}"
+    return f"seed{'s' * (len(seeds) > 1)} {join_words(numbers)}"
 
 
-def went_back(study: Study) -> str:
+def describe_rollbacks(study: Study) -> str:
     """Which runs went back to a checkpoint after diverging, and how often; empty where none did."""
     runs = [
         f"{arm.label}, seed {seed}{f' ({len(run.rollbacks)} times)' if len(run.rollbacks) > 1 else ''}"

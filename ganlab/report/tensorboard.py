@@ -32,7 +32,15 @@ from ganlab.config import Comparing
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
 from ganlab.report.figures import Curve, curves_of, read_histories
-from ganlab.report.sentences import answer, lack, many_arms, side, stand, tell, verdict_rows
+from ganlab.report.sentences import (
+    answer,
+    better_side,
+    describe_cell,
+    describe_comparison,
+    describe_gap,
+    many_arms,
+    verdict_rows,
+)
 from ganlab.report.styles import Style, styles_of
 from ganlab.runs import status
 from ganlab.runs.records import (
@@ -164,7 +172,7 @@ def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]
             values = curve.values
             columns = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
             for (statistic, word), column in zip(BAND.items(), columns, strict=True):
-                description = f"{word} of {len(values)} seeds; {side(end)}"
+                description = f"{word} of {len(values)} seeds; {better_side(end)}"
                 for step, value in zip(curve.steps, column, strict=True):
                     if np.isfinite(value):
                         yield int(step), scalar_pb(f"{metric}/{statistic}", value, description)
@@ -190,7 +198,7 @@ def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
 def _title(end: Endpoint, metric: str) -> str:
     name = metric if end.title == end.metric else f"{end.title}: {metric}"
     name += "" if metric == end.metric else f", because {end.metric} is measured only at the end"
-    return f"{name} ({side(end)})"
+    return f"{name} ({better_side(end)})"
 
 
 def _layout(bands: Mapping[str, Drawn]) -> Summary:
@@ -276,12 +284,12 @@ def _verdict(study: Study) -> Summary:
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
         parts.append(f"**{_title(end, end.metric)}**, {status}")
-        parts.append("\n".join(f"- {tell(comparison)}" for comparison in study.comparisons[end.metric]))
-    parts += [f"not in any pair: {lack(gap)}" for gap in study.gaps]
-    parts += [f"counts as the worst: {lack(gap)}" for gap in study.diverged]
-    parts += [f"no result yet: {stand(cell)}" for cell in study.pending]
+        parts.append("\n".join(f"- {describe_comparison(comparison)}" for comparison in study.comparisons[end.metric]))
+    parts += [f"not in any pair: {describe_gap(gap)}" for gap in study.gaps]
+    parts += [f"counts as the worst: {describe_gap(gap)}" for gap in study.diverged]
+    parts += [f"no result yet: {describe_cell(cell)}" for cell in study.pending]
     begun = [cell for cell in study.pending if cell.state != "missing"]
-    if begun or any(run.status != "finished" for arm in study.arms for run in arm.runs.values()):
+    if begun or any(run.status != "finished" for run in study.runs):
         parts.append("HParams averages in runs that have not finished: tick Success alone there")
     return text_pb("comparison/verdict", "\n\n".join(parts))
 

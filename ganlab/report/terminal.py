@@ -1,7 +1,6 @@
 """A study on the terminal: the verdict first, a sentence for each arm and metric, then the runs behind it."""
 
 import shlex
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -10,21 +9,21 @@ from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
+from ganlab.errors import join_words
 from ganlab.evaluation.registry import better
 from ganlab.report.sentences import (
     answer,
-    heading,
-    lack,
-    leading,
-    listed,
+    describe_caution,
+    describe_cell,
+    describe_comparison,
+    describe_gap,
+    describe_rollbacks,
+    endpoint_heading,
+    leading_endpoints,
     many_arms,
-    stand,
-    tell,
     verdict_rows,
-    warn,
-    went_back,
 )
-from ganlab.runs.console import Console
+from ganlab.runs.console import Console, plain_console
 from ganlab.runs.result import Status
 from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm, as_typed
@@ -35,10 +34,8 @@ SCREEN = 24  # sentences that are printed without --all
 
 def print_report(study: Study, everything: bool = False) -> None:
     """Print the verdict in the leading endpoints; in all metrics if they fit a screen, or if everything is True."""
-    console = Console(
-        width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
-    )
-    endpoints = leading(study)
+    console = plain_console()
+    endpoints = leading_endpoints(study)
     if everything or len(study.endpoints) * (len(study.arms) - 1) <= SCREEN:
         endpoints = (*endpoints, *(endpoint for endpoint in study.endpoints if endpoint not in endpoints))
     if study.plan.question:
@@ -54,20 +51,20 @@ def print_report(study: Study, everything: bool = False) -> None:
     console.print()
     console.print(_runs_table(study.arms))
     for gap in study.gaps:
-        console.print(f"not in any pair: {lack(gap)}")
+        console.print(f"not in any pair: {describe_gap(gap)}")
     for cell in study.pending:
-        console.print(f"no result yet: {stand(cell)}")
+        console.print(f"no result yet: {describe_cell(cell)}")
     for gap in study.diverged:
-        console.print(f"counts as the worst: {lack(gap)}")
-    if sentence := went_back(study):
+        console.print(f"counts as the worst: {describe_gap(gap)}")
+    if sentence := describe_rollbacks(study):
         console.print(sentence)
     for value in study.dropped:
-        console.print(f"not compared: {lack(value)}")
+        console.print(f"not compared: {describe_gap(value)}")
     for caution in study.cautions:
-        console.print(warn(caution))
+        console.print(describe_caution(caution))
     if study.ladder:
-        names = [endpoint.metric for endpoint in leading(study) if endpoint.metric in admitted(study.ladder)]
-        console.print(f"known faults of real images admit, of these endpoints: {listed(names) or 'none'}")
+        names = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.metric in admitted(study.ladder)]
+        console.print(f"known faults of real images admit, of these endpoints: {join_words(names) or 'none'}")
     if endpoints or study.shown_only:
         shown_only = study.shown_only if len(endpoints) == len(study.endpoints) else ()
         console.print(_metrics_table(study, [*(endpoint.metric for endpoint in endpoints), *shown_only]))
@@ -100,12 +97,12 @@ def _verdict_table(study: Study) -> Table:
 
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
-    console.print(f"\n{heading(endpoint)}")
+    console.print(f"\n{endpoint_heading(endpoint)}")
     for comparison in study.comparisons[endpoint.metric]:
-        console.print(f"  {tell(comparison)}")
+        console.print(f"  {describe_comparison(comparison)}")
     for arm in study.arms:
         finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
-        missing = [str(seed) for seed in finished if arm.lack(seed, endpoint.metric) == "not measured"]
+        missing = [str(seed) for seed in finished if arm.why_missing(seed, endpoint.metric) == "not measured"]
         if missing:
             console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
 

@@ -1,16 +1,15 @@
 """What a tuning study says, on the terminal and as plain values."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from ganlab.errors import join_words
 from ganlab.files import write_json
-from ganlab.report.sentences import listed
-from ganlab.runs.console import Console
+from ganlab.runs.console import plain_console
 from ganlab.study.tuning import FACTORS, RATE, Trial, TunedArm, Tuning
 
 FILE = "tuning.json"
@@ -19,9 +18,7 @@ _MEANS = {"ratio": "geometric means", "difference": "means", "size": "means of t
 
 def print_tuning(tuning: Tuning) -> None:
     """Every arm at every rate, its best, what luck there is in it, both orders, and what to type for the study."""
-    console = Console(
-        width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False, soft_wrap=True
-    )
+    console = plain_console()
     if tuning.plan.question:
         console.print(tuning.plan.question)
     console.print(
@@ -59,7 +56,7 @@ def warnings(tuning: Tuning) -> list[str]:
     for arm in tuning.arms:
         for trial in arm.trials:
             if seeds := [str(seed) for seed, value in trial.values.items() if value is None]:
-                which = f"seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
+                which = f"seed{'s' * (len(seeds) > 1)} {join_words(seeds)}"
                 lines.append(f"{arm.label} diverged at {trial.rate:g} with {which}: the trial counts as the worst")
         if arm.best is None:
             lines.append(f"{arm.label} has no best rate, as a run of each trial diverged; its factor stays 1")
@@ -120,7 +117,7 @@ def as_json(tuning: Tuning) -> dict[str, Any]:
 
 
 def _seeds(tuning: Tuning) -> str:
-    return listed(list(map(str, tuning.seeds)))
+    return join_words(list(map(str, tuning.seeds)))
 
 
 def _both(tuning: Tuning) -> dict[str, dict[str, Trial | None]]:

@@ -4,11 +4,11 @@ import math
 from collections import Counter
 from typing import Any, get_args
 
-from ganlab.report.sentences import lack, stand, tell, warn
+from ganlab.report.sentences import describe_caution, describe_cell, describe_comparison, describe_gap
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm
-from ganlab.study.values import LEVEL, THE_WORST, ArmComparison, Endpoint, Study
+from ganlab.study.values import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study
 
 
 def as_json(study: Study) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def as_json(study: Study) -> dict[str, Any]:
     - `admitted`: the metrics that may decide, by known faults of real images; null where that was not tried.
     - `versions`, `devices`: all that the runs name.
     """
-    runs = [run for arm in study.arms for run in arm.runs.values()]
+    runs = study.runs
     versions = sorted({(name, version) for run in runs for name, version in run.versions.items()})
     return _plain(
         {
@@ -46,13 +46,13 @@ def as_json(study: Study) -> dict[str, Any]:
             "level": LEVEL,
             "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
             "arms": [_arm(study, place) for place in range(len(study.arms))],
-            "missing": [lack(gap) for gap in study.gaps],
-            "pending": [stand(cell) for cell in study.pending],
-            **({"left_out": [stand(cell) for cell in study.left_out]} if study.left_out else {}),
+            "missing": [describe_gap(gap) for gap in study.gaps],
+            "pending": [describe_cell(cell) for cell in study.pending],
+            **({"left_out": [describe_cell(cell) for cell in study.left_out]} if study.left_out else {}),
             "open": study.open,
-            "diverged": [lack(gap) for gap in study.diverged],
-            "unmeasured": {name: [lack(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
-            "cautions": [warn(caution) for caution in study.cautions],
+            "diverged": [describe_gap(gap) for gap in study.diverged],
+            "unmeasured": {name: [describe_gap(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
+            "cautions": [describe_caution(caution) for caution in study.cautions],
             "shown_only": study.shown_only,
             "admitted": admitted(study.ladder) if study.ladder else None,
             "protocol": study.protocol,
@@ -114,12 +114,12 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
 
     robust = vars(comparison.robust)
     centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
-    worst = {why: dict(zip(("arm", "reference"), comparison.worst(why), strict=True)) for why in THE_WORST}
+    worst = {why: dict(zip(("arm", "reference"), comparison.worst(why), strict=True)) for why in COUNTED_AS_WORST}
     return {
         "arm": comparison.arm,
         "verdict": comparison.verdict,
         "exploratory": not endpoint.primary,
-        "sentence": tell(comparison),
+        "sentence": describe_comparison(comparison),
         "estimate": in_unit(mean) if comparison.has_interval or c.runs == 1 else None,
         "low": in_unit(low) if comparison.has_interval else None,
         "high": in_unit(high) if comparison.has_interval else None,

@@ -48,7 +48,7 @@ class BestStep:
         """Its step."""
         return self.current["step"] if self.current else None
 
-    def offer(self, step: int, measured: Mapping[str, float]) -> bool:
+    def update(self, step: int, measured: Mapping[str, float]) -> bool:
         """Note the step if it is the best so far; returns whether it is."""
         value = measured.get(self._metric)
         if value is None or self._measure is None:
@@ -185,7 +185,7 @@ class Callbacks:
 
     def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
         training = self._config.training
-        if self.best.offer(step, measured) and step % training.save_every_steps and step < training.steps:
+        if self.best.update(step, measured) and step % training.save_every_steps and step < training.steps:
             self.save(step, regular=False)  # else it is saved anyway
 
     def at_plateau(self) -> bool:
@@ -232,7 +232,7 @@ class Callbacks:
         }
         checkpoints.save(self._directory / CHECKPOINTS, step, tensors, record, **self._retention(step, regular))
 
-    def tidy(self, step: int) -> None:
+    def remove_leftovers(self, step: int) -> None:
         """Remove what a killed process has left: half-written files, a checkpoint too many.
 
         step: of the newest checkpoint.

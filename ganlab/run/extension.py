@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ganlab.config import RunConfig, parse
 from ganlab.errors import ConfigError
-from ganlab.files import move, read_json, write_json
-from ganlab.files import why as reason
+from ganlab.files import move, write_json
+from ganlab.run.record import read_entries
 from ganlab.runs.folder import CHECKPOINTS
 from ganlab.runs.result import CONFIG, RESULT, read_result
 
@@ -16,7 +16,6 @@ EXTENDED = "extended.json"
 """A run's extensions so far, the oldest first: `[{"from_step", "steps_before", "steps"}]`."""
 
 Extension = dict[Literal["from_step", "steps_before", "steps"], int]
-_EXTENSIONS = TypeAdapter(list[Extension])
 
 
 def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, list[str]]:
@@ -38,7 +37,7 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
         raise ConfigError(f"{directory} has no checkpoint left to continue from; start another run")
     if steps == steps_before:
         return config, []
-    longer_config = longer(config, steps)
+    longer_config = with_steps(config, steps)
     extension: Extension = {"from_step": taken, "steps_before": steps_before, "steps": steps}
     write_json(directory / EXTENDED, [*extensions(config, directory), extension])
     if result:
@@ -47,7 +46,7 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
     return longer_config, _changes(config, taken, steps)
 
 
-def longer(config: RunConfig, steps: int) -> RunConfig:
+def with_steps(config: RunConfig, steps: int) -> RunConfig:
     """The settings with another last step; raises ConfigError where these do not fit together."""
     tree = config.model_dump(mode="json")
     return parse(tree | {"training": tree["training"] | {"steps": steps}})
@@ -55,14 +54,7 @@ def longer(config: RunConfig, steps: int) -> RunConfig:
 
 def extensions(config: RunConfig, directory: Path) -> list[Extension]:
     """The extensions that led to these settings, without one that was killed before it changed the settings."""
-    path, entries = directory / EXTENDED, []
-    try:
-        entries = _EXTENSIONS.validate_python(read_json(path))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValidationError) as error:
-        why = reason(error) if isinstance(error, OSError) else "it is not a list of extensions"
-        raise ConfigError(f"{path} is damaged ({why}); delete it") from None
+    entries = read_entries(directory / EXTENDED, TypeAdapter(list[Extension]), "extensions", "delete it")
     while entries and entries[-1]["steps"] != config.training.steps:
         entries.pop()
     return entries

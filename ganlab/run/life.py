@@ -14,10 +14,10 @@ from ganlab.config.base import Settings
 from ganlab.environment import commit
 from ganlab.errors import ConfigError
 from ganlab.files import remove_unfinished, write_bytes, write_json
-from ganlab.run.extension import EXTENDED, extend, extensions, longer
+from ganlab.run.extension import EXTENDED, extend, extensions, with_steps
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import build_gan, build_steps, find_source, start_from
-from ganlab.run.rollback import ROLLBACKS, go_back, rollbacks
+from ganlab.run.networks import build_gan, build_steps, check_source, start_from
+from ganlab.run.rollback import ROLLBACKS, roll_back, rollbacks
 from ganlab.runs.console import Log
 from ganlab.runs.folder import (
     CHECKPOINTS,
@@ -26,8 +26,8 @@ from ganlab.runs.folder import (
     claimed,
     finished,
     lacks_generator,
-    leave_nothing,
     now,
+    remove_refused_run,
     write_result,
 )
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
@@ -69,11 +69,11 @@ def run(
         remove_unfinished(directory, WRITTEN)
         log = Log(None if quiet or held else directory / LOG)
         if steps is not None:
-            config, changes = (longer(config, steps), []) if device.worker() else extend(config, directory, steps)
+            config, changes = (with_steps(config, steps), []) if device.worker() else extend(config, directory, steps)
             for line in [] if quiet else changes:
                 log.say(line)
         if config.init_from and checkpoints.newest(origin) is None:
-            find_source(config.init_from)
+            check_source(config.init_from)
         commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_stop_requested())
         fresh = not held and not (directory / CONFIG).exists()
@@ -102,7 +102,7 @@ def run(
                 return _train(config, directory, origin, machine, split, stopping, quiet, log)
         except ConfigError:
             if fresh:  # refused before its first step
-                leave_nothing(directory)
+                remove_refused_run(directory)
             raise
         except KeyboardInterrupt:
             raise
@@ -179,7 +179,7 @@ def _train(
         for line in restored.damaged if restored else []:
             progress.say(f"passed over a checkpoint, {line}")
         if restored and not restored.damaged and not device.worker():
-            callbacks.tidy(start)
+            callbacks.remove_leftovers(start)
         if restored:
             progress.say(f"continuing from step {start}")
         else:
@@ -206,7 +206,7 @@ def _train(
             error = f"{problem}; " + (
                 "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
             )
-            rolls_back = go_back(config, directory, step=int(gan.step.numpy()), to=good_step, error=str(problem))
+            rolls_back = roll_back(config, directory, step=int(gan.step.numpy()), to=good_step, error=str(problem))
             status = "rolled back" if rolls_back else "diverged"
         seconds = callbacks.seconds()
         if status == "finished":

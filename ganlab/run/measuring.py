@@ -17,7 +17,7 @@ from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, 
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, ExtraMeasures, Measured, Measures
 from ganlab.evaluation.readout import Readout, train_readout
-from ganlab.evaluation.rungs import Rungs
+from ganlab.evaluation.registry import Rungs
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
 from ganlab.run.inputs import check_measured

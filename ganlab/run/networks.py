@@ -150,7 +150,7 @@ _NETWORKS = ("generator/", "discriminator/", "ema/")
 
 
 @lru_cache
-def pin(path: str) -> InitFrom:
+def pin_checkpoint(path: str) -> InitFrom:
     """The newest good checkpoint of the run in a folder; ConfigError where there is none, or the run still writes."""
     from ganlab.runs.status import is_held
 
@@ -164,7 +164,7 @@ def pin(path: str) -> InitFrom:
     raise ConfigError(f"init_from={path} has no good checkpoint; give a run that has saved one")
 
 
-def find_source(source: InitFrom) -> None:
+def check_source(source: InitFrom) -> None:
     """Raise ConfigError where the checkpoint that a run is to start from is gone or has been replaced."""
     folder = Path(source.run) / CHECKPOINTS
     if checkpoints.digest(folder, source.step) != source.sha256:
@@ -188,9 +188,9 @@ def check_fit(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
 def start_from(source: InitFrom, tensors: dict[str, "tf.Variable"]) -> None:
     """Give both networks and the EMA the weights of a checkpoint; optimizers and step stay.
 
-    Raises ConfigError as `find_source` and `check_fit` do.
+    Raises ConfigError as `check_source` and `check_fit` do.
     """
-    find_source(source)
+    check_source(source)
     check_fit(source, tensors)
     checkpoints.fill(Path(source.run) / CHECKPOINTS, source.step, _networks(tensors))
 

@@ -125,7 +125,7 @@ def draw_spectrum(real: Side, fake: Side, strides: Sequence[int] = (2, 4)) -> np
     top, bottom = figure.subfigures(2, 1, height_ratios=[4.2, 3.0])
     _profiles(top, real, fake)
     _powers(bottom, real, fake, strides)
-    return _render(figure)
+    return grids.render(figure)
 
 
 def draw_means(
@@ -160,7 +160,7 @@ def draw_means(
             for axis, values, name in zip(axes[2 * place :], relative, ("real", "fake"), strict=False):
                 _phases(axis, values, f"stride {stride}, {name}", max(map(np.max, relative)))
         bottom.supxlabel("second moment of fine detail by phase, relative to its mean", fontsize=12)
-    return _render(figure)
+    return grids.render(figure)
 
 
 def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndarray) -> np.ndarray:
@@ -327,14 +327,6 @@ def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=100, layout="constrained")
-
-
-def _render(figure: Any) -> np.ndarray:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _check(real: Side, fake: Side, strides: Sequence[int] = ()) -> None:

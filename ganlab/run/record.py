@@ -1,12 +1,14 @@
-"""What a checkpoint records besides its tensors, and whether a run can continue from it. No TensorFlow."""
+"""What a run records for its continuation besides tensors, and whether it can continue from that. No TensorFlow."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ganlab.config import RunConfig, flatten
+from ganlab.errors import ConfigError
+from ganlab.files import read_json, why
 from ganlab.runs.records import Mark, damage
 from ganlab.runs.result import Best
 
@@ -39,6 +41,20 @@ class Record(BaseModel):
 _MAY_CHANGE = (  # they change nothing in a step: files that moved have the same hashes
     "training.steps", "study", "tracking", "comparison.", "dataset.path", "dataset.held_out_path", "init_from.run",
 )  # fmt: skip
+
+
+def read_entries(path: Path, adapter: TypeAdapter[Any], name: str, remedy: str) -> list[Any]:
+    """The entries in a JSON file of a run's folder, a list that an adapter checks; empty without the file.
+
+    name: of such entries, and remedy: what to do, for the ConfigError where the file is damaged.
+    """
+    try:
+        return adapter.validate_python(read_json(path))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValidationError) as error:
+        reason = why(error) if isinstance(error, OSError) else f"it is not a list of {name}"
+        raise ConfigError(f"{path} is damaged ({reason}); {remedy}") from None
 
 
 def unfit(record: dict[str, Any], config: RunConfig, directory: Path) -> str:

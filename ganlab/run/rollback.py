@@ -2,31 +2,23 @@
 
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ganlab.config import RunConfig
-from ganlab.errors import ConfigError
-from ganlab.files import read_json, why, write_json
+from ganlab.files import write_json
+from ganlab.run.record import read_entries
 from ganlab.runs.result import Rollback
 
 ROLLBACKS = "rollbacks.json"
 """The rollbacks of a run so far, the oldest first; absent where there are none."""
-_ROLLBACKS = TypeAdapter(list[Rollback])
 
 
 def rollbacks(directory: Path) -> list[Rollback]:
     """The rollbacks of the run in a folder; ConfigError where their file is damaged."""
-    path = directory / ROLLBACKS
-    try:
-        return _ROLLBACKS.validate_python(read_json(path))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValidationError) as error:
-        reason = why(error) if isinstance(error, OSError) else "it is not a list of rollbacks"
-        raise ConfigError(f"{path} is damaged ({reason}); start another run") from None
+    return read_entries(directory / ROLLBACKS, TypeAdapter(list[Rollback]), "rollbacks", "start another run")
 
 
-def go_back(config: RunConfig, directory: Path, *, step: int, to: int | None, error: str) -> bool:
+def roll_back(config: RunConfig, directory: Path, *, step: int, to: int | None, error: str) -> bool:
     """Whether a run that diverged by `step` is to continue from the checkpoint of step `to`; if so, this is noted.
 
     From there its random numbers are new ones (`training.randomness`), also after a kill. It ends where the settings

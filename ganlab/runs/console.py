@@ -29,6 +29,12 @@ class Console(rich.console.Console):
             super().on_broken_pipe()
 
 
+def plain_console() -> Console:
+    """A console for reports: text as it is, in lines of any length where it is not a terminal."""
+    width = None if sys.stdout.isatty() else 200
+    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 

@@ -127,7 +127,7 @@ def _lock_soon(lock: IO[bytes]) -> bool:
     return False
 
 
-def leave_nothing(directory: Path) -> None:
+def remove_refused_run(directory: Path) -> None:
     """Remove the files of a run that was refused, and its folder if nothing else is in it."""
     for name in (CONFIG, HELD_OUT, LOG, LOCK):
         (directory / name).unlink(missing_ok=True)

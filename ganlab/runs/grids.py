@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,13 +14,14 @@ from ganlab.files import FileError, open_regular, read_bytes, write_bytes
 
 _MARK = "ganlab"  # in a PNG the text chunk Software, in a GIF the start of the comment
 WIDTH = 512  # of a grid, about: large enough to see pixels, small enough for two on a screen
+COLUMNS, BORDER = 8, 6  # of a grid, unless it is asked for another layout
 BACKGROUND = 128  # between black and white, so that images of either kind have an edge
 
 
 def grid(
     pixels: np.ndarray,
-    columns: int = 8,
-    border: int = 6,
+    columns: int = COLUMNS,
+    border: int = BORDER,
     enlarge: int | None = None,
     background: int = BACKGROUND,
 ) -> np.ndarray:
@@ -51,7 +53,7 @@ def grid(
     return picture
 
 
-def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], columns: int = 8) -> np.ndarray:
+def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], columns: int = COLUMNS) -> np.ndarray:
     """As `grid`, but each class starts a new row, in the order given; it may have no images, one row or several.
 
     labels: the class of each image. Places without an image have the background.
@@ -67,17 +69,26 @@ def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], 
     return grid(np.concatenate(images_and_gaps), columns=columns, enlarge=enlarge)
 
 
-def rows_of(picture: np.ndarray, size: tuple[int, int], columns: int = 8, border: int = 6) -> int:
+def rows_of(picture: np.ndarray, size: tuple[int, int]) -> int:
     """The number of rows of images, each of height and width `size`, in a picture made by `grid`, [rows,across,...]."""
     height, width = size
-    down = (picture.shape[1] - border - columns * border) // columns * height // width + border
-    return max(1, (picture.shape[0] - border) // max(1, down))
+    down = (picture.shape[1] - BORDER - COLUMNS * BORDER) // COLUMNS * height // width + BORDER
+    return max(1, (picture.shape[0] - BORDER) // max(1, down))
 
 
 def some_of(pixels: np.ndarray, count: int) -> np.ndarray:
     """`count` images of a set, always the same of the same set; all if there are fewer: [N,...]."""
     chosen = np.random.default_rng(0).permutation(len(pixels))[:count]
     return pixels[chosen]
+
+
+def render(figure: Any) -> np.ndarray:
+    """A figure of matplotlib as pixels, uint8 [H,W,3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def png(pixels: np.ndarray, about: str = "") -> bytes:

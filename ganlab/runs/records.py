@@ -370,9 +370,14 @@ def find_runs(directory: Path) -> list[Path]:
     return [path.parent for path in find_files(directory, METRICS)]
 
 
+def without_seed(name: str) -> str:
+    """The name of a cell without `-seed<k>`."""
+    return re.sub(r"-seed\d+$", "", name)
+
+
 def arm_of(directory: Path) -> str:
     """The name of a run's folder without `-seed<k>`."""
-    return re.sub(r"-seed\d+$", "", directory.name)
+    return without_seed(directory.name)
 
 
 def shared_tail(runs: Iterable[Path]) -> str:

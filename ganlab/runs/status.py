@@ -6,7 +6,6 @@ being written holds a lock, which the system frees however its process ends: a l
 
 import heapq
 import math
-import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +18,7 @@ from ganlab.config.comparison import Comparing
 from ganlab.errors import in_a_line, printable
 from ganlab.evaluation.registry import better
 from ganlab.files import write_json
-from ganlab.runs.records import METRICS, RECENT, whole_records
+from ganlab.runs.records import METRICS, RECENT, whole_records, without_seed
 from ganlab.runs.result import (
     CONFIG,
     FORGOTTEN,
@@ -374,19 +373,15 @@ def _seconds_of_cells(cells: list[tuple[Standing, Pace]], end: float, began: flo
             steps[cell.name] = pace.a_step * cell.steps + end
             if cell.state == "running" and pace.fresh and pace.since and pace.recorded:
                 under_way[cell.name] = pace.recorded - pace.since + (cell.steps - pace.step) * pace.a_step + end
-    arms = {_arm(name) for name in finished}
-    seconds = finished | {name: estimate for name, estimate in under_way.items() if _arm(name) not in arms}
+    arms = {without_seed(name) for name in finished}
+    seconds = finished | {name: estimate for name, estimate in under_way.items() if without_seed(name) not in arms}
     return seconds or steps
 
 
 def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
     """How long a cell takes: the mean of its arm if that is known, else of all."""
-    of_arm = [seconds for other, seconds in cell_seconds.items() if _arm(other) == _arm(name)]
+    of_arm = [seconds for other, seconds in cell_seconds.items() if without_seed(other) == without_seed(name)]
     return fmean(of_arm or cell_seconds.values())
-
-
-def _arm(name: str) -> str:
-    return re.sub(r"-seed\d+$", "", name)
 
 
 def _paces(cells: list[Standing], began: float) -> list[tuple[Standing, Pace]]:

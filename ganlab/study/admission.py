@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ganlab.evaluation.registry import METRICS, base_name
-from ganlab.evaluation.rungs import DRAWS, FAULTS, GRAIN, NOISE, WITHOUT, Rungs
+from ganlab.evaluation.registry import FAULTS, GRAIN, METRICS, RUNG_DRAWS, RUNG_NOISE, WITHOUT_CLASS, Rungs, base_name
 
 SURE = 3.0  # standard errors that count as more than chance
 
@@ -23,10 +22,10 @@ def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
 
     grain = max(GRAIN, key=badness)
     faults = {rung: badness(rung) for rung in FAULTS}
-    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT)]:
+    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT_CLASS)]:
         faults["a missing class"] = float(np.mean(absent))
     mildest = min(faults, key=lambda rung: faults[rung])
-    step = SURE * rungs[NOISE] * np.sqrt(2 / DRAWS)
+    step = SURE * rungs[RUNG_NOISE] * np.sqrt(2 / RUNG_DRAWS)
     return None if faults[mildest] - badness(grain) > step else (mildest, grain)
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from ganlab.config import Comparing, flatten
-from ganlab.errors import in_a_line
+from ganlab.errors import in_a_line, join_words
 from ganlab.runs.result import RESULT, ResultError, RunResult, find_files, find_results, read_result
 
 NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
@@ -35,6 +35,11 @@ class Arm(NamedTuple):
     left_out: frozenset[int] = frozenset()
     collapsed: frozenset[int] = frozenset()
 
+    @property
+    def finished(self) -> list[RunResult]:
+        """The runs that finished, collapsed ones too."""
+        return [run for run in self.runs.values() if run.status == "finished"]
+
     def values(self, metric: str) -> dict[int, float]:
         """The metric of every finished run that has it and has not collapsed, by seed."""
         return {
@@ -43,7 +48,7 @@ class Arm(NamedTuple):
             if run.status == "finished" and metric in run.metrics and seed not in self.collapsed
         }
 
-    def lack(self, seed: int, metric: str) -> str:
+    def why_missing(self, seed: int, metric: str) -> str:
         """Why a seed has no value, in the words of `Pair.reasons`; empty if it has one."""
         run = self.runs.get(seed)
         if run is None:
@@ -268,4 +273,4 @@ def as_typed(value: Any) -> str:
 
 def _listed(values: list[Any]) -> str:
     distinct = sorted({as_typed(value) for value in values}, key=lambda text: (len(text), text))
-    return " and ".join(distinct) if len(distinct) < 3 else ", ".join(distinct[:-1]) + " and " + distinct[-1]
+    return join_words(distinct)

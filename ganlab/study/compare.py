@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
-from ganlab.evaluation.registry import METRICS, base_name, compared
-from ganlab.evaluation.rungs import Rungs
+from ganlab.evaluation.registry import METRICS, Rungs, base_name, compared
 from ganlab.runs.collapse import has_collapsed
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import Standing, find_cells, without_result
@@ -26,14 +25,14 @@ from ganlab.study.statistics import (
     difference,
     holm,
     interquartile_mean,
-    look_again,
+    robust_statistics,
     sign_test,
     signed_rank_test,
     wilson_interval,
 )
 from ganlab.study.values import (
+    COUNTED_AS_WORST,
     LEVEL,
-    THE_WORST,
     ArmComparison,
     Cell,
     ChosenAfterwards,
@@ -117,7 +116,7 @@ def compare_arms(
             endpoints.append(endpoint)
     comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, reference_arm) for endpoint in endpoints}
     in_pairs = _failed_in_pairs(arms, reference_arm)
-    diverged = _gaps(arms, "", THE_WORST)
+    diverged = _gaps(arms, "", COUNTED_AS_WORST)
     protocol = next((run.protocol for run in runs if run.status == "finished" and run.protocol), {})
     comparisons = _refuse_contradictions(comparisons, protocol)
     ladder = next((run.ladder for run in runs if run.ladder), {})
@@ -195,20 +194,20 @@ def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[NoRatio]:
 def _gaps(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...]) -> list[Gap]:
     """Every seed for which an arm has no value, for one of these reasons."""
     seeds = sorted(set().union(*(arm.runs for arm in arms)))
-    gaps = [Gap(arm.label, seed, arm.lack(seed, metric), metric) for arm in arms for seed in seeds]
+    gaps = [Gap(arm.label, seed, arm.why_missing(seed, metric), metric) for arm in arms for seed in seeds]
     return [gap for gap in gaps if gap.why in reasons]
 
 
 def _failed_in_pairs(arms: Sequence[Arm], reference: Arm) -> set[Gap]:
     """Every run that diverged or collapsed and counts as the worst in a pair: both runs of the pair came to an end."""
     return {
-        Gap(one.label, seed, one.lack(seed, ""))
+        Gap(one.label, seed, one.why_missing(seed, ""))
         for arm in arms
         if arm is not reference
         for seed in arm.runs.keys() & reference.runs.keys()
         if {arm.runs[seed].status, reference.runs[seed].status} <= {"finished", "diverged"}
         for one in (arm, reference)
-        if one.lack(seed, "") in THE_WORST
+        if one.why_missing(seed, "") in COUNTED_AS_WORST
     }
 
 
@@ -254,7 +253,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
                 verdict=paired.verdict,
                 p_adjusted=None,
                 pairs=_pairs(endpoint.metric, arm, reference),
-                robust=look_again(ours, theirs, paired, margin, alpha),
+                robust=robust_statistics(ours, theirs, paired, margin, alpha),
                 by_ranks=by_ranks,
                 adjustment=None,
                 arms=len(others),
@@ -369,7 +368,7 @@ def _outcomes(endpoint: Endpoint, arm: Arm, values: Mapping[int, float] | None =
     values = arm.values(endpoint.metric) if values is None else values
     outcomes = {}
     for seed in arm.runs:
-        if arm.lack(seed, endpoint.metric) in THE_WORST:
+        if arm.why_missing(seed, endpoint.metric) in COUNTED_AS_WORST:
             outcomes[seed] = -math.inf
         elif seed in values:
             outcomes[seed] = endpoint.measure.outcome(values[seed])
@@ -429,7 +428,7 @@ def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
     ours, theirs = arm.values(metric), reference.values(metric)
     pairs = []
     for seed in sorted(arm.runs.keys() | reference.runs.keys()):
-        reasons = dict.fromkeys(filter(None, (arm.lack(seed, metric), reference.lack(seed, metric))))
+        reasons = dict.fromkeys(filter(None, (arm.why_missing(seed, metric), reference.why_missing(seed, metric))))
         pairs.append(Pair(seed, ours.get(seed), theirs.get(seed), tuple(reasons)))
     return tuple(pairs)
 
@@ -469,13 +468,12 @@ def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
     """Devices, variables and versions that differ between finished runs, with the arms that have each."""
     facts: dict[str, dict[str, list[str]]] = {}
     for arm in arms:
-        for run in arm.runs.values():
-            if run.status == "finished":
-                environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
-                surroundings = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
-                for fact, value in (surroundings | run.versions).items():
-                    labels = facts.setdefault(fact, {}).setdefault(value, [])
-                    labels += [arm.label] * (arm.label not in labels)
+        for run in arm.finished:
+            environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
+            surroundings = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
+            for fact, value in (surroundings | run.versions).items():
+                labels = facts.setdefault(fact, {}).setdefault(value, [])
+                labels += [arm.label] * (arm.label not in labels)
     return [
         MadeDifferently(fact, tuple((value, tuple(labels)) for value, labels in values.items()))
         for fact, values in facts.items()

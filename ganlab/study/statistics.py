@@ -251,6 +251,7 @@ def _vector(name: str, values: ArrayLike, finite: bool = True) -> NDArray[np.flo
 # --- how many seeds an answer takes -----------------------------------------------------------------------------------
 
 
+POWER = 0.8  # that a study should have
 MOST_SEEDS = 10_000  # a study that needs more is out of reach
 
 
@@ -300,14 +301,14 @@ def _over_sd(passing: Callable[[np.ndarray], np.ndarray], free: int, low: float,
     return float((high - low) / 2 * (weights * np.exp(log_density) * passing(sd)).sum())
 
 
-def seeds_for_power(effect: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """The fewest seeds with which `paired_power` reaches `power`; None for no effect, or more than 10,000 seeds."""
-    return _fewest(lambda seeds: paired_power(effect, seeds, alpha) >= power) if effect else None
+def seeds_for_power(effect: float, alpha: float = 0.05) -> int | None:
+    """The fewest seeds with which `paired_power` reaches 80 %; None for no effect, or more than 10,000 seeds."""
+    return _fewest(lambda seeds: paired_power(effect, seeds, alpha) >= POWER) if effect else None
 
 
-def seeds_for_equivalence(margin: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """The fewest seeds with which `equivalence_power` reaches `power`; None for more than 10,000."""
-    return _fewest(lambda seeds: equivalence_power(margin, seeds, alpha) >= power)
+def seeds_for_equivalence(margin: float) -> int | None:
+    """The fewest seeds with which `equivalence_power` reaches 80 %; None for more than 10,000."""
+    return _fewest(lambda seeds: equivalence_power(margin, seeds) >= POWER)
 
 
 @cache
@@ -333,7 +334,7 @@ def _fewest(enough: Callable[[int], bool]) -> int | None:
 
 
 @dataclass(frozen=True)
-class Robust:
+class RobustStatistics:
     """Other views of the pairs behind a comparison; None where something is not defined. More is better.
 
     wilcoxon_p: exact signed-rank test; a diverged run is the worst. interquartile_mean, hodges_lehmann: of the
@@ -357,9 +358,9 @@ class Robust:
     seeds_for_equivalence: int | None
 
 
-def look_again(
+def robust_statistics(
     ours: dict[int, float], theirs: dict[int, float], comparison: Comparison, margin: float | None, alpha: float
-) -> Robust:
+) -> RobustStatistics:
     """Every other view of two arms.
 
     ours, theirs: outcomes by seed, more is better, -inf where the run diverged. comparison: of their finished
@@ -379,7 +380,7 @@ def look_again(
         sd = float(np.std(differences, ddof=1))
         width = margin / sd if sd else math.inf
         power, seeds_needed = equivalence_power(width, comparison.runs), seeds_for_equivalence(width)
-    return Robust(
+    return RobustStatistics(
         wilcoxon_p=signed_rank_test([difference(x, y) for x, y in pairs]).p_value if pairs else None,
         interquartile_mean=_defined(interquartile_mean(differences)),
         hodges_lehmann=_defined(hodges_lehmann(differences)),

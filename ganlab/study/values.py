@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ganlab.config.comparison import Comparing
-from ganlab.evaluation.registry import Metric
-from ganlab.evaluation.rungs import Rungs
+from ganlab.evaluation.registry import Metric, Rungs
+from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.statistics import Comparison, Robust, Verdict
+from ganlab.study.statistics import Comparison, RobustStatistics, Verdict
 
 LEVEL = 0.95
-THE_WORST = ("diverged", "collapsed")
+COUNTED_AS_WORST = ("diverged", "collapsed")
 """Why a run that came to an end counts as the worst."""
 
 
@@ -109,7 +109,7 @@ class Pair:
     @property
     def missing(self) -> bool:
         """Whether the pair counts nowhere."""
-        return not set(self.reasons) <= set(THE_WORST)
+        return not set(self.reasons) <= set(COUNTED_AS_WORST)
 
     def worst(self, why: str) -> tuple[bool, bool]:
         """Whether our run, and whether theirs, counts as the worst for that reason."""
@@ -139,7 +139,7 @@ class ArmComparison:
     verdict: Verdict
     p_adjusted: float | None
     pairs: tuple[Pair, ...]
-    robust: Robust
+    robust: RobustStatistics
     by_ranks: bool
     adjustment: Literal["Holm", "Benjamini-Hochberg"] | None
     arms: int
@@ -229,6 +229,11 @@ class Study:
     pending: tuple[Cell, ...] = ()
     left_out: tuple[Cell, ...] = ()
     ladder: dict[str, Rungs] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[RunResult]:
+        """The runs of all arms."""
+        return [run for arm in self.arms for run in arm.runs.values()]
 
     @property
     def stated(self) -> tuple[Endpoint, ...]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from conftest import ROOT
 from ganlab.cli.hydra import plan
-from ganlab.config.plugins import take
+from ganlab.config.plugins import take_plugins
 from ganlab.errors import ConfigError
 from ganlab.evaluate import protocol
 from ganlab.inspect import _read as read_line
@@ -38,7 +38,7 @@ def commands(name):
 def words_of(line):
     """The words of a command, after its plugin, which pages also name in the environment."""
     words = shlex.split(line.replace('"', ""))
-    return take([*words, "--plugin", str(ROOT / "examples" / "bicubic.py")] if "bicubic" in line else words)
+    return take_plugins([*words, "--plugin", str(ROOT / "examples" / "bicubic.py")] if "bicubic" in line else words)
 
 
 @pytest.fixture(scope="module")

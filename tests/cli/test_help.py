@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from conftest import ROOT
 from ganlab import __version__, train
 from ganlab.cli.choices import groups, options
-from ganlab.cli.help import folded, page
+from ganlab.cli.help import help_page, wrap_page
 from ganlab.config import RunConfig
 from ganlab.errors import ConfigError
 from ganlab.run.inputs import FILLED_IN
@@ -25,7 +25,7 @@ OPERATORS = ("generator.elsewhere", "generator.reference")
 
 def listed(*overrides, **more):
     """{name: (value, comment)} of the settings that a page lists."""
-    text = page(overrides, **more).partition("\nSettings")[2].partition("\nHydra's flags")[0]
+    text = help_page(overrides, **more).partition("\nSettings")[2].partition("\nHydra's flags")[0]
     rows = re.findall(r"^ [ *](\+?[\w.]+)=(.*?)(?:  +|(?<=[?\w]) )(\S.*)$", text, re.M)
     return {name: (value, comment) for name, value, comment in rows}
 
@@ -104,13 +104,13 @@ def test_the_page_has_the_values_of_what_was_chosen():
     assert "dataset.path" not in listed()
     assert listed("metrics=full")["metrics.final.images"][0] == "10000"
     assert listed("seed=7", "generator.stages=[[4,2],[null,2]]")["generator.stages"][0] == "[[4,2],[null,2]]"
-    quick = page(["experiment=quick"])
+    quick = help_page(["experiment=quick"])
     assert "  Does nearest + convolution make better small digits" in quick
     assert "12 runs in outputs/quick, over generator=transpose,upsample seed=range(6); below, the first" in quick
     assert "  sets study=quick training.steps=500 training.sample_every_steps=100" in quick
     assert "\n *training.steps=500 " in quick
     assert "\n *experiment=quick " in quick
-    assert "4 runs in outputs/x, over generator=fir,carafe seed=0,1" in page(
+    assert "4 runs in outputs/x, over generator=fir,carafe seed=0,1" in help_page(
         ["study=x", "generator=fir,carafe", "seed=0,1"], multirun=True
     )
 
@@ -124,7 +124,7 @@ def test_the_page_has_the_values_of_what_was_chosen():
 ])  # fmt: skip
 def test_what_is_wrong_beside_help_is_refused(line, said):
     with pytest.raises(ConfigError, match=said):
-        page(line)
+        help_page(line)
 
 
 def test_choices_and_experiments_of_ones_own_are_listed_as_such(tmp_path):
@@ -135,29 +135,29 @@ def test_choices_and_experiments_of_ones_own_are_listed_as_such(tmp_path):
     ):
         (tmp_path / group).mkdir()
         (tmp_path / group / f"{name}.yaml").write_text(text)
-    text = page([], config_dir=str(tmp_path))
+    text = help_page([], config_dir=str(tmp_path))
     assert re.search(r"^  experiment=ours +\(yours\) Is mine better\?$", text, re.M)
     assert re.search(r"^  generator=mine +\(yours\) My own arm\.$", text, re.M)
     assert re.search(r"^  objective=hinge +\(yours\) Another hinge\.$", text, re.M)
     found = listed("generator=mine", "experiment=ours", config_dir=str(tmp_path))
     assert found["training.steps"][0] == "5"
     assert found["generator.upsampling.kernel_size"] == ("5", "1 to 31; odd where fused")  # what upsample says of it
-    assert "(yours)" not in page()
+    assert "(yours)" not in help_page()
 
 
 def test_examples_of_sweeps_have_seeds_enough_for_a_verdict():
     """Six pairs are the fewest whose sign permutation test can reach p = 0.05 for one comparison: 2/64."""
-    examples = re.findall(r"ganlab\.train -m .*?seed=(\S+)", page())
+    examples = re.findall(r"ganlab\.train -m .*?seed=(\S+)", help_page())
     assert examples
     assert all(2 / 2 ** len(seeds.split(",")) <= 0.05 for seeds in examples)
 
 
 def test_long_lines_go_on_below_their_comments():
-    wide = page(["experiment=quick"])
-    narrow = folded(wide, 100)
+    wide = help_page(["experiment=quick"])
+    narrow = wrap_page(wide, 100)
     assert max(map(len, narrow.splitlines())) <= 100
     assert " ".join(narrow.split()) == " ".join(wide.split())
-    assert folded(wide, 1000) == wide
+    assert wrap_page(wide, 1000) == wide
 
 
 def test_help_and_version_need_no_tensorflow():

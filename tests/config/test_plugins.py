@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from conftest import ROOT, forget
-from ganlab.cli.help import page
+from ganlab.cli.help import help_page
 from ganlab.cli.hydra import plan
 from ganlab.config import parse, plugins
-from ganlab.config.plugins import VARIABLE, take
+from ganlab.config.plugins import VARIABLE, take_plugins
 from ganlab.errors import ConfigError
 from ganlab.runs.folder import read_config
 from small_runs import TINY
@@ -24,7 +24,7 @@ def plugged(monkeypatch, plugins_forgotten):
 
     def use(*names):
         monkeypatch.setenv(VARIABLE, "")
-        take([part for name in names for part in ("--plugin", str(EXAMPLES / name))])
+        take_plugins([part for name in names for part in ("--plugin", str(EXAMPLES / name))])
 
     return use
 
@@ -39,7 +39,7 @@ def test_settings_name_the_plugins_that_they_use_and_no_others(plugged):
 
 def test_help_says_nothing_of_plugins_that_nobody_can_type(plugged):
     plugged("bicubic.py")
-    assert "plugins" not in page(["generator=bicubic"]).partition("\nChoices")[0]
+    assert "plugins" not in help_page(["generator=bicubic"]).partition("\nChoices")[0]
 
 
 def test_settings_of_a_plugin_are_checked_as_all_others(plugged):
@@ -79,7 +79,7 @@ WRONG = {
 def test_what_cannot_be_used_is_one_line(source, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
     (tmp_path / "mine.py").write_text(source)
-    take(["--plugin", str(tmp_path / "mine.py")])
+    take_plugins(["--plugin", str(tmp_path / "mine.py")])
     with pytest.raises(ConfigError) as caught:
         plan([], multirun=False)
     assert WRONG[source] in str(caught.value) and "mine.py" in str(caught.value)
@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_one_line(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("given", "line"), [("nowhere.py", "does not exist"), (".", "is not a Python file")])
 def test_a_file_that_is_none_is_refused_at_once(given, line):
     with pytest.raises(ConfigError, match=line):
-        take(["--plugin", given])
+        take_plugins(["--plugin", given])
 
 
 def test_an_entry_point_joins_when_it_is_used(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ganlab.evaluation import ladder, rungs
+from ganlab.evaluation import ladder, registry
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
 from ganlab.runs.collapse import has_collapsed
@@ -54,7 +54,7 @@ def test_a_ladder_has_every_rung_of_every_compared_metric(images):
     found = ladder.climb(measure, images.round().astype(np.uint8), labels, 150)
     assert set(found) == {"frechet_distance", "coverage"}
     names = [
-        "real images", *rungs.GRAIN, *rungs.FAULTS, *(f"without class {label}" for label in range(4)),
+        "real images", *registry.GRAIN, *registry.FAULTS, *(f"without class {label}" for label in range(4)),
         "deviation over draws",
     ]  # fmt: skip
     assert list(found["frechet_distance"]) == names
@@ -163,7 +163,7 @@ def test_a_class_that_holds_most_images_is_never_the_missing_one():
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (200, 8, 8, 1), np.uint8)
     found = ladder.climb(lambda pixels: sizes.append(len(pixels)) or measure(pixels), images, labels, 150)
-    assert {name for name in found["coverage"] if name.startswith(rungs.WITHOUT)} == {
+    assert {name for name in found["coverage"] if name.startswith(registry.WITHOUT_CLASS)} == {
         "without class 1",
         "without class 2",
     }

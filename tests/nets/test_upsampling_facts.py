@@ -1,4 +1,4 @@
-"""What an operator tells of itself, and what is computed where it tells nothing: two routes that agree."""
+"""What an operator says about itself, and what is computed where it says nothing: two routes that agree."""
 
 import keras
 import numpy as np

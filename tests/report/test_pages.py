@@ -20,9 +20,9 @@ from PIL import Image
 from conftest import ROOT
 from ganlab.errors import ConfigError
 from ganlab.report import figures, page
-from ganlab.report.drawing import DARK, LIGHT, THEMES, wrapped
+from ganlab.report.drawing import DARK, LIGHT, THEMES, wrap
 from ganlab.report.page import Page, Section, Table, Text, write_contents
-from ganlab.report.sentences import answer, leading, tell, verdict_rows
+from ganlab.report.sentences import answer, describe_comparison, leading_endpoints, verdict_rows
 from ganlab.report.terminal import print_report
 from ganlab.report.verdict import as_json
 from ganlab.report.writing import as_html, as_markdown, write_report
@@ -90,11 +90,15 @@ def test_the_verdict_comes_first_and_a_title_says_it(report):
     page = Elements(text)
     assert page.texts["title"][0] == page.texts["h1"][0] == answer(study)
     assert text.index(QUESTION) < text.index("<h1>") < text.index("<svg")
-    places = [text.index(escape(tell(each))) for e in leading(study) for each in study.comparisons[e.metric]]
+    places = [
+        text.index(escape(describe_comparison(each)))
+        for e in leading_endpoints(study)
+        for each in study.comparisons[e.metric]
+    ]
     assert len(places) == 6
     assert places == sorted(places)
     assert places[-1] < text.index("<svg")
-    assert [endpoint.title for endpoint in leading(study)] == ["quality", "spectrum", "checkerboard"]
+    assert [endpoint.title for endpoint in leading_endpoints(study)] == ["quality", "spectrum", "checkerboard"]
 
 
 def test_ids_are_used_once_and_references_have_a_target(report):
@@ -245,7 +249,7 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
             continue
         quality, spectrum, checkerboard = (
             next(each for each in study.comparisons[endpoint.metric] if each.arm == row[0])
-            for endpoint in leading(study)
+            for endpoint in leading_endpoints(study)
         )
         assert row[1] == quality.verdict
         assert row[2] == f"{100 * np.expm1(quality.effect[0]):+.1f} %"
@@ -266,7 +270,9 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
         assert "".join(f"<td>{cell}</td>" for cell in row[1:]) in html
         assert f"| {' | '.join(row)} | " in plain.replace("\\_", "_")
     assert (
-        printed.index(said) < printed.index(rows[0][3]) < printed.index(tell(study.comparisons["frechet_distance"][0]))
+        printed.index(said)
+        < printed.index(rows[0][3])
+        < printed.index(describe_comparison(study.comparisons["frechet_distance"][0]))
     )
     two = compare_arms(
         [arm for arm in study.arms if arm.label in ("transpose", "fir")], study.plan, directory=study.directory
@@ -343,7 +349,7 @@ def test_curves_are_medians_of_equal_steps(made):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))  # without its first step
     study = compare_study(made.directory)
     histories = figures.read_histories(study)
-    metric, found = figures.curves_of(study, leading(study)[0], histories)
+    metric, found = figures.curves_of(study, leading_endpoints(study)[0], histories)
     assert metric == "frechet_distance"
     assert found["transpose"].images.tolist() == [16_000, 32_000, 64_000, 128_000, 256_000]
     curve = found["upsample"]
@@ -366,7 +372,7 @@ def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
             lines = [{k: v for k, v in line.items() if "full" not in k} for line in lines]
             (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     study = compare_study(made.directory)
-    (endpoint,) = leading(study)
+    (endpoint,) = leading_endpoints(study)
     metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
     assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
     (comparison,) = study.comparisons[endpoint.metric]  # of coverage, where more is better
@@ -462,11 +468,11 @@ def test_a_damaged_picture_of_a_spectrum_is_named_and_passed_over(made, capsys):
     for path in made.directory.glob("*-seed0"):
         grids.save_png(path / "pictures" / "spectrum.png", np.zeros((8, 8, 1), np.uint8))
     study = compare_study(made.directory)
-    assert len(figures.left_spectra(study, None).grids) == 2
+    assert len(figures.saved_spectra(study, None).grids) == 2
     whole = (made.directory / "upsample-seed0/pictures/spectrum.png").read_bytes()
     for left in (b"", whole[:-20], b"no picture"):
         (made.directory / "upsample-seed0/pictures/spectrum.png").write_bytes(left)
-        assert figures.left_spectra(study, None) is None
+        assert figures.saved_spectra(study, None) is None
         assert re.fullmatch(
             "not in the report: .*upsample-seed0/pictures/spectrum.png is not a complete PNG .*\n",
             capsys.readouterr().err,
@@ -521,7 +527,7 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
 
     def drawn():
         study = compare_study(made.directory)
-        endpoint = leading(study)[0]
+        endpoint = leading_endpoints(study)[0]
         metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
         drawing = figures.draw_curves(study, endpoint, metric, found, "images", 0.36)
         return drawing.message, drawing.draw(THEMES["light"]).axes[0].get_ylim()[1], found
@@ -646,17 +652,17 @@ def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
     made.arms(["transpose", "upsample"], 1)
     study = compare_study(made.directory)
     beside = figures.last_grids(study)
-    assert figures.left_spectra(study, beside) is None
+    assert figures.saved_spectra(study, beside) is None
     for arm in ("transpose", "upsample"):
         picture = made.directory / f"{arm}-seed0/pictures/spectrum.png"
         picture.parent.mkdir()
         Image.effect_noise((40, 40), 50).save(picture)
-    found = figures.left_spectra(study, beside)
+    found = figures.saved_spectra(study, beside)
     assert found is not None
     assert len(found.grids) == 2
     monkeypatch.setattr(figures, "LARGEST", found.size + beside.size - 1)
-    assert figures.left_spectra(study, beside) == figures.Samples(0, ())
-    assert figures.left_spectra(study, None) == found
+    assert figures.saved_spectra(study, beside) == figures.Samples(0, ())
+    assert figures.saved_spectra(study, None) == found
     page = as_markdown(write_contents(study))
     assert "The pictures of spectra are too large for this page: see pictures/ of the runs." in page
     assert "pictures/spectrum.png)" not in page  # among what was not found
@@ -664,7 +670,7 @@ def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
 
 def test_figures_can_be_had_as_png(report):
     study = compare_study(report.parent)
-    drawing = figures.forest(study, leading(study)[0])
+    drawing = figures.forest(study, leading_endpoints(study)[0])
     light, dark = (np.asarray(Image.open(BytesIO(drawing.png(theme)))) for theme in THEMES)
     assert light.shape == dark.shape
     assert light.shape[1] == 640
@@ -673,8 +679,8 @@ def test_figures_can_be_had_as_png(report):
 
 
 def test_long_labels_break_where_words_end():
-    assert wrapped("upsample kernel_size=5", 12) == "upsample\nkernel_size=\n5"
-    assert wrapped("transpose", 3) == "transpose"
+    assert wrap("upsample kernel_size=5", 12) == "upsample\nkernel_size=\n5"
+    assert wrap("transpose", 3) == "transpose"
 
 
 def test_what_was_chosen_after_the_runs_is_said(made):

@@ -160,12 +160,12 @@ def test_better_has_the_direction_of_the_measure(quality, values, best):
     config = plan(["metrics=full", f"comparison.quality={quality}"], multirun=False).cells[0].config
     tracker = BestStep(config, None, [])
     metric = quality.rpartition("/")[2]
-    changes = [step for step, value in enumerate(values) if tracker.offer(step, {metric: value, "other": 0.0})]
+    changes = [step for step, value in enumerate(values) if tracker.update(step, {metric: value, "other": 0.0})]
     assert changes[-1] == tracker.step == best
     assert BestStep(config, tracker.current, [best]).step == best
     assert BestStep(config, tracker.current, [best + 1]).step is None  # its checkpoint is gone
     at_the_end = plan(["metrics=full", "comparison.quality=full/classifier/modes"], multirun=False).cells[0].config
-    assert not BestStep(at_the_end, None, []).offer(0, {metric: 1.0})
+    assert not BestStep(at_the_end, None, []).update(0, {metric: 1.0})
 
 
 def test_nothing_is_better_than_itself():

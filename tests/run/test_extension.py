@@ -13,13 +13,13 @@ import pytest
 import tensorflow as tf
 
 from ganlab import device
-from ganlab.cli.help import page
+from ganlab.cli.help import help_page
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.launch import dry_run
 from ganlab.run import extension, read_config, run
 from ganlab.run.life import extensions
-from ganlab.run.networks import pin
+from ganlab.run.networks import pin_checkpoint
 from ganlab.study.arms import label_of, refuse_confounded, settings_of
 from ganlab.training import checkpoints
 from small_runs import BRIEF, assert_same_end, records, weights
@@ -274,7 +274,7 @@ def test_what_a_start_leaves_unread_is_no_warning(short, monkeypatch):
     monkeypatch.setattr(tf.get_logger().handlers[0], "emit", lambda record: said.append(record.getMessage()))
     monkeypatch.setattr(tf.get_logger(), "level", logging.WARNING)
     tf.get_logger()._cache.clear()
-    checkpoint = pin(str(short))
+    checkpoint = pin_checkpoint(str(short))
     kernel = checkpoints.shapes(short / "checkpoints", 6)["generator/base/kernel"]
     variable = tf.Variable(tf.zeros(kernel[1:]))
     checkpoints.fill(short / "checkpoints", checkpoint.step, {"generator/base/kernel": variable})
@@ -301,6 +301,6 @@ def test_weights_to_start_from_are_one_setting_of_an_arm(settings, short):
 
 
 def test_help_shows_the_start_as_it_is_typed(short):
-    text = page([f"init_from={short}"])
+    text = help_page([f"init_from={short}"])
     assert f"\n *init_from={short} " in text and f"  sets init_from={short}\n" in text
     assert "init_from." not in text

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from ganlab.cli.help import page
+from ganlab.cli.help import help_page
 from ganlab.cli.hydra import plan
 from ganlab.config import parse
 from ganlab.errors import ConfigError
 from ganlab.run import read_config, run
 from ganlab.run.extension import _changes as changes
-from ganlab.run.extension import longer
+from ganlab.run.extension import with_steps
 from ganlab.run.networks import build_gan
 from ganlab.study.arms import refuse_confounded, settings_of
 from small_runs import BRIEF, assert_same_end, weights
@@ -78,7 +78,7 @@ FALLING = ("optimizer.final_rate=0.5", "optimizer.schedule=linear", "training.st
 def test_what_a_longer_schedule_changes_is_said_of_the_rate_that_the_run_has(settings):
     falling = settings(*FALLING, "optimizer.g_rate_factors={transpose: 10}")
     assert "the generator's goes from 0.0075 to 0.00875 at step 50" in "\n".join(changes(falling, 50, 200))
-    assert longer(falling, 200).optimizer == falling.optimizer
+    assert with_steps(falling, 200).optimizer == falling.optimizer
 
 
 def test_arms_with_rates_of_their_own_differ_in_one_thing(settings):
@@ -145,6 +145,6 @@ def test_a_factor_that_cannot_be_used_is_one_line(more):
 
 
 def test_the_page_of_help_lists_the_factors_as_they_are_typed():
-    assert "\n  optimizer.g_rate_factors={} " in page()
-    with_factors = page(["optimizer.g_rate_factors={upsample: 0.5, fir: 2}"])
+    assert "\n  optimizer.g_rate_factors={} " in help_page()
+    with_factors = help_page(["optimizer.g_rate_factors={upsample: 0.5, fir: 2}"])
     assert "\n *optimizer.g_rate_factors={upsample: 0.5, fir: 2.0} " in with_factors

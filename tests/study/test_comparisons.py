@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 
 from ganlab.config import Comparing
-from ganlab.report.sentences import answer, lack, plans, tell
+from ganlab.report.sentences import answer, describe_comparison, describe_gap, pairs_needed
 from ganlab.report.verdict import as_json, scores
 from ganlab.runs.result import ResultError, RunResult
 from ganlab.study.arms import Arm
@@ -64,7 +64,7 @@ def test_a_diverged_run_is_the_worst_and_not_dropped():
     assert comparison.by_ranks
     assert comparison.verdict == "inconclusive"
     assert comparison.worst("diverged") == (2, 0)
-    assert tell(comparison) == (
+    assert describe_comparison(comparison) == (
         "ours against theirs is inconclusive: "
         f"{100 * math.expm1(logs.mean()):+.1f} %, 95 % interval {100 * math.expm1(finished.low):+.1f} % to "
         f"{100 * math.expm1(finished.high):+.1f} % over the 6 finished pairs only, p = {c.p_value:.3g} by ranks "
@@ -82,7 +82,7 @@ def test_an_arm_that_always_diverges_is_worse(swapped):
     assert comparison.paired.p_value == 2 / 2**8
     assert math.isnan(comparison.paired.mean)
     counts = "0 of ours and 8 of theirs" if swapped else "8 of ours and 0 of theirs"
-    assert tell(comparison).endswith(
+    assert describe_comparison(comparison).endswith(
         f"no interval of a mean, p = 0.00781 by ranks over 8 pairs; of 8 runs each, {counts} diverged, and count as the "
         "worst."
     )
@@ -92,7 +92,7 @@ def test_an_arm_that_always_diverges_has_no_sizes():
     name = "checkerboard_index_2"
     for labels in (("ours", "theirs"), ("theirs", "ours")):
         study = compare_arms([arm(labels[0], LOW, name), arm(labels[1], ["diverged"] * 8, name)], PLAN)
-        assert "no interval of a mean, p = 0.00781 by ranks" in tell(only(study, name))
+        assert "no interval of a mean, p = 0.00781 by ranks" in describe_comparison(only(study, name))
 
 
 def test_the_side_of_a_metric_that_is_better_when_larger():
@@ -114,9 +114,9 @@ def test_where_both_diverge_neither_is_worse():
     comparison = only(compare_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
     assert comparison.verdict == "equivalent"
     assert not comparison.by_ranks
-    assert tell(comparison).endswith(", 6 pairs; both runs diverged or collapsed in 2 pairs.")
+    assert describe_comparison(comparison).endswith(", 6 pairs; both runs diverged or collapsed in 2 pairs.")
     comparison = only(compare_arms([arm("ours", ours[1:]), arm("theirs", theirs[1:])], PLAN))
-    assert tell(
+    assert describe_comparison(
         comparison
     ).endswith(
         ", 5 pairs; p <= 0.05 needs at least 6 pairs, this study has 5; both runs diverged or collapsed in 2 pairs."  # not 7
@@ -147,8 +147,10 @@ def test_a_collapsed_run_is_the_worst_in_every_metric():
         assert (comparison.verdict, comparison.by_ranks) == ("inconclusive", True), metric
         assert comparison.worst("collapsed") == (4, 0)
         assert not comparison.has_interval
-        assert "no interval of a mean" in tell(comparison)
-        assert "of 10 runs each, 4 of ours and 0 of theirs collapsed, and count as the worst" in tell(comparison)
+        assert "no interval of a mean" in describe_comparison(comparison)
+        assert "of 10 runs each, 4 of ours and 0 of theirs collapsed, and count as the worst" in describe_comparison(
+            comparison
+        )
     tree = as_json(study)
     verdict = tree["endpoints"][0]["verdicts"][0]
     assert (verdict["estimate"], verdict["low"], verdict["high"]) == (None, None, None)
@@ -179,7 +181,9 @@ def test_a_metric_that_a_finished_run_lacks_is_no_smaller_study():
     del ours.runs[7].metrics["frechet_distance"]
     comparison = only(compare_arms([ours, theirs], PLAN))
     assert (comparison.verdict, comparison.unmeasured, comparison.paired.runs) == ("inconclusive", 1, 7)
-    assert "no verdict, since finished runs of 1 pair have no value: measure them again" in tell(comparison)
+    assert "no verdict, since finished runs of 1 pair have no value: measure them again" in describe_comparison(
+        comparison
+    )
 
 
 def test_few_pairs_that_are_alike_are_not_equivalent():
@@ -226,7 +230,7 @@ def test_a_mean_over_kinds_of_features_says_what_each_kind_says():
     assert [kind.endpoint.metric for kind in comparison.kinds] == [
         "full/classifier/frechet_distance", "full/pca/frechet_distance",
     ]  # fmt: skip
-    assert "; through classifier: -" in tell(comparison)
+    assert "; through classifier: -" in describe_comparison(comparison)
     kinds = as_json(study)["endpoints"][0]["verdicts"][0]["kinds"]
     assert [kind["verdict"] for kind in kinds] == ["better", "better"]
 
@@ -238,7 +242,7 @@ def test_kinds_of_features_that_contradict_each_other_give_no_verdict(pca):
     assert comparison.kinds[0].verdict == "better"
     assert comparison.verdict == "depends on who looks"
     assert answer(study).startswith("Against theirs, ours depends on who looks in quality")
-    assert "ours against theirs depends on who looks: " in tell(comparison)
+    assert "ours against theirs depends on who looks: " in describe_comparison(comparison)
 
 
 def test_the_draw_of_the_features_is_part_of_the_error():
@@ -288,7 +292,7 @@ def test_missing_runs_are_counted_and_named_and_never_the_worst():
     ]  # fmt: skip
     assert [pair.missing for pair in comparison.pairs] == [False] * 3 + [True] * 5
     assert not comparison.by_ranks
-    assert tell(comparison).endswith(
+    assert describe_comparison(comparison).endswith(
         "3 pairs; p <= 0.05 needs at least 6 pairs, this study has 3; no verdict, since finished runs of 1 pair have no "
         "value: measure them again; 5 of 8 seeds are left out."
     )
@@ -335,23 +339,23 @@ def test_holm_decides_the_primary_endpoint_and_the_others_are_exploratory():
     stepped = np.minimum(np.maximum.accumulate(np.sort(raw) * [3, 2, 1]), 1)
     assert [primary[place].p_adjusted for place in order] == pytest.approx(list(stepped))
     assert (primary[0].adjustment, primary[0].verdict) == ("Holm", "worse")
-    assert "; p = 0.0234 after adjustment for 3 arms." in tell(primary[0])
-    assert "exploratory" not in tell(primary[0])
+    assert "; p = 0.0234 after adjustment for 3 arms." in describe_comparison(primary[0])
+    assert "exploratory" not in describe_comparison(primary[0])
     found = scipy.stats.false_discovery_control([j.paired.p_value for j in second])
     assert [j.p_adjusted for j in second] == pytest.approx(list(found))
     assert [j.verdict for j in second] == [j.paired.verdict for j in second]
-    assert tell(second[0]).startswith("arm1 is worse than theirs (exploratory): ")
-    assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in tell(second[0])
+    assert describe_comparison(second[0]).startswith("arm1 is worse than theirs (exploratory): ")
+    assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in describe_comparison(second[0])
     assert (other[0].p_adjusted, other[0].adjustment) == (None, None)
-    assert tell(other[0]).startswith("arm1 is worse than theirs (exploratory): ")
-    assert "adjusted" not in tell(other[0])
+    assert describe_comparison(other[0]).startswith("arm1 is worse than theirs (exploratory): ")
+    assert "adjusted" not in describe_comparison(other[0])
 
 
 def test_a_difference_that_does_not_survive_holm_is_inconclusive():
     arms = [arm("theirs", LOW[:6]), arm("arm1", HIGH[:6]), arm("arm2", LOW[:6])]
     found = compare_arms(arms, PLAN).comparisons["frechet_distance"][0]
     assert (found.paired.verdict, found.verdict, found.p_adjusted) == ("worse", "inconclusive", 0.0625)
-    assert tell(found).endswith(
+    assert describe_comparison(found).endswith(
         "p = 0.0312, 6 pairs; with 2 arms p <= 0.05 needs at least 7 pairs, this study has 6; "
         "p = 0.0625 after adjustment for 2 arms."
     )
@@ -365,16 +369,17 @@ def test_an_open_verdict_says_what_kept_it_open():
     first, second = compare_arms(arms, PLAN).comparisons["frechet_distance"][:2]
     assert (first.paired.verdict, first.verdict) == ("worse", "inconclusive")
     assert first.paired.p_value <= 0.05 < first.p_adjusted
-    assert "8 pairs; undecided because the adjusted p is above 0.05; p = 0.0938 after adjustment for 4 arms" in tell(
-        first
+    assert (
+        "8 pairs; undecided because the adjusted p is above 0.05; p = 0.0938 after adjustment for 4 arms"
+        in describe_comparison(first)
     )
-    assert "undecided" not in tell(second)  # neither interval nor p would have decided
+    assert "undecided" not in describe_comparison(second)  # neither interval nor p would have decided
     skewed = [1.0, 1.01, 1.0, 1.02, 1.01, 3.0, 1.02, 1.01]  # one way, one of them far: p is small, the interval wide
     ours = [low * ratio for low, ratio in zip(LOW, skewed, strict=True)]
     found = only(compare_arms([arm("ours", ours), arm("theirs", LOW)], PLAN))
     assert found.paired.low < 0 < found.paired.high
     assert found.paired.p_value <= 0.05
-    assert "undecided because the interval contains 0." in tell(found)
+    assert "undecided because the interval contains 0." in describe_comparison(found)
 
 
 def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
@@ -412,7 +417,7 @@ def test_runs_that_were_not_made_alike_are_a_caution():
 def test_a_distance_beyond_all_measure_is_still_told():
     arms = [arm("ours", [1e60, 1.0]), arm("theirs", [1.0, 1.0])]
     study = compare_arms(arms, PLAN)
-    assert "interval -100.0 % to +inf %" in tell(only(study))
+    assert "interval -100.0 % to +inf %" in describe_comparison(only(study))
     verdict = as_json(study)["endpoints"][0]["verdicts"][0]
     assert verdict["estimate"] == pytest.approx(1e30)
     assert verdict["high"] is None
@@ -424,9 +429,9 @@ def test_no_plan_is_made_of_pairs_that_do_not_decide_or_are_there_already():
         compare_arms([arm("ours", [a * b for a, b in zip(LOW, ratios, strict=False)]), arm("theirs", LOW)], PLAN)
     )
     assert (found.verdict, found.paired.runs) == ("inconclusive", 6)
-    assert "8 pairs to find" in plans(found)  # the t test says 6 or 7
+    assert "8 pairs to find" in pairs_needed(found)  # the t test says 6 or 7
     ranked = only(compare_arms([arm("ours", [*LOW[:5], "diverged"]), arm("theirs", HIGH)], PLAN))
-    assert (ranked.by_ranks, ranked.verdict, plans(ranked)) == (True, "inconclusive", "")
+    assert (ranked.by_ranks, ranked.verdict, pairs_needed(ranked)) == (True, "inconclusive", "")
 
 
 def test_where_every_run_diverged_each_pair_is_there():
@@ -448,7 +453,7 @@ def test_a_ratio_of_nothing_in_a_metric_that_nobody_asked_for_stops_nothing():
     assert only(study).verdict == "better"
     assert "spectral_distance_high" not in study.comparisons
     (line,) = study.unmeasured["spectral_distance_high"]
-    assert lack(line).endswith("has metrics.spectral_distance_high=0.0, which has no ratio")
+    assert describe_gap(line).endswith("has metrics.spectral_distance_high=0.0, which has no ratio")
     assert study.dropped == (line,)
     with pytest.raises(ResultError, match=r"spectral_distance_high=0.0, which has no ratio; use a positive"):
         compare_arms(arms, PLAN, "spectral_distance_high")

@@ -9,10 +9,10 @@ from ganlab.study.statistics import (
     equivalence_power,
     hodges_lehmann,
     interquartile_mean,
-    look_again,
     paired_comparison,
     paired_power,
     probability_of_improvement,
+    robust_statistics,
     seeds_for_equivalence,
     seeds_for_power,
     wilson_interval,
@@ -159,7 +159,7 @@ def test_all_views_of_two_arms():
     theirs = {0: 2.0, 1: 2.5, 2: 3.0, 3: 2.0, 4: -math.inf, 5: 2.2}
     differences = [-1.0, -0.5, 0.5]
     comparison = paired_comparison(differences, 2.0)
-    found = look_again(ours, theirs, comparison, 2.0, 0.05)
+    found = robust_statistics(ours, theirs, comparison, 2.0, 0.05)
     sd = np.std(differences, ddof=1)
     # sizes 1 .5 .5 inf inf, ranks 3 1.5 1.5 4.5 4.5, signs - - + - +: the sum is -3
     assert (
@@ -179,14 +179,14 @@ def test_all_views_of_two_arms():
 
 
 def test_views_that_there_are_not():
-    lone = look_again({0: 1.0}, {0: 2.0}, paired_comparison([-1.0]), 0.5, 0.05)
+    lone = robust_statistics({0: 1.0}, {0: 2.0}, paired_comparison([-1.0]), 0.5, 0.05)
     assert (lone.correlation, lone.seeds_for_power, lone.equivalence_power) == (None, None, None)
     assert lone.wilcoxon_p == 1
-    assert look_again({}, {1: 1.0}, paired_comparison([-1.0]), None, 0.05).improvement is None
+    assert robust_statistics({}, {1: 1.0}, paired_comparison([-1.0]), None, 0.05).improvement is None
 
 
 def test_no_fewer_seeds_than_the_deciding_test_needs():
     equal = paired_comparison([-1.0] * 4)  # infinitely many standard deviations
     values = dict.fromkeys(range(4), 1.0)
     for alpha, seeds in ((0.05, 6), (0.05 / 6, 8)):
-        assert look_again(values, values, equal, None, alpha).seeds_for_power == seeds
+        assert robust_statistics(values, values, equal, None, alpha).seeds_for_power == seeds
