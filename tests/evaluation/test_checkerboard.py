@@ -8,20 +8,16 @@ from hypothesis import strategies as st
 from ganlab.evaluation.spectrum import (
     checkerboard_index,
     coherent_checkerboard_index,
+    lattice_peak_ratio,
     measure_spectrum,
     power_spectrum,
     strides,
 )
-from ganlab.evaluation.spectrum.lattice import _peak_ratio, _places
+from ganlab.evaluation.spectrum.lattice import _places
 
 
 def noise(seed=0, count=200, side=32, mean=0.0):
     return np.random.default_rng(seed).normal(mean, 1, (count, side, side, 1))
-
-
-def lattice_peak_ratio(images, stride=2):
-    spectrum = measure_spectrum(images)
-    return _peak_ratio("images", spectrum, spectrum.power, stride)
 
 
 def by_nearest(images, stride):
@@ -157,6 +153,8 @@ def test_a_spectrum_stands_for_its_images():
     for index in (checkerboard_index, coherent_checkerboard_index):
         assert index(measure_spectrum(real), measure_spectrum(fake)) == index(real, fake)
         assert index(fake, real) == pytest.approx(-index(real, fake))
+        with pytest.raises(ValueError, match="was measured with a Hann window"):
+            index(measure_spectrum(real, hann=True), measure_spectrum(fake, hann=True))
 
 
 @settings(deadline=None, max_examples=25)

@@ -5,6 +5,7 @@ used again is measured once. All use the luminance, in float64, and nothing is c
 """
 
 from ganlab.evaluation.spectrum.distances import (
+    corner_bias,
     decay_slope,
     high_frequency_bias,
     spectral_distance,
@@ -14,10 +15,12 @@ from ganlab.evaluation.spectrum.lattice import (
     checkerboard_index,
     coherent_checkerboard_index,
     lattice_fraction,
+    lattice_peak_ratio,
     strides,
 )
 from ganlab.evaluation.spectrum.power import (
     Spectrum,
+    corner_power,
     measure_spectrum,
     power_spectrum,
     radial_profile,
@@ -30,9 +33,12 @@ __all__ = [
     "Spectrum",
     "checkerboard_index",
     "coherent_checkerboard_index",
+    "corner_bias",
+    "corner_power",
     "decay_slope",
     "high_frequency_bias",
     "lattice_fraction",
+    "lattice_peak_ratio",
     "measure_spectrum",
     "power_spectrum",
     "radial_profile",

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ganlab.evaluation.spectrum.power import SILENT, Array, Spectrum, pair_of
+from ganlab.evaluation.spectrum.power import SILENT, Array, Spectrum, pair_of, spectrum_of
 
 
 def checkerboard_index(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, stride: int = 2) -> float:
     """How much stronger a stride's pattern is in fake than in real images: log10(LPR_fake / LPR_real), sign kept.
 
-    LPR is the lattice peak ratio, see `_peak_ratio`. Above 0: peaks, as uneven overlap of kernels makes them. Below 0:
-    notches, as nearest and other smooth enlargement makes them; one is no better than the other, so the absolute value
-    counts. 0 for equal distributions, with noise that split halves of the real images show.
+    LPR is `lattice_peak_ratio`. Above 0: peaks, as uneven overlap of kernels makes them. Below 0: notches, as nearest
+    and other smooth enlargement makes them; one is no better than the other, so the absolute value counts. 0 for
+    equal distributions, with noise that split halves of the real images show.
 
     real, fake: images [N,H,W,C], as uint8 pixels or as floats, both the same; or their `Spectrum`.
     stride: from the stage in question to the output, one that `strides` gives.
@@ -22,9 +22,7 @@ def checkerboard_index(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, s
     Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003, describe the pattern.
     """
     real, fake = pair_of(real, fake)
-    return float(
-        np.log10(_peak_ratio("fake", fake, fake.power, stride) / _peak_ratio("real", real, real.power, stride))
-    )
+    return float(np.log10(_ratio("fake", fake, fake.power, stride) / _ratio("real", real, real.power, stride)))
 
 
 def coherent_checkerboard_index(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, stride: int = 2) -> float:
@@ -33,8 +31,25 @@ def coherent_checkerboard_index(real: ArrayLike | Spectrum, fake: ArrayLike | Sp
     Large where biases and even kernels draw one and the same pattern on every image. Arguments and errors as there.
     """
     real, fake = pair_of(real, fake)
-    fake_ratio = _peak_ratio("fake", fake, _coherent_power("fake", fake), stride)
-    return float(np.log10(fake_ratio / _peak_ratio("real", real, _coherent_power("real", real), stride)))
+    fake_ratio = _ratio("fake", fake, _coherent_power("fake", fake), stride)
+    return float(np.log10(fake_ratio / _ratio("real", real, _coherent_power("real", real), stride)))
+
+
+def lattice_peak_ratio(images: ArrayLike | Spectrum, stride: int = 2) -> float:
+    """The mean power of a stride's lattice bins by that of their neighbours; 1 for white noise, 0 for a full notch.
+
+    The bins are the multiples of H/stride and W/stride, without those of half the stride if it is even, without
+    the mean if it is odd: 3, 12 and 48 of them for 2, 4 and 8. The neighbours lie two steps away in either direction
+    (the border of the 5x5 block), where a side has at most 16 pixels one step, around the edge if need be; each counts
+    once. 1e-6 of the spectrum's mean is added to both. The bins of stride 2 are real, so their power is noisy: white
+    noise of side 32 has a standard deviation of .04 over sets of 500 images.
+
+    images: [N,H,W,C] or their `Spectrum`. stride: one that `strides` gives, or another that divides both sides and
+    leaves room.
+    Raises ValueError, naming the argument.
+    """
+    spectrum = spectrum_of("images", images)
+    return _ratio("images", spectrum, spectrum.power, stride)
 
 
 def strides(height: int, width: int | None = None) -> tuple[int, ...]:
@@ -50,17 +65,9 @@ def _fits(size: tuple[int, int], stride: int) -> bool:
     return all(side % stride == 0 and side // stride > _reach(size) for side in size)
 
 
-def _peak_ratio(name: str, spectrum: Spectrum, power: Array, stride: int) -> float:
-    """The mean power of a stride's lattice bins by that of their neighbours; 1 for white noise, 0 for a full notch.
-
-    The bins are the multiples of H/stride and W/stride, without those of half the stride if it is even, without
-    the mean if it is odd: 3, 12 and 48 of them for 2, 4 and 8. The neighbours lie two steps away in either direction
-    (the border of the 5x5 block), where a side has at most 16 pixels one step, around the edge if need be; each counts
-    once. 1e-6 of the spectrum's mean is added to both. The bins of stride 2 are real, so their power is noisy: white
-    noise of side 32 has a standard deviation of .04 over sets of 500 images.
-
-    stride: one that `strides` gives, or another that divides both sides and leaves room.
-    """
+def _ratio(name: str, spectrum: Spectrum, power: Array, stride: int) -> float:
+    if spectrum.hann:
+        raise ValueError(f"{name} was measured with a Hann window, which spreads peaks; measure it without")
     if not power.any():
         raise ValueError(f"{name} has no power at all; give images that are not constant")
     lattice, neighbours = _places(spectrum.size, stride)

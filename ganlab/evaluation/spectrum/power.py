@@ -22,7 +22,7 @@ class Spectrum:
     """A summary of a set of images: enough for every measure here except the two-sample test.
 
     count: how many images. shape: of one, (H,W,C). kind: "pixels" for whole numbers, "images" for floats; their powers
-    differ by the square of a scale, so the two are never compared.
+    differ by the square of a scale, so the two are never compared. hann: whether a window was used.
     power: see `power_spectrum`, [H,W]. mean: the mean image's luminance, [H,W].
     detail: mean over images of the squared luminance less its 3x3 binomial blur, without the outermost pixels,
     [H-2,W-2]. band: the limits between which the radial profiles of 95 % of the single images lie, ring by ring, [2,R].
@@ -31,6 +31,7 @@ class Spectrum:
     count: int
     shape: tuple[int, int, int]
     kind: str
+    hann: bool
     power: Array
     mean: Array
     detail: Array
@@ -47,37 +48,54 @@ class Spectrum:
         return min(self.size)
 
 
-def measure_spectrum(images: ArrayLike) -> Spectrum:
+def measure_spectrum(images: ArrayLike, *, hann: bool = False) -> Spectrum:
     """Take the `Spectrum` of images [N,H,W,C], in blocks: at most 100 MB beside 50,000 images of 128x128x3.
 
-    Raises ValueError as `power_spectrum` does.
+    hann: weigh each image by a window first, see `power_spectrum`. Raises ValueError as that does.
     """
-    return _measured("images", images)
+    return _measured("images", images, hann)
 
 
-def power_spectrum(images: ArrayLike) -> Array:
+def power_spectrum(images: ArrayLike, *, hann: bool = False) -> Array:
     """How much an image varies at each frequency: [N,H,W,C] -> [H,W], |DFT|^2 averaged over the images.
 
     Of the luminance (one channel: itself; three: .299, .587, .114), less each image's own mean. No window and no
     factor: white noise of variance v gives H*W*v everywhere but at [0,0], which is 0. Frequencies stand in the order
     of `numpy.fft.fftfreq`. Pixels 0 ... 255 have 127.5^2 times the power of images in [-1, 1].
 
+    hann: weight what is left of each image by a Hann window of root-mean-square 1, so that white noise keeps its power.
+    Borders that do not fit together leak along the axes; with the window they do not, but lines are three bins wide.
+
     Raises ValueError unless the images have sides of at least 2, one or three channels, are finite, and at least one.
     """
-    return measure_spectrum(images).power
+    return _measured("images", images, hann).power
 
 
-def radial_profile(power: ArrayLike) -> Array:
+def radial_profile(power: ArrayLike, *, axes: bool = True) -> Array:
     """A spectrum by distance from the mean alone: [H,W] -> [R], ring r = 0 ... R-1 = N/2 rounded down, N = min(H,W).
 
     Each value is the mean over the frequencies (u,v) in ring r, see `rings`: r/N cycles a pixel in every direction, the
-    last one Nyquist's where N is even. The corners beyond it are left out. Raises ValueError unless the spectrum is
-    finite and its sides are at least 2.
+    last one Nyquist's where N is even. The corners beyond it are left out, see `corner_power`. axes: False leaves out
+    u=0 and v=0 in all rings but the first, which is the mean's. Raises ValueError unless the spectrum is finite and its
+    sides are at least 2.
     """
     power = _checked(power)
     ring = rings(*power.shape)
     inside = ring <= min(power.shape) // 2
+    if not axes:
+        inside[0, 1:] = inside[1:, 0] = False
     return np.bincount(ring[inside], power[inside]) / np.bincount(ring[inside])
+
+
+def corner_power(power: ArrayLike) -> float:
+    """The mean over the frequencies that no ring holds, r > N/2: where a checkerboard of single pixels lies.
+
+    power: [H,W] as `power_spectrum` gives it, of sides of 4 or more. Raises ValueError for others.
+    """
+    power = _checked(power)
+    if min(power.shape) < 4:
+        raise ValueError(f"power of size {_times(power.shape)} has no corners; use sides of at least 4")
+    return float(power[rings(*power.shape) > min(power.shape) // 2].mean())
 
 
 def rings(height: int, width: int | None = None) -> NDArray[np.intp]:
@@ -101,6 +119,8 @@ def pair_of(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> tuple[Spe
     """Both spectra, of images that can be compared."""
     first, second = spectrum_of("real", real), spectrum_of("fake", fake)
     comparable((first.shape, first.kind), (second.shape, second.kind))
+    if first.hann != second.hann:
+        raise ValueError(f"fake was measured with hann={second.hann}, real with hann={first.hann}; measure both alike")
     return first, second
 
 
@@ -147,12 +167,22 @@ def luminances(name: str, images: np.ndarray) -> Iterator[tuple[Array, Array]]:
             yield level[:, 0, 0] @ LUMINANCE, block @ LUMINANCE
 
 
-def half_power(luminance: Array) -> Array:
+def half_power(luminance: Array, hann: bool = False) -> Array:
     """|DFT|^2 of each, [n,H,W/2+1]: the other half mirrors it."""
     luminance = luminance - luminance.mean(axis=(1, 2), keepdims=True)
+    if hann:
+        down, across = map(_hann, luminance.shape[1:])
+        luminance *= down[:, None] * across
     waves = np.asarray(scipy.fft.rfft2(luminance))
-    waves[:, 0, 0] = 0  # already so, except for rounding
+    if not hann:
+        waves[:, 0, 0] = 0  # already so, except for rounding
     return waves.real**2 + waves.imag**2
+
+
+def _hann(length: int) -> Array:
+    """A window of root-mean-square 1."""
+    window = 1 - np.cos(2 * np.pi * np.arange(length) / length)
+    return window / np.sqrt(np.mean(window**2))
 
 
 def kind_of(images: np.ndarray) -> str:
@@ -160,7 +190,7 @@ def kind_of(images: np.ndarray) -> str:
     return "images" if images.dtype.kind == "f" else "pixels"
 
 
-def _measured(name: str, images: ArrayLike) -> Spectrum:
+def _measured(name: str, images: ArrayLike, hann: bool = False) -> Spectrum:
     images = checked_images(name, images)
     count, height, width, channels = images.shape
     power, mean = np.zeros((height, width // 2 + 1)), np.zeros((height, width))
@@ -172,7 +202,7 @@ def _measured(name: str, images: ArrayLike) -> Spectrum:
             mean += luminance.sum(axis=0) + level.sum()
             inner = luminance[:, 1:-1, 1:-1] - _blurred(luminance)
             detail += np.einsum("nyx,nyx->yx", inner, inner)
-            powers = half_power(luminance)
+            powers = half_power(luminance, hann)
             power += powers.sum(axis=0)
             profiles[done : done + len(powers)] = powers.reshape(len(powers), -1) @ average
             done += len(powers)
@@ -180,6 +210,7 @@ def _measured(name: str, images: ArrayLike) -> Spectrum:
         count=count,
         shape=(height, width, channels),
         kind=kind_of(images),
+        hann=hann,
         power=_whole(power, width) / count,
         mean=mean / count,
         detail=detail / count,
