@@ -58,16 +58,17 @@ class Plan:
     """What a command line asks for: one run, or the cells of a sweep.
 
     steps: the new last step of a run to resume; None: that of its settings. launcher: the name of Hydra's launcher that
-    starts the cells. left: what the experiment still sweeps over if the command line replaces some of it; None if it
-    replaces nothing. naming: overrides that name the cells if the defaults would not tell them apart. swept: what the
-    cells differ in, as overrides. choices: of the first cell, by group. jobs: how many cells joblib runs at a time.
+    starts the cells. remaining_sweep: what the experiment still sweeps over if the command line replaces some of it;
+    None if it replaces nothing. naming: overrides that name the cells if the defaults would not tell them apart. swept:
+    what the cells differ in, as overrides. choices: of the first cell, by group. jobs: how many cells joblib runs at a
+    time.
     """
 
     cells: list[Cell]
     sweep: Path | None
     resume: Path | None
     launcher: str = "basic"
-    left: tuple[str, ...] | None = None
+    remaining_sweep: tuple[str, ...] | None = None
     steps: int | None = None
     naming: tuple[str, ...] = ()
     swept: tuple[str, ...] = ()
@@ -243,13 +244,13 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
                 "include every setting that varies, or leave out the repeated value"
             )
         by_directory[cell.directory] = cell
-    left = tuple(params) if len(params) < len(swept) else None
+    remaining = tuple(params) if len(params) < len(swept) else None
     launcher = first.hydra.runtime.choices["hydra/launcher"]
     swept = (*params, *(text for text in overrides if text not in plain))
     choices = next(iter(trees.values())).hydra.runtime.choices
     jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
     return Plan(
-        cells, sweep_folders.pop(), None, launcher, left, naming=naming, swept=swept, choices=choices, jobs=jobs
+        cells, sweep_folders.pop(), None, launcher, remaining, naming=naming, swept=swept, choices=choices, jobs=jobs
     )
 
 

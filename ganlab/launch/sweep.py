@@ -28,7 +28,7 @@ from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs.console import Console
 from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
-from ganlab.runs.signals import STOPPING, Asked, heard
+from ganlab.runs.signals import STOPPING, StopRequests, heard
 from ganlab.runs.status import Standing, edition, may_be_held, outcome, record_sweep, rough, stand, time_left
 from ganlab.study.tuning import is_tuning
 
@@ -121,7 +121,7 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
     stop.unlink(missing_ok=True)
     os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
 
-    signals = Asked()
+    signals = StopRequests()
 
     def ask(number: int) -> None:
         first = not signals
@@ -167,7 +167,9 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
     overrides = [f"hydra.sweep.dir='{folder}'", *plan.naming]  # the default holds the time, which would differ
     if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
         overrides.append("hydra.launcher.batch_size=1")  # joblib would put several cells into one job after fast ones
-    return overrides if plan.left is None else [*overrides, "hydra.sweeper.params=null", *plan.left]
+    return (
+        overrides if plan.remaining_sweep is None else [*overrides, "hydra.sweeper.params=null", *plan.remaining_sweep]
+    )
 
 
 def _let_save(cells: list[Cell]) -> None:

@@ -31,7 +31,7 @@ from ganlab.runs.folder import (
     write_result,
 )
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
-from ganlab.runs.signals import STOPPING, Asked
+from ganlab.runs.signals import STOPPING, StopRequests
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
@@ -278,7 +278,7 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
 @contextlib.contextmanager
 def _stop_requested() -> Iterator[Callable[[], bool]]:
     """While inside, the first signal to stop is only noted, the second stops at once. Ignored signals stay ignored."""
-    request = Asked()
+    request = StopRequests()
 
     def note(number: int, _frame: object) -> None:
         if request.twice(number):

@@ -13,7 +13,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _NOT_URGENT = (signal.SIGUSR1, signal.SIGHUP)  # a warning; and a terminal's end, which both shell and system signal
 
 
-class Asked:
+class StopRequests:
     """The stop signals received so far."""
 
     def __init__(self):

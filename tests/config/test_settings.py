@@ -341,7 +341,7 @@ def test_an_experiment_wins_over_the_plain_settings():
 def test_the_command_line_replaces_what_an_experiment_sweeps_over():
     def cells(*overrides):
         wanted = plan(["experiment=quick", *overrides], multirun=False)
-        return wanted.left, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
+        return wanted.remaining_sweep, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
 
     both = [(name, seed) for name in ("transpose", "upsample") for seed in range(6)]
     assert cells() == (None, both)
