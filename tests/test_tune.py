@@ -380,6 +380,7 @@ def test_a_folder_without_runs_is_one_line(sweep, tune):
 # --- the sweep --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "conf" / "experiment").glob("tuning_*.yaml")), ids=lambda path: path.stem
 )

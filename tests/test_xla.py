@@ -29,6 +29,7 @@ def train(command, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_second_cell_of_a_sweep_compiles_nothing(train, tmp_path):
     first = train(*SMALL, "seed=1", "hydra.run.dir=one")
     assert len(first) == 1

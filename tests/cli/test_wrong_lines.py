@@ -165,6 +165,34 @@ def test_some_wrong_lines_are_one_line_and_write_nothing(here):
     check(LINES[::35], here)
 
 
+SAID = {
+    ("train", "resume=nowhere"): "resume=nowhere is not a directory",
+    ("train", "-sc"): "Expecting one subcommand",
+    ("train", "-cd", "nowhere", "seed=0"): "-cd nowhere is not a directory",
+    ("sample", "nowhere", "--count", "many"): "argument --count: invalid int value: 'many'",
+    ("sample", "nowhere"): "nowhere is not a directory",
+    ("export", "nowhere", "--fromat", "onnx"): "unrecognized arguments: --fromat onnx",
+    ("export", "nowhere"): "nowhere is not a directory",
+    ("inspect", "run=nowhere"): "run=nowhere is not a directory",
+    ("evaluate", "nowhere"): "nowhere is not a directory",
+    ("evaluate", "nowhere", "seed=3"): "nowhere is not a directory",
+    ("compare", "nowhere"): "nowhere does not exist",
+    ("compare",): "required: DIR",
+    ("tune", "nowhere"): "nowhere does not exist",
+    ("tune",): "required: DIR",
+    ("status", "nowhere"): "nowhere does not exist",
+    ("status",): "required: DIR",
+}
+
+
+def test_what_is_wrong_is_named(here):
+    found, _ = run(list(SAID), here)
+    for (line, said), (status, line_said, _) in zip(SAID.items(), found, strict=True):
+        assert (status, line_said.count("\n")) == (2, 1), (line, line_said)
+        assert said in line_said
+        assert line_said.startswith(said) or "argument" in line_said
+
+
 @pytest.mark.slow
 def test_all_wrong_lines_are_one_line_and_write_nothing(here):
     check(LINES, here)

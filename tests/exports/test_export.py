@@ -70,7 +70,7 @@ def test_an_export_is_the_same_function(network, nearby, arm, name, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]  # nothing half made beside it
 
 
-@pytest.mark.parametrize("name", ["keras", "saved_model"])
+@pytest.mark.parametrize("name", ["keras", pytest.param("saved_model", marks=pytest.mark.slow)])
 def test_so_is_one_of_a_residual_generator(network, nearby, name, tmp_path):
     model = network("generator=pixel_shuffle", "generator.body=residual", "generator.normalization=batch")
     assert exports.export(name, *model, tmp_path / ("new" + exports.FORMATS[name].suffix)) <= exports.TOLERANCE

@@ -104,7 +104,8 @@ def test_xla_and_graph_train_alike(trained, rules):
 
 
 @pytest.mark.parametrize(
-    ("xla", "penalty"), [(False, "r1"), (True, "none"), pytest.param(True, "r1", marks=pytest.mark.slow)]
+    ("xla", "penalty"),
+    [(False, "r1"), *(pytest.param(True, penalty, marks=pytest.mark.slow) for penalty in ("none", "r1"))],
 )
 def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images_lie(trained, xla, penalty):
     ways = [(2, "never"), (50, "never"), (50, "always")]
