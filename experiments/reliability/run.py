@@ -10,6 +10,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -111,6 +112,7 @@ def main() -> None:
     options.add_argument("--only", choices=KINDS, nargs="+", default=KINDS, help="the tables to make (default: all)")
     options.add_argument("--write", action="store_true", help="put the tables into README.md")
     chosen = options.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # runs would inherit that a shell's background ignores it
 
     def done(*table, more: str = "") -> None:
         text = write(*table, more=more)
