@@ -20,7 +20,7 @@ test: .venv/ready  ## set up once, then the tests that take minutes (no network,
 
 test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format, Ray, Slurm's stand-in, other libraries' data sets
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray,tfds,huggingface]'
-	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal --durations=25
 
 test-all: test test-slow  ## all of them
 
