@@ -120,9 +120,8 @@ def test_what_others_left_is_tuned_or_one_line(tuning, typed, attack):
     assert_harmless(*typed(ganlab.tune, tuning), began)
 
 
-@pytest.mark.parametrize("name", ["tuning.json", ".PID.tuning.json"])
-def test_a_link_in_a_tuning_study_is_not_written_through(tuning, typed, outside, name):
-    (tuning / name.replace("PID", str(os.getpid()))).symlink_to(outside / "mine")
+def test_a_link_in_a_tuning_study_is_not_written_through(tuning, typed, outside):
+    (tuning / "tuning.json").symlink_to(outside / "mine")
     assert typed(ganlab.tune, tuning)[0] == 0
     assert json.loads((tuning / "tuning.json").read_text())["metric"] == "frechet_distance"
 
