@@ -106,7 +106,7 @@ def test_the_page_has_the_values_of_what_was_chosen():
     assert listed("seed=7", "generator.stages=[[4,2],[null,2]]")["generator.stages"][0] == "[[4,2],[null,2]]"
     quick = help_page(["experiment=quick"])
     assert "  Does nearest + convolution make better small digits" in quick
-    assert "12 runs in outputs/quick, over generator=transpose,upsample seed=range(6); below, the first" in quick
+    assert "12 runs in outputs/quick, over generator=transpose,upsample seed=range(1,7); below, the first" in quick
     assert "  sets study=quick training.steps=500 training.sample_every_steps=100" in quick
     assert "\n *training.steps=500 " in quick
     assert "\n *experiment=quick " in quick

@@ -343,7 +343,7 @@ def test_the_command_line_replaces_what_an_experiment_sweeps_over():
         wanted = plan(["experiment=quick", *overrides], multirun=False)
         return wanted.remaining_sweep, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
 
-    both = [(name, seed) for name in ("transpose", "upsample") for seed in range(6)]
+    both = [(name, seed) for name in ("transpose", "upsample") for seed in range(1, 7)]
     assert cells() == (None, both)
     assert cells("seed=7") == (("generator=transpose,upsample",), [("transpose", 7), ("upsample", 7)])
     assert cells("++seed=7") == cells("seed=7")
