@@ -10,9 +10,8 @@ import numpy as np
 
 from ganlab.config import Arrays
 from ganlab.data.files import Header, Stamp, headers, load, stamp
-from ganlab.data.images import Split
 from ganlab.data.labels import Labels, read_labels, to_classes
-from ganlab.data.survey import Part, Shape, Survey, filled, read
+from ganlab.data.survey import Part, Shape, Survey, filled
 from ganlab.errors import ConfigError, in_a_line
 
 _TRAIN = {"train", "training", "trn", "tr"}
@@ -66,11 +65,6 @@ def survey_of(settings: Arrays) -> Survey:
     """The files that settings name."""
     keys = Keys(settings.images_key, settings.labels_key, settings.held_out_images_key, settings.held_out_labels_key)
     return survey(settings.path, settings.held_out_path, keys)
-
-
-def arrays(settings: Arrays) -> Split:
-    """The images of an .npz or .npy file, as they are unless the settings ask for another size or other channels."""
-    return read(survey_of(settings), settings)
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:

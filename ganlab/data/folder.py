@@ -278,7 +278,7 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
 
     settings: with their sha256, as `fill_in` leaves them.
     """
-    facts = facts_of(settings)
+    facts = _facts_of(settings)
     names = facts["class_names"]
     if conditional and len(names) > MOST_CLASSES:
         raise ConfigError(
@@ -344,7 +344,18 @@ def folder(settings: Folder) -> Split:
     return entry.split("folder", source, licence, [f"{summary}; licence {licence}"])
 
 
-def facts_of(settings: Folder) -> dict[str, Any]:
+def counts(settings: Folder) -> tuple[int, int]:
+    """How many images to train on, and how many held out; decodes them if needed."""
+    facts = _facts_of(settings)
+    return sum(facts["train"]), sum(facts["held_out"])
+
+
+def class_counts(settings: Folder) -> list[int]:
+    """How many training images each class has, empty without labels; decodes them if needed."""
+    return _facts_of(settings)["train"] if settings.classes else []
+
+
+def _facts_of(settings: Folder) -> dict[str, Any]:
     """The facts of the decoded images; decodes them if needed.
 
     class_names; train, held_out: how many images of each class, or one number without labels; notes.

@@ -30,7 +30,7 @@ _READERS: dict[str, Callable[[Path, str], Survey]] = {
 
 def published(settings: Published | Emnist) -> Split:
     """A set from its authors' files, which are downloaded if no path is given; their test set is held out."""
-    data = survey(settings.name, settings.path, getattr(settings, "split", None))
+    data = survey(settings.name, settings.path, _split(settings))
     if settings.name == "mnist" and not mnist.is_genuine(data):
         data = replace(data, source=Path(settings.path or "").name, licence="unknown")
     return read(data, settings)
@@ -70,24 +70,32 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     if path is not None or key not in FACTS:
         return dict(tree)
     set_facts = FACTS[key]
-    counts = class_counts(name, None, split) if conditional else None
+    counts = _class_counts(name, None, split) if conditional else None
     names = (
         None if set_facts.class_names[0] == "0" and len(set_facts.class_names) == 10 else list(set_facts.class_names)
     )
     return dict(tree) | {"classes": len(set_facts.class_names), "class_names": names, "class_counts": counts}
 
 
-def counts(name: str, path: str | None, split: str | None = None) -> tuple[int, int]:
+def counts(settings: Published | Emnist) -> tuple[int, int]:
     """How many images to train on, and how many held out."""
-    if path is None:
-        set_facts = facts(name, split)
+    if settings.path is None:
+        set_facts = facts(settings.name, _split(settings))
         return set_facts.train, set_facts.held_out
-    return survey(name, path, split).counts(0.0)
+    return survey(settings.name, settings.path, _split(settings)).counts(0.0)
 
 
-def class_counts(name: str, path: str | None, split: str | None = None) -> list[int]:
+def class_counts(settings: Published | Emnist) -> list[int]:
     """How many training images each class has; empty without labels."""
+    return _class_counts(settings.name, settings.path, _split(settings))
+
+
+def _class_counts(name: str, path: str | None, split: str | None) -> list[int]:
     set_facts = facts(name, split)
     if path is None and set_facts.class_counts is not None:
         return list(set_facts.class_counts)
     return survey(name, path, split).class_counts(0.0) or []
+
+
+def _split(settings: Published | Emnist) -> str | None:
+    return settings.split if isinstance(settings, Emnist) else None

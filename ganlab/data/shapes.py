@@ -17,8 +17,7 @@ Array = NDArray[np.float64]
 SHAPES = ("disc", "square", "triangle", "cross", "bar")
 """The classes, in the order of their labels."""
 
-_PERIODS = (1, 4, 3, 4, 2)  # so many equal positions in a full turn; a disc has no angle at all
-_HAS_ANGLE = (False, True, True, True, True)  # whether the angle is visible
+_PERIODS = (1, 4, 3, 4, 2)  # so many equal positions in a full turn; a disc shows no angle at all
 
 
 class Factor(NamedTuple):
@@ -49,7 +48,7 @@ _COMMON = (
         1,
         "of the turn that brings the shape back onto itself, clockwise",
         circular=True,
-        visible_on=tuple(np.flatnonzero(_HAS_ANGLE).tolist()),
+        visible_on=(1, 2, 3, 4),
     ),
 )
 FACTORS: dict[int, tuple[Factor, ...]] = {
@@ -76,6 +75,17 @@ def shapes(settings: Shapes) -> Split:
         return Images(render(factors, size, settings.channels), labels, "shapes", source, factors, "Apache-2.0")
 
     return Split(part(0, settings.images), part(_HELD_OUT, settings.held_out))
+
+
+def counts(settings: Shapes) -> tuple[int, int]:
+    """How many images to train on, and how many held out."""
+    return settings.images, settings.held_out
+
+
+def class_counts(settings: Shapes) -> list[int]:
+    """How many training images show each shape."""
+    labels = draw_factors(settings.seed, 0, settings.images)[:, 0].astype(np.int64)
+    return np.bincount(labels, minlength=settings.classes).tolist()
 
 
 def draw_factors(seed: int, first: int, count: int) -> Array:
