@@ -10,7 +10,8 @@ import numpy as np
 
 from ganlab.config import Arrays
 from ganlab.data.files import Header, Stamp, headers, load, stamp
-from ganlab.data.labels import Labels, read_labels, to_classes
+from ganlab.data.images import Labels
+from ganlab.data.labels import read_labels, to_classes
 from ganlab.data.survey import Part, Shape, Survey, filled
 from ganlab.errors import ConfigError, in_a_line
 

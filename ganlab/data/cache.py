@@ -20,10 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlab import files
-from ganlab.data.images import Images, Split
-from ganlab.data.labels import Labels
+from ganlab.data.images import Digests, Images, Labels, Split, arrange, shared
 from ganlab.data.parallel import say
-from ganlab.data.split import Digests, arrange, shared
 from ganlab.errors import ConfigError
 
 VERSION = 1  # of how images are decoded, ordered and kept: part of every name

@@ -19,9 +19,8 @@ from ganlab.config import Folder, Pair, pair
 from ganlab.data import cache
 from ganlab.data.archive import Archive, Content
 from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
-from ganlab.data.images import Split
+from ganlab.data.images import Digests, Split, digest, draw_held_out
 from ganlab.data.parallel import progress, run_all
-from ganlab.data.split import Digests, digest, draw_held_out
 from ganlab.data.survey import MOST_CLASSES
 from ganlab.errors import ConfigError
 

@@ -16,9 +16,16 @@ from numpy.typing import NDArray
 from ganlab.config import pair
 from ganlab.data import cache
 from ganlab.data.files import identify, identify_all
-from ganlab.data.images import Split, describe_change, fit
-from ganlab.data.labels import Labels
-from ganlab.data.split import Digests, counts_held_out, digest, draw_held_out
+from ganlab.data.images import (
+    Digests,
+    Labels,
+    Split,
+    counts_held_out,
+    describe_change,
+    digest,
+    draw_held_out,
+    fit,
+)
 from ganlab.errors import ConfigError
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
