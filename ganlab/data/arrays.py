@@ -73,17 +73,13 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
 
     A tree with values of the wrong type is returned unchanged; validation refuses it later.
     """
-    path, held_out_path, keys = tree.get("path"), tree.get("held_out_path"), _keys(tree)
+    path, held_out_path = tree.get("path"), tree.get("held_out_path")
+    keys = Keys(*(tree.get(f"{name}_key") for name in Keys._fields))
     if path is None:
         raise ConfigError("dataset.path=null names no images; give dataset.path=FILE.npz or dataset.path=FILE.npy")
-    if not isinstance(path, str) or not isinstance(held_out_path, str | None) or keys is None:
+    if not isinstance(path, str) or not all(isinstance(value, str | None) for value in (held_out_path, *keys)):
         return dict(tree)
     return {"held_out_sha256": None} | filled(tree, survey(path, held_out_path, keys), conditional)
-
-
-def _keys(tree: Mapping[str, Any]) -> Keys | None:
-    given = [tree.get(f"{name}_key") for name in Keys._fields]
-    return Keys(*given) if all(isinstance(key, str | None) for key in given) else None
 
 
 def _where(setting: str, path: object) -> str:

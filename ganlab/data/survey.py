@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganlab.config import pair
 from ganlab.data import cache
@@ -139,18 +138,18 @@ def read(survey: Survey, settings: Any) -> Split:
                 fitted = fit(pixels[first : first + _ROWS], shape[:2], shape[2])
                 yield cache.Block(fitted, digest(fitted))
 
-    def hold(digests: Digests) -> NDArray[np.bool_]:
-        if survey.held_out is None:
-            return draw_held_out(digests, labels, settings.held_out, settings.split_seed)
-        return np.arange(count) >= survey.train.count
-
     def finish(digests: Digests) -> cache.Layout:
-        return cache.Layout(labels, hold(digests), {"notes": []}, name)
+        if survey.held_out is None:
+            held_out = draw_held_out(digests, labels, settings.held_out, settings.split_seed)
+        else:
+            held_out = np.arange(count) >= survey.train.count
+        return cache.Layout(labels, held_out, {"notes": []}, name)
 
     def name(place: int) -> str:
         part, within = (parts[0], place) if place < survey.train.count else (parts[-1], place - survey.train.count)
         return f"{part.key}[{within}]" if part.key else f"{part.file} {within}".lstrip()
 
+    recipe = cache.Recipe(count, shape, blocks, finish)
     if count * math.prod(shape) > IN_MEMORY:
         key = {
             "files": [
@@ -160,10 +159,10 @@ def read(survey: Survey, settings: Any) -> Split:
             "shape": shape,
             "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
         }
-        entry = cache.cached("images", key, lambda: cache.Recipe(count, shape, blocks, finish))
+        entry = cache.cached(key, lambda: recipe)
     else:
-        entry = cache.in_memory(cache.Recipe(count, shape, blocks, finish))
-    notes = [f"{source}: {describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
+        entry = cache.in_memory(recipe)
+    notes = [f"{source}: {_describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
     notes += _describe_labels(survey)
     if survey.train.shape is None:
         notes.append(f"{count} images of several sizes -> {shape[0]}x{shape[1]}x{shape[2]}: resized")
@@ -172,7 +171,7 @@ def read(survey: Survey, settings: Any) -> Split:
     return entry.split(settings.name, source, licence, notes)
 
 
-def describe(survey: Survey, train: int, held_out: int) -> str:
+def _describe(survey: Survey, train: int, held_out: int) -> str:
     """How many images and classes there are, as a sentence for people."""
 
     def key(part: Part) -> str:
@@ -211,10 +210,10 @@ def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[s
         derived["size"] = height if height == width else [height, width]
     derived["channels"] = survey.train.channels if survey.train.shape is None else survey.train.shape[2]
     settings = dict(tree) | {key: value for key, value in derived.items() if key in tree and tree[key] is None}
-    return settings | identities(tree, survey) | class_settings(tree, survey, conditional)
+    return settings | _identities(tree, survey) | _class_settings(tree, survey, conditional)
 
 
-def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
+def _identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError if the tree has others."""
     total: int = 0
     hashes: dict[str, Any] = {}
@@ -222,21 +221,15 @@ def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
         key, where = setting.replace("path", "sha256"), f"dataset.{setting}={tree.get(setting)}"
         hashes[key], size = identify_all(files, where)
         total += size
-        if tree.get(key) is not None:
-            refuse_other(where, hashes[key], tree[key])
+        if tree.get(key) not in (None, hashes[key]):
+            raise ConfigError(
+                f"{where} has changed: its sha256 is {hashes[key][:16]}..., not {str(tree[key])[:16]}...; restore that "
+                "file, or start another run with this one"
+            )
     return hashes | {"bytes": total}
 
 
-def refuse_other(where: str, now: str, wanted: object) -> None:
-    """Raise ConfigError if a file does not have the sha256 that it should."""
-    if now != wanted:
-        raise ConfigError(
-            f"{where} has changed: its sha256 is {now[:16]}..., not {str(wanted)[:16]}...; restore that file, or "
-            "start another run with this one"
-        )
-
-
-def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
+def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
     """`classes` and their names, and `class_counts` for conditional networks; ConfigError if the tree has others."""
     count, share = survey.classes, tree.get("held_out")
     if tree.get("classes") not in (None, count):
