@@ -17,7 +17,6 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from ganlab.data import arrays
-from ganlab.data.files import headers
 from ganlab.data.official import Facts, facts, reading, stamps
 from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError
@@ -197,7 +196,7 @@ def find_npz(path: str | None) -> Survey:
     if path is None:
         return _download_npz()
     where = f"dataset.path={path}"
-    available = headers(Path(path), where)
+    available = arrays.headers(Path(path), where)
     missing = [key for key in ("x_train", "x_test") if key not in available]
     if missing:
         names = ", ".join(key or "one array without a name" for key in available) or "nothing"

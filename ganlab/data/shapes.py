@@ -4,6 +4,7 @@ An image shows one shape on a plain ground. Its factors are drawn independently 
 names, ranges and units, in the order of the columns of every factor array [N, 6].
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -172,14 +173,6 @@ def _disc(u, v, size):
     return _inside(np.sqrt(size * size - np.float32(_EDGE_VARIANCE)) - np.hypot(u, v))  # as it fades, a disc grows
 
 
-def _square(u, v, size):
-    return _box(u, v, size, ratio=1)
-
-
-def _bar(u, v, size):
-    return _box(u, v, size, ratio=2.5)
-
-
 def _box(u, v, size, ratio):
     half = size * np.float32(np.sqrt(np.pi / ratio) / 2)
     return _inside(np.float32(ratio) * half - np.abs(u)) * _inside(half - np.abs(v))
@@ -201,7 +194,7 @@ def _triangle(u, v, size):
     return _inside(inner - v) * _inside(inner + half_v - slope) * _inside(inner + half_v + slope)
 
 
-_DRAWN = (_disc, _square, _triangle, _cross, _bar)
+_DRAWN = (_disc, partial(_box, ratio=1), _triangle, _cross, partial(_box, ratio=2.5))
 
 
 def _colours(colour: Array, channels: int) -> Array:

@@ -3,18 +3,24 @@
 Every source of files gives a `Survey`; what follows is the same for all of them.
 """
 
+import contextlib
+import hashlib
 import math
+import os
+import stat
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ganlab.config import pair
 from ganlab.data import cache
-from ganlab.data.files import identify, identify_all
 from ganlab.data.images import (
     Digests,
     Labels,
@@ -25,7 +31,7 @@ from ganlab.data.images import (
     draw_held_out,
     fit,
 )
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, in_a_line
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
 _ROWS = 4096
@@ -243,3 +249,89 @@ def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) 
     can_draw = isinstance(share, float) and 0 < share < 1
     class_counts = survey.class_counts(share) if conditional and (can_draw or survey.held_out) else None
     return {"classes": count, "class_counts": class_counts, "class_names": list(survey.class_names) or None}
+
+
+# --- what identifies files -------------------------------------------------------------------------------------------
+
+WANTED = "give an .npz or .npy file of images"
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+class Identity(NamedTuple):
+    """What tells one file from another: the sha256 of its bytes, 64 hexadecimal digits, and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+Stamp = tuple[int, ...]
+
+
+def stamp(path: Path, where: str) -> Stamp:
+    """Changes when the file is rewritten; ConfigError if it is missing or not a file."""
+    try:
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode):
+            with path.open("rb"):
+                return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    except FileNotFoundError:
+        raise ConfigError(f"{where} does not exist; {WANTED}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{where} cannot be read ({why}); {WANTED}") from None
+    raise ConfigError(f"{where} is {'a directory' if path.is_dir() else 'not a regular file'}; {WANTED}")
+
+
+def identify(path: Path, where: str) -> Identity:
+    """The identity of a file; the checksums of its parts are verified too."""
+    return _identify(path, where, stamp(path, where))
+
+
+def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
+    """The identity of several files together; of one alone, its own."""
+    identities = [identify(path, where) for path in paths]
+    if len(identities) == 1:
+        return identities[0]
+    combined = hashlib.sha256("".join(identity.sha256 for identity in identities).encode()).hexdigest()
+    return Identity(combined, sum(identity.bytes for identity in identities))
+
+
+@lru_cache(8)
+def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
+    with explain_errors(where):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                refuse_bombs(archive)
+                if (bad := archive.testzip()) is not None:
+                    raise ValueError(f"{bad} does not have its checksum")
+        return Identity(digest, path.stat().st_size)
+
+
+_MOST_COMPRESSION, _HARMLESS_BYTES = 200, 2**26  # a ratio that pixels never reach, and a size that does no harm
+
+
+def refuse_bombs(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError for a member that unpacks to hundreds of times its size, as no images do."""
+    for member in archive.infolist():
+        if member.file_size > max(_HARMLESS_BYTES, _MOST_COMPRESSION * member.compress_size):
+            raise ValueError(
+                f"{member.filename} has {member.file_size:,} bytes, compressed to {member.compress_size:,}"
+            )
+
+
+@contextlib.contextmanager
+def explain_errors(where: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into a ConfigError of one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except MemoryError:
+        raise ConfigError(f"{where} does not fit into memory; give fewer or smaller images") from None
+    except _UNREADABLE as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
+        raise ConfigError(
+            f"{where} is damaged or not what it seems ({why}); write it again with numpy.savez"
+        ) from error
