@@ -178,7 +178,7 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
     """Latents [N,Z+K], float32, from a file; raises ConfigError."""
     import numpy as np
 
-    from ganlab.data.files import headers, load
+    from ganlab.data.arrays import headers, load
     from ganlab.run.sampler import with_classes
 
     where, size, classes = f"--latents={path}", config.generator.latent_size, config.classes

@@ -43,7 +43,7 @@ def built(settings: list[str], size: int, *, channels: int = 3, way: str = "xla"
     import numpy as np
 
     from ganlab.cli.hydra import plan
-    from ganlab.data.sources import Images
+    from ganlab.data.images import Images
     from ganlab.run.networks import build_gan, build_steps
 
     config = plan([*settings, "dataset=shapes", f"dataset.size={size}"], multirun=False).cells[0].config

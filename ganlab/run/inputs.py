@@ -71,9 +71,9 @@ def complete(
 
 def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings of a set of files, completed from the files; ConfigError where the two contradict each other."""
-    from ganlab.data import arrays, folder, prepared, published
+    from ganlab.data import arrays, folder, huggingface, published, tfds
 
-    sources = {"arrays": arrays.fill_in, "huggingface": prepared.fill_in, "tfds": prepared.fill_in}
+    sources = {"arrays": arrays.fill_in, "huggingface": huggingface.fill_in, "tfds": tfds.fill_in}
     if dataset["name"] == "folder":
         return folder.fill_in(dataset)
     return sources.get(dataset["name"], published.fill_in)(dataset, conditional)
@@ -96,7 +96,7 @@ def check_inputs(config: RunConfig) -> None:
     Raises ConfigError. Everything about a run's inputs that can be checked without loading images is checked here.
     """
     from ganlab.data import folder
-    from ganlab.data.counts import counts
+    from ganlab.data.sources import counts
 
     check_plateau(config)
     dataset = config.dataset

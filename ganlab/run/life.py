@@ -39,7 +39,7 @@ WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, ROLLBACKS, IDENTITY, GENERATOR)
 """Files that a run writes under another name and renames: leftovers of a kill are removed when it continues."""
 
 if TYPE_CHECKING:
-    from ganlab.data.sources import Split
+    from ganlab.data.images import Split
     from ganlab.training.state import Gan
 
 

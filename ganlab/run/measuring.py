@@ -10,7 +10,8 @@ import numpy as np
 
 from ganlab.config import Full, RunConfig, Shapes, pair
 from ganlab.data import shapes
-from ganlab.data.sources import DATASETS, Split
+from ganlab.data.images import Split
+from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ganlab.config import RunConfig
 from ganlab.data.batches import IN_MEMORY, order, reader, stream, to_images
-from ganlab.data.sources import Images
+from ganlab.data.images import Images
 from ganlab.errors import ConfigError
 from ganlab.run.networks import image_shape
 from ganlab.training import augment, replicas

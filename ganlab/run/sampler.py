@@ -44,8 +44,8 @@ class Sampler:
 
     def _classes(self, total: int):
         """The first `total` classes of the order; cached."""
-        from ganlab.data.counts import class_counts
         from ganlab.data.labels import class_sequence
+        from ganlab.data.sources import class_counts
 
         if len(self._sequence) < total:
             self._sequence = class_sequence(class_counts(self._config.dataset), max(total, 2 * len(self._sequence)))

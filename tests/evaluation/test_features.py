@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
 from ganlab.config import Digits
-from ganlab.data.sources import digits
+from ganlab.data.digits import digits
 from ganlab.errors import ConfigError
 from ganlab.evaluation.features import FEATURES, RealImages, imagenet, linear, trained, untrained
 from ganlab.evaluation.metrics import coverage_null, frechet_distance, pairs, precision_recall_density_coverage

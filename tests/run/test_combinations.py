@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ganlab.cli.choices import options
-from ganlab.data.sources import Images
+from ganlab.data.images import Images
 from ganlab.export import export
 from ganlab.exports import formats as exports
 from ganlab.exports import reopen

@@ -13,7 +13,8 @@ import tensorflow as tf
 from conftest import ROOT
 from ganlab.cli.hydra import plan
 from ganlab.config import pair, parse
-from ganlab.data.sources import DATASETS, digits
+from ganlab.data.digits import digits
+from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 from ganlab.report.page import _data
 from ganlab.run import inputs, measuring, read_config, run

@@ -19,8 +19,8 @@ from PIL import Image
 
 from conftest import ROOT
 from ganlab.config import Digits
+from ganlab.data.digits import digits
 from ganlab.data.photos import photo_labels
-from ganlab.data.sources import digits
 from ganlab.launch.process import finish
 from ganlab.run import build_gan, finished, life, read_config, run
 from ganlab.run.callbacks import Profile
