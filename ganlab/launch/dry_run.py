@@ -228,8 +228,8 @@ def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
 
     machine = device.start("float32", threads=jobs[0][1].training.threads)
     from ganlab.data.sources import DATASETS  # TensorFlow: after its start
-    from ganlab.run.networks import build_gan, check_fit
-    from ganlab.run.rules import check_images
+    from ganlab.run.build import build_gan, check_images
+    from ganlab.run.resume import check_fit
 
     started = time.time() - began
     for place, config in jobs:
@@ -264,7 +264,7 @@ def time_step(config: Any, images: Any, *, xla: bool, seconds: float = 3.0) -> t
     import numpy as np
     import tensorflow as tf
 
-    from ganlab.run.networks import build_gan, build_steps
+    from ganlab.run.build import build_gan, build_steps
 
     gan = build_gan(config)
     steps = build_steps(gan, config, images, xla=xla)

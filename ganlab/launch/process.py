@@ -68,8 +68,9 @@ def finish(directory: Path, config=None, *, held: bool = False, steps: int | Non
     held: whether another process holds the folder for this one. steps: another last step for an existing run.
     """
     from ganlab import device
-    from ganlab.run import read_config, run
+    from ganlab.run.life import run
     from ganlab.runs.console import Log
+    from ganlab.runs.folder import read_config
     from ganlab.runs.result import LOG
 
     config = config or read_config(directory, "resume=")
