@@ -20,8 +20,7 @@ from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.nets.analysis import stages_of
 from ganlab.nets.convolution import products
 from ganlab.nets.discriminator import DISCRIMINATORS
-from ganlab.nets.generator import build_generator
-from ganlab.nets.parity import at_parity
+from ganlab.nets.generator import at_parity, build_generator
 from ganlab.nets.spectral_norm import power_iteration
 from ganlab.training import augment, replicas
 from ganlab.training.adam import Adam

@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.fusion import Pair, bilinear_taps, fold_bilinear
-from ganlab.nets.upsampling.kernel import KernelUpsampling
+from ganlab.nets.upsampling.base import KernelUpsampling
+from ganlab.nets.upsampling.fusion import bilinear_taps, fold_bilinear
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.fusion import Pair, fir_taps, fold_fir
-from ganlab.nets.upsampling.kernel import FoldableUpsampling, along, insert_zeros
+from ganlab.nets.upsampling.base import FoldableUpsampling, along, insert_zeros
+from ganlab.nets.upsampling.fusion import fir_taps, fold_fir
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 

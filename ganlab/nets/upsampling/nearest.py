@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.fusion import Pair, fold_nearest
-from ganlab.nets.upsampling.kernel import FoldableUpsampling
+from ganlab.nets.upsampling.base import FoldableUpsampling
+from ganlab.nets.upsampling.fusion import fold_nearest
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.base import fill, plain_options
-from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_pixel_shuffle, require_odd
-from ganlab.nets.upsampling.kernel import KernelUpsampling
+from ganlab.nets.upsampling.base import KernelUpsampling, fill, plain_options
+from ganlab.nets.upsampling.fusion import as_pair, fold_pixel_shuffle, require_odd
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 

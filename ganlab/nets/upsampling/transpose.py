@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.base import Macs, transposed_twin
-from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_nearest
-from ganlab.nets.upsampling.kernel import KernelUpsampling, insert_zeros
+from ganlab.nets.upsampling.base import KernelUpsampling, Macs, insert_zeros, transposed_twin
+from ganlab.nets.upsampling.fusion import as_pair, fold_nearest
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
