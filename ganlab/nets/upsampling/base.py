@@ -251,8 +251,8 @@ class KernelUpsampling(Upsampling):
     taps: scale -> the filter that enlarges before the convolution, for the cost; None if that costs nothing.
     """
 
-    fold: Callable[[Any, Pair], Any] | None = None
-    taps: Callable[[int], np.ndarray] | None = None
+    fold: Any = None
+    taps: Any = None
 
     def __init__(
         self,
@@ -270,8 +270,12 @@ class KernelUpsampling(Upsampling):
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernel for the channels that come in."""
-        self.kernel = self.add_kernel("kernel", (*self.kernel_size, input_shape[-1], self.filters))
-        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+        self.add_kernel_and_bias((*self.kernel_size, input_shape[-1], self.filters), self.filters)
+
+    def add_kernel_and_bias(self, kernel_shape: tuple[int, ...], biases: int) -> None:
+        """Create the weights."""
+        self.kernel = self.add_kernel("kernel", kernel_shape)
+        self.bias = self.add_weight(name="bias", shape=(biases,), initializer="zeros") if self.use_bias else None
 
     def add_kernel(self, name: str, shape: tuple[int, ...], initializer: Any = None) -> Any:
         """A float32 weight."""
@@ -302,13 +306,7 @@ class KernelUpsampling(Upsampling):
         """Folded in float64, so that a fold adds no rounding of its own; ValueError for an even kernel."""
         if self.fold is None:
             return super().transposed_kernel()
-        return self.folded(np.asarray(ops.convert_to_numpy(self.kernel), np.float64))
-
-    def folded(self, kernel: Any) -> Any:
-        """A kernel of this operator as that of a transposed convolution."""
-        fold = type(self).fold
-        assert fold is not None
-        return fold(kernel, self.scale)
+        return self.fold(np.asarray(ops.convert_to_numpy(self.kernel), np.float64), self.scale)
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
         """Those of the convolution, then those of the enlargement before it: every pixel repeated."""
@@ -351,8 +349,7 @@ class KernelUpsampling(Upsampling):
         """The convolution at the large size, and a multiplication for each tap and input channel of the enlargement."""
         _, height, width, ci = self.known_shape()
         area = height * width
-        taps = type(self).taps
-        enlarge = area * int(np.prod([len(taps(s)) for s in self.scale])) * ci if taps else 0
+        enlarge = area * int(np.prod([len(self.taps(s)) for s in self.scale])) * ci if self.taps else 0
         written = area * self.phases * int(np.prod(self.kernel_size)) * ci * self.filters + enlarge
         return Macs(written, written)
 
@@ -380,10 +377,9 @@ class FoldableUpsampling(KernelUpsampling):
     """An enlargement and a convolution, computed as written (plain) or folded into one transposed convolution (fused).
 
     Both give the same image and the same gradients. A subclass says what each of them is, by `fold` and
-    `as_written`. steps: its layers by their usual names.
+    `as_written`.
     """
 
-    steps: str = ""
     as_written: Callable[[Any], Any]
 
     def __init__(self, filters: int, kernel_size: int | Pair, *, implementation: str = "fused", **kwargs: Any):
@@ -399,17 +395,12 @@ class FoldableUpsampling(KernelUpsampling):
     def call(self, inputs: Any) -> Any:
         """Enlarge and convolve."""
         if self.implementation == "fused":
-            return self.add_bias(self.convolve_transposed(inputs, self.folded(self.kernel)))
+            return self.add_bias(self.convolve_transposed(inputs, self.fold(self.kernel, self.scale)))
         return self.add_bias(self.as_written(inputs))
 
     def get_config(self) -> dict[str, Any]:
         """What rebuilds the layer."""
         return super().get_config() | {"implementation": self.implementation}
-
-    @property
-    def written_as(self) -> str:
-        """The layers that it equals, and whether they are fused."""
-        return f"{self.steps}{', fused' if self.implementation == 'fused' else ''}"
 
     @property
     def kernel_text(self) -> str:

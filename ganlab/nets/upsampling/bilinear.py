@@ -16,8 +16,8 @@ ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 class BilinearConv2D(KernelUpsampling):
     """Interpolate linearly (half-pixel centres, edges repeated), then convolve."""
 
-    fold = fold_bilinear  # away from the border
-    taps = bilinear_taps
+    fold = staticmethod(fold_bilinear)  # away from the border
+    taps = staticmethod(bilinear_taps)
 
     @property
     def written_as(self) -> str:

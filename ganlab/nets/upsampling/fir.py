@@ -19,8 +19,8 @@ class FirConv2D(FoldableUpsampling):
     Both forms keep the `k//2` pixels of the smoothed image beyond the frame until the convolution has used them.
     """
 
-    fold = fold_fir
-    taps = fir_taps
+    fold = staticmethod(fold_fir)
+    taps = staticmethod(fir_taps)
 
     @property
     def written_as(self) -> str:

@@ -47,8 +47,7 @@ class TransposedConv2D(KernelUpsampling):
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernel for the channels that come in."""
-        self.kernel = self.add_kernel("kernel", (*self.kernel_size, self.filters, input_shape[-1]))
-        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+        self.add_kernel_and_bias((*self.kernel_size, self.filters, input_shape[-1]), self.filters)
 
     def call(self, inputs: Any) -> Any:
         """Enlarge and convolve at once."""
@@ -87,11 +86,9 @@ class TransposedConv2D(KernelUpsampling):
         return self._as_transposed()
 
     def _as_transposed(self) -> Any:
-        kernel = self.transposed_kernel()
+        # ONNX has no kernel below its stride, and oneDNN fails at 1x1
         padding = [(0, max(s - k, 0)) for k, s in zip(self.kernel_size, self.scale, strict=True)]
-        kernel = np.pad(
-            kernel, (*padding, (0, 0), (0, 0))
-        )  # ONNX has no kernel below its stride, and oneDNN fails at 1x1
+        kernel = np.pad(self.transposed_kernel(), (*padding, (0, 0), (0, 0)))
         return transposed_twin(self, kernel, self.common_bias())
 
 
