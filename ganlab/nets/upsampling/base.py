@@ -353,6 +353,10 @@ class KernelUpsampling(Upsampling):
         written = area * self.phases * int(np.prod(self.kernel_size)) * ci * self.filters + enlarge
         return Macs(written, written)
 
+    def stock(self, *, folded: bool = False) -> Any:
+        """One Conv2DTranspose, folded or not; an operator whose steps are stock layers overrides this."""
+        return self._as_transposed()
+
     def resized_stock(self, interpolation: str) -> Any:
         """UpSampling2D and Conv2D with the layer's weights."""
         up = keras.layers.UpSampling2D(

@@ -44,10 +44,6 @@ class FirConv2D(FoldableUpsampling):
         """The input pixels under the filter."""
         return -((2 * s - 2 - low) // s), (high + s - 1) // s
 
-    def stock(self, *, folded: bool = False) -> Any:
-        """One Conv2DTranspose, folded or not: stock Keras has no such filter."""
-        return self._as_transposed()
-
 
 def fir(
     filters: int,

@@ -81,12 +81,8 @@ class TransposedConv2D(KernelUpsampling):
         total = height * width * int(np.prod(self.kernel_size)) * ci * self.filters
         return Macs(total, total)
 
-    def stock(self, *, folded: bool = False) -> Any:
-        """One Conv2DTranspose. A kernel smaller than the scale is padded with zeros, for formats that lack it."""
-        return self._as_transposed()
-
     def _as_transposed(self) -> Any:
-        # ONNX has no kernel below its stride, and oneDNN fails at 1x1
+        # Padded with zeros to the scale: ONNX has no kernel below its stride, and oneDNN fails at 1x1.
         padding = [(0, max(s - k, 0)) for k, s in zip(self.kernel_size, self.scale, strict=True)]
         kernel = np.pad(self.transposed_kernel(), (*padding, (0, 0), (0, 0)))
         return transposed_twin(self, kernel, self.common_bias())
