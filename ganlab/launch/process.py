@@ -79,7 +79,7 @@ def finish(directory: Path, config: RunConfig | None = None, *, held: bool = Fal
     log = Log(None if held or device.worker() else directory / LOG)
     try:
         result = run(config, directory, held=held, steps=steps)
-    except (ConfigError, KeyboardInterrupt):
+    except ConfigError:
         raise
     except Exception as error:
         write_bytes(traceback_file, traceback.format_exc().encode(errors="replace"))

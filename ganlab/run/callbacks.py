@@ -190,10 +190,10 @@ class Callbacks:
             return
         self._refresh(step)
         measured = self._measuring.measure_cheap(self._sampler)
-        self._note_progress(step, measured.values)
+        self._note_progress(step, measured)
         if not self.at_plateau():  # else the measures of the end follow
-            self._record_metrics(step, measured.values)
-        self._keep_best(step, measured.values)
+            self._record_metrics(step, measured)
+        self._keep_best(step, measured)
 
     def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
         training = self._config.training

@@ -119,8 +119,6 @@ def run(
             if fresh:  # refused before its first step
                 remove_refused_run(directory)
             raise
-        except KeyboardInterrupt:
-            raise
         except Exception as error:
             write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
             raise
