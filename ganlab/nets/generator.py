@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ganlab.config import ConfigError, Generator, Pair, pair
+from ganlab.config import Generator, Pair, pair
+from ganlab.errors import ConfigError
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.initializers import gain_of, initializer
 from ganlab.nets.layers import BatchNormalization

@@ -16,20 +16,8 @@ from ganlab.config.base import Settings
 from ganlab.environment import commit
 from ganlab.errors import ConfigError
 from ganlab.files import remove_unfinished, write_bytes, write_json
+from ganlab.run import resume
 from ganlab.run.inputs import check_inputs
-from ganlab.run.resume import (
-    EXTENDED,
-    ROLLBACKS,
-    Record,
-    check_source,
-    extend,
-    extensions,
-    roll_back,
-    rollbacks,
-    start_from,
-    unfit,
-    with_steps,
-)
 from ganlab.run.sampler import open_sampler
 from ganlab.runs.console import Log, Progress
 from ganlab.runs.folder import (
@@ -49,7 +37,7 @@ from ganlab.runs.signals import STOPPING, StopRequests
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
-WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, ROLLBACKS, IDENTITY, GENERATOR)
+WRITTEN = (CONFIG, RESULT, HELD_OUT, resume.EXTENDED, resume.ROLLBACKS, IDENTITY, GENERATOR)
 """Files that a run writes under another name and renames: leftovers of a kill are removed when it continues."""
 
 if TYPE_CHECKING:
@@ -83,12 +71,14 @@ def run(
         remove_unfinished(directory, WRITTEN)
         log = Log(None if quiet or held else directory / LOG)
         say = _say(log, quiet)
-        if steps is not None:
-            config, changes = (with_steps(config, steps), []) if device.worker() else extend(config, directory, steps)
+        if steps is not None and device.worker():
+            config = resume.with_steps(config, steps)
+        elif steps is not None:
+            config, changes = resume.extend(config, directory, steps)
             for line in changes:
                 say(line)
         if config.init_from and checkpoints.newest(origin) is None:
-            check_source(config.init_from)
+            resume.check_source(config.init_from)
         commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_stop_requested())
         fresh = not held and not (directory / CONFIG).exists()
@@ -158,7 +148,7 @@ def _train(
     training, began, say = config.training, now(), _say(log, quiet)
     gan = build_gan(config)
     xla = machine.xla(training.compile, training.steps)
-    went_back = rollbacks(origin.parent)
+    went_back = resume.rollbacks(origin.parent)
 
     def build():
         reseed_at = [rollback.to_step for rollback in went_back]
@@ -168,11 +158,13 @@ def _train(
     steps = build() if is_on_device(config, split.train) else None
     measuring = prepare(config, split, say=say)
     tensors = gan.tensors()
-    restored = checkpoints.restore(origin, tensors, unfit=lambda record: unfit(record, config, origin.parent))
+    restored = checkpoints.restore(origin, tensors, unfit=lambda record: resume.unfit(record, config, origin.parent))
     if restored is None and config.init_from:
-        start_from(config.init_from, tensors)
+        resume.start_from(config.init_from, tensors)
     steps = steps or build()
-    start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record(started=began))
+    start, record = 0, resume.Record(started=began)
+    if restored:
+        start, record = restored.step, resume.Record.model_validate(restored.record)
     position = {} if device.worker() else record.records  # they are in the first worker's folder
     best = BestStep(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
@@ -219,7 +211,8 @@ def _train(
             error = f"{problem}; " + (
                 "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
             )
-            rolls_back = roll_back(config, directory, step=int(gan.step.numpy()), to=good_step, error=str(problem))
+            step = int(gan.step.numpy())
+            rolls_back = resume.roll_back(config, directory, step=step, to=good_step, error=str(problem))
             status = "rolled back" if rolls_back else "diverged"
         seconds = callbacks.seconds()
         if status == "finished":
@@ -259,7 +252,7 @@ def _train(
         seconds=seconds,
         images_per_second=images_seen / seconds,
         source=split.train.source,
-        **({"extended": extended} if (extended := extensions(config, directory)) else {}),
+        **({"extended": extended} if (extended := resume.extensions(config, directory)) else {}),
         **({"rollbacks": [rollback.model_dump() for rollback in went_back]} if went_back else {}),
         data=split.facts,
         started=record.started,

@@ -18,7 +18,7 @@ from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.launch import dry_run
 from ganlab.run import resume
-from ganlab.run.life import extensions, run
+from ganlab.run.life import run
 from ganlab.run.resume import pin_checkpoint
 from ganlab.runs.folder import read_config
 from ganlab.study.arms import label_of, refuse_confounded, settings_of
@@ -93,7 +93,7 @@ def test_a_kill_while_a_run_is_extended_leaves_one_that_can_be_gone_on_with(
             with pytest.raises(KilledError):
                 resume.extend(read_config(directory), directory, 12)
     before = read_config(directory)
-    assert len(extensions(before, directory)) == (moment == "after")
+    assert len(resume.extensions(before, directory)) == (moment == "after")
     assert run(before, directory, quiet=True).status == "finished"  # what stands there is whole
     if moment != "after":
         longer(directory, 12)
