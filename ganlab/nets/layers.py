@@ -1,7 +1,6 @@
 """Layers that Keras lacks, or that are slower there.
 
-Downsampling convolutions, the layers at the end of a discriminator, batch normalisation in one kernel. Only generators
-are saved as models, so those of a discriminator have no `get_config`.
+Downsampling convolutions, the layers at the end of a discriminator, batch normalisation in one kernel.
 """
 
 import math
@@ -45,6 +44,7 @@ def fold_filter(kernel: Any, taps: np.ndarray) -> Any:
     return ops.reshape(flat, (down.shape[0], across.shape[0], ci, co))
 
 
+@keras.saving.register_keras_serializable("ganlab")
 class DownConv2D(keras.Layer):
     """A convolution, a filter and a stride in one, kernel [k,k,Ci,Co], bias [Co]; height and width must be known.
 
@@ -121,10 +121,22 @@ class DownConv2D(keras.Layer):
         """[B,H,W,Ci] -> [B,ceil(H/s),ceil(W/s),Co]."""
         return input_shape[0], self._steps(input_shape[1]), self._steps(input_shape[2]), self.filters
 
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "downsampling": self.downsampling,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
+        }
+
 
 # --- before the scores; statistics are float32 under every precision --------------------------------------------------
 
 
+@keras.saving.register_keras_serializable("ganlab")
 class MinibatchStd(keras.Layer):
     """Add a channel that says how much `group` consecutive images differ: [B,H,W,C] -> [B,H,W,C+1].
 
@@ -151,7 +163,12 @@ class MinibatchStd(keras.Layer):
         """One channel more."""
         return *input_shape[:-1], input_shape[-1] + 1
 
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {"group": self.group}
 
+
+@keras.saving.register_keras_serializable("ganlab")
 class PositionSum(keras.Layer):
     """The sum over positions: [B,H,W,C] -> [B,C]. Miyato and Koyama 2018, arXiv:1802.05637."""
 

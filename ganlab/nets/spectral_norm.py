@@ -55,6 +55,7 @@ class Spectral(keras.Layer):
         return ops.reshape(ops.convert_to_tensor(self.kernel), (-1, self.kernel.shape[-1]))
 
 
+@keras.saving.register_keras_serializable("ganlab")
 class SpectralConv2D(Spectral, DownConv2D):
     """A convolution of any `downsampling`; W is the kernel before a filter is folded into it."""
 
@@ -64,6 +65,7 @@ class SpectralConv2D(Spectral, DownConv2D):
         self.add_vectors()
 
 
+@keras.saving.register_keras_serializable("ganlab")
 class SpectralDense(Spectral):
     """A dense layer: [B,n] -> [B,units]."""
 
@@ -87,6 +89,14 @@ class SpectralDense(Spectral):
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """[B,n] -> [B,units]."""
         return *input_shape[:-1], self.units
+
+    def get_config(self) -> dict[str, Any]:
+        """What rebuilds the layer."""
+        return super().get_config() | {
+            "units": self.units,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
+        }
 
 
 def power_iteration(model: keras.Model) -> None:

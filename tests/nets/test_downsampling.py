@@ -78,6 +78,9 @@ def test_multiplications_are_counted_as_written_and_as_executed():
     assert costs["blur"] == (plain + 16 * 4 * 16, 36 * 3 * 4 * 16)
 
 
-def test_an_unknown_filter_is_refused_by_name():
+def test_a_layer_survives_its_config():
+    layer = DownConv2D(4, 3, stride=2, downsampling="blur", name="a")
+    again = DownConv2D.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config() and list(again.taps) == list(layer.taps)
     with pytest.raises(ValueError, match="downsampling='blurr' is unknown; choose one of: strided, pool, blur"):
         DownConv2D(4, 3, downsampling="blurr")
