@@ -59,10 +59,10 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     """Measure, write the results to `evaluations/` in the run's folder, and return them as text."""
     from ganlab.cli.help import describe_counts, measures_table
     from ganlab.files import make_folder, sole_writer, write_json
-    from ganlab.run import open_sampler, read_config
     from ganlab.run.inputs import check_inputs
     from ganlab.run.measuring import open_images, prepare
-    from ganlab.runs.folder import record_measures
+    from ganlab.run.sampler import open_sampler
+    from ganlab.runs.folder import read_config, record_measures
     from ganlab.runs.grids import save_png
 
     config = read_config(directory)

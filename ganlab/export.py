@@ -36,7 +36,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     """Write and check one file; returns lines that say where it is, how exact, and how to open it."""
     from ganlab.cli.destination import check_parent
     from ganlab.exports import formats as exports
-    from ganlab.run import read_config
+    from ganlab.runs.folder import read_config
 
     if name not in exports.FORMATS:
         raise ConfigError(f"--format={name} is unknown; {nearest(name, exports.FORMATS)}")
@@ -103,7 +103,7 @@ def _refuse_existing(out: Path) -> None:
 
 def _open(run: Path, step: int | str | None):
     """The averaged generator of a run's checkpoint, latents [16,Z] of that run, and the step."""
-    from ganlab.run import open_sampler
+    from ganlab.run.sampler import open_sampler
 
     sampler, step = open_sampler(run, step)
     return sampler.generator, sampler.latents("latents/export", _LATENTS), step

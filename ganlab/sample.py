@@ -70,8 +70,8 @@ def main() -> None:
 def draw(options: argparse.Namespace) -> str:
     """Write what the options ask for; returns lines that say where it is and what it shows."""
     from ganlab.cli import destination
-    from ganlab.run import open_sampler, read_config
-    from ganlab.run.sampler import with_classes
+    from ganlab.run.sampler import open_sampler, with_classes
+    from ganlab.runs.folder import read_config
 
     _check(options)
     run = options.run

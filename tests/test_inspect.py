@@ -25,7 +25,7 @@ from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.report.styles import ARMS
-from ganlab.run import build_gan
+from ganlab.run.build import build_gan
 from ganlab.training import checkpoints
 from small_runs import TINY
 

@@ -157,7 +157,7 @@ def settings(
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if (source := values.get("init_from")) is not None:
-        from ganlab.run.networks import pin_checkpoint
+        from ganlab.run.resume import pin_checkpoint
 
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is not a directory; give that of a run")

@@ -97,7 +97,7 @@ def before_training(config: RunConfig, side: int) -> View:
     """A view of the generator that a run would start with; `side`: input pixels across the overlap map."""
     from ganlab.evaluation.spectrum import lattice_fraction
     from ganlab.nets import analysis as anatomy
-    from ganlab.run import build_gan
+    from ganlab.run.build import build_gan
 
     scale = _scale(config)
     draws = anatomy.draws(config.generator, scale, DRAWS, _CHANNELS)
@@ -120,7 +120,8 @@ def before_training(config: RunConfig, side: int) -> View:
 def trained(directory: Path) -> tuple[View, int]:
     """A view of the averaged generator of a run's newest good checkpoint, and its step."""
     from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.run import open_sampler, read_config
+    from ganlab.run.sampler import open_sampler
+    from ganlab.runs.folder import read_config
 
     config = read_config(directory, "run=")
     sampler, step = open_sampler(directory)
@@ -155,7 +156,7 @@ def _view(
     from ganlab.data.batches import to_pixels
     from ganlab.evaluation.spectrum import power_spectrum, radial_profile
     from ganlab.nets import analysis as anatomy
-    from ganlab.run import Sampler
+    from ganlab.run.sampler import Sampler
 
     settings, scale = config.generator, _scale(config)
     z = Sampler(generator, config).latents("latents/inspect", IMAGES)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganlab.config import LEAST, Folder, Full, RunConfig, parse
 from ganlab.errors import ConfigError
-from ganlab.run.plateau import check_plateau
+from ganlab.evaluation.registry import metric_of
 
 _DOWNLOADED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
 _OF_FILES = ("arrays", "folder", "huggingface", "tfds", *_DOWNLOADED)
@@ -98,7 +98,7 @@ def check_inputs(config: RunConfig) -> None:
     from ganlab.data import folder
     from ganlab.data.sources import counts
 
-    check_plateau(config)
+    _check_plateau(config)
     dataset = config.dataset
     if isinstance(dataset, Folder):
         folder.check(folder.list_images(dataset.path), dataset.sha256)
@@ -135,6 +135,28 @@ def check_measured(config: RunConfig, train: int, held_out: int) -> None:
                 f"{where}.neighbours={settings.neighbours} needs more images than that; "
                 f"there are {measured} to measure with"
             )
+
+
+def _check_plateau(config: RunConfig) -> None:
+    """Refuse `training.plateau` where nothing measures it, or where rates would not have fallen when it is reached."""
+    where, metric = f"training.plateau={config.training.plateau}", metric_of(config.comparison.quality)
+    if config.training.plateau is None:
+        return
+    if metric is None or metric.scale != "ratio":
+        raise ConfigError(f"{where} needs a distance as comparison.quality, such as frechet_distance")
+    if not (full_measures_every(config) or config.metrics.every_steps):
+        raise ConfigError(
+            f"{where} needs measures during training; set metrics.every_steps or metrics.final.every_steps"
+        )
+    if config.optimizer.final_rate != 1 or config.augment.noise:
+        raise ConfigError(
+            f"{where} ends runs before rates and noise have fallen; use optimizer.final_rate=1 and augment.noise=0"
+        )
+
+
+def full_measures_every(config: RunConfig) -> int | None:
+    """The steps between full measures during training; None where they are taken only at the end."""
+    return config.metrics.final.every_steps if isinstance(config.metrics, Full) else None
 
 
 def _is_hub_name(dataset: dict[str, Any], place: tuple[str, ...]) -> bool:

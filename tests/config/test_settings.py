@@ -23,7 +23,7 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.protocols import _artifacts, _patches, _spectrum
 from ganlab.evaluation.registry import names_under
 from ganlab.launch.sweep import _to_workers
-from ganlab.run.rules import check_images
+from ganlab.run.build import check_images
 from ganlab.runs.folder import read_config
 from ganlab.runs.result import RunResult
 from ganlab.train import _read

@@ -14,9 +14,11 @@ from ganlab.cli.help import ending
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.evaluation.registry import metric_of
-from ganlab.run import open_sampler, read_config, run
 from ganlab.run.callbacks import BestStep
+from ganlab.run.life import run
 from ganlab.run.measuring import open_images, prepare
+from ganlab.run.sampler import open_sampler
+from ganlab.runs.folder import read_config
 from ganlab.training import checkpoints
 from small_runs import records
 

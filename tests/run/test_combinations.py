@@ -17,9 +17,8 @@ from ganlab.exports import formats as exports
 from ganlab.exports import reopen
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.spectral_norm import power_iteration
-from ganlab.run import build_gan, run
-from ganlab.run.networks import make_traces
-from ganlab.run.rules import make_batches, make_step_config
+from ganlab.run.build import build_gan, make_batches, make_step_config, make_traces
+from ganlab.run.life import run
 from ganlab.sample import main as sampling
 from ganlab.training.step import make_steps
 
