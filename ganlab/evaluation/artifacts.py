@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ganlab.evaluation.spectrum.power import SILENT, Array, Spectrum, spectrum_of
+from ganlab.evaluation.spectrum import SILENT, Array, Spectrum, spectrum_of
 
 
 def phase_variance(maps: np.ndarray, stride: tuple[int, int]) -> float:
