@@ -29,8 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
-from ganlab.cli.hydra_settings import BY_EXPERIMENT, check_hydra, check_place
-from ganlab.cli.yaml_files import DEEPEST, address
+from ganlab.cli.foreign_yaml import BY_EXPERIMENT, DEEPEST, address, check_hydra, check_place
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import plugin_folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, join_words, nearest
@@ -84,7 +83,11 @@ def cell_name(overrides: Iterable[str], *more: str) -> str:
 
     more: `seed` or `experiment`, to name them too. A name too long for a file system ends in a digest of the whole.
     """
-    name = _short_name(overrides, *more) or "default"
+    return cut_name(_short_name(overrides, *more) or "default")
+
+
+def cut_name(name: str) -> str:
+    """A name for a file or a folder: one too long for a file system ends in a digest of the whole."""
     encoded = name.encode()
     if len(encoded) <= LONGEST_NAME:
         return name

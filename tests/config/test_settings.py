@@ -637,7 +637,8 @@ WITHOUT_TENSORFLOW = [
 ]
 WITH = {  # of these rooms what only a process with TensorFlow imports
     "evaluation/features/imagenet.py", "evaluation/features/trained.py", "evaluation/features/untrained.py",
-    "evaluation/readout.py", "run/callbacks.py", "run/rules.py",
+    "evaluation/readout.py", "inspection/picture.py", "inspection/terminal.py", "inspection/views.py",
+    "run/callbacks.py", "run/rules.py",
 }  # fmt: skip
 
 
