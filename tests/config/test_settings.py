@@ -636,7 +636,7 @@ WITHOUT_TENSORFLOW = [
     "tune",
 ]
 WITH = {  # of these rooms what only a process with TensorFlow imports
-    "evaluation/features/imagenet.py", "evaluation/features/trained.py", "evaluation/features/untrained.py",
+    "evaluation/features/classifier.py", "evaluation/features/inception.py", "evaluation/features/random.py",
     "evaluation/readout.py", "inspection/picture.py", "inspection/terminal.py", "inspection/views.py",
     "run/callbacks.py", "run/rules.py",
 }  # fmt: skip
