@@ -36,7 +36,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     """Write and check one file; returns lines that say where it is, how exact, and how to open it."""
     from ganlab.cli.destination import check_parent
     from ganlab.exports import formats as exports
-    from ganlab.run import read_config
+    from ganlab.run import open_sampler, read_config
 
     if name not in exports.FORMATS:
         raise ConfigError(f"--format={name} is unknown; {nearest(name, exports.FORMATS)}")
@@ -53,7 +53,8 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
                           "use --format=keras or --format=saved_model")  # fmt: skip
     if modules := exports.missing(name):
         raise ConfigError(f"--format={name} needs {', '.join(modules)}; pip install 'ganlab-keras[export]'")
-    generator, latents, step = _open(run, step)
+    sampler, step = open_sampler(run, step)
+    generator, latents = sampler.generator, sampler.latents("latents/export", _LATENTS)
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
@@ -99,14 +100,6 @@ def _trained_on(run: Path, config: "RunConfig") -> str:
 def _refuse_existing(out: Path) -> None:
     if os.path.lexists(out):
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
-
-
-def _open(run: Path, step: int | str | None):
-    """The averaged generator of a run's checkpoint, latents [16,Z] of that run, and the step."""
-    from ganlab.run import open_sampler
-
-    sampler, step = open_sampler(run, step)
-    return sampler.generator, sampler.latents("latents/export", _LATENTS), step
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def draw(options: argparse.Namespace) -> str:
         return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, request)}"
     latents = request.latents
     if latents is None:
-        z = _truncated(_normals(sampler, config, stream, request.images), options.truncation)
+        z = _normals(sampler, config, stream, request.images, options.truncation)
         latents = with_classes(z, request.labels, config.classes)
     pixels = sampler.generate(latents)
     if options.folder:
@@ -234,13 +234,10 @@ def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
     return np.copysign(size, z).astype(z.dtype)
 
 
-def _truncated(z: "np.ndarray", threshold: float | None) -> "np.ndarray":
-    return z if threshold is None else truncate(z, threshold)
-
-
-def _normals(sampler: Any, config: "RunConfig", stream: str, count: int) -> "np.ndarray":
-    """The first numbers of a stream's latents, [count,Z], without classes."""
-    return sampler.latents(stream, count)[:, : config.generator.latent_size]
+def _normals(sampler: Any, config: "RunConfig", stream: str, count: int, truncation: float | None) -> "np.ndarray":
+    """The first numbers of a stream's latents, [count,Z], without classes, truncated if that is asked for."""
+    z = sampler.latents(stream, count)[:, : config.generator.latent_size]
+    return z if truncation is None else truncate(z, truncation)
 
 
 def _walk(sampler: Any, config: "RunConfig", request: _Request, stream: str, options: argparse.Namespace) -> Any:
@@ -249,7 +246,7 @@ def _walk(sampler: Any, config: "RunConfig", request: _Request, stream: str, opt
 
     from ganlab.run.sampler import with_classes
 
-    z = _truncated(_normals(sampler, config, stream, 2 * request.images), options.truncation)
+    z = _normals(sampler, config, stream, 2 * request.images, options.truncation)
     start, end = (with_classes(half, request.labels, config.classes) for half in np.split(z, 2))
     for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
         yield sampler.generate(sampler.between(start, end, angle))
