@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ganlab import device
-from ganlab.cli.choices import CONF, options
+from ganlab.cli.choices import file_of, options
 from ganlab.cli.destination import check_picture
 from ganlab.cli.exit import HELP, VERSION, one_line
 from ganlab.cli.hydra import cell_name, cut_name, plan
@@ -139,7 +139,7 @@ def _choices() -> str:
     """The generators with the first line of their files."""
     lines = []
     for option in options("generator"):
-        first = (CONF / "generator" / f"{option}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        first = file_of("generator", option).read_text(encoding="utf-8").partition("\n")[0]
         lines.append(f"  {option:<22} {first.lstrip('# ')}")
     return "\n".join(lines)
 

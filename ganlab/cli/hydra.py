@@ -188,7 +188,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
         plain, sweeps = _split(overrides)
-        typed = {_key(override) for override in _parsed(overrides)}
+        given = [_key(override) for override in _parsed(overrides)]
+        typed = set(given)
         first = _compose(plain, typed)
         if first.resume is not None:
             raise ConfigError(f"resume={first.resume} is in a YAML file; give it on the command line, alone")
@@ -200,7 +201,6 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             _check_factors([cell], config_dir)
             return Plan([cell], None, None, choices=first.hydra.runtime.choices)
         swept = first.hydra.sweeper.params or {}
-        given = [_key(override) for override in _parsed(overrides)]
         for key in {_key_of(choices[0]) for choices in sweeps}:
             if given.count(key) > 1:
                 raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
