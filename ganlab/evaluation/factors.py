@@ -25,26 +25,32 @@ class Factor(Protocol):
     @property
     def name(self) -> str:
         """Its name in the measures."""
+        ...
 
     @property
     def low(self) -> float:
         """Where its prior begins."""
+        ...
 
     @property
     def high(self) -> float:
         """Where its prior ends; on a circular factor the same as `low`."""
+        ...
 
     @property
     def circular(self) -> bool:
         """Whether it has no ends."""
+        ...
 
     @property
     def classes(self) -> int:
         """How many classes, or 0 for a continuous factor."""
+        ...
 
     @property
     def visible_on(self) -> tuple[int, ...]:
         """The classes whose images show it."""
+        ...
 
 
 def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:
