@@ -87,9 +87,9 @@ def finish(directory: Path, config: RunConfig | None = None, *, held: bool = Fal
         print(line, file=sys.stderr)
         log.keep(line)
         return 1
-    from ganlab.cli.help import ending
+    from ganlab.cli.help import last_lines
 
-    log.keep(line := ending(result, directory))
+    log.keep(line := last_lines(result, directory))
     print(line, file=sys.stderr if result.status == "diverged" else sys.stdout)
     return {"finished": 0, "interrupted": 130}.get(result.status, 1)
 

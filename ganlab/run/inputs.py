@@ -110,7 +110,7 @@ def check_inputs(config: RunConfig) -> None:
     check_measured(config, train, held_out)
     if isinstance(config.metrics, Full):
         if config.metrics.final.inception_weights is not None:
-            from ganlab.evaluation.features.imagenet import check_weights
+            from ganlab.evaluation.features.inception import check_weights
 
             check_weights(config.metrics.final.inception_weights)
         classes = getattr(dataset, "classes", None) or 0
