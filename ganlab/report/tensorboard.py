@@ -345,7 +345,7 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
 
 
 def _finished(run: Path) -> bool:
-    return status.stand(run, run.name).state == "finished"
+    return status.read_status(run, run.name).state == "finished"
 
 
 def _endpoints(run: Path) -> list[str]:

@@ -10,7 +10,7 @@ from ganlab.errors import ConfigError, matching
 from ganlab.files import FileError, move, refuse_link, write_json
 from ganlab.runs.folder import claimed
 from ganlab.runs.result import FORGOTTEN, ResultError
-from ganlab.runs.status import SWEEP, Standing, find_cells, read_sweep
+from ganlab.runs.status import SWEEP, CellStatus, find_cells, read_sweep
 
 
 def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
@@ -50,7 +50,7 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     return 0
 
 
-def _refuse_unmovable(folder: Path, cell: Standing) -> None:
+def _refuse_unmovable(folder: Path, cell: CellStatus) -> None:
     if cell.state == "running":
         raise ConfigError(f"--forget {cell.name} is running; stop it first")
     real, root = os.path.realpath(cell.directory), os.path.realpath(folder)

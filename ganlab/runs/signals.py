@@ -45,7 +45,7 @@ def _silence_terminal() -> None:
 
 
 @contextlib.contextmanager
-def heard(ask: Callable[[int], None]) -> Iterator[None]:
+def on_stop_signal(ask: Callable[[int], None]) -> Iterator[None]:
     """While inside, `ask(number)` is called in the main thread when a signal asks to stop.
 
     A cluster warns every process of a job, and a process without a handler would die, such as joblib's workers and its

@@ -36,7 +36,7 @@ STATES = get_args(State)
 
 
 @dataclass(frozen=True)
-class Standing:
+class CellStatus:
     """The state of one cell.
 
     step, steps: the step of its last record, and its last step. images_per_second: at that record. seconds_left: of a
@@ -121,14 +121,14 @@ def _check_cell(folder: Path, name: str) -> None:
     files.refuse_link(folder / name, folder)
 
 
-def find_cells(folder: Path) -> list[Standing]:
+def find_cells(folder: Path) -> list[CellStatus]:
     """Every cell of the sweep in a folder, and every other run there; raises ResultError for a wrong folder."""
-    return [stand(path, name) for name, path in _cells(folder)]
+    return [read_status(path, name) for name, path in _cells(folder)]
 
 
-def without_result(folder: Path) -> list[Standing]:
+def without_result(folder: Path) -> list[CellStatus]:
     """The cells that have not ended: missing, running, interrupted."""
-    return [stand(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
+    return [read_status(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
 
 
 def _cells(folder: Path) -> list[tuple[str, Path]]:
@@ -158,29 +158,29 @@ def _runs(root: Path) -> Iterator[Path]:
         raise ResultError(str(error)) from None
 
 
-def stand(directory: Path, name: str) -> Standing:
+def read_status(directory: Path, name: str) -> CellStatus:
     """The state of the run in a folder."""
     held = is_held(directory)  # before the result is read: a result that nobody is writing is final
     try:
         result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
     except ResultError as error:
-        return Standing(name, directory, "failed", why=str(error))
+        return CellStatus(name, directory, "failed", why=str(error))
     steps = _steps(directory)
     step, rate, left = _pace(directory, steps)
     if result and result.status == "finished":
         time_taken = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*time_taken, *_primary(result)])
-        return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
+        return CellStatus(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
     why = in_a_line(result.error or "") if result else ""  # all of it is in the log
     if result and result.status == "diverged":
-        return Standing(name, directory, "diverged", step, steps, rate, why=why)
+        return CellStatus(name, directory, "diverged", step, steps, rate, why=why)
     if held:
-        return Standing(name, directory, "running", step, steps, rate, left)
+        return CellStatus(name, directory, "running", step, steps, rate, left)
     if result:
-        return Standing(name, directory, result.status, step, steps, rate, why=why)
+        return CellStatus(name, directory, result.status, step, steps, rate, why=why)
     if (directory / CONFIG).exists():
-        return Standing(name, directory, "interrupted", step, steps, rate, why="its process was killed")
-    return Standing(name, directory, "missing")
+        return CellStatus(name, directory, "interrupted", step, steps, rate, why="its process was killed")
+    return CellStatus(name, directory, "missing")
 
 
 def _primary(result: RunResult) -> list[str]:
@@ -188,17 +188,17 @@ def _primary(result: RunResult) -> list[str]:
     plan = result.config.get("comparison")
     metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
     if metric in result.metrics:
-        return [directed(metric, result.metrics[metric])]
+        return [describe_metric(metric, result.metrics[metric])]
     return [f"no {metric}"] if result.metrics else []
 
 
-def directed(metric: str, value: float) -> str:
+def describe_metric(metric: str, value: float) -> str:
     """A measure in a line, with which values are better: `coverage 0.921 (larger is better)`."""
     side = better(metric)
     return f"{metric} {value:.3g}" + (f" ({side} is better)" if side else "")
 
 
-def outcome(cell: Standing) -> str:
+def describe_status(cell: CellStatus) -> str:
     """The state of a cell in a phrase."""
     if cell.state == "missing":
         return "not started"
@@ -207,14 +207,14 @@ def outcome(cell: Standing) -> str:
     if cell.state == "running":
         place = [f"running, step {cell.step:,} of {cell.steps:,}" if cell.steps else "running"]
         if cell.seconds_left is not None:
-            place += [f"{cell.images_per_second:,.0f} images/s", f"about {rough(cell.seconds_left)} left"]
+            place += [f"{cell.images_per_second:,.0f} images/s", f"about {format_duration(cell.seconds_left)} left"]
         return ", ".join(place)
     why = f"{cell.state} at step {cell.step:,}" if cell.state == "interrupted" else cell.state
     return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/{LOG}"
 
 
-def edition(directory: Path) -> int | None:
-    """A number that identifies the result in a run's folder, new for each one written; None if there is none."""
+def result_mtime_ns(directory: Path) -> int | None:
+    """When the result in a run's folder was written, which tells a new one from an old one; None if there is none."""
     try:
         return (directory / RESULT).stat().st_mtime_ns
     except FileNotFoundError:
@@ -265,14 +265,14 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
     return (*paces[0][:2], None if complete else paces[0][2]) if paces else (0, None, None)
 
 
-def rough(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time for people: seconds, minutes or hours."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def totals(cells: list[Standing]) -> dict[State, int]:
+def count_states(cells: list[CellStatus]) -> dict[State, int]:
     """How many cells are in each state, in the order of the states, without states that do not occur."""
     return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}
 
@@ -306,7 +306,7 @@ class Pace:
         return self.since is not None and self.recorded is not None and self.recorded > self.since
 
 
-def time_left(cells: list[Standing], ended: Container[str], began: float, now: float) -> float | None:
+def time_left(cells: list[CellStatus], ended: Container[str], began: float, now: float) -> float | None:
     """Seconds until a sweep is done; None if nothing is running, or too little is recorded yet.
 
     cells: those of the last start; ended: the names of those that it will not try again, such as one that failed.
@@ -348,7 +348,7 @@ def time_left(cells: list[Standing], ended: Container[str], began: float, now: f
     return last
 
 
-def _between_cells(cells: list[tuple[Standing, Pace]], now: float) -> int:
+def _between_cells(cells: list[tuple[CellStatus, Pace]], now: float) -> int:
     """Workers whose last cell has just ended, and whose next has not started."""
     just_ended = [
         pace.ended for cell, pace in cells if cell.state != "running" and pace.ended and now - pace.ended < _BETWEEN
@@ -361,7 +361,7 @@ def _between_cells(cells: list[tuple[Standing, Pace]], now: float) -> int:
     return max(0, len(just_ended) - len(just_begun))
 
 
-def _seconds_of_cells(cells: list[tuple[Standing, Pace]], end: float, began: float) -> dict[str, float]:
+def _seconds_of_cells(cells: list[tuple[CellStatus, Pace]], end: float, began: float) -> dict[str, float]:
     """How long whole cells take from start to end, by name: the cells that this sweep has finished, and for arms
     without any, running ones; if all were resumed, their steps only.
     """
@@ -384,7 +384,7 @@ def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
     return fmean(of_arm or cell_seconds.values())
 
 
-def _paces(cells: list[Standing], began: float) -> list[tuple[Standing, Pace]]:
+def _paces(cells: list[CellStatus], began: float) -> list[tuple[CellStatus, Pace]]:
     """Each cell with its pace. A first record includes compiling: other cells must tell how long that takes."""
     paces = [(cell, _pace_of(cell.directory, began)) for cell in cells]
     compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.a_step]

@@ -14,7 +14,7 @@ from ganlab.errors import matching, nearest
 from ganlab.evaluation.registry import METRICS, Rungs, base_name, compared
 from ganlab.runs.collapse import has_collapsed
 from ganlab.runs.result import ResultError
-from ganlab.runs.status import Standing, find_cells, without_result
+from ganlab.runs.status import CellStatus, find_cells, without_result
 from ganlab.study.admission import objection
 from ganlab.study.arms import Arm, gather_arms, plan_of
 from ganlab.study.statistics import (
@@ -72,7 +72,7 @@ def compare_study(
     )
 
 
-def _left_out(folder: Path, patterns: Sequence[str]) -> list[Standing]:
+def _left_out(folder: Path, patterns: Sequence[str]) -> list[CellStatus]:
     cells = {cell.name: cell for cell in find_cells(folder)}
     return [cells[name] for name in matching(cells, patterns, "--leave-out", folder)]
 
