@@ -13,6 +13,7 @@ from ganlab.runs.status import (
     count_states,
     describe_status,
     find_cells,
+    forget,
     format_duration,
     read_sweep,
     result_mtime_ns,
@@ -41,8 +42,6 @@ def main() -> None:
     options = parser.parse_args()
     with one_line():
         if options.forget:
-            from ganlab.runs.forget import forget
-
             sys.exit(forget(options.directory, options.forget, yes=options.yes))
         if options.yes:
             raise ConfigError("--yes is the answer to --forget; give that too")

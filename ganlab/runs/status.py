@@ -1,11 +1,14 @@
-"""The state of a sweep's cells, from their files: finished, running, diverged, failed, ... or missing.
+"""The state of a sweep's cells, from their files: finished, running, diverged, failed, ... or missing; and `--forget`.
 
 A sweep records its cells in `sweep.json` when it starts, so that those that never started are known. A run that is
 being written holds a lock, which the system frees however its process ends: a locked run is running.
 """
 
+import contextlib
 import heapq
 import math
+import os
+import sys
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,9 +18,10 @@ from typing import Literal, get_args
 
 from ganlab import files
 from ganlab.config.comparison import Comparing
-from ganlab.errors import in_a_line, printable
+from ganlab.errors import ConfigError, in_a_line, matching, printable
 from ganlab.evaluation.registry import better
 from ganlab.files import write_json
+from ganlab.runs.folder import claimed
 from ganlab.runs.records import METRICS, RECENT, whole_records, without_seed
 from ganlab.runs.result import (
     CONFIG,
@@ -88,7 +92,7 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
     record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
     files.remove_unfinished(folder, [SWEEP])
-    write_json(folder / SWEEP, record.__dict__)
+    write_json(folder / SWEEP, vars(record))
     return record
 
 
@@ -166,7 +170,7 @@ def read_status(directory: Path, name: str) -> CellStatus:
     except ResultError as error:
         return CellStatus(name, directory, "failed", why=str(error))
     steps = _steps(directory)
-    step, rate, left = _pace(directory, steps)
+    step, rate, left = _last_pace(directory, steps)
     if result and result.status == "finished":
         time_taken = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*time_taken, *_primary(result)])
@@ -245,7 +249,7 @@ def _steps(directory: Path) -> int | None:
         return None
 
 
-def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
+def _last_pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
     """The step of the last record, its images per second, and the seconds left at that rate.
 
     The first record's rate includes compiling and says nothing about the rest.
@@ -287,23 +291,23 @@ _BETWEEN = 10.0  # seconds that a worker has to start its next cell
 class Pace:
     """What the files of a cell tell about its time, in seconds; None for what they do not.
 
-    since: when the last process to write started. fresh: whether that was at step 0 of this sweep. ended: when its
-    result was written. step, recorded: the last record of training, and when it was written. a_step: the time of a
-    step without compiling. compiling: the time before the first record, except for steps of that length.
+    started: when the last process to write started. fresh: whether that was at step 0 of this sweep. ended: when its
+    result was written. step, recorded: the last record of training, and when it was written. step_seconds: of a step
+    without compiling. compiling: the time before the first record, except for steps of that length.
     """
 
-    since: float | None
+    started: float | None
     fresh: bool
     ended: float | None
     step: int = 0
     recorded: float | None = None
-    a_step: float | None = None
+    step_seconds: float | None = None
     compiling: float | None = None
 
     @property
     def live(self) -> bool:
         """Whether the last process to write has recorded a step."""
-        return self.since is not None and self.recorded is not None and self.recorded > self.since
+        return self.started is not None and self.recorded is not None and self.recorded > self.started
 
 
 def time_left(cells: list[CellStatus], ended: Container[str], began: float, now: float) -> float | None:
@@ -325,17 +329,19 @@ def time_left(cells: list[CellStatus], ended: Container[str], began: float, now:
     cell_seconds = _seconds_of_cells(paces, end, began)
     if not cell_seconds:
         return None
-    steps = {cell.name: pace.a_step * cell.steps for cell, pace in paces if pace.a_step and cell.steps}
+    steps = {cell.name: pace.step_seconds * cell.steps for cell, pace in paces if pace.step_seconds and cell.steps}
     overheads = [max(0.0, whole - steps[name]) for name, whole in cell_seconds.items() if name in steps]
     overhead = fmean(overheads) if overheads else 0.0
     running, waiting = [], []
     for cell, pace in paces:
         fresh = _seconds_like(cell.name, cell_seconds)
         whole = overhead + (1 - cell.done) * max(0.0, fresh - overhead)
-        if cell.state == "running" and pace.live and pace.a_step and cell.steps:
-            running.append(max(0.0, (cell.steps - pace.step) * pace.a_step + end - (now - (pace.recorded or now))))
+        if cell.state == "running" and pace.live and pace.step_seconds and cell.steps:
+            running.append(
+                max(0.0, (cell.steps - pace.step) * pace.step_seconds + end - (now - (pace.recorded or now)))
+            )
         elif cell.state == "running":
-            running.append(max(0.0, (fresh if pace.fresh else whole) - (now - (pace.since or now))))
+            running.append(max(0.0, (fresh if pace.fresh else whole) - (now - (pace.started or now))))
         elif cell.name not in ended and cell.done < 1:
             waiting.append(whole)
     last = max(running)
@@ -356,7 +362,7 @@ def _between_cells(cells: list[tuple[CellStatus, Pace]], now: float) -> int:
     just_begun = [
         pace
         for cell, pace in cells
-        if cell.state == "running" and just_ended and (pace.since or 0) >= min(just_ended) - 0.5
+        if cell.state == "running" and just_ended and (pace.started or 0) >= min(just_ended) - 0.5
     ]
     return max(0, len(just_ended) - len(just_begun))
 
@@ -367,12 +373,12 @@ def _seconds_of_cells(cells: list[tuple[CellStatus, Pace]], end: float, began: f
     """
     finished, under_way, steps = {}, {}, {}
     for cell, pace in cells:
-        if cell.state == "finished" and pace.fresh and pace.since and pace.ended and pace.ended > pace.since:
-            finished[cell.name] = pace.ended - pace.since
-        elif pace.live and pace.a_step and cell.steps and (cell.state == "running" or (pace.ended or 0) >= began):
-            steps[cell.name] = pace.a_step * cell.steps + end
-            if cell.state == "running" and pace.fresh and pace.since and pace.recorded:
-                under_way[cell.name] = pace.recorded - pace.since + (cell.steps - pace.step) * pace.a_step + end
+        if cell.state == "finished" and pace.fresh and pace.started and pace.ended and pace.ended > pace.started:
+            finished[cell.name] = pace.ended - pace.started
+        elif pace.live and pace.step_seconds and cell.steps and (cell.state == "running" or (pace.ended or 0) >= began):
+            steps[cell.name] = pace.step_seconds * cell.steps + end
+            if cell.state == "running" and pace.fresh and pace.started and pace.recorded:
+                under_way[cell.name] = pace.recorded - pace.started + (cell.steps - pace.step) * pace.step_seconds + end
     arms = {without_seed(name) for name in finished}
     seconds = finished | {name: estimate for name, estimate in under_way.items() if without_seed(name) not in arms}
     return seconds or steps
@@ -387,30 +393,30 @@ def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
 def _paces(cells: list[CellStatus], began: float) -> list[tuple[CellStatus, Pace]]:
     """Each cell with its pace. A first record includes compiling: other cells must tell how long that takes."""
     paces = [(cell, _pace_of(cell.directory, began)) for cell in cells]
-    compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.a_step]
+    compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.step_seconds]
     if not compiling:
         return paces
     mean_compiling = fmean(compiling)
     return [
         (cell, pace)
-        if pace.a_step or not (pace.fresh and pace.step and pace.compiling)
-        else (cell, replace(pace, a_step=max(0.0, pace.compiling - mean_compiling) / pace.step or None))
+        if pace.step_seconds or not (pace.fresh and pace.step and pace.compiling)
+        else (cell, replace(pace, step_seconds=max(0.0, pace.compiling - mean_compiling) / pace.step or None))
         for cell, pace in paces
     ]
 
 
 def _pace_of(directory: Path, began: float) -> Pace:
-    since, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
+    started, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
     records, clock = _records(directory)
     fresh = created is not None and created >= began - 1
-    if since is None or recorded_at is None or not records:
-        return Pace(since, fresh, ended)
+    if started is None or recorded_at is None or not records:
+        return Pace(started, fresh, ended)
     (first, first_clock), (step, last_clock) = records[0], records[-1]
     recorded = recorded_at - (clock - last_clock)
-    uninterrupted = recorded - since >= last_clock - 1  # else it was resumed
-    a_step = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
-    compiling = first_clock - first * (a_step or 0.0) if fresh and uninterrupted else None
-    return Pace(since, fresh and uninterrupted, ended, step, recorded, a_step, compiling)
+    uninterrupted = recorded - started >= last_clock - 1  # else it was resumed
+    step_seconds = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
+    compiling = first_clock - first * (step_seconds or 0.0) if fresh and uninterrupted else None
+    return Pace(started, fresh and uninterrupted, ended, step, recorded, step_seconds, compiling)
 
 
 def _records(directory: Path) -> tuple[list[tuple[int, float]], float]:
@@ -432,3 +438,85 @@ def _modified(path: Path) -> float | None:
         return path.stat().st_mtime
     except OSError:
         return None
+
+
+# --- to remove runs from a study --------------------------------------------------------------------------------------
+
+
+def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
+    """Remove cells from a study's `sweep.json`, and move their folders to `forgotten/`; 0 if done, 1 if declined.
+
+    yes: do not ask. Raises ConfigError, before anything is moved, for unknown names, for running cells, and if nobody
+    can be asked.
+    """
+    cells = {cell.name: cell for cell in find_cells(folder)}
+    chosen = [cells[name] for name in matching(cells, patterns, "--forget", folder)]
+    for cell in chosen:
+        _refuse_unmovable(folder, cell)
+        try:
+            files.refuse_link((folder / FORGOTTEN / cell.name).parent, folder)
+        except files.FileError as error:
+            raise ConfigError(str(error)) from None
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
+        raise ConfigError("--forget asks for confirmation, but there is no terminal; add --yes")
+    for cell in chosen:
+        print(f"{cell.name}  {cell.state}")
+    if not (yes or _confirm(len(chosen))):
+        print("nothing was moved")
+        return 1
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(claimed(folder, wait=True))  # another start of the sweep would read the record meanwhile
+        for cell in chosen:
+            if cell.directory.is_dir():
+                stack.enter_context(claimed(cell.directory))  # refuses one that has just started
+        _remove_from_record(folder, {os.path.relpath(cell.directory, folder) for cell in chosen})
+        for cell in chosen:
+            if cell.directory.is_dir():
+                print(f"moved to {_move(cell.directory, folder / FORGOTTEN / f'{cell.name}-{now}')}")
+            else:
+                print(f"removed {cell.name} from the record")
+    print("to restore a run, move its folder back")
+    return 0
+
+
+def _refuse_unmovable(folder: Path, cell: CellStatus) -> None:
+    if cell.state == "running":
+        raise ConfigError(f"--forget {cell.name} is running; stop it first")
+    real, root = os.path.realpath(cell.directory), os.path.realpath(folder)
+    if real == root:
+        raise ConfigError(f"--forget {cell.name} is the folder itself; give the folder that contains it")
+    if real != os.path.join(root, os.path.relpath(cell.directory, folder)):  # noqa: PTH118
+        raise ConfigError(f"--forget {cell.name} is reached through a link; remove the link")
+
+
+def _confirm(count: int) -> bool:
+    try:
+        answer = input(f"forget {'this run' if count == 1 else f'these {count} runs'}? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _remove_from_record(folder: Path, names: set[str]) -> None:
+    record = read_sweep(folder)
+    if record is None:
+        return
+    remaining = {key: [name for name in getattr(record, key) if name not in names] for key in ("cells", "asked")}
+    try:
+        write_json(folder / SWEEP, vars(record) | remaining)
+    except OSError as error:
+        raise ResultError(f"{folder / SWEEP} cannot be written ({error.strerror}); nothing was moved") from None
+
+
+def _move(directory: Path, target: Path) -> Path:
+    number, free = 1, target
+    while free.exists():
+        number += 1
+        free = target.with_name(f"{target.name}-{number}")
+    try:
+        free.parent.mkdir(parents=True, exist_ok=True)
+        files.move(directory, free)
+    except OSError as error:
+        raise ResultError(f"{directory} cannot be moved to {free} ({error.strerror}); move it by hand") from None
+    return free

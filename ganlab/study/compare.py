@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
 from ganlab.evaluation.registry import METRICS, Rungs, base_name, compared
-from ganlab.runs.collapse import has_collapsed
-from ganlab.runs.result import ResultError
+from ganlab.runs.result import ResultError, has_collapsed
 from ganlab.runs.status import CellStatus, find_cells, without_result
 from ganlab.study.admission import objection
 from ganlab.study.arms import Arm, gather_arms, plan_of

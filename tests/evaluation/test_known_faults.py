@@ -8,7 +8,7 @@ import pytest
 from ganlab.evaluation import ladder, registry
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
-from ganlab.runs.collapse import has_collapsed
+from ganlab.runs.result import has_collapsed
 from ganlab.study.admission import admitted, objection
 
 
