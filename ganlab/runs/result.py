@@ -228,7 +228,7 @@ def has_collapsed(
 ) -> bool | None:
     """Whether the coverage is below a share of what real images score; None where it was not measured, or no rule.
 
-    A generator has collapsed where what it makes covers hardly any of the real images.     primary: the metric whose features count; where no coverage is taken with it, the quick one does. real: what real
+    primary: the metric whose features count; where no coverage is taken with it, the quick one does. real: what real
     images score in the place of generated ones, taken as 1 where it is not known. least: `comparison.collapse`.
     """
     if least is None:
