@@ -42,9 +42,8 @@ from ganlab.report.sentences import (
     verdict_rows,
 )
 from ganlab.runs.result import RunResult, Status
-from ganlab.study.admission import objection
 from ganlab.study.arms import as_typed
-from ganlab.study.budgets import at_equal_budget
+from ganlab.study.compare import at_equal_budget, objection
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from ganlab.config.comparison import Comparing
 from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
+from ganlab.runs.status import CellStatus
 from ganlab.study.arms import as_typed, by_number, label_of, refuse_confounded, settings_of
 from ganlab.study.compare import BASELINE
 from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
@@ -16,7 +17,6 @@ from ganlab.study.values import (
     LEVEL,
     ArmComparison,
     Caution,
-    Cell,
     ChosenAfterwards,
     Endpoint,
     FailureRate,
@@ -184,7 +184,7 @@ def chosen_after(caution: ChosenAfterwards) -> str:
     return f"{caution.what} {caution.chosen} was chosen after the runs"
 
 
-def describe_cell(cell: Cell) -> str:
+def describe_cell(cell: CellStatus) -> str:
     """A cell of the sweep and its state: `fir-seed1: not started`."""
     return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
 

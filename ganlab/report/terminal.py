@@ -25,8 +25,8 @@ from ganlab.report.sentences import (
 )
 from ganlab.runs.console import Console, plain_console
 from ganlab.runs.result import Status
-from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm, as_typed
+from ganlab.study.compare import admitted
 from ganlab.study.values import Endpoint, Study
 
 SCREEN = 24  # sentences that are printed without --all

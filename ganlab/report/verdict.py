@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from ganlab.report.sentences import describe_caution, describe_cell, describe_comparison, describe_gap
 from ganlab.runs.result import RunResult, Status
-from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm
+from ganlab.study.compare import admitted
 from ganlab.study.values import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from ganlab.config.comparison import Comparing
 from ganlab.evaluation.registry import Metric, Rungs
 from ganlab.runs.result import RunResult
+from ganlab.runs.status import CellStatus
 from ganlab.study.arms import Arm
 from ganlab.study.statistics import Comparison, RobustStatistics, Verdict
 
@@ -37,13 +38,6 @@ class NoRatio(NamedTuple):
     value: float
 
 
-class Cell(NamedTuple):
-    """A cell of the sweep and its state: missing, running, interrupted; its status where it was left out."""
-
-    name: str
-    state: str
-
-
 class ChosenAfterwards(NamedTuple):
     """A primary metric, reference or rule of collapse that is not the one that was stated before the runs."""
 
@@ -55,7 +49,7 @@ class ChosenAfterwards(NamedTuple):
 class LeftOut(NamedTuple):
     """Runs that somebody chose not to count."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[CellStatus, ...]
 
 
 class MadeDifferently(NamedTuple):
@@ -226,8 +220,8 @@ class Study:
     failures: tuple[FailureRate, ...]
     dropped: tuple[NoRatio, ...] = ()
     cautions: tuple[Caution, ...] = ()
-    pending: tuple[Cell, ...] = ()
-    left_out: tuple[Cell, ...] = ()
+    pending: tuple[CellStatus, ...] = ()
+    left_out: tuple[CellStatus, ...] = ()
     ladder: dict[str, Rungs] = field(default_factory=dict)
 
     @property

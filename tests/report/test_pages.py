@@ -30,7 +30,6 @@ from ganlab.runs import grids
 from ganlab.runs.result import ResultError, find_results
 from ganlab.runs.status import record_sweep
 from ganlab.study.compare import compare_arms, compare_study
-from ganlab.study.values import Cell
 from made_study import ARMS, QUICK, Made
 
 QUESTION = "Which operator is better?"
@@ -419,7 +418,7 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
     (made.directory / "fir-seed0").mkdir()
     (made.directory / "fir-seed0/config.json").write_text("{}")
     study = compare_study(made.directory)
-    assert study.pending == (Cell("fir-seed0", "interrupted"), Cell("fir-seed1", "missing"))
+    assert [(cell.name, cell.state) for cell in study.pending] == [("fir-seed0", "interrupted"), ("fir-seed1", "missing")]
     page = as_markdown(write_contents(study))
     assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
     assert "These runs have no result yet: fir-seed0: interrupted; fir-seed1: not started." in page
