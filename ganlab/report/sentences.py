@@ -86,16 +86,13 @@ def describe_comparison(comparison: ArmComparison) -> str:
             f"no verdict, since finished runs of {pairs_of(comparison.unmeasured)} have no value: measure them again"
         )
     notes += [
-        f"{_through(kind)}: {show(kind.effect[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval
+        f"through {kind.endpoint.metric.split('/')[1]}: {show(kind.effect[0])}, {kind.verdict}"  # full/pca/...
+        for kind in comparison.kinds
+        if kind.has_interval
     ]
     if missing:
         notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
-
-
-def _through(comparison: ArmComparison) -> str:
-    """Through which kind of features: `full/pca/frechet_distance` is through pca."""
-    return f"through {comparison.endpoint.metric.split('/')[1]}"
 
 
 def _worst(comparison: ArmComparison) -> str:
@@ -157,8 +154,10 @@ def as_p(value: float) -> str:
     return f"p = {bare_p(value)}" if value >= SMALL_P else f"p {bare_p(value)}"
 
 
-def bare_p(value: float) -> str:
-    """A p value in a table: 0.0312, < 0.001."""
+def bare_p(value: float | None) -> str:
+    """A p value in a table: 0.0312, < 0.001, a dash where there is none."""
+    if value is None:
+        return "–"
     return f"{value:.3g}" if value >= SMALL_P else f"< {SMALL_P}"
 
 
@@ -355,11 +354,6 @@ def show_interval(endpoint: Endpoint, low: float, high: float) -> str:
 def show_number(value: float | None, digits: int = 4) -> str:
     """A value in a table; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}g}"
-
-
-def show_count(value: float) -> str:
-    """1234567 -> 1,234,567."""
-    return f"{value:,.0f}"
 
 
 # --- other statistics of a study --------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from ganlab import __version__, files
 from ganlab.config import Comparing
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
+from ganlab.report.drawing import Style, styles_of
 from ganlab.report.figures import Curve, curves_of, read_histories
 from ganlab.report.sentences import (
     answer,
@@ -41,7 +42,6 @@ from ganlab.report.sentences import (
     many_arms,
     verdict_rows,
 )
-from ganlab.report.styles import Style, styles_of
 from ganlab.runs import status
 from ganlab.runs.records import (
     METRICS,
@@ -342,13 +342,12 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
         seed = re.search(r"-seed(\d+)$", run.name)
         by_arm[run.with_name(without_seed(run.name)) if run != directory else run][int(seed[1]) if seed else 0] = run
     shared = sorted(set.intersection(*map(set, by_arm.values())))
-    finished = (seed for seed in shared if all(_finished(by_seed[seed]) for by_seed in by_arm.values()))
-    seed = next(finished, min(shared, default=None))
+
+    def finished(seed: int) -> bool:
+        return all(status.read_status(by_seed[seed], "").state == "finished" for by_seed in by_arm.values())
+
+    seed = next(filter(finished, shared), min(shared, default=None))
     return [by_seed[min(by_seed) if seed is None else seed] for by_seed in by_arm.values()]
-
-
-def _finished(run: Path) -> bool:
-    return status.read_status(run, run.name).state == "finished"
 
 
 def _endpoints(run: Path) -> list[str]:
