@@ -208,10 +208,7 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        sentences = tuple(
-            (comparison.verdict, describe_comparison(comparison)) for comparison in study.comparisons[endpoint.metric]
-        )
-        claims.append(Claims(endpoint_heading(endpoint), note, sentences))
+        claims.append(Claims(endpoint_heading(endpoint), note, _sentences(study, endpoint)))
     blocks = claims
     if claims and many_arms(study):
         head, rows = verdict_rows(study)
@@ -227,6 +224,10 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         blocks.append(Text(f"No result yet: {'; '.join(map(describe_cell, study.pending))}."))
     blocks += [Text(describe_caution(caution)) for caution in study.cautions]
     return tuple(blocks)
+
+
+def _sentences(study: Study, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    return tuple((each.verdict, describe_comparison(each)) for each in study.comparisons[endpoint.metric])
 
 
 def _effects(study: Study) -> tuple[Block, ...]:
@@ -316,10 +317,7 @@ def _others(study: Study) -> tuple[Block, ...]:
     others = [endpoint for endpoint in study.endpoints if endpoint not in leading_endpoints(study)]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
-        sentences = tuple(
-            (comparison.verdict, describe_comparison(comparison)) for comparison in study.comparisons[endpoint.metric]
-        )
-        blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
+        blocks = Claims("", "", _sentences(study, endpoint)), _values_table(study, endpoint.metric)
         fold = Fold(endpoint_title(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
@@ -408,9 +406,9 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
             continue
         cells = []
         for at_budget in at_budgets:
-            c, own = at_budget.comparisons[arm.label], endpoint.measure.orient
-            low, high = sorted((own(c.low), own(c.high)))
-            effect = f"{show_effect(endpoint, own(c.mean))} ({show_interval(endpoint, low, high)})"
+            c = at_budget.comparisons[arm.label]
+            mean, low, high = endpoint.effect(c)
+            effect = f"{show_effect(endpoint, mean)} ({show_interval(endpoint, low, high)})"
             cells.append(effect if c.runs > 1 else "–")
         rows.append((arm.label, *cells))
     text = (

@@ -9,7 +9,7 @@ from ganlab.config.comparison import Comparing
 from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import CellStatus
-from ganlab.study.arms import as_typed, by_number, label_of, refuse_confounded, settings_of
+from ganlab.study.arms import as_typed, by_number, group_equal, label_of, refuse_confounded, settings_of
 from ganlab.study.compare import BASELINE
 from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
 from ganlab.study.values import (
@@ -408,13 +408,7 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
     Further lines name seeds that one arm lacks and others have. configs: of all runs of the study, existing ones and
     those to come. Equivalence does not depend on the smallest p value, and can be found with fewer seeds.
     """
-    groups: list[tuple[dict[str, Any], set[int]]] = []
-    for config in configs:
-        settings = settings_of(config)
-        seeds = next((seeds for other, seeds in groups if other == settings), None)
-        if seeds is None:
-            groups.append((settings, seeds := set()))
-        seeds.add(config["seed"])
+    groups = group_equal((settings_of(config), config["seed"]) for config in configs)
     trees = [settings for settings, _ in groups]
     if len(trees) < 2:
         return ["one arm: there is nothing to compare it with"]
@@ -422,7 +416,7 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
         refuse_confounded("the study", trees)
     except ResultError as error:
         return [f"no verdict: {error}"]
-    arms = {label_of(tree, trees): seeds for tree, seeds in groups}
+    arms = {label_of(tree, trees): set(seeds) for tree, seeds in groups}
     labels = sorted(arms, key=by_number)
     reference = next((name for name in (plan.reference, BASELINE) if name in arms), labels[0])
     pairs = {name: len(arms[name] & arms[reference]) for name in labels if name != reference}

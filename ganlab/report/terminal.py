@@ -101,8 +101,7 @@ def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
     for comparison in study.comparisons[endpoint.metric]:
         console.print(f"  {describe_comparison(comparison)}")
     for arm in study.arms:
-        finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
-        missing = [str(seed) for seed in finished if arm.why_missing(seed, endpoint.metric) == "not measured"]
+        missing = [str(seed) for seed in arm.runs if arm.why_missing(seed, endpoint.metric) == "not measured"]
         if missing:
             console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
 

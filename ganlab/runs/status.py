@@ -20,7 +20,6 @@ from ganlab import files
 from ganlab.config.comparison import Comparing
 from ganlab.errors import ConfigError, in_a_line, matching, printable
 from ganlab.evaluation.registry import better
-from ganlab.files import write_json
 from ganlab.runs.folder import claimed
 from ganlab.runs.records import METRICS, RECENT, whole_records, without_seed
 from ganlab.runs.result import (
@@ -92,7 +91,7 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
     record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
     files.remove_unfinished(folder, [SWEEP])
-    write_json(folder / SWEEP, vars(record))
+    files.write_json(folder / SWEEP, vars(record))
     return record
 
 
@@ -407,7 +406,12 @@ def _paces(cells: list[CellStatus], began: float) -> list[tuple[CellStatus, Pace
 
 def _pace_of(directory: Path, began: float) -> Pace:
     started, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
-    records, clock = _records(directory)
+    records, clock = [], 0.0  # of losses: step and seconds of training; and the seconds of the last record
+    for record in whole_records(directory, last_bytes=RECENT)[0]:
+        with contextlib.suppress(OverflowError):  # beyond what a float holds
+            clock = float(record["seconds"])
+            if "speed/images_per_second" in record:
+                records.append((record["step"], clock))
     fresh = created is not None and created >= began - 1
     if started is None or recorded_at is None or not records:
         return Pace(started, fresh, ended)
@@ -417,20 +421,6 @@ def _pace_of(directory: Path, began: float) -> Pace:
     step_seconds = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
     compiling = first_clock - first * (step_seconds or 0.0) if fresh and uninterrupted else None
     return Pace(started, fresh and uninterrupted, ended, step, recorded, step_seconds, compiling)
-
-
-def _records(directory: Path) -> tuple[list[tuple[int, float]], float]:
-    """Step and seconds of training of the last records of losses, in order; and the seconds of the last record."""
-    steps: list[tuple[int, float]] = []
-    clock = 0.0
-    for record in whole_records(directory, last_bytes=RECENT)[0]:
-        try:
-            step, clock = int(record["step"]), float(record["seconds"])
-            if "speed/images_per_second" in record:
-                steps.append((step, clock))
-        except (ValueError, OverflowError):  # not finite
-            continue
-    return steps, clock
 
 
 def _modified(path: Path) -> float | None:
@@ -504,7 +494,7 @@ def _remove_from_record(folder: Path, names: set[str]) -> None:
         return
     remaining = {key: [name for name in getattr(record, key) if name not in names] for key in ("cells", "asked")}
     try:
-        write_json(folder / SWEEP, vars(record) | remaining)
+        files.write_json(folder / SWEEP, vars(record) | remaining)
     except OSError as error:
         raise ResultError(f"{folder / SWEEP} cannot be written ({error.strerror}); nothing was moved") from None
 

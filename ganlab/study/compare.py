@@ -41,6 +41,7 @@ from ganlab.study.statistics import (
 from ganlab.study.values import (
     COUNTED_AS_WORST,
     LEVEL,
+    Adjustment,
     ArmComparison,
     Caution,
     ChosenAfterwards,
@@ -238,43 +239,40 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
     margin = _as_compared(endpoint)
-    theirs = _outcomes(endpoint, reference)
-    comparisons, outside = [], []
-    for arm in others:
-        ours = _outcomes(endpoint, arm)
-        paired, p_outside, by_ranks = _compare(ours, theirs, margin, _differences_by_draw(endpoint, arm, reference))
-        outside.append(p_outside if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0)
-        comparisons.append(
-            ArmComparison(
-                arm=arm.label,
-                reference=reference.label,
-                endpoint=endpoint,
-                paired=paired,
-                verdict=paired.verdict,
-                p_adjusted=None,
-                pairs=_pairs(endpoint.metric, arm, reference),
-                robust=robust_statistics(ours, theirs, paired, margin, alpha),
-                by_ranks=by_ranks,
-                adjustment=None,
-                arms=len(others),
-            )
-        )
-    p_values = adjusted = [comparison.paired.p_value for comparison in comparisons]
-    adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
+    theirs, ours = _outcomes(endpoint, reference), [_outcomes(endpoint, arm) for arm in others]
+    results = [
+        _compare(own, theirs, margin, _differences_by_draw(endpoint, arm, reference))
+        for arm, own in zip(others, ours, strict=True)
+    ]
+    p_values = adjusted = [paired.p_value for paired, _, _ in results]
+    outside = [p if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0 for paired, p, _ in results]
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
+    adjustment: Adjustment = "Holm" if endpoint.primary else "Benjamini-Hochberg"
     if several:
-        adjusted = adjust(p_values).tolist()
+        adjusted = (holm if endpoint.primary else benjamini_hochberg)(p_values).tolist()
     if several and endpoint.primary:
         p_values, outside = adjusted, holm(outside).tolist()
-    for place, (comparison, p, p_outside) in enumerate(zip(comparisons, p_values, outside, strict=True)):
-        verdict = comparison.verdict
-        if verdict == "equivalent" and p_outside > 1 - LEVEL:
-            verdict = _by_difference(comparison.paired)
-        if comparison.unmeasured or (verdict in ("better", "worse") and p > 1 - LEVEL):
-            verdict = "inconclusive"
-        comparisons[place] = replace(comparison, verdict=verdict)
-        if several:
-            comparisons[place] = replace(comparisons[place], p_adjusted=float(adjusted[place]), adjustment=adjustment)
+    comparisons = []
+    for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
+        verdict = paired.verdict
+        if verdict == "equivalent" and outside[place] > 1 - LEVEL:
+            verdict = _by_difference(paired)
+        comparison = ArmComparison(
+            arm=arm.label,
+            reference=reference.label,
+            endpoint=endpoint,
+            paired=paired,
+            verdict=verdict,
+            p_adjusted=float(adjusted[place]) if several else None,
+            pairs=_pairs(endpoint.metric, arm, reference),
+            robust=robust_statistics(ours[place], theirs, paired, margin, alpha),
+            by_ranks=by_ranks,
+            adjustment=adjustment if several else None,
+            arms=len(others),
+        )
+        if comparison.unmeasured or (verdict in ("better", "worse") and p_values[place] > 1 - LEVEL):
+            comparison = replace(comparison, verdict="inconclusive")
+        comparisons.append(comparison)
     return tuple(comparisons)
 
 

@@ -12,6 +12,7 @@ from ganlab.study.arms import Arm
 from ganlab.study.statistics import Comparison, RobustStatistics, Verdict
 
 LEVEL = 0.95
+Adjustment = Literal["Holm", "Benjamini-Hochberg"]
 COUNTED_AS_WORST = ("diverged", "collapsed")
 """Why a run that came to an end counts as the worst."""
 
@@ -85,6 +86,12 @@ class Endpoint:
     primary: bool
     margin: float | None
 
+    def effect(self, paired: Comparison) -> tuple[float, float, float]:
+        """Mean, low and high of differences in which more is better, in the metric's own direction."""
+        own = self.measure.orient
+        low, high = sorted((own(paired.low), own(paired.high)))
+        return own(paired.mean), low, high
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -135,16 +142,14 @@ class ArmComparison:
     pairs: tuple[Pair, ...]
     robust: RobustStatistics
     by_ranks: bool
-    adjustment: Literal["Holm", "Benjamini-Hochberg"] | None
+    adjustment: Adjustment | None
     arms: int
     kinds: tuple["ArmComparison", ...] = ()
 
     @property
     def effect(self) -> tuple[float, float, float]:
         """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
-        c, own = self.paired, self.endpoint.measure.orient
-        low, high = sorted((own(c.low), own(c.high)))
-        return own(c.mean), low, high
+        return self.endpoint.effect(self.paired)
 
     @property
     def deciding(self) -> int:
