@@ -24,7 +24,7 @@ from ganlab.inspection.picture import picture
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
-from ganlab.report.styles import ARMS
+from ganlab.report.drawing import ARMS
 from ganlab.run.build import build_gan
 from ganlab.training import checkpoints
 from small_runs import TINY

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, times
-from ganlab.report.styles import styles_of
+from ganlab.report.drawing import styles_of
 from ganlab.runs import grids
 
 _MOST_PER_ROW = 6  # arms side by side, so that numbers stay readable

@@ -24,7 +24,7 @@ from ganlab.launch.process import thread_variables
 from ganlab.run.resume import with_steps
 from ganlab.runs.folder import CHECKPOINTS, finished, read_config
 from ganlab.runs.result import ResultError
-from ganlab.runs.status import rough
+from ganlab.runs.status import format_duration
 from ganlab.study.arms import label_of, settings_of
 from ganlab.training import checkpoints
 
@@ -131,10 +131,10 @@ def _costs(todo: list[tuple[Cell, int]], at_a_time: int | None) -> list[str]:
     if len(texts) > _MOST_LISTED:
         texts = [f"{mean_cost.step * 1e3:.3g} ms a step (mean of {len(texts)} arms)"]
     if at_a_time is None:
-        time_needed = f"about {rough(sum(seconds))} in all, one after the other on a machine like this one"
+        time_needed = f"about {format_duration(sum(seconds))} in all, one after the other on a machine like this one"
     else:
         at_once = "one at a time" if workers == 1 else f"with {workers} at a time"
-        time_needed = f"about {rough(_schedule(seconds, workers))}" + (f" {at_once}" if len(todo) > 1 else "")
+        time_needed = f"about {format_duration(_schedule(seconds, workers))}" + (f" {at_once}" if len(todo) > 1 else "")
     lines = [
         f"{time_needed}: {', '.join(texts)}, {mean_cost.begin:.0f} s to start; measures and pictures take extra time"
     ]

@@ -22,10 +22,10 @@ from ganlab.run.pictures import real_grid, sample_grid
 from ganlab.run.resume import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
-from ganlab.runs.collapse import coverage_beside, has_collapsed
 from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS, GENERATOR
 from ganlab.runs.records import Records
+from ganlab.runs.result import coverage_beside, has_collapsed
 from ganlab.training import checkpoints
 from ganlab.training.loop import DivergedError, Event, take_means
 from ganlab.training.state import Gan

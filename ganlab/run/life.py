@@ -291,7 +291,7 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
 
     signals = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     handlers = {number: signal.signal(number, note) for number in signals}
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # as a cell of a sweep has it (`signals.heard`)
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # blocked in a sweep's cell (`on_stop_signal`)
     try:
         yield lambda: bool(request)
     finally:
