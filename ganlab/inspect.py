@@ -194,7 +194,7 @@ def _command(request: _Request) -> None:
             replace(views.before_training(config, side), arm=arm) for config, arm in zip(configs, labels, strict=True)
         ]
     else:
-        from ganlab.run import open_sampler
+        from ganlab.run.sampler import open_sampler
 
         config = read_config(request.run, "run=")
         sampler, step = open_sampler(request.run)

@@ -417,7 +417,10 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
     (made.directory / "fir-seed0").mkdir()
     (made.directory / "fir-seed0/config.json").write_text("{}")
     study = compare_study(made.directory)
-    assert [(cell.name, cell.state) for cell in study.pending] == [("fir-seed0", "interrupted"), ("fir-seed1", "missing")]
+    assert [(cell.name, cell.state) for cell in study.pending] == [
+        ("fir-seed0", "interrupted"),
+        ("fir-seed1", "missing"),
+    ]
     page = as_markdown(compose_page(study))
     assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
     assert "These runs have no result yet: fir-seed0: interrupted; fir-seed1: not started." in page
