@@ -49,16 +49,14 @@ def main() -> None:
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
-    from ganlab.runs.records import arm_of, find_runs
+    from ganlab.runs.records import find_runs, without_seed
     from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
         problem = "is a file" if directory.exists() else "does not exist"
         raise ConfigError(f"{directory} {problem}; give the folder of a study or of a run")
-    chosen_port = (
-        free_port(host, port) if serve else 0
-    )  # so that a mistake there is reported before anything is written
+    chosen_port = free_port(host, port) if serve else 0  # a mistake there is reported before anything is written
     directory = directory.resolve()
     runs = find_runs(directory)
     if not runs:
@@ -78,7 +76,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             print(f"the comparison is from earlier runs: {error}", flush=True)
         elif runs != [directory]:
             print(f"no comparison: {error}", flush=True)
-        if len({(run.parent, arm_of(run)) for run in runs}) > len({arm_of(run) for run in runs}):
+        if len({(run.parent, without_seed(run.name)) for run in runs}) > len({without_seed(run.name) for run in runs}):
             print(
                 "HParams has one row for arms with the same name, whatever their study: give the folder of one study",
                 flush=True,
@@ -197,8 +195,6 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
 
     Raises RuntimeError with its last line if it ends by itself, StartError if that was before it listened.
     """
-    command = [sys.executable, "-P", "-c", _SERVER, "", "--logdir", str(directory), "--host", host, "--port", str(port)]
-    command += ["--samples_per_plugin", "images=9999,text=1000", f"--window_title={directory.name}"]  # images=0: none
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it only displays
     name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{name}:{port}/"
@@ -208,8 +204,10 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
         _presentable(directory) as logdir,
         tempfile.TemporaryDirectory() as folder,
     ):
-        command[command.index("--logdir") + 1] = str(logdir)
-        command[4] = _page(directory, Path(folder) / "page.zip")
+        page = _page(directory, Path(folder) / "page.zip")
+        command = [sys.executable, "-P", "-c", _SERVER, page, "--logdir", str(logdir), "--host", host]
+        command += ["--port", str(port), f"--window_title={directory.name}"]
+        command += ["--samples_per_plugin", "images=9999,text=1000"]  # images=0: none
         child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         try:
             _wait(child, log, address, runs)
@@ -318,9 +316,8 @@ def _wait(child: subprocess.Popen, log: IO[str], address: str, runs: int) -> Non
 
 
 def _read_log(log: IO[str]) -> str:
-    return os.pread(log.fileno(), 2**20, 0).decode(
-        errors="replace"
-    )  # without moving the position, which the child writes at
+    """What the child has written, without moving the position, at which it writes."""
+    return os.pread(log.fileno(), 2**20, 0).decode(errors="replace")
 
 
 def _listens(log: IO[str]) -> bool:

@@ -63,7 +63,7 @@ def examine(overrides: list[str]) -> None:
     machine = device.start("float32", threads=config.training.threads)
     current = chosen(config, machine)
     from ganlab.data.sources import DATASETS  # TensorFlow: after its start
-    from ganlab.run.rules import check_images
+    from ganlab.run.build import check_images
 
     images = DATASETS[config.dataset.name](config.dataset).train
     check_images(config, images)

@@ -109,7 +109,6 @@ _EXPECTED = {
     "string_type": "a text",
     "tuple_type": "a list",
     "dict_type": "a mapping",
-    "literal_error": "",
 }
 
 

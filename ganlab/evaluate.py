@@ -3,8 +3,14 @@
 from pathlib import Path
 
 from ganlab.cli.exit import Parser, one_line, path, step_of
+from ganlab.cli.help import describe_counts, measures_table
 from ganlab.config import Metrics
 from ganlab.errors import ConfigError
+from ganlab.files import make_folder, sole_writer, write_json
+from ganlab.run.inputs import check_inputs
+from ganlab.run.sampler import open_sampler
+from ganlab.runs.folder import read_config, record_measures
+from ganlab.runs.grids import save_png
 
 
 def main() -> None:
@@ -57,13 +63,7 @@ def protocol(recorded: Metrics, overrides: list[str]) -> Metrics:
 
 def measure_again(directory: Path, overrides: list[str], *, record: bool, step: int | str | None = None) -> str:
     """Measure, write the results to `evaluations/` in the run's folder, and return them as text."""
-    from ganlab.cli.help import describe_counts, measures_table
-    from ganlab.files import make_folder, sole_writer, write_json
-    from ganlab.run import open_sampler, read_config
-    from ganlab.run.inputs import check_inputs
-    from ganlab.run.measuring import open_images, prepare
-    from ganlab.runs.folder import record_measures
-    from ganlab.runs.grids import save_png
+    from ganlab.run.measuring import open_images, prepare  # with SciPy, which --help should not wait for
 
     config = read_config(directory)
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})

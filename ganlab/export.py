@@ -2,14 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ganlab.cli.destination import check_parent
 from ganlab.cli.exit import Parser, one_line, path, step_of
+from ganlab.config import RunConfig
+from ganlab.data.labels import describe_classes
 from ganlab.errors import ConfigError, nearest
-
-if TYPE_CHECKING:
-    from ganlab.config import RunConfig
-    from ganlab.exports.formats import Interface
+from ganlab.exports import formats
+from ganlab.exports.formats import Interface
+from ganlab.run.sampler import open_sampler
+from ganlab.runs.folder import read_config
+from ganlab.runs.result import RESULT, read_result
 
 _LATENTS = 16  # images to compare a file with the original
 
@@ -34,13 +38,9 @@ def main() -> None:
 
 def export(run: Path, name: str, out: Path | None, step: int | str | None = None) -> str:
     """Write and check one file; returns lines that say where it is, how exact, and how to open it."""
-    from ganlab.cli.destination import check_parent
-    from ganlab.exports import formats as exports
-    from ganlab.run import read_config
-
-    if name not in exports.FORMATS:
-        raise ConfigError(f"--format={name} is unknown; {nearest(name, exports.FORMATS)}")
-    suffix = exports.FORMATS[name].suffix
+    if name not in formats.FORMATS:
+        raise ConfigError(f"--format={name} is unknown; {nearest(name, formats.FORMATS)}")
+    suffix = formats.FORMATS[name].suffix
     if out is not None:
         if name != "saved_model" and out.suffix != suffix:
             proposal = out.with_suffix(suffix) if out.name else f"generator{suffix}"
@@ -48,30 +48,28 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
         _refuse_existing(out)
         check_parent("--out", out)
     config = read_config(run)
-    if why := exports.refusal(name, config.generator):
+    if why := formats.refusal(name, config.generator):
         raise ConfigError(f"--format={name} cannot hold generator={config.generator.name}: it lacks {why}; "
                           "use --format=keras or --format=saved_model")  # fmt: skip
-    if modules := exports.missing(name):
+    if modules := formats.missing(name):
         raise ConfigError(f"--format={name} needs {', '.join(modules)}; pip install 'ganlab-keras[export]'")
-    generator, latents, step = _open(run, step)
+    sampler, step = open_sampler(run, step)
+    generator, latents = sampler.generator, sampler.latents("latents/export", _LATENTS)
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
     interface = _interface(run, config, generator, step)
-    difference = exports.export(name, generator, latents, out, exports.page(name, interface, out.name))
+    difference = formats.export(name, generator, latents, out, formats.page(name, interface, out.name))
     return (
         f"the generator of step {step}: {out}\n"
         f"opened without ganlab, {_LATENTS} images differ from the original by at most {difference:.1e}\n"
         f"{interface.latents}\n{interface.images}\nto use it, in Python:\n\n"
-        f"{exports.usage(name, interface, str(out.resolve()))}"
+        f"{formats.usage(name, interface, str(out.resolve()))}"
     )
 
 
-def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "Interface":
+def _interface(run: Path, config: RunConfig, generator: Any, step: int) -> Interface:
     """What people must know about this generator to use it."""
-    from ganlab.data.labels import describe_classes
-    from ganlab.exports.formats import Interface
-
     size, classes = config.generator.latent_size, config.classes
     return Interface(
         f"Generator {config.generator.name} of ganlab after {step} steps on {config.dataset.name}, seed {config.seed}",
@@ -84,10 +82,8 @@ def _interface(run: Path, config: "RunConfig", generator: Any, step: int) -> "In
     )
 
 
-def _trained_on(run: Path, config: "RunConfig") -> str:
+def _trained_on(run: Path, config: RunConfig) -> str:
     """Where the images of a run come from; only a finished run knows all of it."""
-    from ganlab.runs.result import RESULT, read_result
-
     data: dict[str, Any] = read_result(run / RESULT).data or {} if (run / RESULT).exists() else {}
     source = data.get("source") or getattr(config.dataset, "source", None) or f"dataset={config.dataset.name}"
     licence = data.get("licence") or getattr(config.dataset, "licence", None) or "unknown"
@@ -99,14 +95,6 @@ def _trained_on(run: Path, config: "RunConfig") -> str:
 def _refuse_existing(out: Path) -> None:
     if os.path.lexists(out):
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
-
-
-def _open(run: Path, step: int | str | None):
-    """The averaged generator of a run's checkpoint, latents [16,Z] of that run, and the step."""
-    from ganlab.run import open_sampler
-
-    sampler, step = open_sampler(run, step)
-    return sampler.generator, sampler.latents("latents/export", _LATENTS), step
 
 
 if __name__ == "__main__":

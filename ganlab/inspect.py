@@ -2,17 +2,25 @@
 
 import shlex
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from ganlab.cli.choices import CONF
-from ganlab.cli.choices import options as choices
+from ganlab import device
+from ganlab.cli.choices import file_of, options
+from ganlab.cli.destination import check_picture
 from ganlab.cli.exit import HELP, VERSION, one_line
+from ganlab.cli.hydra import cell_name, cut_name, plan
+from ganlab.config.generator import Generator, Upsampling
 from ganlab.config.plugins import take_plugins
-from ganlab.errors import ConfigError, expand
-from ganlab.inspection import views
-from ganlab.inspection.arms import Arm, label, picture_name, read_arms, whole_name
+from ganlab.errors import ConfigError, expand, nearest
+from ganlab.inspection import DRAWS, IMAGES
+from ganlab.runs import grids
+from ganlab.runs.folder import read_config
+
+_OPERATOR = {name for kind in get_args(get_args(Upsampling)[0]) for name in kind.model_fields} - {"name"}
+_GENERATOR = set(Generator.model_fields) - {"name", "upsampling", "elsewhere", "reference"}
 
 _HELP = """\
 ganlab.inspect: inspect a generator or images, in the terminal and as one PNG. It trains nothing and takes seconds.
@@ -52,7 +60,15 @@ The choices of `generator`
 
 
 @dataclass(frozen=True)
-class _Options:
+class Arm:
+    """One generator: its label, such as `transpose kernel_size=3`, and its overrides."""
+
+    label: str
+    overrides: list[str]
+
+
+@dataclass(frozen=True)
+class _Request:
     overrides: list[str]
     compare: list[Arm] | None
     run: Path | None
@@ -67,12 +83,12 @@ def main() -> None:
         if "--version" in arguments:
             print(VERSION)
         elif set(HELP) & set(arguments):
-            print(_HELP.format(draws=views.DRAWS, images=views.IMAGES, arms=_choices()), end="")
+            print(_HELP.format(draws=DRAWS, images=IMAGES, arms=_choices()), end="")
         else:
             _command(_read(take_plugins(arguments)))
 
 
-def _read(arguments: list[str]) -> _Options:
+def _read(arguments: list[str]) -> _Request:
     """Separate our own options from Hydra's overrides.
 
     After --compare, any argument whose first word has no = is an arm.
@@ -98,110 +114,108 @@ def _read(arguments: list[str]) -> _Options:
     out = expand(flags["out"], "out=") if flags["out"] else None
     arms = None if compare is None else read_arms(compare or [""])
     run = expand(flags["run"], "run=") if flags["run"] else None
-    options = _Options(overrides, arms, run, out, flags["log"] == "true")
-    _check(options)
-    return options
+    request = _Request(overrides, arms, run, out, flags["log"] == "true")
+    _check(request)
+    return request
 
 
-def _check(options: _Options) -> None:
-    from ganlab.cli.destination import check_picture
-
-    chosen = [text for text in options.overrides if text.startswith("generator=")]
-    if options.run is not None and (options.overrides or options.compare):
-        other = options.overrides[0] if options.overrides else "--compare"
-        raise ConfigError(f"run={options.run} takes its settings from that run; leave out {other}")
-    if resume := [text for text in options.overrides if text.startswith("resume=")]:
+def _check(request: _Request) -> None:
+    chosen = [text for text in request.overrides if text.startswith("generator=")]
+    if request.run is not None and (request.overrides or request.compare):
+        other = request.overrides[0] if request.overrides else "--compare"
+        raise ConfigError(f"run={request.run} takes its settings from that run; leave out {other}")
+    if resume := [text for text in request.overrides if text.startswith("resume=")]:
         raise ConfigError(f"{resume[0]} continues a run; to inspect it use run={resume[0].partition('=')[2]}")
     for text in chosen:
         if "," in text:
             raise ConfigError(f"{text} has several values; use --compare {text.partition('=')[2]}")
-        if options.compare:
+        if request.compare:
             raise ConfigError(f"{text} and --compare both choose the generator; leave out one")
-    if options.out is not None:
-        check_picture("out", options.out, ".png")
+    if request.out is not None:
+        check_picture("out", request.out, ".png")
 
 
 def _choices() -> str:
     """The generators with the first line of their files."""
     lines = []
-    for option in choices("generator"):
-        first = (CONF / "generator" / f"{option}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+    for option in options("generator"):
+        first = file_of("generator", option).read_text(encoding="utf-8").partition("\n")[0]
         lines.append(f"  {option:<22} {first.lstrip('# ')}")
     return "\n".join(lines)
 
 
-def _is_about_images(options: _Options) -> bool:
+def _is_about_images(request: _Request) -> bool:
     """Whether a dataset is given, and nothing about a generator."""
-    names = {text.partition("=")[0] for text in options.overrides}
-    has_generator = options.compare or options.run or any(name.startswith("generator") for name in names)
-    return "dataset" in names and not has_generator and not options.log
+    names = {text.partition("=")[0] for text in request.overrides}
+    has_generator = request.compare or request.run or any(name.startswith("generator") for name in names)
+    return "dataset" in names and not has_generator and not request.log
 
 
-def _images(options: _Options) -> None:
-    from ganlab.cli.hydra import plan
+def _images(request: _Request) -> None:
     from ganlab.data.sources import DATASETS
     from ganlab.inspection import images
-    from ganlab.runs import grids
 
-    config = plan(options.overrides, multirun=False).cells[0].config
+    config = plan(request.overrides, multirun=False).cells[0].config
     split = DATASETS[config.dataset.name](config.dataset)
     print("\n".join(images.describe(config, split)))
     near = images.neighbours(split)
-    out = options.out or Path("outputs/inspect") / f"{picture_name([], options.overrides)}.png"
+    out = request.out or Path("outputs/inspect") / f"{picture_name([], request.overrides)}.png"
     title = f"{split.train.source}: images to train on, their mean and spectrum, nearest pairs"
     grids.save_png(out, images.picture(config, split, near), title)
     equal = int((near.distance == 0).sum())
     print(f"{'nearest':<12} {equal:,} held-out images equal a training image; the others differ by "
           f"{near.distance[near.distance > 0].min(initial=255.0):.1f} of 255 or more")  # fmt: skip
     print(f"picture: {out}")
-    print(f"to train on them: python -m ganlab.train {shlex.join(options.overrides)}")
+    print(f"to train on them: python -m ganlab.train {shlex.join(request.overrides)}")
 
 
-def _command(options: _Options) -> None:
-    if _is_about_images(options):
-        _images(options)
+def _command(request: _Request) -> None:
+    if _is_about_images(request):
+        _images(request)
         return
-    from ganlab.cli.hydra import plan
-
-    configs = []
-    if options.run is None:
-        arms = options.compare or [Arm("", [])]
-        configs = [plan([*options.overrides, *arm.overrides], multirun=False).cells[0].config for arm in arms]
-    from ganlab import device
-
-    if options.run is None:
+    if request.run is None:
+        arms = request.compare or [Arm("", [])]
+        configs = [plan([*request.overrides, *arm.overrides], multirun=False).cells[0].config for arm in arms]
         device.start("float32")
-        if options.compare:
-            labels = [arm.label for arm in options.compare]
-            name = picture_name(options.compare, options.overrides)
+        from ganlab.inspection import views
+
+        if request.compare:
+            labels = [arm.label for arm in request.compare]
+            name = picture_name(request.compare, request.overrides)
         else:
-            labels = [label(configs[0].generator.name, options.overrides)]
-            chosen = any(text.startswith("generator=") for text in options.overrides)
+            labels = [label(configs[0].generator.name, request.overrides)]
+            chosen = any(text.startswith("generator=") for text in request.overrides)
             name = picture_name(
-                [], [*([] if chosen else [f"generator={configs[0].generator.name}"]), *options.overrides]
+                [], [*([] if chosen else [f"generator={configs[0].generator.name}"]), *request.overrides]
             )
-        out = options.out or Path("outputs/inspect") / f"{name}.png"
+        out = request.out or Path("outputs/inspect") / f"{name}.png"
         side = views.side(configs)
         shown_views = [
             replace(views.before_training(config, side), arm=arm) for config, arm in zip(configs, labels, strict=True)
         ]
     else:
-        view, step = views.trained(options.run)
-        out = options.out or options.run / f"inspect-step-{step:08d}.png"
-        shown_views = [view]
-    from ganlab import inspection
-    from ganlab.runs import grids
+        from ganlab.run.sampler import open_sampler
 
-    inspection.show(shown_views)
-    pixels = inspection.picture(shown_views)
+        config = read_config(request.run, "run=")
+        sampler, step = open_sampler(request.run)
+        from ganlab.inspection import views
+
+        view = views.trained(config, sampler, step)
+        out = request.out or request.run / f"inspect-step-{step:08d}.png"
+        shown_views = [view]
+    from ganlab.inspection.picture import picture
+    from ganlab.inspection.terminal import markdown, show
+
+    show(shown_views)
+    pixels = picture(shown_views)
     grids.save_png(
         out, pixels, f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"
     )
     print(f"picture: {out}")
-    if options.log:
-        print(f"tensorboard --logdir {shlex.quote(str(_log(out, pixels, inspection.markdown(shown_views))))}")
-    if options.run is None and not options.compare:
-        print(f"to train it: python -m ganlab.train {shlex.join(options.overrides)}".rstrip())
+    if request.log:
+        print(f"tensorboard --logdir {shlex.quote(str(_log(out, pixels, markdown(shown_views))))}")
+    if request.run is None and not request.compare:
+        print(f"to train it: python -m ganlab.train {shlex.join(request.overrides)}".rstrip())
 
 
 def _log(out: Path, pixels: Any, text: str) -> Path:
@@ -213,6 +227,87 @@ def _log(out: Path, pixels: Any, text: str) -> Path:
         records.image(0, "inspect/picture", pixels)
         records.text(0, "inspect/layers", text)
     return folder
+
+
+# --- arms -------------------------------------------------------------------------------------------------------------
+
+
+def read_arms(texts: Sequence[str]) -> list[Arm]:
+    """Arms from `upsample`, `upsample,fir` and `transpose kernel_size=3`; raises ConfigError for others.
+
+    Settings follow a choice, separated by spaces, with their whole name or the short one that `whole_name` reads.
+    """
+    available, arms = options("generator"), []
+    for text in texts:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise ConfigError(f"--compare={text} cannot be read ({error}); correct its quotes") from None
+        choices, settings = (words or [""])[0].split(","), words[1:]
+        if settings and len(choices) > 1:
+            raise ConfigError(f"--compare={text} has commas and settings; put each generator into its own quotes")
+        for choice in choices:
+            if choice not in available:
+                raise ConfigError(f"--compare={choice} is unknown; {nearest(choice, available)}")
+        for setting in settings:
+            if "=" not in setting:
+                raise ConfigError(f"--compare={text} has {setting}, which is not a setting; write NAME=VALUE")
+        full_names = [whole_name(setting) for setting in settings]
+        arms += [
+            Arm(" ".join([choice, *map(short_name, full_names)]), [f"generator={choice}", *full_names])
+            for choice in choices
+        ]
+    keys = set[tuple[str, ...]]()
+    for arm in arms:
+        key = (arm.overrides[0], *sorted(arm.overrides[1:]))
+        if key in keys:
+            raise ConfigError(f"--compare={arm.label} is named twice; leave one out")
+        keys.add(key)
+    return arms
+
+
+def whole_name(override: str) -> str:
+    """`kernel_size=3` as `generator.upsampling.kernel_size=3`, `body=...` as `generator.body=...`, others unchanged."""
+    name, equals, value = override.partition("=")
+    plus = name[: len(name) - len(name.lstrip("+~"))]
+    bare = name.lstrip("+~")
+    prefix = "generator.upsampling." if bare in _OPERATOR else "generator." if bare in _GENERATOR else ""
+    return f"{plus}{prefix}{bare}{equals}{value}"
+
+
+def short_name(override: str) -> str:
+    """The inverse of `whole_name`."""
+    name, equals, value = override.partition("=")
+    bare = name.lstrip("+~")
+    for prefix, names in (("generator.upsampling.", _OPERATOR), ("generator.", _GENERATOR)):
+        if bare.startswith(prefix) and bare.removeprefix(prefix) in names:
+            return f"{bare.removeprefix(prefix)}{equals}{value}"
+    return f"{bare}{equals}{value}"
+
+
+def label(name: str, overrides: Iterable[str]) -> str:
+    """An arm's name and the settings of its operator: `transpose kernel_size=5`."""
+    of_operator = [text for text in overrides if text.lstrip("+~").startswith("generator.upsampling.")]
+    return " ".join([name, *map(short_name, of_operator)])
+
+
+def picture_name(arms: Sequence[Arm], common: Sequence[str]) -> str:
+    """A file's name, without its suffix, from all that was set: different settings never have the same name.
+
+    common: overrides of all arms. A name too long for a file system ends in a digest of the whole.
+    """
+    parts = [_name(arm.overrides) for arm in arms]
+    if common:
+        parts.append(_name(common))
+    return cut_name("-".join(part for part in parts if part))
+
+
+def _name(overrides: Sequence[str]) -> str:
+    """The name of a cell, plus the seed and the experiment, which it leaves out."""
+    last = {text.partition("=")[0]: text.partition("=")[2] for text in overrides}
+    cell = cell_name(short_name(text) for text in overrides if text.partition("=")[0] not in ("seed", "experiment"))
+    parts = [] if cell == "default" else [cell]
+    return "-".join(parts + [f"{key}={last[key]}" for key in ("experiment", "seed") if key in last])
 
 
 if __name__ == "__main__":

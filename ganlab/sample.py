@@ -2,15 +2,19 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from ganlab.cli import destination
 from ganlab.cli.exit import Parser, one_line, path, step_of
+from ganlab.config import RunConfig
+from ganlab.data.arrays import headers, load
+from ganlab.data.labels import class_names, describe_classes
 from ganlab.errors import ConfigError, in_a_line
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ganlab.config import RunConfig
+from ganlab.run.sampler import open_sampler, with_classes
+from ganlab.runs import grids
+from ganlab.runs.folder import read_config
 
 _GRID = 64  # images by default
 _PER_CLASS = 8
@@ -31,7 +35,7 @@ class _Request(NamedTuple):
 
     labels: list[int]  # the class of each image; empty if the run has none
     images: int
-    latents: "np.ndarray | None"  # [count,Z+K]
+    latents: np.ndarray | None  # [count,Z+K]
     columns: int
 
 
@@ -69,10 +73,6 @@ def main() -> None:
 
 def draw(options: argparse.Namespace) -> str:
     """Write what the options ask for; returns lines that say where it is and what it shows."""
-    from ganlab.cli import destination
-    from ganlab.run import open_sampler, read_config
-    from ganlab.run.sampler import with_classes
-
     _check(options)
     run = options.run
     config = read_config(run)
@@ -84,8 +84,6 @@ def draw(options: argparse.Namespace) -> str:
         destination.check_picture("--out", out, ".gif" if options.walk else ".png")
 
     sampler, step = open_sampler(run, options.step)
-    from ganlab.runs import grids
-
     stream = f"latents/drawn/{options.seed or 0}"
     about = f"{config.generator.name}, step {step}, {_describe_latents(options)}"
     if options.walk:
@@ -95,7 +93,7 @@ def draw(options: argparse.Namespace) -> str:
         return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, request)}"
     latents = request.latents
     if latents is None:
-        z = _truncated(_normals(sampler, config, stream, request.images), options.truncation)
+        z = _normals(sampler, config, stream, request.images, options.truncation)
         latents = with_classes(z, request.labels, config.classes)
     pixels = sampler.generate(latents)
     if options.folder:
@@ -132,7 +130,7 @@ def _check(options: argparse.Namespace) -> None:
                 raise ConfigError(f"{flag} is for drawn latents; leave it out, or leave out --latents")
 
 
-def _request(options: argparse.Namespace, config: "RunConfig") -> _Request:
+def _request(options: argparse.Namespace, config: RunConfig) -> _Request:
     """The images of this run that the options ask for; raises ConfigError."""
     chosen = _chosen_classes(options.classes, config)
     if options.latents is not None:
@@ -152,13 +150,11 @@ def _request(options: argparse.Namespace, config: "RunConfig") -> _Request:
     return _Request(labels, count, None, columns)
 
 
-def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
+def _chosen_classes(text: str | None, config: RunConfig) -> list[int]:
     if text is None:
         return []
     if not config.classes:
         raise ConfigError(f"--class={text} needs a conditional run; train one with conditional=true, or leave it out")
-    from ganlab.data.labels import class_names
-
     chosen, numbers = [], {name: number for number, name in enumerate(class_names(config.dataset))}
     for word in map(str.strip, text.split(",")):
         if word in numbers:
@@ -174,13 +170,8 @@ def _chosen_classes(text: str | None, config: "RunConfig") -> list[int]:
     return chosen
 
 
-def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.ndarray":
+def _read_latents(path: Path, config: RunConfig, chosen: list[int]) -> np.ndarray:
     """Latents [N,Z+K], float32, from a file; raises ConfigError."""
-    import numpy as np
-
-    from ganlab.data.files import headers, load
-    from ganlab.run.sampler import with_classes
-
     where, size, classes = f"--latents={path}", config.generator.latent_size, config.classes
     if not path.is_file():
         raise ConfigError(f"{where} is not a file; give an .npy or .npz with latents")
@@ -218,14 +209,13 @@ def _read_latents(path: Path, config: "RunConfig", chosen: list[int]) -> "np.nda
 # --- latents --------------------------------------------------------------------------------------------------------
 
 
-def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
+def truncate(z: np.ndarray, threshold: float) -> np.ndarray:
     """Standard normal numbers as numbers of the normal distribution cut off at -threshold and threshold, same rank.
 
     threshold: above 0. z goes through its own distribution function and the inverse of the other's, so that one draw
     serves every threshold and large ones change nothing; Brock, Donahue and Simonyan 2019, arXiv:1809.11096, draw
     values outside again, which gives the same distribution.
     """
-    import numpy as np
     from scipy.special import ndtr, ndtri
 
     outside = ndtr(-float(threshold))  # on either side
@@ -234,22 +224,15 @@ def truncate(z: "np.ndarray", threshold: float) -> "np.ndarray":
     return np.copysign(size, z).astype(z.dtype)
 
 
-def _truncated(z: "np.ndarray", threshold: float | None) -> "np.ndarray":
-    return z if threshold is None else truncate(z, threshold)
+def _normals(sampler: Any, config: RunConfig, stream: str, count: int, truncation: float | None) -> np.ndarray:
+    """The first numbers of a stream's latents, [count,Z], without classes, truncated if that is asked for."""
+    z = sampler.latents(stream, count)[:, : config.generator.latent_size]
+    return z if truncation is None else truncate(z, truncation)
 
 
-def _normals(sampler: Any, config: "RunConfig", stream: str, count: int) -> "np.ndarray":
-    """The first numbers of a stream's latents, [count,Z], without classes."""
-    return sampler.latents(stream, count)[:, : config.generator.latent_size]
-
-
-def _walk(sampler: Any, config: "RunConfig", request: _Request, stream: str, options: argparse.Namespace) -> Any:
+def _walk(sampler: Any, config: RunConfig, request: _Request, stream: str, options: argparse.Namespace) -> Any:
     """Pixels of each frame: from one set of latents to another and back by their mirror images; ends where it began."""
-    import numpy as np
-
-    from ganlab.run.sampler import with_classes
-
-    z = _truncated(_normals(sampler, config, stream, 2 * request.images), options.truncation)
+    z = _normals(sampler, config, stream, 2 * request.images, options.truncation)
     start, end = (with_classes(half, request.labels, config.classes) for half in np.split(z, 2))
     for angle in np.linspace(0, 2 * np.pi, options.frames or 60, endpoint=False):
         yield sampler.generate(sampler.between(start, end, angle))
@@ -258,19 +241,15 @@ def _walk(sampler: Any, config: "RunConfig", request: _Request, stream: str, opt
 # --- the grid -------------------------------------------------------------------------------------------------------
 
 
-def _picture(pixels: "np.ndarray", request: _Request) -> "np.ndarray":
+def _picture(pixels: np.ndarray, request: _Request) -> np.ndarray:
     """The images as one picture; with several classes, each starts a new row."""
-    from ganlab.runs import grids
-
     if len(set(request.labels)) < 2:
         return grids.grid(pixels, columns=request.columns)
     return grids.by_class(pixels, request.labels, list(dict.fromkeys(request.labels)), request.columns)
 
 
-def _rows(config: "RunConfig", request: _Request) -> str:
+def _rows(config: RunConfig, request: _Request) -> str:
     """A line that says which classes the rows are; empty if there are none."""
-    from ganlab.data.labels import describe_classes
-
     labels = list(dict.fromkeys(request.labels))
     if not labels:
         return ""

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError
-from ganlab.runs.status import edition, find_cells, outcome, read_sweep, rough, time_left, totals
+from ganlab.runs.status import (
+    count_states,
+    describe_status,
+    find_cells,
+    forget,
+    format_duration,
+    read_sweep,
+    result_mtime_ns,
+    time_left,
+)
 
 
 def main() -> None:
@@ -33,8 +42,6 @@ def main() -> None:
     options = parser.parse_args()
     with one_line():
         if options.forget:
-            from ganlab.runs.forget import forget
-
             sys.exit(forget(options.directory, options.forget, yes=options.yes))
         if options.yes:
             raise ConfigError("--yes is the answer to --forget; give that too")
@@ -44,12 +51,14 @@ def main() -> None:
 def show(folder: Path, *, as_json: bool) -> int:
     """Print the state of the cells; 0 if every one has finished, else 1. Raises ResultError for a wrong folder."""
     cells, record = find_cells(folder), read_sweep(folder)
-    counts, left = totals(cells), None
+    counts, left = count_states(cells), None
     if record:
         requested, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
         of_sweep = [cell for cell in cells if cell.directory in requested]
         failed = {
-            cell.name for cell in of_sweep if cell.state == "failed" and (edition(cell.directory) or 0) / 1e9 > began
+            cell.name
+            for cell in of_sweep
+            if cell.state == "failed" and (result_mtime_ns(cell.directory) or 0) / 1e9 > began
         }
         left = time_left(of_sweep, failed, began, time.time())
     if as_json:
@@ -59,11 +68,11 @@ def show(folder: Path, *, as_json: bool) -> int:
     else:
         width = max(len(cell.name) for cell in cells)
         for cell in cells:
-            print(f"{cell.name:<{width}}  {outcome(cell)}")
+            print(f"{cell.name:<{width}}  {describe_status(cell)}")
         summary = ", ".join(f"{count} {state}" for state, count in counts.items())
         print(
             f"{len(cells)} run{'s' * (len(cells) > 1)}: {summary}"
-            + (f"; about {rough(left)} left" if left is not None else "")
+            + (f"; about {format_duration(left)} left" if left is not None else "")
         )
     return 0 if counts.get("finished") == len(cells) else 1
 

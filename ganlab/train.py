@@ -11,26 +11,17 @@ from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, expand, nearest
 from ganlab.launch.process import finish
 
-_FLAGS = {
-    "-m": "multirun",
-    "--multirun": "multirun",
-    "-r": "run",
-    "--run": "run",
-    "--dry-run": "dry-run",
-    "-sc": "shell-completion",
-    "--shell-completion": "shell-completion",
-    "--resolve": "resolve",
+_SHORT = {
+    "-m": "--multirun",
+    "-r": "--run",
+    "-sc": "--shell-completion",
+    "-cd": "--config-dir",
+    "-c": "--cfg",
+    "-i": "--info",
+    "-p": "--package",
 }
-_WITH_VALUE = {
-    "-cd": "config-dir",
-    "--config-dir": "config-dir",
-    "-c": "cfg",
-    "--cfg": "cfg",
-    "-i": "info",
-    "--info": "info",
-    "-p": "package",
-    "--package": "package",
-}
+_FLAGS = ("--multirun", "--run", "--dry-run", "--shell-completion", "--resolve")
+_WITH_VALUE = ("--config-dir", "--cfg", "--info", "--package")
 _ALLOWED_VALUES = {"cfg": ("job", "hydra", "all"), "info": ("defaults", "defaults-tree", "searchpath")}
 _MODES = ("multirun", "dry-run", "cfg", "info", "shell-completion")
 
@@ -101,10 +92,11 @@ def _read(arguments: list[str]) -> _CommandLine:
     remaining = iter(arguments)
     for argument in remaining:
         name, equals, value = argument.partition("=")
-        if argument in _FLAGS:
-            flags.add(_FLAGS[argument])
-        elif name in _WITH_VALUE:
-            flag = _WITH_VALUE[name]
+        long_name = _SHORT.get(name, name)
+        flag = long_name.removeprefix("--")
+        if long_name in _FLAGS and not equals:
+            flags.add(flag)
+        elif long_name in _WITH_VALUE:
             values[flag] = value if equals else next(remaining, "")
             flags.add(flag)
             if not values[flag] and flag == "package":

@@ -11,9 +11,8 @@ import pytest
 from ganlab import environment
 from ganlab.environment import commit
 from ganlab.launch.process import finish
-from ganlab.run import read_config
 from ganlab.runs.console import Log
-from ganlab.runs.folder import write_result
+from ganlab.runs.folder import read_config, write_result
 from ganlab.runs.result import read_result
 from small_runs import BRIEF
 

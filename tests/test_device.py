@@ -80,7 +80,7 @@ from ganlab.device import start
 start("float32")
 import ganlab.run.measuring
 from ganlab.config import Digits
-from ganlab.data.sources import digits
+from ganlab.data.digits import digits
 digits(Digits(name="digits", size=8, channels=1, held_out=0.2))
 print(sorted({"sklearn", "matplotlib", "scipy.stats"} & set(sys.modules)))
 import matplotlib.pyplot, sklearn.datasets

@@ -9,7 +9,8 @@ import pytest
 
 from ganlab.errors import ConfigError
 from ganlab.evaluate import measure_again, protocol
-from ganlab.run import measuring, run
+from ganlab.run import measuring
+from ganlab.run.life import run
 
 SMALL = (
     "training.steps=20",

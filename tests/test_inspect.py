@@ -14,18 +14,18 @@ from matplotlib import figure as figures
 from PIL import Image
 
 from ganlab import inspect as command_line
-from ganlab import inspection
 from ganlab.cli.choices import options
 from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.files import write_json
+from ganlab.inspect import picture_name, read_arms, whole_name
 from ganlab.inspection import terminal, views
-from ganlab.inspection.arms import picture_name, read_arms, whole_name
+from ganlab.inspection.picture import picture
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
-from ganlab.report.styles import ARMS
-from ganlab.run import build_gan
+from ganlab.report.drawing import ARMS
+from ganlab.run.build import build_gan
 from ganlab.training import checkpoints
 from small_runs import TINY
 
@@ -253,7 +253,7 @@ def drawn_figure(pictured):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "Figure", Kept)
-        inspection.picture(pictured)
+        picture(pictured)
     return made[0]
 
 
@@ -339,7 +339,7 @@ def test_rectangles_have_a_spectrum(settings):
     assert view.power is not None and view.power.shape == (8, 12)
     assert view.profile is not None and len(view.profile) == 5
     assert not view.no_spectrum
-    assert inspection.picture([view, view]).std() > 10
+    assert picture([view, view]).std() > 10
 
 
 def test_arms_have_the_colours_and_markers_of_reports(settings):
@@ -358,7 +358,7 @@ def test_images_without_a_spectrum(settings):
     view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
     assert view.power is view.profile is None
     assert "images of size 1x12 have no rings" in view.no_spectrum
-    assert inspection.picture([view, view]).std() > 10
+    assert picture([view, view]).std() > 10
 
 
 def test_no_box_is_drawn_for_a_spectrum_that_is_not_there(settings, monkeypatch):
@@ -552,4 +552,4 @@ def test_bars_share_one_range_and_leave_out_what_is_nothing():
 def test_a_run_without_a_checkpoint(settings, tmp_path):
     write_json(tmp_path / "config.json", settings(*TINY).model_dump(mode="json"))
     with pytest.raises(ConfigError, match="no checkpoint yet"):
-        views.trained(tmp_path)
+        command_line._command(command_line._read([f"run={tmp_path}"]))

@@ -16,7 +16,7 @@ from ganlab.evaluation.cache import cached
 from ganlab.launch import process
 from ganlab.launch.sweep import run_to_end
 from ganlab.runs.folder import claimed
-from ganlab.runs.status import is_held, may_be_held, stand
+from ganlab.runs.status import is_held, may_be_held, read_status
 from small_runs import SMALL
 
 LACKING = ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL")
@@ -103,7 +103,7 @@ def test_a_cell_of_a_sweep_runs_where_there_are_no_locks(fails, tmp_path, settin
     run_to_end(settings(*SMALL), tmp_path / "cell", "basic")
     assert len(ran) == 1
     assert may_be_held(tmp_path / "cell")  # as far as can be known: it has settings and no result
-    assert stand(tmp_path / "cell", "cell").state == "interrupted"
+    assert read_status(tmp_path / "cell", "cell").state == "interrupted"
     (tmp_path / "cell" / "result.json").write_text(json.dumps({}))
     assert not may_be_held(tmp_path / "cell")
 

@@ -16,7 +16,8 @@ from scipy import stats
 
 from ganlab.data.labels import describe_classes
 from ganlab.errors import ConfigError
-from ganlab.run import Sampler, open_sampler, run
+from ganlab.run.life import run
+from ganlab.run.sampler import Sampler, open_sampler
 from ganlab.sample import draw, truncate
 from ganlab.sample import main as sampling
 from small_runs import TINY
@@ -93,7 +94,7 @@ def drawn(tmp_path, settings, monkeypatch):
         sampler.generate = lambda z: seen.append(np.array(z)) or paint(z)
         return sampler, step if isinstance(step, int) else 7
 
-    monkeypatch.setattr("ganlab.run.open_sampler", open_it)
+    monkeypatch.setattr("ganlab.sample.open_sampler", open_it)
 
     def ask(*arguments):
         seen.clear()
@@ -169,7 +170,7 @@ def test_without_classes_the_latents_are_those_of_the_seed(small_run, monkeypatc
     sampler, _ = open_sampler(small_run)
     seen = []
     monkeypatch.setattr(sampler, "generate", lambda z: seen.append(z) or np.zeros((len(z), 8, 8, 1), np.uint8))
-    monkeypatch.setattr("ganlab.run.open_sampler", lambda directory, step: (sampler, 4))
+    monkeypatch.setattr("ganlab.sample.open_sampler", lambda directory, step: (sampler, 4))
     for more in ((), ("--truncation", 0.5), ("--truncation", 1e9)):
         sample(monkeypatch, small_run, "--seed", 3, "--out", tmp_path / "a.png", *more)
     plain, cut, whole = seen

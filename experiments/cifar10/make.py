@@ -12,8 +12,9 @@ import numpy as np
 
 from ganlab import device
 from ganlab.data.labels import class_names
-from ganlab.run import open_sampler, read_config
 from ganlab.run.measuring import open_images
+from ganlab.run.sampler import open_sampler
+from ganlab.runs.folder import read_config
 from ganlab.runs.result import RunResult, read_result
 
 HERE = Path(__file__).parent

@@ -35,7 +35,7 @@ LATENTS, TOLERANCE = 16, 1e-5
 
 def build(arm: str):
     """A generator of an arm with random weights in all places."""
-    from ganlab.run import build_gan
+    from ganlab.run.build import build_gan
 
     generator = build_gan(plan([f"generator={arm}", *SETTINGS], multirun=False).cells[0].config).generator
     random = np.random.default_rng(0)

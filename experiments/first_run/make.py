@@ -19,8 +19,8 @@ import numpy as np
 
 from ganlab.cli.choices import CONF, options
 from ganlab.config import Digits
-from ganlab.data.sources import digits
-from ganlab.run import open_sampler
+from ganlab.data.digits import digits
+from ganlab.run.sampler import open_sampler
 from ganlab.runs.grids import grid
 from ganlab.runs.result import find_results
 

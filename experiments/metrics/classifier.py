@@ -19,11 +19,11 @@ import numpy as np
 
 from ganlab import device
 from ganlab.config import Digits, Published
+from ganlab.data.digits import digits
 from ganlab.data.images import Split
 from ganlab.data.published import published
-from ganlab.data.sources import digits
 from ganlab.evaluation.features import FEATURES, RealImages
-from ganlab.evaluation.features.trained import RECIPE, classifier
+from ganlab.evaluation.features.classifier import RECIPE, classifier
 from ganlab.evaluation.metrics import (
     coverage_null,
     frechet_distance,

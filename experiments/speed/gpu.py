@@ -43,8 +43,8 @@ def built(settings: list[str], size: int, *, channels: int = 3, way: str = "xla"
     import numpy as np
 
     from ganlab.cli.hydra import plan
-    from ganlab.data.sources import Images
-    from ganlab.run.networks import build_gan, build_steps
+    from ganlab.data.images import Images
+    from ganlab.run.build import build_gan, build_steps
 
     config = plan([*settings, "dataset=shapes", f"dataset.size={size}"], multirun=False).cells[0].config
     pixels = np.random.default_rng(0).integers(0, 256, (1438, size, size, channels), np.uint8)

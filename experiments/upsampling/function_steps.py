@@ -88,7 +88,7 @@ def measure(
     """Take the first steps of a run again for each factor of its rate; images: those to train on."""
     import tensorflow as tf
 
-    from ganlab.run.networks import build_gan, build_steps
+    from ganlab.run.build import build_gan, build_steps
     from ganlab.run.sampler import Sampler
 
     gan = build_gan(config)

@@ -15,8 +15,7 @@ from PIL import Image
 
 from ganlab.cli.hydra import plan
 from ganlab.data.sources import DATASETS
-from ganlab.report.drawing import THEMES, Drawing, Palette, even_ticks, new_figure, style_axis
-from ganlab.report.styles import styles_of
+from ganlab.report.drawing import THEMES, Drawing, Palette, even_ticks, new_figure, style_axis, styles_of
 from ganlab.runs import grids
 
 HERE = Path(__file__).parent

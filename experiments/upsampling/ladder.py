@@ -14,7 +14,7 @@ from ganlab import device
 from ganlab.cli.hydra import plan
 from ganlab.evaluation.registry import RUNG_NOISE, WITHOUT_CLASS, Rungs
 from ganlab.run.measuring import open_images, prepare
-from ganlab.study.admission import admitted, objection
+from ganlab.study.compare import admitted, objection
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))

@@ -223,7 +223,7 @@ def _as_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def ending(result: "RunResult", directory: Path) -> str:
+def last_lines(result: "RunResult", directory: Path) -> str:
     """The last lines of a run: how it went, where everything is, and what to type next."""
     plugins, folder = as_typed(result.config.get("plugins", [])), shlex.quote(str(directory))
     if result.status == "interrupted":

@@ -29,8 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
-from ganlab.cli.hydra_settings import BY_EXPERIMENT, check_hydra, check_place
-from ganlab.cli.yaml_files import DEEPEST, address
+from ganlab.cli.foreign_yaml import BY_EXPERIMENT, DEEPEST, address, check_hydra, check_place
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import plugin_folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, join_words, nearest
@@ -84,7 +83,11 @@ def cell_name(overrides: Iterable[str], *more: str) -> str:
 
     more: `seed` or `experiment`, to name them too. A name too long for a file system ends in a digest of the whole.
     """
-    name = _short_name(overrides, *more) or "default"
+    return cut_name(_short_name(overrides, *more) or "default")
+
+
+def cut_name(name: str) -> str:
+    """A name for a file or a folder: one too long for a file system ends in a digest of the whole."""
     encoded = name.encode()
     if len(encoded) <= LONGEST_NAME:
         return name
@@ -157,7 +160,7 @@ def settings(
             value = tree[key]
             values[str(key)] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if (source := values.get("init_from")) is not None:
-        from ganlab.run.networks import pin_checkpoint
+        from ganlab.run.resume import pin_checkpoint
 
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is not a directory; give that of a run")
@@ -185,7 +188,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
         plain, sweeps = _split(overrides)
-        typed = {_key(override) for override in _parsed(overrides)}
+        given = [_key(override) for override in _parsed(overrides)]
+        typed = set(given)
         first = _compose(plain, typed)
         if first.resume is not None:
             raise ConfigError(f"resume={first.resume} is in a YAML file; give it on the command line, alone")
@@ -197,7 +201,6 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             _check_factors([cell], config_dir)
             return Plan([cell], None, None, choices=first.hydra.runtime.choices)
         swept = first.hydra.sweeper.params or {}
-        given = [_key(override) for override in _parsed(overrides)]
         for key in {_key_of(choices[0]) for choices in sweeps}:
             if given.count(key) > 1:
                 raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")

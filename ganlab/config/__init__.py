@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.config import plugins
-from ganlab.config.base import Count, Fraction, NotNegative, Pair, Positive, Settings, pair
-from ganlab.config.choices import (
+from ganlab.config.base import Count, NotNegative, Pair, Positive, Settings, pair
+from ganlab.config.comparison import Comparing
+from ganlab.config.dataset import (
     Arrays,
     Dataset,
     DatasetSettings,
@@ -20,20 +21,16 @@ from ganlab.config.choices import (
     Emnist,
     Folder,
     HuggingFace,
-    Objective,
-    OwnFiles,
-    Penalty,
     Photos,
     Published,
     Shapes,
     Tfds,
 )
-from ganlab.config.comparison import Comparing
-from ganlab.config.discriminator import Conv, Discriminator, Residual
+from ganlab.config.discriminator import Discriminator
 from ganlab.config.generator import Generator, Operator, with_stages
-from ganlab.config.metrics import LEAST, FeatureName, Final, Full, Metrics, Quick
+from ganlab.config.metrics import LEAST, FeatureName, Full, Metrics
 from ganlab.config.plugins import Plugin
-from ganlab.config.training import Adam, Augment, InitFrom, Training, profiled
+from ganlab.config.training import Adam, Augment, InitFrom, Objective, Penalty, Training, profiled
 from ganlab.errors import ConfigError, explain, in_a_line, nearest
 from ganlab.evaluation.registry import is_among, names_under
 
@@ -103,14 +100,13 @@ class RunConfig(Settings):
             )
         if training.compile == "xla" and training.replicas > 1:
             raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
-        self.check_endpoints(of_a_study=self.study is not None)
+        self._check_endpoints()
         return self
 
-    def check_endpoints(self, *, of_a_study: bool) -> None:
+    def _check_endpoints(self) -> None:
         """Refuse endpoints that such runs do not measure; ValueError.
 
-        of_a_study: whether runs like this one will be compared. In a run that stands alone, the default of an
-        exploratory endpoint may be one that images of this size do not have.
+        In a run of no study, the default of an exploratory endpoint may be one that images of this size do not have.
         """
         size = pair(self.dataset.size)
         for title, metric in self.comparison.endpoints.items():
@@ -122,7 +118,7 @@ class RunConfig(Settings):
             if not is_among(metric, self._measured(None)):
                 raise ValueError(f"{where} is not measured in these runs; {nearest(metric, names)}")
             alternative = f"use comparison.{title}=null, or " if title != "quality" else ""
-            if of_a_study or not alternative or metric != Comparing().endpoints[title]:
+            if self.study is not None or not alternative or metric != Comparing().endpoints[title]:
                 raise ValueError(
                     f"{where} cannot be measured on images of {size[0]}x{size[1]} pixels; "
                     f"{alternative}{nearest(metric, names)}"
@@ -185,15 +181,12 @@ __all__ = [
     "Augment",
     "Comparing",
     "ConfigError",
-    "Conv",
     "Count",
     "DatasetSettings",
     "Digits",
     "Discriminator",
     "Emnist",
-    "Final",
     "Folder",
-    "Fraction",
     "Full",
     "Generator",
     "HuggingFace",
@@ -201,13 +194,10 @@ __all__ = [
     "Metrics",
     "NotNegative",
     "Operator",
-    "OwnFiles",
     "Pair",
     "Photos",
     "Positive",
     "Published",
-    "Quick",
-    "Residual",
     "RunConfig",
     "Settings",
     "Shapes",

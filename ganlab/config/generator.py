@@ -166,8 +166,6 @@ def with_stages(tree: dict[str, Any]) -> dict[str, Any]:
     as many as make its smaller side 4 to 7, as far as the image's sides can be halved. With `generator.base_size` the
     stages lead from there to the image, if any do. Other mistakes in the tree are left for validation.
     """
-    if not isinstance(tree, dict):
-        return tree
     generator, dataset = tree.get("generator"), tree.get("dataset")
     if not isinstance(generator, dict) or not isinstance(dataset, dict) or generator.get("stages", ()) is not None:
         return tree

@@ -92,9 +92,7 @@ def plugin_folders() -> list[Path]:
     candidates = [path.parent / "conf" for path in _paths()]
     for point in _entry_points():
         spec = importlib.util.find_spec(point.module.partition(".")[0])
-        candidates += (
-            [Path(place) / "conf" for place in (spec.submodule_search_locations or ()) if spec] if spec else []
-        )
+        candidates += [Path(place) / "conf" for place in (spec and spec.submodule_search_locations) or ()]
     return [folder for folder in dict.fromkeys(candidates) if folder.is_dir()]
 
 

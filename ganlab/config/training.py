@@ -1,4 +1,4 @@
-"""The settings of training: optimizers, augmentation, how long, on what, and how often something is written."""
+"""The settings of training: objective, penalty, optimizers, augmentation, how long, on what, what is written when."""
 
 import math
 import re
@@ -21,6 +21,44 @@ class InitFrom(Settings):
     run: str
     step: Annotated[int, Field(ge=0)]
     sha256: str
+
+
+class PlainObjective(Settings):
+    """An objective without settings of its own."""
+
+    name: Literal["hinge", "wasserstein", "relativistic", "relativistic_average"]
+
+
+class SmoothedObjective(Settings):
+    """An objective whose label for real images can be below 1."""
+
+    name: Literal["non_saturating", "least_squares"]
+    label_smoothing: Fraction = 0.0
+
+
+Objective = Annotated[PlainObjective | SmoothedObjective, Field(discriminator="name")]
+
+
+class NoPenalty(Settings):
+    """The discriminator is left alone."""
+
+    name: Literal["none"]
+
+    @property
+    def every_steps(self) -> int:
+        """1, as if it were computed in every update."""
+        return 1
+
+
+class GradientPenalty(Settings):
+    """What steep scores cost: at real images, at generated ones, at both, or between them."""
+
+    name: Literal["r1", "r2", "r1_r2", "interpolation", "zero_centred"]
+    weight: Positive
+    every_steps: Count = 1
+
+
+Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
 
 
 class Adam(Settings):
@@ -113,7 +151,6 @@ class Training(Settings):
 
 def profiled(text: str) -> tuple[int, int] | None:
     """The steps between which a profile is taken, or None where the text does not name any."""
-    start, colon, stop = text.partition(":")
-    if not (colon and re.fullmatch(r"\d{1,9}", start) and re.fullmatch(r"\d{1,9}", stop) and int(start) < int(stop)):
-        return None
-    return int(start), int(stop)
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
+    start, stop = map(int, match.groups()) if match else (0, 0)
+    return (start, stop) if start < stop else None

@@ -1,18 +1,34 @@
-"""Your own images in an .npz or .npy file: which of its arrays are used, and their pixels and classes."""
+"""Your own images in an .npz or .npy file: which of its arrays are used, and their pixels and classes.
 
+Pickles are not read. `where` is what errors call the file: the setting, as people type it, `dataset.path=FILE`.
+"""
+
+import contextlib
+import math
 import re
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 
 from ganlab.config import Arrays
-from ganlab.data.files import Header, Stamp, headers, load, stamp
-from ganlab.data.images import Split
-from ganlab.data.labels import Labels, read_labels, to_classes
-from ganlab.data.survey import Part, Shape, Survey, filled, read
+from ganlab.data.images import Labels
+from ganlab.data.labels import read_labels, to_classes
+from ganlab.data.survey import (
+    WANTED,
+    Part,
+    Shape,
+    Stamp,
+    Survey,
+    explain_errors,
+    filled,
+    refuse_bombs,
+    stamp,
+)
 from ganlab.errors import ConfigError, in_a_line
 
 _TRAIN = {"train", "training", "trn", "tr"}
@@ -20,6 +36,14 @@ _HELD_OUT = {"test", "testing", "tst", "val", "valid", "validation", "eval", "de
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "classes", "category", "categories"}
 _GLUED = re.compile(r"(x|y|images?|labels?)?(train|test|val|valid)(x|y|images?|labels?|ing)?")
 _LAYOUT = "uint8 [N,H,W], [N,H,W,1] or [N,H,W,3]"
+
+
+class Header(NamedTuple):
+    """What an array is, before it is loaded; `key`: its name in an .npz, empty in an .npy."""
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 class Keys(NamedTuple):
@@ -68,27 +92,18 @@ def survey_of(settings: Arrays) -> Survey:
     return survey(settings.path, settings.held_out_path, keys)
 
 
-def arrays(settings: Arrays) -> Split:
-    """The images of an .npz or .npy file, as they are unless the settings ask for another size or other channels."""
-    return read(survey_of(settings), settings)
-
-
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings of `dataset=arrays` with null values filled in from the files; raises ConfigError.
 
     A tree with values of the wrong type is returned unchanged; validation refuses it later.
     """
-    path, held_out_path, keys = tree.get("path"), tree.get("held_out_path"), _keys(tree)
+    path, held_out_path = tree.get("path"), tree.get("held_out_path")
+    keys = Keys(*(tree.get(f"{name}_key") for name in Keys._fields))
     if path is None:
         raise ConfigError("dataset.path=null names no images; give dataset.path=FILE.npz or dataset.path=FILE.npy")
-    if not isinstance(path, str) or not isinstance(held_out_path, str | None) or keys is None:
+    if not isinstance(path, str) or not all(isinstance(value, str | None) for value in (held_out_path, *keys)):
         return dict(tree)
     return {"held_out_sha256": None} | filled(tree, survey(path, held_out_path, keys), conditional)
-
-
-def _keys(tree: Mapping[str, Any]) -> Keys | None:
-    given = [tree.get(f"{name}_key") for name in Keys._fields]
-    return Keys(*given) if all(isinstance(key, str | None) for key in given) else None
 
 
 def _where(setting: str, path: object) -> str:
@@ -100,14 +115,12 @@ def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Sta
     file, where = Path(path), _where("path", path)
     available = headers(file, where)
     train = _choose_train(available, keys.images, where)
-    if held_out_path is None:
-        held_out_file, held_out_where, held_out_available = file, where, available
-        held_out = _choose_held_out(available, train, keys.held_out_images, where)
-    else:
+    separate = held_out_path is not None
+    held_out_file, held_out_where, held_out_available = file, where, available
+    if held_out_path is not None:
         held_out_file, held_out_where = Path(held_out_path), _where("held_out_path", held_out_path)
         held_out_available = headers(held_out_file, held_out_where)
-        held_out = _choose_held_out_alone(held_out_available, keys.held_out_images, held_out_where)
-    separate = held_out_path is not None
+    held_out = _choose_held_out(held_out_available, train, keys.held_out_images, held_out_where, separate)
     train_side = _Side(file, where, train, _choose_labels(available, train, keys.labels, "labels_key", where, separate))
     files = {"path": (file,)} | ({"held_out_path": (held_out_file,)} if separate else {})
     common = {"files": files, "source": file.name}
@@ -195,23 +208,18 @@ def _choose_train(available: Mapping[str, Header], key: str | None, where: str) 
     return _only(matching, "images", "to train on", "images_key", where)
 
 
-def _choose_held_out(available: Mapping[str, Header], train: Header, key: str | None, where: str) -> Header | None:
-    """The images of the same file that are held out, if it names any."""
+def _choose_held_out(
+    available: Mapping[str, Header], train: Header, key: str | None, where: str, alone: bool
+) -> Header | None:
+    """The held-out images, if a file names any; alone: whether the file holds nothing else."""
     if key is not None:
         return _array_named(available, key, "held_out_images_key", where)
-    candidates = [
-        header for header in _images(available) if header.key != train.key and _part(header.key) == "held_out"
-    ]
-    return _only(candidates, "images", "to hold out", "held_out_images_key", where) if candidates else None
-
-
-def _choose_held_out_alone(available: Mapping[str, Header], key: str | None, where: str) -> Header:
-    """The images of a file that holds held-out images alone."""
-    if key is not None:
-        return _array_named(available, key, "held_out_images_key", where)
-    candidates = _candidates(available, where)
-    matching = [header for header in candidates if _part(header.key) == "held_out"] or candidates
-    return _only(matching, "images", "to hold out", "held_out_images_key", where)
+    if alone:
+        candidates = _candidates(available, where)
+    else:
+        candidates = [header for header in _images(available) if header.key != train.key]
+    matching = [header for header in candidates if _part(header.key) == "held_out"] or (candidates if alone else [])
+    return _only(matching, "images", "to hold out", "held_out_images_key", where) if matching else None
 
 
 def _choose_labels(
@@ -287,3 +295,61 @@ def _shape_fault(shape: tuple[int, ...]) -> str | None:
 
 def _list_arrays(arrays: Iterable[Header]) -> str:
     return in_a_line(", ".join(f"{header.key or 'one array'} {header.dtype} {list(header.shape)}" for header in arrays))
+
+
+# --- arrays of a file ------------------------------------------------------------------------------------------------
+
+
+def headers(path: Path, where: str) -> dict[str, Header]:
+    """The headers of the arrays in a file, by key, in their order."""
+    return _headers(path, where, stamp(path, where))
+
+
+def load(path: Path, header: Header, where: str) -> np.ndarray:
+    """One array of a file; an .npy stays on the disk, memory-mapped."""
+    with explain_errors(where), _open_array(path, header.key) as file:
+        if not header.key:
+            return npy.open_memmap(path, mode="r")
+        return npy.read_array(file, allow_pickle=False)
+
+
+@lru_cache(8)
+def _headers(path: Path, where: str, _stamp: Stamp) -> dict[str, Header]:
+    with explain_errors(where):
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+                    raise ConfigError(f"{where} is not an .npz or .npy file; {WANTED}")
+                file.seek(0)
+                return {"": _header("", file, path.stat().st_size)}
+        arrays = {}
+        with zipfile.ZipFile(path) as archive:
+            refuse_bombs(archive)
+            for member in archive.infolist():
+                if member.filename.endswith(".npy"):
+                    key = member.filename.removesuffix(".npy")
+                    with archive.open(member) as file:
+                        arrays[key] = _header(key, file, member.file_size)
+        return arrays
+
+
+def _header(key: str, file: IO[bytes], size: int) -> Header:
+    """The header of a file of `size` bytes; ValueError if it declares more or fewer."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"{key} is in a version of the .npy format that is not supported")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if not dtype.hasobject and size - file.tell() != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header declares")
+    return Header(key, shape, dtype)
+
+
+@contextlib.contextmanager
+def _open_array(path: Path, key: str) -> Iterator[IO[bytes]]:
+    if not key:
+        with path.open("rb") as file:
+            yield file
+    else:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+            yield file  # type: ignore[misc]

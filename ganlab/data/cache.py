@@ -20,10 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlab import files
-from ganlab.data.images import Images, Split
-from ganlab.data.labels import Labels
+from ganlab.data.images import Digests, Images, Labels, Split, arrange, shared
 from ganlab.data.parallel import say
-from ganlab.data.split import Digests, arrange, shared
 from ganlab.errors import ConfigError
 
 VERSION = 1  # of how images are decoded, ordered and kept: part of every name
@@ -76,26 +74,26 @@ class Layout(NamedTuple):
     name: Callable[[int], str]
 
 
-def facts_of(kind: str, key: Mapping[str, Any], make: Callable[[], Recipe]) -> dict[str, Any]:
+def facts_of(key: Mapping[str, Any], make: Callable[[], Recipe]) -> dict[str, Any]:
     """The facts of an entry; it is made if it is missing."""
-    path = _path(kind, key)
+    path = _path(key)
     facts = _facts(path)
     return facts if facts is not None else _make(path, make, _facts)
 
 
-def cached(kind: str, key: Mapping[str, Any], make: Callable[[], Recipe]) -> CachedSplit:
+def cached(key: Mapping[str, Any], make: Callable[[], Recipe]) -> CachedSplit:
     """An entry, checked against its hash; it is made if it is missing or damaged.
 
-    kind: the first word of its name. key: plain values that determine it. Raises ConfigError if it cannot be made.
+    key: plain values that determine it. Raises ConfigError if it cannot be made.
     """
-    path = _path(kind, key)
+    path = _path(key)
     entry = _open(path)
     return entry if entry is not None else _make(path, make, _open)
 
 
-def _path(kind: str, key: Mapping[str, Any]) -> Path:
+def _path(key: Mapping[str, Any]) -> Path:
     text = json.dumps({"version": VERSION, **key}, sort_keys=True, ensure_ascii=True)
-    return files.cache_folder() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return files.cache_folder() / f"images-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def _facts(path: Path) -> dict[str, Any] | None:

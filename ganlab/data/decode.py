@@ -120,7 +120,7 @@ class Facts(NamedTuple):
 
     format: a name of Pillow's, such as PNG or WEBP. height, width: of the upright picture, in pixels, the first one's
     if there are several. channels: 1 or 3, what `decode` makes of it by default; 3 for every palette, and so
-    for every GIF. frames: of an animation, or pages. mode: as Pillow names it. remarks: notes for people.
+    for every GIF. frames: of an animation, or pages. remarks: notes for people.
     """
 
     format: str
@@ -128,7 +128,6 @@ class Facts(NamedTuple):
     width: int
     channels: int
     frames: int
-    mode: str
     remarks: tuple[str, ...]
 
 
@@ -145,29 +144,24 @@ def read_header(content: bytes, name: str) -> Facts:
         _check_pixels(picture.height, picture.width)
         depth, orientation = _depth(picture), _orientation(picture)
         kind = str(picture.format)
-        remarks = []
-        if _SUFFIXES.get(PurePath(name).suffix.lower(), kind) != kind:
-            remarks.append(f"is {kind}, named {PurePath(name).suffix}")
-        if picture.mode == "1":
-            remarks.append("1 bit")
-        if picture.mode in ("P", "PA") or kind == "GIF":
-            remarks.append("palette")
-        if _is_transparent(picture):
-            remarks.append("transparent")
-        if depth > 8:
-            remarks.append(f"{depth} bit: reduced to 8")
-        if picture.mode == "CMYK":
-            remarks.append("CMYK: converted")
-        if orientation in _UPRIGHT:
-            remarks.append("rotated by EXIF")
-        if orientation is None:
-            remarks.append("unreadable EXIF: not rotated")
-        if len(frames) > 1:
-            remarks.append(f"{len(frames)} pages" if kind == "TIFF" else f"animated, {len(frames)} frames")
+        suffix = PurePath(name).suffix
+        remarks = {
+            f"is {kind}, named {suffix}": _SUFFIXES.get(suffix.lower(), kind) != kind,
+            "1 bit": picture.mode == "1",
+            "palette": picture.mode in ("P", "PA") or kind == "GIF",
+            "transparent": _is_transparent(picture),
+            f"{depth} bit: reduced to 8": depth > 8,
+            "CMYK: converted": picture.mode == "CMYK",
+            "rotated by EXIF": orientation in _UPRIGHT,
+            "unreadable EXIF: not rotated": orientation is None,
+            f"{len(frames)} pages": len(frames) > 1 and kind == "TIFF",
+            f"animated, {len(frames)} frames": len(frames) > 1 and kind != "TIFF",
+        }
         width, height = picture.size
         if kind != "TIFF" and orientation in (5, 6, 7, 8):
             width, height = height, width
-        return Facts(kind, height, width, 1 if _is_grey(picture) else 3, len(frames), picture.mode, tuple(remarks))
+        true_remarks = tuple(remark for remark, is_true in remarks.items() if is_true)
+        return Facts(kind, height, width, 1 if _is_grey(picture) else 3, len(frames), true_remarks)
 
 
 def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:

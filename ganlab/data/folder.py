@@ -19,31 +19,18 @@ from ganlab.config import Folder, Pair, pair
 from ganlab.data import cache
 from ganlab.data.archive import Archive, Content
 from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
-from ganlab.data.images import Split
+from ganlab.data.images import Digests, Split, digest, draw_held_out
 from ganlab.data.parallel import progress, run_all
-from ganlab.data.split import Digests, digest, draw_held_out
 from ganlab.data.survey import MOST_CLASSES
 from ganlab.errors import ConfigError
 
 _NAMED = 5  # files that a note names
 _FEW = 256  # files for which no processes are started
 _SYSTEM_FILES = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng")
 _IMAGE_SUFFIXES = (
-    *_SUFFIXES,
-    ".heic",
-    ".heif",
-    ".avif",
-    ".jp2",
-    ".svg",
-    ".psd",
-    ".ppm",
-    ".pgm",
-    ".tga",
-    ".ico",
-    ".eps",
-    ".jxl",
-)
+    ".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".apng",
+    ".heic", ".heif", ".avif", ".jp2", ".svg", ".psd", ".ppm", ".pgm", ".tga", ".ico", ".eps", ".jxl",
+)  # fmt: skip
 _TRAIN, _TEST, _OTHER = {"train", "training"}, {"test", "testing"}, {"val", "valid", "validation", "held_out", "eval"}
 
 
@@ -67,12 +54,8 @@ class Picture(NamedTuple):
     problem: str
 
 
-class _Scan(NamedTuple):
-    """What is read from an archive; the fields are those of `Listing`."""
-
-    pictures: tuple[Picture, ...]
-    ignored: int
-    unread: dict[str, int]
+Scan = tuple[tuple[Picture, ...], int, dict[str, int]]
+"""What is read from an archive: `pictures`, `ignored` and `unread` of a `Listing`."""
 
 
 class Listing(NamedTuple):
@@ -128,15 +111,19 @@ def _list_images(archive: Archive) -> Listing:
     if scan is None:
         scan = _scan(archive)
         _save_scan(listing_file, scan)
-    if not scan.pictures:
+    if not scan[0]:
         raise ConfigError(f"{where} holds no images; give a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files")
-    total = sum(member.size for member in archive.members)
-    return Listing(archive, scan.pictures, scan.ignored, scan.unread, total)
+    return Listing(archive, *scan, sum(member.size for member in archive.members))
 
 
-def _scan(archive: Archive) -> _Scan:
+def _scan(archive: Archive) -> Scan:
+    """Look at every file that is named as an image, supported or not, or has no suffix."""
     names = [member.name for member in archive.members]
-    wanted = [number for number, name in enumerate(names) if not _SYSTEM_FILES.search(name) and _may_be_picture(name)]
+    wanted = [
+        number
+        for number, name in enumerate(names)
+        if not _SYSTEM_FILES.search(name) and (_has_image_suffix(name) or "." not in name.rpartition("/")[2])
+    ]
     placed, unread = _layout([names[number] for number in wanted])
     places = {number: place for number, place in zip(wanted, placed, strict=True) if place is not None}
     problems = {number: archive.members[number].problem for number in places}
@@ -152,14 +139,9 @@ def _scan(archive: Archive) -> _Scan:
         digest, facts, problem = headers.get(number, ("", None, problems[number]))
         if problem and not _has_image_suffix(names[number]):  # not an image by its name or its content
             continue
-        header = ("", 0, 0, 0, 0, ()) if facts is None else (*facts[:5], facts.remarks)
+        header = ("", 0, 0, 0, 0, ()) if facts is None else facts
         rows.append(Picture(number, names[number], held_out, label, digest, *header, problem))
-    return _Scan(tuple(rows), len(names) - sum(unread.values()) - len(rows), unread)
-
-
-def _may_be_picture(name: str) -> bool:
-    """Whether a file is named as an image, supported or not; a file without a suffix may be one."""
-    return _has_image_suffix(name) or "." not in name.rpartition("/")[2]
+    return tuple(rows), len(names) - sum(unread.values()) - len(rows), unread
 
 
 def _has_image_suffix(name: str) -> bool:
@@ -219,16 +201,16 @@ def _shared_folders(paths: list[list[str]]) -> int:
     return depth
 
 
-def _load_scan(path: Path) -> _Scan | None:
+def _load_scan(path: Path) -> Scan | None:
     """A scan from the cache; None if it is missing or malformed."""
     try:
         pictures, ignored, unread = json.loads(path.read_text(encoding="utf-8"))
-        return _Scan(tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread)
+        return tuple(Picture(*row[:10], tuple(row[10]), row[11]) for row in pictures), ignored, unread
     except (OSError, ValueError, TypeError, IndexError):
         return None
 
 
-def _save_scan(path: Path, scan: _Scan) -> None:
+def _save_scan(path: Path, scan: Scan) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_bytes(path, json.dumps(scan, ensure_ascii=True).encode(), durable=False)
@@ -278,7 +260,7 @@ def settle(settings: Folder, conditional: bool) -> dict[str, Any]:
 
     settings: with their sha256, as `fill_in` leaves them.
     """
-    facts = facts_of(settings)
+    facts = _facts_of(settings)
     names = facts["class_names"]
     if conditional and len(names) > MOST_CLASSES:
         raise ConfigError(
@@ -335,7 +317,7 @@ def _extremes(sizes: set[Pair]) -> tuple[Pair, Pair]:
 
 def folder(settings: Folder) -> Split:
     """The images of a folder, decoded once and cached; unchanged unless the settings ask for another size."""
-    entry = cache.cached("images", *_recipe_of(settings))
+    entry = cache.cached(*_recipe_of(settings))
     source, licence = settings.source or Path(settings.path).name, settings.licence or "unknown"
     names = entry.facts["class_names"]
     summary = f"{source}: {len(entry.train)} images to train on, {len(entry.held_out)} "
@@ -344,12 +326,23 @@ def folder(settings: Folder) -> Split:
     return entry.split("folder", source, licence, [f"{summary}; licence {licence}"])
 
 
-def facts_of(settings: Folder) -> dict[str, Any]:
+def counts(settings: Folder) -> tuple[int, int]:
+    """How many images to train on, and how many held out; decodes them if needed."""
+    facts = _facts_of(settings)
+    return sum(facts["train"]), sum(facts["held_out"])
+
+
+def class_counts(settings: Folder) -> list[int]:
+    """How many training images each class has, empty without labels; decodes them if needed."""
+    return _facts_of(settings)["train"] if settings.classes else []
+
+
+def _facts_of(settings: Folder) -> dict[str, Any]:
     """The facts of the decoded images; decodes them if needed.
 
     class_names; train, held_out: how many images of each class, or one number without labels; notes.
     """
-    return cache.facts_of("images", *_recipe_of(settings))
+    return cache.facts_of(*_recipe_of(settings))
 
 
 def _recipe_of(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Recipe]]:

@@ -1,15 +1,16 @@
 """Image sets of Hugging Face's `datasets`: on disk, as Parquet files, or by name on the hub."""
 
 import io
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from ganlab.data.libraries import chosen, classes, library
+from ganlab.config import HuggingFace
+from ganlab.data.libraries import chosen, classes, fill_in_from, library
 from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
@@ -21,8 +22,6 @@ def find_huggingface(
     config: str | None,
     train_split: str,
     held_out_split: str | None,
-    where: str,
-    *,
     images_key: str | None = None,
     labels_key: str | None = None,
     cache_dir: str | None = None,
@@ -32,8 +31,9 @@ def find_huggingface(
     Sets on the hub are downloaded by the library, or taken from its cache (HF_HUB_OFFLINE=1: only from there). No code
     of a set is run. Keys: None for the only column of images and of class labels; an empty labels_key for no labels.
     Images are grey where all of them are, otherwise RGB, and upright by their EXIF data; sizes are read from the
-    images' headers. where: how people type the path, which starts every error. Raises ConfigError.
+    images' headers. Raises ConfigError.
     """
+    where = f"dataset.path={path_or_name}"
     datasets = library("datasets", "datasets", "huggingface")
     splits, parquet = _open(datasets, path_or_name, config, cache_dir, where)
     names = [train_split] if held_out_split is None else [train_split, held_out_split]
@@ -80,11 +80,25 @@ def find_huggingface(
     )
 
 
+_survey = lru_cache(4)(find_huggingface)
+
+
+def survey_of(settings: HuggingFace) -> Survey:
+    """Look into the set that settings name; it is downloaded if it is missing. Raises ConfigError."""
+    return _survey(settings.path, settings.config, settings.train_split, settings.held_out_split,
+                   settings.images_key, settings.labels_key)  # fmt: skip
+
+
+def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
+    """Settings with null values filled in from what the library says; raises ConfigError."""
+    return fill_in_from(_survey, ("path", "config"), tree, conditional)
+
+
 def _open(
     datasets: Any, path_or_name: str, config: str | None, cache_dir: str | None, where: str
 ) -> tuple[dict[str, Any], list[Path]]:
     """Splits by name, and the Parquet files on this machine that hold them; a set saved without splits is `train`."""
-    path = expand(path_or_name, where.partition("=")[0] + "=")
+    path = expand(path_or_name, "dataset.path=")
     local, parquet = path.exists(), []
     try:
         if local and any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):

@@ -1,16 +1,25 @@
-"""A data set: images with their labels and their source, some to train on and some held out."""
+"""A data set: images with their labels and their source, some to train on and some held out.
+
+Which are held out, and their order, is decided by what the images are. So a run is the same from a folder, an archive,
+an array or an official file of the same images, in whatever order they are stored.
+"""
 
 import hashlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ganlab.config import Pair
 
+Labels = NDArray[np.int64]
+Digests = NDArray[np.uint64]
+Places = NDArray[np.int64]
 _ROWS = 4096  # images that are in memory at a time, if they are on the disk
 
 
@@ -97,3 +106,71 @@ def describe_change(count: int, before: tuple[int, int, int], after: tuple[int, 
         changes.append("grey" if after[2] == 1 else "grey repeated to three channels")
     sizes = ["x".join(map(str, shape)) for shape in (before, after)]
     return [f"{count} images {sizes[0]} -> {sizes[1]}: {', '.join(changes)}"] if changes else []
+
+
+# --- which are held out, and in which order --------------------------------------------------------------------------
+
+
+class Arrangement(NamedTuple):
+    """Places of images, those to train on and those held out, each in the order of their digests."""
+
+    train: Places
+    held_out: Places
+
+
+def digest(pixels: np.ndarray) -> Digests:
+    """128 bits per image that stand for its pixels: uint8 [N,H,W,C] -> [N,2]."""
+    digests = b"".join(blake2b(np.ascontiguousarray(image), digest_size=16).digest() for image in pixels)
+    return np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def arrange(digests: Digests, labels: Labels | None, held: NDArray[np.bool_]) -> Arrangement:
+    """Images in the order of their digests, ties by label; held: which are held out, bool [N]."""
+    keys = (digests[:, 1], digests[:, 0])
+    order = np.lexsort(keys if labels is None else (labels, *keys))
+    return Arrangement(order[~held[order]], order[held[order]])
+
+
+def counts_held_out(counts: Sequence[int], share: float) -> NDArray[np.int64]:
+    """How many of each class are held out: a share of all, rounded, in the proportion of the classes.
+
+    At least one image of every class is left to train on.
+    """
+    sizes = np.array(counts, np.int64)
+    wanted = _apportion(sizes, round(share * int(sizes.sum())))
+    return np.minimum(wanted, np.maximum(sizes - 1, 0))
+
+
+def _apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """`total` as whole numbers in the proportion of weights, by the largest remainders; ties go to the first."""
+    scaled = weights * total
+    parts = scaled // weights.sum()
+    remainders = scaled - parts * weights.sum()
+    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
+    return parts
+
+
+def draw_held_out(digests: Digests, labels: Labels | None, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which images are held out, bool [N]: of each class those that a seed puts first, by their content.
+
+    Images with the same content are neighbours in that order, so at most one such group of a class is divided.
+    """
+    key = seed.to_bytes(8, "little", signed=True)
+    drawn = b"".join(blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in digests)
+    order = np.argsort(np.frombuffer(drawn, "<u8"), kind="stable")
+    groups = (
+        [np.arange(len(digests))] if labels is None else [np.flatnonzero(labels == n) for n in range(labels.max() + 1)]
+    )
+    held_out = np.zeros(len(digests), bool)
+    place = np.empty(len(digests), np.int64)
+    place[order] = np.arange(len(digests))
+    for group, count in zip(groups, counts_held_out([len(group) for group in groups], share), strict=True):
+        held_out[group[np.argsort(place[group])[:count]]] = True
+    return held_out
+
+
+def shared(digests: Digests, held: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Places of equal images, (to train on, held out), a pair for each held-out image that has such a twin."""
+    twin = {row.tobytes(): place for place, row in enumerate(digests) if not held[place]}
+    pairs = [(twin.get(digests[place].tobytes()), int(place)) for place in np.flatnonzero(held)]
+    return [(train, held_out) for train, held_out in pairs if train is not None]

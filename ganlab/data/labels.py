@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganlab.config import DatasetSettings
+from ganlab.data.images import Labels
 from ganlab.data.photos import NAMES as PHOTOGRAPHS
 from ganlab.data.shapes import SHAPES
 from ganlab.errors import ConfigError
-
-Labels = NDArray[np.int64]
 
 
 def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
@@ -63,15 +61,6 @@ def describe_classes(dataset: DatasetSettings, labels: list[int]) -> str:
     if not names and len(labels) > 2 and labels == list(range(labels[0], labels[-1] + 1)):
         return f"{labels[0]} to {labels[-1]}"
     return ", ".join(f"{label} {names[label]}" if label < len(names) else f"{label}" for label in labels)
-
-
-def apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """`total` as whole numbers in the proportion of weights, by the largest remainders; ties go to the first."""
-    scaled = weights * total
-    parts = scaled // weights.sum()
-    remainders = scaled - parts * weights.sum()
-    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
-    return parts
 
 
 def class_sequence(counts: Sequence[int], total: int) -> Labels:

@@ -1,11 +1,13 @@
-"""What the readers of other libraries share."""
+"""What the readers of other libraries, `tfds` and `huggingface`, share."""
 
 import importlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ganlab.data.survey import Survey, filled
 from ganlab.errors import ConfigError
 
 
@@ -40,3 +42,20 @@ def classes(labels: NDArray[Any], count: int, split: str, where: str) -> NDArray
             f"{count - 1}; choose a split with labels, or dataset.labels_key='' to leave them unread"
         )
     return numbers
+
+
+def fill_in_from(
+    survey: Callable[..., Survey], source_keys: tuple[str, str], tree: Mapping[str, Any], conditional: bool
+) -> dict[str, Any]:
+    """Settings with null values filled in from what the library says; raises ConfigError.
+
+    source_keys: the settings that name the set, the first of which is required.
+    """
+    required = f"dataset.{source_keys[0]}"
+    if tree.get(source_keys[0]) is None:
+        raise ConfigError(f"{required}=null names no images; give {required}=NAME")
+    keys = (*source_keys, "train_split", "held_out_split", "images_key", "labels_key")
+    values = [tree.get(key) for key in keys]
+    if not all(isinstance(value, str | None) for value in values):
+        return dict(tree)
+    return filled(tree, survey(*values), conditional)

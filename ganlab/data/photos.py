@@ -33,7 +33,7 @@ def photos(settings: Photos) -> Split:
     from the same distribution, as crops of separate regions would not be; they may overlap without being equal. Raises
     ConfigError if there are fewer different crops than settings ask for.
     """
-    check_crops(settings)
+    _check_crops(settings)
     size, windows = pair(settings.size), []
     for name in NAMES:
         picture = np.asarray(Image.open(bundled(f"images/{name}.jpg")))
@@ -46,9 +46,9 @@ def photos(settings: Photos) -> Split:
     return Split(_crops(windows, order[: settings.images]), _crops(windows, order[::-1][: settings.held_out]), notes)
 
 
-def check_crops(settings: Photos) -> None:
+def _check_crops(settings: Photos) -> None:
     """Raise ConfigError if there are fewer different crops than settings ask for."""
-    available = sum(_counts(settings))
+    available = sum(_crop_counts(settings))
     if settings.images + settings.held_out > available:
         raise ConfigError(
             f"dataset.images={settings.images} and dataset.held_out={settings.held_out} exceed the number "
@@ -58,11 +58,22 @@ def check_crops(settings: Photos) -> None:
 
 def photo_labels(settings: Photos) -> np.ndarray:
     """Which photograph each crop to train on is from, without cropping it."""
-    check_crops(settings)
-    return np.searchsorted(np.cumsum(_counts(settings)), _order(settings)[: settings.images], side="right")
+    _check_crops(settings)
+    return np.searchsorted(np.cumsum(_crop_counts(settings)), _order(settings)[: settings.images], side="right")
 
 
-def _counts(settings: Photos) -> list[int]:
+def counts(settings: Photos) -> tuple[int, int]:
+    """How many images to train on, and how many held out."""
+    _check_crops(settings)
+    return settings.images, settings.held_out
+
+
+def class_counts(settings: Photos) -> list[int]:
+    """How many training images are of each photograph."""
+    return np.bincount(photo_labels(settings), minlength=settings.classes).tolist()
+
+
+def _crop_counts(settings: Photos) -> list[int]:
     """How many different crops each photograph has; only its size is read."""
     counts, (height, width) = [], pair(settings.size)
     for name in NAMES:
@@ -73,7 +84,7 @@ def _counts(settings: Photos) -> list[int]:
 
 
 def _order(settings: Photos) -> np.ndarray:
-    return np.random.default_rng(0).permutation(sum(_counts(settings)))
+    return np.random.default_rng(0).permutation(sum(_crop_counts(settings)))
 
 
 def _crops(windows: list[np.ndarray], numbers: np.ndarray) -> Images:

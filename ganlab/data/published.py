@@ -1,36 +1,24 @@
 """Well-known data sets, from their authors' files: the MNIST family, CIFAR and SVHN."""
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ganlab.config import Emnist, Published
 from ganlab.data import mnist
 from ganlab.data.cifar import find_cifar
-from ganlab.data.downloads import download
-from ganlab.data.idx import find_idx
 from ganlab.data.images import Split
-from ganlab.data.official import FACTS, facts
+from ganlab.data.official import FACTS, download, facts
 from ganlab.data.survey import Survey, filled, read
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError
 
-_READERS: dict[str, Callable[[Path, str], Survey]] = {
-    "cifar10": partial(find_cifar, classes=10),
-    "cifar100": partial(find_cifar, classes=100),
-    "fashion_mnist": partial(find_idx, name="fashion_mnist"),
-    "kmnist": partial(find_idx, name="kmnist"),
-    "mnist": partial(find_idx, name="mnist"),
-    "svhn": find_svhn,
-}
-
 
 def published(settings: Published | Emnist) -> Split:
     """A set from its authors' files, which are downloaded if no path is given; their test set is held out."""
-    data = survey(settings.name, settings.path, getattr(settings, "split", None))
+    data = survey(settings.name, settings.path, _split(settings))
     if settings.name == "mnist" and not mnist.is_genuine(data):
         data = replace(data, source=Path(settings.path or "").name, licence="unknown")
     return read(data, settings)
@@ -40,7 +28,7 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
     """Look into the files of a set; ConfigError if they are not those of the set."""
     set_facts = facts(name, split)
     if name == "mnist" and (path is None or mnist.is_npz(Path(path))):
-        return replace(mnist.survey(path), source=set_facts.source, licence=set_facts.licence)
+        return replace(mnist.find_npz(path), source=set_facts.source, licence=set_facts.licence)
     place = download(name) if path is None else Path(path)
     where = f"dataset={name}" if path is None else f"dataset.path={path}"
     if name in ("cifar10", "cifar100", "svhn") and place.is_file() and zipfile.is_zipfile(place):
@@ -48,13 +36,17 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
             f"{where} is a .zip, but {set_facts.title} is not published as one; for a .zip of pictures use "
             "dataset=folder"
         )
-    found = find_idx(place, where, name=name, split=split) if name == "emnist" else _READERS[name](place, where)
+    if name == "svhn":
+        found = find_svhn(place, where)
+    elif name in ("cifar10", "cifar100"):
+        found = find_cifar(place, where, classes=10 if name == "cifar10" else 100)
+    else:
+        found = mnist.find_idx(place, where, name=name, split=split)
     assert found.held_out
-    names = set_facts.class_names if set_facts.class_names != tuple(map(str, range(len(set_facts.class_names)))) else ()
     complete = (found.train.count, found.held_out.count) == (set_facts.train, set_facts.held_out)
     return replace(
         found,
-        class_names=names,
+        class_names=set_facts.names,
         files={} if path is None else found.files,
         source=set_facts.source if complete else place.name,
         licence=set_facts.licence if complete else "unknown",
@@ -70,24 +62,30 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     if path is not None or key not in FACTS:
         return dict(tree)
     set_facts = FACTS[key]
-    counts = class_counts(name, None, split) if conditional else None
-    names = (
-        None if set_facts.class_names[0] == "0" and len(set_facts.class_names) == 10 else list(set_facts.class_names)
-    )
-    return dict(tree) | {"classes": len(set_facts.class_names), "class_names": names, "class_counts": counts}
+    counts = _class_counts(name, None, split) if conditional else None
+    classes = {"classes": len(set_facts.class_names), "class_names": list(set_facts.names) or None}
+    return dict(tree) | classes | {"class_counts": counts}
 
 
-def counts(name: str, path: str | None, split: str | None = None) -> tuple[int, int]:
+def counts(settings: Published | Emnist) -> tuple[int, int]:
     """How many images to train on, and how many held out."""
-    if path is None:
-        set_facts = facts(name, split)
+    if settings.path is None:
+        set_facts = facts(settings.name, _split(settings))
         return set_facts.train, set_facts.held_out
-    return survey(name, path, split).counts(0.0)
+    return survey(settings.name, settings.path, _split(settings)).counts(0.0)
 
 
-def class_counts(name: str, path: str | None, split: str | None = None) -> list[int]:
+def class_counts(settings: Published | Emnist) -> list[int]:
     """How many training images each class has; empty without labels."""
+    return _class_counts(settings.name, settings.path, _split(settings))
+
+
+def _class_counts(name: str, path: str | None, split: str | None) -> list[int]:
     set_facts = facts(name, split)
     if path is None and set_facts.class_counts is not None:
         return list(set_facts.class_counts)
     return survey(name, path, split).class_counts(0.0) or []
+
+
+def _split(settings: Published | Emnist) -> str | None:
+    return settings.split if isinstance(settings, Emnist) else None

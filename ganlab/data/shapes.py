@@ -4,6 +4,7 @@ An image shows one shape on a plain ground. Its factors are drawn independently 
 names, ranges and units, in the order of the columns of every factor array [N, 6].
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,7 @@ Array = NDArray[np.float64]
 SHAPES = ("disc", "square", "triangle", "cross", "bar")
 """The classes, in the order of their labels."""
 
-_PERIODS = (1, 4, 3, 4, 2)  # so many equal positions in a full turn; a disc has no angle at all
-_HAS_ANGLE = (False, True, True, True, True)  # whether the angle is visible
+_PERIODS = (1, 4, 3, 4, 2)  # so many equal positions in a full turn; a disc shows no angle at all
 
 
 class Factor(NamedTuple):
@@ -49,7 +49,7 @@ _COMMON = (
         1,
         "of the turn that brings the shape back onto itself, clockwise",
         circular=True,
-        visible_on=tuple(np.flatnonzero(_HAS_ANGLE).tolist()),
+        visible_on=(1, 2, 3, 4),
     ),
 )
 FACTORS: dict[int, tuple[Factor, ...]] = {
@@ -76,6 +76,17 @@ def shapes(settings: Shapes) -> Split:
         return Images(render(factors, size, settings.channels), labels, "shapes", source, factors, "Apache-2.0")
 
     return Split(part(0, settings.images), part(_HELD_OUT, settings.held_out))
+
+
+def counts(settings: Shapes) -> tuple[int, int]:
+    """How many images to train on, and how many held out."""
+    return settings.images, settings.held_out
+
+
+def class_counts(settings: Shapes) -> list[int]:
+    """How many training images show each shape."""
+    labels = draw_factors(settings.seed, 0, settings.images)[:, 0].astype(np.int64)
+    return np.bincount(labels, minlength=settings.classes).tolist()
 
 
 def draw_factors(seed: int, first: int, count: int) -> Array:
@@ -162,14 +173,6 @@ def _disc(u, v, size):
     return _inside(np.sqrt(size * size - np.float32(_EDGE_VARIANCE)) - np.hypot(u, v))  # as it fades, a disc grows
 
 
-def _square(u, v, size):
-    return _box(u, v, size, ratio=1)
-
-
-def _bar(u, v, size):
-    return _box(u, v, size, ratio=2.5)
-
-
 def _box(u, v, size, ratio):
     half = size * np.float32(np.sqrt(np.pi / ratio) / 2)
     return _inside(np.float32(ratio) * half - np.abs(u)) * _inside(half - np.abs(v))
@@ -191,7 +194,7 @@ def _triangle(u, v, size):
     return _inside(inner - v) * _inside(inner + half_v - slope) * _inside(inner + half_v + slope)
 
 
-_DRAWN = (_disc, _square, _triangle, _cross, _bar)
+_DRAWN = (_disc, partial(_box, ratio=1), _triangle, _cross, partial(_box, ratio=2.5))
 
 
 def _colours(colour: Array, channels: int) -> Array:

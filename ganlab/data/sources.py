@@ -1,53 +1,69 @@
-"""The data sets: where images come from, under which licence, and which are held out."""
+"""The data sets by name, and how many images each has, in all and by class, before any is loaded. No TensorFlow."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from ganlab.config import Digits, pair, plugins
-from ganlab.data.arrays import arrays
-from ganlab.data.counts import counts
-from ganlab.data.folder import folder
-from ganlab.data.images import Images, Split, describe_change, fit
-from ganlab.data.photos import bundled, photos
-from ganlab.data.prepared import prepared
-from ganlab.data.published import published
-from ganlab.data.shapes import shapes
+from ganlab.config import DatasetSettings, plugins
+from ganlab.data import arrays, digits, folder, huggingface, photos, published, shapes, survey, tfds
+from ganlab.data.images import Split
+
+_PUBLISHED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
+_COUNTED: dict[str, ModuleType] = {
+    "digits": digits,
+    "folder": folder,
+    "photos": photos,
+    "shapes": shapes,
+    **dict.fromkeys(_PUBLISHED, published),
+}
+_SURVEYED: dict[str, Callable[[Any], survey.Survey]] = {
+    "arrays": arrays.survey_of,
+    "huggingface": huggingface.survey_of,
+    "tfds": tfds.survey_of,
+}
 
 
-def digits(settings: Digits) -> Split:
-    """scikit-learn's 1797 handwritten digits, 8x8, values 0 to 16 spread over 0 to 255.
-
-    The file is ordered by writer, so its halves differ: the held-out share is drawn at random within each class, by a
-    generator whose seed is part of the code (the split is the same for every run).
-    """
-    counts(settings)  # refuses a share that leaves one side empty
-    table = np.loadtxt(bundled("data/digits.csv.gz"), np.int64, delimiter=",")
-    values, labels = table[:, :-1], table[:, -1]
-    pixels = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    random = np.random.default_rng(0)
-    held = np.zeros(len(pixels), bool)
-    for digit in range(10):
-        places = random.permutation(np.flatnonzero(labels == digit))
-        held[places[: round(settings.held_out * len(places))]] = True
-    source = "scikit-learn's load_digits: UCI optical recognition of handwritten digits"
-    size, channels = pair(settings.size), settings.channels
-    fitted = fit(pixels[..., None], size, channels)
-
-    def part(mask: np.ndarray) -> Images:
-        return Images(fitted[mask], labels[mask], "digits", source, licence="CC BY 4.0")
-
-    return Split(part(~held), part(held), tuple(describe_change(len(pixels), (8, 8, 1), (*size, channels))))
+def _read(settings: Any) -> Split:
+    """The images of a surveyed set, in memory or, if there are many, on the disk."""
+    return survey.read(_SURVEYED[settings.name](settings), settings)
 
 
 DATASETS: dict[str, Callable[..., Split]] = {
-    "arrays": arrays,
-    "digits": digits,
-    "folder": folder,
-    "huggingface": prepared,
-    "photos": photos,
-    "shapes": shapes,
-    "tfds": prepared,
-    **dict.fromkeys(("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn"), published),
+    "digits": digits.digits,
+    "folder": folder.folder,
+    "photos": photos.photos,
+    "shapes": shapes.shapes,
+    **dict.fromkeys(_SURVEYED, _read),
+    **dict.fromkeys(_PUBLISHED, published.published),
 }
 DATASETS.update(plugins.builders("datasets"))
+
+
+def counts(dataset: Any) -> tuple[int, int]:
+    """How many images to train on and how many held out; ConfigError if they cannot be counted, or a side is empty."""
+    if module := _COUNTED.get(dataset.name):
+        return module.counts(dataset)
+    if survey_of := _SURVEYED.get(dataset.name):
+        return survey_of(dataset).counts(dataset.held_out)
+    return len(_load(dataset).train.pixels), len(_load(dataset).held_out.pixels)
+
+
+def class_counts(dataset: Any) -> list[int]:
+    """How many training images each class has, from class 0 on; empty without labels. Raises ConfigError."""
+    if (counted := getattr(dataset, "class_counts", None)) is not None:
+        return list(counted)
+    if module := _COUNTED.get(dataset.name):
+        return module.class_counts(dataset)
+    if survey_of := _SURVEYED.get(dataset.name):
+        return survey_of(dataset).class_counts(dataset.held_out) or []
+    labels = _load(dataset).train.labels
+    return [] if labels is None else np.bincount(labels, minlength=dataset.classes or 0).tolist()
+
+
+@lru_cache(1)
+def _load(dataset: DatasetSettings) -> Split:
+    """The images of a plugin's data set, which have to be loaded to be counted."""
+    return DATASETS[dataset.name](dataset)

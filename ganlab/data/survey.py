@@ -3,23 +3,35 @@
 Every source of files gives a `Survey`; what follows is the same for all of them.
 """
 
+import contextlib
+import hashlib
 import math
+import os
+import stat
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganlab.config import pair
 from ganlab.data import cache
-from ganlab.data.files import identify, identify_all
-from ganlab.data.images import Split, describe_change, fit
-from ganlab.data.labels import Labels
-from ganlab.data.split import Digests, counts_held_out, digest, draw_held_out
-from ganlab.errors import ConfigError
+from ganlab.data.images import (
+    Digests,
+    Labels,
+    Split,
+    counts_held_out,
+    describe_change,
+    digest,
+    draw_held_out,
+    fit,
+)
+from ganlab.errors import ConfigError, in_a_line
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
 _ROWS = 4096
@@ -132,18 +144,18 @@ def read(survey: Survey, settings: Any) -> Split:
                 fitted = fit(pixels[first : first + _ROWS], shape[:2], shape[2])
                 yield cache.Block(fitted, digest(fitted))
 
-    def hold(digests: Digests) -> NDArray[np.bool_]:
-        if survey.held_out is None:
-            return draw_held_out(digests, labels, settings.held_out, settings.split_seed)
-        return np.arange(count) >= survey.train.count
-
     def finish(digests: Digests) -> cache.Layout:
-        return cache.Layout(labels, hold(digests), {"notes": []}, name)
+        if survey.held_out is None:
+            held_out = draw_held_out(digests, labels, settings.held_out, settings.split_seed)
+        else:
+            held_out = np.arange(count) >= survey.train.count
+        return cache.Layout(labels, held_out, {"notes": []}, name)
 
     def name(place: int) -> str:
         part, within = (parts[0], place) if place < survey.train.count else (parts[-1], place - survey.train.count)
         return f"{part.key}[{within}]" if part.key else f"{part.file} {within}".lstrip()
 
+    recipe = cache.Recipe(count, shape, blocks, finish)
     if count * math.prod(shape) > IN_MEMORY:
         key = {
             "files": [
@@ -153,10 +165,10 @@ def read(survey: Survey, settings: Any) -> Split:
             "shape": shape,
             "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
         }
-        entry = cache.cached("images", key, lambda: cache.Recipe(count, shape, blocks, finish))
+        entry = cache.cached(key, lambda: recipe)
     else:
-        entry = cache.in_memory(cache.Recipe(count, shape, blocks, finish))
-    notes = [f"{source}: {describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
+        entry = cache.in_memory(recipe)
+    notes = [f"{source}: {_describe(survey, len(entry.train), len(entry.held_out))}; licence {licence}"]
     notes += _describe_labels(survey)
     if survey.train.shape is None:
         notes.append(f"{count} images of several sizes -> {shape[0]}x{shape[1]}x{shape[2]}: resized")
@@ -165,7 +177,7 @@ def read(survey: Survey, settings: Any) -> Split:
     return entry.split(settings.name, source, licence, notes)
 
 
-def describe(survey: Survey, train: int, held_out: int) -> str:
+def _describe(survey: Survey, train: int, held_out: int) -> str:
     """How many images and classes there are, as a sentence for people."""
 
     def key(part: Part) -> str:
@@ -204,10 +216,10 @@ def filled(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[s
         derived["size"] = height if height == width else [height, width]
     derived["channels"] = survey.train.channels if survey.train.shape is None else survey.train.shape[2]
     settings = dict(tree) | {key: value for key, value in derived.items() if key in tree and tree[key] is None}
-    return settings | identities(tree, survey) | class_settings(tree, survey, conditional)
+    return settings | _identities(tree, survey) | _class_settings(tree, survey, conditional)
 
 
-def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
+def _identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     """`sha256`, `held_out_sha256` and `bytes` of the files; ConfigError if the tree has others."""
     total: int = 0
     hashes: dict[str, Any] = {}
@@ -215,21 +227,15 @@ def identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
         key, where = setting.replace("path", "sha256"), f"dataset.{setting}={tree.get(setting)}"
         hashes[key], size = identify_all(files, where)
         total += size
-        if tree.get(key) is not None:
-            refuse_other(where, hashes[key], tree[key])
+        if tree.get(key) not in (None, hashes[key]):
+            raise ConfigError(
+                f"{where} has changed: its sha256 is {hashes[key][:16]}..., not {str(tree[key])[:16]}...; restore that "
+                "file, or start another run with this one"
+            )
     return hashes | {"bytes": total}
 
 
-def refuse_other(where: str, now: str, wanted: object) -> None:
-    """Raise ConfigError if a file does not have the sha256 that it should."""
-    if now != wanted:
-        raise ConfigError(
-            f"{where} has changed: its sha256 is {now[:16]}..., not {str(wanted)[:16]}...; restore that file, or "
-            "start another run with this one"
-        )
-
-
-def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
+def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -> dict[str, Any]:
     """`classes` and their names, and `class_counts` for conditional networks; ConfigError if the tree has others."""
     count, share = survey.classes, tree.get("held_out")
     if tree.get("classes") not in (None, count):
@@ -243,3 +249,89 @@ def class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) -
     can_draw = isinstance(share, float) and 0 < share < 1
     class_counts = survey.class_counts(share) if conditional and (can_draw or survey.held_out) else None
     return {"classes": count, "class_counts": class_counts, "class_names": list(survey.class_names) or None}
+
+
+# --- what identifies files -------------------------------------------------------------------------------------------
+
+WANTED = "give an .npz or .npy file of images"
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+
+class Identity(NamedTuple):
+    """What tells one file from another: the sha256 of its bytes, 64 hexadecimal digits, and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+Stamp = tuple[int, ...]
+
+
+def stamp(path: Path, where: str) -> Stamp:
+    """Changes when the file is rewritten; ConfigError if it is missing or not a file."""
+    try:
+        state = path.stat()
+        if stat.S_ISREG(state.st_mode):
+            with path.open("rb"):
+                return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    except FileNotFoundError:
+        raise ConfigError(f"{where} does not exist; {WANTED}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        why = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{where} cannot be read ({why}); {WANTED}") from None
+    raise ConfigError(f"{where} is {'a directory' if path.is_dir() else 'not a regular file'}; {WANTED}")
+
+
+def identify(path: Path, where: str) -> Identity:
+    """The identity of a file; the checksums of its parts are verified too."""
+    return _identify(path, where, stamp(path, where))
+
+
+def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
+    """The identity of several files together; of one alone, its own."""
+    identities = [identify(path, where) for path in paths]
+    if len(identities) == 1:
+        return identities[0]
+    combined = hashlib.sha256("".join(identity.sha256 for identity in identities).encode()).hexdigest()
+    return Identity(combined, sum(identity.bytes for identity in identities))
+
+
+@lru_cache(8)
+def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
+    with explain_errors(where):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                refuse_bombs(archive)
+                if (bad := archive.testzip()) is not None:
+                    raise ValueError(f"{bad} does not have its checksum")
+        return Identity(digest, path.stat().st_size)
+
+
+_MOST_COMPRESSION, _HARMLESS_BYTES = 200, 2**26  # a ratio that pixels never reach, and a size that does no harm
+
+
+def refuse_bombs(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError for a member that unpacks to hundreds of times its size, as no images do."""
+    for member in archive.infolist():
+        if member.file_size > max(_HARMLESS_BYTES, _MOST_COMPRESSION * member.compress_size):
+            raise ValueError(
+                f"{member.filename} has {member.file_size:,} bytes, compressed to {member.compress_size:,}"
+            )
+
+
+@contextlib.contextmanager
+def explain_errors(where: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a file is read into a ConfigError of one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except MemoryError:
+        raise ConfigError(f"{where} does not fit into memory; give fewer or smaller images") from None
+    except _UNREADABLE as error:
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
+        raise ConfigError(
+            f"{where} is damaged or not what it seems ({why}); write it again with numpy.savez"
+        ) from error

@@ -3,15 +3,16 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.libraries import chosen, classes, library
+from ganlab.config import Tfds
+from ganlab.data.libraries import chosen, classes, fill_in_from, library
 from ganlab.data.survey import Part, Survey, survey_of_classes
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
@@ -24,31 +25,27 @@ def find_tfds(
     data_dir: str | None,
     train_split: str,
     held_out_split: str | None,
-    where: str,
-    *,
     images_key: str | None = None,
     labels_key: str | None = None,
-    download: bool = True,
 ) -> Survey:
     """A set by its name in the library, such as `oxford_flowers102` or `emnist/letters:3.1.0`, or by its own directory.
 
     A set already prepared in `data_dir` (null: ~/tensorflow_datasets) is read without its code and without a network;
     any other is downloaded and prepared by the library. Splits are those of the library, including slices such as
-    `train[:80%]`. Keys: None for the only image and the only class label; an empty labels_key for no labels.
-    where: how people type the name, which starts every error. Raises ConfigError.
+    `train[:80%]`. Keys: None for the only image and the only class label; an empty labels_key for no labels. Raises
+    ConfigError.
     """
+    where = f"dataset.set={name}"
     tfds = library("tensorflow_datasets", "tensorflow-datasets", "tfds")
     place = _find_prepared(name, data_dir, where)
     try:
         if place is not None:
             _refuse_foreign_code(place, where)
             builder = tfds.builder_from_directory(str(place))
-        elif download:
+        else:
             _refuse_unknown(name, tfds.list_builders(), where)
             builder = tfds.builder(name, data_dir=data_dir and str(expand(data_dir, "dataset.data_dir=")))
             builder.download_and_prepare()
-        else:
-            raise ConfigError(f"{where} is not prepared in {data_dir or _HOME}; give dataset.data_dir=DIRECTORY")
     except ConfigError:
         raise
     except Exception as error:  # of any kind, from the set's own code or the network
@@ -58,6 +55,20 @@ def find_tfds(
             "and give dataset.data_dir=DIRECTORY"
         ) from error
     return _read(tfds, builder, (train_split, held_out_split), (images_key, labels_key), where)
+
+
+_survey = lru_cache(4)(find_tfds)
+
+
+def survey_of(settings: Tfds) -> Survey:
+    """Look into the set that settings name; it is downloaded if it is missing. Raises ConfigError."""
+    return _survey(settings.set, settings.data_dir, settings.train_split, settings.held_out_split,
+                   settings.images_key, settings.labels_key)  # fmt: skip
+
+
+def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
+    """Settings with null values filled in from what the library says; raises ConfigError."""
+    return fill_in_from(_survey, ("set", "data_dir"), tree, conditional)
 
 
 def _find_prepared(name: str, data_dir: str | None, where: str) -> Path | None:

@@ -1,11 +1,9 @@
 """How unevenly an enlarging layer serves the positions between its inputs, in its maps and in finished images."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ganlab.evaluation.spectrum.power import SILENT, Array, Spectrum, spectrum_of
+from ganlab.evaluation.spectrum import SILENT, Array, Spectrum, spectrum_of
 
 
 def phase_variance(maps: np.ndarray, stride: tuple[int, int]) -> float:
@@ -29,29 +27,19 @@ def phase_variance(maps: np.ndarray, stride: tuple[int, int]) -> float:
     return _unevenness(moments) if moments.any() else 0.0
 
 
-class PhaseVarianceRatio(NamedTuple):
-    """ratio: the largest moment by the smallest, 1 at best; infinite where a phase has no detail at all.
-
-    variance: the variance of the moments over the phases by their squared mean, 0 at best; stride^2 times it is the
-    sum of their squared deviations.
-    """
-
-    ratio: float
-    variance: float
-
-
-def phase_variance_ratio(images: ArrayLike | Spectrum, stride: int = 2) -> PhaseVarianceRatio:
+def phase_variance_of_detail(images: ArrayLike | Spectrum, stride: int = 2) -> float:
     """How unevenly the fine detail of images is spread over the phases of a stride: see `phase_moments`.
 
-    It detects uneven overlap of kernels, which changes how much the output varies from place to place, and leaves no
-    line in the spectrum where the mean stays even. images and errors as there; constant images are a ValueError too.
+    The variance of the moments over the phases by their squared mean, 0 at best; stride^2 times it is the sum of their
+    squared deviations. It detects uneven overlap of kernels, which changes how much the output varies from place to
+    place, and leaves no line in the spectrum where the mean stays even. images and errors as there; constant images are
+    a ValueError too.
     """
     spectrum = spectrum_of("images", images)
     moments = phase_moments(spectrum, stride)
     if moments.max() <= SILENT * spectrum.power.mean():
         raise ValueError("images has no detail at all; give images that are not constant")
-    smallest = moments.min()
-    return PhaseVarianceRatio(float(moments.max() / smallest) if smallest > 0 else float("inf"), _unevenness(moments))
+    return _unevenness(moments)
 
 
 def phase_moments(images: ArrayLike | Spectrum, stride: int = 2) -> Array:

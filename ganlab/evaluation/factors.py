@@ -16,6 +16,8 @@ from ganlab.evaluation.metrics.classes import binomial
 
 Array = NDArray[np.float64]
 
+_BINS, _GRID_BINS = 8, 3  # parts of a factor's range, in pairs and in the grid of all
+
 
 class Factor(Protocol):
     """What a table says of one factor; a class has `classes` values from 0, others have none."""
@@ -72,7 +74,7 @@ def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:
     return values
 
 
-def dependences(factors: ArrayLike, table: Sequence[Factor], bins: int = 8) -> dict[str, float]:
+def dependences(factors: ArrayLike, table: Sequence[Factor], bins: int = _BINS) -> dict[str, float]:
     """How much two factors tell about each other, for every pair: mutual_information_<one>_<other>, in nats.
 
     Of the shares in `bins` equal parts of each range (a class has its own); 0 under the prior, but the estimate is
@@ -89,7 +91,7 @@ def dependences(factors: ArrayLike, table: Sequence[Factor], bins: int = 8) -> d
     return values
 
 
-def grid_coverage(factors: ArrayLike, table: Sequence[Factor], bins: int = 3) -> dict[str, float]:
+def grid_coverage(factors: ArrayLike, table: Sequence[Factor], bins: int = _GRID_BINS) -> dict[str, float]:
     """Whether every combination of factors occurs, and as often as it should.
 
     The space of factors is cut into cells: the classes, times `bins` equal parts of every factor that a class shows.
@@ -136,16 +138,12 @@ def residuals(pixels: np.ndarray, rendered: np.ndarray) -> dict[str, float]:
     return {"residual_median": float(np.median(relative)), "residual_mean": float(relative.mean())}
 
 
-def factor_nulls(table: Sequence[Factor], count: int, bins: int = 8, grid_bins: int = 3) -> dict[str, float]:
+def factor_nulls(table: Sequence[Factor], count: int) -> dict[str, float]:
     """What `count` perfect samples score on average, read without error; names as in the measures.
 
     Exact for the class, the coverage and the divergence; the first order in 1/count for mutual information, and the
     limit of large counts for the gaps of distributions: sqrt(pi/2) ln 2 / sqrt(n) and sqrt(pi/2) / sqrt(n).
-
-    Raises ValueError unless count is a whole number of at least 1.
     """
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise ValueError(f"count={count!r} cannot be sampled; use a whole number of at least 1")
     total = _class_of(table)[1].classes
     nulls = {}
     for factor in table:
@@ -158,9 +156,9 @@ def factor_nulls(table: Sequence[Factor], count: int, bins: int = 8, grid_bins: 
             nulls[_gap_name(factor)] = float(scale * (1 if factor.circular else np.log(2)))
     for one, other in combinations(table, 2):
         common = len(set(one.visible_on) & set(other.visible_on))
-        free = np.prod([(common if factor.classes else bins) - 1 for factor in (one, other)])
+        free = np.prod([(common if factor.classes else _BINS) - 1 for factor in (one, other)])
         nulls[f"mutual_information_{one.name}_{other.name}"] = float(free / (2 * count * common / total))
-    cells = _cells(table, grid_bins)
+    cells = _cells(table, _GRID_BINS)
     hits = np.arange(1, count + 1)
     divergence = 0.0
     for cell_count in cells:

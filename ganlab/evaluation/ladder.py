@@ -1,7 +1,7 @@
 """How measures rate known faults: spoiled real images take the place of generated ones.
 
 They are spoiled by grain of 2 grey levels, which hardly anyone sees and which must count for little, and by faults that
-must count for more. `ganlab/study/admission.py` says which measures may decide.
+must count for more. `ganlab/study/compare.py` says which measures may decide.
 """
 
 import time

@@ -125,7 +125,7 @@ TABLE = (
            "below 0: too little there", quick=True),
     Metric("coherent_checkerboard_index", "spectrum:coherent_checkerboard_index", "closer to 0", "size", "lattices",
            "the part of that pattern that is the same in all images"),
-    Metric("phase_variance", "artifacts:phase_variance_ratio.variance", None, "difference", "lattice",
+    Metric("phase_variance", "artifacts:phase_variance_of_detail", None, "difference", "lattice",
            "how unequally detailed the positions within a lattice of 2 (4, 8) pixels are in generated images; "
            "0: all alike"),
     Metric("sliced_wasserstein", "metrics:sliced_wasserstein_pyramid", "smaller", "ratio", "patches",
@@ -164,7 +164,7 @@ KNOWN_AS = {
 }
 """The well-known names of metrics through Inception's features; nothing else may have these names."""
 
-_STRIDES = (2, 4, 8)
+STRIDES = (2, 4, 8)
 _OF_A_FACTOR = re.compile(rf"({'|'.join(metric.name for metric in TABLE if metric.needs == 'factor')})_.*")
 
 
@@ -215,7 +215,7 @@ def names_under(
     were made; of the names of such measures only the first part is listed. size: height and width of the images, on
     which the measures of spectra depend; None: any size.
     """
-    strides = [stride for stride in _STRIDES if size is None or admits(size, stride)]
+    strides = [stride for stride in STRIDES if size is None or admits(size, stride)]
 
     def rows(*needs: Needs, quick: bool = False) -> list[str]:
         return [row.name for row in TABLE if row.direction and row.needs in needs and (row.quick or not quick)]
@@ -243,10 +243,14 @@ def names_under(
 def admits(size: tuple[int, int], stride: int) -> bool:
     """Whether images of this height and width show the lattice of a stride.
 
-    It divides both sides and leaves neighbours between lattice bins, as `ganlab.evaluation.spectrum.strides` says.
+    It divides both sides and leaves neighbours between lattice bins.
     """
-    reach = 1 if min(size) <= 16 else 2
-    return all(side % stride == 0 and side // stride > reach for side in size)
+    return all(side % stride == 0 and side // stride > lattice_reach(size) for side in size)
+
+
+def lattice_reach(size: tuple[int, int]) -> int:
+    """How many bins of a spectrum away a lattice bin's neighbours are."""
+    return 1 if min(size) <= 16 else 2
 
 
 def levels(size: tuple[int, int]) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab.config import Generator, Pair, pair
+from ganlab.config import Generator, pair
 from ganlab.files import replacing
 
 TOLERANCE = 1e-5  # of one image value; another order of summation in float32 differs by a tenth of it
@@ -62,8 +62,7 @@ class Format(NamedTuple):
     """One line of `FORMATS`.
 
     write: (path, generator, about) -> None; what it prints is discarded; `about` goes into the file if the format has a
-    place for it. needs: modules of the extra `export`. cannot: (name of an operator, its kernel, its scale) -> why this
-    format cannot hold it, or None. imports, opens: the code that opens and runs the file.
+    place for it. needs: modules of the extra `export`. imports, opens: the code that opens and runs the file.
     """
 
     suffix: str
@@ -71,7 +70,6 @@ class Format(NamedTuple):
     imports: str
     opens: str
     needs: tuple[str, ...] = ()
-    cannot: Callable[[str, Pair, Pair], str | None] = lambda name, kernel, scale: None
 
 
 def _write_keras(path: Path, generator: Any, about: str) -> None:
@@ -146,12 +144,6 @@ def _folded(generator: Any) -> Any:
     return model
 
 
-def _not_in_litert(name: str, kernel: Pair, scale: Pair) -> str | None:
-    if name == "nearest" and any(k % 2 == 0 for k in kernel):
-        return f"a convolution of enlarged images, and the even kernel {_size(kernel)} has no other form"
-    return None
-
-
 FORMATS = {
     "keras": Format(
         ".keras",
@@ -177,7 +169,6 @@ FORMATS = {
         _write_litert,
         "import numpy as np\nfrom ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert",
         "runner = Interpreter({path!r}).get_signature_runner()\nimages = runner(latents=latents)['images']",
-        cannot=_not_in_litert,
     ),
 }
 
@@ -210,10 +201,11 @@ def missing(name: str) -> list[str]:
 
 def refusal(name: str, generator: Generator) -> str | None:
     """What a format lacks for a generator with these settings, or None."""
-    for stage, operator in zip(generator.stages, generator.operators, strict=True):
-        why = FORMATS[name].cannot(operator.name, pair(operator.kernel_size), pair(stage.scale))
-        if why:
-            return why
+    for operator in generator.operators if name == "litert" else ():
+        kernel = pair(operator.kernel_size)
+        if operator.name == "nearest" and any(side % 2 == 0 for side in kernel):
+            size = "x".join(map(str, kernel))
+            return f"a convolution of enlarged images, and the even kernel {size} has no other form"
     return None
 
 
@@ -287,7 +279,3 @@ def _quiet() -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return line if len(line) <= 200 else line[:197] + "..."
-
-
-def _size(size: Pair) -> str:
-    return "x".join(map(str, size))

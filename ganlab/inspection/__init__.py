@@ -1,7 +1,3 @@
-"""What `ganlab.inspect` shows: views of generators in the terminal and as one picture. No TensorFlow, no networks."""
+"""What `ganlab.inspect` shows: views of generators or images, in the terminal and as one picture."""
 
-from ganlab.inspection.picture import picture
-from ganlab.inspection.terminal import markdown, show
-from ganlab.inspection.views import View
-
-__all__ = ["View", "markdown", "picture", "show"]
+IMAGES, DRAWS = 256, 32  # generated images of a view, and draws of the operator's kernel

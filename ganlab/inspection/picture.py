@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, times
-from ganlab.report.styles import styles_of
+from ganlab.report.drawing import styles_of
 from ganlab.runs import grids
 
 _MOST_PER_ROW = 6  # arms side by side, so that numbers stay readable
@@ -146,15 +146,11 @@ def _heat(
     """Numbers as shades from 0, with the numbers themselves if they are few; lines around each input pixel's `cell`."""
     if np.isnan(values).all():
         axis.text(0.5, 0.5, "not known", ha="center", va="center", fontsize=10, color="0.5", transform=axis.transAxes)
-        axis.set_title(title, fontsize=10)
-        axis.set_xticks([])
-        axis.set_yticks([])
+        _label(axis, title)
         return
     top = vmax or max(float(np.max(values)), 1e-30)
     axis.imshow(values, cmap="Blues", vmin=0, vmax=top * 1.25, interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_title(title, fontsize=10)
+    _label(axis, title)
     rows, columns = values.shape
     inches = axis.figure.get_figure(root=True).get_size_inches()[0] / axis.get_gridspec().ncols
     texts = [
@@ -181,13 +177,18 @@ def _heat(
         number.set_in_layout(False)  # it is inside its axes; measuring hundreds of them would take seconds
 
 
+def _label(axis: Any, title: str) -> None:
+    """A title, and no ticks."""
+    axis.set_title(title, fontsize=10)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
 def _images(axis: Any, view: View, title: str) -> None:
     enlarge = max(1, round(512 / (4 * view.pixels.shape[2])))
     sheet = grids.grid(view.pixels[:16], columns=4, border=enlarge, enlarge=enlarge, background=255)
     axis.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_title(title, fontsize=10)
+    _label(axis, title)
 
 
 def _limits(views: Sequence[View]) -> tuple[float, float]:
@@ -204,9 +205,7 @@ def _power(axis: Any, view: View, limits: tuple[float, float], title: str) -> An
     if view.power is None:  # the notes say why
         axis.set_axis_off()
         return None
-    axis.set_title(title, fontsize=10)
-    axis.set_xticks([])
-    axis.set_yticks([])
+    _label(axis, title)
     logs = np.nan_to_num(log10(view.power), nan=limits[0])  # no power at all is the darkest shade
     logs[0, 0] = np.nan
     cycles = (-0.5, 0.5, 0.5, -0.5)  # a pixel: a square, whatever the sides of the images

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, times
+from ganlab.nets.analysis import inside
 from ganlab.runs.console import Console
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -67,8 +68,6 @@ def _show_many(views: Sequence[View], console: Console) -> None:
 
 
 def _rows(view: View, bars: str) -> list[tuple[str, str]]:
-    from ganlab.nets.analysis import inside
-
     return [
         *view.facts.items(),
         ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),

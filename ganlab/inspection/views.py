@@ -1,14 +1,19 @@
 """What to show of a generator, as numbers and words: its layers, its operator, its images."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ganlab.config import RunConfig, pair
+from ganlab.data.batches import to_pixels
+from ganlab.evaluation.spectrum import lattice_fraction, power_spectrum, radial_profile
+from ganlab.inspection import DRAWS, IMAGES
+from ganlab.nets import analysis
+from ganlab.run.build import build_gan
+from ganlab.run.sampler import Sampler
 
-IMAGES, DRAWS, _CHANNELS = 256, 32, 32
+_CHANNELS = 32
 INPUT = np.array([[1.0, 2.0], [3.0, 4.0]])
 """The image that operators are shown with."""
 
@@ -73,10 +78,8 @@ def log10(power: np.ndarray) -> np.ndarray:
 
 def side(configs: list[RunConfig]) -> int:
     """Input pixels across the overlap map: odd, the same for all arms, enough for pixels away from the border."""
-    from ganlab.nets import analysis as anatomy
-
-    operators = [anatomy.operator(config.generator, 1, 1, scale=_scale(config)) for config in configs]
-    return max(5, *(2 * anatomy.reach(layer) + 1 for layer in operators))
+    operators = [analysis.operator(config.generator, 1, 1, scale=_scale(config)) for config in configs]
+    return max(5, *(2 * analysis.reach(layer) + 1 for layer in operators))
 
 
 def _place(config: RunConfig) -> int:
@@ -95,12 +98,8 @@ def _scale(config: RunConfig) -> tuple[int, int]:
 
 def before_training(config: RunConfig, side: int) -> View:
     """A view of the generator that a run would start with; `side`: input pixels across the overlap map."""
-    from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.nets import analysis as anatomy
-    from ganlab.run import build_gan
-
     scale = _scale(config)
-    draws = anatomy.draws(config.generator, scale, DRAWS, _CHANNELS)
+    draws = analysis.draws(config.generator, scale, DRAWS, _CHANNELS)
     fractions = [lattice_fraction(draw.sums, scale) for draw in draws]
     variances = np.stack([draw.variance for draw in draws])
     mean, std = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
@@ -117,28 +116,20 @@ def before_training(config: RunConfig, side: int) -> View:
     )
 
 
-def trained(directory: Path) -> tuple[View, int]:
-    """A view of the averaged generator of a run's newest good checkpoint, and its step."""
-    from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.run import open_sampler, read_config
-
-    config = read_config(directory, "run=")
-    sampler, step = open_sampler(directory)
-    from ganlab.nets import analysis as anatomy
-
-    trained = anatomy.phases(anatomy.stages_of(sampler.generator)[_place(config)])
-    fraction = _fraction(lattice_fraction(trained.sums, _scale(config)))
-    view = _view(
+def trained(config: RunConfig, sampler: Sampler, step: int) -> View:
+    """A view of a run's averaged generator, opened from a checkpoint of this step."""
+    phases = analysis.phases(analysis.stages_of(sampler.generator)[_place(config)])
+    fraction = _fraction(lattice_fraction(phases.sums, _scale(config)))
+    return _view(
         config,
         sampler.generator,
         f"averaged generator after {step} steps",
         side([config]),
-        trained.variance,
+        phases.variance,
         None,
         f"lattice fraction of stage{_place(config) + 1} {fraction}",
         fraction,
     )
-    return view, step
 
 
 def _view(
@@ -152,11 +143,6 @@ def _view(
     fraction: str,
 ) -> View:
     """What both kinds of view have in common: layers, operator, images."""
-    from ganlab.data.batches import to_pixels
-    from ganlab.evaluation.spectrum import power_spectrum, radial_profile
-    from ganlab.nets import analysis as anatomy
-    from ganlab.run import Sampler
-
     settings, scale = config.generator, _scale(config)
     z = Sampler(generator, config).latents("latents/inspect", IMAGES)
     images = generator(z, training=False).numpy()
@@ -167,10 +153,10 @@ def _view(
         profile = radial_profile(power)
     except ValueError as error:
         no_spectrum = f"no spectrum: {error}"
-    parts = anatomy.parts(generator, z)
+    parts = analysis.parts(generator, z)
     stage = next(part for part in parts if part.name == f"stage{_place(config) + 1}")
-    overlap = anatomy.overlap(settings, scale, side)
-    inside = anatomy.inside(overlap, scale)
+    overlap = analysis.overlap(settings, scale, side)
+    inside = analysis.inside(overlap, scale)
     executed, written = (sum(getattr(part, name) for part in parts) for name in ("executed", "written"))
     facts = {
         "parameters": f"{generator.count_params():,}",
@@ -195,7 +181,7 @@ def _view(
         facts=facts,
         scale=scale,
         single=_through_a_single_one(settings, scale),
-        ones=anatomy.enlarge(anatomy.with_all_ones(settings, scale), anatomy.TWO_BY_TWO),
+        ones=analysis.enlarge(analysis.with_all_ones(settings, scale), analysis.TWO_BY_TWO),
         overlap=overlap,
         variance=np.asarray(variance),
         std=std,
@@ -209,22 +195,17 @@ def _view(
 
 def _through_a_single_one(settings: Any, scale: tuple[int, int]) -> np.ndarray:
     """What the operator makes of [[1,2],[3,4]] if its weights change nothing; nan if it has no such weights."""
-    from ganlab.nets import analysis as anatomy
-
-    layer = anatomy.with_a_single_one(settings, scale)
+    layer = analysis.with_a_single_one(settings, scale)
     return (
-        np.full((2 * scale[0], 2 * scale[1]), np.nan) if layer is None else anatomy.enlarge(layer, anatomy.TWO_BY_TWO)
+        np.full((2 * scale[0], 2 * scale[1]), np.nan) if layer is None else analysis.enlarge(layer, analysis.TWO_BY_TWO)
     )
 
 
 def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
     """The layer table as texts, header first and total last."""
-    from ganlab.evaluation.spectrum import lattice_fraction
-    from ganlab.nets import analysis as anatomy
-
     fractions = {}
-    for stage in anatomy.stages_of(generator):
-        sums = anatomy.phases(stage).sums
+    for stage in analysis.stages_of(generator):
+        sums = analysis.phases(stage).sums
         fractions[stage.name] = _fraction(lattice_fraction(sums, (sums.shape[0], sums.shape[1])))
     total = max(1, sum(part.executed for part in parts))
     header = "layer what output kernel parameters MACs_written executed share sees std lattice"
@@ -251,10 +232,8 @@ def _layers(generator: Any, parts: list[Any]) -> list[list[str]]:
 
 
 def _notes(generator: Any, settings: Any, drawn: bool) -> list[str]:
-    from ganlab.nets import analysis as anatomy
-
     notes = [
-        *dict.fromkeys(note for stage in anatomy.stages_of(generator) if (note := stage.explained)),
+        *dict.fromkeys(note for stage in analysis.stages_of(generator) if (note := stage.explained)),
         "MACs: multiply-accumulates for one image. share: of those executed. sees: pixels of the base map, vertical × "
         "horizontal, that one output pixel is computed from, worked out from kernels and scales; at the border fewer.",
         f"std: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "

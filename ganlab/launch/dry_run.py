@@ -20,10 +20,13 @@ from ganlab.cli.hydra import Cell, Plan
 from ganlab.config import RunConfig, parse
 from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError, in_a_line
+from ganlab.launch.process import thread_variables
+from ganlab.run.resume import with_steps
 from ganlab.runs.folder import CHECKPOINTS, finished, read_config
 from ganlab.runs.result import ResultError
-from ganlab.runs.status import rough
+from ganlab.runs.status import format_duration
 from ganlab.study.arms import label_of, settings_of
+from ganlab.training import checkpoints
 
 _PATIENCE = 60.0  # seconds for all measurements
 _SECONDS = 1.5  # of timed steps of one arm
@@ -46,8 +49,7 @@ def show(plan: Plan) -> int:
     if plan.resume is not None:
         config = read_config(plan.resume, "resume=")
         if plan.steps is not None:
-            training = config.training.model_copy(update={"steps": plan.steps})
-            config = config.model_copy(update={"training": training})
+            config = with_steps(config, plan.steps)
         plan = Plan([Cell(config, plan.resume)], None, None, steps=plan.steps)
     root = plan.sweep or Path()
     longer = plan.steps is not None and plan.sweep is None
@@ -85,9 +87,8 @@ def _steps_left(cell: Cell) -> int:
 
 
 def _last_checkpoint(directory: Path) -> int:
-    """The step of the newest checkpoint."""
-    steps = [path.name.removeprefix("step-") for path in (directory / CHECKPOINTS).glob("step-*") if path.is_dir()]
-    return max((int(step) for step in steps if step.isdecimal()), default=0)
+    """The step of the newest checkpoint; 0 without one."""
+    return checkpoints.newest(directory / CHECKPOINTS) or 0
 
 
 def _describe(cell: Cell, left: int) -> str:
@@ -130,10 +131,10 @@ def _costs(todo: list[tuple[Cell, int]], at_a_time: int | None) -> list[str]:
     if len(texts) > _MOST_LISTED:
         texts = [f"{mean_cost.step * 1e3:.3g} ms a step (mean of {len(texts)} arms)"]
     if at_a_time is None:
-        time_needed = f"about {rough(sum(seconds))} in all, one after the other on a machine like this one"
+        time_needed = f"about {format_duration(sum(seconds))} in all, one after the other on a machine like this one"
     else:
         at_once = "one at a time" if workers == 1 else f"with {workers} at a time"
-        time_needed = f"about {rough(_schedule(seconds, workers))}" + (f" {at_once}" if len(todo) > 1 else "")
+        time_needed = f"about {format_duration(_schedule(seconds, workers))}" + (f" {at_once}" if len(todo) > 1 else "")
     lines = [
         f"{time_needed}: {', '.join(texts)}, {mean_cost.begin:.0f} s to start; measures and pictures take extra time"
     ]
@@ -189,12 +190,8 @@ def measure(configs: list[RunConfig], at_once: int = 1) -> dict[int, Cost]:
 
 
 def _start(queue: list[int], configs: list[RunConfig], at_once: int) -> subprocess.Popen[str]:
-    share = str(max(1, usable_cores() // at_once))
-    threads = {
-        "OMP_NUM_THREADS": share,
-        "TF_NUM_INTRAOP_THREADS": share,
-        "TF_NUM_INTEROP_THREADS": str(min(int(share), 2)),
-    }
+    share = max(1, usable_cores() // at_once)
+    threads = {"OMP_NUM_THREADS": str(share), **thread_variables(share)}
     child = subprocess.Popen(
         [sys.executable, "-m", "ganlab.launch.dry_run"],
         stdin=subprocess.PIPE,
@@ -224,12 +221,10 @@ def main() -> None:
 def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
     import keras
 
-    from ganlab.training import checkpoints
-
     machine = device.start("float32", threads=jobs[0][1].training.threads)
     from ganlab.data.sources import DATASETS  # TensorFlow: after its start
-    from ganlab.run.networks import build_gan, check_fit
-    from ganlab.run.rules import check_images
+    from ganlab.run.build import build_gan, check_images
+    from ganlab.run.resume import check_fit
 
     started = time.time() - began
     for place, config in jobs:
@@ -264,7 +259,7 @@ def time_step(config: Any, images: Any, *, xla: bool, seconds: float = 3.0) -> t
     import numpy as np
     import tensorflow as tf
 
-    from ganlab.run.networks import build_gan, build_steps
+    from ganlab.run.build import build_gan, build_steps
 
     gan = build_gan(config)
     steps = build_steps(gan, config, images, xla=xla)

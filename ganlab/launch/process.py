@@ -20,8 +20,11 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from ganlab import device
+from ganlab.config import RunConfig
 from ganlab.errors import ConfigError
 from ganlab.files import lock, open_regular, safe_name, write_bytes
+from ganlab.runs.folder import read_config
 from ganlab.runs.result import LOG
 
 _LOOK = 0.2  # seconds between two checks for a stop
@@ -62,24 +65,21 @@ def run_apart(
                 raise
 
 
-def finish(directory: Path, config=None, *, held: bool = False, steps: int | None = None) -> int:
+def finish(directory: Path, config: RunConfig | None = None, *, held: bool = False, steps: int | None = None) -> int:
     """Run to the end in a folder (settings from its config.json unless given), print the result, return the status.
 
     held: whether another process holds the folder for this one. steps: another last step for an existing run.
     """
-    from ganlab import device
-    from ganlab.run import read_config, run
+    from ganlab.run.life import run
     from ganlab.runs.console import Log
-    from ganlab.runs.result import LOG
 
     config = config or read_config(directory, "resume=")
     traceback_file = directory / "error.txt"
-    if traceback_file.exists():  # from an earlier attempt
-        traceback_file.unlink()
+    traceback_file.unlink(missing_ok=True)  # from an earlier attempt
     log = Log(None if held or device.worker() else directory / LOG)
     try:
         result = run(config, directory, held=held, steps=steps)
-    except (ConfigError, KeyboardInterrupt):
+    except ConfigError:
         raise
     except Exception as error:
         write_bytes(traceback_file, traceback.format_exc().encode(errors="replace"))
@@ -87,9 +87,9 @@ def finish(directory: Path, config=None, *, held: bool = False, steps: int | Non
         print(line, file=sys.stderr)
         log.keep(line)
         return 1
-    from ganlab.cli.help import ending
+    from ganlab.cli.help import last_lines
 
-    log.keep(line := ending(result, directory))
+    log.keep(line := last_lines(result, directory))
     print(line, file=sys.stderr if result.status == "diverged" else sys.stdout)
     return {"finished": 0, "interrupted": 130}.get(result.status, 1)
 
@@ -126,8 +126,12 @@ def threads_of(launcher: str) -> dict[str, str]:
     share = os.environ.get("OMP_NUM_THREADS", "")
     if launcher not in _SET_THREADS or not share.isdecimal():
         return {}
-    wanted = {"TF_NUM_INTRAOP_THREADS": share, "TF_NUM_INTEROP_THREADS": str(min(int(share), 2))}
-    return {name: value for name, value in wanted.items() if name not in os.environ}
+    return {name: value for name, value in thread_variables(int(share)).items() if name not in os.environ}
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """TensorFlow's variables for so many threads."""
+    return {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(min(threads, 2))}
 
 
 def visible_gpus() -> list[str]:
@@ -159,14 +163,10 @@ def dealt_gpus(count: int) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
     with contextlib.ExitStack() as stack:
         with (folder / "dealing").open("w") as dealing:
             lock(dealing, wait=True)  # two processes that count at the same time would choose the same ones
-            users = {gpu: sum(map(_is_locked, folder.glob(f"{_file(gpu)}.*"))) for gpu in gpus}
+            users = {gpu: sum(map(_is_locked, folder.glob(f"{safe_name(gpu)}.*"))) for gpu in gpus}
             chosen = sorted(users, key=users.__getitem__)[:count]
             slots = [_lock_slot(folder, gpu, stack) for gpu in chosen]
         yield {_VISIBLE: ",".join(chosen)}, tuple(slots)
-
-
-def _file(gpu: str) -> str:
-    return safe_name(gpu)
 
 
 def _is_locked(place: Path) -> bool:
@@ -176,7 +176,7 @@ def _is_locked(place: Path) -> bool:
 
 def _lock_slot(folder: Path, gpu: str, stack: contextlib.ExitStack) -> int:
     """The descriptor of the first free slot on a GPU, locked until the stack is closed."""
-    files = (stack.enter_context((folder / f"{_file(gpu)}.{place}").open("w")) for place in itertools.count())
+    files = (stack.enter_context((folder / f"{safe_name(gpu)}.{place}").open("w")) for place in itertools.count())
     return next(file.fileno() for file in files if lock(file))
 
 

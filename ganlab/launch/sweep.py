@@ -28,8 +28,17 @@ from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs.console import Console
 from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
-from ganlab.runs.signals import STOPPING, StopRequests, heard
-from ganlab.runs.status import Standing, edition, may_be_held, outcome, record_sweep, rough, stand, time_left
+from ganlab.runs.signals import STOPPING, StopRequests, on_stop_signal
+from ganlab.runs.status import (
+    CellStatus,
+    describe_status,
+    format_duration,
+    may_be_held,
+    read_status,
+    record_sweep,
+    result_mtime_ns,
+    time_left,
+)
 from ganlab.study.tuning import is_tuning
 
 _LEADER = "GANLAB_SWEEP"  # the process whose end also ends this machine's workers of a sweep
@@ -136,7 +145,7 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
         raise KeyboardInterrupt
 
     try:
-        with heard(ask):
+        with on_stop_signal(ask):
             yield
     finally:
         del os.environ[_LEADER], os.environ[_STOP]
@@ -201,10 +210,10 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
             return
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
-        before = edition(directory)
+        before = result_mtime_ns(directory)
         with dealt_gpus(config.training.replicas) as (gpus, slots):
             status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
-        if status not in (0, 130) and edition(directory) == before:
+        if status not in (0, 130) and result_mtime_ns(directory) == before:
             kind = "interrupted" if -status in STOPPING else "failed"  # before it was ready to save
             write_result(config, directory, None, kind, error=_death(status, directory))
 
@@ -244,12 +253,12 @@ def _follow_leader() -> None:
 
 def report(cells: list[Cell], folder: Path) -> int:
     """Print which cells have finished and which have not; 0 if every cell has finished, else 1."""
-    standings = [stand(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
-    unfinished = [cell for cell in standings if cell.state != "finished"]
+    statuses = [read_status(cell.directory, os.path.relpath(cell.directory, folder)) for cell in cells]
+    unfinished = [cell for cell in statuses if cell.state != "finished"]
     quoted = shlex.quote(str(folder))
-    print(f"{len(standings) - len(unfinished)} of {len(standings)} runs finished in {folder}")
+    print(f"{len(statuses) - len(unfinished)} of {len(statuses)} runs finished in {folder}")
     for cell in unfinished:
-        print(f"  {cell.name}: {outcome(cell)}")
+        print(f"  {cell.name}: {describe_status(cell)}")
     if any(cell.state != "diverged" for cell in unfinished):
         print(f"the same command continues them (add hydra.sweep.dir={quoted} if no study is named)")
     if is_tuning(flatten(cell.config.model_dump(mode="json")) for cell in cells):
@@ -298,11 +307,11 @@ class _Watch:
 
     def __init__(self, cells: Mapping[str, Path], console: Console) -> None:
         self._cells, self._console = cells, console
-        self._standings = {name: stand(directory, name) for name, directory in cells.items()}
-        self._ended = {name for name, cell in self._standings.items() if cell.state in _FINAL}
-        self._results = {name: edition(cells[name]) for name in cells}
+        self._statuses = {name: read_status(directory, name) for name, directory in cells.items()}
+        self._ended = {name for name, cell in self._statuses.items() if cell.state in _FINAL}
+        self._results = {name: result_mtime_ns(cells[name]) for name in cells}
         self._started: set[str] = set()
-        self._news: list[Standing] = []
+        self._news: list[CellStatus] = []
         self._began, self._printed = time.time(), time.monotonic()
         drawable = console.is_terminal and not console.is_dumb_terminal
         self.live = Live(console=console, refresh_per_second=2) if drawable else None
@@ -316,26 +325,28 @@ class _Watch:
         """
         self._print()
         for name, directory in self._cells.items():
-            if self._standings[name].state in _FINAL:
+            if self._statuses[name].state in _FINAL:
                 continue
-            cell = self._standings[name] = stand(directory, name)
+            cell = self._statuses[name] = read_status(directory, name)
             if cell.state == "running":
                 self._started.add(name)
                 self._ended.discard(name)  # it was interrupted, such as by a killed worker, and is resumed
-            elif cell.state != "missing" and (name in self._started or self._results[name] != edition(directory)):
+            elif cell.state != "missing" and (
+                name in self._started or self._results[name] != result_mtime_ns(directory)
+            ):
                 self._news.append(cell)
                 self._ended.add(name)
                 self._started.discard(name)
-                self._results[name] = edition(directory)
+                self._results[name] = result_mtime_ns(directory)
 
     def _print(self) -> None:
-        now, cells = time.monotonic(), list(self._standings.values())
+        now, cells = time.monotonic(), list(self._statuses.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
         if left := time_left(cells, self._ended, self._began, time.time()):
-            line += f", about {rough(left)} left"
+            line += f", about {format_duration(left)} left"
         for cell in self._news:
-            self._console.print(Text(f"{cell.name}: {outcome(cell)}"))
+            self._console.print(Text(f"{cell.name}: {describe_status(cell)}"))
         if self.live:
             bar = ProgressBar(total=len(cells), completed=sum(cell.done for cell in cells), width=24)
             row = Table.grid(padding=(0, 2))

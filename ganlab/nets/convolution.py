@@ -13,9 +13,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
+
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
-Pair = tuple[int, int]
 FEW_CHANNELS = 4  # as images have
 LARGEST_PRODUCT = 2**22
 """Elements of a matrix of patches up to which it is worth making: measured in experiments/speed/gpu.py."""

@@ -85,17 +85,17 @@ def _convolve(
     """
     gain = gain_of(settings.slope) if gain is None else gain
     size = kernel_size or settings.kernel_size
-    options = {
-        "kernel_initializer": initializer(
-            settings.init, size * size * maps.shape[-1], gain=gain, seed=seed_of(f"discriminator/{name}")
-        ),
-        "use_bias": use_bias,
-        "name": name,
-    }
-    sampling = {"stride": stride, "downsampling": "strided" if stride == 1 else settings.downsampling}
-    if settings.normalization == "spectral":
-        return SpectralConv2D(filters, size, **sampling, **options)(maps)
-    return DownConv2D(filters, size, **sampling, **options)(maps)
+    weights = initializer(settings.init, size * size * maps.shape[-1], gain=gain, seed=seed_of(f"discriminator/{name}"))
+    kind = SpectralConv2D if settings.normalization == "spectral" else DownConv2D
+    return kind(
+        filters,
+        size,
+        stride=stride,
+        downsampling="strided" if stride == 1 else settings.downsampling,
+        kernel_initializer=weights,
+        use_bias=use_bias,
+        name=name,
+    )(maps)
 
 
 def _with_minibatch_std(settings: Discriminator, maps: Any) -> Any:

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 
 from ganlab.config import Generator, Pair, pair
+from ganlab.errors import ConfigError
+from ganlab.nets.analysis import multiplications
 from ganlab.nets.initializers import gain_of, initializer
 from ganlab.nets.layers import BatchNormalization
 from ganlab.nets.upsampling import UPSAMPLERS
@@ -46,19 +48,20 @@ def build_generator(
         kernel = np.array(dense.kernel)
         kernel[-classes:] *= np.float32(math.sqrt(classes))
         dense.kernel.assign(kernel)
-    maps = _BODIES[settings.body](settings, maps, channels, seed_of)
+    build_body = _plain if settings.body == "plain" else _residual
+    maps = build_body(settings, maps, channels, seed_of)
     images = keras.layers.Activation(settings.output, dtype="float32", name="images")(maps)
     return keras.Model(inputs, images, name="generator")
 
 
 def _plain(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> Any:
-    for number in range(1, len(settings.stages) + 1):
-        last = number == len(settings.stages)
+    *earlier, last = range(1, len(settings.stages) + 1)
+    for number in earlier:
         maps = _activate(settings, maps, f"{number}")
-        maps = _enlarge(settings, maps, number, channels, seed_of, gain=1.0 if last else _gain(settings),
-                        use_bias=last or settings.normalization != "batch",
-                        **(_PRECISE if last else {}))  # fmt: skip
-    return maps
+        use_bias = settings.normalization != "batch"
+        maps = _enlarge(settings, maps, number, channels, seed_of, gain=_gain(settings), use_bias=use_bias)
+    maps = _activate(settings, maps, f"{last}")
+    return _enlarge(settings, maps, last, channels, seed_of, gain=1.0, use_bias=True, **_PRECISE)
 
 
 def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) -> Any:
@@ -69,19 +72,15 @@ def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) ->
     """
     gain = _gain(settings)
 
-    def convolve(maps: Any, filters: int, size: int, name: str, **options: Any) -> Any:
-        weights = initializer(
-            _init_elsewhere(settings), size * size * maps.shape[-1], gain=options.pop("gain"),
-            seed=seed_of(f"generator/{name}"),
-        )  # fmt: skip
-        return keras.layers.Conv2D(filters, size, padding="same", kernel_initializer=weights, name=name, **options)(
-            maps
-        )
+    def convolve(maps: Any, filters: int, size: int, name: str, *, gain: float, **options: Any) -> Any:
+        fan_in, seed = size * size * maps.shape[-1], seed_of(f"generator/{name}")
+        options["kernel_initializer"] = initializer(_init_elsewhere(settings), fan_in, gain=gain, seed=seed)
+        return keras.layers.Conv2D(filters, size, padding="same", name=name, **options)(maps)
 
     for number, (stage, filters) in enumerate(zip(settings.stages, settings.widths(channels), strict=True), start=1):
         inner = _activate(settings, maps, f"{number}")
-        inner = _enlarge(settings, inner, number, channels, seed_of, gain=gain,
-                         use_bias=settings.normalization != "batch")  # fmt: skip
+        use_bias = settings.normalization != "batch"
+        inner = _enlarge(settings, inner, number, channels, seed_of, gain=gain, use_bias=use_bias)
         inner = _activate(settings, inner, f"{number}b")
         inner = convolve(inner, filters, 3, f"conv{number}", gain=gain)
         skip = convolve(maps, filters, 1, f"skip{number}", gain=1.0, use_bias=False)
@@ -89,9 +88,6 @@ def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) ->
         maps = keras.layers.Add(name=f"sum{number}")([inner, skip])
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
     return convolve(_activate(settings, maps, "_last"), channels, 3, "image", gain=gain, **_PRECISE)
-
-
-_BODIES = {"plain": _plain, "residual": _residual}
 
 
 def _enlarge(
@@ -122,9 +118,9 @@ def _enlarge(
 def _activate(settings: Generator, maps: Any, name: str) -> Any:
     if settings.normalization == "batch":
         maps = BatchNormalization(name=f"norm{name}")(maps)
-    name = f"activation{name}"
-    relu = settings.activation == "relu"
-    return (keras.layers.ReLU(name=name) if relu else keras.layers.LeakyReLU(_SLOPES["leaky_relu"], name=name))(maps)
+    if settings.activation == "relu":
+        return keras.layers.ReLU(name=f"activation{name}")(maps)
+    return keras.layers.LeakyReLU(_SLOPES["leaky_relu"], name=f"activation{name}")(maps)
 
 
 def _init_elsewhere(settings: Generator) -> str:
@@ -135,3 +131,56 @@ def _init_elsewhere(settings: Generator) -> str:
 def _gain(settings: Generator) -> float:
     """What keeps the second moment through an activation."""
     return gain_of(_SLOPES[settings.activation])
+
+
+# --- arms that cost the same: filters are multiplied by a factor ------------------------------------------------------
+
+
+TOLERANCE = 0.05
+"""How much costs may differ because filters are whole numbers; ConfigError beyond."""
+
+
+def at_parity(settings: Generator, image_shape: tuple[int, int, int]) -> Generator:
+    """The settings with their filters scaled until the generator costs what it would with `settings.reference`.
+
+    Cost: trainable weights, or multiply-accumulates as executed, of the whole generator. Every count of filters but the
+    image's is multiplied by one factor and rounded, then the base map's alone is adjusted until the cost is nearest;
+    what remains is the rounding to whole filters. With parity `none` the settings are returned as they are.
+    """
+    if settings.parity == "none":
+        return settings
+    reference = settings.model_copy(update={"upsampling": settings.reference, "elsewhere": settings.reference})
+
+    def measure(candidate: Generator) -> int:
+        model = build_generator(candidate, image_shape, seed_of=lambda name: 0)
+        if settings.parity == "parameters":
+            return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        return multiplications(model).executed
+
+    target = measure(reference)
+    low, high = 1 / 16, 16.0
+    for _ in range(10):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if measure(_scale_filters(settings, middle)) < target else (low, middle)
+    near = _scale_filters(settings, (low * high) ** 0.5)
+    bases = range(max(1, near.base_filters - 3), near.base_filters + 4)
+    costs = {base: measure(near.model_copy(update={"base_filters": base})) for base in bases}
+    best = min(costs, key=lambda base: abs(costs[base] - target))
+    if abs(costs[best] / target - 1) > TOLERANCE:
+        raise ConfigError(
+            f"generator.parity={settings.parity} cannot be reached by {settings.name}: {costs[best]} instead of "
+            f"{target}; use wider generator.stages, or parity=none"
+        )
+    return near.model_copy(update={"base_filters": best})
+
+
+def _scale_filters(settings: Generator, factor: float) -> Generator:
+    def times(filters: int) -> int:
+        return max(1, round(filters * factor))
+
+    image_stage = len(settings.stages) if settings.body == "plain" else None  # its filters are the image's channels
+    stages = tuple(
+        stage if stage.filters is None or number == image_stage else stage._replace(filters=times(stage.filters))
+        for number, stage in enumerate(settings.stages, start=1)
+    )
+    return settings.model_copy(update={"base_filters": times(settings.base_filters), "stages": stages})

@@ -21,16 +21,13 @@ def gain_of(slope: float) -> float:
 def initializer(init: str, effective_fan_in: float, *, gain: float, seed: int | None) -> keras.Initializer:
     """Independent normal weights with standard deviation gain/sqrt(effective_fan_in).
 
-    init: `matched` does that; `keras` is Glorot's uniform rule on the kernel's shape; `dcgan` is N(0, 0.02).
+    init: `matched` does that; the others are those of `kernel_initializer`.
     effective_fan_in: products that are summed in one output value, on average over positions.
     seed: equal seeds and shapes give equal numbers.
     """
-    if init not in INITS:
-        raise ValueError(f"init={init!r} is unknown; choose one of: {', '.join(INITS)}")
-    if init == "keras":
-        return keras.initializers.GlorotUniform(seed=seed)
-    std = 0.02 if init == "dcgan" else gain / math.sqrt(effective_fan_in)
-    return keras.initializers.RandomNormal(stddev=std, seed=seed)
+    if init == "matched":
+        return keras.initializers.RandomNormal(stddev=gain / math.sqrt(effective_fan_in), seed=seed)
+    return kernel_initializer(init, gain=gain, seed=seed)
 
 
 def kernel_initializer(

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ganlab.nets.convolution import convolve
 from ganlab.nets.upsampling.base import Macs
@@ -187,8 +188,8 @@ class PositionSum(keras.Layer):
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras' layer, with TensorFlow's fused kernel in training: [B,H,W,C] in any precision, statistics float32.
 
-    The same function as the stock layer, moving statistics included; anything but images on TensorFlow goes
-    through the stock layer. Momentum and epsilon are those of Radford et al. 2016, arXiv:1511.06434.
+    The same function as the stock layer, moving statistics included. Momentum and epsilon are those of Radford et al.
+    2016, arXiv:1511.06434.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any):
@@ -196,23 +197,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise by the batch in training, by the moving statistics otherwise."""
-        if training and self.trainable and mask is None and self._fits(inputs):
-            return self._fused(inputs)
-        return super().call(inputs, training=training, mask=mask)
-
-    def _fits(self, inputs: Any) -> bool:
-        images = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        is_plain = self.scale and self.center and not self.renorm and not self.synchronized
-        return (
-            keras.backend.backend() == "tensorflow"
-            and images
-            and is_plain
-            and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
-        )
-
-    def _fused(self, inputs: Any) -> Any:
-        import tensorflow as tf
-
+        if not training:
+            return super().call(inputs, training=False)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=ops.convert_to_tensor(self.gamma),
@@ -243,7 +229,8 @@ def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
     try:
         for norm in norms:
             norm.momentum = 0.0  # the moving statistics are now those of the last batch
-        forward = _traced(lambda batch: model(batch, training=True))
+        # traced at the first call, with these momenta
+        forward = tf.function(lambda batch: model(batch, training=True), autograph=False, reduce_retracing=True)
         sums, count = [0.0] * (2 * len(norms)), 0
         for batch in batches:
             forward(batch)
@@ -260,12 +247,3 @@ def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
     for place, norm in enumerate(norms):
         norm.moving_mean.assign(means[2 * place])
         norm.moving_variance.assign(means[2 * place + 1])
-
-
-def _traced(function: Any) -> Any:
-    """The function, compiled if the backend is TensorFlow; it is traced with the momentum at the first call."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    return tf.function(function, autograph=False, reduce_retracing=True)

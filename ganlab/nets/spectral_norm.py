@@ -5,6 +5,7 @@ is W / sigma with sigma = u'Wv, the gradient goes through sigma, and u and v are
 differs: it overwrites the stored kernel at every call.
 """
 
+import math
 from typing import Any
 
 import keras
@@ -26,13 +27,10 @@ class Spectral(keras.Layer):
     def add_vectors(self) -> None:
         """Add the singular vectors of a new kernel and estimate them."""
         *others, outputs = self.kernel.shape
-        places = 1
-        for n in others:
-            places *= n
         draw = keras.initializers.RandomNormal(seed=0)
         options = {"initializer": draw, "trainable": False, "autocast": False, "dtype": "float32"}
         self.u = self.add_weight(name="u", shape=(outputs,), **options)
-        self.v = self.add_weight(name="v", shape=(places,), **options)
+        self.v = self.add_weight(name="v", shape=(math.prod(others),), **options)
         for _ in range(AT_BUILD):
             self.iterate()
 

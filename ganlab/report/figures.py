@@ -2,10 +2,10 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,17 +15,18 @@ from ganlab.evaluation.registry import quick_relative
 from ganlab.report.drawing import (
     Drawing,
     Palette,
+    Style,
     add_title,
     even_ticks,
     new_figure,
     new_panels,
     slug,
     style_axis,
+    styles_of,
     ticks_within,
     wrap,
 )
 from ganlab.report.sentences import list_verdicts, short_labels, show_effect, show_number
-from ganlab.report.styles import Style, styles_of
 from ganlab.runs import grids
 from ganlab.runs.records import read_records
 from ganlab.runs.result import RunResult
@@ -230,9 +231,9 @@ def _history(directory: Path) -> History:
     return history
 
 
-def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
+def _curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
     """The curve of an arm; None where its finished runs do not share at least two steps."""
-    by_run = [_values_by_step(run, metric, histories) for run in arm.finished]
+    by_run = [values_by_step(run, metric, histories) for run in arm.finished]
     if not by_run or not all(by_run):
         return None
     steps = sorted(set.intersection(*(set(values_by_step) for values_by_step in by_run)))
@@ -242,7 +243,8 @@ def curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | N
     return Curve(np.array(steps), table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
 
 
-def _values_by_step(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:
+def values_by_step(run: RunResult, metric: str, histories: dict[Path, History]) -> dict[int, tuple[int, float, float]]:
+    """What a run recorded of a metric: images, seconds, value; empty where that is nothing."""
     return histories.get(run.path.parent, {}).get(metric, {}) if run.path else {}
 
 
@@ -252,7 +254,7 @@ def curves_of(study: Study, endpoint: Endpoint, histories: dict[Path, History]) 
     For a metric that is measured only at the end (full/pca/coverage) these are of its quick counterpart (coverage).
     """
     for metric in (endpoint.metric, quick_relative(endpoint.metric)):
-        curves = {arm.label: curve for arm in study.arms if (curve := curve_of(arm, metric, histories))}
+        curves = {arm.label: curve for arm in study.arms if (curve := _curve_of(arm, metric, histories))}
         if curves:
             return metric, curves
     return endpoint.metric, {}
@@ -277,8 +279,8 @@ def draw_curves(
         figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
         for axis, label in zip(axes, panels, strict=True):
             if reference is not None and label != study.reference.label:
-                _band(axis, reference, over, palette, styles[study.reference.label], "--")
-            _band(axis, curves[label], over, palette, styles[label], "-")
+                _band(axis, getattr(reference, over), reference.values, palette, styles[study.reference.label], "--")
+            _band(axis, getattr(curves[label], over), curves[label].values, palette, styles[label])
             if real is not None:
                 axis.axhline(real, color=palette["text"], linestyle=":", linewidth=1)
             if endpoint.measure.scale == "ratio":
@@ -316,14 +318,15 @@ def _ceiling(curves: list[Curve]) -> float | None:
     return top if 0 < top < max(curve.values.max() for curve in curves) else None
 
 
-def _band(axis: Any, curve: Curve, over: str, palette: Palette, style: Style, line: str) -> None:
+def _band(
+    axis: Any, x: np.ndarray, values: np.ndarray, palette: Palette, style: Style, line: Literal["-", "--"] = "-"
+) -> None:
+    """Draw the median of the seeds, with a band from the lowest to the highest. values: [seeds, T]."""
     color = palette[style.role]
-    x = curve.images if over == "images" else curve.seconds
-    middle = np.median(curve.values, axis=0)
-    if len(curve.values) > 1:
-        low, high = curve.values.min(axis=0), curve.values.max(axis=0)
+    if len(values) > 1:
+        low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(x, low, high, color=color, alpha=0.16 if line == "--" else 0.25, linewidth=0)
-    axis.plot(x, middle, line, color=color, linewidth=1.5, marker=style.marker, markersize=3.5,
+    axis.plot(x, np.median(values, axis=0), line, color=color, linewidth=1.5, marker=style.marker, markersize=3.5,
               markevery=max(1, len(x) // 8))  # fmt: skip
 
 
@@ -449,8 +452,7 @@ def last_grids(study: Study) -> Samples | None:
     if not pictures:
         return None
     real = _real(pictures.values())
-    sizes = [arm.settings.get("dataset.size", 1) for arm in study.arms]
-    size, *_ = [tuple(size) if isinstance(size, list) else (size, size) for size in sizes]
+    size = _image_size(study)
     for rows in (None, 4, 2, 1):
         samples = Samples(
             seed,
@@ -550,24 +552,16 @@ def spectra(study: Study) -> Drawing | None:
         return None
     short = short_labels(study)
     styles = styles_of(short)
-
     rings = next(iter(ratios_by_arm.values())).shape[1]
-    side = 2 * rings + _is_odd(study.arms)  # the shorter one
+    side = 2 * rings + min(_image_size(study)) % 2  # the shorter one; an odd one has no Nyquist frequency
     cut = max(np.abs(arm_ratios).max() for arm_ratios in ratios_by_arm.values()) > _DECADES
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for label in ratios_by_arm]
         figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
         for axis, (label, values) in zip(axes, ratios_by_arm.items(), strict=True):
-            style = styles[label]
-            color = palette[style.role]
-            cycles = np.arange(1, values.shape[1] + 1) / side
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
-            if len(values) > 1:
-                low, high = values.min(axis=0), values.max(axis=0)
-                axis.fill_between(cycles, low, high, color=color, alpha=0.25, linewidth=0)
-            axis.plot(cycles, np.median(values, axis=0), color=color, linewidth=1.5,
-                      marker=style.marker, markersize=3.5, markevery=max(1, len(cycles) // 8))  # fmt: skip
+            _band(axis, np.arange(1, rings + 1) / side, values, palette, styles[label])
         if cut:
             bottom, top = axes[0].get_ylim()
             axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
@@ -586,10 +580,10 @@ def spectra(study: Study) -> Drawing | None:
     return Drawing("spectrum-ratio", message, draw)
 
 
-def _is_odd(arms: Sequence[Arm]) -> bool:
-    """Whether the shorter side of the images has no Nyquist frequency."""
-    size = arms[0].settings.get("dataset.size", 0)
-    return min(size if isinstance(size, list) else [size]) % 2 == 1
+def _image_size(study: Study) -> tuple[int, int]:
+    """Height and width of the images; where the settings do not say, of any that are square and even."""
+    size = study.arms[0].settings.get("dataset.size", 2)
+    return tuple(size) if isinstance(size, list) else (size, size)
 
 
 def ratios(arm: Arm) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import ClassVar, get_args
+from typing import get_args
 
 from ganlab.config import flatten
 from ganlab.errors import join_words
@@ -33,7 +33,6 @@ from ganlab.report.sentences import (
     pairs_of,
     robust_columns,
     run_of,
-    show_count,
     show_effect,
     show_failures,
     show_interval,
@@ -42,64 +41,66 @@ from ganlab.report.sentences import (
     verdict_rows,
 )
 from ganlab.runs.result import RunResult, Status
-from ganlab.study.admission import objection
 from ganlab.study.arms import as_typed
-from ganlab.study.budgets import at_equal_budget
+from ganlab.study.compare import at_equal_budget, objection
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
 # --- the blocks of a page ---------------------------------------------------------------------------------------------
 
 
+class Block:
+    """What a page is made of; the templates show each kind."""
+
+    @property
+    def kind(self) -> str:
+        """The name of its class, for the templates."""
+        return type(self).__name__.lower()
+
+
 @dataclass(frozen=True)
-class Text:
+class Text(Block):
     """A paragraph."""
 
-    kind: ClassVar[str] = "text"
     text: str
 
 
 @dataclass(frozen=True)
-class Claims:
+class Claims(Block):
     """Sentences of the verdict under one heading, each with its verdict as one word, which may be empty."""
 
-    kind: ClassVar[str] = "claims"
     heading: str
     note: str
     sentences: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Bullets:
+class Bullets(Block):
     """Separate sentences."""
 
-    kind: ClassVar[str] = "bullets"
     items: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Block):
     """The first column names the row. words: the other columns hold words, which may wrap, not numbers."""
 
-    kind: ClassVar[str] = "table"
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: bool = False
 
 
 @dataclass(frozen=True)
-class Figures:
+class Figures(Block):
     """Drawings, side by side where there is room."""
 
-    kind: ClassVar[str] = "figures"
     drawings: tuple[Drawing, ...]
 
 
 @dataclass(frozen=True)
-class Grids:
+class Grids(Block):
     """Pictures of samples or of spectra side by side; `names` of their files, without the extension."""
 
-    kind: ClassVar[str] = "grids"
     caption: str
     grids: tuple[Grid, ...]
     names: tuple[str, ...]
@@ -107,23 +108,18 @@ class Grids:
 
 
 @dataclass(frozen=True)
-class Commands:
+class Commands(Block):
     """Lines to copy, each with its subject."""
 
-    kind: ClassVar[str] = "commands"
     lines: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Fold:
+class Fold(Block):
     """Blocks that are shown on demand."""
 
-    kind: ClassVar[str] = "fold"
     summary: str
-    blocks: "tuple[Block, ...]"
-
-
-Block = Text | Claims | Bullets | Table | Figures | Grids | Commands | Fold
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -175,7 +171,7 @@ _RULE = (
 )
 
 
-def write_contents(study: Study) -> Page:
+def compose_page(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
     missing = [f"Some values cannot be compared: {describe_gap(value)}." for value in study.dropped]
     grids = last_grids(study)
@@ -212,10 +208,7 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        sentences = tuple(
-            (comparison.verdict, describe_comparison(comparison)) for comparison in study.comparisons[endpoint.metric]
-        )
-        claims.append(Claims(endpoint_heading(endpoint), note, sentences))
+        claims.append(Claims(endpoint_heading(endpoint), note, _sentences(study, endpoint)))
     blocks = claims
     if claims and many_arms(study):
         head, rows = verdict_rows(study)
@@ -231,6 +224,10 @@ def _verdict(study: Study) -> tuple[Block, ...]:
         blocks.append(Text(f"No result yet: {'; '.join(map(describe_cell, study.pending))}."))
     blocks += [Text(describe_caution(caution)) for caution in study.cautions]
     return tuple(blocks)
+
+
+def _sentences(study: Study, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    return tuple((each.verdict, describe_comparison(each)) for each in study.comparisons[endpoint.metric])
 
 
 def _effects(study: Study) -> tuple[Block, ...]:
@@ -265,7 +262,8 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
     for comparison in study.comparisons[endpoint.metric]:
         c, (mean, low, high) = comparison.paired, comparison.effect
         pairs = f"{c.runs} of {comparison.deciding}, by ranks" if comparison.by_ranks else str(c.runs)
-        row = [comparison.arm, comparison.verdict, "–", "–", _p(c.p_value), _p(comparison.p_adjusted), "–", pairs]
+        p, adjusted = bare_p(c.p_value), bare_p(comparison.p_adjusted)
+        row = [comparison.arm, comparison.verdict, "–", "–", p, adjusted, "–", pairs]
         if comparison.has_interval:
             row[2] = show_effect(endpoint, mean)
             row[3] = show_interval(endpoint, low, high)
@@ -276,10 +274,6 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
             head[5] += f" ({comparison.adjustment})" if comparison.adjustment else ""
         rows.append((*row, *other_statistics.values()))
     return Table(tuple(head), tuple(rows))
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else bare_p(value)
 
 
 def _seeds(study: Study) -> tuple[Block, ...]:
@@ -323,10 +317,7 @@ def _others(study: Study) -> tuple[Block, ...]:
     others = [endpoint for endpoint in study.endpoints if endpoint not in leading_endpoints(study)]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
-        sentences = tuple(
-            (comparison.verdict, describe_comparison(comparison)) for comparison in study.comparisons[endpoint.metric]
-        )
-        blocks = Claims("", "", sentences), _values_table(study, endpoint.metric)
+        blocks = Claims("", "", _sentences(study, endpoint)), _values_table(study, endpoint.metric)
         fold = Fold(endpoint_title(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
@@ -397,7 +388,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
         arm.label: {
             seed: [recorded[step] for step in sorted(recorded)]
             for seed, run in arm.runs.items()
-            if run.path and (recorded := histories.get(run.path.parent, {}).get(metric))
+            if (recorded := figures.values_by_step(run, metric, histories))
         }
         for arm in study.arms
     }
@@ -407,8 +398,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
     if not at_budgets:
         return ()
     heads = (
-        f"after {show_count(at_budget.budget)} {'images' if at_budget.over == 'images' else 's'}"
-        for at_budget in at_budgets
+        f"after {at_budget.budget:,.0f} {'images' if at_budget.over == 'images' else 's'}" for at_budget in at_budgets
     )
     rows = []
     for arm in study.arms:
@@ -416,9 +406,9 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
             continue
         cells = []
         for at_budget in at_budgets:
-            c, own = at_budget.comparisons[arm.label], endpoint.measure.orient
-            low, high = sorted((own(c.low), own(c.high)))
-            effect = f"{show_effect(endpoint, own(c.mean))} ({show_interval(endpoint, low, high)})"
+            c = at_budget.comparisons[arm.label]
+            mean, low, high = endpoint.effect(c)
+            effect = f"{show_effect(endpoint, mean)} ({show_interval(endpoint, low, high)})"
             cells.append(effect if c.runs > 1 else "–")
         rows.append((arm.label, *cells))
     text = (
@@ -447,8 +437,8 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         counts = [figures.cost_of(arm, cost) for cost in ("parameters", "macs")]
         rows.append((
             arm.label,
-            *(show_count(costs[0]) if costs else "–" for costs in counts),
-            "–" if written is None else show_count(written),
+            *(f"{costs[0]:,.0f}" if costs else "–" for costs in counts),
+            "–" if written is None else f"{written:,.0f}",
             f"{median(seconds):.4g}" if seconds else "–",
             f"{median(rates):.4g}" if rates else "–",
         ))  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from ganlab.config.comparison import Comparing
 from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
-from ganlab.study.arms import as_typed, by_number, label_of, refuse_confounded, settings_of
+from ganlab.runs.status import CellStatus
+from ganlab.study.arms import as_typed, by_number, group_equal, label_of, refuse_confounded, settings_of
 from ganlab.study.compare import BASELINE
 from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
 from ganlab.study.values import (
@@ -16,7 +17,6 @@ from ganlab.study.values import (
     LEVEL,
     ArmComparison,
     Caution,
-    Cell,
     ChosenAfterwards,
     Endpoint,
     FailureRate,
@@ -86,16 +86,13 @@ def describe_comparison(comparison: ArmComparison) -> str:
             f"no verdict, since finished runs of {pairs_of(comparison.unmeasured)} have no value: measure them again"
         )
     notes += [
-        f"{_through(kind)}: {show(kind.effect[0])}, {kind.verdict}" for kind in comparison.kinds if kind.has_interval
+        f"through {kind.endpoint.metric.split('/')[1]}: {show(kind.effect[0])}, {kind.verdict}"  # full/pca/...
+        for kind in comparison.kinds
+        if kind.has_interval
     ]
     if missing:
         notes.append(f"{missing} of {len(comparison.pairs)} seeds {'is' if missing == 1 else 'are'} left out")
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
-
-
-def _through(comparison: ArmComparison) -> str:
-    """Through which kind of features: `full/pca/frechet_distance` is through pca."""
-    return f"through {comparison.endpoint.metric.split('/')[1]}"
 
 
 def _worst(comparison: ArmComparison) -> str:
@@ -157,8 +154,10 @@ def as_p(value: float) -> str:
     return f"p = {bare_p(value)}" if value >= SMALL_P else f"p {bare_p(value)}"
 
 
-def bare_p(value: float) -> str:
-    """A p value in a table: 0.0312, < 0.001."""
+def bare_p(value: float | None) -> str:
+    """A p value in a table: 0.0312, < 0.001, a dash where there is none."""
+    if value is None:
+        return "–"
     return f"{value:.3g}" if value >= SMALL_P else f"< {SMALL_P}"
 
 
@@ -184,7 +183,7 @@ def chosen_after(caution: ChosenAfterwards) -> str:
     return f"{caution.what} {caution.chosen} was chosen after the runs"
 
 
-def describe_cell(cell: Cell) -> str:
+def describe_cell(cell: CellStatus) -> str:
     """A cell of the sweep and its state: `fir-seed1: not started`."""
     return f"{cell.name}: {'not started' if cell.state == 'missing' else cell.state}"
 
@@ -357,11 +356,6 @@ def show_number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def show_count(value: float) -> str:
-    """1234567 -> 1,234,567."""
-    return f"{value:,.0f}"
-
-
 # --- other statistics of a study --------------------------------------------------------------------------------------
 
 
@@ -414,13 +408,7 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
     Further lines name seeds that one arm lacks and others have. configs: of all runs of the study, existing ones and
     those to come. Equivalence does not depend on the smallest p value, and can be found with fewer seeds.
     """
-    groups: list[tuple[dict[str, Any], set[int]]] = []
-    for config in configs:
-        settings = settings_of(config)
-        seeds = next((seeds for other, seeds in groups if other == settings), None)
-        if seeds is None:
-            groups.append((settings, seeds := set()))
-        seeds.add(config["seed"])
+    groups = group_equal((settings_of(config), config["seed"]) for config in configs)
     trees = [settings for settings, _ in groups]
     if len(trees) < 2:
         return ["one arm: there is nothing to compare it with"]
@@ -428,7 +416,7 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
         refuse_confounded("the study", trees)
     except ResultError as error:
         return [f"no verdict: {error}"]
-    arms = {label_of(tree, trees): seeds for tree, seeds in groups}
+    arms = {label_of(tree, trees): set(seeds) for tree, seeds in groups}
     labels = sorted(arms, key=by_number)
     reference = next((name for name in (plan.reference, BASELINE) if name in arms), labels[0])
     pairs = {name: len(arms[name] & arms[reference]) for name in labels if name != reference}

@@ -31,6 +31,7 @@ from ganlab import __version__, files
 from ganlab.config import Comparing
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
+from ganlab.report.drawing import Style, styles_of
 from ganlab.report.figures import Curve, curves_of, read_histories
 from ganlab.report.sentences import (
     answer,
@@ -41,16 +42,15 @@ from ganlab.report.sentences import (
     many_arms,
     verdict_rows,
 )
-from ganlab.report.styles import Style, styles_of
 from ganlab.runs import status
 from ganlab.runs.records import (
     METRICS,
-    arm_of,
     find_runs,
     remove_events,
     replace_events,
     shared_tail,
     whole_records,
+    without_seed,
 )
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.study.arms import Arm, as_typed, gather_arms
@@ -139,7 +139,10 @@ def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
     """
     folders = {arm.label: [(run.path, run.seed) for run in arm.runs.values() if run.path] for arm in arms}
     trials = {
-        label: {arm_of(path.parent) if path.parent.name.endswith(f"-seed{seed}") else None for path, seed in paths}
+        label: {
+            without_seed(path.parent.name) if path.parent.name.endswith(f"-seed{seed}") else None
+            for path, seed in paths
+        }
         for label, paths in folders.items()
     }
     unique = {name for names in trials.values() if len(names) == 1 for name in names if name}
@@ -337,15 +340,14 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
     by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
     for run in runs:
         seed = re.search(r"-seed(\d+)$", run.name)
-        by_arm[run.with_name(arm_of(run)) if run != directory else run][int(seed[1]) if seed else 0] = run
+        by_arm[run.with_name(without_seed(run.name)) if run != directory else run][int(seed[1]) if seed else 0] = run
     shared = sorted(set.intersection(*map(set, by_arm.values())))
-    finished = (seed for seed in shared if all(_finished(by_seed[seed]) for by_seed in by_arm.values()))
-    seed = next(finished, min(shared, default=None))
+
+    def finished(seed: int) -> bool:
+        return all(status.read_status(by_seed[seed], "").state == "finished" for by_seed in by_arm.values())
+
+    seed = next(filter(finished, shared), min(shared, default=None))
     return [by_seed[min(by_seed) if seed is None else seed] for by_seed in by_arm.values()]
-
-
-def _finished(run: Path) -> bool:
-    return status.stand(run, run.name).state == "finished"
 
 
 def _endpoints(run: Path) -> list[str]:

@@ -25,8 +25,8 @@ from ganlab.report.sentences import (
 )
 from ganlab.runs.console import Console, plain_console
 from ganlab.runs.result import Status
-from ganlab.study.admission import admitted
 from ganlab.study.arms import Arm, as_typed
+from ganlab.study.compare import admitted
 from ganlab.study.values import Endpoint, Study
 
 SCREEN = 24  # sentences that are printed without --all
@@ -101,8 +101,7 @@ def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
     for comparison in study.comparisons[endpoint.metric]:
         console.print(f"  {describe_comparison(comparison)}")
     for arm in study.arms:
-        finished = [seed for seed, run in arm.runs.items() if run.status == "finished"]
-        missing = [str(seed) for seed in finished if arm.why_missing(seed, endpoint.metric) == "not measured"]
+        missing = [str(seed) for seed in arm.runs if arm.why_missing(seed, endpoint.metric) == "not measured"]
         if missing:
             console.print(f"  not in any pair: {arm.label} has no {endpoint.metric} in seed {', '.join(missing)}")
 

@@ -1,22 +1,29 @@
-"""From contents to files: each file is replaced as a whole, and the same study gives the same bytes."""
+"""The files of a report: pages, figures, `verdict.json` and `scores.csv`.
+
+Each file is replaced as a whole, and the same study gives the same bytes.
+"""
 
 import base64
 import csv
 import html
 import io
+import math
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ganlab.files import make_folder, sole_writer, write_bytes, write_json
 from ganlab.report.drawing import THEMES
-from ganlab.report.page import Page, write_contents
-from ganlab.report.sentences import answer
-from ganlab.report.verdict import as_json, scores
-from ganlab.study.values import Study
+from ganlab.report.page import Page, compose_page
+from ganlab.report.sentences import answer, describe_caution, describe_cell, describe_comparison, describe_gap
+from ganlab.runs.result import RunResult, Status
+from ganlab.study.arms import Arm
+from ganlab.study.compare import admitted
+from ganlab.study.values import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study
 
 FOLDER = "report"
 _MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown would interpret
@@ -28,7 +35,7 @@ def write_report(study: Study, folder: Path | None = None) -> Path:
     folder: used instead of that one. report.html is self-contained; report.md shows the files in figures/. Raises
     ResultError where records of a run are damaged, OSError where the folder cannot be written.
     """
-    page = write_contents(study)
+    page = compose_page(study)
     folder = folder or study.directory / FOLDER
     with sole_writer(folder):
         # first: it tells whose folder it is, should this be stopped
@@ -105,3 +112,171 @@ def _templates() -> PackageLoader:
 def _write(path: Path, content: bytes) -> Path:
     write_bytes(path, content, durable=False)  # easily made again
     return path
+
+
+# --- a study as plain values ------------------------------------------------------------------------------------------
+
+
+def as_json(study: Study) -> dict[str, Any]:
+    """Everything that a program needs from a study, in values that JSON has; None where there is no number.
+
+    - `question`, `reference`, `level` of all intervals, `protocol`, `shown_only` (metrics without a better side).
+    - `endpoints`, the primary one first: `title`, `metric`, `better` (smaller or larger), `unit`, `primary`, `stated`
+      (before the first run), `margin`, `verdicts` (one for each arm but the reference), `summaries` (one for each arm:
+      `runs`, `mean`, `sd`, `median`, `interquartile_mean`).
+    - of a verdict: `arm`, `verdict`, `exploratory`, `sentence`; `estimate`, `low`, `high` of arm against
+      reference, in the metric's own direction, as the endpoint's unit says: a `ratio` is ours / theirs (1 where
+      they are equal), a `difference` and a `size` (of absolute values) are ours - theirs; `effect_size` in the
+      same direction; `p_value`, `p_adjusted`, `adjustment`; `by_ranks` (see ArmComparison); `pairs` (finished
+      ones, behind the interval), `diverged` and `collapsed` {arm, reference}, how many runs are the worst for
+      that; `kinds`, for a mean over kinds of features the verdict of each; `robust` (see Robust; its two locations
+      are like the estimate, and `improvement` is the chance that the arm is better); `lacking`, the seeds
+      without a pair of values: `seed`, `why`, `missing` (whether it counts nowhere; if not, the run is the
+      worst). Where runs of one arm collapsed there is no estimate. Values are in scores.csv.
+    - `arms`: `arm`, `reference` (whether it is), `runs` by status, `failure_rate` {share, low, high, runs} (of
+      the runs that came to an end, those that diverged or collapsed; of these `collapsed`), `parameters` and
+      `macs` as their results have them.
+    - `missing`, `pending` (cells of the sweep that have no result yet), `left_out` (by hand; only if there are any),
+      `diverged`, `unmeasured` (by metric): a line for each such run. `open`: endpoints of the plan, by title, that no
+      run has measured. `cautions`: sentences on choices that were made after the runs, and on runs that were not made
+      alike.
+    - `admitted`: the metrics that may decide, by known faults of real images; null where that was not tried.
+    - `versions`, `devices`: all that the runs name.
+    """
+    runs = study.runs
+    versions = sorted({(name, version) for run in runs for name, version in run.versions.items()})
+    return _plain(
+        {
+            "question": study.plan.question,
+            "reference": study.reference.label,
+            "level": LEVEL,
+            "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
+            "arms": [_arm(study, place) for place in range(len(study.arms))],
+            "missing": [describe_gap(gap) for gap in study.gaps],
+            "pending": [describe_cell(cell) for cell in study.pending],
+            **({"left_out": [describe_cell(cell) for cell in study.left_out]} if study.left_out else {}),
+            "open": study.open,
+            "diverged": [describe_gap(gap) for gap in study.diverged],
+            "unmeasured": {name: [describe_gap(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
+            "cautions": [describe_caution(caution) for caution in study.cautions],
+            "shown_only": study.shown_only,
+            "admitted": admitted(study.ladder) if study.ladder else None,
+            "protocol": study.protocol,
+            "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
+            "devices": sorted({run.device for run in runs if run.device}),
+        }
+    )
+
+
+def scores(study: Study) -> list[dict[str, Any]]:
+    """A row for each run, all with the same columns in the same order; None where a run has no value.
+
+    arm, seed, status, every metric, parameters and macs of the generator, seconds, images_per_second, and the path of
+    its result.json below the study's folder.
+    """
+    return [_row(study, arm, run) for arm in study.arms for run in arm.runs.values()]
+
+
+def _row(study: Study, arm: Arm, run: RunResult) -> dict[str, Any]:
+    metrics = run.metrics if run.status == "finished" else {}
+    return {
+        "arm": arm.label,
+        "seed": run.seed,
+        "status": "collapsed" if run.seed in arm.collapsed else run.status,
+        **{name: metrics.get(name) for name in study.summaries},
+        "parameters": run.of_generator("parameters"),
+        "macs": run.of_generator("macs"),
+        "seconds": run.seconds,
+        "images_per_second": run.images_per_second,
+        "path": run.path.relative_to(study.directory).as_posix() if run.path else None,
+    }
+
+
+def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "title": endpoint.title,
+        "metric": endpoint.metric,
+        "better": "larger" if endpoint.measure.direction == "larger" else "smaller",
+        "unit": endpoint.measure.scale,
+        "primary": endpoint.primary,
+        "stated": endpoint in study.stated and (not endpoint.primary or endpoint.metric == study.plan.quality),
+        "margin": endpoint.margin,
+        "verdicts": [_verdict(comparison) for comparison in study.comparisons[endpoint.metric]],
+        "summaries": [vars(summary) for summary in study.summaries[endpoint.metric]],
+    }
+
+
+def _verdict(comparison: ArmComparison) -> dict[str, Any]:
+    c, endpoint = comparison.paired, comparison.endpoint
+    mean, low, high = comparison.effect
+
+    def in_unit(value: float) -> float | None:
+        """A location in the unit of the endpoint; None where it overflows."""
+        if not math.isfinite(value):
+            return None
+        if endpoint.measure.scale == "ratio":
+            return math.exp(value) if value < 700 else None
+        return value
+
+    robust = vars(comparison.robust)
+    centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
+    worst = {why: dict(zip(("arm", "reference"), comparison.worst(why), strict=True)) for why in COUNTED_AS_WORST}
+    return {
+        "arm": comparison.arm,
+        "verdict": comparison.verdict,
+        "exploratory": not endpoint.primary,
+        "sentence": describe_comparison(comparison),
+        "estimate": in_unit(mean) if comparison.has_interval or c.runs == 1 else None,
+        "low": in_unit(low) if comparison.has_interval else None,
+        "high": in_unit(high) if comparison.has_interval else None,
+        "effect_size": endpoint.measure.orient(c.effect_size) if comparison.has_interval else None,
+        "p_value": c.p_value,
+        "p_adjusted": comparison.p_adjusted,
+        "adjustment": comparison.adjustment,
+        "by_ranks": comparison.by_ranks,
+        "pairs": c.runs,
+        **worst,
+        "kinds": [
+            {"metric": k.endpoint.metric} | {key: value for key, value in _verdict(k).items() if key in _OF_A_KIND}
+            for k in comparison.kinds
+        ],
+        "robust": robust
+        | {name: None if value is None else in_unit(endpoint.measure.orient(value)) for name, value in centres.items()},
+        "lacking": [
+            {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in comparison.pairs if p.reasons
+        ],
+    }
+
+
+_OF_A_KIND = ("verdict", "estimate", "low", "high", "p_value", "pairs")
+
+
+def _arm(study: Study, place: int) -> dict[str, Any]:
+    arm, rate = study.arms[place], study.failures[place]
+    counts = Counter(run.status for run in arm.runs.values())
+    counted = [run for run in arm.runs.values() if run.parameters is not None]
+    return {
+        "arm": arm.label,
+        "reference": arm is study.reference,
+        "runs": {status: counts[status] for status in get_args(Status)},
+        "failure_rate": {
+            "share": (rate.diverged + rate.collapsed) / rate.runs if rate.runs else None,
+            "collapsed": rate.collapsed,
+            "low": rate.low,
+            "high": rate.high,
+            "runs": rate.runs,
+        },
+        "parameters": counted[0].parameters if counted else None,
+        "macs": counted[0].macs if counted else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -12,23 +12,41 @@ import tensorflow as tf
 from ganlab import files
 from ganlab.config import RunConfig, profiled
 from ganlab.data.images import Images
-from ganlab.evaluation.registry import Metric, metric_of
+from ganlab.evaluation.registry import metric_of, quick_relative
 from ganlab.exports.portable import save_portable
 from ganlab.nets.layers import recompute_statistics
+from ganlab.run.build import make_traces
+from ganlab.run.inputs import full_measures_every
 from ganlab.run.measuring import Measuring
-from ganlab.run.networks import make_traces
 from ganlab.run.pictures import real_grid, sample_grid
-from ganlab.run.plateau import at_plateau, full_measures_every, primary_during_training
-from ganlab.run.record import Record
+from ganlab.run.resume import Record
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
-from ganlab.runs.collapse import coverage_beside, has_collapsed
 from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS, GENERATOR
 from ganlab.runs.records import Records
+from ganlab.runs.result import coverage_beside, has_collapsed
 from ganlab.training import checkpoints
 from ganlab.training.loop import DivergedError, Event, take_means
 from ganlab.training.state import Gan
+
+
+def primary_during_training(config: RunConfig) -> str:
+    """The name under which the study's primary metric, or its quick counterpart, is measured during training."""
+    quality = config.comparison.quality
+    return quality if full_measures_every(config) else quick_relative(quality)
+
+
+def at_plateau(history: Mapping[int, float], share: float | None) -> bool:
+    """Whether a distance has fallen by less than a share since half the number of steps.
+
+    history: values by step. The best value up to now is compared with the best up to half the steps.
+    """
+    if share is None or not history:
+        return False
+    last = max(history)
+    before = [value for step, value in history.items() if 2 * step <= last and math.isfinite(value)]
+    return bool(before) and min(history.values()) > (1 - share) * min(before)
 
 
 class BestStep:
@@ -40,7 +58,7 @@ class BestStep:
 
     def __init__(self, config: RunConfig, current: dict[str, Any] | None, saved_steps: Container[int]):
         """config: of the run. current: from the checkpoint to continue from. saved_steps: those with a checkpoint."""
-        self._metric, self._measure = primary_during_training(config), _comparable_metric(config.comparison.quality)
+        self._metric, self._primary = primary_during_training(config), metric_of(config.comparison.quality)
         self.current = current if current and current["step"] in saved_steps else None
 
     @property
@@ -51,18 +69,12 @@ class BestStep:
     def update(self, step: int, measured: Mapping[str, float]) -> bool:
         """Note the step if it is the best so far; returns whether it is."""
         value = measured.get(self._metric)
-        if value is None or self._measure is None:
+        if value is None or self._primary is None or not self._primary.direction:  # it has no better side
             return False
-        better = self._measure.is_better(value, self.current["value"]) if self.current else math.isfinite(value)
+        better = self._primary.is_better(value, self.current["value"]) if self.current else math.isfinite(value)
         if better:
             self.current = {"step": step, "metric": self._metric, "value": value}
         return better
-
-
-def _comparable_metric(name: str) -> Metric | None:
-    """The metric, if it has a better side."""
-    metric = metric_of(name)
-    return metric if metric and metric.direction else None
 
 
 class Profile:
@@ -178,10 +190,10 @@ class Callbacks:
             return
         self._refresh(step)
         measured = self._measuring.measure_cheap(self._sampler)
-        self._note_progress(step, measured.values)
+        self._note_progress(step, measured)
         if not self.at_plateau():  # else the measures of the end follow
-            self._record_metrics(step, measured.values)
-        self._keep_best(step, measured.values)
+            self._record_metrics(step, measured)
+        self._keep_best(step, measured)
 
     def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
         training = self._config.training

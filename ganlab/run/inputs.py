@@ -10,7 +10,7 @@ from typing import Any
 
 from ganlab.config import LEAST, Folder, Full, RunConfig, parse
 from ganlab.errors import ConfigError
-from ganlab.run.plateau import check_plateau
+from ganlab.evaluation.registry import metric_of
 
 _DOWNLOADED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
 _OF_FILES = ("arrays", "folder", "huggingface", "tfds", *_DOWNLOADED)
@@ -71,9 +71,9 @@ def complete(
 
 def _fill_in(dataset: dict[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings of a set of files, completed from the files; ConfigError where the two contradict each other."""
-    from ganlab.data import arrays, folder, prepared, published
+    from ganlab.data import arrays, folder, huggingface, published, tfds
 
-    sources = {"arrays": arrays.fill_in, "huggingface": prepared.fill_in, "tfds": prepared.fill_in}
+    sources = {"arrays": arrays.fill_in, "huggingface": huggingface.fill_in, "tfds": tfds.fill_in}
     if dataset["name"] == "folder":
         return folder.fill_in(dataset)
     return sources.get(dataset["name"], published.fill_in)(dataset, conditional)
@@ -96,9 +96,9 @@ def check_inputs(config: RunConfig) -> None:
     Raises ConfigError. Everything about a run's inputs that can be checked without loading images is checked here.
     """
     from ganlab.data import folder
-    from ganlab.data.counts import counts
+    from ganlab.data.sources import counts
 
-    check_plateau(config)
+    _check_plateau(config)
     dataset = config.dataset
     if isinstance(dataset, Folder):
         folder.check(folder.list_images(dataset.path), dataset.sha256)
@@ -110,7 +110,7 @@ def check_inputs(config: RunConfig) -> None:
     check_measured(config, train, held_out)
     if isinstance(config.metrics, Full):
         if config.metrics.final.inception_weights is not None:
-            from ganlab.evaluation.features.imagenet import check_weights
+            from ganlab.evaluation.features.inception import check_weights
 
             check_weights(config.metrics.final.inception_weights)
         classes = getattr(dataset, "classes", None) or 0
@@ -135,6 +135,28 @@ def check_measured(config: RunConfig, train: int, held_out: int) -> None:
                 f"{where}.neighbours={settings.neighbours} needs more images than that; "
                 f"there are {measured} to measure with"
             )
+
+
+def _check_plateau(config: RunConfig) -> None:
+    """Refuse `training.plateau` where nothing measures it, or where rates would not have fallen when it is reached."""
+    where, metric = f"training.plateau={config.training.plateau}", metric_of(config.comparison.quality)
+    if config.training.plateau is None:
+        return
+    if metric is None or metric.scale != "ratio":
+        raise ConfigError(f"{where} needs a distance as comparison.quality, such as frechet_distance")
+    if not (full_measures_every(config) or config.metrics.every_steps):
+        raise ConfigError(
+            f"{where} needs measures during training; set metrics.every_steps or metrics.final.every_steps"
+        )
+    if config.optimizer.final_rate != 1 or config.augment.noise:
+        raise ConfigError(
+            f"{where} ends runs before rates and noise have fallen; use optimizer.final_rate=1 and augment.noise=0"
+        )
+
+
+def full_measures_every(config: RunConfig) -> int | None:
+    """The steps between full measures during training; None where they are taken only at the end."""
+    return config.metrics.final.every_steps if isinstance(config.metrics, Full) else None
 
 
 def _is_hub_name(dataset: dict[str, Any], place: tuple[str, ...]) -> bool:

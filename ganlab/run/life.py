@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from ganlab import device
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.environment import commit
 from ganlab.errors import ConfigError
 from ganlab.files import remove_unfinished, write_bytes, write_json
-from ganlab.run.extension import EXTENDED, extend, extensions, with_steps
+from ganlab.run import resume
 from ganlab.run.inputs import check_inputs
-from ganlab.run.networks import build_gan, build_steps, check_source, start_from
-from ganlab.run.rollback import ROLLBACKS, roll_back, rollbacks
-from ganlab.runs.console import Log
+from ganlab.run.sampler import open_sampler
+from ganlab.runs.console import Log, Progress
 from ganlab.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -30,16 +31,17 @@ from ganlab.runs.folder import (
     remove_refused_run,
     write_result,
 )
+from ganlab.runs.records import Records, trial_of
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
 from ganlab.runs.signals import STOPPING, StopRequests
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
-WRITTEN = (CONFIG, RESULT, HELD_OUT, EXTENDED, ROLLBACKS, IDENTITY, GENERATOR)
+WRITTEN = (CONFIG, RESULT, HELD_OUT, resume.EXTENDED, resume.ROLLBACKS, IDENTITY, GENERATOR)
 """Files that a run writes under another name and renames: leftovers of a kill are removed when it continues."""
 
 if TYPE_CHECKING:
-    from ganlab.data.sources import Split
+    from ganlab.data.images import Split
     from ganlab.training.state import Gan
 
 
@@ -68,12 +70,15 @@ def run(
             stack.enter_context(claimed(directory))
         remove_unfinished(directory, WRITTEN)
         log = Log(None if quiet or held else directory / LOG)
-        if steps is not None:
-            config, changes = (with_steps(config, steps), []) if device.worker() else extend(config, directory, steps)
-            for line in [] if quiet else changes:
-                log.say(line)
+        say = _say(log, quiet)
+        if steps is not None and device.worker():
+            config = resume.with_steps(config, steps)
+        elif steps is not None:
+            config, changes = resume.extend(config, directory, steps)
+            for line in changes:
+                say(line)
         if config.init_from and checkpoints.newest(origin) is None:
-            check_source(config.init_from)
+            resume.check_source(config.init_from)
         commit()  # of the code that this process has loaded
         stopping = stack.enter_context(_stop_requested())
         fresh = not held and not (directory / CONFIG).exists()
@@ -87,12 +92,12 @@ def run(
             replicas=training.replicas,
         )
         try:
+            from ganlab.run.build import check_images  # TensorFlow: after its start
             from ganlab.run.measuring import open_images
-            from ganlab.run.rules import check_images
 
             split = open_images(config)
-            for note in () if quiet else split.notes:
-                log.say(note)
+            for note in split.notes:
+                say(note)
             check_images(config, split.train, machine.replicas)
             if training.on_divergence == "rollback" and machine.replicas > training.replicas:
                 raise ConfigError("training.on_divergence=rollback works in one process; with TF_CONFIG use stop")
@@ -104,17 +109,18 @@ def run(
             if fresh:  # refused before its first step
                 remove_refused_run(directory)
             raise
-        except KeyboardInterrupt:
-            raise
         except Exception as error:
             write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
             raise
 
 
+def _say(log: Log, quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else log.say
+
+
 def _write_generator(directory: Path, held: bool) -> None:
     """Write the missing generator of a finished run again, from its last checkpoint."""
     from ganlab.exports.portable import save_portable
-    from ganlab.run.sampler import open_sampler
 
     with contextlib.nullcontext() if held else claimed(directory):
         sampler, _ = open_sampler(directory)
@@ -133,19 +139,16 @@ def _train(
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
+    from ganlab.run.build import build_gan, build_steps, is_on_device
     from ganlab.run.callbacks import BestStep, Callbacks, Profile
     from ganlab.run.measuring import prepare
-    from ganlab.run.record import Record, unfit
-    from ganlab.run.rules import is_on_device
-    from ganlab.runs.console import Progress
-    from ganlab.runs.records import Records, trial_of
     from ganlab.training.loop import DivergedError, Event, fit
     from ganlab.training.replicas import agreed
 
-    training, began = config.training, now()
+    training, began, say = config.training, now(), _say(log, quiet)
     gan = build_gan(config)
     xla = machine.xla(training.compile, training.steps)
-    went_back = rollbacks(origin.parent)
+    went_back = resume.rollbacks(origin.parent)
 
     def build():
         reseed_at = [rollback.to_step for rollback in went_back]
@@ -153,20 +156,22 @@ def _train(
 
     # Before anything else computes, since that names a cached program; images on disk are read in order from a step on.
     steps = build() if is_on_device(config, split.train) else None
-    measuring = prepare(config, split, say=(lambda _: None) if quiet else log.say)
+    measuring = prepare(config, split, say=say)
     tensors = gan.tensors()
-    restored = checkpoints.restore(origin, tensors, unfit=lambda record: unfit(record, config, origin.parent))
+    restored = checkpoints.restore(origin, tensors, unfit=lambda record: resume.unfit(record, config, origin.parent))
     if restored is None and config.init_from:
-        start_from(config.init_from, tensors)
+        resume.start_from(config.init_from, tensors)
     steps = steps or build()
-    start, record = (restored.step, Record.model_validate(restored.record)) if restored else (0, Record(started=began))
+    start, record = 0, resume.Record(started=began)
+    if restored:
+        start, record = restored.step, resume.Record.model_validate(restored.record)
     position = {} if device.worker() else record.records  # they are in the first worker's folder
     best = BestStep(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
 
     images_per_step = training.batch_size * training.discriminator_steps
 
     with (
-        tracked(config, directory, (lambda _: None) if quiet else log.say) as tracker,
+        tracked(config, directory, say) as tracker,
         Records(directory, step=start, resume=position, copy=tracker.scalars) as records,
         Progress(training.steps, start, unit_images=images_per_step, quiet=quiet, log=log) as progress,
     ):
@@ -206,7 +211,8 @@ def _train(
             error = f"{problem}; " + (
                 "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
             )
-            rolls_back = roll_back(config, directory, step=int(gan.step.numpy()), to=good_step, error=str(problem))
+            step = int(gan.step.numpy())
+            rolls_back = resume.roll_back(config, directory, step=step, to=good_step, error=str(problem))
             status = "rolled back" if rolls_back else "diverged"
         seconds = callbacks.seconds()
         if status == "finished":
@@ -219,8 +225,7 @@ def _train(
         if status not in ("interrupted", "rolled back"):
             records.finished(status == "finished")
     if status == "rolled back":
-        if not quiet:
-            log.say(f"{error}; going back to it, with fresh random numbers")
+        say(f"{error}; going back to it, with fresh random numbers")
         return _train(config, directory, origin, machine, split, stopping, quiet, log)
 
     images_seen = int(gan.step.numpy()) * images_per_step
@@ -247,7 +252,7 @@ def _train(
         seconds=seconds,
         images_per_second=images_seen / seconds,
         source=split.train.source,
-        **({"extended": extended} if (extended := extensions(config, directory)) else {}),
+        **({"extended": extended} if (extended := resume.extensions(config, directory)) else {}),
         **({"rollbacks": [rollback.model_dump() for rollback in went_back]} if went_back else {}),
         data=split.facts,
         started=record.started,
@@ -286,7 +291,7 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
 
     signals = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     handlers = {number: signal.signal(number, note) for number in signals}
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # as a cell of a sweep has it (`signals.heard`)
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # blocked in a sweep's cell (`on_stop_signal`)
     try:
         yield lambda: bool(request)
     finally:
@@ -296,8 +301,6 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
 
 
 def _as_markdown(config: RunConfig) -> str:
-    import yaml
-
     return f"```yaml\n{yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)}```"
 
 

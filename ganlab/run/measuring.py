@@ -10,7 +10,8 @@ import numpy as np
 
 from ganlab.config import Full, RunConfig, Shapes, pair
 from ganlab.data import shapes
-from ganlab.data.sources import DATASETS, Split
+from ganlab.data.images import Split
+from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
 from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
@@ -46,18 +47,15 @@ class Measuring(NamedTuple):
         sets = range(self.full.protocol["sets"])
         return self.full([sampler.sample(f"latents/evaluation/full/{number}", self.full.n_fake) for number in sets])
 
-    def measure_cheap(self, sampler: Sampler) -> Measured:
+    def measure_cheap(self, sampler: Sampler) -> dict[str, float]:
         """Those of the full measures that are taken during training, under the names that they have at the end."""
         assert self.full is not None
-        pixels = sampler.sample("latents/evaluation/full/0", self.full.n_fake)
-        return Measured(self.full.measure_cheap(pixels), {}, None)
+        return self.full.measure_cheap(sampler.sample("latents/evaluation/full/0", self.full.n_fake))
 
     def draw(self, sampler: Sampler, measured: Measured) -> dict[str, np.ndarray]:
         """Pictures of the results, by name."""
-        measures = self.full or self.quick
-        return pictures.draw(
-            measures.spectrum, measured.spectrum, measures.train, sampler.sample("latents/samples", 64)
-        )
+        measures, samples = self.full or self.quick, sampler.sample("latents/samples", 64)
+        return pictures.draw(measures.spectrum, measured.spectrum, measures.train, samples)
 
     def sketch(self, measured: Measured) -> np.ndarray | None:
         """A quick picture of the spectra during training; None where images have no spectrum."""

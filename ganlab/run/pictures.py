@@ -1,9 +1,10 @@
 """The pictures that a run writes: grids of samples, spectra and artifacts of real and generated images."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial.distance import cdist
 
 from ganlab.config import RunConfig
@@ -17,19 +18,6 @@ _SAMPLES, _NEAREST = 8, 5
 _BYTES = 2**26  # of training images, as floats, that are compared at a time
 
 
-class Side(NamedTuple):
-    """The spectrum of one set of images of sides H and W, the shorter of which, N, is at least 2.
-
-    images: their number. power: [H,W], in the order of `numpy.fft.fftfreq`. profile: its mean by ring, [N//2+1]. band:
-    the limits between which the profiles of 95 % of the single images lie, [2,N//2+1].
-    """
-
-    images: int
-    power: np.ndarray
-    profile: np.ndarray
-    band: np.ndarray
-
-
 def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, samples: np.ndarray) -> dict[str, np.ndarray]:
     """`neighbours`: some samples with the training images nearest to them; where images have a spectrum also
     `spectrum`: its profile and both axes, and `means`: mean images and how strong detail is at each phase.
@@ -40,14 +28,10 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
     if real is not None and fake is not None:
         # more marks would hide what they mark
         marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]
-        pictures["spectrum"] = draw_spectrum(_side(real), _side(fake), marked)
+        pictures["spectrum"] = draw_spectrum(real, fake, marked)
         phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.size, s)}
         pictures["means"] = draw_means(real.mean, fake.mean, phases)
     return pictures
-
-
-def _side(spectrum: Spectrum) -> Side:
-    return Side(spectrum.count, spectrum.power, radial_profile(spectrum.power), spectrum.band)
 
 
 def _has_phases(size: tuple[int, int], stride: int) -> bool:
@@ -113,15 +97,14 @@ _WIDE = 7.6  # inches of 100 pixels: letters stay legible where a card shows hal
 _DECADES = 6  # that shades can tell apart; weaker power is shown as the darkest
 
 
-def draw_spectrum(real: Side, fake: Side, strides: Sequence[int] = (2, 4)) -> np.ndarray:
+def draw_spectrum(real: Spectrum, fake: Spectrum, strides: Sequence[int] = (2, 4)) -> np.ndarray:
     """Profiles above, spectra below: about 760 x 720, for TensorBoard's `spectrum`.
 
     Above: power by cycles per pixel, each with the band of its single images, which is their spread, not the error of
     the mean. Below: log power over both frequencies, and its signed difference; strides: of 2, 4 and 8, those whose
-    lattice bins are marked. Raises ValueError for arrays that do not fit.
+    lattice bins are marked.
     """
-    _check(real, fake, strides)
-    figure = _figure(_WIDE, 7.2)
+    figure = _figure(7.2)
     top, bottom = figure.subfigures(2, 1, height_ratios=[4.2, 3.0])
     _profiles(top, real, fake)
     _powers(bottom, real, fake, strides)
@@ -134,14 +117,9 @@ def draw_means(
     """What all images share: mean images, their difference, and the strength of detail by phase; about 760 wide.
 
     real_mean, fake_mean: luminance [H,W]. moments: for each stride the second moment of detail by phase, real and
-    fake, each [stride,stride]. Raises ValueError for arrays that do not fit.
+    fake, each [stride,stride].
     """
-    for name, mean in (("real_mean", real_mean), ("fake_mean", fake_mean)):
-        _fit(name, mean, real_mean.shape)
-    for stride, pair in moments.items():
-        for name, moment in zip(("real", "fake"), pair, strict=True):
-            _fit(f"moments[{stride}], {name},", moment, (stride, stride))
-    figure = _figure(_WIDE, 2.8 + (2.1 if moments else 0))
+    figure = _figure(2.8 + (2.1 if moments else 0))
     top, bottom = figure.subfigures(2, 1, height_ratios=[2.8, 2.1]) if moments else (figure, figure)
     axes = top.subplots(1, 3)
     limits = min(real_mean.min(), fake_mean.min()), max(real_mean.max(), fake_mean.max())
@@ -167,15 +145,8 @@ def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndar
     """Each row a sample and, right of a bar, its nearest training images with their distances below.
 
     samples: uint8 [N,H,W,C]. nearest: uint8 [N,k,H,W,C], closest first. distances: [N,k], of any kind.
-    Pixels become squares; nothing is interpolated. Raises ValueError for arrays that do not fit.
+    Pixels become squares; nothing is interpolated.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
-    if nearest.ndim != 5 or nearest.shape[:1] + nearest.shape[2:] != samples.shape:
-        raise ValueError(f"nearest of shape {nearest.shape} does not fit samples {samples.shape}; use [N,k,H,W,C]")
-    _fit("distances", distances, nearest.shape[:2])
-    if samples.dtype != np.uint8 or nearest.dtype != np.uint8 or samples.shape[-1] not in (1, 3) or 0 in nearest.shape:
-        raise ValueError(f"samples and nearest are {samples.dtype} and {nearest.dtype}; use uint8 with C = 1 or 3")
     rows, columns, height, width, _ = nearest.shape
     enlarge = max(1, -(-64 // width))  # so that a distance fits below
     tall, wide, gap, line, head = enlarge * height, enlarge * width, 8, 20, 24
@@ -198,34 +169,34 @@ def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndar
     return np.asarray(canvas)
 
 
-def draw_raster(real: np.ndarray, fake: np.ndarray, enlarge: int | None = None) -> np.ndarray:
+def draw_raster(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """Log power of real and fake side by side in grey, drawn in a millisecond: a view during training.
 
     real, fake: [H,W], in the order of `numpy.fft.fftfreq`; the mean, which has none, is in the middle. White is the
-    strongest of both, black a millionth of it. enlarge: pixels per frequency; None aims at a width of 512.
+    strongest of both, black a millionth of it.
     """
-    for name, power in (("real", real), ("fake", fake)):
-        _fit(name, power, real.shape)
     logs = np.stack([np.fft.fftshift(log) for log in _logs(real, fake)])
     span = (logs - logs.max() + _DECADES) / _DECADES
     pixels = np.rint(255 * span).astype(np.uint8)[..., None]
-    return grids.grid(pixels, columns=2, enlarge=enlarge).repeat(3, axis=2)
+    return grids.grid(pixels, columns=2).repeat(3, axis=2)
 
 
-def _profiles(part: Any, real: Side, fake: Side) -> None:
+def _profiles(part: Any, real: Spectrum, fake: Spectrum) -> None:
     axis = part.subplots()
     side = min(real.power.shape)
     cycles = np.arange(1, side // 2 + 1) / side
-    floor = 10.0**-_DECADES * max(real.profile.max(), fake.profile.max()) or 1.0
+    profiles = radial_profile(real.power), radial_profile(fake.power)
+    floor = 10.0**-_DECADES * max(map(np.max, profiles)) or 1.0
 
     def logs(power: np.ndarray) -> np.ndarray:
         return np.log10(np.maximum(power[..., 1:], floor))
 
     every = max(1, side // 32)
     axis.fill_between(cycles, *logs(real.band), color=_REAL, alpha=0.2, linewidth=0, label="95 % of single real images")
-    for spectrum, name, style, color, size in ((real, "real", "-o", _REAL, 8), (fake, "fake", "--^", _FAKE, 5)):
-        label = f"{name}, mean of {spectrum.images:,}"
-        axis.plot(cycles, logs(spectrum.profile), style, color=color, label=label, markersize=size, markevery=every)
+    styles = (("real", real.count, "-o", _REAL, 8), ("fake", fake.count, "--^", _FAKE, 5))
+    for profile, (name, images, style, color, size) in zip(profiles, styles, strict=True):
+        label = f"{name}, mean of {images:,}"
+        axis.plot(cycles, logs(profile), style, color=color, label=label, markersize=size, markevery=every)
     for edge, name in zip(logs(fake.band), ("95 % of single fake images", None), strict=True):
         axis.plot(cycles, edge, ":", color=_FAKE, label=name, linewidth=1.8)
     for period in (8, 4, 2):
@@ -239,7 +210,7 @@ def _profiles(part: Any, real: Side, fake: Side) -> None:
     part.legend(loc="outside upper center", ncols=2, fontsize=12, frameon=False)
 
 
-def _powers(part: Any, real: Side, fake: Side, strides: Sequence[int]) -> None:
+def _powers(part: Any, real: Spectrum, fake: Spectrum, strides: Sequence[int]) -> None:
     size = real.power.shape
     axes = part.subplots(1, 3)
     logs = _logs(real.power, fake.power)
@@ -323,26 +294,7 @@ def _bar(part: Any, image: Any, axes: Any, extend: str = "neither") -> None:
     part.colorbar(image, ax=axes, shrink=0.75, pad=0.02, extend=extend).ax.tick_params(labelsize=10)
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
+def _figure(height: float) -> Any:
+    from matplotlib.figure import Figure  # half a second
 
-    return Figure(figsize=(width, height), dpi=100, layout="constrained")
-
-
-def _check(real: Side, fake: Side, strides: Sequence[int] = ()) -> None:
-    if not set(strides) <= set(_MARKS):
-        raise ValueError(f"strides={tuple(strides)} have no marks; use some of 2, 4 and 8")
-    size = real.power.shape
-    if len(size) != 2 or min(size) < 2:
-        raise ValueError(f"real has a spectrum of shape {list(size)}; use [H,W] of sides of at least 2")
-    for name, spectrum in (("real", real), ("fake", fake)):
-        _fit(f"{name}.power", spectrum.power, size)
-        _fit(f"{name}.profile", spectrum.profile, (min(size) // 2 + 1,))
-        _fit(f"{name}.band", spectrum.band, (2, min(size) // 2 + 1))
-
-
-def _fit(name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
-    if values.shape != shape:
-        raise ValueError(f"{name} has shape {list(values.shape)}; it must be {list(shape)}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} has values that are not finite")
+    return Figure(figsize=(_WIDE, height), dpi=100, layout="constrained")

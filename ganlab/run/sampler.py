@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ganlab import device
 from ganlab.config import RunConfig
+from ganlab.data.labels import class_sequence
+from ganlab.data.sources import class_counts
 from ganlab.errors import ConfigError
 from ganlab.files import FileError
-from ganlab.run.networks import build_gan
-from ganlab.run.record import other_run
+from ganlab.run.resume import other_run
 from ganlab.runs.folder import CHECKPOINTS, read_config, refuse_links
+from ganlab.training import checkpoints
 
 
 class Sampler:
     """A generator and the latents of its run: `generate(latents)` gives pixels uint8 [B,H,W,C]."""
 
     def __init__(self, generator, config: RunConfig):
-        import numpy as np
         import tensorflow as tf
 
         self.generator = generator
@@ -24,65 +27,54 @@ class Sampler:
         self._config = config
         self._sequence = np.zeros(0, np.int64)
 
-    def latents(self, stream: str, count: int, first: int = 0):
+    def latents(self, stream: str, count: int, first: int = 0) -> np.ndarray:
         """Latents [count, Z+K], float32: standard normal, the same for every arm of equal seed; then the classes.
 
         For a class-conditional generator the last K numbers are the class, one-hot. Classes come in a fixed order, of
         which any stretch has the mixture of the training images; `first`: where in this order the latents begin.
         """
-        import numpy as np
-
         from ganlab.training.randomness import normals
 
         z = normals(self._config.seed, stream, 0, (count, self._config.generator.latent_size)).numpy()
         classes = self._config.classes
-        if not classes:
-            return z
-        one_hot = np.zeros((count, classes), z.dtype)
-        one_hot[np.arange(count), self._classes(first + count)[first:]] = 1
-        return np.concatenate([z, one_hot], axis=1)
+        return with_classes(z, self._classes(first + count)[first:], classes) if classes else z
 
-    def _classes(self, total: int):
+    def _classes(self, total: int) -> np.ndarray:
         """The first `total` classes of the order; cached."""
-        from ganlab.data.counts import class_counts
-        from ganlab.data.labels import class_sequence
-
         if len(self._sequence) < total:
             self._sequence = class_sequence(class_counts(self._config.dataset), max(total, 2 * len(self._sequence)))
         return self._sequence[:total]
 
-    def between(self, one, other, angle: float):
+    def between(self, one: np.ndarray, other: np.ndarray, angle: float) -> np.ndarray:
         """Latents on the way from one set to another and on to its mirror image: always normal, classes unchanged."""
-        import numpy as np
-
         size = self._config.generator.latent_size
         z = np.cos(angle) * one[:, :size] + np.sin(angle) * other[:, :size]
         return np.concatenate([z.astype(one.dtype), one[:, size:]], axis=1)
 
-    def generate(self, z, portion: int = 500):
+    def generate(self, z: np.ndarray, portion: int = 500) -> np.ndarray:
         """Pixels uint8 [B,H,W,C] from latents [B,Z], in portions that bound the memory."""
-        import numpy as np
-
         from ganlab.data.batches import to_pixels
 
         return np.concatenate(
             [to_pixels(self._generate(z[at : at + portion]).numpy()) for at in range(0, len(z), portion)]
         )
 
-    def batches(self, size: int, count: int = 100):
+    def batches(self, size: int, count: int = 100) -> list[np.ndarray]:
         """`count` batches of latents [size,Z+K], for batch statistics of the averaged generator; classes continue."""
         return [self.latents(f"latents/statistics/{number}", size, number * size) for number in range(count)]
 
-    def sample(self, stream: str, count: int):
+    def sample(self, stream: str, count: int) -> np.ndarray:
         """Pixels uint8 [count,H,W,C] of a stream's latents."""
         return self.generate(self.latents(stream, count))
 
 
-def with_classes(z, labels: Sequence[int], classes: int):
+def with_classes(z: np.ndarray, labels: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
     """Latents [N,Z] followed by the one-hot classes of N labels; unchanged without labels."""
-    import numpy as np
-
-    return np.concatenate([z, np.eye(classes, dtype=z.dtype)[list(labels)]], axis=1) if len(labels) else z
+    if not len(labels):
+        return z
+    one_hot = np.zeros((len(labels), classes), z.dtype)
+    one_hot[np.arange(len(labels)), labels] = 1
+    return np.concatenate([z, one_hot], axis=1)
 
 
 def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sampler, int]:
@@ -95,8 +87,6 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
     ConfigError where there is no run, no checkpoint or none of that step (before TensorFlow is imported),
     CheckpointError where none is good.
     """
-    from ganlab.training import checkpoints
-
     config, folder = read_config(directory), directory / CHECKPOINTS
     try:
         refuse_links(directory)
@@ -118,6 +108,8 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
             f"or one of: {', '.join(map(str, saved_steps))}"
         )
     device.start("float32")
+    from ganlab.run.build import build_gan  # TensorFlow: after its start
+
     gan = build_gan(config)
     restored = checkpoints.restore(
         folder, gan.tensors(), step, lambda record: ("config" in record and other_run(record, config)) or ""

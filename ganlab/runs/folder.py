@@ -10,9 +10,7 @@ from typing import IO, Any
 
 from ganlab import __version__, device, environment, files
 from ganlab.config import RunConfig, differences, parse
-from ganlab.environment import commit
 from ganlab.errors import ConfigError, MissingSettingError, UnknownSettingError
-from ganlab.files import write_json
 from ganlab.runs.result import CONFIG, HELD_OUT, LOCK, LOG, RESULT, RunResult, read_result
 
 CHECKPOINTS = "checkpoints"
@@ -153,13 +151,13 @@ def write_result(
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         **facts,
-        "commit": commit(),
+        "commit": environment.commit(),
         "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
         "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
         "environment": environment.deciding(),
         "ended": now(),
     }
-    write_json(directory / RESULT, tree)
+    files.write_json(directory / RESULT, tree)
     return read_result(directory / RESULT)
 
 
@@ -192,4 +190,4 @@ def record_measures(directory: Path, measured: dict[str, Any]) -> None:
         }
         if full:
             update |= {name: measured[name] for name in ("draws", "ladder") if name in measured}
-        write_json(path, result.model_copy(update=update).written())
+        files.write_json(path, result.model_copy(update=update).written())

@@ -100,7 +100,9 @@ class Records:
             raise RecordsError(why)
 
         for name, mark in marks.items():
-            _cut(existing[name], mark.bytes)
+            with files.open_regular(existing[name], "r+b") as file:
+                file.truncate(mark.bytes)
+                files.flush(file)
         # A number is never used twice, so the new file is made before others are removed: a running TensorBoard
         # remembers files by name, and would continue in the middle of one that came back.
         numbers = itertools.count(1 + max(sessions.values(), default=0))
@@ -371,18 +373,13 @@ def find_runs(directory: Path) -> list[Path]:
 
 
 def without_seed(name: str) -> str:
-    """The name of a cell without `-seed<k>`."""
+    """The name of a cell, or of a run's folder, without `-seed<k>`."""
     return re.sub(r"-seed\d+$", "", name)
-
-
-def arm_of(directory: Path) -> str:
-    """The name of a run's folder without `-seed<k>`."""
-    return without_seed(directory.name)
 
 
 def shared_tail(runs: Iterable[Path]) -> str:
     """The `-name=value` parts in which the names of all arms of these runs end: settings of the whole sweep."""
-    trials = sorted({arm_of(run) for run in runs})
+    trials = sorted({without_seed(run.name) for run in runs})
     if len(trials) < 2:
         return ""
     endings = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # from the last part on
@@ -442,9 +439,3 @@ def remove_events(directory: Path) -> None:
 
 def _append(events: RecordWriter, step: int, **content: Any) -> None:
     events.write(Event(wall_time=time.time(), step=step, **content).SerializeToString())
-
-
-def _cut(path: Path, length: int) -> None:
-    with files.open_regular(path, "r+b") as file:
-        file.truncate(length)
-        files.flush(file)

@@ -45,8 +45,8 @@ def _silence_terminal() -> None:
 
 
 @contextlib.contextmanager
-def heard(ask: Callable[[int], None]) -> Iterator[None]:
-    """While inside, `ask(number)` is called in the main thread when a signal asks to stop.
+def on_stop_signal(handler: Callable[[int], None]) -> Iterator[None]:
+    """While inside, `handler(number)` is called in the main thread when a signal asks to stop.
 
     A cluster warns every process of a job, and a process without a handler would die, such as joblib's workers and its
     resource tracker. So the warning is blocked, which child processes inherit, and a thread waits for it and forwards
@@ -62,7 +62,7 @@ def heard(ask: Callable[[int], None]) -> Iterator[None]:
         over.wait()  # a signal to a thread that has ended is undefined
 
     def handle(number: int, _frame: object) -> None:
-        ask(forwarded.pop() if forwarded and number == signal.SIGTERM else number)
+        handler(forwarded.pop() if forwarded and number == signal.SIGTERM else number)
 
     main = threading.get_ident()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
@@ -74,8 +74,8 @@ def heard(ask: Callable[[int], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
         ending.set()
         assert receiver.ident
         signal.pthread_kill(receiver.ident, signal.SIGUSR1)

@@ -1,11 +1,14 @@
-"""The state of a sweep's cells, from their files: finished, running, diverged, failed, ... or missing.
+"""The state of a sweep's cells, from their files: finished, running, diverged, failed, ... or missing; and `--forget`.
 
 A sweep records its cells in `sweep.json` when it starts, so that those that never started are known. A run that is
 being written holds a lock, which the system frees however its process ends: a locked run is running.
 """
 
+import contextlib
 import heapq
 import math
+import os
+import sys
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,9 +18,9 @@ from typing import Literal, get_args
 
 from ganlab import files
 from ganlab.config.comparison import Comparing
-from ganlab.errors import in_a_line, printable
+from ganlab.errors import ConfigError, in_a_line, matching, printable
 from ganlab.evaluation.registry import better
-from ganlab.files import write_json
+from ganlab.runs.folder import claimed
 from ganlab.runs.records import METRICS, RECENT, whole_records, without_seed
 from ganlab.runs.result import (
     CONFIG,
@@ -36,7 +39,7 @@ STATES = get_args(State)
 
 
 @dataclass(frozen=True)
-class Standing:
+class CellStatus:
     """The state of one cell.
 
     step, steps: the step of its last record, and its last step. images_per_second: at that record. seconds_left: of a
@@ -88,7 +91,7 @@ def record_sweep(folder: Path, command: str, cells: Iterable[str]) -> Sweep:
     commands = list(dict.fromkeys([*(before.commands if before else ()), command]))
     record = Sweep(commands, names, datetime.now().astimezone().isoformat(timespec="seconds"), asked)
     files.remove_unfinished(folder, [SWEEP])
-    write_json(folder / SWEEP, record.__dict__)
+    files.write_json(folder / SWEEP, vars(record))
     return record
 
 
@@ -121,14 +124,14 @@ def _check_cell(folder: Path, name: str) -> None:
     files.refuse_link(folder / name, folder)
 
 
-def find_cells(folder: Path) -> list[Standing]:
+def find_cells(folder: Path) -> list[CellStatus]:
     """Every cell of the sweep in a folder, and every other run there; raises ResultError for a wrong folder."""
-    return [stand(path, name) for name, path in _cells(folder)]
+    return [read_status(path, name) for name, path in _cells(folder)]
 
 
-def without_result(folder: Path) -> list[Standing]:
+def without_result(folder: Path) -> list[CellStatus]:
     """The cells that have not ended: missing, running, interrupted."""
-    return [stand(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
+    return [read_status(path, name) for name, path in _cells(folder) if not (path / RESULT).exists()]
 
 
 def _cells(folder: Path) -> list[tuple[str, Path]]:
@@ -158,29 +161,29 @@ def _runs(root: Path) -> Iterator[Path]:
         raise ResultError(str(error)) from None
 
 
-def stand(directory: Path, name: str) -> Standing:
+def read_status(directory: Path, name: str) -> CellStatus:
     """The state of the run in a folder."""
     held = is_held(directory)  # before the result is read: a result that nobody is writing is final
     try:
         result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
     except ResultError as error:
-        return Standing(name, directory, "failed", why=str(error))
+        return CellStatus(name, directory, "failed", why=str(error))
     steps = _steps(directory)
-    step, rate, left = _pace(directory, steps)
+    step, rate, left = _last_pace(directory, steps)
     if result and result.status == "finished":
         time_taken = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*time_taken, *_primary(result)])
-        return Standing(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
+        return CellStatus(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
     why = in_a_line(result.error or "") if result else ""  # all of it is in the log
     if result and result.status == "diverged":
-        return Standing(name, directory, "diverged", step, steps, rate, why=why)
+        return CellStatus(name, directory, "diverged", step, steps, rate, why=why)
     if held:
-        return Standing(name, directory, "running", step, steps, rate, left)
+        return CellStatus(name, directory, "running", step, steps, rate, left)
     if result:
-        return Standing(name, directory, result.status, step, steps, rate, why=why)
+        return CellStatus(name, directory, result.status, step, steps, rate, why=why)
     if (directory / CONFIG).exists():
-        return Standing(name, directory, "interrupted", step, steps, rate, why="its process was killed")
-    return Standing(name, directory, "missing")
+        return CellStatus(name, directory, "interrupted", step, steps, rate, why="its process was killed")
+    return CellStatus(name, directory, "missing")
 
 
 def _primary(result: RunResult) -> list[str]:
@@ -188,17 +191,17 @@ def _primary(result: RunResult) -> list[str]:
     plan = result.config.get("comparison")
     metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
     if metric in result.metrics:
-        return [directed(metric, result.metrics[metric])]
+        return [describe_metric(metric, result.metrics[metric])]
     return [f"no {metric}"] if result.metrics else []
 
 
-def directed(metric: str, value: float) -> str:
+def describe_metric(metric: str, value: float) -> str:
     """A measure in a line, with which values are better: `coverage 0.921 (larger is better)`."""
     side = better(metric)
     return f"{metric} {value:.3g}" + (f" ({side} is better)" if side else "")
 
 
-def outcome(cell: Standing) -> str:
+def describe_status(cell: CellStatus) -> str:
     """The state of a cell in a phrase."""
     if cell.state == "missing":
         return "not started"
@@ -207,14 +210,14 @@ def outcome(cell: Standing) -> str:
     if cell.state == "running":
         place = [f"running, step {cell.step:,} of {cell.steps:,}" if cell.steps else "running"]
         if cell.seconds_left is not None:
-            place += [f"{cell.images_per_second:,.0f} images/s", f"about {rough(cell.seconds_left)} left"]
+            place += [f"{cell.images_per_second:,.0f} images/s", f"about {format_duration(cell.seconds_left)} left"]
         return ", ".join(place)
     why = f"{cell.state} at step {cell.step:,}" if cell.state == "interrupted" else cell.state
     return f"{why}{': ' * bool(cell.why)}{cell.why}; see {cell.directory}/{LOG}"
 
 
-def edition(directory: Path) -> int | None:
-    """A number that identifies the result in a run's folder, new for each one written; None if there is none."""
+def result_mtime_ns(directory: Path) -> int | None:
+    """When the result in a run's folder was written, which tells a new one from an old one; None if there is none."""
     try:
         return (directory / RESULT).stat().st_mtime_ns
     except FileNotFoundError:
@@ -245,7 +248,7 @@ def _steps(directory: Path) -> int | None:
         return None
 
 
-def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
+def _last_pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
     """The step of the last record, its images per second, and the seconds left at that rate.
 
     The first record's rate includes compiling and says nothing about the rest.
@@ -265,14 +268,14 @@ def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float 
     return (*paces[0][:2], None if complete else paces[0][2]) if paces else (0, None, None)
 
 
-def rough(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time for people: seconds, minutes or hours."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def totals(cells: list[Standing]) -> dict[State, int]:
+def count_states(cells: list[CellStatus]) -> dict[State, int]:
     """How many cells are in each state, in the order of the states, without states that do not occur."""
     return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}
 
@@ -287,26 +290,26 @@ _BETWEEN = 10.0  # seconds that a worker has to start its next cell
 class Pace:
     """What the files of a cell tell about its time, in seconds; None for what they do not.
 
-    since: when the last process to write started. fresh: whether that was at step 0 of this sweep. ended: when its
-    result was written. step, recorded: the last record of training, and when it was written. a_step: the time of a
-    step without compiling. compiling: the time before the first record, except for steps of that length.
+    started: when the last process to write started. fresh: whether that was at step 0 of this sweep. ended: when its
+    result was written. step, recorded: the last record of training, and when it was written. step_seconds: of a step
+    without compiling. compiling: the time before the first record, except for steps of that length.
     """
 
-    since: float | None
+    started: float | None
     fresh: bool
     ended: float | None
     step: int = 0
     recorded: float | None = None
-    a_step: float | None = None
+    step_seconds: float | None = None
     compiling: float | None = None
 
     @property
     def live(self) -> bool:
         """Whether the last process to write has recorded a step."""
-        return self.since is not None and self.recorded is not None and self.recorded > self.since
+        return self.started is not None and self.recorded is not None and self.recorded > self.started
 
 
-def time_left(cells: list[Standing], ended: Container[str], began: float, now: float) -> float | None:
+def time_left(cells: list[CellStatus], ended: Container[str], began: float, now: float) -> float | None:
     """Seconds until a sweep is done; None if nothing is running, or too little is recorded yet.
 
     cells: those of the last start; ended: the names of those that it will not try again, such as one that failed.
@@ -325,17 +328,19 @@ def time_left(cells: list[Standing], ended: Container[str], began: float, now: f
     cell_seconds = _seconds_of_cells(paces, end, began)
     if not cell_seconds:
         return None
-    steps = {cell.name: pace.a_step * cell.steps for cell, pace in paces if pace.a_step and cell.steps}
+    steps = {cell.name: pace.step_seconds * cell.steps for cell, pace in paces if pace.step_seconds and cell.steps}
     overheads = [max(0.0, whole - steps[name]) for name, whole in cell_seconds.items() if name in steps]
     overhead = fmean(overheads) if overheads else 0.0
     running, waiting = [], []
     for cell, pace in paces:
         fresh = _seconds_like(cell.name, cell_seconds)
         whole = overhead + (1 - cell.done) * max(0.0, fresh - overhead)
-        if cell.state == "running" and pace.live and pace.a_step and cell.steps:
-            running.append(max(0.0, (cell.steps - pace.step) * pace.a_step + end - (now - (pace.recorded or now))))
+        if cell.state == "running" and pace.live and pace.step_seconds and cell.steps:
+            running.append(
+                max(0.0, (cell.steps - pace.step) * pace.step_seconds + end - (now - (pace.recorded or now)))
+            )
         elif cell.state == "running":
-            running.append(max(0.0, (fresh if pace.fresh else whole) - (now - (pace.since or now))))
+            running.append(max(0.0, (fresh if pace.fresh else whole) - (now - (pace.started or now))))
         elif cell.name not in ended and cell.done < 1:
             waiting.append(whole)
     last = max(running)
@@ -348,7 +353,7 @@ def time_left(cells: list[Standing], ended: Container[str], began: float, now: f
     return last
 
 
-def _between_cells(cells: list[tuple[Standing, Pace]], now: float) -> int:
+def _between_cells(cells: list[tuple[CellStatus, Pace]], now: float) -> int:
     """Workers whose last cell has just ended, and whose next has not started."""
     just_ended = [
         pace.ended for cell, pace in cells if cell.state != "running" and pace.ended and now - pace.ended < _BETWEEN
@@ -356,23 +361,23 @@ def _between_cells(cells: list[tuple[Standing, Pace]], now: float) -> int:
     just_begun = [
         pace
         for cell, pace in cells
-        if cell.state == "running" and just_ended and (pace.since or 0) >= min(just_ended) - 0.5
+        if cell.state == "running" and just_ended and (pace.started or 0) >= min(just_ended) - 0.5
     ]
     return max(0, len(just_ended) - len(just_begun))
 
 
-def _seconds_of_cells(cells: list[tuple[Standing, Pace]], end: float, began: float) -> dict[str, float]:
+def _seconds_of_cells(cells: list[tuple[CellStatus, Pace]], end: float, began: float) -> dict[str, float]:
     """How long whole cells take from start to end, by name: the cells that this sweep has finished, and for arms
     without any, running ones; if all were resumed, their steps only.
     """
     finished, under_way, steps = {}, {}, {}
     for cell, pace in cells:
-        if cell.state == "finished" and pace.fresh and pace.since and pace.ended and pace.ended > pace.since:
-            finished[cell.name] = pace.ended - pace.since
-        elif pace.live and pace.a_step and cell.steps and (cell.state == "running" or (pace.ended or 0) >= began):
-            steps[cell.name] = pace.a_step * cell.steps + end
-            if cell.state == "running" and pace.fresh and pace.since and pace.recorded:
-                under_way[cell.name] = pace.recorded - pace.since + (cell.steps - pace.step) * pace.a_step + end
+        if cell.state == "finished" and pace.fresh and pace.started and pace.ended and pace.ended > pace.started:
+            finished[cell.name] = pace.ended - pace.started
+        elif pace.live and pace.step_seconds and cell.steps and (cell.state == "running" or (pace.ended or 0) >= began):
+            steps[cell.name] = pace.step_seconds * cell.steps + end
+            if cell.state == "running" and pace.fresh and pace.started and pace.recorded:
+                under_way[cell.name] = pace.recorded - pace.started + (cell.steps - pace.step) * pace.step_seconds + end
     arms = {without_seed(name) for name in finished}
     seconds = finished | {name: estimate for name, estimate in under_way.items() if without_seed(name) not in arms}
     return seconds or steps
@@ -384,47 +389,38 @@ def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
     return fmean(of_arm or cell_seconds.values())
 
 
-def _paces(cells: list[Standing], began: float) -> list[tuple[Standing, Pace]]:
+def _paces(cells: list[CellStatus], began: float) -> list[tuple[CellStatus, Pace]]:
     """Each cell with its pace. A first record includes compiling: other cells must tell how long that takes."""
     paces = [(cell, _pace_of(cell.directory, began)) for cell in cells]
-    compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.a_step]
+    compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.step_seconds]
     if not compiling:
         return paces
     mean_compiling = fmean(compiling)
     return [
         (cell, pace)
-        if pace.a_step or not (pace.fresh and pace.step and pace.compiling)
-        else (cell, replace(pace, a_step=max(0.0, pace.compiling - mean_compiling) / pace.step or None))
+        if pace.step_seconds or not (pace.fresh and pace.step and pace.compiling)
+        else (cell, replace(pace, step_seconds=max(0.0, pace.compiling - mean_compiling) / pace.step or None))
         for cell, pace in paces
     ]
 
 
 def _pace_of(directory: Path, began: float) -> Pace:
-    since, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
-    records, clock = _records(directory)
+    started, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
+    records, clock = [], 0.0  # of losses: step and seconds of training; and the seconds of the last record
+    for record in whole_records(directory, last_bytes=RECENT)[0]:
+        with contextlib.suppress(OverflowError):  # beyond what a float holds
+            clock = float(record["seconds"])
+            if "speed/images_per_second" in record:
+                records.append((record["step"], clock))
     fresh = created is not None and created >= began - 1
-    if since is None or recorded_at is None or not records:
-        return Pace(since, fresh, ended)
+    if started is None or recorded_at is None or not records:
+        return Pace(started, fresh, ended)
     (first, first_clock), (step, last_clock) = records[0], records[-1]
     recorded = recorded_at - (clock - last_clock)
-    uninterrupted = recorded - since >= last_clock - 1  # else it was resumed
-    a_step = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
-    compiling = first_clock - first * (a_step or 0.0) if fresh and uninterrupted else None
-    return Pace(since, fresh and uninterrupted, ended, step, recorded, a_step, compiling)
-
-
-def _records(directory: Path) -> tuple[list[tuple[int, float]], float]:
-    """Step and seconds of training of the last records of losses, in order; and the seconds of the last record."""
-    steps: list[tuple[int, float]] = []
-    clock = 0.0
-    for record in whole_records(directory, last_bytes=RECENT)[0]:
-        try:
-            step, clock = int(record["step"]), float(record["seconds"])
-            if "speed/images_per_second" in record:
-                steps.append((step, clock))
-        except (ValueError, OverflowError):  # not finite
-            continue
-    return steps, clock
+    uninterrupted = recorded - started >= last_clock - 1  # else it was resumed
+    step_seconds = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
+    compiling = first_clock - first * (step_seconds or 0.0) if fresh and uninterrupted else None
+    return Pace(started, fresh and uninterrupted, ended, step, recorded, step_seconds, compiling)
 
 
 def _modified(path: Path) -> float | None:
@@ -432,3 +428,85 @@ def _modified(path: Path) -> float | None:
         return path.stat().st_mtime
     except OSError:
         return None
+
+
+# --- to remove runs from a study --------------------------------------------------------------------------------------
+
+
+def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
+    """Remove cells from a study's `sweep.json`, and move their folders to `forgotten/`; 0 if done, 1 if declined.
+
+    yes: do not ask. Raises ConfigError, before anything is moved, for unknown names, for running cells, and if nobody
+    can be asked.
+    """
+    cells = {cell.name: cell for cell in find_cells(folder)}
+    chosen = [cells[name] for name in matching(cells, patterns, "--forget", folder)]
+    for cell in chosen:
+        _refuse_unmovable(folder, cell)
+        try:
+            files.refuse_link((folder / FORGOTTEN / cell.name).parent, folder)
+        except files.FileError as error:
+            raise ConfigError(str(error)) from None
+    if not yes and not (sys.stdin and sys.stdin.isatty()):
+        raise ConfigError("--forget asks for confirmation, but there is no terminal; add --yes")
+    for cell in chosen:
+        print(f"{cell.name}  {cell.state}")
+    if not (yes or _confirm(len(chosen))):
+        print("nothing was moved")
+        return 1
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(claimed(folder, wait=True))  # another start of the sweep would read the record meanwhile
+        for cell in chosen:
+            if cell.directory.is_dir():
+                stack.enter_context(claimed(cell.directory))  # refuses one that has just started
+        _remove_from_record(folder, {os.path.relpath(cell.directory, folder) for cell in chosen})
+        for cell in chosen:
+            if cell.directory.is_dir():
+                print(f"moved to {_move(cell.directory, folder / FORGOTTEN / f'{cell.name}-{now}')}")
+            else:
+                print(f"removed {cell.name} from the record")
+    print("to restore a run, move its folder back")
+    return 0
+
+
+def _refuse_unmovable(folder: Path, cell: CellStatus) -> None:
+    if cell.state == "running":
+        raise ConfigError(f"--forget {cell.name} is running; stop it first")
+    real, root = os.path.realpath(cell.directory), os.path.realpath(folder)
+    if real == root:
+        raise ConfigError(f"--forget {cell.name} is the folder itself; give the folder that contains it")
+    if real != os.path.join(root, os.path.relpath(cell.directory, folder)):  # noqa: PTH118
+        raise ConfigError(f"--forget {cell.name} is reached through a link; remove the link")
+
+
+def _confirm(count: int) -> bool:
+    try:
+        answer = input(f"forget {'this run' if count == 1 else f'these {count} runs'}? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _remove_from_record(folder: Path, names: set[str]) -> None:
+    record = read_sweep(folder)
+    if record is None:
+        return
+    remaining = {key: [name for name in getattr(record, key) if name not in names] for key in ("cells", "asked")}
+    try:
+        files.write_json(folder / SWEEP, vars(record) | remaining)
+    except OSError as error:
+        raise ResultError(f"{folder / SWEEP} cannot be written ({error.strerror}); nothing was moved") from None
+
+
+def _move(directory: Path, target: Path) -> Path:
+    number, free = 1, target
+    while free.exists():
+        number += 1
+        free = target.with_name(f"{target.name}-{number}")
+    try:
+        free.parent.mkdir(parents=True, exist_ok=True)
+        files.move(directory, free)
+    except OSError as error:
+        raise ResultError(f"{directory} cannot be moved to {free} ({error.strerror}); move it by hand") from None
+    return free

@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
@@ -27,25 +26,14 @@ IDENTITY = "tracking.json"
 _PATIENCE = 60.0  # seconds that a service has at the end to send the rest
 
 
-class Service(Protocol):
-    """The interface to a library; every call comes from one thread."""
+class Wandb:
+    """Weights & Biases: a run with its own name, in the group of its arm, in the project of its study.
+
+    As with every service, all calls come from one thread.
+    """
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
         """Open a run there, or continue the one with that identifier; returns its identifier."""
-        ...
-
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Copy numbers by tag."""
-
-    def finish(self, status: str) -> None:
-        """Send the rest, and report how the run ended."""
-
-
-class Wandb:
-    """Weights & Biases: a run with its own name, in the group of its arm, in the project of its study."""
-
-    def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
-        """As in Service."""
         import wandb  # pyright: ignore[reportMissingImports]
 
         identifier = identifier or uuid.uuid4().hex[:12]
@@ -64,11 +52,11 @@ class Wandb:
         return identifier
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """As in Service."""
+        """Copy numbers by tag."""
         self._run.log({"step": step, **values})
 
     def finish(self, status: str) -> None:
-        """As in Service."""
+        """Send the rest, and report how the run ended."""
         self._run.summary["status"] = status
         self._run.finish(exit_code=0 if status in ("finished", "interrupted") else 1)
 
@@ -79,7 +67,7 @@ class MLflow:
     _ENDS = {"finished": "FINISHED", "interrupted": "KILLED"}  # noqa: RUF012
 
     def start(self, config: RunConfig, directory: Path, identifier: str | None) -> str:
-        """As in Service."""
+        """As in Wandb."""
         import mlflow  # pyright: ignore[reportMissingImports]
         from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
@@ -98,17 +86,18 @@ class MLflow:
         return self._run
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """As in Service."""
+        """As in Wandb."""
         from mlflow.entities import Metric  # pyright: ignore[reportMissingImports]
 
         now = int(time.time() * 1000)
         self._client.log_batch(self._run, metrics=[Metric(tag, value, now, step) for tag, value in values.items()])
 
     def finish(self, status: str) -> None:
-        """As in Service."""
+        """As in Wandb."""
         self._client.set_terminated(self._run, self._ENDS.get(status, "FAILED"))
 
 
+Service = Wandb | MLflow
 SERVICES: dict[str, type[Service]] = {"wandb": Wandb, "mlflow": MLflow}
 
 

@@ -9,9 +9,9 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from ganlab.config import Comparing, flatten
 from ganlab.errors import in_a_line, join_words
 from ganlab.runs.result import RESULT, ResultError, RunResult, find_files, find_results, read_result
 
+T = TypeVar("T")
 NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
 
 
@@ -42,11 +43,7 @@ class Arm(NamedTuple):
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric of every finished run that has it and has not collapsed, by seed."""
-        return {
-            seed: run.metrics[metric]
-            for seed, run in self.runs.items()
-            if run.status == "finished" and metric in run.metrics and seed not in self.collapsed
-        }
+        return {seed: run.metrics[metric] for seed, run in self.runs.items() if not self.why_missing(seed, metric)}
 
     def why_missing(self, seed: int, metric: str) -> str:
         """Why a seed has no value, in the words of `Pair.reasons`; empty if it has one."""
@@ -98,19 +95,29 @@ def group_runs(
         raise ResultError(
             f"{directory} has no result.json{besides}; give the folder of a study, or let its runs finish"
         )
-    groups: list[tuple[dict[str, Any], dict[int, RunResult]]] = []
-    for run in results:
-        settings = settings_of(run.config)
-        runs = next((runs for other, runs in groups if other == settings), None)
-        if runs is None:
-            groups.append((settings, runs := {}))
-        if run.seed in runs:
-            ways = _how_to_leave_out(directory, [run], leaving_out=leaving_out)
-            raise ResultError(
-                f"{directory} has two runs of {run.variant} with seed {run.seed} and equal settings "
-                f"({runs[run.seed].path} and {run.path}); keep one of them there{ways}"
-            )
-        runs[run.seed] = run
+    groups = []
+    for settings, equal in group_equal((settings_of(run.config), run) for run in results):
+        runs: dict[int, RunResult] = {}
+        for run in equal:
+            if run.seed in runs:
+                ways = _how_to_leave_out(directory, [run], leaving_out=leaving_out)
+                raise ResultError(
+                    f"{directory} has two runs of {run.variant} with seed {run.seed} and equal settings "
+                    f"({runs[run.seed].path} and {run.path}); keep one of them there{ways}"
+                )
+            runs[run.seed] = run
+        groups.append((settings, runs))
+    return groups
+
+
+def group_equal(pairs: Iterable[tuple[dict[str, Any], T]]) -> list[tuple[dict[str, Any], list[T]]]:
+    """Group what has equal settings, in the order of their first: [(settings, [item])]."""
+    groups: list[tuple[dict[str, Any], list[T]]] = []
+    for settings, item in pairs:
+        items = next((items for other, items in groups if other == settings), None)
+        if items is None:
+            groups.append((settings, items := []))
+        items.append(item)
     return groups
 
 

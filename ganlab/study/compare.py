@@ -2,20 +2,28 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
-from ganlab.evaluation.registry import METRICS, Rungs, base_name, compared
-from ganlab.runs.collapse import has_collapsed
-from ganlab.runs.result import ResultError
-from ganlab.runs.status import Standing, find_cells, without_result
-from ganlab.study.admission import objection
+from ganlab.evaluation.registry import (
+    FAULTS,
+    GRAIN,
+    METRICS,
+    RUNG_DRAWS,
+    RUNG_NOISE,
+    WITHOUT_CLASS,
+    Rungs,
+    base_name,
+    compared,
+)
+from ganlab.runs.result import ResultError, has_collapsed
+from ganlab.runs.status import CellStatus, find_cells, without_result
 from ganlab.study.arms import Arm, gather_arms, plan_of
 from ganlab.study.statistics import (
     Comparison,
@@ -33,8 +41,9 @@ from ganlab.study.statistics import (
 from ganlab.study.values import (
     COUNTED_AS_WORST,
     LEVEL,
+    Adjustment,
     ArmComparison,
-    Cell,
+    Caution,
     ChosenAfterwards,
     Endpoint,
     FailureRate,
@@ -60,21 +69,18 @@ def compare_study(
     folder below the study's or by pattern. Raises ConfigError, of one line.
     """
     folder = Path(directory)
-    left_out = {cell.name: cell.state for cell in _left_out(folder, leave_out)} if leave_out else {}
+    left_out: dict[str, CellStatus] = {}
+    if leave_out:
+        cells = {cell.name: cell for cell in find_cells(folder)}
+        left_out = {name: cells[name] for name in matching(cells, leave_out, "--leave-out", folder)}
     arms = gather_arms(str(directory), left_out)
     study = compare_arms(arms, plan_of(arms, str(directory)), metric, reference, folder)
-    cells = tuple(Cell(name, state) for name, state in left_out.items())
     return replace(
         study,
-        pending=tuple(Cell(cell.name, cell.state) for cell in without_result(folder) if cell.name not in left_out),
-        left_out=cells,
-        cautions=(*study.cautions, *([LeftOut(cells)] if cells else [])),
+        pending=tuple(cell for cell in without_result(folder) if cell.name not in left_out),
+        left_out=tuple(left_out.values()),
+        cautions=(*study.cautions, *([LeftOut(tuple(left_out.values()))] if left_out else [])),
     )
-
-
-def _left_out(folder: Path, patterns: Sequence[str]) -> list[Standing]:
-    cells = {cell.name: cell for cell in find_cells(folder)}
-    return [cells[name] for name in matching(cells, patterns, "--leave-out", folder)]
 
 
 def compare_arms(
@@ -140,12 +146,7 @@ def compare_arms(
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in measured},
         failures=tuple(map(_failures, arms)),
         dropped=tuple(dropped),
-        cautions=(
-            *not_admitted(primary, ladder),
-            *chosen_afterwards(plan, primary, reference_arm.label, _default_reference(arms).label),
-            *_rule_stated_late(arms, plan),
-            *made_differently(arms),
-        ),
+        cautions=tuple(_cautions(arms, plan, primary, reference_arm, ladder)),
     )
 
 
@@ -238,43 +239,40 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
     margin = _as_compared(endpoint)
-    theirs = _outcomes(endpoint, reference)
-    comparisons, outside = [], []
-    for arm in others:
-        ours = _outcomes(endpoint, arm)
-        paired, p_outside, by_ranks = _compare(ours, theirs, margin, _differences_by_draw(endpoint, arm, reference))
-        outside.append(p_outside if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0)
-        comparisons.append(
-            ArmComparison(
-                arm=arm.label,
-                reference=reference.label,
-                endpoint=endpoint,
-                paired=paired,
-                verdict=paired.verdict,
-                p_adjusted=None,
-                pairs=_pairs(endpoint.metric, arm, reference),
-                robust=robust_statistics(ours, theirs, paired, margin, alpha),
-                by_ranks=by_ranks,
-                adjustment=None,
-                arms=len(others),
-            )
-        )
-    p_values = adjusted = [comparison.paired.p_value for comparison in comparisons]
-    adjustment, adjust = ("Holm", holm) if endpoint.primary else ("Benjamini-Hochberg", benjamini_hochberg)
+    theirs, ours = _outcomes(endpoint, reference), [_outcomes(endpoint, arm) for arm in others]
+    results = [
+        _compare(own, theirs, margin, _differences_by_draw(endpoint, arm, reference))
+        for arm, own in zip(others, ours, strict=True)
+    ]
+    p_values = adjusted = [paired.p_value for paired, _, _ in results]
+    outside = [p if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0 for paired, p, _ in results]
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
+    adjustment: Adjustment = "Holm" if endpoint.primary else "Benjamini-Hochberg"
     if several:
-        adjusted = adjust(p_values).tolist()
+        adjusted = (holm if endpoint.primary else benjamini_hochberg)(p_values).tolist()
     if several and endpoint.primary:
         p_values, outside = adjusted, holm(outside).tolist()
-    for place, (comparison, p, p_outside) in enumerate(zip(comparisons, p_values, outside, strict=True)):
-        verdict = comparison.verdict
-        if verdict == "equivalent" and p_outside > 1 - LEVEL:
-            verdict = _by_difference(comparison.paired)
-        if comparison.unmeasured or (verdict in ("better", "worse") and p > 1 - LEVEL):
-            verdict = "inconclusive"
-        comparisons[place] = replace(comparison, verdict=verdict)
-        if several:
-            comparisons[place] = replace(comparisons[place], p_adjusted=float(adjusted[place]), adjustment=adjustment)
+    comparisons = []
+    for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
+        verdict = paired.verdict
+        if verdict == "equivalent" and outside[place] > 1 - LEVEL:
+            verdict = _by_difference(paired)
+        comparison = ArmComparison(
+            arm=arm.label,
+            reference=reference.label,
+            endpoint=endpoint,
+            paired=paired,
+            verdict=verdict,
+            p_adjusted=float(adjusted[place]) if several else None,
+            pairs=_pairs(endpoint.metric, arm, reference),
+            robust=robust_statistics(ours[place], theirs, paired, margin, alpha),
+            by_ranks=by_ranks,
+            adjustment=adjustment if several else None,
+            arms=len(others),
+        )
+        if comparison.unmeasured or (verdict in ("better", "worse") and p_values[place] > 1 - LEVEL):
+            comparison = replace(comparison, verdict="inconclusive")
+        comparisons.append(comparison)
     return tuple(comparisons)
 
 
@@ -343,14 +341,6 @@ def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[N
             continue
         tables.append(outcomes(ours) - outcomes(theirs))
     return tables if len(tables) == len(names) else []
-
-
-def compare_values(
-    endpoint: Endpoint, arm: Arm, ours: Mapping[int, float], reference: Arm, theirs: Mapping[int, float]
-) -> Comparison:
-    """Compare values of an endpoint from before the end, by seed; more is better, nothing is adjusted."""
-    sides = _outcomes(endpoint, arm, ours), _outcomes(endpoint, reference, theirs)
-    return _compare(*sides, _as_compared(endpoint), [])[0]
 
 
 def _as_compared(endpoint: Endpoint) -> float | None:
@@ -436,35 +426,27 @@ def _pairs(metric: str, arm: Arm, reference: Arm) -> tuple[Pair, ...]:
 # --- what weakens a study beyond its numbers --------------------------------------------------------------------------
 
 
-def not_admitted(primary: str | None, ladder: Mapping[str, Rungs]) -> list[NotAdmitted]:
-    """A caution where known faults of these images do not admit the primary metric."""
-    if primary not in ladder:
-        return []
-    fault_and_grain = objection(primary, ladder[primary])
-    return [NotAdmitted(primary, *fault_and_grain)] if fault_and_grain else []
+def _cautions(
+    arms: Sequence[Arm], plan: Comparing, primary: str | None, reference: Arm, ladder: Mapping[str, Rungs]
+) -> list[Caution]:
+    """What was chosen after the runs, runs that were not made alike, and a primary metric that should not decide.
 
-
-def _rule_stated_late(arms: Sequence[Arm], plan: Comparing) -> list[ChosenAfterwards]:
-    """A caution where runs count as collapsed by a rule that their settings did not state."""
-    late = "collapse" not in plan.model_fields_set and any(arm.collapsed for arm in arms)
-    return [ChosenAfterwards("rule of collapse", f"{plan.collapse}", "none")] if late else []
-
-
-def chosen_afterwards(plan: Comparing, primary: str | None, reference: str, usual: str) -> list[ChosenAfterwards]:
-    """Cautions where the primary metric or the reference is not the one that the settings stated before the first run.
-
-    primary: the metric that decides, None where none was measured. usual: the reference if the settings name none.
+    primary: the metric that decides, None where none was measured.
     """
-    stated = plan.reference or usual
-    cautions = []
+    cautions: list[Caution] = []
+    if primary in ladder and (fault_and_grain := objection(primary, ladder[primary])):
+        cautions.append(NotAdmitted(primary, *fault_and_grain))
     if primary not in (None, plan.quality):
         cautions.append(ChosenAfterwards("primary metric", str(primary), plan.quality))
-    if reference != stated:
-        cautions.append(ChosenAfterwards("reference", reference, stated))
-    return cautions
+    stated = plan.reference or _default_reference(arms).label
+    if reference.label != stated:
+        cautions.append(ChosenAfterwards("reference", reference.label, stated))
+    if "collapse" not in plan.model_fields_set and any(arm.collapsed for arm in arms):
+        cautions.append(ChosenAfterwards("rule of collapse", f"{plan.collapse}", "none"))
+    return [*cautions, *_made_differently(arms)]
 
 
-def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
+def _made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
     """Devices, variables and versions that differ between finished runs, with the arms that have each."""
     facts: dict[str, dict[str, list[str]]] = {}
     for arm in arms:
@@ -479,3 +461,75 @@ def made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
         for fact, values in facts.items()
         if len(values) > 1
     ]
+
+
+# --- which metrics may decide -----------------------------------------------------------------------------------------
+
+SURE = 3.0  # standard errors that count as more than chance
+
+
+def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
+    """The fault that a measure rates no worse than grain, and the grain; None where it is admitted.
+
+    rungs: of this metric, as `climb` gives them; a missing class counts as the mean over the classes left out in turn.
+    """
+    measure = METRICS[base_name(metric)]
+
+    def badness(rung: str) -> float:
+        value = rungs[rung]
+        return -value if measure.direction == "larger" else abs(value) if measure.scale == "size" else value
+
+    grain = max(GRAIN, key=badness)
+    faults = {rung: badness(rung) for rung in FAULTS}
+    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT_CLASS)]:
+        faults["a missing class"] = float(np.mean(absent))
+    mildest = min(faults, key=lambda rung: faults[rung])
+    step = SURE * rungs[RUNG_NOISE] * np.sqrt(2 / RUNG_DRAWS)
+    return None if faults[mildest] - badness(grain) > step else (mildest, grain)
+
+
+def admitted(ladder: Mapping[str, Rungs]) -> list[str]:
+    """The measures that may decide, in the order of the ladder."""
+    return [metric for metric, rungs in ladder.items() if objection(metric, rungs) is None]
+
+
+# --- at equal images and at equal seconds, from what runs recorded while training -------------------------------------
+
+Budget = Literal["images", "seconds"]
+Series = list[tuple[int, float, float]]
+"""A metric of one run while it trained: (images, seconds, value), in rising order."""
+
+
+@dataclass(frozen=True)
+class AtBudget:
+    """Each arm against the reference at a budget that every run has reached. comparisons: by arm; more is better."""
+
+    over: Budget
+    budget: float
+    comparisons: dict[str, Comparison]
+
+
+def at_equal_budget(
+    study: Study, endpoint: Endpoint, series: Mapping[str, Mapping[int, Series]], over: Budget
+) -> AtBudget | None:
+    """The arms at the largest budget that all their runs have reached; None where some run recorded nothing.
+
+    series: by arm and seed. Each run counts with its last value up to the budget; a pair in which a run has none is
+    left out. Collapsed runs count as the worst here, too.
+    """
+    column = ("images", "seconds").index(over)
+    runs = [series.get(arm.label, {}).get(seed, []) for arm in study.arms for seed in arm.values(endpoint.metric)]
+    if not runs or not all(runs):
+        return None
+    budget = min(run[-1][column] for run in runs)
+
+    def outcomes(arm: Arm) -> dict[int, float]:
+        within_budget = {
+            seed: [value for *spent, value in series[arm.label][seed] if spent[column] <= budget]
+            for seed in arm.values(endpoint.metric)
+        }
+        return _outcomes(endpoint, arm, {seed: row[-1] for seed, row in within_budget.items() if row})
+
+    theirs, margin = outcomes(study.reference), _as_compared(endpoint)
+    others = [arm for arm in study.arms if arm is not study.reference]
+    return AtBudget(over, budget, {arm.label: _compare(outcomes(arm), theirs, margin, [])[0] for arm in others})

@@ -152,13 +152,11 @@ def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArr
 class RankTest(NamedTuple):
     """What the signed ranks of differences say.
 
-    side: -1 if the ranks of the differences below 0 weigh more, 1 if those above do, 0 if neither. pairs: differences
-    other than 0.
+    side: -1 if the ranks of the differences below 0 weigh more, 1 if those above do, 0 if neither.
     """
 
     p_value: float
     side: int
-    pairs: int
 
 
 def signed_rank_test(differences: ArrayLike) -> RankTest:
@@ -183,7 +181,7 @@ def signed_rank_test(differences: ArrayLike) -> RankTest:
         shares[:rank] /= 2
     observed = int((signs * ranks).sum())
     reached = np.abs(2 * np.arange(total + 1) - total) >= abs(observed)
-    return RankTest(min(float(shares[reached].sum()), 1.0), int(np.sign(observed)), signs.size)
+    return RankTest(min(float(shares[reached].sum()), 1.0), int(np.sign(observed)))
 
 
 def sign_test(one: int, other: int) -> float:

@@ -19,6 +19,7 @@ from ganlab.study.arms import (
     Arm,
     as_typed,
     by_number,
+    group_equal,
     group_runs,
     label_of,
     plan_of,
@@ -85,13 +86,9 @@ class Tuning:
 
     def order(self, values: Mapping[str, float | None]) -> list[list[str]]:
         """Labels of arms from the best value to the worst; those of equal values together."""
-        losses = {label: self.loss(value) for label, value in values.items()}
+        losses = {label: _loss(self.measure, value) for label, value in values.items()}
         places = sorted(set(losses.values()))
         return [[label for label in values if losses[label] == place] for place in places]
-
-    def loss(self, value: float | None) -> float:
-        """A trial's value so that less is better; infinite where a run diverged."""
-        return _loss(self.measure, value)
 
 
 def is_tuning(trees: Iterable[Mapping[str, Any]]) -> bool:
@@ -159,14 +156,11 @@ def _is_rate(value: Any) -> bool:
 
 def _arms(directory: str, groups: Sequence[tuple[dict[str, Any], dict[int, RunResult]]]) -> _Arms:
     """Runs by arm and rate, the arms in the order of their labels; ResultError where two arms have one name."""
-    trees: list[dict[str, Any]] = []
-    trials: list[dict[float, dict[int, RunResult]]] = []
-    for settings, runs in groups:
-        tree = {key: value for key, value in settings.items() if key != RATE}
-        if tree not in trees:
-            trees.append(tree)
-            trials.append({})
-        trials[trees.index(tree)][float(settings[RATE])] = runs
+    by_tree = group_equal(
+        ({key: value for key, value in settings.items() if key != RATE}, (float(settings[RATE]), runs))
+        for settings, runs in groups
+    )
+    trees = [tree for tree, _ in by_tree]
     refuse_confounded(directory, trees)
     names = [tree["generator.name"] for tree in trees]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -174,7 +168,7 @@ def _arms(directory: str, groups: Sequence[tuple[dict[str, Any], dict[int, RunRe
             f"{directory} has {names.count(twice)} arms named {as_typed(twice)}, and factors go by name; "
             "tune arms of different generator.name"
         )
-    arms = {label_of(tree, trees): (name, own) for tree, name, own in zip(trees, names, trials, strict=True)}
+    arms = {label_of(tree, trees): (tree["generator.name"], dict(trials)) for tree, trials in by_tree}
     return dict(sorted(arms.items(), key=lambda arm: by_number(arm[0])))
 
 
@@ -256,6 +250,7 @@ def _mean(measure: Metric, values: Sequence[float | None]) -> float | None:
 
 
 def _loss(measure: Metric, value: float | None) -> float:
+    """A trial's value so that less is better; infinite where a run diverged."""
     if value is None:
         return math.inf
     return -value if measure.direction == "larger" else value

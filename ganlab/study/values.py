@@ -7,10 +7,12 @@ from typing import Any, Literal, NamedTuple
 from ganlab.config.comparison import Comparing
 from ganlab.evaluation.registry import Metric, Rungs
 from ganlab.runs.result import RunResult
+from ganlab.runs.status import CellStatus
 from ganlab.study.arms import Arm
 from ganlab.study.statistics import Comparison, RobustStatistics, Verdict
 
 LEVEL = 0.95
+Adjustment = Literal["Holm", "Benjamini-Hochberg"]
 COUNTED_AS_WORST = ("diverged", "collapsed")
 """Why a run that came to an end counts as the worst."""
 
@@ -37,13 +39,6 @@ class NoRatio(NamedTuple):
     value: float
 
 
-class Cell(NamedTuple):
-    """A cell of the sweep and its state: missing, running, interrupted; its status where it was left out."""
-
-    name: str
-    state: str
-
-
 class ChosenAfterwards(NamedTuple):
     """A primary metric, reference or rule of collapse that is not the one that was stated before the runs."""
 
@@ -55,7 +50,7 @@ class ChosenAfterwards(NamedTuple):
 class LeftOut(NamedTuple):
     """Runs that somebody chose not to count."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[CellStatus, ...]
 
 
 class MadeDifferently(NamedTuple):
@@ -90,6 +85,12 @@ class Endpoint:
     measure: Metric
     primary: bool
     margin: float | None
+
+    def effect(self, paired: Comparison) -> tuple[float, float, float]:
+        """Mean, low and high of differences in which more is better, in the metric's own direction."""
+        own = self.measure.orient
+        low, high = sorted((own(paired.low), own(paired.high)))
+        return own(paired.mean), low, high
 
 
 @dataclass(frozen=True)
@@ -141,16 +142,14 @@ class ArmComparison:
     pairs: tuple[Pair, ...]
     robust: RobustStatistics
     by_ranks: bool
-    adjustment: Literal["Holm", "Benjamini-Hochberg"] | None
+    adjustment: Adjustment | None
     arms: int
     kinds: tuple["ArmComparison", ...] = ()
 
     @property
     def effect(self) -> tuple[float, float, float]:
         """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
-        c, own = self.paired, self.endpoint.measure.orient
-        low, high = sorted((own(c.low), own(c.high)))
-        return own(c.mean), low, high
+        return self.endpoint.effect(self.paired)
 
     @property
     def deciding(self) -> int:
@@ -226,8 +225,8 @@ class Study:
     failures: tuple[FailureRate, ...]
     dropped: tuple[NoRatio, ...] = ()
     cautions: tuple[Caution, ...] = ()
-    pending: tuple[Cell, ...] = ()
-    left_out: tuple[Cell, ...] = ()
+    pending: tuple[CellStatus, ...] = ()
+    left_out: tuple[CellStatus, ...] = ()
     ladder: dict[str, Rungs] = field(default_factory=dict)
 
     @property

@@ -38,8 +38,8 @@ def apply(settings: Augment, images: tf.Tensor, draws: Draws) -> tf.Tensor:
     if settings.color:
         images = _colour(images, settings.color, draws["places"][:, 4:])
     if settings.translation:
-        images = _move(images, *(_shift(settings.translation, n, draws["places"][:, i]) for i, n in
-                                  enumerate((height, width))))  # fmt: skip
+        rows, columns = (_shift(settings.translation, n, draws["places"][:, i]) for i, n in enumerate((height, width)))
+        images = _move(images, rows, columns)
     if settings.cutout:
         rows, columns = (_hole(settings.cutout, n, draws["places"][:, 2 + i]) for i, n in enumerate((height, width)))
         images *= (1 - rows[:, :, None] * columns[:, None, :])[..., None]

@@ -68,7 +68,7 @@ def save(
     keep: int,
     best: int | None = None,
     counts: Callable[[int], bool] = lambda step: True,
-) -> Path:
+) -> None:
     """Write `folder/step-<step>` whole or not at all, then delete checkpoints that are not kept.
 
     The one of step `best` is kept, and the newest `keep` of those whose steps count; a former best one between them is
@@ -78,9 +78,8 @@ def save(
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.make_folder(folder)
-    target = _place(folder, step)
     _remove_unfinished(folder)
-    with files.replacing(target) as temporary:
+    with files.replacing(_place(folder, step)) as temporary:
         temporary.mkdir()
         tf.train.Checkpoint(tensors=_without_slashes(tensors)).write(str(temporary / "tensors"))
         files.remove(temporary / "tensors_temp")  # TensorFlow's own, which it does not always remove
@@ -96,12 +95,9 @@ def save(
         sealed = {"manifest": manifest, "sha256": hashlib.sha256(text.encode()).hexdigest()}
         (temporary / MANIFEST).write_text(json.dumps(sealed))
     prune(folder, step, keep, best, counts)
-    return target
 
 
-def prune(
-    folder: Path, step: int, keep: int, best: int | None = None, counts: Callable[[int], bool] = lambda step: True
-) -> None:
+def prune(folder: Path, step: int, keep: int, best: int | None, counts: Callable[[int], bool]) -> None:
     """Delete checkpoints that `save` does not keep once that of `step` is the newest, and half-written ones."""
     _remove_unfinished(folder)
     to_keep = [path for path in _checkpoints(folder) if counts(_step(path))][:keep]
@@ -297,9 +293,9 @@ def _verify(path: Path, tensors: dict[str, "tf.Variable"]) -> _Manifest:
     manifest, _ = _manifest(path)
     wanted = {name: [variable.dtype.name, *variable.shape] for name, variable in tensors.items()}
     if manifest.tensors != wanted:
-        different = sorted(name for name in wanted.keys() | manifest.tensors.keys()
-                     if wanted.get(name) != manifest.tensors.get(name))  # fmt: skip
-        raise _DamagedError(f"it holds other tensors than these networks ({different[0]})")
+        names = wanted.keys() | manifest.tensors.keys()
+        first = min(name for name in names if wanted.get(name) != manifest.tensors.get(name))
+        raise _DamagedError(f"it holds other tensors than these networks ({first})")
     bytes_of_all = sum(variable.dtype.size * variable.shape.num_elements() for variable in tensors.values())
     _check_files(path, manifest, 2 * bytes_of_all + _OVERHEAD)
     return manifest

@@ -74,7 +74,7 @@ def take_means(gan: Gan, count: int, *, whole: bool = True) -> dict[str, float]:
     """
     sums = gan.sums.numpy()
     if whole:
-        gan.reset_sums()
+        gan.sums.assign(tf.zeros_like(gan.sums))
     return {tag: float(value) / count for tag, value in zip(LOGS, sums, strict=True)}
 
 

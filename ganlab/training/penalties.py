@@ -41,22 +41,18 @@ def r1_r2(score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float) -> S
     return scores[:count], scores[count:], cost
 
 
-def interpolation(
-    score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
-) -> Scored:
+def interpolation(score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor) -> Scored:
     """weight times the mean of (|gradient| - 1)^2 between real and generated images. Gulrajani et al. 2017.
 
-    mix: where on the line from the generated to the real image of its pair each gradient is taken, [B] in 0..1; drawn
-    uniformly if not given. arXiv:1704.00028.
+    mix: where on the line from the generated to the real image of its pair each gradient is taken, uniform 0..1, [B].
+    arXiv:1704.00028.
     """
     norms = _norms_between(score, real, fake, mix)
     length = tf.sqrt(norms + 1e-12)  # the root's own gradient is infinite at 0
     return score(real), score(fake), weight * tf.reduce_mean((length - 1) ** 2)
 
 
-def zero_centred(
-    score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor | None = None
-) -> Scored:
+def zero_centred(score: Score, real: tf.Tensor, fake: tf.Tensor, *, weight: float, mix: tf.Tensor) -> Scored:
     """weight times the mean squared gradient between real and generated images: as `interpolation`, towards 0.
 
     Thanh-Tung et al. 2019, arXiv:1902.03984.
@@ -64,8 +60,7 @@ def zero_centred(
     return score(real), score(fake), weight * tf.reduce_mean(_norms_between(score, real, fake, mix))
 
 
-def _norms_between(score: Score, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor | None) -> tf.Tensor:
-    mix = tf.random.uniform([real.shape[0]]) if mix is None else mix
+def _norms_between(score: Score, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
     between = fake + mix[:, None, None, None] * (real - fake)
     return _score_with_norms(score, between)[1]
 

@@ -25,13 +25,8 @@ def normals(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, ...
     return tf.random.stateless_normal(shape, seed=[stream_key(seed, stream), tf.cast(step, tf.int32)])
 
 
-def uniforms(seed: int, stream: str, step: int | tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Numbers in [0, 1), drawn in the same way."""
-    return tf.random.stateless_uniform(shape, seed=[stream_key(seed, stream), tf.cast(step, tf.int32)])
-
-
 class Stream:
-    """One stream of a seed in training: `normals` and `uniforms` as above.
+    """One stream of a seed in training: `normals` as above, and `uniforms`.
 
     Its key is a variable, so that the compiled programs of two seeds are the same program. xla: whether the numbers are
     drawn inside `jit_compile=True`. reseed_at: steps from which on different numbers are drawn.

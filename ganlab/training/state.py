@@ -73,10 +73,6 @@ class Gan:
             f"precision/loss_scale_{name}": float(optimizer.scale.numpy()) for name, optimizer in scaled.items()
         }
 
-    def reset_sums(self) -> None:
-        """Start the next sums."""
-        self.sums.assign(tf.zeros_like(self.sums))
-
     def add(self, logs: tf.Tensor) -> None:
         """Count one step, and add up what it reports."""
         replicas.assign(self.step, self.step + 1)

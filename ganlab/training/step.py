@@ -57,7 +57,7 @@ class StepConfig(NamedTuple):
     """
 
     objective: Objective
-    penalty: Callable | None
+    penalty: Callable
     penalty_every: int
     augment: Callable[[tf.Tensor, Draws], tf.Tensor]
     share_fakes: bool
@@ -93,17 +93,14 @@ def make_steps(
 
     def score_both(batch: Batch, fake: tf.Tensor):
         """Real scores, fake scores, and the cost of the penalty if one is due."""
-        penalty = config.penalty
 
         def plain():
             score = scorer(batch)
             return score(batch.real), score(fake), tf.zeros([])
 
-        if penalty is None:
-            return plain()
-
         def penalised():
-            real_scores, fake_scores, cost = penalty(scorer(batch, precise=True), batch.real, fake, batch.mix)
+            score = scorer(batch, precise=True)
+            real_scores, fake_scores, cost = config.penalty(score, batch.real, fake, batch.mix)
             return real_scores, fake_scores, cost * config.penalty_every
 
         if config.penalty_every == 1:

@@ -19,8 +19,8 @@ from ganlab.cli.hydra import plan
 from ganlab.config.plugins import take_plugins
 from ganlab.errors import ConfigError
 from ganlab.evaluate import protocol
+from ganlab.inspect import Arm
 from ganlab.inspect import _read as read_line
-from ganlab.inspection.arms import Arm
 from ganlab.run.inputs import check_inputs
 
 README = (ROOT / "README.md").read_text()

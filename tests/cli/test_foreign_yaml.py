@@ -8,8 +8,8 @@ import pytest
 
 from conftest import some
 from ganlab import train
+from ganlab.cli.foreign_yaml import LAUNCHERS
 from ganlab.cli.hydra import plan
-from ganlab.cli.hydra_settings import LAUNCHERS
 from ganlab.errors import ConfigError
 
 TARGET = "{_target_: urllib.request.urlretrieve, url: 'file:///etc/hostname', filename: LIT}"

@@ -2,7 +2,7 @@
 
 from ganlab.cli.help import describe_counts, measures_table
 from ganlab.evaluation.registry import METRICS, base_name, names_under
-from ganlab.runs.status import directed
+from ganlab.runs.status import describe_metric
 
 
 def test_every_value_stands_in_its_row_and_column():
@@ -34,9 +34,9 @@ def test_every_measure_says_which_side_is_better():
     assert sides == {name: METRICS[base_name(name)].better for name in names}
     assert {sides[name] for name in names} == {"smaller", "larger", "closer to 0"}
     assert sides["coverage"] == "larger" and sides["full/inception/fid"] == "smaller"
-    assert directed("coverage", 0.9213) == "coverage 0.921 (larger is better)"
-    assert directed("checkerboard_index_2", -0.2) == "checkerboard_index_2 -0.2 (closer to 0 is better)"
-    assert directed("decay_slope", -2.0) == "decay_slope -2"
+    assert describe_metric("coverage", 0.9213) == "coverage 0.921 (larger is better)"
+    assert describe_metric("checkerboard_index_2", -0.2) == "checkerboard_index_2 -0.2 (closer to 0 is better)"
+    assert describe_metric("decay_slope", -2.0) == "decay_slope -2"
 
 
 def test_counts_name_both_sides_and_the_features():

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganlab import __version__
 from ganlab.cli.choices import CONF, groups, options
-from ganlab.cli.help import ending
+from ganlab.cli.help import last_lines
 from ganlab.cli.hydra import cell_name, explain_hydra, plan
 from ganlab.config import differences, pair, parse
 from ganlab.data.images import Images
@@ -23,7 +23,7 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.protocols import _artifacts, _patches, _spectrum
 from ganlab.evaluation.registry import names_under
 from ganlab.launch.sweep import _to_workers
-from ganlab.run.rules import check_images
+from ganlab.run.build import check_images
 from ganlab.runs.folder import read_config
 from ganlab.runs.result import RunResult
 from ganlab.train import _read
@@ -452,7 +452,7 @@ def test_a_file_that_is_no_yaml_is_named_with_its_line(tmp_path):
 @pytest.mark.parametrize("folder", ["outputs/mine/training.steps=20-seed0", "a [1,2] b", "größe", "it's", "5", "true"])
 def test_the_command_that_goes_on_with_a_run_takes_any_folder(folder):
     stopped = RunResult(status="interrupted", variant="transpose", seed=0, config={})
-    *_, typed = shlex.split(ending(stopped, Path(folder)))
+    *_, typed = shlex.split(last_lines(stopped, Path(folder)))
     assert plan([typed], multirun=False).resume == Path(folder)
 
 
@@ -493,9 +493,9 @@ def test_settings_of_another_version_are_one_line_that_says_so(old, settings, tm
 
 def test_a_result_without_its_times_can_be_told_of():
     facts = {"status": "finished", "variant": "transpose", "seed": 0, "config": {}}
-    assert ending(RunResult(**facts), Path("x")).startswith("finished\neverything is in x")
+    assert last_lines(RunResult(**facts), Path("x")).startswith("finished\neverything is in x")
     timed = RunResult(**facts, seconds=61.0, images_per_second=1234.5)
-    assert ending(timed, Path("x")).startswith("finished in 61 s, 1234 images/s\n")
+    assert last_lines(timed, Path("x")).startswith("finished in 61 s, 1234 images/s\n")
 
 
 def test_settings_survive_json_and_differences_are_named(settings):
@@ -636,8 +636,9 @@ WITHOUT_TENSORFLOW = [
     "tune",
 ]
 WITH = {  # of these rooms what only a process with TensorFlow imports
-    "evaluation/features/imagenet.py", "evaluation/features/trained.py", "evaluation/features/untrained.py",
-    "evaluation/readout.py", "run/callbacks.py", "run/rules.py",
+    "evaluation/features/classifier.py", "evaluation/features/inception.py", "evaluation/features/random.py",
+    "evaluation/readout.py", "inspection/picture.py", "inspection/terminal.py", "inspection/views.py",
+    "run/callbacks.py", "run/build.py",
 }  # fmt: skip
 
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from ganlab.data.arrays import arrays, survey_of
+from ganlab.data.arrays import survey_of
+from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 
+arrays = DATASETS["arrays"]
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (30, 16, 12), np.uint8)
 RGB = RANDOM.integers(0, 256, (30, 16, 12, 3), np.uint8)

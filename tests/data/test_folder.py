@@ -17,8 +17,7 @@ from PIL import Image
 
 from ganlab.cli.hydra import plan
 from ganlab.data import cache, folder
-from ganlab.data.arrays import arrays
-from ganlab.data.counts import class_counts, counts
+from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.errors import ConfigError
 
 RANDOM = np.random.default_rng(0)
@@ -81,7 +80,7 @@ def test_classes_are_folders_and_a_share_of_each_is_held_out(settings, classes):
 def test_the_same_images_give_the_same_bits_wherever_they_are(settings, classes, tmp_path):
     labels = np.array([int(number % 4 != 0) for number in range(40)])
     np.savez(tmp_path / "own.npz", images=PIXELS[::-1], labels=labels[::-1])
-    wanted = arrays(settings("dataset=arrays", STAGES, f"dataset.path={tmp_path / 'own.npz'}").dataset)
+    wanted = DATASETS["arrays"](settings("dataset=arrays", STAGES, f"dataset.path={tmp_path / 'own.npz'}").dataset)
     there = [
         classes,
         zipped(classes, tmp_path / "own.zip"),

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganlab.data.counts import counts
 from ganlab.data.huggingface import find_huggingface
-from ganlab.data.sources import DATASETS
+from ganlab.data.sources import DATASETS, counts
 from ganlab.errors import ConfigError
 
 pytestmark = pytest.mark.slow  # the libraries are no part of the usual set-up
@@ -48,7 +47,7 @@ def make(datasets):
 
 
 def find(path, train="train", held_out=None, config=None, **more):
-    return find_huggingface(str(path), config, train, held_out, f"dataset.path={path}", **more)
+    return find_huggingface(str(path), config, train, held_out, **more)
 
 
 def refused(path, *arguments, **more):

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from ganlab.data import downloads
 from ganlab.data.cifar import find_cifar
-from ganlab.data.idx import find_idx
-from ganlab.data.official import EMNIST_SPLITS, FACTS
+from ganlab.data.mnist import find_idx
+from ganlab.data.official import DOWNLOADS, FACTS, Download, download
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError
 
@@ -185,7 +184,6 @@ def test_a_path_that_leads_to_no_idx_files_is_one_line(tmp_path):
     (tmp_path / "other").write_bytes(b"x")
     refused(find_idx, tmp_path / "other", "not one of MNIST's four files")
     refused(find_idx, tmp_path, "lacks", "t10k-labels-idx1-ubyte.gz")
-    refused(find_idx, tmp_path, "needs a split of EMNIST", "choose one of: balanced", name="emnist")
     np.savez(tmp_path / "mnist.npz", x_train=IMAGES)
     refused(find_idx, tmp_path / "mnist.npz", "lacks train-images-idx3-ubyte.gz")
     write_idx(tmp_path)
@@ -463,7 +461,8 @@ def test_the_facts_of_a_set_agree_with_one_another(name):
 
 
 def test_the_splits_of_emnist_have_their_classes():
-    assert {split: len(FACTS[f"emnist-{split}"].class_names) for split in EMNIST_SPLITS} == {
+    splits = [key.removeprefix("emnist-") for key in FACTS if key.startswith("emnist-")]
+    assert {split: len(FACTS[f"emnist-{split}"].class_names) for split in splits} == {
         "balanced": 47, "byclass": 62, "bymerge": 47, "digits": 10, "letters": 26, "mnist": 10,
     }  # fmt: skip
 
@@ -478,25 +477,25 @@ def served(monkeypatch, tmp_path, **files):
 def test_files_are_fetched_once_and_held_to_their_sums(monkeypatch, tmp_path):
     base = served(monkeypatch, tmp_path, a=b"right", b=b"wrong")
     sums = {"a": hashlib.sha256(b"right").hexdigest(), "b": "0" * 64}
-    monkeypatch.setitem(downloads.DOWNLOADS, "svhn", downloads.Download("the page", base, {"a": sums["a"]}))
-    folder = downloads.download("svhn")
+    monkeypatch.setitem(DOWNLOADS, "svhn", Download("the page", base, {"a": sums["a"]}))
+    folder = download("svhn")
     assert (folder / "a").read_bytes() == b"right"
     shutil.rmtree(tmp_path / "server")
-    assert downloads.download("svhn") == folder
+    assert download("svhn") == folder
     write_files(tmp_path / "server", {"b": b"wrong"})
-    monkeypatch.setitem(downloads.DOWNLOADS, "svhn", downloads.Download("the page", base, sums))
+    monkeypatch.setitem(DOWNLOADS, "svhn", Download("the page", base, sums))
     with pytest.raises(ConfigError, match="hash does not match") as caught:
-        downloads.download("svhn")
+        download("svhn")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", downloads.DOWNLOADS)
+@pytest.mark.parametrize("name", DOWNLOADS)
 def test_without_a_network_one_line_says_what_to_fetch(monkeypatch, tmp_path, name):
-    known = downloads.DOWNLOADS[name]
+    known = DOWNLOADS[name]
     base = served(monkeypatch, tmp_path)
-    monkeypatch.setitem(downloads.DOWNLOADS, name, known._replace(base=base))
+    monkeypatch.setitem(DOWNLOADS, name, known._replace(base=base))
     with pytest.raises(ConfigError) as caught:
-        downloads.download(name)
+        download(name)
     text = str(caught.value)
     assert text.startswith(f"dataset={name} could not be downloaded (URL fetch failure")
     assert re.search(rf"; fetch {', '.join(known.files)} from {re.escape(known.page)}, and give dataset.path=", text)

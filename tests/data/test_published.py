@@ -10,9 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 from test_official import records, write_idx
 
-from ganlab.data.counts import class_counts, counts
 from ganlab.data.official import FACTS
-from ganlab.data.sources import DATASETS
+from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.errors import ConfigError
 
 RANDOM = np.random.default_rng(0)

@@ -8,10 +8,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ganlab.config import Digits, Published
-from ganlab.data.counts import class_counts, counts
+from ganlab.data.digits import digits
 from ganlab.data.official import facts
 from ganlab.data.published import published as mnist
-from ganlab.data.sources import DATASETS, digits
+from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.errors import ConfigError
 
 GENUINE = Path(os.environ.get("GANLAB_MNIST", Path.home() / ".keras/datasets/mnist.npz"))

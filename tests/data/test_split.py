@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.data.split import arrange, counts_held_out, digest, draw_held_out, shared
+from ganlab.data.images import arrange, counts_held_out, digest, draw_held_out, shared
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (300, 4, 3, 1), np.uint8)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from ganlab.cli.hydra import plan
 from ganlab.data.batches import order, reader, stream
-from ganlab.run import read_config, run
+from ganlab.run.life import run
+from ganlab.runs.folder import read_config
 
 RANDOM = np.random.default_rng(0)
 SMALL = (

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganlab.evaluation.spectrum import (
+    _places,
     checkerboard_index,
     coherent_checkerboard_index,
     lattice_peak_ratio,
@@ -13,7 +14,6 @@ from ganlab.evaluation.spectrum import (
     power_spectrum,
     strides,
 )
-from ganlab.evaluation.spectrum.lattice import _places
 
 
 def noise(seed=0, count=200, side=32, mean=0.0):

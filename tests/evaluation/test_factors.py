@@ -154,7 +154,6 @@ def test_the_table_of_shapes_is_measured_and_a_missing_shape_is_seen():
         (lambda: dependences(np.full((2, 4), np.nan), TABLE), "factors has values that are not finite"),
         (lambda: grid_coverage(np.full((2, 4), 5.0), TABLE), "factors[:, 0] has unknown classes; they must be 0 to 3"),
         (lambda: marginals(np.zeros((2, 1)), (PLACE,)), "table has 0 factors with classes; it must have one"),
-        (lambda: factor_nulls(TABLE, 0), "count=0 cannot be sampled"),
         (lambda: residuals(np.zeros((2, 4, 4, 1)), np.zeros((2, 4, 4, 1))), "pixels is float64 [2, 4, 4, 1]"),
         (lambda: residuals(np.zeros((2, 4, 4, 1), np.uint8), np.zeros((1, 4, 4, 1), np.uint8)), "give both alike"),
         (lambda: residuals(np.zeros((2, 4, 4, 1), np.uint8), np.zeros((2, 4, 4, 1), np.uint8)), "pixels[0] is black"),

@@ -14,13 +14,13 @@ import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
 from ganlab.config import Digits
-from ganlab.data.sources import digits
+from ganlab.data.digits import digits
 from ganlab.errors import ConfigError
-from ganlab.evaluation.features import FEATURES, RealImages, imagenet, linear, trained, untrained
+from ganlab.evaluation.features import FEATURES, RealImages, classifier, inception, pca, random
 from ganlab.evaluation.metrics import coverage_null, frechet_distance, pairs, precision_recall_density_coverage
 
 OFFLINE = ["pixels", "pca", "random", "classifier"]
-QUICK, SHORT = trained.RECIPE._replace(images=30_000), trained.RECIPE._replace(passes=1, images=0)
+QUICK, SHORT = classifier.RECIPE._replace(images=30_000), classifier.RECIPE._replace(passes=1, images=0)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def built(real):
 
 
 def build(name, real):
-    return trained.classifier(real, recipe=QUICK) if name == "classifier" else FEATURES[name](real)
+    return classifier.classifier(real, recipe=QUICK) if name == "classifier" else FEATURES[name](real)
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -125,11 +125,11 @@ def test_principal_components_of_wide_images_are_the_same_by_products_of_images(
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "narrow"))
     narrow = FEATURES["pca"](few)
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "wide"))
-    monkeypatch.setattr(linear, "_WIDEST", 60)
+    monkeypatch.setattr(pca, "_WIDEST", 60)
     wide = FEATURES["pca"](few)
     np.testing.assert_allclose(wide.embed(real.held_out)[0], narrow.embed(real.held_out)[0], atol=1e-9)
     assert wide.facts == pytest.approx(narrow.facts)
-    monkeypatch.setattr(linear, "_FEW", 50)
+    monkeypatch.setattr(pca, "_FEW", 50)
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "fewer"))
     fewer = FEATURES["pca"](few)
     assert fewer.facts["trained_on"] == "50 training images"
@@ -139,11 +139,11 @@ def test_principal_components_of_wide_images_are_the_same_by_products_of_images(
 @pytest.mark.parametrize("wide", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_principal_components_by_parts_are_those_of_the_whole(real, built, monkeypatch, tmp_path, wide):
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(linear, "_WIDTH", 1)  # 4096 / 64 images at a time, or less than 3 values of all of them
-    monkeypatch.setattr(linear, "_PATIENCE", -1)
+    monkeypatch.setattr(pca, "_WIDTH", 1)  # 4096 / 64 images at a time, or less than 3 values of all of them
+    monkeypatch.setattr(pca, "_PATIENCE", -1)
     monkeypatch.setattr(pairs, "SIDE", 20)
     if wide:
-        monkeypatch.setattr(linear, "_WIDEST", 60)
+        monkeypatch.setattr(pca, "_WIDEST", 60)
     lines = []
     parts = FEATURES["pca"](real, say=lines.append)
     np.testing.assert_allclose(parts.embed(real.train)[0], built["pca"].embed(real.train)[0], atol=1e-9)
@@ -180,7 +180,7 @@ def test_the_classifier_is_trained_once(built, real, monkeypatch):
     def refuse(*arguments):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(trained, "_train", refuse)
+    monkeypatch.setattr(classifier, "_train", refuse)
     build("classifier", real)
     others = [
         real._replace(train_labels=real.train_labels[::-1]),
@@ -191,11 +191,11 @@ def test_the_classifier_is_trained_once(built, real, monkeypatch):
         with pytest.raises(AssertionError, match="trained again"):
             build("classifier", other)
     with pytest.raises(AssertionError, match="trained again"):
-        trained.classifier(real, recipe=QUICK._replace(seed=1))
+        classifier.classifier(real, recipe=QUICK._replace(seed=1))
 
 
 def train(real):
-    return trained._train(real, np.arange(10), SHORT, None)
+    return classifier._train(real, np.arange(10), SHORT, None)
 
 
 def test_training_gives_the_same_bits_in_any_process_and_leaves_no_trace(real):
@@ -226,7 +226,7 @@ def test_the_classifier_takes_other_shapes_and_labels(shape, empty_cache):
     pixels = (pixels + 100 * (labels == 40)[:, None, None, None]).astype(np.uint8)
     real = RealImages(pixels, pixels, labels, labels)
     lines = []
-    features = trained.classifier(real, recipe=trained.RECIPE._replace(images=2000), say=lines.append)
+    features = classifier.classifier(real, recipe=classifier.RECIPE._replace(images=2000), say=lines.append)
     assert features.embed(pixels)[0].shape == (60, 64)
     assert features.probabilities(pixels).shape == (60, 3)
     assert features.facts["test_accuracy"] > 0.7  # a third by chance
@@ -237,7 +237,7 @@ def test_the_classifier_takes_other_shapes_and_labels(shape, empty_cache):
 def test_batches_are_permutations_moved_by_at_most_a_fourteenth():
     images = np.arange(30 * 28 * 14, dtype=np.uint32).reshape(30, 28, 14, 1)
     order, moves = [], set()
-    batches = trained._batches(images, np.arange(30), 10, 14, np.random.default_rng(0))
+    batches = classifier._batches(images, np.arange(30), 10, 14, np.random.default_rng(0))
     for _ in range(30):
         moved, places = next(batches)
         order += list(places)
@@ -277,7 +277,7 @@ def test_the_random_networks_are_the_published_ones():
         [-0.03220103, 0.01610074, -0.1898529],
     ]
     for seed in range(3):
-        kernels = untrained.draw(seed, 1)
+        kernels = random.draw(seed, 1)
         np.testing.assert_allclose(kernels[0][0, :, 0, 0], first[seed], rtol=1e-5)
         np.testing.assert_allclose(kernels[2][0, :, 0, 0], third[seed], rtol=1e-5)
         for kernel in kernels[:2]:  # flat areas give nothing
@@ -308,7 +308,7 @@ def slow_random_features(pixels, seed):
         return np.array([[maps[y : y + 2, x : x + 2].mean(axis=(0, 1)) for x in range(0, width, 2)]
                          for y in range(0, height, 2)])  # fmt: skip
 
-    one, two, three = untrained.draw(seed, image.shape[-1])
+    one, two, three = random.draw(seed, image.shape[-1])
     first = convolve(image, one)
     half = halve(image)
     second = convolve(np.concatenate([half, halve(first)], -1), two)
@@ -417,7 +417,7 @@ def test_inception_itself_reads_its_weights_from_a_file(real, tmp_path):
     (vectors,) = features.embed(real.held_out[:6])
     assert vectors.shape == (6, features.facts["dimension"]) == (6, 2048)
     assert features.probabilities(real.held_out[:6]).shape == (6, 1000)
-    assert imagenet.inception(real, weights=str(file)).digest == features.digest
+    assert inception.inception(real, weights=str(file)).digest == features.digest
     file.write_bytes(b"no weights")
     with pytest.raises(ConfigError, match=r"^metrics.final.inception_weights=\S+weights.h5 does not fit Inception-v3"):
         FEATURES["inception"](real, weights=str(file))

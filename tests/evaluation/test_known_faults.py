@@ -8,8 +8,8 @@ import pytest
 from ganlab.evaluation import ladder, registry
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
-from ganlab.runs.collapse import has_collapsed
-from ganlab.study.admission import admitted, objection
+from ganlab.runs.result import has_collapsed
+from ganlab.study.compare import admitted, objection
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ganlab.config import Digits
-from ganlab.data.sources import digits
+from ganlab.data.digits import digits
 from ganlab.evaluation.features import FEATURES, Features, RealImages
 from ganlab.evaluation.features.base import some
 from ganlab.evaluation.metrics import frechet_distance

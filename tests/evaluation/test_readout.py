@@ -58,7 +58,7 @@ def test_it_reads_the_same_from_its_arrays(quick, images):
         Readout.from_arrays(arrays, FACTORS[1])
 
 
-def test_neither_a_second_time_nor_lower_precision_changes_a_bit_but_a_seed_does(quick, images):
+def test_neither_a_second_time_nor_lower_precision_changes_a_bit(quick, images):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         again = train_readout(TABLE, DRAW, drawn(16), steps=40, batch=32)
@@ -66,7 +66,6 @@ def test_neither_a_second_time_nor_lower_precision_changes_a_bit_but_a_seed_does
         keras.config.set_dtype_policy("float32")
     assert again.digest == quick.digest
     np.testing.assert_array_equal(again(images), quick(images))
-    assert train_readout(TABLE, DRAW, drawn(16), steps=1, batch=2, seed=1).digest != again.digest
 
 
 def test_images_of_another_kind_are_refused(quick, images):

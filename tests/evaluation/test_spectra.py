@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganlab.evaluation.spectrum import corner_power, measure_spectrum, power, power_spectrum, radial_profile, rings
+from ganlab.evaluation import spectrum
+from ganlab.evaluation.spectrum import corner_power, measure_spectrum, power_spectrum, radial_profile, rings
 
 
 def test_white_noise_is_flat_at_side_squared_times_variance():
@@ -165,7 +166,7 @@ def test_slow_twin(channels, hann):
 def test_blocks_make_no_difference(monkeypatch):
     images = np.random.default_rng(4).integers(0, 256, (11, 8, 8, 3)).astype(np.uint8)
     whole = measure_spectrum(images)
-    monkeypatch.setattr(power, "_BLOCK", 3 * 64)
+    monkeypatch.setattr(spectrum, "_BLOCK", 3 * 64)
     parts = measure_spectrum(images)
     for name in ("power", "mean", "detail", "band"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-9)

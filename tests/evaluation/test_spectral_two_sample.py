@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ganlab.evaluation.spectrum import spectral_two_sample
-from ganlab.evaluation.spectrum.two_sample import _fit, _interval
+from ganlab.evaluation.spectrum import _fit, _interval, spectral_two_sample
 
 
 def noise(seed=0, count=400, side=16):

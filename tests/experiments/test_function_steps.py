@@ -10,8 +10,8 @@ import tensorflow as tf
 from conftest import ROOT
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.run.build import build_gan, build_steps
 from ganlab.run.measuring import open_images
-from ganlab.run.networks import build_gan, build_steps
 from ganlab.run.sampler import Sampler
 
 SMALL = ("experiment=upsampling_digits", "training.batch_size=16", "generator.base_filters=8",

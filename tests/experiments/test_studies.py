@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from ganlab.report import figures
 from ganlab.report.sentences import answer
-from ganlab.report.verdict import as_json, scores
+from ganlab.report.writing import as_json, scores
 from ganlab.study.archive import open_archive, write_archive
 from ganlab.study.compare import compare_study
 from made_study import Made

@@ -18,7 +18,9 @@ from ganlab.errors import ConfigError
 from ganlab.export import export
 from ganlab.exports import formats as exports
 from ganlab.exports import reopen
-from ganlab.run import build_gan, open_sampler, run
+from ganlab.run.build import build_gan
+from ganlab.run.life import run
+from ganlab.run.sampler import open_sampler
 from small_runs import TINY
 
 STAGES = "generator.stages=[[4,2],[4,2],[null,2]]"  # three: LiteRT holds two of nearest even unfolded

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from ganlab.data import files
+from ganlab.data import arrays, survey
 from ganlab.errors import ConfigError
 from ganlab.sample import _read_latents
 
@@ -50,10 +50,10 @@ def test_an_array_that_is_none_is_refused_before_it_is_unpacked(tmp_path, settin
     BOMBS[bomb](tmp_path / "bomb.npz")
     began = time.process_time()
     with pytest.raises(ConfigError, match=r"^here=x is (damaged|not an \.npz)"):
-        files.headers(tmp_path / "bomb.npz", "here=x")
+        arrays.headers(tmp_path / "bomb.npz", "here=x")
     if bomb in ("squeezed", "encrypted"):
         with pytest.raises(ConfigError, match="damaged"):
-            files.identify(tmp_path / "bomb.npz", "here=x")
+            survey.identify(tmp_path / "bomb.npz", "here=x")
     with pytest.raises(ConfigError, match="cannot be read as numbers"):
         _read_latents(tmp_path / "bomb.npz", settings("dataset=digits"), [])
     assert time.process_time() - began < 5
@@ -61,5 +61,5 @@ def test_an_array_that_is_none_is_refused_before_it_is_unpacked(tmp_path, settin
 
 def test_black_images_are_images(tmp_path):
     np.savez_compressed(tmp_path / "black.npz", images=np.zeros((1000, 64, 64), np.uint8))
-    (header,) = files.headers(tmp_path / "black.npz", "here=x").values()
-    assert not files.load(tmp_path / "black.npz", header, "here=x").any()
+    (header,) = arrays.headers(tmp_path / "black.npz", "here=x").values()
+    assert not arrays.load(tmp_path / "black.npz", header, "here=x").any()

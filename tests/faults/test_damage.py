@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from ganlab.errors import ConfigError
-from ganlab.run import open_sampler, run
+from ganlab.run.life import run
+from ganlab.run.sampler import open_sampler
 from ganlab.training import checkpoints
 from ganlab.training.checkpoints import CheckpointError
 from small_runs import TINY, assert_same_run

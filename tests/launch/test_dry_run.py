@@ -172,12 +172,12 @@ def test_what_cannot_be_run_is_one_line(children):
 def test_one_process_times_all_its_arms(settings, monkeypatch, capsys):
     import keras
 
-    from ganlab.run import rules
+    from ganlab.run import build
 
     monkeypatch.setattr(device, "start", lambda *_arguments, **_settings: None)
     monkeypatch.setattr(dry_run, "chosen", lambda _config, _machine: (keras.config.dtype_policy(), "graph"))
     monkeypatch.setattr(dry_run, "time_step", lambda config, *_arguments, **_settings: (9.0, config.seed + 0.5))
-    monkeypatch.setattr(rules, "check_images", lambda *_arguments: None)
+    monkeypatch.setattr(build, "check_images", lambda *_arguments: None)
     dry_run._time_all([(place, settings(f"seed={place}")) for place in range(3)], time.time())
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(place, step) for place, _, step in told] == [(0, 0.5), (1, 1.5), (2, 2.5)]

@@ -26,7 +26,7 @@ from ganlab.files import write_json
 from ganlab.launch import sweep as sweeps
 from ganlab.runs.folder import claimed, write_result
 from ganlab.runs.result import read_result
-from ganlab.runs.status import is_held, stand
+from ganlab.runs.status import is_held, read_status
 from small_runs import TINY
 
 
@@ -136,7 +136,7 @@ def test_a_process_that_dies_without_a_word_is_a_failure_with_its_reason(cell, s
     cell(status, lambda where: (where / "log.txt").write_text("step 1\ndataset.path=nowhere does not exist\n\n"))
     result = read_result(cell.directory / "result.json")
     assert (result.status, result.error) == ("failed", error)
-    assert stand(cell.directory, "cell").state == "failed"
+    assert read_status(cell.directory, "cell").state == "failed"
 
 
 def test_what_a_process_says_of_its_end_is_kept(cell):
@@ -150,7 +150,7 @@ def test_what_a_process_says_of_its_end_is_kept(cell):
 @pytest.mark.parametrize("status", [130, -signal.SIGTERM, -signal.SIGUSR1])  # these: before it listened to signals
 def test_an_interruption_is_no_failure(cell, status):
     cell(status)
-    assert stand(cell.directory, "cell").state == "interrupted"
+    assert read_status(cell.directory, "cell").state == "interrupted"
 
 
 @pytest.mark.parametrize(

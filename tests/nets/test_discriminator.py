@@ -14,7 +14,7 @@ from ganlab.nets.discriminator import DISCRIMINATORS
 from ganlab.nets.initializers import initializer
 from ganlab.nets.layers import MinibatchStd
 from ganlab.nets.spectral_norm import Spectral
-from ganlab.run import build_gan
+from ganlab.run.build import build_gan
 
 BODIES = ("conv", "residual")
 DOWNSAMPLINGS = ("strided", "pool", "blur")

@@ -9,9 +9,8 @@ from ganlab.cli.choices import options
 from ganlab.exports.portable import portable, save_portable
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications, receptive_field_of
-from ganlab.nets.generator import build_generator
-from ganlab.nets.parity import at_parity
-from ganlab.run.networks import make_traces
+from ganlab.nets.generator import at_parity, build_generator
+from ganlab.run.build import make_traces
 
 SMALL = ("generator.latent_size=8", "generator.base_filters=5", "generator.stages=[[4,2],[null,2]]")
 RESIDUAL = ("generator.body=residual", *SMALL)

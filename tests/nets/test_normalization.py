@@ -52,9 +52,6 @@ def test_the_kernel_in_training_is_fused_and_nothing_else_is():
 
     assert "FusedBatchNormV3" in operations(True)
     assert "FusedBatchNormV3" not in operations(False)
-    flat = BatchNormalization()
-    values = np.random.default_rng(0).normal(3, 2, size=(64, 5)).astype(np.float32)
-    np.testing.assert_allclose(np.mean(flat(values, training=True), axis=0), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

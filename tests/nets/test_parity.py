@@ -4,8 +4,8 @@ import pytest
 
 from ganlab.errors import ConfigError
 from ganlab.nets.analysis import multiplications
-from ganlab.nets.parity import at_parity
-from ganlab.run import build_gan
+from ganlab.nets.generator import at_parity
+from ganlab.run.build import build_gan
 
 SIZE = ("dataset.size=16", "generator.base_filters=64", "generator.stages=[[48,2],[32,2],[null,2]]")
 

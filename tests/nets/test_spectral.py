@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ganlab.nets.spectral_norm import AT_BUILD, SpectralConv2D, SpectralDense, power_iteration
-from ganlab.run import build_gan
+from ganlab.run.build import build_gan
 
 
 def dense(scale=1.0, inputs=6, units=4):

@@ -21,16 +21,14 @@ from conftest import ROOT
 from ganlab.errors import ConfigError
 from ganlab.report import figures, page
 from ganlab.report.drawing import DARK, LIGHT, THEMES, wrap
-from ganlab.report.page import Page, Section, Table, Text, write_contents
+from ganlab.report.page import Page, Section, Table, Text, compose_page
 from ganlab.report.sentences import answer, describe_comparison, leading_endpoints, verdict_rows
 from ganlab.report.terminal import print_report
-from ganlab.report.verdict import as_json
-from ganlab.report.writing import as_html, as_markdown, write_report
+from ganlab.report.writing import as_html, as_json, as_markdown, write_report
 from ganlab.runs import grids
 from ganlab.runs.result import ResultError, find_results
 from ganlab.runs.status import record_sweep
 from ganlab.study.compare import compare_arms, compare_study
-from ganlab.study.values import Cell
 from made_study import ARMS, QUICK, Made
 
 QUESTION = "Which operator is better?"
@@ -221,7 +219,7 @@ def test_a_report_says_what_weakens_it(made):
     result["metrics"]["spectral_distance_high"] = 0.0
     path.write_text(json.dumps(result))
     study = compare_study(made.directory, metric="recall")
-    page = as_markdown(write_contents(study))
+    page = as_markdown(compose_page(study))
     verdict, certainty_, missing = (
         page[page.index(f"## {title}") :] for title in ("Verdict", "What would", "What was not")
     )
@@ -232,7 +230,7 @@ def test_a_report_says_what_weakens_it(made):
     why = "no: no margin for recall; the primary metric recall was chosen after the runs"
     assert f"| endpoints and margins stated before the runs | {why} |" in page
     assert "| endpoints and margins stated before the runs | yes |" in as_markdown(
-        write_contents(compare_study(made.directory))
+        compose_page(compare_study(made.directory))
     )
 
 
@@ -263,7 +261,7 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
     assert len(said) < 200
     print_report(study)
     printed = capsys.readouterr().out
-    contents = write_contents(study)
+    contents = compose_page(study)
     plain, html = as_markdown(contents), as_html(contents)
     for row in rows:
         assert re.search(r" +".join(map(re.escape, row)), printed)
@@ -278,15 +276,15 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys
         [arm for arm in study.arms if arm.label in ("transpose", "fir")], study.plan, directory=study.directory
     )
     assert "checkerboard" in answer(two)  # of one arm a sentence has all endpoints
-    assert not [block for block in write_contents(two).sections[0].blocks if isinstance(block, Table)]
+    assert not [block for block in compose_page(two).sections[0].blocks if isinstance(block, Table)]
 
 
 def test_real_images_stand_beside_samples_where_a_run_left_some(made):
     made.arms(["transpose", "upsample"], 1)
-    page = as_markdown(write_contents(compare_study(made.directory)))
+    page = as_markdown(compose_page(compare_study(made.directory)))
     assert "real images" not in page[page.index("## Samples") : page.index("## Spectra")]
     made.run("upsample", 0, real=True)
-    contents = write_contents(compare_study(made.directory))
+    contents = compose_page(compare_study(made.directory))
     left = np.asarray(Image.open(made.directory / "upsample-seed0/samples/real.png"))
     assert (np.asarray(Image.open(BytesIO(contents.pictures()["samples-real"]))) == left).all()
     assert "| real images | transpose | upsample |" in as_markdown(contents)
@@ -310,7 +308,7 @@ def test_what_a_run_is_called_is_not_taken_for_what_is_said_of_it(made):
     study = compare_study(made.directory)
     ((table,),) = [page.checklist(study)]
     assert {what: here for what, here, _ in table.rows}["endpoints and margins stated before the runs"] == "yes"
-    assert "(upsample)" in as_markdown(write_contents(study))
+    assert "(upsample)" in as_markdown(compose_page(study))
 
 
 def test_every_row_of_the_checklist_can_be_yes_and_all_but_one_can_be_no(made, tmp_path):
@@ -393,12 +391,12 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
     for seed in range(10):
         made.run("fir", seed, status="finished" if seed < 3 else "diverged")
     study = compare_study(made.directory)
-    page = as_markdown(write_contents(study))
+    page = as_markdown(compose_page(study))
     (row,) = [line for line in page.splitlines() if line.startswith("| fir | worse | -")][:1]
     assert "| 3 of 10, by ranks |" in row
     assert "Better than transpose: fir in 3 of 10" in page
     assert "needs more seeds" not in page  # of ten pairs it can
-    (drawn,) = [each for each in write_contents(study).drawings() if each.name == "effect-frechet-distance"]
+    (drawn,) = [each for each in compose_page(study).drawings() if each.name == "effect-frechet-distance"]
     assert "; worse by ranks" in drawn.svg("light")
     assert "By ranks: a run that diverged or collapsed is the worst" in page
 
@@ -409,7 +407,7 @@ def test_the_limits_count_the_arms_that_share_an_error_rate(made):
     assert said.items[0] == (
         "The verdict needs more seeds: p <= 0.05 with 4 arms needs at least 8 pairs, this study has 6. 10 are usual."
     )
-    assert "By ranks" not in as_markdown(write_contents(compare_study(made.directory)))
+    assert "By ranks" not in as_markdown(compose_page(compare_study(made.directory)))
 
 
 def test_cells_of_a_sweep_that_left_no_result_are_named(made):
@@ -419,8 +417,11 @@ def test_cells_of_a_sweep_that_left_no_result_are_named(made):
     (made.directory / "fir-seed0").mkdir()
     (made.directory / "fir-seed0/config.json").write_text("{}")
     study = compare_study(made.directory)
-    assert study.pending == (Cell("fir-seed0", "interrupted"), Cell("fir-seed1", "missing"))
-    page = as_markdown(write_contents(study))
+    assert [(cell.name, cell.state) for cell in study.pending] == [
+        ("fir-seed0", "interrupted"),
+        ("fir-seed1", "missing"),
+    ]
+    page = as_markdown(compose_page(study))
     assert page.count("No result yet: fir-seed0: interrupted; fir-seed1: not started.") == 1
     assert "These runs have no result yet: fir-seed0: interrupted; fir-seed1: not started." in page
     assert as_json(study)["pending"] == ["fir-seed0: interrupted", "fir-seed1: not started"]
@@ -456,7 +457,7 @@ def test_samples_are_of_one_seed_and_no_pixel_changes(made, monkeypatch, capsys)
     monkeypatch.setattr(figures, "LARGEST", 100)
     assert figures.last_grids(study) == figures.Samples(1, ())
     assert "The samples of seed 1 are too large for this page: see samples/ of the runs." in as_markdown(
-        write_contents(study)
+        compose_page(study)
     )
     (made.directory / "upsample-seed1/samples/step-00004000.png").write_bytes(b"no picture")
     assert figures.last_grids(study).seed == 2
@@ -620,7 +621,7 @@ def test_two_endpoints_with_one_curve_have_it_once(made):
         for seed in range(2):
             made.run(arm, seed, metrics=names, spectrum="full/pca/frechet_distance")
     drawn = [
-        each.name for each in write_contents(compare_study(made.directory)).drawings() if each.name.startswith("curves")
+        each.name for each in compose_page(compare_study(made.directory)).drawings() if each.name.startswith("curves")
     ]
     assert len(drawn) == len(set(drawn)) == 4  # of quality and checkerboard, over images and seconds
 
@@ -643,7 +644,7 @@ def test_what_a_run_takes_is_told_by_the_median(made):
     made.arms(["transpose", "upsample"], 3)
     path = made.directory / "upsample-seed1/result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 9999.0}))  # something else ran beside
-    table = as_markdown(write_contents(compare_study(made.directory)))
+    table = as_markdown(compose_page(compare_study(made.directory)))
     (row,) = [line for line in table.splitlines() if line.startswith("| upsample | 34,000")]
     assert "| 63.2 |" in row
 
@@ -663,7 +664,7 @@ def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
     monkeypatch.setattr(figures, "LARGEST", found.size + beside.size - 1)
     assert figures.saved_spectra(study, beside) == figures.Samples(0, ())
     assert figures.saved_spectra(study, None) == found
-    page = as_markdown(write_contents(study))
+    page = as_markdown(compose_page(study))
     assert "The pictures of spectra are too large for this page: see pictures/ of the runs." in page
     assert "pictures/spectrum.png)" not in page  # among what was not found
 
@@ -706,7 +707,7 @@ def test_a_command_for_every_run(report):
 def test_a_report_names_no_place_on_the_machine_that_made_it(tmp_path):
     made = Made(tmp_path / "outputs/mine")
     made.arms(["transpose", "upsample"], 1)
-    page = as_markdown(write_contents(compare_study(made.directory)))
+    page = as_markdown(compose_page(compare_study(made.directory)))
     assert str(tmp_path) not in page
     assert "resume=outputs/mine/upsample-seed0" in page
     assert "where the folder outputs is" in page

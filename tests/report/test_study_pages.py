@@ -12,8 +12,7 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
-from ganlab.report.drawing import THEMES
-from ganlab.report.styles import ARMS
+from ganlab.report.drawing import ARMS, THEMES
 from ganlab.report.writing import write_report
 from ganlab.study.compare import compare_study
 from made_study import Made

@@ -10,9 +10,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
-from ganlab.report.drawing import THEMES, ticks_within
-from ganlab.report.page import write_contents
-from ganlab.report.styles import ARMS, STYLES, styles_of
+from ganlab.report.drawing import ARMS, STYLES, THEMES, styles_of, ticks_within
+from ganlab.report.page import compose_page
 from ganlab.report.tensorboard import arm_styles, coloured, group_pattern, write_page
 from ganlab.study.compare import compare_study
 from made_study import ARMS as MADE
@@ -77,7 +76,7 @@ def drawings(tmp_path_factory):
     made = Made(tmp_path_factory.mktemp("seven"))
     made.arms(MADE, 4)
     study = compare_study(made.directory)
-    figures = {drawing.name: drawing.draw(THEMES["light"]) for drawing in write_contents(study).drawings()}
+    figures = {drawing.name: drawing.draw(THEMES["light"]) for drawing in compose_page(study).drawings()}
     for figure in figures.values():
         figure.draw_without_rendering()
     return figures, study

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from ganlab import evaluate, export
-from ganlab.cli.help import ending
+from ganlab.cli.help import last_lines
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.evaluation.registry import metric_of
-from ganlab.run import open_sampler, read_config, run
 from ganlab.run.callbacks import BestStep
+from ganlab.run.life import run
 from ganlab.run.measuring import open_images, prepare
+from ganlab.run.sampler import open_sampler
+from ganlab.runs.folder import read_config
 from ganlab.training import checkpoints
 from small_runs import records
 
@@ -132,7 +134,7 @@ def test_a_step_without_a_checkpoint_is_one_line(worse, typed):
 def test_the_end_of_a_run_names_it(worse):
     from ganlab.runs.result import read_result
 
-    assert re.search(r"the best checkpoint is of step 7, frechet_distance [\d.]+: --step best", ending(read_result(worse / "result.json"), worse))  # fmt: skip
+    assert re.search(r"the best checkpoint is of step 7, frechet_distance [\d.]+: --step best", last_lines(read_result(worse / "result.json"), worse))  # fmt: skip
 
 
 def test_a_run_that_has_measured_nothing_has_no_best(worse, tmp_path):

@@ -11,15 +11,14 @@ import tensorflow as tf
 from PIL import Image
 
 from ganlab.cli.choices import options
-from ganlab.data.sources import Images
+from ganlab.data.images import Images
 from ganlab.export import export
 from ganlab.exports import formats as exports
 from ganlab.exports import reopen
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.spectral_norm import power_iteration
-from ganlab.run import build_gan, run
-from ganlab.run.networks import make_traces
-from ganlab.run.rules import make_batches, make_step_config
+from ganlab.run.build import build_gan, make_batches, make_step_config, make_traces
+from ganlab.run.life import run
 from ganlab.sample import main as sampling
 from ganlab.training.step import make_steps
 

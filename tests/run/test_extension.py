@@ -17,9 +17,10 @@ from ganlab.cli.help import help_page
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
 from ganlab.launch import dry_run
-from ganlab.run import extension, read_config, run
-from ganlab.run.life import extensions
-from ganlab.run.networks import pin_checkpoint
+from ganlab.run import resume
+from ganlab.run.life import run
+from ganlab.run.resume import pin_checkpoint
+from ganlab.runs.folder import read_config
 from ganlab.study.arms import label_of, refuse_confounded, settings_of
 from ganlab.training import checkpoints
 from small_runs import BRIEF, assert_same_end, records, weights
@@ -84,15 +85,15 @@ def test_a_kill_while_a_run_is_extended_leaves_one_that_can_be_gone_on_with(
         return killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(extension, "write_json", dying(extension.write_json))
-        patched.setattr(extension, "move", dying(extension.move))
+        patched.setattr(resume, "write_json", dying(resume.write_json))
+        patched.setattr(resume, "move", dying(resume.move))
         if moment == "after":
-            extension.extend(read_config(directory), directory, 12)
+            resume.extend(read_config(directory), directory, 12)
         else:
             with pytest.raises(KilledError):
-                extension.extend(read_config(directory), directory, 12)
+                resume.extend(read_config(directory), directory, 12)
     before = read_config(directory)
-    assert len(extensions(before, directory)) == (moment == "after")
+    assert len(resume.extensions(before, directory)) == (moment == "after")
     assert run(before, directory, quiet=True).status == "finished"  # what stands there is whole
     if moment != "after":
         longer(directory, 12)
@@ -104,13 +105,13 @@ def test_a_schedule_that_depends_on_the_last_step_says_what_changes(settings, tm
     config = settings(
         "training.steps=4000", "optimizer.final_rate=0.1", "augment.noise=0.2", "optimizer.schedule=linear"
     )
-    lines = extension._changes(config, 4000, 8000)
+    lines = resume._changes(config, 4000, 8000)
     assert lines[1] == (
         "  optimizer.final_rate=0.1: the learning rates reach 0.1 of their start at step 8000 instead of 4000; "
         "the generator's goes from 0.0001 to 0.00055 at step 4000"
     )
     assert lines[2] == "  augment.noise=0.2 falls to 0 at step 8000 instead of 4000; it goes from 0 to 0.1 at step 4000"
-    assert len(extension._changes(settings(), 4000, 8000)) == 1
+    assert len(resume._changes(settings(), 4000, 8000)) == 1
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])

@@ -13,13 +13,16 @@ import tensorflow as tf
 from conftest import ROOT
 from ganlab.cli.hydra import plan
 from ganlab.config import pair, parse
-from ganlab.data.sources import DATASETS, digits
+from ganlab.data.digits import digits
+from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 from ganlab.report.page import _data
-from ganlab.run import inputs, measuring, read_config, run
+from ganlab.run import inputs, measuring
+from ganlab.run.build import make_batches
 from ganlab.run.inputs import check_inputs
-from ganlab.run.rules import make_batches
+from ganlab.run.life import run
 from ganlab.run.sampler import Sampler
+from ganlab.runs.folder import read_config
 from ganlab.study.arms import gather_arms
 
 SMALL = (
@@ -245,7 +248,7 @@ def test_a_run_of_many_classes_is_trained_measured_and_drawn(settings, tmp_path)
     config = settings(*SMALL, "dataset=arrays", path, "conditional=true")
     result = run(config, tmp_path / "run", quiet=True)
     assert result.status == "finished"
-    from ganlab.run import open_sampler
+    from ganlab.run.sampler import open_sampler
 
     (tmp_path / "letters.npz").rename(tmp_path / "away.npz")  # what is drawn later needs no data
     sampler, _ = open_sampler(tmp_path / "run")

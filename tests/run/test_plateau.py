@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ganlab.errors import ConfigError
-from ganlab.run import run
-from ganlab.run.plateau import at_plateau
+from ganlab.run.callbacks import at_plateau
+from ganlab.run.life import run
 from small_runs import SMALL, assert_same_run, records
 
 EARLY = (*SMALL, "training.plateau=0.9", "metrics.every_steps=10")
@@ -51,7 +51,7 @@ def test_a_run_ends_where_it_learns_no_more(early):
 
 
 def result_config(directory):
-    from ganlab.run import read_config
+    from ganlab.runs.folder import read_config
 
     return read_config(directory)
 

@@ -9,10 +9,11 @@ from ganlab.cli.help import help_page
 from ganlab.cli.hydra import plan
 from ganlab.config import parse
 from ganlab.errors import ConfigError
-from ganlab.run import read_config, run
-from ganlab.run.extension import _changes as changes
-from ganlab.run.extension import with_steps
-from ganlab.run.networks import build_gan
+from ganlab.run.build import build_gan
+from ganlab.run.life import run
+from ganlab.run.resume import _changes as changes
+from ganlab.run.resume import with_steps
+from ganlab.runs.folder import read_config
 from ganlab.study.arms import refuse_confounded, settings_of
 from small_runs import BRIEF, assert_same_end, weights
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from ganlab.errors import ConfigError
-from ganlab.run import run
-from ganlab.run.rollback import ROLLBACKS, rollbacks
+from ganlab.run.life import run
+from ganlab.run.resume import ROLLBACKS, rollbacks
 from ganlab.runs.result import read_result
 from ganlab.training import checkpoints, loop
 from ganlab.training.loop import DivergedError

@@ -19,13 +19,16 @@ from PIL import Image
 
 from conftest import ROOT
 from ganlab.config import Digits
+from ganlab.data.digits import digits
 from ganlab.data.photos import photo_labels
-from ganlab.data.sources import digits
 from ganlab.launch.process import finish
-from ganlab.run import build_gan, finished, life, read_config, run
+from ganlab.run import life
+from ganlab.run.build import build_gan
 from ganlab.run.callbacks import Profile
+from ganlab.run.life import run
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids, signals
+from ganlab.runs.folder import finished, read_config
 from small_runs import SMALL, assert_same_run, records, weights
 
 
@@ -120,10 +123,10 @@ def test_both_arms_start_with_the_same_discriminator_and_see_the_same(settings):
 
 def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypatch):
     """Recorded inside the step itself, not recomputed."""
-    from ganlab.run import rules
+    from ganlab.run import build
 
     seen: dict[str, list] = {}
-    order, stream = rules.order, rules.Stream
+    order, stream = build.order, build.Stream
 
     def spy_order(*arguments):
         places = order(*arguments)
@@ -140,8 +143,8 @@ def test_both_arms_get_the_same_batches_and_latents(settings, tmp_path, monkeypa
             tf.py_function(lambda value: seen[arm].append((self.name, float(value.numpy().sum()))), [z], [])
             return z
 
-    monkeypatch.setattr(rules, "order", spy_order)
-    monkeypatch.setattr(rules, "Stream", SpyStream)
+    monkeypatch.setattr(build, "order", spy_order)
+    monkeypatch.setattr(build, "Stream", SpyStream)
     for arm in ("upsample", "transpose"):
         seen[arm] = []
         run(settings(*SMALL, "training.steps=5", f"generator={arm}"), tmp_path / arm, quiet=True)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ganlab.errors import ConfigError
-from ganlab.run import callbacks, run
+from ganlab.run import callbacks
+from ganlab.run.life import run
 from ganlab.run.measuring import open_images, prepare
 from small_runs import SMALL, records
 

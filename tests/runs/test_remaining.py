@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ganlab.runs.status import stand, time_left
+from ganlab.runs.status import read_status, time_left
 
 BEGAN = 1_700_000_000.0
 
@@ -86,7 +86,7 @@ class Made:
     def estimate(self, folder, now):
         with ExitStack() as stack:
             self.write(folder, now, stack)
-            cells = [stand(folder / name, name) for name in self.names]
+            cells = [read_status(folder / name, name) for name in self.names]
             ended = {cell.name for cell in cells if cell.state == "finished"}
             return time_left(cells, ended, BEGAN, now)
 
@@ -139,5 +139,5 @@ def test_nothing_is_said_where_nothing_runs_or_nothing_is_known(tmp_path):
     sweep = SWEEPS["one at a time"]
     assert sweep.estimate(tmp_path, BEGAN + 3) is None  # starting
     assert sweep.estimate(tmp_path, BEGAN + sweep.start + sweep.compiling + 2.5) is None  # one record, of the compiling
-    cells = [stand(tmp_path / name, name) for name in sweep.names]
+    cells = [read_status(tmp_path / name, name) for name in sweep.names]
     assert time_left(cells, (), BEGAN, BEGAN + 30) is None  # its process is gone

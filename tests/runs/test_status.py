@@ -10,7 +10,15 @@ import pytest
 
 from ganlab.runs import status as cells
 from ganlab.runs.result import ResultError
-from ganlab.runs.status import find_cells, outcome, read_sweep, record_sweep, rough, stand, totals
+from ganlab.runs.status import (
+    count_states,
+    describe_status,
+    find_cells,
+    format_duration,
+    read_status,
+    read_sweep,
+    record_sweep,
+)
 from ganlab.status import show
 
 
@@ -63,25 +71,33 @@ def test_every_state_is_told_apart(study):
     found = {cell.name: cell.state for cell in find_cells(study)}
     assert found == {"a": "finished", "b": "diverged", "c": "failed", "d": "interrupted", "e": "interrupted",
                      "f": "running", "g": "running", "h": "missing"}  # fmt: skip
-    assert totals(find_cells(study)) == {"finished": 1, "running": 2, "diverged": 1, "failed": 1,
+    assert count_states(find_cells(study)) == {"finished": 1, "running": 2, "diverged": 1, "failed": 1,
                                          "interrupted": 2, "missing": 1}  # fmt: skip
 
 
 def test_a_running_cell_has_its_step_its_rate_and_its_time_left(study):
-    cell = stand(study / "f", "f")
+    cell = read_status(study / "f", "f")
     assert (cell.step, cell.steps, cell.images_per_second) == (25, 100, 20.0)
     assert cell.seconds_left == 75 * 8 / 20  # 75 steps of 8 images at 20 a second
-    assert outcome(cell) == "running, step 25 of 100, 20 images/s, about 30 s left"
-    assert outcome(stand(study / "g", "g")) == "running, step 0 of 100"
+    assert describe_status(cell) == "running, step 25 of 100, 20 images/s, about 30 s left"
+    assert describe_status(read_status(study / "g", "g")) == "running, step 0 of 100"
 
 
 def test_what_did_not_finish_says_why(study):
-    assert outcome(stand(study / "a", "a")) == "finished in 61 s; frechet_distance 0.963 (smaller is better)"
-    assert outcome(stand(study / "b", "b")).startswith("diverged: loss/generator became nan between steps 20 and 25;")
-    assert outcome(stand(study / "c", "c")).startswith("failed: killed by signal 9 (out of memory?); see ")
-    assert outcome(stand(study / "d", "d")).startswith("interrupted at step 30; see ")
-    assert outcome(stand(study / "e", "e")).startswith("interrupted at step 40: its process was killed; see ")
-    assert outcome(stand(study / "h", "h")) == "not started"
+    assert (
+        describe_status(read_status(study / "a", "a")) == "finished in 61 s; frechet_distance 0.963 (smaller is better)"
+    )
+    assert describe_status(read_status(study / "b", "b")).startswith(
+        "diverged: loss/generator became nan between steps 20 and 25;"
+    )
+    assert describe_status(read_status(study / "c", "c")).startswith(
+        "failed: killed by signal 9 (out of memory?); see "
+    )
+    assert describe_status(read_status(study / "d", "d")).startswith("interrupted at step 30; see ")
+    assert describe_status(read_status(study / "e", "e")).startswith(
+        "interrupted at step 40: its process was killed; see "
+    )
+    assert describe_status(read_status(study / "h", "h")) == "not started"
 
 
 @pytest.mark.parametrize(("quality", "said"), [
@@ -93,9 +109,12 @@ def test_what_finished_shows_what_its_study_is_judged_by(tmp_path, quality, said
     metrics = {"frechet_distance": 3.0, "full/pca/coverage": 0.9, "checkerboard_index_2": -0.2}
     config = {"comparison": {"quality": quality}}
     assert (
-        outcome(stand(write(tmp_path, "a", "finished", metrics=metrics, config=config), "a")) == f"finished {said[2:]}"
+        describe_status(read_status(write(tmp_path, "a", "finished", metrics=metrics, config=config), "a"))
+        == f"finished {said[2:]}"
     )
-    assert outcome(stand(write(tmp_path, "b", "finished", config=config), "b")) == "finished"  # nothing was measured
+    assert (
+        describe_status(read_status(write(tmp_path, "b", "finished", config=config), "b")) == "finished"
+    )  # nothing was measured
 
 
 @pytest.mark.parametrize("damaged", [{"step": "x"}, {"step": None}, {"step": 1e999}, {"step": -3}, {"step": 101},
@@ -107,37 +126,37 @@ def test_progress_that_cannot_be_read_is_none(tmp_path, running, damaged):
     record = {"step": 25, "images": 200, "seconds": 3.0, "speed/images_per_second": 9.0}
     first = record | {"step": 20, "images": 160}
     (directory / "metrics.jsonl").write_text("\n".join(map(json.dumps, (first, record, record | damaged))))
-    assert outcome(stand(directory, "a")) == "running, step 25 of 100, 9 images/s, about 67 s left"
+    assert describe_status(read_status(directory, "a")) == "running, step 25 of 100, 9 images/s, about 67 s left"
     (directory / "metrics.jsonl").write_text(json.dumps(record | damaged))
-    assert outcome(stand(directory, "a")) == "running, step 0 of 100"
+    assert describe_status(read_status(directory, "a")) == "running, step 0 of 100"
 
 
 def test_a_first_record_tells_no_time_left(tmp_path, running):
     """Its rate has compiling in it: the time left was several times too high."""
     running(write(tmp_path, "a", records=[(25, 2.0)]))
-    assert outcome(stand(tmp_path / "a", "a")) == "running, step 25 of 100"
+    assert describe_status(read_status(tmp_path / "a", "a")) == "running, step 25 of 100"
 
 
 @pytest.mark.parametrize("steps", ["x", None, [], float("inf")])
 def test_steps_that_cannot_be_read_are_not_known(tmp_path, steps):
     directory = write(tmp_path, "a", records=[(25, 9.0)])
     (directory / "config.json").write_text(json.dumps({"training": {"steps": steps}}))
-    cell = stand(directory, "a")
+    cell = read_status(directory, "a")
     assert (cell.step, cell.steps, cell.done) == (25, None, 0)
 
 
 def test_a_failure_of_many_lines_is_told_in_one(tmp_path):
-    cell = stand(write(tmp_path, "a", "failed", error="OOM when allocating\n" + "  [[node]]\n" * 500), "a")
-    assert outcome(cell).startswith("failed: OOM when allocating [[node]] [[node]]")
+    cell = read_status(write(tmp_path, "a", "failed", error="OOM when allocating\n" + "  [[node]]\n" * 500), "a")
+    assert describe_status(cell).startswith("failed: OOM when allocating [[node]] [[node]]")
     assert len(cell.why) <= 300
-    assert "\n" not in outcome(cell)
+    assert "\n" not in describe_status(cell)
 
 
 def test_a_damaged_result_is_a_failure_that_names_the_file(tmp_path):
     directory = write(tmp_path, "a", "finished")
     (directory / "result.json").write_text("{")
-    assert stand(directory, "a").state == "failed"
-    assert str(directory / "result.json") in stand(directory, "a").why
+    assert read_status(directory, "a").state == "failed"
+    assert str(directory / "result.json") in read_status(directory, "a").why
 
 
 def test_a_sweep_that_is_asked_for_more_keeps_what_it_had(study):
@@ -170,7 +189,7 @@ def test_a_run_that_links_lead_to_as_well_is_listed_once(tmp_path):
 
 
 def test_times_are_told_roughly():
-    assert [rough(seconds) for seconds in (40, 150, 5999, 9000)] == ["40 s", "2 min", "100 min", "2.5 h"]
+    assert [format_duration(seconds) for seconds in (40, 150, 5999, 9000)] == ["40 s", "2 min", "100 min", "2.5 h"]
 
 
 def test_the_command_lists_all_and_counts_them(study, capsys):

@@ -8,8 +8,9 @@ import pytest
 
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
-from ganlab.run import read_config, run
+from ganlab.run.life import run
 from ganlab.runs import tracking
+from ganlab.runs.folder import read_config
 from ganlab.study.arms import NOT_OF_THE_ARM
 from small_runs import BRIEF, assert_same_end, records
 

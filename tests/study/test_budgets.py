@@ -7,8 +7,7 @@ import pytest
 from ganlab.config import Comparing
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.budgets import at_equal_budget
-from ganlab.study.compare import compare_arms
+from ganlab.study.compare import at_equal_budget, compare_arms
 
 
 def arm(label, finals, coverage=0.9):

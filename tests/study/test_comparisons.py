@@ -7,7 +7,7 @@ import scipy.stats
 
 from ganlab.config import Comparing
 from ganlab.report.sentences import answer, describe_comparison, describe_gap, pairs_needed
-from ganlab.report.verdict import as_json, scores
+from ganlab.report.writing import as_json, scores
 from ganlab.runs.result import ResultError, RunResult
 from ganlab.study.arms import Arm
 from ganlab.study.compare import compare_arms

@@ -10,8 +10,7 @@ from conftest import ROOT
 from ganlab.data.sources import DATASETS
 from ganlab.nets import convolution
 from ganlab.nets.spectral_norm import power_iteration
-from ganlab.run import build_gan
-from ganlab.run.rules import make_batches, make_step_config
+from ganlab.run.build import build_gan, make_batches, make_step_config
 from ganlab.training.adam import TROUBLE, Adam
 from ganlab.training.loop import DivergedError, fit
 from ganlab.training.objectives import OBJECTIVES

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable
 
-from ganlab.evaluation.features.base import Features, RealImages, Say
-from ganlab.evaluation.features.imagenet import inception
-from ganlab.evaluation.features.linear import pca, pixel_features, pixels
-from ganlab.evaluation.features.trained import classifier
-from ganlab.evaluation.features.untrained import random
+from ganlab.evaluation.features import classifier, inception, pca, random
+from ganlab.evaluation.features.base import Features, RealImages
 
 FEATURES: dict[str, Callable[..., Features]] = {
-    "pixels": pixels,
-    "pca": pca,
-    "classifier": classifier,
-    "random": random,
-    "inception": inception,
+    "pixels": pca.pixels,
+    "pca": pca.pca,
+    "classifier": classifier.classifier,
+    "random": random.random,
+    "inception": inception.inception,
 }
 """Each is called with RealImages, and with `say=` to report progress."""
 
-__all__ = ["FEATURES", "Features", "RealImages", "Say", "pixel_features"]
+__all__ = ["FEATURES", "Features", "RealImages"]

@@ -6,7 +6,7 @@ its null: what equal distributions give.
 """
 
 from ganlab.evaluation.metrics.classes import Modes, classifier_score, largest_class_error, modes
-from ganlab.evaluation.metrics.copying import Copying, Nearest, copying, copying_ratio, data_copying, nearest
+from ganlab.evaluation.metrics.copying import Copying, Nearest, copying, data_copying, nearest
 from ganlab.evaluation.metrics.energy import energy_distance
 from ganlab.evaluation.metrics.frechet import (
     ExtrapolatedFrechetDistance,
@@ -30,7 +30,6 @@ __all__ = [
     "PrecisionRecallDensityCoverage",
     "classifier_score",
     "copying",
-    "copying_ratio",
     "coverage_null",
     "data_copying",
     "energy_distance",

@@ -29,7 +29,9 @@ def nearest(images: ArrayLike, others: ArrayLike) -> Nearest:
 
 
 class Copying(NamedTuple):
-    """`data_copying` and `copying_ratio` from the same distances."""
+    """data_copying: see there. copying_ratio: the fakes' median distance to the nearest training image over that of
+    held-out images; 1 for fresh images, near 0 for copies.
+    """
 
     data_copying: float
     copying_ratio: float
@@ -50,19 +52,15 @@ def data_copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fa
     return _z_score(*_distances(train, held_out, fake))
 
 
-def copying_ratio(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> float:
-    """The fakes' median distance to the nearest training image over that of held-out images; 1 for fresh images.
-
-    Near 0 for copies; it measures how close they are, where `data_copying` measures how sure that is. Same arguments.
-    Raises ValueError, naming the argument: also where half of the held-out images are themselves training images.
-    """
-    return _ratio(*_distances(train, held_out, fake))
-
-
 def copying(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> Copying:
-    """Both from one search for the nearest training images; arguments and errors as there."""
-    distances = _distances(train, held_out, fake)
-    return Copying(_z_score(*distances), _ratio(*distances))
+    """How surely, and how closely, fakes copy training images; arguments and errors as those of `data_copying`.
+
+    Raises ValueError also where half of the held-out images are themselves training images.
+    """
+    of_held_out, of_fakes = _distances(train, held_out, fake)
+    if np.median(of_held_out) == 0:
+        raise ValueError("held_out has at least half of its images in train; give images that are kept apart")
+    return Copying(_z_score(of_held_out, of_fakes), float(np.median(of_fakes) / np.median(of_held_out)))
 
 
 def _z_score(of_held_out: Array, of_fakes: Array) -> float:
@@ -70,12 +68,6 @@ def _z_score(of_held_out: Array, of_fakes: Array) -> float:
     ordered = np.sort(of_held_out)
     farther = np.searchsorted(ordered, of_fakes, "left").sum() + np.searchsorted(ordered, of_fakes, "right").sum()
     return float((farther / 2 - n * m / 2 + 0.5) / np.sqrt(n * m * (n + m + 1) / 12))
-
-
-def _ratio(of_held_out: Array, of_fakes: Array) -> float:
-    if np.median(of_held_out) == 0:
-        raise ValueError("held_out has at least half of its images in train; give images that are kept apart")
-    return float(np.median(of_fakes) / np.median(of_held_out))
 
 
 def _distances(train: ArrayLike | Iterator[ArrayLike], held_out: ArrayLike, fake: ArrayLike) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganlab.evaluation.arguments import pair
-from ganlab.evaluation.metrics.pairs import Points, blocks, each_row_of_blocks, prepare, squared_distances
+from ganlab.evaluation.metrics.pairs import Points, prepare, squared_distances, sum_over_pairs
 
 
 def energy_distance(real: ArrayLike, fake: ArrayLike) -> float:
@@ -28,21 +28,11 @@ def energy_distance(real: ArrayLike, fake: ArrayLike) -> float:
 def _sum(left: Points, right: Points | None = None) -> float:
     """The sum of the distances of all pairs of two sets; or of one set, of all pairs of different images."""
 
-    def add(rows: slice) -> float:
-        if right is not None:
-            return sum(_distances(left, right, rows, columns) for columns in blocks(len(right)))
-        total = _distances(left, left, rows, rows)
-        for columns in blocks(len(left), start=rows.stop):  # the pairs of earlier rows count twice
-            total += 2 * _distances(left, left, rows, columns)
-        return total
+    def distances(rows: slice, columns: slice) -> float:
+        squared, _ = squared_distances(left, left if right is None else right, rows, columns)
+        if right is None and rows == columns:
+            np.fill_diagonal(squared, 0)
+        np.maximum(squared, 0, out=squared)  # rounding may take the product below the 0 of two copies
+        return float(np.sqrt(squared, out=squared).sum())
 
-    return sum(each_row_of_blocks(add, len(left)))
-
-
-def _distances(left: Points, right: Points, rows: slice, columns: slice) -> float:
-    """The sum of the distances of a block of pairs."""
-    squared, _ = squared_distances(left, right, rows, columns)
-    if left is right and rows == columns:
-        np.fill_diagonal(squared, 0)
-    np.maximum(squared, 0, out=squared)  # rounding may take the product below the 0 of two copies
-    return float(np.sqrt(squared, out=squared).sum())
+    return sum_over_pairs(distances, len(left), None if right is None else len(right))

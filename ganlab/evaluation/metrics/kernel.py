@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ganlab.evaluation.arguments import Array, pair
-from ganlab.evaluation.metrics.pairs import blocks, each_row_of_blocks
+from ganlab.evaluation.metrics.pairs import blocks, each_row_of_blocks, sum_over_pairs
 
 
 def kernel_distance(real: ArrayLike, fake: ArrayLike) -> float:
@@ -54,16 +54,9 @@ def kernel_distance_error(real: ArrayLike, fake: ArrayLike) -> float:
 
 def _sum(left: Array, right: Array | None = None) -> float:
     """The sum of the kernel over all pairs of two sets; or of one set, over all pairs of different images."""
-
-    def add(rows: slice) -> float:
-        if right is not None:
-            return sum(float(_kernel(left[rows], right[columns]).sum()) for columns in blocks(len(right)))
-        total = float(_kernel(left[rows], None).sum())
-        for columns in blocks(len(left), start=rows.stop):  # the pairs of earlier rows count twice
-            total += 2 * float(_kernel(left[rows], left[columns]).sum())
-        return total
-
-    return sum(each_row_of_blocks(add, len(left)))
+    if right is not None:
+        return sum_over_pairs(lambda i, j: float(_kernel(left[i], right[j]).sum()), len(left), len(right))
+    return sum_over_pairs(lambda i, j: float(_kernel(left[i], None if i == j else left[j]).sum()), len(left))
 
 
 def _moments(left: Array, right: Array | None, unit: float) -> tuple[Array, Array, float]:

@@ -52,6 +52,23 @@ def each_row_of_blocks(work: Callable[[slice], _Result], count: int) -> list[_Re
     return on_all_cores(work, blocks(count))
 
 
+def sum_over_pairs(sum_of_block: Callable[[slice, slice], float], rows: int, columns: int | None = None) -> float:
+    """The sum of `sum_of_block(rows, columns)` over all blocks of pairs of two sets.
+
+    Without `columns` of one set, whose blocks beside the diagonal count twice.
+    """
+
+    def add(row: slice) -> float:
+        if columns is not None:
+            return sum(sum_of_block(row, column) for column in blocks(columns))
+        total = sum_of_block(row, row)
+        for column in blocks(rows, start=row.stop):
+            total += 2 * sum_of_block(row, column)
+        return total
+
+    return sum(each_row_of_blocks(add, rows))
+
+
 def squared_distances(left: Points, right: Points, rows: slice, columns: slice) -> tuple[Array, float]:
     """Squared distances of a block of pairs by a product, and how far they and `exact_squares` may be apart."""
     # The bound of Higham's "Accuracy and Stability", 3.1, for the product and for the direct sum together.

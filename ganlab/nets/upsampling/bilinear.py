@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.fusion import Pair, bilinear_taps, fold_bilinear
-from ganlab.nets.upsampling.kernel import KernelUpsampling
+from ganlab.nets.upsampling.base import KernelUpsampling
+from ganlab.nets.upsampling.fusion import bilinear_taps, fold_bilinear
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
@@ -15,8 +16,8 @@ ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 class BilinearConv2D(KernelUpsampling):
     """Interpolate linearly (half-pixel centres, edges repeated), then convolve."""
 
-    fold = fold_bilinear  # away from the border
-    taps = bilinear_taps
+    fold = staticmethod(fold_bilinear)  # away from the border
+    taps = staticmethod(bilinear_taps)
 
     @property
     def written_as(self) -> str:

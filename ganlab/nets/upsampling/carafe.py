@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.base import Macs, fill, plain_options
-from ganlab.nets.upsampling.fusion import Pair, require_odd
-from ganlab.nets.upsampling.kernel import KernelUpsampling
+from ganlab.nets.upsampling.base import KernelUpsampling, Macs, fill, plain_options
+from ganlab.nets.upsampling.fusion import require_odd
 from ganlab.nets.upsampling.pixel_shuffle import shuffle, stock_shuffle
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends

@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.fusion import Pair, fir_taps, fold_fir
-from ganlab.nets.upsampling.kernel import FoldableUpsampling, along, insert_zeros
+from ganlab.nets.upsampling.base import FoldableUpsampling, along, insert_zeros
+from ganlab.nets.upsampling.fusion import fir_taps, fold_fir
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
@@ -18,8 +19,8 @@ class FirConv2D(FoldableUpsampling):
     Both forms keep the `k//2` pixels of the smoothed image beyond the frame until the convolution has used them.
     """
 
-    fold = fold_fir
-    taps = fir_taps
+    fold = staticmethod(fold_fir)
+    taps = staticmethod(fir_taps)
 
     @property
     def written_as(self) -> str:
@@ -42,10 +43,6 @@ class FirConv2D(FoldableUpsampling):
     def enlarged_from(self, low: int, high: int, s: int) -> Pair:
         """The input pixels under the filter."""
         return -((2 * s - 2 - low) // s), (high + s - 1) // s
-
-    def stock(self, *, folded: bool = False) -> Any:
-        """One Conv2DTranspose, folded or not: stock Keras has no such filter."""
-        return self._as_transposed()
 
 
 def fir(

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-Pair = tuple[int, int]
+from ganlab.config import Pair
+
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
 

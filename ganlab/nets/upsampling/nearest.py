@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.fusion import Pair, fold_nearest
-from ganlab.nets.upsampling.kernel import FoldableUpsampling
+from ganlab.nets.upsampling.base import FoldableUpsampling
+from ganlab.nets.upsampling.fusion import fold_nearest
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
@@ -15,8 +16,12 @@ ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 class NearestConv2D(FoldableUpsampling):
     """Repeat rows and columns, then convolve."""
 
-    fold = fold_nearest
-    steps = "UpSampling2D + Conv2D"
+    fold = staticmethod(fold_nearest)
+
+    @property
+    def written_as(self) -> str:
+        """Keras' names for its steps, and whether they are fused."""
+        return f"UpSampling2D + Conv2D{', fused' if self.implementation == 'fused' else ''}"
 
     @property
     def explained(self) -> str:

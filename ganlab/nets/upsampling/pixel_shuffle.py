@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.base import fill, plain_options
-from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_pixel_shuffle, require_odd
-from ganlab.nets.upsampling.kernel import KernelUpsampling
+from ganlab.nets.upsampling.base import KernelUpsampling, fill, plain_options
+from ganlab.nets.upsampling.fusion import as_pair, fold_pixel_shuffle, require_odd
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
@@ -38,7 +38,7 @@ class Icnr(keras.initializers.Initializer):
 class PixelShuffle2D(KernelUpsampling):
     """Convolve to s*s*Co channels at the small size, then lay them out as s x s pixels. Kernel [k,k,Ci,s*s*Co]."""
 
-    fold = fold_pixel_shuffle
+    fold = staticmethod(fold_pixel_shuffle)
 
     def __init__(self, filters: int, kernel_size: int | Pair, *, phase_bias: bool = True, **kwargs: Any):
         super().__init__(filters, kernel_size, **kwargs)
@@ -48,9 +48,8 @@ class PixelShuffle2D(KernelUpsampling):
     def build(self, input_shape: Any) -> None:
         """Draw the kernel for the channels that come in."""
         channels = self.phases * self.filters
-        self.kernel = self.add_kernel("kernel", (*self.kernel_size, input_shape[-1], channels))
         biases = channels if self.phase_bias else self.filters
-        self.bias = self.add_weight(name="bias", shape=(biases,), initializer="zeros") if self.use_bias else None
+        self.add_kernel_and_bias((*self.kernel_size, input_shape[-1], channels), biases)
 
     @property
     def explained(self) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.base import Macs, transposed_twin
-from ganlab.nets.upsampling.fusion import Pair, as_pair, fold_nearest
-from ganlab.nets.upsampling.kernel import KernelUpsampling, insert_zeros
+from ganlab.nets.upsampling.base import KernelUpsampling, Macs, insert_zeros, transposed_twin
+from ganlab.nets.upsampling.fusion import as_pair, fold_nearest
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 
@@ -47,8 +47,7 @@ class TransposedConv2D(KernelUpsampling):
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernel for the channels that come in."""
-        self.kernel = self.add_kernel("kernel", (*self.kernel_size, self.filters, input_shape[-1]))
-        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros") if self.use_bias else None
+        self.add_kernel_and_bias((*self.kernel_size, self.filters, input_shape[-1]), self.filters)
 
     def call(self, inputs: Any) -> Any:
         """Enlarge and convolve at once."""
@@ -82,16 +81,10 @@ class TransposedConv2D(KernelUpsampling):
         total = height * width * int(np.prod(self.kernel_size)) * ci * self.filters
         return Macs(total, total)
 
-    def stock(self, *, folded: bool = False) -> Any:
-        """One Conv2DTranspose. A kernel smaller than the scale is padded with zeros, for formats that lack it."""
-        return self._as_transposed()
-
     def _as_transposed(self) -> Any:
-        kernel = self.transposed_kernel()
+        # Padded with zeros to the scale: ONNX has no kernel below its stride, and oneDNN fails at 1x1.
         padding = [(0, max(s - k, 0)) for k, s in zip(self.kernel_size, self.scale, strict=True)]
-        kernel = np.pad(
-            kernel, (*padding, (0, 0), (0, 0))
-        )  # ONNX has no kernel below its stride, and oneDNN fails at 1x1
+        kernel = np.pad(self.transposed_kernel(), (*padding, (0, 0), (0, 0)))
         return transposed_twin(self, kernel, self.common_bias())
 
 

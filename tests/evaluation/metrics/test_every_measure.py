@@ -10,7 +10,7 @@ from sets import GOOD, PROPERTY, has_balls, lattice, two_sets, with_value
 
 from ganlab.evaluation.metrics import (
     classifier_score,
-    copying_ratio,
+    copying,
     data_copying,
     energy_distance,
     frechet_distance,
@@ -41,7 +41,7 @@ ARGUMENTS = {
     **dict.fromkeys([*DISTANCES, sliced_wasserstein, frechet_distance_extrapolated], ("real", "fake")),
     nearest: ("images", "others"),
     data_copying: ("train", "held_out", "fake"),
-    copying_ratio: ("train", "held_out", "fake"),
+    copying: ("train", "held_out", "fake"),
 }
 
 

@@ -1,77 +1,10 @@
-"""The settings of objectives, penalties and data sets."""
+"""The settings of the data sets."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ganlab.config.base import Count, Fraction, Length, Pair, Positive, Settings
-
-
-class NonSaturating(Settings):
-    """Goodfellow's objective with the generator's -log D."""
-
-    name: Literal["non_saturating"]
-    label_smoothing: Fraction = 0.0
-
-
-class Hinge(Settings):
-    """Scores beyond 1 on the right side cost nothing."""
-
-    name: Literal["hinge"]
-
-
-class LeastSquares(Settings):
-    """Scores towards 1 and 0."""
-
-    name: Literal["least_squares"]
-    label_smoothing: Fraction = 0.0
-
-
-class Wasserstein(Settings):
-    """The difference of the mean scores."""
-
-    name: Literal["wasserstein"]
-
-
-class Relativistic(Settings):
-    """Real scores against fake scores, in pairs."""
-
-    name: Literal["relativistic"]
-
-
-class RelativisticAverage(Settings):
-    """Each score against the mean of the other side."""
-
-    name: Literal["relativistic_average"]
-
-
-Objective = Annotated[
-    NonSaturating | Hinge | LeastSquares | Wasserstein | Relativistic | RelativisticAverage,
-    Field(discriminator="name"),
-]
-
-
-class NoPenalty(Settings):
-    """The discriminator is left alone."""
-
-    name: Literal["none"]
-
-    @property
-    def every_steps(self) -> int:
-        """1, as if it were computed in every update."""
-        return 1
-
-
-class GradientPenalty(Settings):
-    """What steep scores cost: at real images, at generated ones, at both, or between them."""
-
-    name: Literal["r1", "r2", "r1_r2", "interpolation", "zero_centred"]
-    weight: Positive
-    every_steps: Count = 1
-
-
-Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]
-
+from ganlab.config.base import Count, Length, Pair, Settings
 
 Side = Annotated[int, Field(ge=16, le=128)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -221,5 +154,6 @@ class HuggingFace(_Prepared):
     config: str | None
 
 
-OwnFiles = Arrays | Folder | Published | Emnist | Tfds | HuggingFace
-Dataset = Annotated[OwnFiles | Digits | Photos | Shapes, Field(discriminator="name")]
+Dataset = Annotated[
+    Arrays | Folder | Published | Emnist | Tfds | HuggingFace | Digits | Photos | Shapes, Field(discriminator="name")
+]

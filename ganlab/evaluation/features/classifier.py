@@ -231,7 +231,8 @@ def _train(real: RealImages, classes: np.ndarray, recipe: Recipe, say: Say | Non
     return {"weights": weights, "centre": hidden.mean(axis=0), "scale": scale, "accuracy": accuracy}
 
 
-def _rise_and_fall(share: float, rise: float = 0.1) -> float:
+def _rise_and_fall(share: float) -> float:
+    rise = 0.1
     return share / rise if share < rise else 0.5 + 0.5 * math.cos(math.pi * (share - rise) / (1 - rise))
 
 

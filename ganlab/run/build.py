@@ -1,19 +1,116 @@
-"""What the training step needs: its rules and its batches, made from a run's settings and images."""
+"""What a run trains, built from its settings: networks, batches, the step; and a measurement of its operators' traces.
 
-from collections.abc import Callable, Sequence
+TensorFlow must have been started (`device.start`) before this is imported.
+"""
 
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import keras
+import numpy as np
 import tensorflow as tf
 
-from ganlab.config import RunConfig
+from ganlab.config import RunConfig, pair
 from ganlab.data.batches import IN_MEMORY, order, reader, stream, to_images
-from ganlab.data.sources import Images
+from ganlab.data.images import Images
 from ganlab.errors import ConfigError
-from ganlab.run.networks import image_shape
+from ganlab.evaluation.artifacts import phase_variance
+from ganlab.evaluation.spectrum import lattice_fraction
+from ganlab.nets.analysis import stages_of
+from ganlab.nets.convolution import products
+from ganlab.nets.discriminator import DISCRIMINATORS
+from ganlab.nets.generator import at_parity, build_generator
+from ganlab.nets.spectral_norm import power_iteration
 from ganlab.training import augment, replicas
+from ganlab.training.adam import Adam
 from ganlab.training.objectives import OBJECTIVES
 from ganlab.training.penalties import MIXED, PENALTIES
 from ganlab.training.randomness import Stream, stream_key
-from ganlab.training.step import Batch, Batches, StepConfig
+from ganlab.training.state import Gan
+from ganlab.training.step import LOGS, Batch, Batches, StepConfig, make_steps
+from ganlab.xla import remember
+
+
+def build_gan(config: RunConfig) -> Gan:
+    """Both networks, the EMA and the optimizers before the first step."""
+
+    shape, training = image_shape(config), config.training
+    half = keras.config.dtype_policy().compute_dtype
+
+    def seed_of(name: str) -> int:
+        return stream_key(config.seed, f"init/{name}")
+
+    def build_discriminator():
+        build = DISCRIMINATORS[config.discriminator.name]
+        return build(config.discriminator, shape, seed_of, classes=config.classes)
+
+    def adam(network, rate: float, updates: int, lazy: int = 1) -> Adam:
+        weights = [variable.value for variable in network.trainable_variables]
+        return Adam(weights, config.optimizer, rate, updates, loss_scaled=half == "float16", lazy=lazy)
+
+    settings = at_parity(config.generator, shape)
+    generator, ema = (build_generator(settings, shape, seed_of, classes=config.classes) for _ in range(2))
+    discriminator = precise = build_discriminator()
+    if half != "float32" and config.penalty.name != "none":
+        with _in_float32():
+            precise = build_discriminator()
+    updates = training.steps * training.discriminator_steps
+    return Gan(
+        generator,
+        discriminator,
+        ema,
+        precise,
+        adam(generator, config.optimizer.g_rate_of(config.generator.name), training.steps),
+        adam(discriminator, config.optimizer.d_learning_rate, updates, lazy=config.penalty.every_steps),
+        logs=len(LOGS),
+    )
+
+
+def build_steps(
+    gan: Gan, config: RunConfig, images: Images, *, xla: bool, reseed_at: Sequence[int] = ()
+) -> Callable[[tf.Tensor], None]:
+    """The function that trains for a number of steps on these images, compiled at its first call (`make_steps`).
+
+    reseed_at: the steps from each of which on the random numbers are new.
+    """
+    gpu = xla and bool(tf.config.list_logical_devices("GPU"))
+    steps = make_steps(
+        gan,
+        make_step_config(config, partial(power_iteration, gan.discriminator)),
+        make_batches(config, images, start=int(gan.step.numpy()), xla=xla, reseed_at=reseed_at),
+        steps_per_call=config.training.steps_per_call,
+        xla=xla,
+        tracing=products if gpu else contextlib.nullcontext,
+    )
+
+    if not xla:
+        return steps
+    compiled = False
+
+    def steps_and_remember(count: tf.Tensor) -> None:
+        nonlocal compiled
+        steps(count)
+        if not compiled:
+            remember()
+            compiled = True
+
+    return steps_and_remember
+
+
+@contextlib.contextmanager
+def _in_float32() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def image_shape(config: RunConfig) -> tuple[int, int, int]:
+    """Height, width and channels of the images of a run."""
+    return (*pair(config.dataset.size), config.dataset.channels)
 
 
 def check_images(config: RunConfig, images: Images, replicas: int = 1) -> None:
@@ -44,7 +141,7 @@ def make_step_config(config: RunConfig, before_discriminator: Callable[[], None]
         objective,
         _penalty(config),
         config.penalty.every_steps,
-        lambda images, draws: augment.apply(config.augment, images, draws),
+        partial(augment.apply, config.augment),
         config.training.share_fakes,
         before_discriminator,
         config.training.ema_half_life_images,
@@ -132,14 +229,31 @@ def _reader(
     return lambda _: following()
 
 
-def _penalty(config: RunConfig) -> Callable | None:
+def _penalty(config: RunConfig) -> Callable:
     settings = config.penalty.model_dump(exclude={"every_steps"})
     name = settings.pop("name")
-    if name == "none":
-        return None
 
     def penalty(score, real, fake, mix):
         more = {"mix": mix} if name in MIXED else {}
         return PENALTIES[name](score, real, fake, **settings, **more)
 
     return penalty
+
+
+def make_traces(generator: keras.Model, z: np.ndarray) -> Callable[[], dict[str, float]]:
+    """A function that measures the traces of the operators of a generator, by tag and stage."""
+    stages = stages_of(generator)
+    # a dictionary: for a list of one output Keras returns the output itself
+    inside = keras.Model(generator.input, {stage.name: stage.output for stage in stages})
+    maps_of = tf.function(lambda: inside(z, training=False), autograph=False)
+
+    def traces() -> dict[str, float]:
+        values, maps = {}, maps_of()
+        for stage in stages:
+            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps[stage.name].numpy(), stage.scale)
+            with contextlib.suppress(ValueError):  # an operator whose weights depend on the image has no kernel
+                fraction = lattice_fraction(stage.transposed_kernel(), stage.scale)
+                values[f"artifact/lattice_fraction/{stage.name}"] = fraction
+        return values
+
+    return traces
