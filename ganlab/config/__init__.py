@@ -100,13 +100,14 @@ class RunConfig(Settings):
             )
         if training.compile == "xla" and training.replicas > 1:
             raise ValueError("training.compile=xla works on one device; use graph, or training.replicas=1")
-        self._check_endpoints()
+        self.check_endpoints(of_a_study=self.study is not None)
         return self
 
-    def _check_endpoints(self) -> None:
+    def check_endpoints(self, *, of_a_study: bool) -> None:
         """Refuse endpoints that such runs do not measure; ValueError.
 
-        In a run of no study, the default of an exploratory endpoint may be one that images of this size do not have.
+        of_a_study: whether runs like this one will be compared. In a run that stands alone, the default of an
+        exploratory endpoint may be one that images of this size do not have.
         """
         size = pair(self.dataset.size)
         for title, metric in self.comparison.endpoints.items():
@@ -118,7 +119,7 @@ class RunConfig(Settings):
             if not is_among(metric, self._measured(None)):
                 raise ValueError(f"{where} is not measured in these runs; {nearest(metric, names)}")
             alternative = f"use comparison.{title}=null, or " if title != "quality" else ""
-            if self.study is not None or not alternative or metric != Comparing().endpoints[title]:
+            if of_a_study or not alternative or metric != Comparing().endpoints[title]:
                 raise ValueError(
                     f"{where} cannot be measured on images of {size[0]}x{size[1]} pixels; "
                     f"{alternative}{nearest(metric, names)}"

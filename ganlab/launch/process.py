@@ -75,7 +75,8 @@ def finish(directory: Path, config: RunConfig | None = None, *, held: bool = Fal
 
     config = config or read_config(directory, "resume=")
     traceback_file = directory / "error.txt"
-    traceback_file.unlink(missing_ok=True)  # from an earlier attempt
+    if traceback_file.exists():  # from an earlier attempt
+        traceback_file.unlink()
     log = Log(None if held or device.worker() else directory / LOG)
     try:
         result = run(config, directory, held=held, steps=steps)

@@ -197,8 +197,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise by the batch in training, by the moving statistics otherwise."""
-        if not training:
-            return super().call(inputs, training=False)
+        if not (training and self.trainable):
+            return super().call(inputs, training=training)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=ops.convert_to_tensor(self.gamma),
