@@ -4,13 +4,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganlab.data.labels import class_sequence, read_labels, to_classes
 from ganlab.errors import ConfigError
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=40), st.integers(1, 300))
 def test_after_every_image_each_class_has_its_share_to_within_one(counts, total):
     row = class_sequence(counts, total)
