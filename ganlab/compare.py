@@ -6,7 +6,7 @@ from ganlab.cli.destination import check_archive, check_report
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.report.terminal import print_places, print_report
 from ganlab.runs.result import ResultError
-from ganlab.study.archive import ENDING, open_archive, write_archive
+from ganlab.study.archive import ENDING, is_archive, open_archive, write_archive
 from ganlab.study.compare import BASELINE, compare_study
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     )  # fmt: skip
     options = parser.parse_args()
     folder = options.directory
-    packed = folder.name.endswith(ENDING) and not folder.is_dir()
+    packed = is_archive(folder)
     report = folder.with_name(f"{folder.name.removesuffix(ENDING)}-report") if packed else folder / "report"
     with one_line(), contextlib.ExitStack() as opened:
         if options.archive:

@@ -377,6 +377,31 @@ def test_a_folder_without_runs_is_one_line(sweep, tune):
     assert "has no result.json; give the folder of a study" in refused(tune())
 
 
+def test_an_archive_says_what_its_folder_says(sweep, tune, monkeypatch, capsys, tmp_path):
+    sweep.arm("transpose", TRANSPOSE)
+    sweep.arm("upsample", UPSAMPLE)
+    packed = tmp_path / "kept" / "trials.tar.xz"
+    code, said, err = tune("--archive", str(packed))
+    assert (code, err) == (0, "")
+    said, _, places = said.partition("everything is in ")
+    assert places == f"{sweep.directory}/tuning.json\nall runs are in {packed}\n"
+    monkeypatch.setattr(sys, "argv", ["tune", str(packed)])
+    main()
+    assert capsys.readouterr().out == said
+    assert [path.name for path in packed.parent.iterdir()] == [packed.name]
+
+
+def test_an_archive_that_cannot_be_read_or_written_is_one_line(sweep, tune, monkeypatch, capsys, tmp_path):
+    sweep.arm("transpose", TRANSPOSE)
+    assert "does not end in .tar.xz" in refused(tune("--archive", str(tmp_path / "trials.zip")))
+    assert not (sweep.directory / "tuning.json").exists()
+    (tmp_path / "broken.tar.xz").write_bytes(b"no archive")
+    monkeypatch.setattr(sys, "argv", ["tune", str(tmp_path / "broken.tar.xz")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert "broken.tar.xz" in refused((stop.value.code, *capsys.readouterr()))
+
+
 # --- the sweep --------------------------------------------------------------------------------------------------------
 
 

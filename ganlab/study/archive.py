@@ -36,6 +36,11 @@ _BLOCK = 2**16
 _WANTED = "give one that `python -m ganlab.compare DIR --archive FILE.tar.xz` has written"
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a path is to be read as an archive: by its name, unless that is a folder's."""
+    return path.name.endswith(ENDING) and not path.is_dir()
+
+
 # --- to write ---------------------------------------------------------------------------------------------------------
 
 

@@ -15,19 +15,25 @@ from ganlab.report.sentences import answer
 from ganlab.report.writing import as_json, scores
 from ganlab.study.archive import open_archive, write_archive
 from ganlab.study.compare import compare_study
+from ganlab.study.tuning import tune_study
 from made_study import Made
 
 FOLDER = ROOT / "experiments" / "upsampling"
 KEPT = sorted(path.parent.name for path in FOLDER.glob("*/runs.tar.xz"))
+TUNED = sorted(path.parent.name for path in FOLDER.glob("*/trials.tar.xz"))
 REMEDY = "python experiments/upsampling/make.py {folder}/runs.tar.xz {name} writes them anew: look at what changed"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def make():
-    spec = importlib.util.spec_from_file_location("make", FOLDER / "make.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("make")
 
 
 @pytest.fixture(scope="module", params=KEPT)
@@ -116,3 +122,12 @@ def test_a_study_is_made_from_its_archive_as_from_its_folder(make, tmp_path, mon
     assert found[0] == found[1]
     assert b"| `upsample` |" in found[0]["README.md"]
     assert {"runs.tar.xz", "report.html", "samples-real.png"} <= {path.name for path in list(found[0])[:-1]}
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_the_table_of_rates_follows_from_the_trials(name):
+    page = (FOLDER / "README.md").read_text()
+    with open_archive(FOLDER / name / "trials.tar.xz") as folder:
+        told = "\n".join(script("tuning").rows(tune_study(folder)))
+    assert table_of(page, name) == told, f"python experiments/upsampling/tuning.py {FOLDER / name}/trials.tar.xz {name}"
+    assert table_of(with_another_figure(page, f"<!-- {name} table"), name) != told
