@@ -37,12 +37,12 @@ def statuses(folder):
 @pytest.mark.slow
 def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     folder = tmp_path / "outputs" / "two"
-    line = ("train", "-m", *TINY, "study=two", "generator=upsample,transpose", "seed=0,1")
+    line = ("train", "-m", *TINY, "study=two", "generator=upsample,transpose", "seed=0")
     done = command(*line)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 of 4 runs finished" in done.stdout
+    assert "2 of 2 runs finished" in done.stdout
     found = statuses(folder)
-    assert len(found) == 4
+    assert len(found) == 2
     assert set(found.values()) == {"finished"}
     made = {path: path.stat().st_mtime_ns for path in folder.glob("*/result.json")}
 
@@ -50,13 +50,13 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     shutil.rmtree(lost.parent)
     asked = command("status", str(folder))
     assert asked.returncode == 1
-    assert "4 runs: 3 finished, 1 missing" in asked.stdout
+    assert "2 runs: 1 finished, 1 missing" in asked.stdout
 
     # the same command makes what is missing, and nothing else
     done = command(*line)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 4 had ended before" in done.stdout
-    assert "4 of 4 runs ended, 0 running" in done.stdout
+    assert "1 of 2 had ended before" in done.stdout
+    assert "2 of 2 runs ended, 0 running" in done.stdout
     assert {path for path in made if path.stat().st_mtime_ns != made[path]} == {lost}
 
     assert command("status", str(folder)).returncode == 0
@@ -77,7 +77,7 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     assert "upsample" in compared.stdout
     assert "frechet_distance" in compared.stdout
 
-    refused = command("train", "-m", *TINY, "study=two", "generator=upsample,transpose", "seed=0,1",
+    refused = command("train", "-m", *TINY, "study=two", "generator=upsample,transpose", "seed=0",
                       "training.batch_size=8", f"hydra.sweep.dir={folder}", "hydra.sweep.subdir=" + lost.parent.name)  # fmt: skip
     assert refused.returncode == 2
 
