@@ -19,7 +19,7 @@ from ganlab.errors import ConfigError, in_a_line
 MOST_BYTES = 2**28  # of one file: no picture of at most 100 million pixels has more
 BLOCK = 128  # files in a block
 _BLOCK_BYTES = 2**24
-_UNREADABLE = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+_UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 _WANTED = "give a folder of images, or a .zip or .tar of one"
 
 

@@ -67,7 +67,7 @@ def stamps(files: tuple[Path, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns) for info in infos)
 
 
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, struct.error, zlib.error,
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error,
                gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
 
 _DIGITS = tuple(string.digits)

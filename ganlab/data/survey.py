@@ -254,7 +254,7 @@ def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) 
 # --- what identifies files -------------------------------------------------------------------------------------------
 
 WANTED = "give an .npz or .npy file of images"
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class Identity(NamedTuple):
