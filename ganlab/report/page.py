@@ -240,7 +240,7 @@ def _effects(study: Study) -> tuple[Block, ...]:
     )
     legend = (
         "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
-        "that they count as none. Filled marks: better, worse or equivalent; hollow marks: inconclusive."
+        "that they count as none. Filled marks: better, worse or equivalent; hollow marks: none of these."
     )
     if any(comparison.by_ranks for endpoint in endpoints for comparison in study.comparisons[endpoint.metric]):
         legend += " By ranks: a run that diverged or collapsed is the worst, so a verdict rests on more pairs."
