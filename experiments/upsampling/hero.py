@@ -1,6 +1,6 @@
-"""The README's first picture, from a report that stands here: real images, what two arms draw, and every pair's score.
+"""The README's first picture, from reports that stand here: real images, what two arms draw, and every pair's score.
 
-python experiments/upsampling/hero.py cifar10 upsample
+python experiments/upsampling/hero.py upsample cifar10="at one rate" best_rates_cifar10="each at its best rate"
 """
 
 import csv
@@ -22,57 +22,73 @@ HERE = Path(__file__).parent
 ROWS = 5  # of the eight rows and columns of a grid: large enough to see grain
 
 
-def hero(report: Path, label: str, real: bytes) -> Drawing:
-    """Real images, the reference and one arm side by side, the primary metric of each pair, and a sentence.
+def hero(reports: dict[str, Path], label: str, real: bytes) -> Drawing:
+    """Real images, the reference and one arm side by side, and the primary metric of each pair of each study.
 
-    report: a folder that `ganlab.compare` wrote. real: a grid of held-out images, PNG.
+    reports: folders that `ganlab.compare` wrote, by what their study is called, all with the same primary metric; the
+    pictures are those of the last. real: a grid of held-out images, PNG.
     """
-    study = json.loads((report / "verdict.json").read_text())
-    labels, reference, endpoint = [arm["arm"] for arm in study["arms"]], study["reference"], study["endpoints"][0]
-    (verdict,) = [each for each in endpoint["verdicts"] if each["arm"] == label]
-    styles = styles_of(labels)
+    studies = {name: pairs(report, label) for name, report in reports.items()}
+    *_, (report, (reference, _, endpoint)) = zip(reports.values(), studies.values(), strict=True)
+    labels = [arm["arm"] for arm in json.loads((report / "verdict.json").read_text())["arms"]]
+    styles = styles_of([reference, label])
     pictures = {"real images": real}
     for arm in (reference, label):
         pictures[arm] = (report / "figures" / f"samples-{labels.index(arm) + 1}.png").read_bytes()
+    metric = endpoint["metric"].rpartition("/")[2].replace("frechet_", "Fréchet ").replace("_", " ")
+    title = f"{metric}, {endpoint['better']} is better"
+    sentences = [
+        f"{name[:1].upper()}{name[1:]}, {said(verdict(each, label), reference, metric)}"
+        for name, (_, _, each) in studies.items()
+    ]
+
+    def draw(palette: Palette) -> Any:
+        figure = new_figure(3.9, width=9.6 + 1.6 * len(studies))
+        grids_and_pairs = figure.subfigures(1, 2, width_ratios=(8, 1 + 1.6 * len(studies)))
+        for axis, (name, png) in zip(grids_and_pairs[0].subplots(1, 3), pictures.items(), strict=True):
+            drawn = Image.open(BytesIO(png))
+            axis.imshow(drawn.crop((0, 0, drawn.width * ROWS // 8, drawn.width * ROWS // 8)), cmap="gray",
+                        interpolation="nearest")  # fmt: skip
+            axis.set_axis_off()
+            axis.set_title(name, fontsize=12, color=palette[styles[name].role] if name in styles else palette["text"])
+        axes = grids_and_pairs[1].subplots(1, len(studies), sharey=True, squeeze=False)[0]
+        for axis, (name, (_, values, _)) in zip(axes, studies.items(), strict=True):
+            style_axis(axis, palette)
+            for theirs, ours in values:
+                axis.plot([0, 1], [theirs, ours], color=palette["muted"], linewidth=0.8, zorder=1)
+            for place, arm in enumerate((reference, label)):
+                axis.plot([place] * len(values), [pair[place] for pair in values], styles[arm].marker,
+                          color=palette[styles[arm].role], markersize=6, zorder=2)  # fmt: skip
+            axis.set_xlim(-0.4, 1.4)
+            axis.set_xticks([0, 1], [reference, label], fontsize=9.5)
+            axis.set_title(name, fontsize=10.5, color=palette["text"])
+        if endpoint["unit"] == "ratio":
+            axes[0].set_yscale("log")
+        even_ticks([axes[0]])
+        grids_and_pairs[1].suptitle(title, fontsize=11, color=palette["text"])
+        grids_and_pairs[1].supxlabel("a line for each pair of runs", fontsize=9, color=palette["text"])
+        figure.supxlabel("\n".join(line for each in sentences for line in textwrap.wrap(each, 170)), fontsize=10.5,
+                         color=palette["text"])  # fmt: skip
+        return figure
+
+    return Drawing("hero", " ".join(sentences), draw)
+
+
+def pairs(report: Path, label: str) -> tuple[str, list[tuple[float, float]], dict[str, Any]]:
+    """A study's reference, the primary metric of each pair of the reference and the arm, and the primary endpoint."""
+    study = json.loads((report / "verdict.json").read_text())
+    reference, endpoint = study["reference"], study["endpoints"][0]
     rows = list(csv.DictReader((report / "scores.csv").read_text().splitlines()))
     theirs, ours = (
         {row["seed"]: float(row[endpoint["metric"]]) for row in rows if row["arm"] == arm and row[endpoint["metric"]]}
         for arm in (reference, label)
     )
-    seeds = [seed for seed in theirs if seed in ours]
-    metric = endpoint["metric"].rpartition("/")[2].replace("frechet_", "Fréchet ").replace("_", " ")
-    sentence = said(verdict, reference, metric)
+    return reference, [(theirs[seed], ours[seed]) for seed in theirs if seed in ours], endpoint
 
-    def draw(palette: Palette) -> Any:
-        figure = new_figure(3.9, width=11)
-        axes = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.05))
-        for axis, (title, png) in zip(axes, pictures.items(), strict=False):
-            drawn = Image.open(BytesIO(png))
-            axis.imshow(drawn.crop((0, 0, drawn.width * ROWS // 8, drawn.width * ROWS // 8)), cmap="gray",
-                        interpolation="nearest")  # fmt: skip
-            axis.set_axis_off()
-            color = palette[styles[title].role] if title in styles else palette["text"]
-            axis.set_title(title, fontsize=12, color=color)
-        last = axes[-1]
-        style_axis(last, palette)
-        for seed in seeds:
-            last.plot([0, 1], [theirs[seed], ours[seed]], color=palette["muted"], linewidth=0.8, zorder=1)
-        for place, arm, values in ((0, reference, theirs), (1, label, ours)):
-            style = styles[arm]
-            last.plot([place] * len(seeds), [values[seed] for seed in seeds], style.marker, color=palette[style.role],
-                      markersize=6, zorder=2)  # fmt: skip
-        if endpoint["unit"] == "ratio":
-            last.set_yscale("log")
-        even_ticks([last])
-        last.set_xlim(-0.3, 1.3)
-        last.set_xticks([0, 1], [reference, label], fontsize=11)
-        last.set_title(f"{metric}, {endpoint['better']} is better", fontsize=11, color=palette["text"])
-        last.set_xlabel(f"one line for each of {len(seeds)} pairs of runs", fontsize=9)
-        lines = [line for text in (study["question"] or "", sentence) for line in textwrap.wrap(text, 140)]
-        figure.supxlabel("\n".join(lines), fontsize=11, color=palette["text"])
-        return figure
 
-    return Drawing("hero", sentence, draw)
+def verdict(endpoint: dict[str, Any], label: str) -> dict[str, Any]:
+    """That of one arm."""
+    return next(each for each in endpoint["verdicts"] if each["arm"] == label)
 
 
 def said(verdict: dict[str, Any], reference: str, metric: str) -> str:
@@ -104,8 +120,10 @@ def real_images(report: Path, experiment: str) -> bytes:
 
 def main() -> None:
     """Write hero-light.png and hero-dark.png beside this file."""
-    name, label = sys.argv[1:]
-    drawing = hero(HERE / name, label, real_images(HERE / name, f"upsampling_{name}"))
+    label, *studies = sys.argv[1:]
+    reports = {name: HERE / folder for folder, name in (study.split("=", 1) for study in studies)}
+    *_, last = reports.values()
+    drawing = hero(reports, label, real_images(last, f"upsampling_{last.name}"))
     for theme in THEMES:
         (HERE / f"hero-{theme}.png").write_bytes(drawing.png(theme, dpi=110))
 

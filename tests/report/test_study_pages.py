@@ -52,28 +52,31 @@ def test_the_first_picture_shows_real_images_and_both_arms_and_cuts_nothing_off(
     report = write_report(study)
     real = (study.directory / "fir-seed0/samples/real.png").read_bytes()
     assert (report / "figures/samples-real.png").exists()
-    drawing = script("hero").hero(report, "upsample", script("hero").real_images(report, ""))
+    drawing = script("hero").hero({"once": report, "twice": report}, "upsample", script("hero").real_images(report, ""))
     svg = drawing.svg("light")
     for text in (
         "real images",
         "transpose",
         "upsample",
-        "Which operator is better?",
+        "once",
+        "twice",
         "Fréchet distance, smaller is better",
     ):
         assert f">{text}<" in svg
     assert svg.count("<image") == 3
     (comparison,) = [each for each in study.comparisons["frechet_distance"] if each.arm == "upsample"]
     mean, low, high = (abs(100 * np.expm1(value)) for value in comparison.effect)
-    assert drawing.message == (
+    sentence = (
         f"upsample against transpose is inconclusive: its Fréchet distance is {mean:.0f} % higher "
         f"(95 % interval: {low:.0f} % to {high:.0f} % higher), over 6 pairs of runs."
     )
+    assert drawing.message == f"Once, {sentence} Twice, {sentence}"
     figure = drawing.draw(THEMES["light"])
     shown, whole = figure.axes[0].images[0].get_array(), np.asarray(Image.open(BytesIO(real)))
     assert (np.asarray(shown) == whole[: len(shown), : len(shown)]).all()
-    marks = {(line.get_color(), line.get_marker()) for line in figure.axes[3].lines if line.get_marker() != "None"}
-    assert marks == {(ARMS[arm].light, ARMS[arm].marker) for arm in ("transpose", "upsample")}
+    for pairs in figure.axes[3:]:
+        marks = {(line.get_color(), line.get_marker()) for line in pairs.lines if line.get_marker() != "None"}
+        assert marks == {(ARMS[arm].light, ARMS[arm].marker) for arm in ("transpose", "upsample")}
     for theme in THEMES:
         pixels = np.asarray(Image.open(BytesIO(drawing.png(theme, dpi=110))).convert("L"), int)
         edges = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
