@@ -23,7 +23,10 @@ from turns import write_into  # noqa: E402  (beside the experiments on speed)
 
 
 def effect(comparison: ArmComparison) -> str:
-    """The verdict, the effect and its interval."""
+    """The verdict, the effect and its interval; where runs collapsed, how many, since there is no interval of a mean."""
+    if not comparison.has_interval:
+        ours, theirs = comparison.worst("collapsed")
+        return f"**{comparison.verdict}** by ranks: {ours} collapsed, {theirs} of the reference"
     mean, low, high = comparison.effect
     interval = show_interval(comparison.endpoint, low, high)
     return f"**{comparison.verdict}** {show_effect(comparison.endpoint, mean)} ({interval})"
@@ -35,7 +38,9 @@ def rows(study: Study) -> list[str]:
     head = ["arm", endpoints[0].metric, *(f"{endpoint.title}" for endpoint in endpoints)]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for summary in study.summaries[endpoints[0].metric]:
-        cells = [f"`{summary.arm}`", f"{summary.mean:.3g} ± {summary.sd:.2g}"]
+        (arm,) = [each for each in study.arms if each.label == summary.arm]
+        of = f" ({summary.runs} of {len(arm.runs)} runs)" if summary.runs < len(arm.runs) else ""
+        cells = [f"`{summary.arm}`", f"{summary.mean:.3g} ± {summary.sd:.2g}{of}"]
         for endpoint in endpoints:
             found = [each for each in study.comparisons[endpoint.metric] if each.arm == summary.arm]
             cells.append(effect(found[0]) if found else "reference")

@@ -48,6 +48,19 @@ def test_rows_say_what_the_report_says(study):
         assert cells[comparison.arm][1].startswith(f"**{comparison.verdict}** ")
 
 
+def test_rows_show_no_mean_difference_where_runs_collapsed(tmp_path):
+    made = Made(tmp_path / "made")
+    made.arms(["transpose", "upsample"], 6, collapse=0.05)
+    for seed in (0, 1):
+        path = made.directory / f"upsample-seed{seed}" / "result.json"
+        path.write_text(re.sub(r'"coverage": [^,}]*', '"coverage": 0.01', path.read_text(), count=1))
+    rows = script("make").rows(compare_study(made.directory))
+    (row,) = [row for row in rows if row.startswith("| `upsample` |")]
+    assert "(4 of 6 runs)" in row
+    assert row.count("by ranks: 2 collapsed, 0 of the reference") == 3
+    assert "%" not in row
+
+
 def test_the_first_picture_shows_real_images_and_both_arms_and_cuts_nothing_off(study):
     report = write_report(study)
     real = (study.directory / "fir-seed0/samples/real.png").read_bytes()
@@ -97,6 +110,10 @@ def test_every_table_of_the_page_says_what_the_committed_verdicts_say():
             for each in endpoint["verdicts"]:
                 cell = rows[each["arm"]][3 + place]
                 assert cell.startswith(f" **{each['verdict']}** ")
+                if each["estimate"] is None:
+                    collapsed = each["collapsed"]
+                    assert f"{collapsed['arm']} collapsed, {collapsed['reference']} of the reference" in cell
+                    continue
                 size = abs(100 * (each["estimate"] - 1)) if endpoint["unit"] == "ratio" else abs(each["estimate"])
                 assert float(re.search(r"[\d.e-]*\d", cell)[0].lstrip("-")) == pytest.approx(size, rel=0.01, abs=0.06)
                 if endpoint["unit"] == "size":
