@@ -23,7 +23,7 @@ from turns import write_into  # noqa: E402  (beside the experiments on speed)
 
 
 def effect(comparison: ArmComparison) -> str:
-    """The verdict, the effect and its interval; where runs collapsed, how many, since there is no interval of a mean."""
+    """The verdict, the effect and its interval; where runs collapsed, how many instead: no mean is shown there."""
     if not comparison.has_interval:
         ours, theirs = comparison.worst("collapsed")
         return f"**{comparison.verdict}** by ranks: {ours} collapsed, {theirs} of the reference"
