@@ -14,8 +14,6 @@ from ganlab.run.build import build_gan
 from ganlab.run.sampler import Sampler
 
 _CHANNELS = 32
-INPUT = np.array([[1.0, 2.0], [3.0, 4.0]])
-"""The image that operators are shown with."""
 
 
 @dataclass(frozen=True)
