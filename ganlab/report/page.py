@@ -42,7 +42,7 @@ from ganlab.report.sentences import (
 )
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import as_typed
-from ganlab.study.compare import at_equal_budget, objection
+from ganlab.study.compare import at_equal_budget, missed_fault
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
@@ -525,7 +525,7 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
     head = ("metric", "may decide", *columns[:-1], *(["without a class"] if classes else []), columns[-1])
     rows = []
     for metric, values in study.ladder.items():
-        fault_and_grain = objection(metric, values)
+        fault_and_grain = missed_fault(metric, values)
         missing = [values[rung] for rung in classes]
         spans = [f"{show_number(min(missing), 3)} to {show_number(max(missing), 3)}"] if missing else []
         cells = [show_number(values[rung], 3) for rung in columns]

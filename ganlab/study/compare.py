@@ -434,7 +434,7 @@ def _cautions(
     primary: the metric that decides, None where none was measured.
     """
     cautions: list[Caution] = []
-    if primary in ladder and (fault_and_grain := objection(primary, ladder[primary])):
+    if primary in ladder and (fault_and_grain := missed_fault(primary, ladder[primary])):
         cautions.append(NotAdmitted(primary, *fault_and_grain))
     if primary not in (None, plan.quality):
         cautions.append(ChosenAfterwards("primary metric", str(primary), plan.quality))
@@ -468,7 +468,7 @@ def _made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
 SURE = 3.0  # standard errors that count as more than chance
 
 
-def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
+def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
     """The fault that a measure rates no worse than grain, and the grain; None where it is admitted.
 
     rungs: of this metric, as `climb` gives them; a missing class counts as the mean over the classes left out in turn.
@@ -490,7 +490,7 @@ def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
 
 def admitted(ladder: Mapping[str, Rungs]) -> list[str]:
     """The measures that may decide, in the order of the ladder."""
-    return [metric for metric, rungs in ladder.items() if objection(metric, rungs) is None]
+    return [metric for metric, rungs in ladder.items() if missed_fault(metric, rungs) is None]
 
 
 # --- at equal images and at equal seconds, from what runs recorded while training -------------------------------------
