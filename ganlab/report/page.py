@@ -99,11 +99,10 @@ class Figures(Block):
 
 @dataclass(frozen=True)
 class Grids(Block):
-    """Pictures of samples or of spectra side by side; `names` of their files, without the extension."""
+    """Pictures of samples or of spectra side by side."""
 
     caption: str
     grids: tuple[Grid, ...]
-    names: tuple[str, ...]
     pixelated: bool = True
 
 
@@ -145,8 +144,7 @@ class Page:
 
     def pictures(self) -> dict[str, bytes]:
         """Every PNG by its name."""
-        grids = [block for block in self._all() if isinstance(block, Grids)]
-        return {name: grid.png for block in grids for name, grid in zip(block.names, block.grids, strict=True)}
+        return {grid.name: grid.png for block in self._all() if isinstance(block, Grids) for grid in block.grids}
 
     def _all(self) -> list[Block]:
         blocks: list[Block] = []
@@ -458,14 +456,11 @@ def samples_of(samples: figures.Samples | None, missing: list[str]) -> tuple[Blo
         return ()
     if not samples.grids:
         return (Text(f"The samples of seed {samples.seed} are too large for this page: see samples/ of the runs."),)
-    rows, whole = samples.grids[0].rows, samples.grids[0].whole
+    rows, whole = samples.grids[-1].rows, samples.grids[-1].whole
     cut = "" if rows == whole else f" The first {rows} of {whole} rows are shown."
-    real = ", beside held-out real images" if samples.real else ""
+    real = ", beside held-out real images" if samples.grids[0].name == "samples-real" else ""
     caption = f"What each arm draws from the same latents with seed {samples.seed} at the last step{real}.{cut}"
-    names = tuple(f"samples-{grid.place + 1}" for grid in samples.grids)
-    if samples.real:
-        return (Grids(caption, (samples.real, *samples.grids), ("samples-real", *names)),)
-    return (Grids(caption, samples.grids, names),)
+    return (Grids(caption, samples.grids),)
 
 
 def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
@@ -478,10 +473,8 @@ def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) 
         missing.append("No pictures of spectra: no seed of which at least two arms left any (pictures/spectrum.png).")
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
     if pictures and pictures.grids:
-        names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
-        spectra = Grids(
-            f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False
-        )
+        caption = f"Power of real and generated images by frequency, seed {pictures.seed}."
+        spectra = Grids(caption, pictures.grids, pixelated=False)
         blocks.append(Fold("The spectrum of one run of each arm", (spectra,)))
     elif pictures:
         blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))
