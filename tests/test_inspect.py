@@ -356,7 +356,7 @@ def test_no_box_is_drawn_for_a_spectrum_that_is_not_there(settings, monkeypatch)
     monkeypatch.setattr(views, "DRAWS", 2)
     monkeypatch.setattr(views, "IMAGES", 16)
     whole = views.before_training(settings("generator=transpose", *SMALL), 5)
-    view = dataclasses.replace(whole, power=None, profile=None, no_spectrum="no spectrum: images have no rings")
+    view = dataclasses.replace(whole, power=None, profile=None, no_spectrum="No spectrum: images have no rings")
     for pictured in ([view], [view, view], [view, whole]):
         figure = drawn_figure(pictured)
         drawn_axes = [axes for axes in figure.axes if axes.axison]

@@ -25,19 +25,25 @@ def picture(views: Sequence[View]) -> np.ndarray:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     first = views[0]
-    notes = [*(first.notes if len(views) == 1 else []), *(_first_capital(view.no_spectrum) for view in views)]
+    notes = [*(first.notes if len(views) == 1 else []), *(view.no_spectrum for view in views)]
     wrapped = [line for note in dict.fromkeys(filter(None, notes)) for line in textwrap.wrap(note, 150)]
     lines = [*_table(views), "", *wrapped]
     columns = len(_PANELS) - all(view.power is None for view in views)
     curves = any(view.profile is not None for view in views)
-    heights = [0.21 * len(lines), _ROW * len(views) + 0.5, *[2.6] * curves]
+    rows = _ROW * len(views) if len(views) > 1 else 3 * _ROW
+    heights = [0.21 * len(lines), rows + 0.5, *[2.6] * curves]
     figure = Figure(
         figsize=(_WIDE, sum(heights) + 0.6), dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
     )
     figure.suptitle(f"{first.moment}; {first.about}; scale {times(first.scale)}", fontsize=13, fontweight="bold")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights)
     _write(parts[0], lines, _WIDE)
-    axes = parts[1].subplots(len(views), columns, squeeze=False)
+    if len(views) == 1:  # there is room for larger panels
+        axes = parts[1].subplots(2, 3).reshape(1, len(_PANELS))
+        for unused in axes[0, columns:]:
+            unused.set_axis_off()
+    else:
+        axes = parts[1].subplots(len(views), columns)
     limits, mappable = _limits(views), None
     for row, view in zip(axes, views, strict=True):
         _heat(row[0], view.single, vmax=4)
@@ -48,7 +54,7 @@ def picture(views: Sequence[View]) -> np.ndarray:
         if columns == len(_PANELS):
             mappable = _power(row[5], view, limits) or mappable
         row[0].set_ylabel(stacked(view.arm), fontsize=10, fontweight="bold")
-    for column, name in zip(axes.T, _PANELS, strict=False):
+    for column, name in zip(axes.T[:columns], _PANELS, strict=False):
         next((axis for axis in column if axis.axison), column[0]).set_title(name, fontsize=10)
     if mappable is not None:
         parts[1].colorbar(mappable, ax=axes, pad=0.02, shrink=0.8).ax.tick_params(labelsize=8)
@@ -64,10 +70,6 @@ def _table(views: Sequence[View]) -> list[str]:
         return _lines(views[0].layers, left=2)
     facts = [[name, *(view.facts[name] for view in views)] for name in views[0].facts]
     return _lines([["", *(stacked(view.arm) for view in views)], *facts], left=len(views) + 1)
-
-
-def _first_capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _lines(table: list[list[str]], left: int) -> list[str]:

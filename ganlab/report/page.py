@@ -572,7 +572,8 @@ def limits(study: Study) -> tuple[Block, ...]:
         if endpoint.margin is None
     ]
     settings = study.reference.settings
-    data, images = settings.get("dataset.name"), _images_seen(study)
+    data, counts = settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
+    images = counts.pop() if len(counts) == 1 else None
     where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
     sentences.append(
         f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
@@ -706,6 +707,8 @@ def checklist(study: Study) -> tuple[Block, ...]:
     runs, has_endpoints = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
     has_real_scores = bool(runs) and all(run.real_against_real is not None for run in runs)
+    deterministic = study.reference.settings.get("training.deterministic", False)
+    repeats = bool(runs) and all(deterministic or (run.device or "").startswith("cpu") for run in runs)
     unstated = _unstated(study)
     items = [
         ("arms with parameters, MACs and time", counted, "costs"),
@@ -717,7 +720,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("scores of real images, and of equal distributions, under the same protocol", has_real_scores, "real"),
         ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
-        ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
+        ("a repeated run gives the same numbers to the bit", repeats, "protocol"),
     ]
     reasons = {"endpoints and margins stated before the runs": unstated}
     rows = tuple((item, "yes" if fulfilled else ": ".join(filter(None, ("no", reasons.get(item)))), where)
@@ -732,17 +735,6 @@ def _unstated(study: Study) -> str:
     parts += [f"no margin for {join_words(without)}"] if without else []
     parts += [f"the {chosen_after(caution)}" for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
     return "; ".join(parts)
-
-
-def _repeats(study: Study) -> bool:
-    deterministic = study.reference.settings.get("training.deterministic", False)
-    runs = _finished(study)
-    return bool(runs) and all(deterministic or (run.device or "").startswith("cpu") for run in runs)
-
-
-def _images_seen(study: Study) -> int | None:
-    counts = {run.images_seen for run in _finished(study)}
-    return counts.pop() if len(counts) == 1 else None
 
 
 def _finished(study: Study) -> list[RunResult]:
