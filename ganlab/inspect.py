@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from ganlab import device
 from ganlab.cli.choices import file_of, options
@@ -48,7 +48,6 @@ Its own settings
   --compare ARM...  choices of `generator`, each in quotes with its own settings, or plain ones with commas
   run=DIR           a trained run, whose settings are used; no others may be given
   out=FILE.png      the picture (default: in outputs/inspect, named after the settings; with run=, in the run's folder)
-  log=true          write it for TensorBoard too, into a folder FILE.events beside the picture
 
 Every setting of a run can be given: python -m ganlab.train --help. Those of training change nothing here, and
 numbers are float32 whatever precision says. Settings of the generator and its operator do not need their prefix:
@@ -73,7 +72,6 @@ class _Request:
     compare: list[Arm] | None
     run: Path | None
     out: Path | None
-    log: bool
 
 
 def main() -> None:
@@ -93,7 +91,7 @@ def _read(arguments: list[str]) -> _Request:
 
     After --compare, any argument whose first word has no = is an arm.
     """
-    overrides, flags = [], {"run": "", "out": "", "log": "false"}
+    overrides, flags = [], {"run": "", "out": ""}
     compare: list[str] | None = None
     for argument in arguments:
         name, _, value = argument.partition("=")
@@ -109,12 +107,10 @@ def _read(arguments: list[str]) -> _Request:
             flags[name] = value
         else:
             overrides.append(whole_name(argument))
-    if flags["log"] not in ("true", "false"):
-        raise ConfigError(f"log={flags['log']} is not true or false")
     out = expand(flags["out"], "out=") if flags["out"] else None
     arms = None if compare is None else read_arms(compare or [""])
     run = expand(flags["run"], "run=") if flags["run"] else None
-    request = _Request(overrides, arms, run, out, flags["log"] == "true")
+    request = _Request(overrides, arms, run, out)
     _check(request)
     return request
 
@@ -148,7 +144,7 @@ def _is_about_images(request: _Request) -> bool:
     """Whether a dataset is given, and nothing about a generator."""
     names = {text.partition("=")[0] for text in request.overrides}
     has_generator = request.compare or request.run or any(name.startswith("generator") for name in names)
-    return "dataset" in names and not has_generator and not request.log
+    return "dataset" in names and not has_generator
 
 
 def _images(request: _Request) -> None:
@@ -204,29 +200,14 @@ def _command(request: _Request) -> None:
         out = request.out or request.run / f"inspect-step-{step:08d}.png"
         shown_views = [view]
     from ganlab.inspection.picture import picture
-    from ganlab.inspection.terminal import markdown, show
+    from ganlab.inspection.terminal import show
 
     show(shown_views)
-    pixels = picture(shown_views)
-    grids.save_png(
-        out, pixels, f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"
-    )
+    title = f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"
+    grids.save_png(out, picture(shown_views), title)
     print(f"picture: {out}")
-    if request.log:
-        print(f"tensorboard --logdir {shlex.quote(str(_log(out, pixels, markdown(shown_views))))}")
     if request.run is None and not request.compare:
         print(f"to train it: python -m ganlab.train {shlex.join(request.overrides)}".rstrip())
-
-
-def _log(out: Path, pixels: Any, text: str) -> Path:
-    """The picture and the tables for TensorBoard; earlier ones with the same name are replaced."""
-    from ganlab.runs.records import Records
-
-    folder = out.with_suffix(".events")  # no run has such a name: its content is replaced
-    with Records(folder, resume={}) as records:
-        records.image(0, "inspect/picture", pixels)
-        records.text(0, "inspect/layers", text)
-    return folder
 
 
 # --- arms -------------------------------------------------------------------------------------------------------------

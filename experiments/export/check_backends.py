@@ -20,7 +20,7 @@ import numpy as np
 from ganlab import device
 from ganlab.cli.choices import options
 from ganlab.cli.hydra import plan
-from ganlab.exports import reopen
+from ganlab.exports import formats
 
 SETTINGS = (
     "dataset.size=32",
@@ -51,7 +51,7 @@ def build(arm: str):
 def images_of(backend: str, python: str, model: Path, latents: Path) -> np.ndarray:
     """What the file makes of the latents in an interpreter of its own."""
     target = latents.with_name(f"{backend}.npy")
-    line = [python, "-P", reopen.__file__, "keras", str(model), str(latents), str(target)]
+    line = [python, "-P", "-c", formats.script("keras", str(model)), str(latents), str(target)]
     subprocess.run(line, env=os.environ | {"KERAS_BACKEND": backend}, check=True, capture_output=True)
     return np.load(target)
 

@@ -14,7 +14,7 @@ from ganlab import device
 from ganlab.cli.hydra import plan
 from ganlab.evaluation.registry import RUNG_NOISE, WITHOUT_CLASS, Rungs
 from ganlab.run.measuring import open_images, prepare
-from ganlab.study.compare import admitted, objection
+from ganlab.study.compare import admitted, missed_fault
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))
@@ -45,7 +45,7 @@ def rows(name: str, ladder: dict[str, Rungs]) -> list[str]:
         lines.append(f"| a missing class, mean of {len(classes['mean'])} | {' | '.join(cells)} |")
     verdicts = []
     for kind in SHOWN:
-        against = objection(f"full/{kind}/frechet_distance", distances[kind])
+        against = missed_fault(f"full/{kind}/frechet_distance", distances[kind])
         verdicts.append("yes" if against is None else f"no: {against[0]} against {against[1]}")
     lines.append(f"| may decide | {' | '.join(verdicts)} |")
     return [*lines, "", f"All that may decide: {', '.join(f'`{metric}`' for metric in admitted(ladder))}."]

@@ -12,20 +12,12 @@ _LARGEST = 1e45  # the sixth power, which the kernel distance takes, still fits 
 
 def features(name: str, value: ArrayLike, least: int = 1) -> Array:
     """Feature vectors as float64 [N, D], of at least so many images."""
-    array = _numbers(name, value, "features [N, D], one image a row")
-    if array.ndim != 2 or array.size == 0:
-        empty = " and is empty" if array.size == 0 else ""
-        raise ValueError(f"{name} has shape {array.shape}{empty}; give features [N, D], one image a row")
-    return _finite(name, array, least)
+    return _checked(name, value, 2, "features [N, D], one image a row", least)
 
 
 def images(name: str, value: ArrayLike, least: int = 1) -> Array:
     """Images as float64 [N, H, W, C], at least so many."""
-    array = _numbers(name, value, "images [N, H, W, C]")
-    if array.ndim != 4 or array.size == 0:
-        empty = " and is empty" if array.size == 0 else ""
-        raise ValueError(f"{name} has shape {array.shape}{empty}; give images [N, H, W, C]")
-    return _finite(name, array, least)
+    return _checked(name, value, 4, "images [N, H, W, C]", least)
 
 
 def pair(real: ArrayLike, fake: ArrayLike, least: int = 1) -> tuple[Array, Array]:
@@ -57,17 +49,16 @@ def count(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def _numbers(name: str, value: ArrayLike, wanted: str) -> NDArray[Any]:
+def _checked(name: str, value: ArrayLike, axes: int, wanted: str, least: int) -> Array:
     try:
         array = np.asarray(value)
     except ValueError:
         raise ValueError(f"{name} has rows of different widths; give {wanted}") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds {array.dtype}; give real numbers")
-    return array
-
-
-def _finite(name: str, array: NDArray[Any], least: int) -> Array:
+    if array.ndim != axes or array.size == 0:
+        empty = " and is empty" if array.size == 0 else ""
+        raise ValueError(f"{name} has shape {array.shape}{empty}; give {wanted}")
     array = np.ascontiguousarray(array, dtype=np.float64)
     if not (array.min() >= -_LARGEST and array.max() <= _LARGEST):  # a NaN fails both
         place = tuple(np.argwhere(~(np.abs(array) <= _LARGEST))[0])

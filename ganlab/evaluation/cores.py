@@ -7,7 +7,6 @@ the product, or more.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from functools import cache
 from typing import TypeVar
 
 import scipy.linalg  # noqa: F401 - loads SciPy's own BLAS
@@ -15,6 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from ganlab.environment import usable_cores
 
+_LIBRARIES = ThreadpoolController()  # numpy's and SciPy's; searched for once, since a search takes milliseconds
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
@@ -30,10 +30,4 @@ def on_all_cores(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> li
 
 def one_thread() -> AbstractContextManager[object]:
     """A context in which BLAS has one thread."""
-    return _libraries().limit(limits=1, user_api="blas")
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """The BLAS libraries of numpy and SciPy, searched for once, since a search takes milliseconds."""
-    return ThreadpoolController()
+    return _LIBRARIES.limit(limits=1, user_api="blas")

@@ -109,7 +109,8 @@ class Measures:
             "train": real.train,
             "labels": real.train_labels,
         }
-        if _uneven(real.held_out):
+        height, width = real.held_out.shape[1:3]
+        if height != width or height % 2 == 1:
             key["spectra"] = 1  # earlier versions had no spectra of such images
         whole = fingerprint(key)
         self.protocol["hash"] = whole[:12]
@@ -274,12 +275,6 @@ class Measures:
 def _spectrum(pixels: np.ndarray) -> spectrum.Spectrum | None:
     """The spectrum of images; None for lines of pixels, which have none."""
     return spectrum.measure_spectrum(pixels) if min(pixels.shape[1:3]) > 1 else None
-
-
-def _uneven(pixels: np.ndarray) -> bool:
-    """Whether images are not square, or have an odd side."""
-    height, width = pixels.shape[1:3]
-    return height != width or height % 2 == 1
 
 
 def _artifacts(real: spectrum.Spectrum | None, fake: spectrum.Spectrum | None, thorough: bool) -> Values:

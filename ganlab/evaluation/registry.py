@@ -125,7 +125,7 @@ TABLE = (
            "below 0: too little there", quick=True),
     Metric("coherent_checkerboard_index", "spectrum:coherent_checkerboard_index", "closer to 0", "size", "lattices",
            "the part of that pattern that is the same in all images"),
-    Metric("phase_variance", "artifacts:phase_variance_of_detail", None, "difference", "lattice",
+    Metric("phase_variance", "spectrum:phase_variance_of_detail", None, "difference", "lattice",
            "how unequally detailed the positions within a lattice of 2 (4, 8) pixels are in generated images; "
            "0: all alike"),
     Metric("sliced_wasserstein", "metrics:sliced_wasserstein_pyramid", "smaller", "ratio", "patches",

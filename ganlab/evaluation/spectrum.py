@@ -30,7 +30,7 @@ class Spectrum:
     """A summary of a set of images: enough for every measure here except the two-sample test.
 
     count: how many images. shape: of one, (H,W,C). kind: "pixels" for whole numbers, "images" for floats; their powers
-    differ by the square of a scale, so the two are never compared. hann: whether a window was used.
+    differ by the square of a scale, so the two are never compared.
     power: see `power_spectrum`, [H,W]. mean: the mean image's luminance, [H,W].
     detail: mean over images of the squared luminance less its 3x3 binomial blur, without the outermost pixels,
     [H-2,W-2]. band: the limits between which the radial profiles of 95 % of the single images lie, ring by ring, [2,R].
@@ -39,7 +39,6 @@ class Spectrum:
     count: int
     shape: tuple[int, int, int]
     kind: str
-    hann: bool
     power: Array
     mean: Array
     detail: Array
@@ -56,54 +55,60 @@ class Spectrum:
         return min(self.size)
 
 
-def measure_spectrum(images: ArrayLike, *, hann: bool = False) -> Spectrum:
+def measure_spectrum(images: ArrayLike, name: str = "images") -> Spectrum:
     """Take the `Spectrum` of images [N,H,W,C], in blocks: at most 100 MB beside 50,000 images of 128x128x3.
 
-    hann: weigh each image by a window first, see `power_spectrum`. Raises ValueError as that does.
+    name: of the argument in errors. Raises ValueError as `power_spectrum` does.
     """
-    return _measured("images", images, hann)
+    images = _checked_images(name, images)
+    count, height, width, channels = images.shape
+    power, mean = np.zeros((height, width // 2 + 1)), np.zeros((height, width))
+    detail = np.zeros((height - 2, width - 2))
+    average = _half_rings(height, width)
+    profiles, done = np.empty((count, average.shape[1])), 0
+    with one_thread():
+        for level, luminance in _luminances(name, images):
+            mean += luminance.sum(axis=0) + level.sum()
+            inner = luminance[:, 1:-1, 1:-1] - _blurred(luminance)
+            detail += np.einsum("nyx,nyx->yx", inner, inner)
+            powers = _half_power(luminance)
+            power += powers.sum(axis=0)
+            profiles[done : done + len(powers)] = powers.reshape(len(powers), -1) @ average
+            done += len(powers)
+    return Spectrum(
+        count=count,
+        shape=(height, width, channels),
+        kind=_kind_of(images),
+        power=_whole(power, width) / count,
+        mean=mean / count,
+        detail=detail / count,
+        band=np.percentile(profiles, [2.5, 97.5], axis=0),
+    )
 
 
-def power_spectrum(images: ArrayLike, *, hann: bool = False) -> Array:
+def power_spectrum(images: ArrayLike) -> Array:
     """How much an image varies at each frequency: [N,H,W,C] -> [H,W], |DFT|^2 averaged over the images.
 
     Of the luminance (one channel: itself; three: .299, .587, .114), less each image's own mean. No window and no
     factor: white noise of variance v gives H*W*v everywhere but at [0,0], which is 0. Frequencies stand in the order
     of `numpy.fft.fftfreq`. Pixels 0 ... 255 have 127.5^2 times the power of images in [-1, 1].
 
-    hann: weight what is left of each image by a Hann window of root-mean-square 1, so that white noise keeps its power.
-    Borders that do not fit together leak along the axes; with the window they do not, but lines are three bins wide.
-
     Raises ValueError unless the images have sides of at least 2, one or three channels, are finite, and at least one.
     """
-    return _measured("images", images, hann).power
+    return measure_spectrum(images).power
 
 
-def radial_profile(power: ArrayLike, *, axes: bool = True) -> Array:
+def radial_profile(power: ArrayLike) -> Array:
     """A spectrum by distance from the mean alone: [H,W] -> [R], ring r = 0 ... R-1 = N/2 rounded down, N = min(H,W).
 
     Each value is the mean over the frequencies (u,v) in ring r, see `rings`: r/N cycles a pixel in every direction, the
-    last one Nyquist's where N is even. The corners beyond it are left out, see `corner_power`. axes: False leaves out
-    u=0 and v=0 in all rings but the first, which is the mean's. Raises ValueError unless the spectrum is finite and its
-    sides are at least 2.
+    last one Nyquist's where N is even. The corners beyond it are left out. Raises ValueError unless the spectrum is
+    finite and its sides are at least 2.
     """
     power = _checked(power)
     ring = rings(*power.shape)
     inside = ring <= min(power.shape) // 2
-    if not axes:
-        inside[0, 1:] = inside[1:, 0] = False
     return np.bincount(ring[inside], power[inside]) / np.bincount(ring[inside])
-
-
-def corner_power(power: ArrayLike) -> float:
-    """The mean over the frequencies that no ring holds, r > N/2: where a checkerboard of single pixels lies.
-
-    power: [H,W] as `power_spectrum` gives it, of sides of 4 or more. Raises ValueError for others.
-    """
-    power = _checked(power)
-    if min(power.shape) < 4:
-        raise ValueError(f"power of size {_times(power.shape)} has no corners; use sides of at least 4")
-    return float(power[rings(*power.shape) > min(power.shape) // 2].mean())
 
 
 def rings(height: int, width: int | None = None) -> NDArray[np.intp]:
@@ -120,15 +125,13 @@ def rings(height: int, width: int | None = None) -> NDArray[np.intp]:
 
 def spectrum_of(name: str, images: ArrayLike | Spectrum) -> Spectrum:
     """The spectrum of images, or the given spectrum; a ValueError says what is wrong with the argument `name`."""
-    return images if isinstance(images, Spectrum) else _measured(name, images)
+    return images if isinstance(images, Spectrum) else measure_spectrum(images, name)
 
 
 def _pair_of(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> tuple[Spectrum, Spectrum]:
     """Both spectra, of images that can be compared."""
     first, second = spectrum_of("real", real), spectrum_of("fake", fake)
     _comparable((first.shape, first.kind), (second.shape, second.kind))
-    if first.hann != second.hann:
-        raise ValueError(f"fake was measured with hann={second.hann}, real with hann={first.hann}; measure both alike")
     return first, second
 
 
@@ -175,55 +178,17 @@ def _luminances(name: str, images: np.ndarray) -> Iterator[tuple[Array, Array]]:
             yield level[:, 0, 0] @ _LUMINANCE, block @ _LUMINANCE
 
 
-def _half_power(luminance: Array, hann: bool = False) -> Array:
+def _half_power(luminance: Array) -> Array:
     """|DFT|^2 of each, [n,H,W/2+1]: the other half mirrors it."""
     luminance = luminance - luminance.mean(axis=(1, 2), keepdims=True)
-    if hann:
-        down, across = map(_hann, luminance.shape[1:])
-        luminance *= down[:, None] * across
     waves = np.asarray(scipy.fft.rfft2(luminance))
-    if not hann:
-        waves[:, 0, 0] = 0  # already so, except for rounding
+    waves[:, 0, 0] = 0  # already so, except for rounding
     return waves.real**2 + waves.imag**2
-
-
-def _hann(length: int) -> Array:
-    """A window of root-mean-square 1."""
-    window = 1 - np.cos(2 * np.pi * np.arange(length) / length)
-    return window / np.sqrt(np.mean(window**2))
 
 
 def _kind_of(images: np.ndarray) -> str:
     """Whether these are uint8 pixels (or other whole numbers), or images of floats."""
     return "images" if images.dtype.kind == "f" else "pixels"
-
-
-def _measured(name: str, images: ArrayLike, hann: bool = False) -> Spectrum:
-    images = _checked_images(name, images)
-    count, height, width, channels = images.shape
-    power, mean = np.zeros((height, width // 2 + 1)), np.zeros((height, width))
-    detail = np.zeros((height - 2, width - 2))
-    average = _half_rings(height, width)
-    profiles, done = np.empty((count, average.shape[1])), 0
-    with one_thread():
-        for level, luminance in _luminances(name, images):
-            mean += luminance.sum(axis=0) + level.sum()
-            inner = luminance[:, 1:-1, 1:-1] - _blurred(luminance)
-            detail += np.einsum("nyx,nyx->yx", inner, inner)
-            powers = _half_power(luminance, hann)
-            power += powers.sum(axis=0)
-            profiles[done : done + len(powers)] = powers.reshape(len(powers), -1) @ average
-            done += len(powers)
-    return Spectrum(
-        count=count,
-        shape=(height, width, channels),
-        kind=_kind_of(images),
-        hann=hann,
-        power=_whole(power, width) / count,
-        mean=mean / count,
-        detail=detail / count,
-        band=np.percentile(profiles, [2.5, 97.5], axis=0),
-    )
 
 
 def _blurred(luminance: Array) -> Array:
@@ -274,7 +239,7 @@ def _times(size: tuple[int, ...]) -> str:
 # --- distances in powers of ten, ring by ring -------------------------------------------------------------------------
 
 
-def spectral_distance(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, *, axes: bool = True) -> float:
+def spectral_distance(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> float:
     """How far the radial profiles are apart: mean over r = 1 ... N/2 of |log10 S_fake(r) - log10 S_real(r)|.
 
     N is the shorter side, here and below.
@@ -283,43 +248,27 @@ def spectral_distance(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, *,
     real images show how much they give.
 
     real, fake: images [N,H,W,C], as uint8 pixels or as floats, both the same; or their `Spectrum`.
-    axes: False leaves out the frequencies u=0 and v=0, along which image borders leak.
     Raises ValueError, naming the argument, for images without a spectrum, among them constant ones.
     """
-    return float(np.abs(_differences(real, fake, axes)).mean())
+    return float(np.abs(_differences(real, fake)).mean())
 
 
-def spectral_distance_high(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, *, axes: bool = True) -> float:
+def spectral_distance_high(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> float:
     """As `spectral_distance`, over N/4 < r <= N/2: waves shorter than four pixels."""
-    differences = _differences(real, fake, axes)
+    differences = _differences(real, fake)
     return float(np.abs(differences[len(differences) // 2 :]).mean())
 
 
-def high_frequency_bias(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, *, axes: bool = True) -> float:
+def high_frequency_bias(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> float:
     """Whether fine detail is too strong (> 0) or too weak (< 0): mean of log10 S_fake - log10 S_real, 3N/8 < r <= N/2.
 
     Arguments and errors as for `spectral_distance`.
     """
-    differences = _differences(real, fake, axes)
+    differences = _differences(real, fake)
     return float(differences[3 * len(differences) // 4 :].mean())
 
 
-def corner_bias(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> float:
-    """As `high_frequency_bias`, for the corners r > N/2 that no ring holds: log10 of the ratio of `corner_power`.
-
-    real, fake: as for `spectral_distance`, of side 4 or more.
-    """
-    real, fake = _pair_of(real, fake)
-    corners = []
-    for name, spectrum in (("real", real), ("fake", fake)):
-        corner = corner_power(spectrum.power)
-        if corner <= SILENT * spectrum.power.mean():
-            raise ValueError(f"{name} has no power in the corners, so its logarithm has no value; give other images")
-        corners.append(np.log10(corner))
-    return float(corners[1] - corners[0])
-
-
-def decay_slope(images: ArrayLike | Spectrum, *, axes: bool = True) -> float:
+def decay_slope(images: ArrayLike | Spectrum) -> float:
     """How fast power falls towards the finest waves: the slope of log S on log r, least squares, r in [.75, 1] N/2.
 
     White noise has 0, the law 1/f^2 of natural images -2. images: [N,H,W,C] of side 8 or more, or their `Spectrum`.
@@ -330,7 +279,7 @@ def decay_slope(images: ArrayLike | Spectrum, *, axes: bool = True) -> float:
     spectrum = spectrum_of("images", images)
     if spectrum.side < 8:
         raise ValueError(f"images of side {spectrum.side} have too few rings for a slope; use a side of at least 8")
-    logs = _logs("images", spectrum, axes)
+    logs = _logs("images", spectrum)
     ring = np.arange(1, len(logs) + 1)
     high = 4 * ring >= 3 * len(logs)
     x, y = np.log10(ring[high]), logs[high]
@@ -338,15 +287,15 @@ def decay_slope(images: ArrayLike | Spectrum, *, axes: bool = True) -> float:
     return float(x @ y / (x @ x))
 
 
-def _differences(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum, axes: bool) -> Array:
+def _differences(real: ArrayLike | Spectrum, fake: ArrayLike | Spectrum) -> Array:
     """log10 S_fake - log10 S_real for r = 1 ... N/2."""
     real, fake = _pair_of(real, fake)
-    return _logs("fake", fake, axes) - _logs("real", real, axes)
+    return _logs("fake", fake) - _logs("real", real)
 
 
-def _logs(name: str, spectrum: Spectrum, axes: bool) -> Array:
+def _logs(name: str, spectrum: Spectrum) -> Array:
     """log10 S(r), r = 1 ... N/2; no ring may be empty."""
-    profile = radial_profile(spectrum.power, axes=axes)[1:]
+    profile = radial_profile(spectrum.power)[1:]
     silent = profile <= SILENT * spectrum.power.mean()
     if silent.all():
         raise ValueError(f"{name} has no power at all; give images that are not constant")
@@ -413,8 +362,6 @@ def strides(height: int, width: int | None = None) -> tuple[int, ...]:
 
 
 def _ratio(name: str, spectrum: Spectrum, power: Array, stride: int) -> float:
-    if spectrum.hann:
-        raise ValueError(f"{name} was measured with a Hann window, which spreads peaks; measure it without")
     if not power.any():
         raise ValueError(f"{name} has no power at all; give images that are not constant")
     lattice, neighbours = _places(spectrum.size, stride)
@@ -432,16 +379,9 @@ def _coherent_power(name: str, spectrum: Spectrum) -> Array:
 
 def _places(size: tuple[int, int], stride: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The lattice bins of a stride and their neighbours, as masks [H,W]."""
-    if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 2:
-        raise ValueError(f"stride={stride!r} has no lattice; use a whole number of at least 2")
     height, width = size
     reach = lattice_reach(size)
-    if not admits(size, int(stride)):
-        sides = f"side {height}" if height == width else f"sides {height} and {width}"
-        divides = "it" if height == width else "both"
-        raise ValueError(
-            f"stride={stride} does not fit images of {sides}; use one that divides {divides} into at least {reach + 1}"
-        )
+    _check_stride(stride, size, reach + 1)
     lattice = np.zeros(size, bool)
     lattice[:: height // stride, :: width // stride] = True
     down, across = (2 * side // stride if stride % 2 == 0 else side for side in size)
@@ -449,6 +389,18 @@ def _places(size: tuple[int, int], stride: int) -> tuple[NDArray[np.bool_], NDAr
     steps = range(-reach, reach + 1)
     border = [(y, x) for y in steps for x in steps if max(abs(y), abs(x)) == reach]
     return lattice, np.any([np.roll(lattice, step, axis=(0, 1)) for step in border], axis=0)
+
+
+def _check_stride(stride: int, size: tuple[int, int], parts: int) -> None:
+    """A ValueError unless it divides both sides into at least so many parts."""
+    if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 2:
+        raise ValueError(f"stride={stride!r} has no lattice; use a whole number of at least 2")
+    if any(side % stride or side // stride < parts for side in size):
+        height, width = size
+        sides, divides = (f"side {height}", "it") if height == width else (f"sides {height} and {width}", "both")
+        raise ValueError(
+            f"stride={stride} does not fit images of {sides}; use one that divides {divides} into at least {parts}"
+        )
 
 
 def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float:
@@ -469,6 +421,68 @@ def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float
     energy = np.sum(phases**2, axis=0)
     lattice = np.sum((phases - phases.mean(axis=0)) ** 2, axis=0)
     return float(np.mean(np.divide(lattice, energy, out=np.zeros_like(energy), where=energy != 0)))
+
+
+# --- how unevenly the positions between the inputs of an enlarging layer are served, in its maps and in images --------
+
+
+def phase_variance(maps: np.ndarray, stride: tuple[int, int]) -> float:
+    """How unevenly an enlarging layer serves the positions between its inputs; 0 where all are alike.
+
+    maps: what the layer gave, [N,H,W,C]; stride: by how much it enlarged, (vertical, horizontal). The maps' second
+    moment about each channel's mean is taken for each of the sv*sh phases, without the outer stride of pixels where
+    there is enough inside; the result is the variance of these moments over phases by their squared mean. A
+    transposed convolution with kernel 3 and stride 2 starts near 0.23 (moments as 4:2:2:1). Raises ValueError for
+    other shapes and for values that are not finite.
+    """
+    maps = np.asarray(maps, np.float64)
+    vertical, horizontal = stride
+    if maps.ndim != 4 or 0 in maps.shape or maps.shape[1] % vertical or maps.shape[2] % horizontal:
+        raise ValueError(f"maps has shape {list(maps.shape)}; it must be [N,H,W,C] with sides that {stride} divides")
+    if not np.isfinite(maps).all():
+        raise ValueError("maps has values that are not finite")
+    if maps.shape[1] > 2 * vertical and maps.shape[2] > 2 * horizontal:
+        maps = maps[:, vertical:-vertical, horizontal:-horizontal]
+    moments = _by_phase(np.mean((maps - maps.mean(axis=(0, 1, 2))) ** 2, axis=(0, 3)), stride)
+    return _unevenness(moments) if moments.any() else 0.0
+
+
+def phase_variance_of_detail(images: ArrayLike | Spectrum, stride: int = 2) -> float:
+    """How unevenly the fine detail of images is spread over the phases of a stride: see `phase_moments`.
+
+    The variance of the moments over the phases by their squared mean, 0 at best; stride^2 times it is the sum of their
+    squared deviations. It detects uneven overlap of kernels, which changes how much the output varies from place to
+    place, and leaves no line in the spectrum where the mean stays even. images and errors as there; constant images are
+    a ValueError too.
+    """
+    spectrum = spectrum_of("images", images)
+    moments = phase_moments(spectrum, stride)
+    if moments.max() <= SILENT * spectrum.power.mean():
+        raise ValueError("images has no detail at all; give images that are not constant")
+    return _unevenness(moments)
+
+
+def phase_moments(images: ArrayLike | Spectrum, stride: int = 2) -> Array:
+    """The second moment of fine detail at each phase (y mod stride, x mod stride): [N,H,W,C] -> [stride,stride].
+
+    Detail is the luminance less its 3x3 binomial blur; the outer `stride` pixels are left out.
+    images: of sides that stride divides into at least 3; or their `Spectrum`.
+    Raises ValueError, naming the argument.
+    """
+    spectrum = spectrum_of("images", images)
+    _check_stride(stride, spectrum.size, 3)
+    rim = stride - 1  # the outermost pixels are gone already
+    return _by_phase(spectrum.detail[rim:-rim, rim:-rim], (stride, stride))
+
+
+def _by_phase(values: Array, stride: tuple[int, int]) -> Array:
+    """The mean over positions of equal phase, [H,W] -> [sv,sh]."""
+    (height, width), (down, across) = values.shape, stride
+    return values.reshape(height // down, down, width // across, across).mean(axis=(0, 2))
+
+
+def _unevenness(moments: Array) -> float:
+    return float(moments.var() / moments.mean() ** 2)
 
 
 # --- a linear classifier of spectra -----------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from ganlab.config import Generator, pair
 from ganlab.files import replacing
 
 TOLERANCE = 1e-5  # of one image value; another order of summation in float32 differs by a tenth of it
-_REOPEN = Path(__file__).with_name("reopen.py")
 
 
 class ExportError(RuntimeError):
@@ -62,7 +61,8 @@ class Format(NamedTuple):
     """One line of `FORMATS`.
 
     write: (path, generator, about) -> None; what it prints is discarded; `about` goes into the file if the format has a
-    place for it. needs: modules of the extra `export`. imports, opens: the code that opens and runs the file.
+    place for it. needs: modules of the extra `export`. imports, opens: the code that opens a file and runs it: what
+    people are shown, and what the check runs.
     """
 
     suffix: str
@@ -144,6 +144,7 @@ def _folded(generator: Any) -> Any:
     return model
 
 
+_LITERT = "from ai_edge_litert.interpreter import Interpreter"
 FORMATS = {
     "keras": Format(
         ".keras",
@@ -167,7 +168,7 @@ FORMATS = {
     "litert": Format(
         ".tflite",
         _write_litert,
-        "import numpy as np\nfrom ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert",
+        f"import numpy as np\n{_LITERT}  # pip install ai-edge-litert",
         "runner = Interpreter({path!r}).get_signature_runner()\nimages = runner(latents=latents)['images']",
     ),
 }
@@ -185,6 +186,25 @@ def usage(name: str, interface: Interface, path: str) -> str:
         ]
     pixels = "pixels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype('uint8')"
     return "\n".join([format_.imports, "", *draw, format_.opens.format(path=path), pixels])
+
+
+def opening(name: str, path: str) -> str:
+    """The lines of Python that make `images` of `latents` with a model file; neither needs ganlab."""
+    imports = FORMATS[name].imports
+    if importlib.util.find_spec("ai_edge_litert") is None:  # the older interpreter, which TensorFlow still includes
+        imports = imports.replace(_LITERT, "import tensorflow as tf\nInterpreter = tf.lite.Interpreter")
+    return f"{imports}\n{FORMATS[name].opens.format(path=path)}\n"
+
+
+def script(name: str, path: str) -> str:
+    """A program that runs a model file on latents in one `.npy` file and writes the images to another."""
+    return (
+        "import sys\nimport numpy as np\n"
+        "sys.modules['ganlab'] = None  # importing it would now be an error\n"
+        "latents = np.load(sys.argv[1])\n"
+        f"{opening(name, path)}"
+        "np.save(sys.argv[2], images)\n"
+    )
 
 
 def page(name: str, interface: Interface, path: str) -> str:
@@ -244,7 +264,7 @@ def reopen(name: str, path: Path, latents: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "latents.npy"), Path(folder, "images.npy")
         np.save(source, latents)
-        command = [sys.executable, "-P", str(_REOPEN), name, str(path), str(source), str(target)]
+        command = [sys.executable, "-P", "-c", script(name, str(path)), str(source), str(target)]
         result = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if result.returncode:
             errors = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]

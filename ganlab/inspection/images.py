@@ -55,7 +55,9 @@ def _files(settings: Folder) -> list[str]:
     sizes = Counter((picture.height, picture.width) for picture in good)
     formats = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
     lines = [f"{'files':<12} {len(listing.pictures):,} images: {formats}"]
-    lines += [f"{'':<12} {_count_other_files(listing.ignored)} ignored"] if listing.ignored else []
+    lines += (
+        [f"{'':<12} {listing.ignored:,} other file{'s' * (listing.ignored > 1)} ignored"] if listing.ignored else []
+    )
     if len(sizes) == 1:
         (height, width) = next(iter(sizes))
         lines += [f"{'sizes':<12} all {height}x{width}"]
@@ -72,10 +74,6 @@ def _files(settings: Folder) -> list[str]:
     for place, picture in enumerate(bad[:_NAMED]):
         lines += [f"{'unreadable' if place == 0 else '':<12} {folder.printable(picture.name)}: {picture.problem}"]
     return lines + ([f"{'':<12} and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else [])
-
-
-def _count_other_files(count: int) -> str:
-    return "1 other file" if count == 1 else f"{count:,} other files"
 
 
 def _classes(settings: DatasetSettings, labels: np.ndarray) -> str:

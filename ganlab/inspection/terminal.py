@@ -1,4 +1,4 @@
-"""Views in the terminal, and their tables for TensorBoard."""
+"""Views in the terminal."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ganlab.inspection.views import INPUT, View, even, log10, short, stacked, times
+from ganlab.inspection.views import View, even, log10, short, stacked, times
 from ganlab.nets.analysis import inside
 from ganlab.runs.console import Console
 
@@ -16,39 +16,18 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def show(views: Sequence[View], console: Console | None = None) -> None:
-    """Print one view in full, or several side by side, as many as fit the terminal's width."""
+    """Print what views are compared by, as many side by side as fit the terminal's width; of one also its layers."""
     console = console or Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a file has no width; numbers should not be folded
+    first = views[0]
+    console.print(Text(f"{first.moment}; {first.about}; scale {times(first.scale)}"))
     if len(views) == 1:
-        _show_one(views[0], console)
-    else:
-        _show_many(views, console)
-
-
-def _show_one(view: View, console: Console) -> None:
-    console.print(Text.assemble((view.arm, "bold"), f"  {view.moment}; {view.about}"))
-    table = _grid(view.layers[0], left=2)
-    for row in view.layers[1:]:
-        table.add_row(*map(Text, row))
-    console.print(table)
-    for note in view.notes:
-        console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
-    console.print()
-    console.print(Text.assemble("The operator, ", (f"scale {times(view.scale)}", "bold")))
-    panels = _grid(["in", "through a single 1", "through all ones", "taps that reach a pixel", "variance by phase"], 5)
-    panels.add_row(
-        *(Text(_matrix(values)) for values in (INPUT, view.single, view.ones, view.overlap)),
-        Text(_matrix(view.variance, view.std)),
-    )
-    console.print(panels)
-    console.print(Text(f" {view.lattice}"))
-    console.print(Text(f" {_spectrum(view)}"))
-
-
-def _show_many(views: Sequence[View], console: Console) -> None:
-    example = views[0]
-    console.print(Text(f"{example.moment}; {example.about}; scale {times(example.scale)}"))
+        layers = _grid(first.layers[0], left=2)
+        for row in first.layers[1:]:
+            layers.add_row(*map(Text, row))
+        console.print(layers)
+        console.print(Text(f" {first.lattice}"))
     bars = _bars([view.profile for view in views])
     rows = [_rows(view, line) for view, line in zip(views, bars, strict=True)]
     widths = [
@@ -57,10 +36,10 @@ def _show_many(views: Sequence[View], console: Console) -> None:
     ]
     label = max(len(name) for name, _ in rows[0])
     per_row = max(1, (console.width - label - 4) // (max(widths) + 2))
-    for first in range(0, len(views), per_row):
-        block = views[first : first + per_row]
+    for start in range(0, len(views), per_row):
+        block = views[start : start + per_row]
         table = _grid(["", *(stacked(view.arm) for view in block)], left=len(block) + 1)
-        for cells in zip(*rows[first : first + per_row], strict=True):
+        for cells in zip(*rows[start : start + per_row], strict=True):
             table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
         console.print(table)
     for note in dict.fromkeys(note for view in views for note in [view.no_spectrum, *view.notes] if note):
@@ -96,16 +75,6 @@ def _matrix(values: np.ndarray, std: np.ndarray | None = None) -> str:
     return "\n".join(" ".join(text.rjust(width) for text in row) for row in texts)
 
 
-def _spectrum(view: View) -> str:
-    if view.profile is None:
-        return view.no_spectrum
-    last = len(view.profile) - 1
-    return (
-        f"spectrum of {len(view.pixels)} images, ring 1 to {last}: {_bars([view.profile])[0]}  "
-        f"log10 power {log10(view.profile)[1]:.2f} to {log10(view.profile)[-1]:.2f}"
-    )
-
-
 def _bars(profiles: Sequence[np.ndarray | None]) -> list[str]:
     """The logarithms of rings 1, 2, ... as bars that share one range; empty if there is no profile."""
     logs = [log10(profile)[1:] if profile is not None else np.zeros(0) for profile in profiles]
@@ -113,14 +82,3 @@ def _bars(profiles: Sequence[np.ndarray | None]) -> list[str]:
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     places = [np.nan_to_num((line - low) / ((high - low) or 1) * 7.999, nan=-1) for line in logs]
     return ["".join(_BARS[int(place)] if place >= 0 else " " for place in line) for line in places]
-
-
-def markdown(views: Sequence[View]) -> str:
-    """The layer tables, for TensorBoard."""
-    texts = []
-    for view in views:
-        head, *rows = view.layers
-        lines = [head, ["---"] * len(head), *rows]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        texts.append(f"**{view.arm}**, {view.moment}; {view.about}\n\n{table}\n\n{view.lattice}")
-    return "\n\n".join([*texts, *views[0].notes])

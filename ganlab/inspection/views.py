@@ -14,8 +14,6 @@ from ganlab.run.build import build_gan
 from ganlab.run.sampler import Sampler
 
 _CHANNELS = 32
-INPUT = np.array([[1.0, 2.0], [3.0, 4.0]])
-"""The image that operators are shown with."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def _view(
         power = power_spectrum(images)
         profile = radial_profile(power)
     except ValueError as error:
-        no_spectrum = f"no spectrum: {error}"
+        no_spectrum = f"No spectrum: {error}"
     parts = analysis.parts(generator, z)
     stage = next(part for part in parts if part.name == f"stage{_place(config) + 1}")
     overlap = analysis.overlap(settings, scale, side)

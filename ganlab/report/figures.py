@@ -52,8 +52,8 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         axis = figure.subplots()
         style_axis(axis, palette)
         axis.spines["left"].set_visible(False)
-        if endpoint.margin is not None:
-            margin = math.log1p(endpoint.margin) if endpoint.measure.scale == "ratio" else endpoint.margin
+        if endpoint.compared_margin is not None:
+            margin = endpoint.compared_margin
             axis.axvspan(-margin, margin, color=palette["band"], linewidth=0, zorder=0)
         for row, (comparison, label) in enumerate(zip(comparisons, labels, strict=True)):
             # the line leaves room for the text
@@ -272,7 +272,9 @@ def draw_curves(
     reference = curves.get(study.reference.label)
     panels = [arm.label for arm in study.arms if arm is not study.reference and arm.label in curves]
     panels = panels or [study.reference.label]
-    top = _ceiling(list(curves.values())) if endpoint.measure.scale == "ratio" else None
+    # Failed runs would flatten all others: the axis is cut at ten times the arm that stays lowest.
+    highest = [float(curve.values.max()) for curve in curves.values()]
+    top = 10 * min(highest) if endpoint.measure.scale == "ratio" and 0 < 10 * min(highest) < max(highest) else None
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for label in panels]
@@ -307,15 +309,6 @@ def draw_curves(
     if metric != endpoint.metric:
         message += f". This does not decide the verdict: {endpoint.metric} is measured only at the end"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
-
-
-def _ceiling(curves: list[Curve]) -> float | None:
-    """Where to cut the axis if failed runs would flatten all others: ten times the arm that stays lowest.
-
-    None where no run goes beyond, or where that is not above 0.
-    """
-    top = 10 * min(float(curve.values.max()) for curve in curves)
-    return top if 0 < top < max(curve.values.max() for curve in curves) else None
 
 
 def _band(
@@ -413,9 +406,9 @@ REAL = "samples/real.png"  # held-out images, which a run saves with its samples
 
 @dataclass(frozen=True)
 class Grid:
-    """The picture of one arm, or of real images (place -1). rows, whole: rows of images shown, and in all."""
+    """The picture of one arm, or of real images. name: of its file. rows, whole: rows of images shown, and in all."""
 
-    place: int
+    name: str
     label: str
     step: int
     png: bytes
@@ -427,23 +420,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Samples:
-    """The grids of the arms that have one, with the lowest seed that all of them finished; empty if too large.
-
-    real: held-out images, None where no run of that seed has any.
-    """
+    """The grids of the arms that have one, with the lowest seed that all of them finished; empty if too large."""
 
     seed: int
     grids: tuple[Grid, ...]
-    real: Grid | None = None
 
     @property
     def size(self) -> int:
         """Bytes of all pictures."""
-        return sum(len(grid.png) for grid in (*self.grids, *([self.real] if self.real else [])))
+        return sum(len(grid.png) for grid in self.grids)
 
 
 def last_grids(study: Study) -> Samples | None:
-    """The arms' last grids; None where fewer than two arms have one with the same seed.
+    """The arms' last grids, after one of held-out images if a run has any; None where fewer than two arms have one.
 
     Pictures that are too large for a page are cut to their upper rows; no pixel is changed. Without room for one row,
     no grid is shown.
@@ -451,14 +440,11 @@ def last_grids(study: Study) -> Samples | None:
     seed, pictures = _pictures_of_one_seed(study, GRIDS)
     if not pictures:
         return None
-    real = _real(pictures.values())
+    shown = [("samples-real", "real images", real)] if (real := _real(pictures.values())) else []
+    shown += [(f"samples-{place + 1}", study.arms[place].label, picture) for place, picture in pictures.items()]
     size = _image_size(study)
     for rows in (None, 4, 2, 1):
-        samples = Samples(
-            seed,
-            tuple(_grid(place, study.arms[place].label, picture, size, rows) for place, picture in pictures.items()),
-            _grid(-1, "real images", real, size, rows) if real else None,
-        )
+        samples = Samples(seed, tuple(_grid(*each, size, rows) for each in shown))
         if samples.size <= LARGEST:
             return samples
     return Samples(seed, ())
@@ -475,7 +461,7 @@ def saved_spectra(study: Study, beside: Samples | None) -> Samples | None:
     spectra = Samples(
         seed,
         tuple(
-            Grid(place, study.arms[place].label, 0, png, pixels.shape[1], pixels.shape[0], rows=1, whole=1)
+            Grid(f"spectrum-{place + 1}", study.arms[place].label, 0, png, *pixels.shape[1::-1], rows=1, whole=1)
             for place, (_, png, pixels) in pictures.items()
         ),
     )
@@ -531,15 +517,15 @@ def _real(pictures: Iterable[_Picture]) -> _Picture | None:
     return next((picture for folder in folders if (picture := _picture(folder, folder / REAL))), None)
 
 
-def _grid(place: int, label: str, picture: _Picture, size: tuple[int, int], most: int | None) -> Grid:
+def _grid(name: str, label: str, picture: _Picture, size: tuple[int, int], most: int | None) -> Grid:
     pixels, stem = picture.pixels, picture.path.stem.removeprefix("step-")
-    step = int(stem) if place >= 0 and stem.isdecimal() else 0
+    step = int(stem) if stem.isdecimal() else 0  # none in real.png
     whole = grids.rows_of(pixels, size)
     rows = min(most or whole, whole)
     height = (len(pixels) - grids.BORDER) * rows // whole + grids.BORDER
     pixels = pixels[:height]
     png = grids.png(pixels[..., None] if pixels.ndim == 2 else pixels)
-    return Grid(place, label, step, png, pixels.shape[1], height, rows, whole)
+    return Grid(name, label, step, png, pixels.shape[1], height, rows, whole)
 
 
 def spectra(study: Study) -> Drawing | None:

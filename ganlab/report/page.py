@@ -42,7 +42,7 @@ from ganlab.report.sentences import (
 )
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import as_typed
-from ganlab.study.compare import at_equal_budget, objection
+from ganlab.study.compare import at_equal_budget, missed_fault
 from ganlab.study.statistics import fewest_pairs
 from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
@@ -99,11 +99,10 @@ class Figures(Block):
 
 @dataclass(frozen=True)
 class Grids(Block):
-    """Pictures of samples or of spectra side by side; `names` of their files, without the extension."""
+    """Pictures of samples or of spectra side by side."""
 
     caption: str
     grids: tuple[Grid, ...]
-    names: tuple[str, ...]
     pixelated: bool = True
 
 
@@ -145,8 +144,7 @@ class Page:
 
     def pictures(self) -> dict[str, bytes]:
         """Every PNG by its name."""
-        grids = [block for block in self._all() if isinstance(block, Grids)]
-        return {name: grid.png for block in grids for name, grid in zip(block.names, block.grids, strict=True)}
+        return {grid.name: grid.png for block in self._all() if isinstance(block, Grids) for grid in block.grids}
 
     def _all(self) -> list[Block]:
         blocks: list[Block] = []
@@ -458,14 +456,11 @@ def samples_of(samples: figures.Samples | None, missing: list[str]) -> tuple[Blo
         return ()
     if not samples.grids:
         return (Text(f"The samples of seed {samples.seed} are too large for this page: see samples/ of the runs."),)
-    rows, whole = samples.grids[0].rows, samples.grids[0].whole
+    rows, whole = samples.grids[-1].rows, samples.grids[-1].whole
     cut = "" if rows == whole else f" The first {rows} of {whole} rows are shown."
-    real = ", beside held-out real images" if samples.real else ""
+    real = ", beside held-out real images" if samples.grids[0].name == "samples-real" else ""
     caption = f"What each arm draws from the same latents with seed {samples.seed} at the last step{real}.{cut}"
-    names = tuple(f"samples-{grid.place + 1}" for grid in samples.grids)
-    if samples.real:
-        return (Grids(caption, (samples.real, *samples.grids), ("samples-real", *names)),)
-    return (Grids(caption, samples.grids, names),)
+    return (Grids(caption, samples.grids),)
 
 
 def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
@@ -478,10 +473,8 @@ def spectra_of(study: Study, grids: figures.Samples | None, missing: list[str]) 
         missing.append("No pictures of spectra: no seed of which at least two arms left any (pictures/spectrum.png).")
     blocks: list[Block] = [Figures((drawing,))] if drawing else []
     if pictures and pictures.grids:
-        names = tuple(f"spectrum-{grid.place + 1}" for grid in pictures.grids)
-        spectra = Grids(
-            f"Power of real and generated images by frequency, seed {pictures.seed}.", pictures.grids, names, False
-        )
+        caption = f"Power of real and generated images by frequency, seed {pictures.seed}."
+        spectra = Grids(caption, pictures.grids, pixelated=False)
         blocks.append(Fold("The spectrum of one run of each arm", (spectra,)))
     elif pictures:
         blocks.append(Text("The pictures of spectra are too large for this page: see pictures/ of the runs."))
@@ -525,7 +518,7 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
     head = ("metric", "may decide", *columns[:-1], *(["without a class"] if classes else []), columns[-1])
     rows = []
     for metric, values in study.ladder.items():
-        fault_and_grain = objection(metric, values)
+        fault_and_grain = missed_fault(metric, values)
         missing = [values[rung] for rung in classes]
         spans = [f"{show_number(min(missing), 3)} to {show_number(max(missing), 3)}"] if missing else []
         cells = [show_number(values[rung], 3) for rung in columns]
@@ -579,7 +572,8 @@ def limits(study: Study) -> tuple[Block, ...]:
         if endpoint.margin is None
     ]
     settings = study.reference.settings
-    data, images = settings.get("dataset.name"), _images_seen(study)
+    data, counts = settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
+    images = counts.pop() if len(counts) == 1 else None
     where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
     sentences.append(
         f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
@@ -713,6 +707,8 @@ def checklist(study: Study) -> tuple[Block, ...]:
     runs, has_endpoints = _finished(study), bool(study.endpoints)
     counted = bool(runs) and all(run.parameters and run.macs and run.seconds for run in runs)
     has_real_scores = bool(runs) and all(run.real_against_real is not None for run in runs)
+    deterministic = study.reference.settings.get("training.deterministic", False)
+    repeats = bool(runs) and all(deterministic or (run.device or "").startswith("cpu") for run in runs)
     unstated = _unstated(study)
     items = [
         ("arms with parameters, MACs and time", counted, "costs"),
@@ -724,7 +720,7 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("scores of real images, and of equal distributions, under the same protocol", has_real_scores, "real"),
         ("endpoints and margins stated before the runs", not unstated, "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
-        ("a repeated run gives the same numbers to the bit", _repeats(study), "protocol"),
+        ("a repeated run gives the same numbers to the bit", repeats, "protocol"),
     ]
     reasons = {"endpoints and margins stated before the runs": unstated}
     rows = tuple((item, "yes" if fulfilled else ": ".join(filter(None, ("no", reasons.get(item)))), where)
@@ -739,17 +735,6 @@ def _unstated(study: Study) -> str:
     parts += [f"no margin for {join_words(without)}"] if without else []
     parts += [f"the {chosen_after(caution)}" for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
     return "; ".join(parts)
-
-
-def _repeats(study: Study) -> bool:
-    deterministic = study.reference.settings.get("training.deterministic", False)
-    runs = _finished(study)
-    return bool(runs) and all(deterministic or (run.device or "").startswith("cpu") for run in runs)
-
-
-def _images_seen(study: Study) -> int | None:
-    counts = {run.images_seen for run in _finished(study)}
-    return counts.pop() if len(counts) == 1 else None
 
 
 def _finished(study: Study) -> list[RunResult]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from ganlab.config.comparison import Comparing
@@ -442,16 +442,13 @@ def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]
 
 def _missing_seeds(arms: dict[str, set[int]]) -> list[str]:
     all_seeds = set().union(*arms.values())
-    return [
-        f"{name} lacks {_seed_numbers(sorted(all_seeds - seeds))}, which other arms have: they are in no pair with it"
-        for name, seeds in arms.items()
-        if seeds != all_seeds
-    ]
-
-
-def _seed_numbers(seeds: Sequence[int]) -> str:
-    numbers = [as_typed(seed) for seed in seeds[:10]] + [f"{len(seeds) - 10} more"] * (len(seeds) > 10)
-    return f"seed{'s' * (len(seeds) > 1)} {join_words(numbers)}"
+    lines = []
+    for name, seeds in arms.items():
+        if lacking := sorted(all_seeds - seeds):
+            numbers = [as_typed(seed) for seed in lacking[:10]] + [f"{len(lacking) - 10} more"] * (len(lacking) > 10)
+            which = f"seed{'s' * (len(lacking) > 1)} {join_words(numbers)}"
+            lines.append(f"{name} lacks {which}, which other arms have: they are in no pair with it")
+    return lines
 
 
 def describe_rollbacks(study: Study) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from ganlab.errors import join_words
 from ganlab.files import write_json
 from ganlab.runs.console import plain_console
-from ganlab.study.tuning import FACTORS, RATE, Trial, TunedArm, Tuning
+from ganlab.study.tuning import FACTORS, RATE, Trial, Tuning
 
 FILE = "tuning.json"
 _MEANS = {"ratio": "geometric means", "difference": "means", "size": "means of the distances from 0"}
@@ -49,9 +49,10 @@ def warnings(tuning: Tuning) -> list[str]:
     for arm in tuning.arms:
         if arm.edge:
             assert arm.best
+            near, far = tuning.rates[:2] if arm.edge == "lowest" else tuning.rates[:-3:-1]
             lines.append(
                 f"{arm.label} is best at the {arm.edge} rate that was tried, {arm.best.rate:g}: widen the grid, for "
-                f"all arms, by {RATE}={_beyond(tuning, arm):.3g}"
+                f"all arms, by {RATE}={near * near / far:.3g}"
             )
     for arm in tuning.arms:
         for trial in arm.trials:
@@ -162,9 +163,3 @@ def _expected_table(tuning: Tuning) -> Table:
 
 def _shown(value: float | None) -> str:
     return "diverged" if value is None else f"{value:.4g}"
-
-
-def _beyond(tuning: Tuning, arm: TunedArm) -> float:
-    """The next rate outside the grid, as far as the last two are apart."""
-    first, second = tuning.rates[:2] if arm.edge == "lowest" else tuning.rates[:-3:-1]
-    return first * first / second

@@ -26,6 +26,12 @@ from ganlab.study.compare import admitted
 from ganlab.study.values import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study
 
 FOLDER = "report"
+_TEMPLATES: dict[str, Any] = {
+    "loader": PackageLoader("ganlab.report"),
+    "trim_blocks": True,
+    "lstrip_blocks": True,
+    "undefined": StrictUndefined,
+}
 _MARKS = re.compile(r"([\\`*\[\]|~]|(?<!\w)_|_(?!\w)|<(?=[\w/!]))")  # what Markdown would interpret
 
 
@@ -62,8 +68,7 @@ def _write_pages(page: Page, study: Study, folder: Path) -> None:
 
 def as_html(page: Page) -> str:
     """One file without requests and without scripts."""
-    environment = Environment(loader=_templates(), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                              undefined=StrictUndefined)  # fmt: skip
+    environment = Environment(autoescape=True, **_TEMPLATES)
     environment.filters["inline"] = lambda drawing: Markup(drawing.inline())  # its texts are escaped where it is drawn
     environment.filters["breakable"] = lambda text: Markup(re.sub(r"([._=])", r"\1<wbr>", html.escape(text)))
     environment.filters["data"] = lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}"
@@ -72,8 +77,7 @@ def as_html(page: Page) -> str:
 
 def as_markdown(page: Page) -> str:
     """As GitHub shows it, with the files in figures/."""
-    environment = Environment(loader=_templates(), finalize=_escaped, trim_blocks=True, lstrip_blocks=True,
-                              undefined=StrictUndefined)  # fmt: skip
+    environment = Environment(finalize=_escaped, **_TEMPLATES)
     environment.filters["html"] = lambda text: _Plain(html.escape(text))
     environment.filters["code"] = lambda text: _Plain(text)
     text = environment.get_template("report.md.jinja").render(page=page)
@@ -103,10 +107,6 @@ class _Plain(str):
 def _escaped(value: Any) -> str:
     """Text with Markdown's marks escaped, in one line: another line could begin with a mark."""
     return value if isinstance(value, _Plain) else _MARKS.sub(r"\\\1", " ".join(str(value).split("\n")))
-
-
-def _templates() -> PackageLoader:
-    return PackageLoader("ganlab.report")
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -15,8 +15,7 @@ from ganlab.config import RunConfig, pair
 from ganlab.data.batches import IN_MEMORY, order, reader, stream, to_images
 from ganlab.data.images import Images
 from ganlab.errors import ConfigError
-from ganlab.evaluation.artifacts import phase_variance
-from ganlab.evaluation.spectrum import lattice_fraction
+from ganlab.evaluation.spectrum import lattice_fraction, phase_variance
 from ganlab.nets.analysis import stages_of
 from ganlab.nets.convolution import products
 from ganlab.nets.discriminator import DISCRIMINATORS

@@ -9,8 +9,7 @@ from scipy.spatial.distance import cdist
 
 from ganlab.config import RunConfig
 from ganlab.data.images import Images
-from ganlab.evaluation.artifacts import phase_moments
-from ganlab.evaluation.spectrum import Spectrum, radial_profile, strides
+from ganlab.evaluation.spectrum import Spectrum, phase_moments, radial_profile, strides
 from ganlab.run.sampler import Sampler, with_classes
 from ganlab.runs import grids
 

@@ -157,19 +157,15 @@ def _reference(directory: Path, arms: Sequence[Arm], requested: str | None, plan
             if label not in labels:
                 raise ResultError(f"{setting}={label!r} is not an arm of {directory}; {nearest(label, labels)}")
             return labels[label]
-    return _default_reference(arms)
-
-
-def _default_reference(arms: Sequence[Arm]) -> Arm:
-    return next((arm for arm in arms if arm.label == BASELINE), arms[0])
+    return labels.get(BASELINE, arms[0])
 
 
 def _collapsed(arm: Arm, plan: Comparing) -> frozenset[int]:
     """Seeds of finished runs that have collapsed, by the rule of the study."""
     return frozenset(
-        seed
-        for seed, run in arm.runs.items()
-        if run.status == "finished" and has_collapsed(plan.quality, run.metrics, run.real_against_real, plan.collapse)
+        run.seed
+        for run in arm.finished
+        if has_collapsed(plan.quality, run.metrics, run.real_against_real, plan.collapse)
     )
 
 
@@ -238,7 +234,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     """
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
-    margin = _as_compared(endpoint)
+    margin = endpoint.compared_margin
     theirs, ours = _outcomes(endpoint, reference), [_outcomes(endpoint, arm) for arm in others]
     results = [
         _compare(own, theirs, margin, _differences_by_draw(endpoint, arm, reference))
@@ -256,7 +252,9 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
         verdict = paired.verdict
         if verdict == "equivalent" and outside[place] > 1 - LEVEL:
-            verdict = _by_difference(paired)
+            verdict = "better" if paired.low > 0 else "worse"  # before any adjustment; more is better
+            if paired.p_value > 1 - LEVEL or paired.low <= 0 <= paired.high:
+                verdict = "inconclusive"
         comparison = ArmComparison(
             arm=arm.label,
             reference=reference.label,
@@ -278,13 +276,6 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
 
 FEWEST_FOR_EQUIVALENCE = 5
 """Pairs; with fewer, a small difference proves nothing."""
-
-
-def _by_difference(paired: Comparison) -> Verdict:
-    """The verdict on a difference before any adjustment; more is better."""
-    if paired.p_value <= 1 - LEVEL and paired.low > 0:
-        return "better"
-    return "worse" if paired.p_value <= 1 - LEVEL and paired.high < 0 else "inconclusive"
 
 
 def _kinds_of(metric: str, protocol: Mapping[str, Any]) -> list[str]:
@@ -343,13 +334,6 @@ def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[N
     return tables if len(tables) == len(names) else []
 
 
-def _as_compared(endpoint: Endpoint) -> float | None:
-    """The margin in the unit of the differences: for a ratio its logarithm."""
-    if endpoint.margin is not None and endpoint.measure.scale == "ratio":
-        return math.log1p(endpoint.margin)
-    return endpoint.margin
-
-
 def _outcomes(endpoint: Endpoint, arm: Arm, values: Mapping[int, float] | None = None) -> dict[int, float]:
     """What is subtracted, by seed: more is better, -inf for a run that is the worst, absent where there is no value.
 
@@ -379,7 +363,10 @@ def _compare(
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
     differences = np.array([difference(*pair) for pair in pairs])
     finished = [x - y for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
-    comparison, outside = _compare_finished(finished, margin, draws) if finished else (_NO_PAIR, 1.0)
+    comparison, outside = _NO_PAIR, 1.0
+    if finished:  # there less is better
+        c, outside = comparison_over_draws([-d for d in finished], [-table for table in draws], margin, LEVEL)
+        comparison = c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size)
     if not np.isinf(differences).any():
         return comparison, outside, False
     ranks = signed_rank_test(differences)
@@ -400,15 +387,6 @@ def _compare(
     if p <= 1 - LEVEL:
         verdict = "better" if ranks.side > 0 else "worse"
     return comparison._replace(p_value=p, verdict=verdict), 1.0, True
-
-
-def _compare_finished(
-    differences: Sequence[float], margin: float | None, draws: Sequence[NDArray[np.float64]]
-) -> tuple[Comparison, float]:
-    """`comparison_over_draws`, in which less is better, for differences in which more is better."""
-    negated = [-value for value in differences]
-    c, outside = comparison_over_draws(negated, [-table for table in draws], margin, LEVEL)
-    return c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size), outside
 
 
 _NO_PAIR = Comparison(math.nan, -math.inf, math.inf, 1.0, math.nan, 0, "inconclusive")
@@ -434,11 +412,11 @@ def _cautions(
     primary: the metric that decides, None where none was measured.
     """
     cautions: list[Caution] = []
-    if primary in ladder and (fault_and_grain := objection(primary, ladder[primary])):
+    if primary in ladder and (fault_and_grain := missed_fault(primary, ladder[primary])):
         cautions.append(NotAdmitted(primary, *fault_and_grain))
     if primary not in (None, plan.quality):
         cautions.append(ChosenAfterwards("primary metric", str(primary), plan.quality))
-    stated = plan.reference or _default_reference(arms).label
+    stated = plan.reference or next((arm.label for arm in arms if arm.label == BASELINE), arms[0].label)
     if reference.label != stated:
         cautions.append(ChosenAfterwards("reference", reference.label, stated))
     if "collapse" not in plan.model_fields_set and any(arm.collapsed for arm in arms):
@@ -468,7 +446,7 @@ def _made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
 SURE = 3.0  # standard errors that count as more than chance
 
 
-def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
+def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
     """The fault that a measure rates no worse than grain, and the grain; None where it is admitted.
 
     rungs: of this metric, as `climb` gives them; a missing class counts as the mean over the classes left out in turn.
@@ -490,7 +468,7 @@ def objection(metric: str, rungs: Rungs) -> tuple[str, str] | None:
 
 def admitted(ladder: Mapping[str, Rungs]) -> list[str]:
     """The measures that may decide, in the order of the ladder."""
-    return [metric for metric, rungs in ladder.items() if objection(metric, rungs) is None]
+    return [metric for metric, rungs in ladder.items() if missed_fault(metric, rungs) is None]
 
 
 # --- at equal images and at equal seconds, from what runs recorded while training -------------------------------------
@@ -530,6 +508,6 @@ def at_equal_budget(
         }
         return _outcomes(endpoint, arm, {seed: row[-1] for seed, row in within_budget.items() if row})
 
-    theirs, margin = outcomes(study.reference), _as_compared(endpoint)
+    theirs, margin = outcomes(study.reference), endpoint.compared_margin
     others = [arm for arm in study.arms if arm is not study.reference]
     return AtBudget(over, budget, {arm.label: _compare(outcomes(arm), theirs, margin, [])[0] for arm in others})

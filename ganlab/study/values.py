@@ -1,5 +1,6 @@
 """A study once its arms are compared: plain values that reports, figures and files are made from."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -85,6 +86,12 @@ class Endpoint:
     measure: Metric
     primary: bool
     margin: float | None
+
+    @property
+    def compared_margin(self) -> float | None:
+        """The margin in the unit of the differences: for a ratio its logarithm."""
+        ratio = self.margin is not None and self.measure.scale == "ratio"
+        return math.log1p(self.margin) if ratio else self.margin
 
     def effect(self, paired: Comparison) -> tuple[float, float, float]:
         """Mean, low and high of differences in which more is better, in the metric's own direction."""

@@ -8,8 +8,7 @@ from ganlab.cli.hydra import plan
 from ganlab.config import Shapes
 from ganlab.data.shapes import FACTORS, SHAPES, draw_factors, render, shapes
 from ganlab.errors import ConfigError
-from ganlab.evaluation.artifacts import phase_variance
-from ganlab.evaluation.spectrum import power_spectrum
+from ganlab.evaluation.spectrum import phase_variance, power_spectrum
 
 PERIODS = {"disc": 1, "square": 4, "triangle": 3, "cross": 4, "bar": 2}
 

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from ganlab.evaluation.artifacts import phase_moments, phase_variance, phase_variance_of_detail
-from ganlab.evaluation.spectrum import checkerboard_index, measure_spectrum
+from ganlab.evaluation.spectrum import (
+    checkerboard_index,
+    measure_spectrum,
+    phase_moments,
+    phase_variance,
+    phase_variance_of_detail,
+)
 
 
 def test_even_maps_have_none_and_known_moments_give_their_variance():
@@ -76,7 +81,7 @@ def test_the_rim_is_left_out_and_a_spectrum_stands_for_its_images():
         (np.broadcast_to(np.linspace(0, 1, 16)[:, None, None], (2, 16, 16, 1)), 2, "images has no detail"),
         (uneven(), 8, "stride=8 does not fit images of side 16"),
         (uneven(), 3, "stride=3 does not fit"),
-        (uneven(), 1, "stride=1 has no phases"),
+        (uneven(), 1, "stride=1 has no lattice"),
         (uneven(side=14), 3, "stride=3 does not fit images of side 14"),
         (uneven()[:, :12], 8, "stride=8 does not fit images of sides 12 and 16"),
         (np.full((2, 16, 16, 1), np.nan), 2, "images hold numbers that are not finite"),

@@ -9,7 +9,7 @@ from ganlab.evaluation import ladder, registry
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, Measures
 from ganlab.runs.result import has_collapsed
-from ganlab.study.compare import admitted, objection
+from ganlab.study.compare import admitted, missed_fault
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_ladder_has_every_rung_of_every_compared_metric(images):
         "deviation over draws",
     ]  # fmt: skip
     assert list(found["frechet_distance"]) == names
-    assert objection("coverage", found["coverage"]) is not None
+    assert missed_fault("coverage", found["coverage"]) is not None
     assert admitted(found) == []  # who sees contrast alone does not see repeated images
 
 
@@ -95,7 +95,7 @@ RUNGS = {"real images": 0.1, "white noise of 2 grey levels": 0.2, "lattice grain
     ],
 )  # fmt: skip
 def test_what_a_ladder_admits(metric, change, against):
-    assert objection(metric, RUNGS | change) == against
+    assert missed_fault(metric, RUNGS | change) == against
 
 
 def test_collapse_looks_at_the_coverage_of_the_primary():

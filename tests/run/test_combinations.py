@@ -14,7 +14,6 @@ from ganlab.cli.choices import options
 from ganlab.data.images import Images
 from ganlab.export import export
 from ganlab.exports import formats as exports
-from ganlab.exports import reopen
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.spectral_norm import power_iteration
 from ganlab.run.build import build_gan, make_batches, make_step_config, make_traces
@@ -108,8 +107,14 @@ def test_a_generator_of_one_stage_steps_and_leaves_traces(settings, arm):
 @pytest.fixture
 def lives(settings, monkeypatch, tmp_path):
     """`lives("generator=upsample")`: train, draw and export; every picture and every file is opened again."""
-    # In this process, by the same readers: a fresh one starts TensorFlow again.
-    monkeypatch.setattr(exports, "reopen", lambda name, path, latents: reopen.READERS[name](str(path), latents))
+
+    def opened(name, path, latents):
+        """In this process, by the same lines: a fresh one starts TensorFlow again."""
+        names = {"latents": latents}
+        exec(exports.opening(name, str(path)), names)
+        return names["images"]
+
+    monkeypatch.setattr(exports, "reopen", opened)
 
     def live(*overrides):
         config, directory = settings(*overrides, *TEN), tmp_path / "run"

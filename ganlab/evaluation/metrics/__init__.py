@@ -7,14 +7,13 @@ its null: what equal distributions give.
 
 from ganlab.evaluation.metrics.classes import Modes, classifier_score, largest_class_error, modes
 from ganlab.evaluation.metrics.copying import Copying, Nearest, copying, data_copying, nearest
-from ganlab.evaluation.metrics.energy import energy_distance
 from ganlab.evaluation.metrics.frechet import (
     ExtrapolatedFrechetDistance,
     frechet_distance,
     frechet_distance_extrapolated,
     frechet_distance_null,
 )
-from ganlab.evaluation.metrics.kernel import kernel_distance, kernel_distance_error
+from ganlab.evaluation.metrics.kernel import energy_distance, kernel_distance, kernel_distance_error
 from ganlab.evaluation.metrics.manifold import (
     PrecisionRecallDensityCoverage,
     coverage_null,
