@@ -33,7 +33,7 @@ from ganlab.runs.status import (
     CellStatus,
     describe_status,
     format_duration,
-    may_be_held,
+    may_have_writer,
     read_status,
     record_sweep,
     result_mtime_ns,
@@ -183,7 +183,7 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
 
 def _let_save(cells: list[Cell]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and any(may_be_held(cell.directory) for cell in cells):
+    while time.monotonic() < deadline and any(may_have_writer(cell.directory) for cell in cells):
         time.sleep(0.1)
 
 
@@ -309,10 +309,8 @@ class _Watch:
         self._cells, self._console = cells, console
         self._statuses = {name: read_status(directory, name) for name, directory in cells.items()}
         self._ended = {name for name, cell in self._statuses.items() if cell.state in _FINAL}
-        self._results = {name: result_mtime_ns(cells[name]) for name in cells}
-        self._started: set[str] = set()
         self._news: list[CellStatus] = []
-        self._began, self._printed = time.time(), time.monotonic()
+        self._printed = time.monotonic()
         drawable = console.is_terminal and not console.is_dumb_terminal
         self.live = Live(console=console, refresh_per_second=2) if drawable else None
         if self._ended:
@@ -324,26 +322,21 @@ class _Watch:
         So a report comes a moment late: by then the next cell has started.
         """
         self._print()
-        for name, directory in self._cells.items():
-            if self._statuses[name].state in _FINAL:
+        for name, before in self._statuses.items():
+            if before.state in _FINAL:
                 continue
-            cell = self._statuses[name] = read_status(directory, name)
+            cell = self._statuses[name] = read_status(self._cells[name], name)
             if cell.state == "running":
-                self._started.add(name)
                 self._ended.discard(name)  # it was interrupted, such as by a killed worker, and is resumed
-            elif cell.state != "missing" and (
-                name in self._started or self._results[name] != result_mtime_ns(directory)
-            ):
+            elif cell != before:
                 self._news.append(cell)
                 self._ended.add(name)
-                self._started.discard(name)
-                self._results[name] = result_mtime_ns(directory)
 
     def _print(self) -> None:
         now, cells = time.monotonic(), list(self._statuses.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
-        if left := time_left(cells, self._ended, self._began, time.time()):
+        if left := time_left(cells):
             line += f", about {format_duration(left)} left"
         for cell in self._news:
             self._console.print(Text(f"{cell.name}: {describe_status(cell)}"))

@@ -24,7 +24,7 @@ from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS, GENERATOR
-from ganlab.runs.records import Records
+from ganlab.runs.records import SPEED, Records
 from ganlab.runs.result import coverage_beside, has_collapsed
 from ganlab.training import checkpoints
 from ganlab.training.loop import DivergedError, Event, take_means
@@ -160,7 +160,7 @@ class Callbacks:
         now = time.perf_counter()
         rate = (step - self._logged_step) * self.images_per_step / (now - self._logged_at)
         self._logged_step, self._logged_at = step, now
-        values |= {"speed/images_per_second": rate, **self._gan.skips(), **self._traces()}
+        values |= {SPEED: rate, **self._gan.skips(), **self._traces()}
         self._record(step, values)
         self._progress.update(step, {tag: value for tag, value in values.items() if tag.startswith("loss/")})
 

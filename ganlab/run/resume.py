@@ -16,7 +16,7 @@ from ganlab.files import move, read_json, why, write_json
 from ganlab.runs.folder import CHECKPOINTS, read_config
 from ganlab.runs.records import Mark, damage
 from ganlab.runs.result import CONFIG, RESULT, Best, Rollback, read_result
-from ganlab.runs.status import is_held
+from ganlab.runs.status import has_writer
 from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def pin_checkpoint(path: str) -> InitFrom:
     """The newest good checkpoint of the run in a folder; ConfigError where there is none, or the run still writes."""
     run = Path(path).expanduser().absolute()
     read_config(Path(path).expanduser(), "init_from=")
-    if is_held(run):
+    if has_writer(run):
         raise ConfigError(f"init_from={path} is being written by another process; wait for it, or stop it")
     for step in reversed(checkpoints.steps(run / CHECKPOINTS)):
         if digest := checkpoints.digest(run / CHECKPOINTS, step):

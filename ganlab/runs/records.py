@@ -44,7 +44,7 @@ from ganlab.runs import grids
 from ganlab.runs.result import ResultError, find_files
 
 METRICS = "metrics.jsonl"
-RECENT = 2**16  # bytes at its end that hold the last records
+SPEED = "speed/images_per_second"  # the tag of every record of training
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
 _SESSIONS = 10**8  # no run has that many: a file with a higher number is not ours and is left alone
 _LARGEST = 2**30  # bytes of records that are read
@@ -293,23 +293,18 @@ def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
         raise ResultError(f"{path} is damaged ({why}); delete it, or repeat the run's command") from None
 
 
-def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> tuple[list[dict[str, Any]], bool]:
+def readable_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> list[dict[str, Any]]:
     """As `read_records`, for a run that may be writing: half a line and damaged lines are skipped.
 
-    last_bytes: only read so many bytes at the end of the file. Also returns whether that was all of it.
+    last_bytes: only read so many bytes at the end of the file.
     """
-    try:
-        with files.open_regular(directory / METRICS) as file:
-            size = file.seek(0, os.SEEK_END)
-            begin = max(0, size - last_bytes) if last_bytes else 0
-            file.seek(begin)
-            records = []
-            for line in _lines(file, tags):
-                with contextlib.suppress(ValueError):
-                    records.append(_record(line))
-    except (OSError, ValueError):
-        return [], True
-    return records, begin == 0
+    records = []
+    with contextlib.suppress(OSError, ValueError), files.open_regular(directory / METRICS) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes) if last_bytes else 0)
+        for line in _lines(file, tags):
+            with contextlib.suppress(ValueError):
+                records.append(_record(line))
+    return records
 
 
 def _lines(file: IO[bytes], tags: str) -> Iterator[bytes]:
