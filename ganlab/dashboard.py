@@ -165,13 +165,8 @@ def guarded(application: Callable, host: str) -> Callable:
 
 _SERVER = """
 import importlib, os, sys, threading
-from tensorboard import assets
 from tensorboard.main import run_main
 from ganlab.dashboard import guarded
-
-page = sys.argv.pop(1)
-if page:
-    assets.get_default_assets_zip_provider = lambda: lambda: open(page, "rb")
 
 program = importlib.import_module("tensorboard.program")  # `from tensorboard` gives a stand-in, set in vain
 server = program.create_port_scanning_werkzeug_server
@@ -199,13 +194,8 @@ def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Cal
     name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{name}:{port}/"
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        _presentable(directory) as logdir,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        page = _page(directory, Path(folder) / "page.zip")
-        command = [sys.executable, "-P", "-c", _SERVER, page, "--logdir", str(logdir), "--host", host]
+    with tempfile.TemporaryFile("w+") as log, _presentable(directory) as logdir:
+        command = [sys.executable, "-P", "-c", _SERVER, "--logdir", str(logdir), "--host", host]
         command += ["--port", str(port), f"--window_title={directory.name}"]
         command += ["--samples_per_plugin", "images=9999,text=1000"]  # images=0: none
         child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
@@ -281,18 +271,6 @@ def _link(directory: Path, folder: Path, bad: Collection[Path]) -> None:
 
 _LOOK = 5.0  # seconds between two searches for new files
 _DIRECT = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's own servers
-
-
-def _page(directory: Path, target: Path) -> str:
-    """The path of TensorBoard's page with the arms' colours, written to a file; empty to use its own."""
-    import tensorboard
-
-    from ganlab.report.tensorboard import arm_styles, group_pattern, write_page
-
-    served = Path(tensorboard.__file__).with_name("webfiles.zip")
-    styles = arm_styles(directory)
-    written = styles and served.exists() and write_page(served, target, styles, group_pattern(directory))
-    return str(target) if written else ""
 
 
 def _wait(child: subprocess.Popen, log: IO[str], address: str, runs: int) -> None:
