@@ -130,11 +130,11 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
     stop.unlink(missing_ok=True)
     os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
 
-    signals = StopRequests()
+    requests = StopRequests()
 
     def ask(number: int) -> None:
-        first = not signals
-        if signals.twice(number):
+        first = not requests
+        if requests.receive(number):
             raise KeyboardInterrupt
         if not first:
             return

@@ -283,17 +283,17 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
 @contextlib.contextmanager
 def _stop_requested() -> Iterator[Callable[[], bool]]:
     """While inside, the first signal to stop is only noted, the second stops at once. Ignored signals stay ignored."""
-    request = StopRequests()
+    requests = StopRequests()
 
     def note(number: int, _frame: object) -> None:
-        if request.twice(number):
+        if requests.receive(number):
             raise KeyboardInterrupt
 
     signals = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     handlers = {number: signal.signal(number, note) for number in signals}
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # blocked in a sweep's cell (`on_stop_signal`)
     try:
-        yield lambda: bool(request)
+        yield lambda: bool(requests)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in handlers.items():

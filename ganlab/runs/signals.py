@@ -22,8 +22,8 @@ class StopRequests:
     def __bool__(self) -> bool:
         return bool(self._numbers)
 
-    def twice(self, number: int) -> bool:
-        """Note a signal; whether it is a second request, which does not wait until everything is saved.
+    def receive(self, number: int) -> bool:
+        """Note a signal; returns whether to stop at once: after a second request, without waiting until all is saved.
 
         A warning and the signal it warns of do not count as two requests; neither does the end of a terminal, after
         which nothing is printed there: that would be an error.

@@ -1,7 +1,6 @@
 """A dry run lists what would be run and what it costs, and leaves nothing behind."""
 
 import json
-import subprocess
 import sys
 import time
 
@@ -76,7 +75,6 @@ def test_the_time_is_that_of_the_launcher(typed):
     assert lines[-1].startswith("about 2 min with 2 at a time")  # the third alone
     _, lines = typed("-m", "seed=range(4)")
     assert lines[-1].startswith("about 3 min one at a time")
-    assert [dry_run._schedule([5.0, 1.0, 1.0, 1.0], workers) for workers in (1, 2, 4)] == [8.0, 5.0, 5.0]
 
 
 def test_what_has_ended_is_not_counted_and_what_was_begun_goes_on(typed, tmp_path):
@@ -133,40 +131,32 @@ def test_other_settings_in_a_folder_are_refused_as_they_will_be(typed, tmp_path)
 
 @pytest.fixture
 def children(monkeypatch, settings):
-    """`children(*programs)`: what is measured if the processes that time steps were these programs."""
+    """`children(program, at_once)`: what is measured if this program were the one that times steps."""
 
-    def run(*programs):
-        left = list(programs)
-
-        def start(_queue, _configs, _beside):
-            child = subprocess.Popen(
-                [sys.executable, "-c", left.pop(0)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-            started.append(child)
-            return child
-
-        started = []
-        monkeypatch.setattr(dry_run, "_start", start)
-        try:
-            return dry_run.measure([settings("seed=0")] * 3, at_once=len(programs))
-        finally:
-            assert all(child.poll() is not None for child in started)
+    def run(program, at_once):
+        program = f"import json, sys, time; places = [job[0] for job in json.load(sys.stdin)['jobs']]; {program}"
+        monkeypatch.setattr(dry_run, "_CHILD", (sys.executable, "-c", program))
+        return dry_run.measure([settings("seed=0")] * 3, at_once)
 
     return run
 
 
 def test_what_was_timed_before_time_ran_out_counts(children, monkeypatch):
-    monkeypatch.setattr(dry_run, "_PATIENCE", 1.0)
-    slow = "import time; print('[0, 9.0, 0.5]', flush=True); print('[1, 9.', end='', flush=True); time.sleep(60)"
-    assert children(slow, "print('[2, 8.0, 0.25]')") == {0: Cost(9.0, 0.5), 2: Cost(8.0, 0.25)}
-    assert children("import time; time.sleep(60)") == {}
+    monkeypatch.setattr(dry_run, "_PATIENCE", 5.0)
+    slow = (
+        "print([places[0], 9.0, 0.5], flush=True); print('[9, 9.', end='', flush=True); time.sleep(100 * (0 in places))"
+    )
+    assert children(slow, 2) == {0: Cost(9.0, 0.5), 1: Cost(9.0, 0.5)}  # 2 was in the queue of 0
+    assert children("time.sleep(100)", 1) == {}
+
+
+def test_more_processes_than_arms_time_an_arm_again(children):
+    assert children("print([places[0], 8.0, 0.25])", 4) == dict.fromkeys(range(3), Cost(8.0, 0.25))
 
 
 def test_what_cannot_be_run_is_one_line(children):
     with pytest.raises(ConfigError, match=r"^dataset\.path=x does not exist; give an \.npz$"):
-        children(
-            "import sys; sys.exit('a warning\\ndataset.path=x does not exist; give an .npz')", "print('[1, 8.0, 0.2]')"
-        )
+        children("sys.exit('a warning\\ndataset.path=x does not exist; give an .npz')", 2)
 
 
 def test_one_process_times_all_its_arms(settings, monkeypatch, capsys):
