@@ -28,7 +28,7 @@ from ganlab.errors import ConfigError
 from ganlab.report import tensorboard
 from ganlab.report.tensorboard import curves_address, write_comparison
 from ganlab.run.life import _hyperparameters
-from ganlab.runs.records import Records, image_pb, replace_events, shared_tail, trial_of
+from ganlab.runs.records import Records, image_pb, replace_events, shared_tail, without_seed
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import record_sweep
 
@@ -55,7 +55,7 @@ def run(directory, arm, seed, value, status="finished", steps=STEPS, images=(0,)
     with Records(folder) as records:
         flat = {f"generator.upsampling.{key}": each for key, each in config["generator"]["upsampling"].items()}
         flat |= {"generator.name": arm, "training.steps": 50}
-        records.hyperparameters(flat, trial_of(folder, seed))
+        records.hyperparameters(flat, without_seed(folder.name))
         for step in images:
             records.image(step, "samples", np.full((8, 8, 1), step, np.uint8))
         for step in steps:
@@ -307,9 +307,9 @@ def test_what_all_cells_end_in_is_no_part_of_an_arm(arms, tail):
     assert shared_tail([Path(f"{arm}{tail}-seed{seed}") for arm in arms for seed in (0, 1)]) == tail
 
 
-def test_a_trial_is_the_cell_without_its_seed(tmp_path):
-    assert trial_of(tmp_path / "transpose-training.lr=1e-3-seed12", 12) == "transpose-training.lr=1e-3"
-    assert trial_of(tmp_path / "14-03-22", 0) == "14-03-22"
+def test_a_trial_is_the_cell_without_its_seed():
+    assert without_seed("transpose-training.lr=1e-3-seed12") == "transpose-training.lr=1e-3"
+    assert without_seed("14-03-22") == "14-03-22"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from ganlab.runs.folder import (
     remove_refused_run,
     write_result,
 )
-from ganlab.runs.records import Records, trial_of
+from ganlab.runs.records import Records, without_seed
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
 from ganlab.runs.signals import STOPPING, StopRequests
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
@@ -191,7 +191,7 @@ def _train(
             if config.init_from:
                 progress.say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
             records.text(0, "settings", _as_markdown(config))
-            records.hyperparameters(_hyperparameters(config), trial=trial_of(directory, config.seed))
+            records.hyperparameters(_hyperparameters(config), trial=without_seed(directory.resolve().name))
             callbacks.sample(0)
 
         profile = Profile(directory, training.profile)

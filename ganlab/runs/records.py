@@ -175,8 +175,8 @@ class Records:
         """Record the settings for TensorBoard's HParams table, once per run and before its first `position`.
 
         flat: `{dotted name: value}`, without the seed: a group of runs would show one of its seeds at random. None
-        becomes the text "null"; TypeError for a list or any other type. trial: from `trial_of`: runs with the same one
-        are a row, which shows their mean.
+        becomes the text "null"; TypeError for a list or any other type. trial: the name `without_seed`: runs with the
+        same one are a row, which shows their mean.
 
         Which metrics have a column is recorded once for a study, in a run of its own: TensorBoard takes one run's
         `hparams_config` for all, which would hide the other arms.
@@ -368,7 +368,10 @@ def find_runs(directory: Path) -> list[Path]:
 
 
 def without_seed(name: str) -> str:
-    """The name of a cell, or of a run's folder, without `-seed<k>`."""
+    """The name of a cell, or of a run's folder, without `-seed<k>`: it tells the arms of a study apart.
+
+    Such a name holds every overridden setting; a run in a folder of its own is a trial of its own.
+    """
     return re.sub(r"-seed\d+$", "", name)
 
 
@@ -380,15 +383,6 @@ def shared_tail(runs: Iterable[Path]) -> str:
     endings = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # from the last part on
     shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*endings, strict=False))
     return "".join(reversed([parts[0] for parts in shared]))
-
-
-def trial_of(directory: Path, seed: int) -> str:
-    """A run without its seed: the name of its folder without `-seed<k>`, which is a cell's name in a study.
-
-    Such a name holds every overridden setting, so arms never share one, whatever they differ in; a run in a folder of
-    its own is a trial of its own.
-    """
-    return directory.resolve().name.removesuffix(f"-seed{seed}")
 
 
 def image_pb(tag: str, png: bytes) -> Summary:

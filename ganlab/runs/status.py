@@ -5,6 +5,7 @@ being written holds a lock, which the system frees however its process ends: a l
 """
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -320,7 +321,10 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     cells = {cell.name: cell for cell in find_cells(folder)}
     chosen = [cells[name] for name in matching(cells, patterns, "--forget", folder)]
     for cell in chosen:
-        _refuse_unmovable(folder, cell)
+        if cell.state == "running":
+            raise ConfigError(f"--forget {cell.name} is running; stop it first")
+        if os.path.realpath(cell.directory) == os.path.realpath(folder):
+            raise ConfigError(f"--forget {cell.name} is the folder itself; give the folder that contains it")
         try:
             files.refuse_link((folder / FORGOTTEN / cell.name).parent, folder)
         except files.FileError as error:
@@ -348,16 +352,6 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     return 0
 
 
-def _refuse_unmovable(folder: Path, cell: CellStatus) -> None:
-    if cell.state == "running":
-        raise ConfigError(f"--forget {cell.name} is running; stop it first")
-    real, root = os.path.realpath(cell.directory), os.path.realpath(folder)
-    if real == root:
-        raise ConfigError(f"--forget {cell.name} is the folder itself; give the folder that contains it")
-    if real != os.path.join(root, os.path.relpath(cell.directory, folder)):  # noqa: PTH118
-        raise ConfigError(f"--forget {cell.name} is reached through a link; remove the link")
-
-
 def _confirm(count: int) -> bool:
     try:
         answer = input(f"forget {'this run' if count == 1 else f'these {count} runs'}? [y/N] ")
@@ -378,10 +372,8 @@ def _remove_from_record(folder: Path, names: set[str]) -> None:
 
 
 def _move(directory: Path, target: Path) -> Path:
-    number, free = 1, target
-    while free.exists():
-        number += 1
-        free = target.with_name(f"{target.name}-{number}")
+    others = (target.with_name(f"{target.name}-{number}") for number in itertools.count(2))
+    free = next(path for path in itertools.chain([target], others) if not path.exists())
     try:
         free.parent.mkdir(parents=True, exist_ok=True)
         files.move(directory, free)

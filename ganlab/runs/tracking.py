@@ -19,7 +19,7 @@ from pathlib import Path
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_json, write_json
-from ganlab.runs.records import METRICS, trial_of
+from ganlab.runs.records import METRICS, without_seed
 
 IDENTITY = "tracking.json"
 """The services' identifiers for this run: `{service: identifier}`; a resumed run keeps them."""
@@ -43,7 +43,7 @@ class Wandb:
             id=identifier,
             resume="allow",
             name=directory.resolve().name,
-            group=trial_of(directory, config.seed),
+            group=without_seed(directory.resolve().name),
             config=config.model_dump(mode="json"),
             allow_val_change=True,
             settings=wandb.Settings(console="off", disable_git=True, disable_code=True),
@@ -77,7 +77,7 @@ class MLflow:
             self._run = identifier
             return identifier
         experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.study or "ganlab")
-        tags = {"arm": trial_of(directory, config.seed)}
+        tags = {"arm": without_seed(directory.resolve().name)}
         created = self._client.create_run(experiment.experiment_id, run_name=directory.resolve().name, tags=tags)
         self._run = str(created.info.run_id)
         settings = [Param(key, json.dumps(value)) for key, value in flatten(config.model_dump(mode="json")).items()]
