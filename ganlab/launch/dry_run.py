@@ -1,29 +1,23 @@
 """`ganlab.train ... --dry-run`: what a command would run, what that costs, and whether its seeds can give a verdict.
 
-Nothing is written into any run's folder. The cost comes from steps that are timed here, in separate processes.
+Nothing is written into any run's folder. The cost comes from steps that are timed here.
 """
 
 import contextlib
 import json
 import math
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from ganlab import device
 from ganlab.cli.hydra import Cell, Plan
-from ganlab.config import RunConfig, parse
+from ganlab.config import RunConfig
 from ganlab.environment import usable_cores
-from ganlab.errors import ConfigError, in_a_line
-from ganlab.launch.process import thread_variables
 from ganlab.run.resume import with_steps
 from ganlab.runs.folder import CHECKPOINTS, finished, read_config
 from ganlab.runs.result import ResultError
@@ -31,11 +25,9 @@ from ganlab.runs.status import format_duration
 from ganlab.study.arms import label_of, settings_of
 from ganlab.training import checkpoints
 
-_PATIENCE = 60.0  # seconds for all measurements
+_PATIENCE = 30.0  # seconds after which no further arm is timed
 _SECONDS = 1.5  # of timed steps of one arm
-_MOST_PROCESSES = 4  # processes that time steps at once
 _MOST_LISTED = 8  # arms that are listed one by one
-_CHILD = (sys.executable, "-m", "ganlab.launch.dry_run")
 
 
 class Cost(NamedTuple):
@@ -116,8 +108,6 @@ def _costs(todo: list[tuple[RunConfig, int]], at_a_time: int | None) -> list[str
     arms = {name: config for name, (config, _) in zip(arm_of_cell, todo, strict=True)}
     names, workers = [*arms], min(at_a_time or 1, len(todo))
     timed = {names[place]: cost for place, cost in measure([*arms.values()], workers).items()}
-    if not timed:
-        return [f"no step was timed within {_PATIENCE:.0f} s, so the cost is not known"]
     mean_cost = Cost(*(fmean(column) for column in zip(*timed.values(), strict=True)))
     costs = [timed.get(name, mean_cost) for name in arm_of_cell]
     seconds = [cost.begin + steps * cost.step for cost, (_, steps) in zip(costs, todo, strict=True)]
@@ -131,9 +121,8 @@ def _costs(todo: list[tuple[RunConfig, int]], at_a_time: int | None) -> list[str
         at_once = "one at a time" if workers == 1 else f"with {workers} at a time"
         whole = max(*seconds, math.ceil(len(seconds) / workers) * fmean(seconds))
         time_needed = f"about {format_duration(whole)}" + (f" {at_once}" if len(todo) > 1 else "")
-    lines = [
-        f"{time_needed}: {', '.join(texts)}, {mean_cost.begin:.0f} s to start; measures and pictures take extra time"
-    ]
+    extra = "measures and pictures take extra time" + ", and runs slow each other down" * (workers > 1)
+    lines = [f"{time_needed}: {', '.join(texts)}, {mean_cost.begin:.0f} s to start; {extra}"]
     if len(timed) < len(arms):
         lines.append(f"{len(timed)} of {len(arms)} arms were timed; the others count as their mean")
     if any(config.training.replicas > 1 for config in arms.values()):
@@ -144,68 +133,32 @@ def _costs(todo: list[tuple[RunConfig, int]], at_a_time: int | None) -> list[str
 def measure(configs: list[RunConfig], at_once: int = 1) -> dict[int, Cost]:
     """The cost of these settings, by place in the list, without those for which there was no time.
 
-    at_once: how many runs will share the machine; steps are timed in as many processes, at most four. Raises
-    ConfigError for what cannot be run here.
+    at_once: how many runs will share the cores. Steps are timed in this process, one after the other, so that what
+    runs at once take from one another besides cores is not in them. Raises ConfigError for what cannot be run here.
     """
-    workers = min(at_once, _MOST_PROCESSES)
-    share = max(1, usable_cores() // at_once)
-    threads = {"OMP_NUM_THREADS": str(share), **thread_variables(share)} if at_once > 1 else {}
-    jobs = [(place, config.model_dump(mode="json")) for place, config in enumerate(configs)]
-    queues = [jobs[number::workers] or jobs[:1] for number in range(workers)]
-    with ThreadPoolExecutor(workers) as pool:
-        output = "\n".join(pool.map(partial(_time_apart, environment=threads | os.environ), queues))
-    costs: dict[int, Cost] = {}
-    for line in output.splitlines():
-        with contextlib.suppress(ValueError, TypeError):  # half a line
-            place, *cost = json.loads(line)
-            costs[place] = Cost(*cost)
-    return dict(sorted(costs.items()))
+    began, share = time.perf_counter(), usable_cores() // at_once if at_once > 1 else 0
+    machine = device.start("float32", threads=configs[0].training.threads or share)
+    import keras  # after TensorFlow's start, as what follows
 
-
-def _time_apart(jobs: list[tuple[int, dict]], environment: Mapping[str, str]) -> str:
-    """What a child that times these jobs prints, as far as it gets; ConfigError with its last line if it fails."""
-    request = json.dumps({"began": time.time(), "jobs": jobs}).encode()
-    try:
-        child = subprocess.run(_CHILD, input=request, capture_output=True, env=environment, timeout=_PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        return (error.stdout or b"").decode(errors="replace")
-    if child.returncode:
-        lines = child.stderr.decode(errors="replace").strip().splitlines()
-        raise ConfigError(in_a_line(lines[-1] if lines else "no step could be timed"))
-    return child.stdout.decode()
-
-
-def main() -> None:
-    """The child: reads settings from stdin, and prints a line with the cost of each."""
-    from ganlab.cli.exit import one_line
-
-    request = json.load(sys.stdin)
-    with one_line():
-        _time_all([(place, parse(tree)) for place, tree in request["jobs"]], request["began"])
-
-
-def _time_all(jobs: list[tuple[int, RunConfig]], began: float) -> None:
-    import keras
-
-    machine = device.start("float32", threads=jobs[0][1].training.threads)
-    from ganlab.data.sources import DATASETS  # TensorFlow: after its start
+    from ganlab.data.sources import DATASETS
     from ganlab.run.build import build_gan, check_images
     from ganlab.run.resume import check_fit
 
-    started = time.time() - began
-    for place, config in jobs:
-        if time.time() - began > _PATIENCE / 2 and place != jobs[0][0]:
-            return  # printed lines count, and no step is interrupted
-        before = time.time()
+    costs, imports = {}, time.perf_counter() - began
+    for place, config in enumerate(configs):
+        before = time.perf_counter()
+        if costs and before - began > _PATIENCE:
+            break
         precision, compiled = chosen(config, machine)
         keras.config.set_dtype_policy(precision)
         images = DATASETS[config.dataset.name](config.dataset).train
         check_images(config, images)
         if config.init_from and config.init_from.step in checkpoints.steps(Path(config.init_from.run) / CHECKPOINTS):
             check_fit(config.init_from, build_gan(config).tensors())
-        _, step = time_step(config, images, xla=compiled == "xla", seconds=_SECONDS)
-        timed = max(_SECONDS, 6 * step)  # after the first call
-        print(json.dumps([place, started + max(0.0, time.time() - before - timed), step]), flush=True)
+        built = time.perf_counter() - before
+        first, step = time_step(config, images, xla=compiled == "xla", seconds=_SECONDS)
+        costs[place] = Cost(imports + built + first, step)
+    return costs
 
 
 # --- the time of a step here -----------------------------------------------------------------------------------------
@@ -239,7 +192,3 @@ def time_step(config: Any, images: Any, *, xla: bool, seconds: float = 3.0) -> t
     first, second = timed(1), timed(1)
     count = max(1, int(seconds / 5 / second))
     return first, float(np.median([timed(count) / count for _ in range(5)]))
-
-
-if __name__ == "__main__":
-    main()

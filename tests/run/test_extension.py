@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import shutil
-import time
 
 import keras
 import numpy as np
@@ -273,9 +272,9 @@ def test_a_dry_run_refuses_weights_that_do_not_fit(short, monkeypatch):
     monkeypatch.setattr(dry_run, "time_step", lambda *_arguments, **_settings: (9.0, 0.5))
     (fits,) = plan([*BRIEF, f"init_from={short}"], multirun=False).cells
     (other,) = plan([*BRIEF, f"init_from={short}", "generator.base_filters=8"], multirun=False).cells
-    dry_run._time_all([(0, fits.config)], time.time())
+    dry_run.measure([fits.config])
     with pytest.raises(ConfigError, match="does not fit: generator/base/kernel"):
-        dry_run._time_all([(0, other.config)], time.time())
+        dry_run.measure([other.config])
 
 
 def test_weights_to_start_from_are_one_setting_of_an_arm(settings, short):
