@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +32,7 @@ from ganlab.runs.folder import (
 )
 from ganlab.runs.records import Records, without_seed
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
-from ganlab.runs.signals import STOPPING, StopRequests
+from ganlab.runs.signals import stop_requested
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
@@ -80,7 +79,7 @@ def run(
         if config.init_from and checkpoints.newest(origin) is None:
             resume.check_source(config.init_from)
         commit()  # of the code that this process has loaded
-        stopping = stack.enter_context(_stop_requested())
+        stopping = stack.enter_context(stop_requested())
         fresh = not held and not (directory / CONFIG).exists()
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -278,26 +277,6 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
         },
         "receptive_field": list(receptive_field_of(gan.generator, gan.generator.layers[-1])),
     }
-
-
-@contextlib.contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
-    """While inside, the first signal to stop is only noted, the second stops at once. Ignored signals stay ignored."""
-    requests = StopRequests()
-
-    def note(number: int, _frame: object) -> None:
-        if requests.receive(number):
-            raise KeyboardInterrupt
-
-    signals = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
-    handlers = {number: signal.signal(number, note) for number in signals}
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # blocked in a sweep's cell (`on_stop_signal`)
-    try:
-        yield lambda: bool(requests)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _as_markdown(config: RunConfig) -> str:

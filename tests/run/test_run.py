@@ -29,6 +29,7 @@ from ganlab.run.life import run
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids, signals
 from ganlab.runs.folder import finished, read_config
+from ganlab.runs.signals import stop_requested
 from small_runs import SMALL, assert_same_run, records, weights
 
 
@@ -193,7 +194,8 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
         write(self, step, *arguments)
         if not times:
             times.append(step)
-            signal.raise_signal(number)
+            os.kill(os.getpid(), number)
+            time.sleep(0.2)  # a warning comes by way of a thread
 
     monkeypatch.setattr(Records, "scalars", warned)
     before = signal.getsignal(number)
@@ -225,12 +227,11 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
     ],
 )
 def test_the_second_signal_stops_at_once_and_a_warning_is_none(numbers, at_once):
-    from ganlab.run.life import _stop_requested
-
-    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), _stop_requested() as stopping:
+    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), stop_requested() as stopping:
         assert not stopping()
         for name in numbers.split():
-            signal.raise_signal(getattr(signal, f"SIG{name}"))
+            os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
+            time.sleep(0.2)  # a warning comes by way of a thread
             assert stopping()
 
 
