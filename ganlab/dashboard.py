@@ -48,7 +48,7 @@ def main() -> None:
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
-    from ganlab.runs.records import find_runs, without_seed
+    from ganlab.runs.records import find_runs
     from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
 
@@ -76,11 +76,6 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             print(f"the comparison is from earlier runs: {error}", flush=True)
         elif runs != [directory]:
             print(f"no comparison: {error}", flush=True)
-        if len({(run.parent, without_seed(run.name)) for run in runs}) > len({without_seed(run.name) for run in runs}):
-            print(
-                "HParams has one row for arms with the same name, whatever their study: give the folder of one study",
-                flush=True,
-            )
     if not serve:
         print(f"up to date: {directory / COMPARISON}")
         return

@@ -427,18 +427,6 @@ def test_a_folder_is_never_left_upwards(study, dashboard):
     assert not (study / "comparison").exists()
 
 
-def test_studies_whose_arms_hparams_does_not_tell_apart_are_noticed(study, dashboard, served):
-    assert "HParams" not in dashboard(study)[1]
-    shutil.copytree(study, study.parent / "again")
-    status, out, _ = dashboard(study.parent)
-    first, second, *_ = out.splitlines()
-    assert status == 0
-    assert first.startswith(f"no comparison: {study.parent} has two runs of transpose with seed 0 and equal settings")
-    assert (
-        second == "HParams has one row for arms with the same name, whatever their study: give the folder of one study"
-    )
-
-
 def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, dashboard, served, monkeypatch):
     def refused(*_):
         raise PermissionError(13, "Permission denied")

@@ -68,14 +68,13 @@ def run(
         if not held:
             stack.enter_context(claimed(directory))
         remove_unfinished(directory, WRITTEN)
-        log = Log(None if quiet or held else directory / LOG)
-        say = _say(log, quiet)
+        log = Log(None if quiet or held else directory / LOG, quiet=quiet)
         if steps is not None and device.worker():
             config = resume.with_steps(config, steps)
         elif steps is not None:
             config, changes = resume.extend(config, directory, steps)
             for line in changes:
-                say(line)
+                log.say(line)
         if config.init_from and checkpoints.newest(origin) is None:
             resume.check_source(config.init_from)
         commit()  # of the code that this process has loaded
@@ -96,7 +95,7 @@ def run(
 
             split = open_images(config)
             for note in split.notes:
-                say(note)
+                log.say(note)
             check_images(config, split.train, machine.replicas)
             if training.on_divergence == "rollback" and machine.replicas > training.replicas:
                 raise ConfigError("training.on_divergence=rollback works in one process; with TF_CONFIG use stop")
@@ -111,10 +110,6 @@ def run(
         except Exception as error:
             write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
             raise
-
-
-def _say(log: Log, quiet: bool) -> Callable[[str], None]:
-    return (lambda _: None) if quiet else log.say
 
 
 def _write_generator(directory: Path, held: bool) -> None:
@@ -144,7 +139,7 @@ def _train(
     from ganlab.training.loop import DivergedError, Event, fit
     from ganlab.training.replicas import agreed
 
-    training, began, say = config.training, now(), _say(log, quiet)
+    training, began, say = config.training, now(), log.say
     gan = build_gan(config)
     xla = machine.xla(training.compile, training.steps)
     went_back = resume.rollbacks(origin.parent)

@@ -41,11 +41,11 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 class Log:
     """The lines of a run, written to a file without control sequences of the terminal.
 
-    path: None writes nothing, for example if another process logs the output of this one.
+    path: None writes nothing, for example if another process logs the output of this one. quiet: print nothing.
     """
 
-    def __init__(self, path: Path | None):
-        self._path = path
+    def __init__(self, path: Path | None, *, quiet: bool = False):
+        self._path, self._quiet = path, quiet
 
     def keep(self, text: str) -> None:
         """Add a line, or several; a full disk or a missing folder is left to the work to report."""
@@ -56,7 +56,8 @@ class Log:
     def say(self, text: str) -> None:
         """Print a line and log it; if the reader of a pipe has gone, only log it."""
         try:
-            print(text, flush=True)
+            if not self._quiet:
+                print(text, flush=True)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.keep(text)

@@ -111,11 +111,14 @@ def check_installed(name: str) -> None:
 
 
 class Tracker:
-    """Passes a run's numbers to a service, in order. status: how the run ended."""
+    """Passes a run's numbers to the service that `config.tracking` names, in order. status: how the run ended.
 
-    def __init__(self, service: Service, start: Callable[[Service], None], warn: Callable[[str], None]):
+    say: gets a line if that fails; the run continues.
+    """
+
+    def __init__(self, config: RunConfig, directory: Path, say: Callable[[str], None]):
         self.status = "failed"
-        self._service, self._start, self._warn = service, start, warn
+        self._config, self._directory, self._say = config, directory, say
         self._queue: queue.SimpleQueue[tuple[int, Mapping[str, float]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
@@ -132,13 +135,22 @@ class Tracker:
             self._warn(f"it has not accepted everything after {_PATIENCE:.0f} s")
 
     def _work(self) -> None:
+        name, path = self._config.tracking, self._directory / IDENTITY
+        service, identifiers = SERVICES[name](), {}
+        with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
+            identifiers = dict(read_json(path))
         try:
-            self._start(self._service)
+            identifier = service.start(self._config, self._directory, identifiers.get(name))
+            write_json(path, identifiers | {name: identifier})
             while (numbers := self._queue.get()) is not None:
-                self._service.log(*numbers)
-            self._service.finish(self.status)
+                service.log(*numbers)
+            service.finish(self.status)
         except (Exception, SystemExit) as error:
             self._warn(in_a_line(error) or type(error).__name__)
+
+    def _warn(self, why: str) -> None:
+        where = f"tracking={self._config.tracking}"
+        self._say(f"{where} failed: {why}; the run continues without it, its numbers are in {METRICS}")
 
 
 class _NoTracker:
@@ -150,26 +162,11 @@ class _NoTracker:
 
 @contextlib.contextmanager
 def tracked(config: RunConfig, directory: Path, say: Callable[[str], None]) -> Iterator[Tracker | _NoTracker]:
-    """While inside, what is passed to `scalars` is copied to where `config.tracking` says.
-
-    say: gets a line if that fails; the run continues.
-    """
+    """While inside, what is passed to `scalars` is copied to where `config.tracking` says."""
     if config.tracking == "none":
         yield _NoTracker()
         return
-    path = directory / IDENTITY
-    identifiers: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
-        identifiers = dict(read_json(path))
-
-    def start(service: Service) -> None:
-        identifier = service.start(config, directory, identifiers.get(config.tracking))
-        write_json(path, identifiers | {config.tracking: identifier})
-
-    def warn(why: str) -> None:
-        say(f"tracking={config.tracking} failed: {why}; the run continues without it, its numbers are in {METRICS}")
-
-    tracker = Tracker(SERVICES[config.tracking](), start, warn)
+    tracker = Tracker(config, directory, say)
     try:
         yield tracker
     except KeyboardInterrupt:  # an immediate stop does not wait
