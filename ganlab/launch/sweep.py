@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from omegaconf import DictConfig
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from ganlab.cli.hydra import Cell, Plan, settings
@@ -25,7 +22,7 @@ from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
-from ganlab.runs.console import Console
+from ganlab.runs.console import Console, bar_row, live_bar
 from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
 from ganlab.runs.signals import STOPPING, StopRequests, on_stop_signal
@@ -311,8 +308,7 @@ class _Watch:
         self._ended = {name for name, cell in self._statuses.items() if cell.state in _FINAL}
         self._news: list[CellStatus] = []
         self._printed = time.monotonic()
-        drawable = console.is_terminal and not console.is_dumb_terminal
-        self.live = Live(console=console, refresh_per_second=2) if drawable else None
+        self.live = live_bar(console)
         if self._ended:
             console.print(f"{len(self._ended)} of {len(cells)} had ended before")
 
@@ -341,10 +337,7 @@ class _Watch:
         for cell in self._news:
             self._console.print(Text(f"{cell.name}: {describe_status(cell)}"))
         if self.live:
-            bar = ProgressBar(total=len(cells), completed=sum(cell.done for cell in cells), width=24)
-            row = Table.grid(padding=(0, 2))
-            row.add_row(bar, Text(line))
-            self.live.update(row)
+            self.live.update(bar_row(len(cells), sum(cell.done for cell in cells), line))
         elif self._news or now - self._printed >= _SILENCE:
             self._console.print(Text(line))
             self._printed = now

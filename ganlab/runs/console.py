@@ -35,6 +35,18 @@ def plain_console() -> Console:
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
+def live_bar(console: rich.console.Console) -> Live | None:
+    """A display for `bar_row`, or None where a bar cannot be redrawn: in a pipe or a file, with TERM=dumb."""
+    return Live(console=console, refresh_per_second=4) if console.is_terminal and not console.is_dumb_terminal else None
+
+
+def bar_row(total: float, completed: float, text: str) -> Table:
+    """A progress bar with a text beside it."""
+    row = Table.grid(padding=(0, 2))
+    row.add_row(ProgressBar(total=total, completed=completed, width=24), Text(text))
+    return row
+
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -90,8 +102,7 @@ class Progress:
     ) -> None:
         self._console, self._log = console or Console(), log or Log(None)
         self._total, self._unit_images, self._quiet = total, unit_images, quiet
-        drawable = self._console.is_terminal and not self._console.is_dumb_terminal
-        self._live = Live(console=self._console, refresh_per_second=4) if drawable and not quiet else None
+        self._live = None if quiet else live_bar(self._console)
         self._printed = time.monotonic()
         self._marks = self._count_marks(start)
         self._origin, self._compiled = (start, self._printed), False  # where rates count from
@@ -144,9 +155,6 @@ class Progress:
 
     def _draw(self, step: int, pace: str, values: Mapping[str, float]) -> None:
         assert self._live
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ProgressBar(total=self._total, completed=step, width=24), Text(f"{self._describe_step(step)}  {pace}")
-        )
+        line = bar_row(self._total, step, f"{self._describe_step(step)}  {pace}")
         losses = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items() if tag.startswith("loss/"))
         self._live.update(Group(line, Text(losses, no_wrap=True, overflow="ellipsis", style="dim")))
