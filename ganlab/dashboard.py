@@ -3,9 +3,7 @@
 import contextlib
 import ipaddress
 import json
-import math
 import os
-import re
 import shlex
 import signal
 import socket
@@ -17,14 +15,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError, in_a_line
-
-PATIENCE = 600  # seconds until it must answer: next to other work it starts slowly
 
 
 def main() -> None:
@@ -146,38 +142,38 @@ def guarded(application: Callable, host: str) -> Callable:
 
 
 _SERVER = """
-import importlib, os, sys, threading
-from tensorboard.main import run_main
+import os, sys
+from tensorboard import default, program
 from ganlab.dashboard import guarded
 
-program = importlib.import_module("tensorboard.program")  # `from tensorboard` gives a stand-in, set in vain
-server = program.create_port_scanning_werkzeug_server
-program.create_port_scanning_werkzeug_server = lambda app, flags: server(guarded(app, flags.host), flags)
+def serve(application, flags):
+    return program.create_port_scanning_werkzeug_server(guarded(application, flags.host), flags)
 
-def follow():
-    os.read(0, 1)  # returns when the parent process has ended, even if it was killed
-    os._exit(0)
-
-threading.Thread(target=follow, daemon=True).start()
-run_main()
+board = program.TensorBoard(default.get_plugins(), server_class=serve)
+board.configure(sys.argv)
+print(board.launch(), flush=True)
+os.read(0, 1)  # returns when the parent process has ended, even if it was killed
+os._exit(0)
 """
 
 
 def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; calls `ready` with the address once TensorBoard answers there and lists the runs.
+    """Serve until Ctrl-C or SIGTERM; calls `ready` with the address once TensorBoard lists the runs.
 
     port: 0 is any, None the first free one from 6006. Raises RuntimeError with TensorBoard's last line if it ends by
     itself.
     """
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it only displays
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    with tempfile.TemporaryFile("w+") as log, _presentable(directory) as logdir:
+    with tempfile.TemporaryFile() as log, _presentable(directory) as logdir:
         command = [sys.executable, "-P", "-c", _SERVER, "--logdir", str(logdir), "--host", host]
         command += [f"--window_title={directory.name}", *(["--port", str(port)] if port is not None else [])]
         command += ["--samples_per_plugin", "images=9999,text=1000"]  # images=0: none
-        child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         try:
-            if address := _wait(child, log, host, runs):
+            assert child.stdout
+            if address := child.stdout.readline().decode().strip().replace("//0.0.0.0:", "//127.0.0.1:"):
+                _wait_for_runs(address, runs)
                 ready(address)
             child.wait()
         except KeyboardInterrupt:
@@ -187,7 +183,8 @@ def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, rea
             child.communicate()
             for number, handler in stops.items():
                 signal.signal(number, handler)
-        lines = _read_log(log).strip().splitlines()
+        log.seek(0)
+        lines = log.read().decode(errors="replace").strip().splitlines()
     raise RuntimeError(f"TensorBoard ended, status {child.returncode}: {lines[-1] if lines else 'without output'}")
 
 
@@ -249,32 +246,17 @@ _LOOK = 5.0  # seconds between two searches for new files
 _DIRECT = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's own servers
 
 
-def _wait(child: subprocess.Popen, log: IO[str], host: str, runs: int) -> str:
-    """Wait until TensorBoard lists the runs, some of which may have nothing to show yet; its address, empty if it ends.
-
-    Only its own output says where it listens: at the port that was asked for another server may answer.
-    """
-    started, answered, address = time.monotonic(), math.inf, ""
-    name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
-    while child.poll() is None and time.monotonic() - answered < 5:
-        try:
-            if port := re.search(r":(\d+)/ \(Press CTRL\+C to quit\)", _read_log(log)):
-                address = f"http://{name}:{port[1]}/"
-                with _DIRECT.open(f"{address}data/runs", timeout=10) as answer:
-                    answered = min(answered, time.monotonic())
-                    if len(json.load(answer)) >= runs:
-                        break
-        except (OSError, HTTPException):
-            pass
-        if answered == math.inf and time.monotonic() - started > PATIENCE:
-            raise RuntimeError(f"TensorBoard did not answer within {PATIENCE} s")
+def _wait_for_runs(address: str, runs: int) -> None:
+    """Wait until TensorBoard lists the runs, but not long: some may have nothing to show yet."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with (
+            contextlib.suppress(OSError, HTTPException, ValueError),
+            _DIRECT.open(f"{address}data/runs", timeout=10) as answer,
+        ):
+            if len(json.load(answer)) >= runs:
+                return
         time.sleep(0.1)
-    return address if child.poll() is None else ""
-
-
-def _read_log(log: IO[str]) -> str:
-    """What the child has written, without moving the position, at which it writes."""
-    return os.pread(log.fileno(), 2**20, 0).decode(errors="replace")
 
 
 if __name__ == "__main__":
