@@ -1,5 +1,6 @@
 """What happens between the steps of a run, each event a method. `training/loop.py` calls them at their steps."""
 
+import contextlib
 import math
 import time
 from collections.abc import Container, Mapping
@@ -77,26 +78,20 @@ class BestStep:
         return better
 
 
-class Profile:
-    """The profile that `training.profile` asks for, or none for None. steps: at which to call `turn`."""
+def profile_event(directory: Path, interval: str | None, step: int, stack: contextlib.ExitStack) -> Event:
+    """The event that begins and ends the profile of `training.profile`, if there is one; `stack` ends it with the run.
 
-    def __init__(self, directory: Path, interval: str | None):
-        self.steps: tuple[int, ...] = profiled(interval) or () if interval else ()
-        self._directory, self._running = directory, False
+    step: where the run begins or continues.
+    """
+    first, last = (profiled(interval) if interval else None) or (-1, -1)
 
-    def turn(self, step: int) -> None:
-        """Start the profile at its first step; end it if it is running."""
-        if self._running:
-            self.close()
-        elif step in self.steps[:1]:
-            tf.profiler.experimental.start(str(self._directory))
-            self._running = True
+    def turn(step: int) -> None:
+        stack.close()
+        if step == first:
+            stack.enter_context(tf.profiler.experimental.Profile(str(directory)))
 
-    def close(self) -> None:
-        """End the profile if it is still running; to be called at the end of every run."""
-        if self._running:
-            tf.profiler.experimental.stop()
-            self._running = False
+    turn(step)
+    return Event(None, turn, at=(first, last))
 
 
 class Callbacks:

@@ -134,9 +134,9 @@ def _train(
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     from ganlab.run.build import build_gan, build_steps, is_on_device
-    from ganlab.run.callbacks import BestStep, Callbacks, Profile
+    from ganlab.run.callbacks import BestStep, Callbacks, profile_event
     from ganlab.run.measuring import prepare
-    from ganlab.training.loop import DivergedError, Event, fit
+    from ganlab.training.loop import DivergedError, fit
     from ganlab.training.replicas import agreed
 
     training, began, say = config.training, now(), log.say
@@ -188,12 +188,10 @@ def _train(
             records.hyperparameters(_hyperparameters(config), trial=without_seed(directory.resolve().name))
             callbacks.sample(0)
 
-        profile = Profile(directory, training.profile)
-        profile.turn(start)
-        events = [Event(None, profile.turn, at=profile.steps), *callbacks.events()]
         status, error = "finished", None
         try:
-            with contextlib.closing(profile):
+            with contextlib.ExitStack() as profiling:
+                events = [profile_event(directory, training.profile, start, profiling), *callbacks.events()]
                 completed = fit(
                     gan, steps, training.steps, training.steps_per_call, events, agreed(stopping), callbacks.at_plateau
                 )

@@ -164,7 +164,7 @@ def _runs(root: Path) -> Iterator[Path]:
 
 def read_status(directory: Path, name: str) -> CellStatus:
     """The state of the run in a folder."""
-    has_ended = not has_writer(directory)  # before the result is read: a result that nobody is writing is final
+    held = has_writer(directory)  # before the result is read: a result that nobody is writing is final
     try:
         result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
     except ResultError as error:
@@ -177,10 +177,10 @@ def read_status(directory: Path, name: str) -> CellStatus:
         return CellStatus(
             name, directory, "finished", steps or step, steps, result.images_per_second, None, _duration(result), why
         )
-    if result and (has_ended or result.status == "diverged"):
+    if result and (not held or result.status == "diverged"):
         why = in_a_line(result.error or "")  # all of it is in the log
         return CellStatus(name, directory, result.status, step, steps, rate, why=why)
-    if not has_ended:
+    if held:
         return CellStatus(name, directory, "running", step, steps, rate, left)
     if (directory / CONFIG).exists():
         return CellStatus(name, directory, "interrupted", step, steps, rate, why="its process was killed")
