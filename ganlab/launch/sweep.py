@@ -195,7 +195,7 @@ def run_cell(tree: DictConfig) -> None:
     try:
         run_to_end(settings(tree), directory, launcher)
     except Exception as error:  # the other cells continue
-        print(f"{directory.name}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
+        print(f"{directory.name}: {_describe(error)}", file=sys.stderr, flush=True)
 
 
 def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:

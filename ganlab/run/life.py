@@ -102,7 +102,7 @@ def run(
             if split.held_out_names:
                 write_bytes(directory / HELD_OUT, "".join(f"{name}\n" for name in split.held_out_names).encode())
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, split, stopping, quiet, log)
+                return _train(config, directory, origin, machine, split, stopping, log)
         except ConfigError:
             if fresh:  # refused before its first step
                 remove_refused_run(directory)
@@ -129,7 +129,6 @@ def _train(
     machine: device.Device,
     split: "Split",
     stopping: Callable[[], bool],
-    quiet: bool,
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
@@ -167,7 +166,7 @@ def _train(
     with (
         tracked(config, directory, say) as tracker,
         Records(directory, step=start, resume=position, copy=tracker.scalars) as records,
-        Progress(training.steps, start, unit_images=images_per_step, quiet=quiet, log=log) as progress,
+        Progress(training.steps, start, unit_images=images_per_step, quiet=log.quiet, log=log) as progress,
     ):
         callbacks = Callbacks(config, directory, gan, measuring, record, best, records, progress)
         if machine.emulates:
@@ -218,7 +217,7 @@ def _train(
             records.finished(status == "finished")
     if status == "rolled back":
         say(f"{error}; going back to it, with fresh random numbers")
-        return _train(config, directory, origin, machine, split, stopping, quiet, log)
+        return _train(config, directory, origin, machine, split, stopping, log)
 
     images_seen = int(gan.step.numpy()) * images_per_step
     return write_result(

@@ -29,13 +29,10 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
         # more marks would hide what they mark
         marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]
         pictures["spectrum"] = draw_spectrum(real, fake, marked)
-        phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.size, s)}
+        fits = [stride for stride in (2, 4) if all(side % stride == 0 and side >= 3 * stride for side in real.size)]
+        phases = {stride: (phase_moments(real, stride), phase_moments(fake, stride)) for stride in fits}
         pictures["means"] = draw_means(real.mean, fake.mean, phases)
     return pictures
-
-
-def _has_phases(size: tuple[int, int], stride: int) -> bool:
-    return all(side % stride == 0 and side >= 3 * stride for side in size)
 
 
 def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:

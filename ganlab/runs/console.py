@@ -57,7 +57,7 @@ class Log:
     """
 
     def __init__(self, path: Path | None, *, quiet: bool = False):
-        self._path, self._quiet = path, quiet
+        self._path, self.quiet = path, quiet
 
     def keep(self, text: str) -> None:
         """Add a line, or several; a full disk or a missing folder is left to the work to report."""
@@ -68,7 +68,7 @@ class Log:
     def say(self, text: str) -> None:
         """Print a line and log it; if the reader of a pipe has gone, only log it."""
         try:
-            if not self._quiet:
+            if not self.quiet:
                 print(text, flush=True)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
