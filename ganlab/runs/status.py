@@ -174,9 +174,8 @@ def read_status(directory: Path, name: str) -> CellStatus:
     if result and result.status == "finished":
         time_taken = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*time_taken, *_primary(result)])
-        return CellStatus(
-            name, directory, "finished", steps or step, steps, result.images_per_second, None, _duration(result), why
-        )
+        rate, seconds = result.images_per_second, _duration(result)
+        return CellStatus(name, directory, "finished", steps or step, steps, rate, seconds=seconds, why=why)
     if result and (not held or result.status == "diverged"):
         why = in_a_line(result.error or "")  # all of it is in the log
         return CellStatus(name, directory, result.status, step, steps, rate, why=why)
