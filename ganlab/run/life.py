@@ -166,7 +166,7 @@ def _train(
     with (
         tracked(config, directory, say) as tracker,
         Records(directory, step=start, resume=position, copy=tracker.scalars) as records,
-        Progress(training.steps, start, unit_images=images_per_step, quiet=log.quiet, log=log) as progress,
+        Progress(training.steps, start, unit_images=images_per_step, log=log) as progress,
     ):
         callbacks = Callbacks(config, directory, gan, measuring, record, best, records, progress)
         if machine.emulates:

@@ -84,10 +84,9 @@ class Progress:
 
     total: the run's last step. start: the step that this session starts from; rates count only later steps.
     unit_images: real images in a step, to turn steps into images per second.
-    quiet: show nothing at all.
     console: where to print; None is standard output. A bar is drawn only where it can be redrawn (not in a pipe or a
     file, not with TERM=dumb); NO_COLOR removes the colours.
-    log: gets the whole lines, even if a bar is drawn.
+    log: gets the whole lines, even if a bar is drawn; a quiet one: nothing is shown at all.
     """
 
     def __init__(
@@ -96,13 +95,12 @@ class Progress:
         start: int,
         *,
         unit_images: int,
-        quiet: bool = False,
         console: Console | None = None,
         log: Log | None = None,
     ) -> None:
         self._console, self._log = console or Console(), log or Log(None)
-        self._total, self._unit_images, self._quiet = total, unit_images, quiet
-        self._live = None if quiet else live_bar(self._console)
+        self._total, self._unit_images = total, unit_images
+        self._live = None if self._log.quiet else live_bar(self._console)
         self._printed = time.monotonic()
         self._marks = self._count_marks(start)
         self._origin, self._compiled = (start, self._printed), False  # where rates count from
@@ -132,7 +130,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line as it is, above the bar if there is one."""
-        if not self._quiet:
+        if not self._log.quiet:
             self._log.keep(text)
             self._console.print(Text(text), soft_wrap=True)
 
