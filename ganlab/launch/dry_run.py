@@ -144,10 +144,10 @@ def measure(configs: list[RunConfig], at_once: int = 1) -> dict[int, Cost]:
     from ganlab.run.build import build_gan, check_images
     from ganlab.run.resume import check_fit
 
-    costs, imports = {}, time.perf_counter() - began
+    costs, ready = {}, time.perf_counter()
     for place, config in enumerate(configs):
         before = time.perf_counter()
-        if costs and before - began > _PATIENCE:
+        if costs and before - ready > _PATIENCE:
             break
         precision, compiled = chosen(config, machine)
         keras.config.set_dtype_policy(precision)
@@ -157,7 +157,7 @@ def measure(configs: list[RunConfig], at_once: int = 1) -> dict[int, Cost]:
             check_fit(config.init_from, build_gan(config).tensors())
         built = time.perf_counter() - before
         first, step = time_step(config, images, xla=compiled == "xla", seconds=_SECONDS)
-        costs[place] = Cost(imports + built + first, step)
+        costs[place] = Cost(ready - began + built + first, step)
     return costs
 
 
