@@ -1,10 +1,8 @@
 """`python -m ganlab.dashboard DIR`: TensorBoard on a run or a study, with links to the views that answer it."""
 
 import contextlib
-import errno
 import ipaddress
 import json
-import math
 import os
 import shlex
 import signal
@@ -17,15 +15,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError, in_a_line
-
-PORT = 6006  # TensorBoard's own
-PATIENCE = 600  # seconds until it must answer: next to other work it starts slowly
 
 
 def main() -> None:
@@ -38,7 +33,7 @@ def main() -> None:
         epilog="Example: python -m ganlab.dashboard outputs/upsampling_digits",
     )
     parser.add_argument("directory", metavar="DIR", type=path, help="folder of a study, or of a run")
-    parser.add_argument("--port", type=int, help=f"port to listen on; 0: any (default: the first free one from {PORT})")
+    parser.add_argument("--port", type=int, help="port to listen on; 0: any (default: the first free one from 6006)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--no-serve", action="store_true", help="update DIR/comparison and exit")
     choices = parser.parse_args()
@@ -49,14 +44,15 @@ def main() -> None:
 def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
-    from ganlab.runs.records import find_runs, without_seed
+    from ganlab.runs.records import find_runs
     from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
         problem = "is a file" if directory.exists() else "does not exist"
         raise ConfigError(f"{directory} {problem}; give the folder of a study or of a run")
-    chosen_port = free_port(host, port) if serve else 0  # a mistake there is reported before anything is written
+    if serve:
+        check_address(host, port)  # a mistake there is reported before anything is written
     directory = directory.resolve()
     runs = find_runs(directory)
     if not runs:
@@ -76,11 +72,6 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             print(f"the comparison is from earlier runs: {error}", flush=True)
         elif runs != [directory]:
             print(f"no comparison: {error}", flush=True)
-        if len({(run.parent, without_seed(run.name)) for run in runs}) > len({without_seed(run.name) for run in runs}):
-            print(
-                "HParams has one row for arms with the same name, whatever their study: give the folder of one study",
-                flush=True,
-            )
     if not serve:
         print(f"up to date: {directory / COMPARISON}")
         return
@@ -95,20 +86,13 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             print(f"seed bands: {bands_address(address)}")
         print("Ctrl-C ends it", flush=True)
 
-    while True:
-        try:
-            run_tensorboard(directory, host, chosen_port, len(runs), ready)
-            return
-        except StartError:
-            if port is not None or (following := free_port(host, None)) == chosen_port:
-                raise
-            chosen_port = following  # it was taken meanwhile
+    run_tensorboard(directory, host, port, len(runs), ready)
 
 
-def free_port(host: str, requested: int | None) -> int:
-    """The requested port, or the first free one from 6006 on; ConfigError if there is none."""
-    if requested is not None and not 0 <= requested <= 65535:
-        raise ConfigError(f"--port={requested} is not a port; use 0 to 65535")
+def check_address(host: str, port: int | None) -> None:
+    """Raise ConfigError if no server can listen there; a port of None is any."""
+    if port is not None and not 0 <= port <= 65535:
+        raise ConfigError(f"--port={port} is not a port; use 0 to 65535")
     try:
         family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
     except (OSError, UnicodeError) as error:
@@ -116,21 +100,15 @@ def free_port(host: str, requested: int | None) -> int:
         raise ConfigError(
             f"--host={in_a_line(host, 60)} is not an address ({why}); leave it out for this machine"
         ) from None
-    why, taken = "", False
-    for port in range(PORT, PORT + 100) if requested is None else [requested]:
-        with socket.socket(family) as probe:
-            # As the server will: the port of a closed server is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-                return probe.getsockname()[1]
-            except OSError as error:
-                why = str(error.strerror).lower()
-                taken = error.errno == errno.EADDRINUSE
-    if requested is None and taken:
-        raise ConfigError(f"all ports from {PORT} to {PORT + 99} are taken; give another --port")
-    where = f"--host={host}" if requested is None else f"--host={host} --port={requested}"
-    raise ConfigError(f"{where} cannot be used ({why}); leave it out, or use another")
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server: the port of a closed one is free
+        try:
+            probe.bind((host, port or 0))
+        except OSError as error:
+            where = f"--host={host}" + (f" --port={port}" if port else "")
+            raise ConfigError(
+                f"{where} cannot be used ({str(error.strerror).lower()}); leave it out, or use another"
+            ) from None
 
 
 def _is_this_machine(host: str) -> bool:
@@ -164,55 +142,50 @@ def guarded(application: Callable, host: str) -> Callable:
 
 
 _SERVER = """
-import importlib, os, sys, threading
-from tensorboard.main import run_main
+import os, sys
+from tensorboard import default, program
 from ganlab.dashboard import guarded
 
-program = importlib.import_module("tensorboard.program")  # `from tensorboard` gives a stand-in, set in vain
-server = program.create_port_scanning_werkzeug_server
-program.create_port_scanning_werkzeug_server = lambda app, flags: server(guarded(app, flags.host), flags)
+def serve(application, flags):
+    return program.create_port_scanning_werkzeug_server(guarded(application, flags.host), flags)
 
-def follow():
-    os.read(0, 1)  # returns when the parent process has ended, even if it was killed
-    os._exit(0)
-
-threading.Thread(target=follow, daemon=True).start()
-run_main()
+board = program.TensorBoard(default.get_plugins(), server_class=serve)
+board.configure(sys.argv)
+print(board.launch(), flush=True)
+os.read(0, 1)  # returns when the parent process has ended, even if it was killed
+os._exit(0)
 """
 
 
-class StartError(RuntimeError):
-    """TensorBoard ended before it listened; the text has its last line."""
+def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; calls `ready` with the address once TensorBoard lists the runs.
 
-
-def run_tensorboard(directory: Path, host: str, port: int, runs: int, ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; calls `ready` with the address once TensorBoard answers there and lists the runs.
-
-    Raises RuntimeError with its last line if it ends by itself, StartError if that was before it listened.
+    port: 0 is any, None the first free one from 6006. Raises RuntimeError with TensorBoard's last line if it ends by
+    itself.
     """
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it only displays
-    name = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
-    address = f"http://{name}:{port}/"
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    with tempfile.TemporaryFile("w+") as log, _presentable(directory) as logdir:
+    with tempfile.TemporaryFile() as log, _presentable(directory) as logdir:
         command = [sys.executable, "-P", "-c", _SERVER, "--logdir", str(logdir), "--host", host]
-        command += ["--port", str(port), f"--window_title={directory.name}"]
+        command += [f"--window_title={directory.name}", *(["--port", str(port)] if port is not None else [])]
         command += ["--samples_per_plugin", "images=9999,text=1000"]  # images=0: none
-        child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         try:
-            _wait(child, log, address, runs)
-            if child.poll() is None:
+            assert child.stdout
+            if address := child.stdout.readline().decode().strip().replace("//0.0.0.0:", "//127.0.0.1:"):
+                _wait_for_runs(address, runs)
                 ready(address)
             child.wait()
         except KeyboardInterrupt:
             return
         finally:
-            _end(child)
+            child.kill()  # it has nothing to save
+            child.communicate()
             for number, handler in stops.items():
                 signal.signal(number, handler)
-        lines = _read_log(log).strip().splitlines()
-        kind = RuntimeError if _listens(log) else StartError
-    raise kind(f"TensorBoard ended, status {child.returncode}: {lines[-1] if lines else 'without output'}")
+        log.seek(0)
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    raise RuntimeError(f"TensorBoard ended, status {child.returncode}: {lines[-1] if lines else 'without output'}")
 
 
 @contextlib.contextmanager
@@ -273,45 +246,17 @@ _LOOK = 5.0  # seconds between two searches for new files
 _DIRECT = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's own servers
 
 
-def _wait(child: subprocess.Popen, log: IO[str], address: str, runs: int) -> None:
-    """Wait until it answers and lists the runs, some of which may have nothing to show yet, or until it has ended.
-
-    Before it says that it listens, an answer at its address is from another server.
-    """
-    started, answered = time.monotonic(), math.inf
-    while child.poll() is None and time.monotonic() - answered < 5:
-        try:
-            if _listens(log):
-                with _DIRECT.open(f"{address}data/runs", timeout=10) as answer:
-                    answered = min(answered, time.monotonic())
-                    if len(json.load(answer)) >= runs:
-                        return
-        except (OSError, HTTPException):
-            pass
-        if answered == math.inf and time.monotonic() - started > PATIENCE:
-            raise RuntimeError(f"TensorBoard did not answer at {address} within {PATIENCE} s")
+def _wait_for_runs(address: str, runs: int) -> None:
+    """Wait until TensorBoard lists the runs, but not long: some may have nothing to show yet."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        with (
+            contextlib.suppress(OSError, HTTPException, ValueError),
+            _DIRECT.open(f"{address}data/runs", timeout=10) as answer,
+        ):
+            if len(json.load(answer)) >= runs:
+                return
         time.sleep(0.1)
-
-
-def _read_log(log: IO[str]) -> str:
-    """What the child has written, without moving the position, at which it writes."""
-    return os.pread(log.fileno(), 2**20, 0).decode(errors="replace")
-
-
-def _listens(log: IO[str]) -> bool:
-    return "(Press CTRL+C to quit)" in _read_log(log)
-
-
-def _end(child: subprocess.Popen) -> None:
-    if child.stdin:
-        child.stdin.close()
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 if __name__ == "__main__":

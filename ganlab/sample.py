@@ -183,20 +183,15 @@ def _read_latents(path: Path, config: RunConfig, chosen: list[int]) -> np.ndarra
         names = in_a_line(", ".join(arrays) or "nothing")
         raise ConfigError(f"{where} holds {names}; name the array to use latents")
     header = arrays.get("latents") or next(iter(arrays.values()))
-    if header.dtype.hasobject:
-        raise ConfigError(f"{where} cannot be read as numbers; give an .npy or .npz with latents")
-    wanted, count = [size] if chosen else [size + classes], header.shape[0] if header.shape else 0
-    if header.dtype.kind not in "fiu" or len(header.shape) != 2 or header.shape[1] not in wanted or not count:
-        if not chosen and classes and len(header.shape) == 2 and header.shape[1] == size:
-            hint = f"; add --class=K, or the one-hot class after the {size} numbers"
-        else:
-            parts = (
-                f"{size} numbers and {classes} of the one-hot class" if classes and not chosen else f"{size} numbers"
-            )
-            hint = f"; it must be floating-point [N,{wanted[0]}]: {parts} for each image"
-        raise ConfigError(f"{where} is {header.dtype} {list(header.shape)}{hint}")
-    if count > _MOST:
-        raise ConfigError(f"{where} holds {count} latents; give at most {_MOST} at once")
+    shape, width = header.shape, size if chosen else size + classes
+    found = f"{where} is {header.dtype} {list(shape)}"
+    if classes and not chosen and shape[1:] == (size,):
+        raise ConfigError(f"{found}; add --class=K, or the one-hot class after the {size} numbers")
+    if header.dtype.kind not in "fiu" or len(shape) != 2 or shape[1] != width or not shape[0]:
+        parts = f"{size} numbers" + (f" and {classes} of the one-hot class" if width > size else "")
+        raise ConfigError(f"{found}; it must be floating-point [N,{width}]: {parts} for each image")
+    if shape[0] > _MOST:
+        raise ConfigError(f"{where} holds {shape[0]} latents; give at most {_MOST} at once")
     if len(chosen) > 1:
         raise ConfigError(f"--class={','.join(map(str, chosen))} names several classes; with --latents give one")
     with np.errstate(over="ignore"):

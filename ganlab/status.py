@@ -2,9 +2,7 @@
 
 import json
 import sys
-import time
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 from ganlab.cli.exit import Parser, one_line, path
@@ -16,7 +14,6 @@ from ganlab.runs.status import (
     forget,
     format_duration,
     read_sweep,
-    result_mtime_ns,
     time_left,
 )
 
@@ -53,14 +50,8 @@ def show(folder: Path, *, as_json: bool) -> int:
     cells, record = find_cells(folder), read_sweep(folder)
     counts, left = count_states(cells), None
     if record:
-        requested, began = {folder / name for name in record.asked}, datetime.fromisoformat(record.began).timestamp()
-        of_sweep = [cell for cell in cells if cell.directory in requested]
-        failed = {
-            cell.name
-            for cell in of_sweep
-            if cell.state == "failed" and (result_mtime_ns(cell.directory) or 0) / 1e9 > began
-        }
-        left = time_left(of_sweep, failed, began, time.time())
+        requested = {folder / name for name in record.asked}
+        left = time_left([cell for cell in cells if cell.directory in requested])
     if as_json:
         listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
         tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}

@@ -1,38 +1,15 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
+import argparse
 import shutil
 import sys
-from typing import NamedTuple
 
-from ganlab.cli.exit import HELP, VERSION, one_line
+from ganlab.cli.exit import HELP, VERSION, Parser, one_line
 from ganlab.config.plugins import take_plugins
 from ganlab.device import check_environment
 from ganlab.environment import safe_path
-from ganlab.errors import ConfigError, expand, nearest
+from ganlab.errors import ConfigError, expand
 from ganlab.launch.process import finish
-
-_SHORT = {
-    "-m": "--multirun",
-    "-r": "--run",
-    "-sc": "--shell-completion",
-    "-cd": "--config-dir",
-    "-c": "--cfg",
-    "-i": "--info",
-    "-p": "--package",
-}
-_FLAGS = ("--multirun", "--run", "--dry-run", "--shell-completion", "--resolve")
-_WITH_VALUE = ("--config-dir", "--cfg", "--info", "--package")
-_ALLOWED_VALUES = {"cfg": ("job", "hydra", "all"), "info": ("defaults", "defaults-tree", "searchpath")}
-_MODES = ("multirun", "dry-run", "cfg", "info", "shell-completion")
-
-
-class _CommandLine(NamedTuple):
-    """A command line: its flags, its overrides, the extra folder of YAML files, and the flags that have values."""
-
-    flags: set[str]
-    overrides: list[str]
-    config_dir: str | None
-    values: dict[str, str]
 
 
 def main() -> None:
@@ -49,28 +26,29 @@ def _command(arguments: list[str]) -> int:
     if set(HELP) & set(arguments):
         from ganlab.cli.help import help_page, wrap_page
 
-        flags, overrides, config_dir, _ = _read([argument for argument in arguments if argument not in HELP])
-        text = help_page(overrides, multirun="multirun" in flags, config_dir=config_dir)
+        line = _read([argument for argument in arguments if argument not in HELP])
+        text = help_page(line.overrides, multirun=line.multirun, config_dir=line.config_dir)
         print(wrap_page(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
         return 0
     line = _read(arguments)
-    if queries := [name for name in ("cfg", "info", "shell-completion") if name in line.flags]:
-        from ganlab.cli.hydra import show
+    for query in ("cfg", "info", "shell_completion"):
+        if value := getattr(line, query):
+            from ganlab.cli.hydra import show
 
-        options = {"package": line.values.get("package"), "resolve": "resolve" in line.flags}
-        show(queries[0], line.values.get(queries[0], ""), line.overrides, line.config_dir, **options)
-        return 0
+            text = value if isinstance(value, str) else ""
+            name = query.replace("_", "-")
+            show(name, text, line.overrides, line.config_dir, package=line.package, resolve=line.resolve)
+            return 0
     from ganlab.cli.hydra import plan
     from ganlab.files import cache_folder
     from ganlab.run.inputs import check_all_inputs
 
-    flags, overrides, config_dir, _ = line
-    planned = plan(overrides, multirun="multirun" in flags, config_dir=config_dir)
-    if planned.resume is not None and "multirun" in flags:
+    planned = plan(line.overrides, multirun=line.multirun, config_dir=line.config_dir)
+    if planned.resume is not None and line.multirun:
         raise ConfigError(f"-m sweeps, and resume={planned.resume} continues one run; leave one of them out")
     check_environment()
     check_all_inputs(cell.config for cell in planned.cells)
-    if "dry-run" in flags:
+    if line.dry_run:
         from ganlab.launch.dry_run import show
 
         with safe_path():
@@ -83,42 +61,36 @@ def _command(arguments: list[str]) -> int:
     from ganlab.cli.hydra import launch_cells
     from ganlab.launch.sweep import launch, run_cell
 
-    return launch(planned, arguments, lambda more: launch_cells(run_cell, [*overrides, *more], config_dir))
+    return launch(planned, arguments, lambda more: launch_cells(run_cell, [*line.overrides, *more], line.config_dir))
 
 
-def _read(arguments: list[str]) -> _CommandLine:
-    """Read a command line with the flags above; all others, and abbreviated names, are refused."""
-    flags, overrides, values = set(), [], {}
-    remaining = iter(arguments)
-    for argument in remaining:
-        name, equals, value = argument.partition("=")
-        long_name = _SHORT.get(name, name)
-        flag = long_name.removeprefix("--")
-        if long_name in _FLAGS and not equals:
-            flags.add(flag)
-        elif long_name in _WITH_VALUE:
-            values[flag] = value if equals else next(remaining, "")
-            flags.add(flag)
-            if not values[flag] and flag == "package":
-                raise ConfigError(f"{name} does not name a part of the settings; write {name} NAME, such as training")
-            if flag in _ALLOWED_VALUES and values[flag] not in _ALLOWED_VALUES[flag]:
-                raise ConfigError(
-                    f"{name} {values[flag]} is not something to show; {nearest(values[flag], _ALLOWED_VALUES[flag])}"
-                )
-        elif argument.startswith("-"):
+def _read(arguments: list[str]) -> argparse.Namespace:
+    """Read a command line with these flags; all others, and abbreviated names, are refused."""
+    parser = Parser("ganlab.train", add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument("-m", "--multirun", action="store_true")
+    number.add_argument("-r", "--run", action="store_true")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true")
+    instead.add_argument("-sc", "--shell-completion", action="store_true")
+    instead.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
+    instead.add_argument("-i", "--info", choices=("defaults", "defaults-tree", "searchpath"))
+    parser.add_argument("-p", "--package")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("-cd", "--config-dir")
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    for argument in arguments:
+        if argument.startswith("-") and argument.partition("=")[0] not in flags:
             raise ConfigError(f"{argument} is not a flag of this command; see --help")
-        else:
-            overrides.append(argument)
-    if {"run", "multirun"} <= flags:
-        raise ConfigError("-r asks for one run and -m for many; leave one of them out")
-    modes = [name for name in _MODES if name in flags]
-    if len(modes) > 1 and modes != ["multirun", "dry-run"]:
-        raise ConfigError(f"--{modes[0]} and --{modes[1]} do not go together; leave one of them out")
-    for name in ("resolve", "package"):
-        if name in flags and "cfg" not in flags:
-            raise ConfigError(f"--{name} says how --cfg shows settings; add that, or leave it out")
-    config_dir = values.get("config-dir")
-    return _CommandLine(flags, overrides, config_dir and str(expand(config_dir, "-cd ")), values)
+    line = parser.parse_intermixed_args(arguments)
+    if line.multirun and (line.cfg or line.info or line.shell_completion):
+        raise ConfigError("-m starts runs, and --cfg, --info and --shell-completion none; leave one of them out")
+    if (line.resolve or line.package) and not line.cfg:
+        raise ConfigError("--resolve and --package say how --cfg shows settings; add that, or leave them out")
+    if line.config_dir is not None:
+        line.config_dir = str(expand(line.config_dir, "-cd "))
+    return line
 
 
 if __name__ == "__main__":

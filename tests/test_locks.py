@@ -16,7 +16,7 @@ from ganlab.evaluation.cache import cached
 from ganlab.launch import process
 from ganlab.launch.sweep import run_to_end
 from ganlab.runs.folder import claimed
-from ganlab.runs.status import is_held, may_be_held, read_status
+from ganlab.runs.status import has_writer, may_have_writer, read_status
 from small_runs import SMALL
 
 LACKING = ("ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL")
@@ -56,8 +56,8 @@ def held(tmp_path):
 
 
 def test_what_another_process_holds_is_held(held):
-    assert is_held(held)
-    assert may_be_held(held)
+    assert has_writer(held)
+    assert may_have_writer(held)
     with pytest.raises(ConfigError, match="is being written by another process"), claimed(held):
         pass
 
@@ -68,7 +68,7 @@ def test_where_there_are_no_locks_work_goes_on_and_says_so_once(fails, name, tmp
     run = tmp_path / "run"
     with claimed(run, wait=True, stopping=lambda: pytest.fail("it waits for nobody")):
         pass
-    assert not is_held(run)
+    assert not has_writer(run)
     import numpy as np
 
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
@@ -86,7 +86,7 @@ def test_where_there_are_no_locks_work_goes_on_and_says_so_once(fails, name, tmp
 def test_only_these_numbers_mean_held(fails, name, tmp_path):
     (tmp_path / ".lock").touch()
     fails(name)
-    assert is_held(tmp_path)
+    assert has_writer(tmp_path)
 
 
 def test_another_failure_is_neither_held_nor_without_locks(fails, tmp_path):
@@ -102,10 +102,10 @@ def test_a_cell_of_a_sweep_runs_where_there_are_no_locks(fails, tmp_path, settin
     monkeypatch.setattr("ganlab.launch.sweep.run_apart", lambda *arguments: ran.append(arguments) or 0)
     run_to_end(settings(*SMALL), tmp_path / "cell", "basic")
     assert len(ran) == 1
-    assert may_be_held(tmp_path / "cell")  # as far as can be known: it has settings and no result
+    assert may_have_writer(tmp_path / "cell")  # as far as can be known: it has settings and no result
     assert read_status(tmp_path / "cell", "cell").state == "interrupted"
     (tmp_path / "cell" / "result.json").write_text(json.dumps({}))
-    assert not may_be_held(tmp_path / "cell")
+    assert not may_have_writer(tmp_path / "cell")
 
 
 def is_of_files(call):

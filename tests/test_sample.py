@@ -244,7 +244,7 @@ WRONG = {
     ("--folder", "--out", "mine.png"): "--out=mine.png is not a directory",
     ("--latents", "none.npy"): "--latents=none.npy is not a file",
     ("--latents", "text.npy"): "--latents=text.npy cannot be read as numbers",
-    ("--latents", "objects.npy"): "--latents=objects.npy cannot be read as numbers",
+    ("--latents", "objects.npy"): "--latents=objects.npy is object [1]; it must be floating-point [N,69]",
     ("--latents", "two.npz"): "--latents=two.npz holds a, b; name the array to use latents",
     ("--latents", "short.npy"): "--latents=short.npy is float64 [3, 7]; it must be floating-point [N,69]: 64 numbers "
     "and 5 of the one-hot class for each image",

@@ -96,13 +96,6 @@ class Adam(Settings):
         """The first rate of the generator with this name."""
         return self.g_learning_rate * self.g_rate_factors.get(generator, 1.0)
 
-    def share(self, taken: int, updates: int) -> float:
-        """A rate as a share of its initial value after `taken` of `updates` updates: warm-up, then the fall."""
-        done = min(max((taken - self.warmup_steps) / max(updates - self.warmup_steps, 1), 0.0), 1.0)
-        fall = (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1 - done
-        warm = min((taken + 1) / self.warmup_steps, 1.0) if self.warmup_steps else 1.0
-        return (self.final_rate + (1 - self.final_rate) * fall) * warm
-
 
 class Augment(Settings):
     """Changes to images before the discriminator sees them; all 0: none."""

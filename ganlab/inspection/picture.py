@@ -36,7 +36,7 @@ def picture(views: Sequence[View]) -> np.ndarray:
         figsize=(_WIDE, sum(heights) + 0.6), dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06)
     )
     figure.suptitle(f"{first.moment}; {first.about}; scale {times(first.scale)}", fontsize=13, fontweight="bold")
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights)
     _write(parts[0], lines, _WIDE)
     if len(views) == 1:  # there is room for larger panels
         axes = parts[1].subplots(2, 3).reshape(1, len(_PANELS))

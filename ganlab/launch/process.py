@@ -127,12 +127,8 @@ def threads_of(launcher: str) -> dict[str, str]:
     share = os.environ.get("OMP_NUM_THREADS", "")
     if launcher not in _SET_THREADS or not share.isdecimal():
         return {}
-    return {name: value for name, value in thread_variables(int(share)).items() if name not in os.environ}
-
-
-def thread_variables(threads: int) -> dict[str, str]:
-    """TensorFlow's variables for so many threads."""
-    return {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(min(threads, 2))}
+    variables = {"TF_NUM_INTRAOP_THREADS": share, "TF_NUM_INTEROP_THREADS": str(min(int(share), 2))}
+    return {name: value for name, value in variables.items() if name not in os.environ}
 
 
 def visible_gpus() -> list[str]:

@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from omegaconf import DictConfig
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from ganlab.cli.hydra import Cell, Plan, settings
@@ -25,7 +22,7 @@ from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
-from ganlab.runs.console import Console
+from ganlab.runs.console import Console, bar_row, live_bar
 from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
 from ganlab.runs.signals import STOPPING, StopRequests, on_stop_signal
@@ -33,7 +30,7 @@ from ganlab.runs.status import (
     CellStatus,
     describe_status,
     format_duration,
-    may_be_held,
+    may_have_writer,
     read_status,
     record_sweep,
     result_mtime_ns,
@@ -130,11 +127,11 @@ def _stoppable(cells: list[Cell], folder: Path, *, queued: bool) -> Iterator[Non
     stop.unlink(missing_ok=True)
     os.environ |= {_LEADER: str(os.getpid()), _STOP: str(stop)}
 
-    signals = StopRequests()
+    requests = StopRequests()
 
     def ask(number: int) -> None:
-        first = not signals
-        if signals.twice(number):
+        first = not requests
+        if requests.receive(number):
             raise KeyboardInterrupt
         if not first:
             return
@@ -183,7 +180,7 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
 
 def _let_save(cells: list[Cell]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and any(may_be_held(cell.directory) for cell in cells):
+    while time.monotonic() < deadline and any(may_have_writer(cell.directory) for cell in cells):
         time.sleep(0.1)
 
 
@@ -198,7 +195,7 @@ def run_cell(tree: DictConfig) -> None:
     try:
         run_to_end(settings(tree), directory, launcher)
     except Exception as error:  # the other cells continue
-        print(f"{directory.name}: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr, flush=True)
+        print(f"{directory.name}: {_describe(error)}", file=sys.stderr, flush=True)
 
 
 def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
@@ -309,12 +306,9 @@ class _Watch:
         self._cells, self._console = cells, console
         self._statuses = {name: read_status(directory, name) for name, directory in cells.items()}
         self._ended = {name for name, cell in self._statuses.items() if cell.state in _FINAL}
-        self._results = {name: result_mtime_ns(cells[name]) for name in cells}
-        self._started: set[str] = set()
         self._news: list[CellStatus] = []
-        self._began, self._printed = time.time(), time.monotonic()
-        drawable = console.is_terminal and not console.is_dumb_terminal
-        self.live = Live(console=console, refresh_per_second=2) if drawable else None
+        self._printed = time.monotonic()
+        self.live = live_bar(console)
         if self._ended:
             console.print(f"{len(self._ended)} of {len(cells)} had ended before")
 
@@ -324,34 +318,26 @@ class _Watch:
         So a report comes a moment late: by then the next cell has started.
         """
         self._print()
-        for name, directory in self._cells.items():
-            if self._statuses[name].state in _FINAL:
+        for name, before in self._statuses.items():
+            if before.state in _FINAL:
                 continue
-            cell = self._statuses[name] = read_status(directory, name)
+            cell = self._statuses[name] = read_status(self._cells[name], name)
             if cell.state == "running":
-                self._started.add(name)
                 self._ended.discard(name)  # it was interrupted, such as by a killed worker, and is resumed
-            elif cell.state != "missing" and (
-                name in self._started or self._results[name] != result_mtime_ns(directory)
-            ):
+            elif cell != before:
                 self._news.append(cell)
                 self._ended.add(name)
-                self._started.discard(name)
-                self._results[name] = result_mtime_ns(directory)
 
     def _print(self) -> None:
         now, cells = time.monotonic(), list(self._statuses.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
-        if left := time_left(cells, self._ended, self._began, time.time()):
+        if left := time_left(cells):
             line += f", about {format_duration(left)} left"
         for cell in self._news:
             self._console.print(Text(f"{cell.name}: {describe_status(cell)}"))
         if self.live:
-            bar = ProgressBar(total=len(cells), completed=sum(cell.done for cell in cells), width=24)
-            row = Table.grid(padding=(0, 2))
-            row.add_row(bar, Text(line))
-            self.live.update(row)
+            self.live.update(bar_row(len(cells), sum(cell.done for cell in cells), line))
         elif self._news or now - self._printed >= _SILENCE:
             self._console.print(Text(line))
             self._printed = now

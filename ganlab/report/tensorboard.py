@@ -44,10 +44,10 @@ from ganlab.runs import status
 from ganlab.runs.records import (
     METRICS,
     find_runs,
+    readable_records,
     remove_events,
     replace_events,
     shared_tail,
-    whole_records,
     without_seed,
 )
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
@@ -360,7 +360,7 @@ def _endpoints(run: Path) -> list[str]:
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: JSON that does not hold settings
         why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ConfigError(f"{config} cannot be read ({why}); give the run's command again") from None
-    recorded = Counter(tag for record in whole_records(run, "metric/")[0] for tag in record)
+    recorded = Counter(tag for record in readable_records(run, "metric/") for tag in record)
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
         times = {tag: recorded[tag] for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}

@@ -1,5 +1,6 @@
 """What happens between the steps of a run, each event a method. `training/loop.py` calls them at their steps."""
 
+import contextlib
 import math
 import time
 from collections.abc import Container, Mapping
@@ -24,7 +25,7 @@ from ganlab.run.sampler import Sampler
 from ganlab.runs import grids
 from ganlab.runs.console import Progress
 from ganlab.runs.folder import CHECKPOINTS, GENERATOR
-from ganlab.runs.records import Records
+from ganlab.runs.records import SPEED, Records
 from ganlab.runs.result import coverage_beside, has_collapsed
 from ganlab.training import checkpoints
 from ganlab.training.loop import DivergedError, Event, take_means
@@ -77,26 +78,20 @@ class BestStep:
         return better
 
 
-class Profile:
-    """The profile that `training.profile` asks for, or none for None. steps: at which to call `turn`."""
+def profile_event(directory: Path, interval: str | None, step: int, stack: contextlib.ExitStack) -> Event:
+    """The event that begins and ends the profile of `training.profile`, if there is one; `stack` ends it with the run.
 
-    def __init__(self, directory: Path, interval: str | None):
-        self.steps: tuple[int, ...] = profiled(interval) or () if interval else ()
-        self._directory, self._running = directory, False
+    step: where the run begins or continues.
+    """
+    first, last = (profiled(interval) if interval else None) or (-1, -1)
 
-    def turn(self, step: int) -> None:
-        """Start the profile at its first step; end it if it is running."""
-        if self._running:
-            self.close()
-        elif step in self.steps[:1]:
-            tf.profiler.experimental.start(str(self._directory))
-            self._running = True
+    def turn(step: int) -> None:
+        stack.close()
+        if step == first:
+            stack.enter_context(tf.profiler.experimental.Profile(str(directory)))
 
-    def close(self) -> None:
-        """End the profile if it is still running; to be called at the end of every run."""
-        if self._running:
-            tf.profiler.experimental.stop()
-            self._running = False
+    turn(step)
+    return Event(None, turn, at=(first, last))
 
 
 class Callbacks:
@@ -160,7 +155,7 @@ class Callbacks:
         now = time.perf_counter()
         rate = (step - self._logged_step) * self.images_per_step / (now - self._logged_at)
         self._logged_step, self._logged_at = step, now
-        values |= {"speed/images_per_second": rate, **self._gan.skips(), **self._traces()}
+        values |= {SPEED: rate, **self._gan.skips(), **self._traces()}
         self._record(step, values)
         self._progress.update(step, {tag: value for tag, value in values.items() if tag.startswith("loss/")})
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,9 +30,9 @@ from ganlab.runs.folder import (
     remove_refused_run,
     write_result,
 )
-from ganlab.runs.records import Records, trial_of
+from ganlab.runs.records import Records, without_seed
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
-from ganlab.runs.signals import STOPPING, StopRequests
+from ganlab.runs.signals import stop_requested
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints
 
@@ -69,18 +68,17 @@ def run(
         if not held:
             stack.enter_context(claimed(directory))
         remove_unfinished(directory, WRITTEN)
-        log = Log(None if quiet or held else directory / LOG)
-        say = _say(log, quiet)
+        log = Log(None if quiet or held else directory / LOG, quiet=quiet)
         if steps is not None and device.worker():
             config = resume.with_steps(config, steps)
         elif steps is not None:
             config, changes = resume.extend(config, directory, steps)
             for line in changes:
-                say(line)
+                log.say(line)
         if config.init_from and checkpoints.newest(origin) is None:
             resume.check_source(config.init_from)
         commit()  # of the code that this process has loaded
-        stopping = stack.enter_context(_stop_requested())
+        stopping = stack.enter_context(stop_requested())
         fresh = not held and not (directory / CONFIG).exists()
         if not (directory / CONFIG).exists():
             write_json(directory / CONFIG, config.model_dump(mode="json"))
@@ -97,14 +95,14 @@ def run(
 
             split = open_images(config)
             for note in split.notes:
-                say(note)
+                log.say(note)
             check_images(config, split.train, machine.replicas)
             if training.on_divergence == "rollback" and machine.replicas > training.replicas:
                 raise ConfigError("training.on_divergence=rollback works in one process; with TF_CONFIG use stop")
             if split.held_out_names:
                 write_bytes(directory / HELD_OUT, "".join(f"{name}\n" for name in split.held_out_names).encode())
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, split, stopping, quiet, log)
+                return _train(config, directory, origin, machine, split, stopping, log)
         except ConfigError:
             if fresh:  # refused before its first step
                 remove_refused_run(directory)
@@ -112,10 +110,6 @@ def run(
         except Exception as error:
             write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
             raise
-
-
-def _say(log: Log, quiet: bool) -> Callable[[str], None]:
-    return (lambda _: None) if quiet else log.say
 
 
 def _write_generator(directory: Path, held: bool) -> None:
@@ -135,17 +129,16 @@ def _train(
     machine: device.Device,
     split: "Split",
     stopping: Callable[[], bool],
-    quiet: bool,
     log: Log,
 ) -> RunResult:
     """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
     from ganlab.run.build import build_gan, build_steps, is_on_device
-    from ganlab.run.callbacks import BestStep, Callbacks, Profile
+    from ganlab.run.callbacks import BestStep, Callbacks, profile_event
     from ganlab.run.measuring import prepare
-    from ganlab.training.loop import DivergedError, Event, fit
+    from ganlab.training.loop import DivergedError, fit
     from ganlab.training.replicas import agreed
 
-    training, began, say = config.training, now(), _say(log, quiet)
+    training, began, say = config.training, now(), log.say
     gan = build_gan(config)
     xla = machine.xla(training.compile, training.steps)
     went_back = resume.rollbacks(origin.parent)
@@ -173,7 +166,7 @@ def _train(
     with (
         tracked(config, directory, say) as tracker,
         Records(directory, step=start, resume=position, copy=tracker.scalars) as records,
-        Progress(training.steps, start, unit_images=images_per_step, quiet=quiet, log=log) as progress,
+        Progress(training.steps, start, unit_images=images_per_step, log=log) as progress,
     ):
         callbacks = Callbacks(config, directory, gan, measuring, record, best, records, progress)
         if machine.emulates:
@@ -191,15 +184,13 @@ def _train(
             if config.init_from:
                 progress.say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
             records.text(0, "settings", _as_markdown(config))
-            records.hyperparameters(_hyperparameters(config), trial=trial_of(directory, config.seed))
+            records.hyperparameters(_hyperparameters(config), trial=without_seed(directory.resolve().name))
             callbacks.sample(0)
 
-        profile = Profile(directory, training.profile)
-        profile.turn(start)
-        events = [Event(None, profile.turn, at=profile.steps), *callbacks.events()]
         status, error = "finished", None
         try:
-            with contextlib.closing(profile):
+            with contextlib.ExitStack() as profiling:
+                events = [profile_event(directory, training.profile, start, profiling), *callbacks.events()]
                 completed = fit(
                     gan, steps, training.steps, training.steps_per_call, events, agreed(stopping), callbacks.at_plateau
                 )
@@ -226,7 +217,7 @@ def _train(
             records.finished(status == "finished")
     if status == "rolled back":
         say(f"{error}; going back to it, with fresh random numbers")
-        return _train(config, directory, origin, machine, split, stopping, quiet, log)
+        return _train(config, directory, origin, machine, split, stopping, log)
 
     images_seen = int(gan.step.numpy()) * images_per_step
     return write_result(
@@ -278,26 +269,6 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
         },
         "receptive_field": list(receptive_field_of(gan.generator, gan.generator.layers[-1])),
     }
-
-
-@contextlib.contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
-    """While inside, the first signal to stop is only noted, the second stops at once. Ignored signals stay ignored."""
-    request = StopRequests()
-
-    def note(number: int, _frame: object) -> None:
-        if request.twice(number):
-            raise KeyboardInterrupt
-
-    signals = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
-    handlers = {number: signal.signal(number, note) for number in signals}
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)  # blocked in a sweep's cell (`on_stop_signal`)
-    try:
-        yield lambda: bool(request)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _as_markdown(config: RunConfig) -> str:

@@ -28,29 +28,21 @@ def draw(real: Spectrum | None, fake: Spectrum | None, train: np.ndarray, sample
         # more marks would hide what they mark
         marked = [stride for stride in strides(*real.size) if real.side >= 4 * stride]
         pictures["spectrum"] = draw_spectrum(real, fake, marked)
-        phases = {s: (phase_moments(real, s), phase_moments(fake, s)) for s in (2, 4) if _has_phases(real.size, s)}
+        fits = [stride for stride in (2, 4) if all(side % stride == 0 and side >= 3 * stride for side in real.size)]
+        phases = {stride: (phase_moments(real, stride), phase_moments(fake, stride)) for stride in fits}
         pictures["means"] = draw_means(real.mean, fake.mean, phases)
     return pictures
-
-
-def _has_phases(size: tuple[int, int], stride: int) -> bool:
-    return all(side % stride == 0 and side >= 3 * stride for side in size)
 
 
 def _neighbours(train: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Nearest by the root mean squared difference of pixels, 0 ... 255."""
     vectors = samples.reshape(len(samples), -1).astype(np.float64)
-    count = min(_NEAREST, len(train))
-    distances = np.full((len(samples), count), np.inf)
-    places = np.zeros((len(samples), count), np.intp)
     rows = max(1, _BYTES // (8 * vectors.shape[1]))
-    for start in range(0, len(train), rows):
-        block = train[start : start + rows]
-        candidates = np.hstack([distances, cdist(vectors, block.reshape(len(block), -1))])
-        where = np.hstack([places, np.tile(np.arange(start, start + len(block)), (len(samples), 1))])
-        order = np.argsort(candidates, axis=1, kind="stable")[:, :count]
-        distances, places = np.take_along_axis(candidates, order, 1), np.take_along_axis(where, order, 1)
-    return draw_neighbours(samples, np.asarray(train[places]), distances / np.sqrt(vectors.shape[1]))
+    blocks = (train[start : start + rows] for start in range(0, len(train), rows))
+    distances = np.hstack([cdist(vectors, block.reshape(len(block), -1)) for block in blocks])
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :_NEAREST]
+    distances = np.take_along_axis(distances, nearest, axis=1) / np.sqrt(vectors.shape[1])
+    return draw_neighbours(samples, np.asarray(train[nearest]), distances)
 
 
 # --- grids of samples, of a conditional run a row for each class ------------------------------------------------------
@@ -149,22 +141,24 @@ def draw_neighbours(samples: np.ndarray, nearest: np.ndarray, distances: np.ndar
     rows, columns, height, width, _ = nearest.shape
     enlarge = max(1, -(-64 // width))  # so that a distance fits below
     tall, wide, gap, line, head = enlarge * height, enlarge * width, 8, 20, 24
-    size = head + rows * (tall + line) + gap, 3 * gap + (columns + 1) * (wide + gap)
-    picture = np.full((*size, 3), 255, np.uint8)
     lefts = [gap, *(3 * gap + (wide + gap) * column for column in range(1, columns + 1))]
-    tops = [head + row * (tall + line) for row in range(rows)]
-    for row, top in enumerate(tops):
-        for left, image in zip(lefts, [samples[row], *nearest[row]], strict=True):
-            picture[top : top + tall, left : left + wide] = image.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
-    picture[head : tops[-1] + tall, lefts[1] - 2 * gap : lefts[1] - 2 * gap + 2] = 0
-    canvas = Image.fromarray(picture)
+    canvas = Image.new("RGB", (lefts[-1] + wide + gap, head + rows * (tall + line) + gap), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+
+    def write(text: str, left: int, middle: float) -> None:
+        pen.text((left + wide / 2, middle), text, fill="black", font=font, anchor="mm")
+
     for left, text in zip(lefts, ("sample", "nearest", *map(str, range(2, columns + 1))), strict=False):
-        pen.text((left + wide / 2, head / 2), text, fill="black", font=font, anchor="mm")
-    for row, top in enumerate(tops):
+        write(text, left, head / 2)
+    for row in range(rows):
+        top = head + row * (tall + line)
+        for left, image in zip(lefts, [samples[row], *nearest[row]], strict=True):
+            tile = image.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+            canvas.paste(Image.fromarray(np.broadcast_to(tile, (tall, wide, 3))), (left, top))
         for left, distance in zip(lefts[1:], distances[row], strict=True):
-            place = left + wide / 2, top + tall + line / 2
-            pen.text(place, f"{distance:.3g}", fill="black", font=font, anchor="mm")
+            write(f"{distance:.3g}", left, top + tall + line / 2)
+    bar = lefts[1] - 2 * gap
+    pen.rectangle((bar, head, bar + 1, canvas.height - line - gap - 1), fill="black")
     return np.asarray(canvas)
 
 
@@ -214,15 +208,13 @@ def _powers(part: Any, real: Spectrum, fake: Spectrum, strides: Sequence[int]) -
     axes = part.subplots(1, 3)
     logs = _logs(real.power, fake.power)
     difference = logs[1] - logs[0]
-    averages = [f"{_MARKS[stride][2]} {_signed(difference[_places(stride, size)].mean())}" for stride in strides]
     logs[:, 0, 0] = np.nan  # the mean has no power
     limits = np.nanmin(logs), np.nanmax(logs)
     for axis, log, name in ((axes[0], logs[0], "real"), (axes[1], logs[1], "fake")):
         image = _map(axis, _centred(log), f"{name}\nlog10 power", "magma", limits, size)
     _bar(part, image, axes[:2])
     limit = max(0.3, float(np.quantile(np.abs(difference), 0.99)))
-    title = "\n".join(["log10 fake/real", "  ".join(averages)])
-    image = _map(axes[2], _centred(difference), title, "PuOr_r", (-limit, limit), size)
+    image = _map(axes[2], _centred(difference), "log10 fake/real", "PuOr_r", (-limit, limit), size)
     _bar(part, image, axes[2], extend="both" if np.abs(difference).max() > limit else "neither")
     for stride in strides:
         shape, size, _ = _MARKS[stride]
@@ -237,17 +229,6 @@ def _lattice(stride: int) -> np.ndarray:
     """Multiples of 1/stride that are none of half the stride, ends included: [2,marks], cycles per pixel."""
     steps = np.indices((stride + 1, stride + 1)).reshape(2, -1) - stride // 2
     return steps[:, (steps % 2).any(axis=0)] / stride
-
-
-def _places(stride: int, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """The same as the nearest indices of a spectrum of these sides, with those at .5 once."""
-    sides = np.array(size)[:, None]
-    down, across = np.unique(np.rint(_lattice(stride) * sides).astype(int) % sides, axis=1)
-    return down, across
-
-
-def _signed(value: float) -> str:
-    return f"{round(float(value), 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def _centred(power: np.ndarray) -> np.ndarray:

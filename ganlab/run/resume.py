@@ -16,7 +16,7 @@ from ganlab.files import move, read_json, why, write_json
 from ganlab.runs.folder import CHECKPOINTS, read_config
 from ganlab.runs.records import Mark, damage
 from ganlab.runs.result import CONFIG, RESULT, Best, Rollback, read_result
-from ganlab.runs.status import is_held
+from ganlab.runs.status import has_writer
 from ganlab.training import checkpoints
 
 if TYPE_CHECKING:
@@ -138,30 +138,16 @@ def extensions(config: RunConfig, directory: Path) -> list[Extension]:
 
 def _changes(config: RunConfig, taken: int, steps: int) -> list[str]:
     """What depends on the last step, in one line each."""
-    steps_before, adam, lines = config.training.steps, config.optimizer, []
-    lines.append(f"training to step {steps} instead of {steps_before}, from step {taken}")
-    if adam.final_rate != 1:
-        old, new = (adam.g_rate_of(config.generator.name) * adam.share(taken, last) for last in (steps_before, steps))
+    before, rate, noise = config.training.steps, config.optimizer.final_rate, config.augment.noise
+    lines = [f"training to step {steps} instead of {before}, from step {taken}"]
+    if rate != 1:
         lines.append(
-            f"  optimizer.final_rate={adam.final_rate:g}: the learning rates reach {adam.final_rate:g} of their start "
-            f"at step {steps} instead of {steps_before}; the generator's goes from {old:.3g} to {new:.3g} "
-            f"at step {taken}"
+            f"  optimizer.final_rate={rate:g}: the learning rates reach {rate:g} of their start at step {steps} "
+            f"instead of {before}, so they change at step {taken}"
         )
-    if config.augment.noise:
-        old, new = (config.augment.noise * (1 - taken / last) for last in (steps_before, steps))
+    if noise:
         lines.append(
-            f"  augment.noise={config.augment.noise:g} falls to 0 at step {steps} instead of {steps_before}; "
-            f"it goes from {old:.3g} to {new:.3g} at step {taken}"
-        )
-    periods = {
-        "log": config.training.log_every_steps,
-        "images": config.training.sample_every_steps,
-        "measures": config.metrics.every_steps,
-    }
-    outputs = [name for name, period in periods.items() if period is None or taken % period]
-    if taken == steps_before and outputs:
-        lines.append(
-            f"  the {' and '.join(outputs)} of step {taken}, made because it was the last, stay in the records"
+            f"  augment.noise={noise:g} falls to 0 at step {steps} instead of {before}, so it changes at step {taken}"
         )
     return lines
 
@@ -203,7 +189,7 @@ def pin_checkpoint(path: str) -> InitFrom:
     """The newest good checkpoint of the run in a folder; ConfigError where there is none, or the run still writes."""
     run = Path(path).expanduser().absolute()
     read_config(Path(path).expanduser(), "init_from=")
-    if is_held(run):
+    if has_writer(run):
         raise ConfigError(f"init_from={path} is being written by another process; wait for it, or stop it")
     for step in reversed(checkpoints.steps(run / CHECKPOINTS)):
         if digest := checkpoints.digest(run / CHECKPOINTS, step):

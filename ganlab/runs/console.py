@@ -35,17 +35,29 @@ def plain_console() -> Console:
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
+def live_bar(console: rich.console.Console) -> Live | None:
+    """A display for `bar_row`, or None where a bar cannot be redrawn: in a pipe or a file, with TERM=dumb."""
+    return Live(console=console, refresh_per_second=4) if console.is_terminal and not console.is_dumb_terminal else None
+
+
+def bar_row(total: float, completed: float, text: str) -> Table:
+    """A progress bar with a text beside it."""
+    row = Table.grid(padding=(0, 2))
+    row.add_row(ProgressBar(total=total, completed=completed, width=24), Text(text))
+    return row
+
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class Log:
     """The lines of a run, written to a file without control sequences of the terminal.
 
-    path: None writes nothing, for example if another process logs the output of this one.
+    path: None writes nothing, for example if another process logs the output of this one. quiet: print nothing.
     """
 
-    def __init__(self, path: Path | None):
-        self._path = path
+    def __init__(self, path: Path | None, *, quiet: bool = False):
+        self._path, self.quiet = path, quiet
 
     def keep(self, text: str) -> None:
         """Add a line, or several; a full disk or a missing folder is left to the work to report."""
@@ -56,7 +68,8 @@ class Log:
     def say(self, text: str) -> None:
         """Print a line and log it; if the reader of a pipe has gone, only log it."""
         try:
-            print(text, flush=True)
+            if not self.quiet:
+                print(text, flush=True)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.keep(text)
@@ -71,10 +84,9 @@ class Progress:
 
     total: the run's last step. start: the step that this session starts from; rates count only later steps.
     unit_images: real images in a step, to turn steps into images per second.
-    quiet: show nothing at all.
     console: where to print; None is standard output. A bar is drawn only where it can be redrawn (not in a pipe or a
     file, not with TERM=dumb); NO_COLOR removes the colours.
-    log: gets the whole lines, even if a bar is drawn.
+    log: gets the whole lines, even if a bar is drawn; a quiet one: nothing is shown at all.
     """
 
     def __init__(
@@ -83,14 +95,12 @@ class Progress:
         start: int,
         *,
         unit_images: int,
-        quiet: bool = False,
         console: Console | None = None,
         log: Log | None = None,
     ) -> None:
         self._console, self._log = console or Console(), log or Log(None)
-        self._total, self._unit_images, self._quiet = total, unit_images, quiet
-        drawable = self._console.is_terminal and not self._console.is_dumb_terminal
-        self._live = Live(console=self._console, refresh_per_second=4) if drawable and not quiet else None
+        self._total, self._unit_images = total, unit_images
+        self._live = None if self._log.quiet else live_bar(self._console)
         self._printed = time.monotonic()
         self._marks = self._count_marks(start)
         self._origin, self._compiled = (start, self._printed), False  # where rates count from
@@ -120,7 +130,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line as it is, above the bar if there is one."""
-        if not self._quiet:
+        if not self._log.quiet:
             self._log.keep(text)
             self._console.print(Text(text), soft_wrap=True)
 
@@ -143,9 +153,6 @@ class Progress:
 
     def _draw(self, step: int, pace: str, values: Mapping[str, float]) -> None:
         assert self._live
-        line = Table.grid(padding=(0, 2))
-        line.add_row(
-            ProgressBar(total=self._total, completed=step, width=24), Text(f"{self._describe_step(step)}  {pace}")
-        )
+        line = bar_row(self._total, step, f"{self._describe_step(step)}  {pace}")
         losses = "  ".join(f"{tag} {value:.4g}" for tag, value in values.items() if tag.startswith("loss/"))
         self._live.update(Group(line, Text(losses, no_wrap=True, overflow="ellipsis", style="dim")))

@@ -43,14 +43,12 @@ def grid(
     rows = -(-len(pixels) // columns)
     enlarge = enlarge or max(1, round(WIDTH / (columns * pixels.shape[2])))
     tiles = pixels.repeat(enlarge, axis=1).repeat(enlarge, axis=2)
-    _, height, width, channels = tiles.shape
-    down, right = height + border, width + border
-    picture = np.full((rows * down + border, columns * right + border, channels), background, np.uint8)
-    for place, tile in enumerate(tiles):
-        row, column = divmod(place, columns)
-        top, left = row * down + border, column * right + border
-        picture[top : top + height, left : left + width] = tile
-    return picture
+    margins = (0, rows * columns - len(tiles)), (0, border), (0, border), (0, 0)
+    tiles = np.pad(tiles, margins, constant_values=background)
+    _, down, across, channels = tiles.shape
+    picture = tiles.reshape(rows, columns, down, across, channels).swapaxes(1, 2)
+    picture = picture.reshape(rows * down, columns * across, channels)
+    return np.pad(picture, ((border, 0), (border, 0), (0, 0)), constant_values=background)
 
 
 def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], columns: int = COLUMNS) -> np.ndarray:

@@ -44,7 +44,7 @@ from ganlab.runs import grids
 from ganlab.runs.result import ResultError, find_files
 
 METRICS = "metrics.jsonl"
-RECENT = 2**16  # bytes at its end that hold the last records
+SPEED = "speed/images_per_second"  # the tag of every record of training
 _EVENTS = re.compile(r"events\.out\.tfevents\.(\d{10})\.ganlab")
 _SESSIONS = 10**8  # no run has that many: a file with a higher number is not ours and is left alone
 _LARGEST = 2**30  # bytes of records that are read
@@ -175,8 +175,8 @@ class Records:
         """Record the settings for TensorBoard's HParams table, once per run and before its first `position`.
 
         flat: `{dotted name: value}`, without the seed: a group of runs would show one of its seeds at random. None
-        becomes the text "null"; TypeError for a list or any other type. trial: from `trial_of`: runs with the same one
-        are a row, which shows their mean.
+        becomes the text "null"; TypeError for a list or any other type. trial: the name `without_seed`: runs with the
+        same one are a row, which shows their mean.
 
         Which metrics have a column is recorded once for a study, in a run of its own: TensorBoard takes one run's
         `hparams_config` for all, which would hide the other arms.
@@ -293,23 +293,18 @@ def read_records(directory: Path, tags: str = "") -> list[dict[str, Any]]:
         raise ResultError(f"{path} is damaged ({why}); delete it, or repeat the run's command") from None
 
 
-def whole_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> tuple[list[dict[str, Any]], bool]:
+def readable_records(directory: Path, tags: str = "", last_bytes: int | None = None) -> list[dict[str, Any]]:
     """As `read_records`, for a run that may be writing: half a line and damaged lines are skipped.
 
-    last_bytes: only read so many bytes at the end of the file. Also returns whether that was all of it.
+    last_bytes: only read so many bytes at the end of the file.
     """
-    try:
-        with files.open_regular(directory / METRICS) as file:
-            size = file.seek(0, os.SEEK_END)
-            begin = max(0, size - last_bytes) if last_bytes else 0
-            file.seek(begin)
-            records = []
-            for line in _lines(file, tags):
-                with contextlib.suppress(ValueError):
-                    records.append(_record(line))
-    except (OSError, ValueError):
-        return [], True
-    return records, begin == 0
+    records = []
+    with contextlib.suppress(OSError, ValueError), files.open_regular(directory / METRICS) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes) if last_bytes else 0)
+        for line in _lines(file, tags):
+            with contextlib.suppress(ValueError):
+                records.append(_record(line))
+    return records
 
 
 def _lines(file: IO[bytes], tags: str) -> Iterator[bytes]:
@@ -373,7 +368,10 @@ def find_runs(directory: Path) -> list[Path]:
 
 
 def without_seed(name: str) -> str:
-    """The name of a cell, or of a run's folder, without `-seed<k>`."""
+    """The name of a cell, or of a run's folder, without `-seed<k>`: it tells the arms of a study apart.
+
+    Such a name holds every overridden setting; a run in a folder of its own is a trial of its own.
+    """
     return re.sub(r"-seed\d+$", "", name)
 
 
@@ -385,15 +383,6 @@ def shared_tail(runs: Iterable[Path]) -> str:
     endings = [re.split(r"(?=-[A-Za-z_][\w.]*=)", name)[:0:-1] for name in trials]  # from the last part on
     shared = itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*endings, strict=False))
     return "".join(reversed([parts[0] for parts in shared]))
-
-
-def trial_of(directory: Path, seed: int) -> str:
-    """A run without its seed: the name of its folder without `-seed<k>`, which is a cell's name in a study.
-
-    Such a name holds every overridden setting, so arms never share one, whatever they differ in; a run in a folder of
-    its own is a trial of its own.
-    """
-    return directory.resolve().name.removesuffix(f"-seed{seed}")
 
 
 def image_pb(tag: str, png: bytes) -> Summary:

@@ -22,8 +22,8 @@ class StopRequests:
     def __bool__(self) -> bool:
         return bool(self._numbers)
 
-    def twice(self, number: int) -> bool:
-        """Note a signal; whether it is a second request, which does not wait until everything is saved.
+    def receive(self, number: int) -> bool:
+        """Note a signal; returns whether to stop at once: after a second request, without waiting until all is saved.
 
         A warning and the signal it warns of do not count as two requests; neither does the end of a terminal, after
         which nothing is printed there: that would be an error.
@@ -46,7 +46,7 @@ def _silence_terminal() -> None:
 
 @contextlib.contextmanager
 def on_stop_signal(handler: Callable[[int], None]) -> Iterator[None]:
-    """While inside, `handler(number)` is called in the main thread when a signal asks to stop.
+    """While inside, `handler(number)` is called in the main thread on a signal to stop, unless that is ignored.
 
     A cluster warns every process of a job, and a process without a handler would die, such as joblib's workers and its
     resource tracker. So the warning is blocked, which child processes inherit, and a thread waits for it and forwards
@@ -66,8 +66,7 @@ def on_stop_signal(handler: Callable[[int], None]) -> Iterator[None]:
 
     main = threading.get_ident()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-    nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    numbers = [number for number in STOPPING if number != signal.SIGHUP or not nohup]
+    numbers = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in numbers}  # native threads block nothing
     receiver = threading.Thread(target=receive, daemon=True)
     receiver.start()
@@ -82,3 +81,16 @@ def on_stop_signal(handler: Callable[[int], None]) -> Iterator[None]:
         over.set()
         receiver.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextlib.contextmanager
+def stop_requested() -> Iterator[Callable[[], bool]]:
+    """While inside, the first signal to stop is only noted, the second is a KeyboardInterrupt."""
+    requests = StopRequests()
+
+    def note(number: int) -> None:
+        if requests.receive(number):
+            raise KeyboardInterrupt
+
+    with on_stop_signal(note):
+        yield lambda: bool(requests)

@@ -5,15 +5,14 @@ being written holds a lock, which the system frees however its process ends: a l
 """
 
 import contextlib
-import heapq
-import math
+import itertools
 import os
 import sys
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from typing import Literal, get_args
 
 from ganlab import files
@@ -21,7 +20,7 @@ from ganlab.config.comparison import Comparing
 from ganlab.errors import ConfigError, in_a_line, matching, printable
 from ganlab.evaluation.registry import better
 from ganlab.runs.folder import claimed
-from ganlab.runs.records import METRICS, RECENT, whole_records, without_seed
+from ganlab.runs.records import SPEED, readable_records, without_seed
 from ganlab.runs.result import (
     CONFIG,
     FORGOTTEN,
@@ -43,7 +42,8 @@ class CellStatus:
     """The state of one cell.
 
     step, steps: the step of its last record, and its last step. images_per_second: at that record. seconds_left: of a
-    running cell, at that rate. why: further information, such as why it failed.
+    running cell, at that rate. seconds: of a finished one, from its first start to its end. why: further information,
+    such as why it failed.
     """
 
     name: str
@@ -53,6 +53,7 @@ class CellStatus:
     steps: int | None = None
     images_per_second: float | None = None
     seconds_left: float | None = None
+    seconds: float | None = None
     why: str = ""
 
     @property
@@ -163,27 +164,35 @@ def _runs(root: Path) -> Iterator[Path]:
 
 def read_status(directory: Path, name: str) -> CellStatus:
     """The state of the run in a folder."""
-    held = is_held(directory)  # before the result is read: a result that nobody is writing is final
+    held = has_writer(directory)  # before the result is read: a result that nobody is writing is final
     try:
         result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
     except ResultError as error:
         return CellStatus(name, directory, "failed", why=str(error))
     steps = _steps(directory)
-    step, rate, left = _last_pace(directory, steps)
+    step, rate, left = _pace(directory, steps)
     if result and result.status == "finished":
         time_taken = [] if result.seconds is None else [f"in {result.seconds:.0f} s"]
         why = "; ".join([*time_taken, *_primary(result)])
-        return CellStatus(name, directory, "finished", steps or step, steps, result.images_per_second, why=why)
-    why = in_a_line(result.error or "") if result else ""  # all of it is in the log
-    if result and result.status == "diverged":
-        return CellStatus(name, directory, "diverged", step, steps, rate, why=why)
+        rate, seconds = result.images_per_second, _duration(result)
+        return CellStatus(name, directory, "finished", steps or step, steps, rate, seconds=seconds, why=why)
+    if result and (not held or result.status == "diverged"):
+        why = in_a_line(result.error or "")  # all of it is in the log
+        return CellStatus(name, directory, result.status, step, steps, rate, why=why)
     if held:
         return CellStatus(name, directory, "running", step, steps, rate, left)
-    if result:
-        return CellStatus(name, directory, result.status, step, steps, rate, why=why)
     if (directory / CONFIG).exists():
         return CellStatus(name, directory, "interrupted", step, steps, rate, why="its process was killed")
     return CellStatus(name, directory, "missing")
+
+
+def _duration(result: RunResult) -> float | None:
+    """Seconds from the first start of a run to its end."""
+    try:
+        times = [datetime.fromisoformat(text).timestamp() for text in (result.started or "", result.ended or "")]
+    except (ValueError, OverflowError):  # not recorded by earlier versions
+        return None
+    return max(0.0, times[1] - times[0])
 
 
 def _primary(result: RunResult) -> list[str]:
@@ -224,7 +233,7 @@ def result_mtime_ns(directory: Path) -> int | None:
         return None
 
 
-def is_held(directory: Path) -> bool:
+def has_writer(directory: Path) -> bool:
     """Whether a process is writing the run in a folder, as far as can be known (`files.held`)."""
     try:
         return files.held(directory / LOCK) or False
@@ -232,7 +241,7 @@ def is_held(directory: Path) -> bool:
         return False
 
 
-def may_be_held(directory: Path) -> bool:
+def may_have_writer(directory: Path) -> bool:
     """Whether a process is or may be writing the run in a folder; without locks, any run without a result may."""
     try:
         held = files.held(directory / LOCK)
@@ -248,24 +257,20 @@ def _steps(directory: Path) -> int | None:
         return None
 
 
-def _last_pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
+def _pace(directory: Path, steps: int | None) -> tuple[int, float | None, float | None]:
     """The step of the last record, its images per second, and the seconds left at that rate.
 
-    The first record's rate includes compiling and says nothing about the rest.
+    The rate of the first record includes compiling and says nothing about the rest.
     """
-    records, complete = whole_records(directory, "speed/", RECENT)
-    paces: list[tuple[int, float, float | None]] = []
-    for record in reversed(records):
-        try:
-            step, rate = int(record["step"]), float(record["speed/images_per_second"])
-            left = (steps - step) * float(record["images"]) / step / rate if steps and step and rate else None
-        except (ValueError, KeyError, TypeError, OverflowError):  # a damaged one
-            continue
-        if 0 <= step <= (steps or step) and math.isfinite(rate + (left or 0)):
-            paces.append((step, rate, left))
-            if len(paces) == 2:
-                return paces[0]
-    return (*paces[0][:2], None if complete else paces[0][2]) if paces else (0, None, None)
+    records = [
+        record
+        for record in readable_records(directory, SPEED, last_bytes=2**16)
+        if 0 < record["step"] <= (steps or record["step"]) and 1e-6 < record.get(SPEED, 0) < 1e12  # else it is damaged
+    ]
+    if not records:
+        return 0, None, None
+    step, images, rate = records[-1]["step"], records[-1]["images"], float(records[-1][SPEED])
+    return step, rate, (steps - step) * images / step / rate if steps and len(records) > 1 else None
 
 
 def format_duration(seconds: float) -> str:
@@ -280,154 +285,27 @@ def count_states(cells: list[CellStatus]) -> dict[State, int]:
     return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}
 
 
-# --- how long is left ------------------------------------------------------------------------------------------------
+def time_left(cells: list[CellStatus]) -> float | None:
+    """About how many seconds until cells have ended; None if none is running, or nothing is known about their pace.
 
-
-_BETWEEN = 10.0  # seconds that a worker has to start its next cell
-
-
-@dataclass(frozen=True)
-class Pace:
-    """What the files of a cell tell about its time, in seconds; None for what they do not.
-
-    started: when the last process to write started. fresh: whether that was at step 0 of this sweep. ended: when its
-    result was written. step, recorded: the last record of training, and when it was written. step_seconds: of a step
-    without compiling. compiling: the time before the first record, except for steps of that length.
+    The work left, in cells of the usual duration for their arm, is divided by the number of cells that are running.
+    Before the first has ended, the pace of running ones decides, without what a run does before and after training.
+    Cells that failed are not tried again.
     """
-
-    started: float | None
-    fresh: bool
-    ended: float | None
-    step: int = 0
-    recorded: float | None = None
-    step_seconds: float | None = None
-    compiling: float | None = None
-
-    @property
-    def live(self) -> bool:
-        """Whether the last process to write has recorded a step."""
-        return self.started is not None and self.recorded is not None and self.recorded > self.started
-
-
-def time_left(cells: list[CellStatus], ended: Container[str], began: float, now: float) -> float | None:
-    """Seconds until a sweep is done; None if nothing is running, or too little is recorded yet.
-
-    cells: those of the last start; ended: the names of those that it will not try again, such as one that failed.
-    began: when it was started, now: the time, both in seconds since the epoch. As many cells as are running now, or
-    have just ended, are assumed to run at a time until none is left.
-    """
-    if all(cell.state != "running" for cell in cells):
+    running = [cell for cell in cells if cell.state == "running"]
+    durations = {cell.name: cell.seconds for cell in cells if cell.seconds} or {
+        cell.name: cell.seconds_left / (1 - cell.done) for cell in running if cell.seconds_left and cell.done < 1
+    }
+    if not running or not durations:
         return None
-    paces = _paces(cells, began)
-    end_times = [
-        pace.ended - pace.recorded
-        for cell, pace in paces
-        if cell.state == "finished" and pace.ended and pace.recorded and pace.ended >= began
-    ]
-    end = max(0.0, fmean(end_times)) if end_times else 0.0
-    cell_seconds = _seconds_of_cells(paces, end, began)
-    if not cell_seconds:
-        return None
-    steps = {cell.name: pace.step_seconds * cell.steps for cell, pace in paces if pace.step_seconds and cell.steps}
-    overheads = [max(0.0, whole - steps[name]) for name, whole in cell_seconds.items() if name in steps]
-    overhead = fmean(overheads) if overheads else 0.0
-    running, waiting = [], []
-    for cell, pace in paces:
-        fresh = _seconds_like(cell.name, cell_seconds)
-        whole = overhead + (1 - cell.done) * max(0.0, fresh - overhead)
-        if cell.state == "running" and pace.live and pace.step_seconds and cell.steps:
-            running.append(
-                max(0.0, (cell.steps - pace.step) * pace.step_seconds + end - (now - (pace.recorded or now)))
-            )
-        elif cell.state == "running":
-            running.append(max(0.0, (fresh if pace.fresh else whole) - (now - (pace.started or now))))
-        elif cell.name not in ended and cell.done < 1:
-            waiting.append(whole)
-    last = max(running)
-    running += [0.0] * _between_cells(paces, now)
-    heapq.heapify(running)  # when each worker is free again
-    for seconds in waiting:
-        free = heapq.heappop(running) + seconds
-        heapq.heappush(running, free)
-        last = max(last, free)
-    return last
 
+    def duration(cell: CellStatus) -> float:
+        arm = without_seed(cell.name)
+        return median([value for name, value in durations.items() if without_seed(name) == arm] or durations.values())
 
-def _between_cells(cells: list[tuple[CellStatus, Pace]], now: float) -> int:
-    """Workers whose last cell has just ended, and whose next has not started."""
-    just_ended = [
-        pace.ended for cell, pace in cells if cell.state != "running" and pace.ended and now - pace.ended < _BETWEEN
-    ]
-    just_begun = [
-        pace
-        for cell, pace in cells
-        if cell.state == "running" and just_ended and (pace.started or 0) >= min(just_ended) - 0.5
-    ]
-    return max(0, len(just_ended) - len(just_begun))
-
-
-def _seconds_of_cells(cells: list[tuple[CellStatus, Pace]], end: float, began: float) -> dict[str, float]:
-    """How long whole cells take from start to end, by name: the cells that this sweep has finished, and for arms
-    without any, running ones; if all were resumed, their steps only.
-    """
-    finished, under_way, steps = {}, {}, {}
-    for cell, pace in cells:
-        if cell.state == "finished" and pace.fresh and pace.started and pace.ended and pace.ended > pace.started:
-            finished[cell.name] = pace.ended - pace.started
-        elif pace.live and pace.step_seconds and cell.steps and (cell.state == "running" or (pace.ended or 0) >= began):
-            steps[cell.name] = pace.step_seconds * cell.steps + end
-            if cell.state == "running" and pace.fresh and pace.started and pace.recorded:
-                under_way[cell.name] = pace.recorded - pace.started + (cell.steps - pace.step) * pace.step_seconds + end
-    arms = {without_seed(name) for name in finished}
-    seconds = finished | {name: estimate for name, estimate in under_way.items() if without_seed(name) not in arms}
-    return seconds or steps
-
-
-def _seconds_like(name: str, cell_seconds: dict[str, float]) -> float:
-    """How long a cell takes: the mean of its arm if that is known, else of all."""
-    of_arm = [seconds for other, seconds in cell_seconds.items() if without_seed(other) == without_seed(name)]
-    return fmean(of_arm or cell_seconds.values())
-
-
-def _paces(cells: list[CellStatus], began: float) -> list[tuple[CellStatus, Pace]]:
-    """Each cell with its pace. A first record includes compiling: other cells must tell how long that takes."""
-    paces = [(cell, _pace_of(cell.directory, began)) for cell in cells]
-    compiling = [pace.compiling for _, pace in paces if pace.compiling is not None and pace.step_seconds]
-    if not compiling:
-        return paces
-    mean_compiling = fmean(compiling)
-    return [
-        (cell, pace)
-        if pace.step_seconds or not (pace.fresh and pace.step and pace.compiling)
-        else (cell, replace(pace, step_seconds=max(0.0, pace.compiling - mean_compiling) / pace.step or None))
-        for cell, pace in paces
-    ]
-
-
-def _pace_of(directory: Path, began: float) -> Pace:
-    started, created, ended, recorded_at = (_modified(directory / name) for name in (LOCK, CONFIG, RESULT, METRICS))
-    records, clock = [], 0.0  # of losses: step and seconds of training; and the seconds of the last record
-    for record in whole_records(directory, last_bytes=RECENT)[0]:
-        with contextlib.suppress(OverflowError):  # beyond what a float holds
-            clock = float(record["seconds"])
-            if "speed/images_per_second" in record:
-                records.append((record["step"], clock))
-    fresh = created is not None and created >= began - 1
-    if started is None or recorded_at is None or not records:
-        return Pace(started, fresh, ended)
-    (first, first_clock), (step, last_clock) = records[0], records[-1]
-    recorded = recorded_at - (clock - last_clock)
-    uninterrupted = recorded - started >= last_clock - 1  # else it was resumed
-    step_seconds = (last_clock - first_clock) / (step - first) if step > first and last_clock > first_clock else None
-    compiling = first_clock - first * (step_seconds or 0.0) if fresh and uninterrupted else None
-    return Pace(started, fresh and uninterrupted, ended, step, recorded, step_seconds, compiling)
-
-
-def _modified(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return None
+    unfinished = [cell for cell in cells if cell.state in ("running", "interrupted", "missing")]
+    at_this_number = sum((1 - cell.done) * duration(cell) for cell in unfinished) / len(running)
+    return max(at_this_number, *(cell.seconds_left or 0.0 for cell in running))
 
 
 # --- to remove runs from a study --------------------------------------------------------------------------------------
@@ -442,7 +320,10 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     cells = {cell.name: cell for cell in find_cells(folder)}
     chosen = [cells[name] for name in matching(cells, patterns, "--forget", folder)]
     for cell in chosen:
-        _refuse_unmovable(folder, cell)
+        if cell.state == "running":
+            raise ConfigError(f"--forget {cell.name} is running; stop it first")
+        if os.path.realpath(cell.directory) == os.path.realpath(folder):
+            raise ConfigError(f"--forget {cell.name} is the folder itself; give the folder that contains it")
         try:
             files.refuse_link((folder / FORGOTTEN / cell.name).parent, folder)
         except files.FileError as error:
@@ -470,16 +351,6 @@ def forget(folder: Path, patterns: list[str], *, yes: bool) -> int:
     return 0
 
 
-def _refuse_unmovable(folder: Path, cell: CellStatus) -> None:
-    if cell.state == "running":
-        raise ConfigError(f"--forget {cell.name} is running; stop it first")
-    real, root = os.path.realpath(cell.directory), os.path.realpath(folder)
-    if real == root:
-        raise ConfigError(f"--forget {cell.name} is the folder itself; give the folder that contains it")
-    if real != os.path.join(root, os.path.relpath(cell.directory, folder)):  # noqa: PTH118
-        raise ConfigError(f"--forget {cell.name} is reached through a link; remove the link")
-
-
 def _confirm(count: int) -> bool:
     try:
         answer = input(f"forget {'this run' if count == 1 else f'these {count} runs'}? [y/N] ")
@@ -500,10 +371,8 @@ def _remove_from_record(folder: Path, names: set[str]) -> None:
 
 
 def _move(directory: Path, target: Path) -> Path:
-    number, free = 1, target
-    while free.exists():
-        number += 1
-        free = target.with_name(f"{target.name}-{number}")
+    others = (target.with_name(f"{target.name}-{number}") for number in itertools.count(2))
+    free = next(path for path in itertools.chain([target], others) if not path.exists())
     try:
         free.parent.mkdir(parents=True, exist_ok=True)
         files.move(directory, free)

@@ -19,7 +19,7 @@ from pathlib import Path
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_json, write_json
-from ganlab.runs.records import METRICS, trial_of
+from ganlab.runs.records import METRICS, without_seed
 
 IDENTITY = "tracking.json"
 """The services' identifiers for this run: `{service: identifier}`; a resumed run keeps them."""
@@ -43,7 +43,7 @@ class Wandb:
             id=identifier,
             resume="allow",
             name=directory.resolve().name,
-            group=trial_of(directory, config.seed),
+            group=without_seed(directory.resolve().name),
             config=config.model_dump(mode="json"),
             allow_val_change=True,
             settings=wandb.Settings(console="off", disable_git=True, disable_code=True),
@@ -77,7 +77,7 @@ class MLflow:
             self._run = identifier
             return identifier
         experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.study or "ganlab")
-        tags = {"arm": trial_of(directory, config.seed)}
+        tags = {"arm": without_seed(directory.resolve().name)}
         created = self._client.create_run(experiment.experiment_id, run_name=directory.resolve().name, tags=tags)
         self._run = str(created.info.run_id)
         settings = [Param(key, json.dumps(value)) for key, value in flatten(config.model_dump(mode="json")).items()]
@@ -111,11 +111,14 @@ def check_installed(name: str) -> None:
 
 
 class Tracker:
-    """Passes a run's numbers to a service, in order. status: how the run ended."""
+    """Passes a run's numbers to the service that `config.tracking` names, in order. status: how the run ended.
 
-    def __init__(self, service: Service, start: Callable[[Service], None], warn: Callable[[str], None]):
+    say: gets a line if that fails; the run continues.
+    """
+
+    def __init__(self, config: RunConfig, directory: Path, say: Callable[[str], None]):
         self.status = "failed"
-        self._service, self._start, self._warn = service, start, warn
+        self._config, self._directory, self._say = config, directory, say
         self._queue: queue.SimpleQueue[tuple[int, Mapping[str, float]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
@@ -132,13 +135,22 @@ class Tracker:
             self._warn(f"it has not accepted everything after {_PATIENCE:.0f} s")
 
     def _work(self) -> None:
+        name, path = self._config.tracking, self._directory / IDENTITY
+        service, identifiers = SERVICES[name](), {}
+        with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
+            identifiers = dict(read_json(path))
         try:
-            self._start(self._service)
+            identifier = service.start(self._config, self._directory, identifiers.get(name))
+            write_json(path, identifiers | {name: identifier})
             while (numbers := self._queue.get()) is not None:
-                self._service.log(*numbers)
-            self._service.finish(self.status)
+                service.log(*numbers)
+            service.finish(self.status)
         except (Exception, SystemExit) as error:
             self._warn(in_a_line(error) or type(error).__name__)
+
+    def _warn(self, why: str) -> None:
+        where = f"tracking={self._config.tracking}"
+        self._say(f"{where} failed: {why}; the run continues without it, its numbers are in {METRICS}")
 
 
 class _NoTracker:
@@ -150,26 +162,11 @@ class _NoTracker:
 
 @contextlib.contextmanager
 def tracked(config: RunConfig, directory: Path, say: Callable[[str], None]) -> Iterator[Tracker | _NoTracker]:
-    """While inside, what is passed to `scalars` is copied to where `config.tracking` says.
-
-    say: gets a line if that fails; the run continues.
-    """
+    """While inside, what is passed to `scalars` is copied to where `config.tracking` says."""
     if config.tracking == "none":
         yield _NoTracker()
         return
-    path = directory / IDENTITY
-    identifiers: dict[str, str] = {}
-    with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
-        identifiers = dict(read_json(path))
-
-    def start(service: Service) -> None:
-        identifier = service.start(config, directory, identifiers.get(config.tracking))
-        write_json(path, identifiers | {config.tracking: identifier})
-
-    def warn(why: str) -> None:
-        say(f"tracking={config.tracking} failed: {why}; the run continues without it, its numbers are in {METRICS}")
-
-    tracker = Tracker(SERVICES[config.tracking](), start, warn)
+    tracker = Tracker(config, directory, say)
     try:
         yield tracker
     except KeyboardInterrupt:  # an immediate stop does not wait

@@ -56,7 +56,7 @@ def test_a_tilde_is_the_home_directory_in_every_path(home, monkeypatch):
     assert wanted.cells[0].directory.parent == home / "x"
     assert f"hydra.sweep.dir='{home}/x'" in _to_workers(wanted, [])
     assert plan(["resume=~/a=b"], multirun=False).resume == home / "a=b"
-    assert train._read(["-cd", "~/x"])[2] == train._read(["--config-dir=~/x"])[2] == str(home / "x")
+    assert train._read(["-cd", "~/x"]).config_dir == train._read(["--config-dir=~/x"]).config_dir == str(home / "x")
     options = inspect._read(["run=~/x", "out=~/y.png"])
     assert (options.run, options.out) == (home / "x", home / "y.png")
     final = (

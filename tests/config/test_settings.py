@@ -431,10 +431,11 @@ def test_a_folder_of_more_yaml_files_that_is_not_there_is_refused(folder):
         plan(["seed=0"], multirun=False, config_dir=folder)
 
 
-def test_one_run_and_many_are_not_asked_for_together():
-    assert _read(["-r", "seed=0"])[1] == ["seed=0"]
-    with pytest.raises(ConfigError, match=r"-r asks for one run and -m for many; leave one of them out"):
+def test_one_run_and_many_are_not_asked_for_together(capsys):
+    assert _read(["-r", "seed=0"]).overrides == ["seed=0"]
+    with pytest.raises(SystemExit, match="2"):
         _read(["-r", "seed=0,1", "-m"])
+    assert "-m/--multirun: not allowed with argument -r/--run" in capsys.readouterr().err
 
 
 def test_a_setting_is_unknown_also_where_the_choices_cannot_be_composed():

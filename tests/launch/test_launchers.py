@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import ROOT
-from ganlab.runs.status import is_held
+from ganlab.runs.status import has_writer
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def test_cells_do_not_outlive_a_local_ray_instance(tmp_path):
     )  # fmt: skip
 
     def running():
-        return [path for path in tmp_path.glob("outputs/two/*") if path.is_dir() and is_held(path)]
+        return [path for path in tmp_path.glob("outputs/two/*") if path.is_dir() and has_writer(path)]
 
     try:
         deadline = time.monotonic() + 300

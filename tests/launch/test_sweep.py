@@ -26,7 +26,7 @@ from ganlab.files import write_json
 from ganlab.launch import sweep as sweeps
 from ganlab.runs.folder import claimed, write_result
 from ganlab.runs.result import read_result
-from ganlab.runs.status import is_held, read_status
+from ganlab.runs.status import has_writer, read_status
 from small_runs import TINY
 
 
@@ -353,13 +353,13 @@ def test_a_sweep_that_is_interrupted_saves_its_cells_and_names_what_is_left(swee
 @pytest.mark.parametrize("sweep", ["basic", "joblib"], indirect=True)
 def test_a_cell_does_not_outlive_its_sweep(sweep, tmp_path):
     cells = [path.parent for path in (tmp_path / "outputs" / "two").glob("*/metrics.jsonl")]
-    assert all(map(is_held, cells))
+    assert all(map(has_writer, cells))
     sweep.kill()
     sweep.communicate()
     deadline = time.time() + 30
-    while time.time() < deadline and any(map(is_held, cells)):
+    while time.time() < deadline and any(map(has_writer, cells)):
         time.sleep(0.1)
-    assert not any(map(is_held, cells))
+    assert not any(map(has_writer, cells))
     assert statuses(tmp_path / "outputs" / "two") == {
         cell.name: "interrupted" for cell in cells
     }  # saved before it went

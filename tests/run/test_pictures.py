@@ -30,9 +30,6 @@ def test_a_picture_fits_a_card_shows_a_difference_and_is_not_cut_off(tmp_path):
 def test_marks_stand_at_the_lattice():
     half = [-0.5, 0, 0.5]
     assert sorted(pictures._lattice(2).T.tolist()) == sorted([y, x] for y in half for x in half if (y, x) != (0, 0))
-    for stride, bins in ((2, 3), (4, 12), (8, 48)):
-        assert np.transpose(pictures._places(stride, (32, 32))).shape == (bins, 2)
-    assert np.transpose(pictures._places(2, (32, 32))).tolist() == [[0, 16], [16, 0], [16, 16]]
     centred = pictures._centred(np.arange(16).reshape(4, 4))
     assert centred[2, 2] == 0 and centred[0, 2] == centred[4, 2] == 8
     assert (pictures.draw_spectrum(REAL, FAKE, (2, 4, 8)) != pictures.draw_spectrum(REAL, FAKE, ())).any()
@@ -70,7 +67,6 @@ def test_neighbours_keep_their_pixels():
 
 @pytest.mark.parametrize("size", [(16, 32), (15, 9)])
 def test_spectra_of_rectangles_and_odd_sides_are_drawn(size):
-    """A lattice is marked where it is, in cycles a pixel; and all pictures can be made."""
     images = np.random.default_rng(2).normal(size=(20, *size, 1))
     one, other = measure_spectrum(images), measure_spectrum(images.cumsum(axis=1))
     assert pictures.draw_spectrum(one, other).std() > 10
@@ -79,17 +75,6 @@ def test_spectra_of_rectangles_and_odd_sides_are_drawn(size):
     centred = pictures._centred(one.power)
     assert centred.shape == tuple(side + 1 - side % 2 for side in size)
     assert centred[tuple(side // 2 for side in size)] == one.power[0, 0] == 0
-    if not any(side % 4 for side in size):
-        marked = np.zeros(size, bool)
-        marked[pictures._places(4, size)] = True
-        assert (marked == lattice_of(size, 4)).all()
-
-
-def lattice_of(size, stride):
-    """Where the power of a comb that stands every `stride` pixels is, less that of half the stride."""
-    combs = [np.outer(*(np.arange(side) % step == 0 for side in size)) for step in (stride, stride // 2)]
-    fine, coarse = (np.abs(np.fft.fft2(comb)) > 1e-9 for comb in combs)
-    return fine & ~coarse
 
 
 def test_a_raster_is_the_log_of_both():

@@ -24,11 +24,12 @@ from ganlab.data.photos import photo_labels
 from ganlab.launch.process import finish
 from ganlab.run import life
 from ganlab.run.build import build_gan
-from ganlab.run.callbacks import Profile
+from ganlab.run.callbacks import profile_event
 from ganlab.run.life import run
 from ganlab.run.sampler import Sampler
 from ganlab.runs import grids, signals
 from ganlab.runs.folder import finished, read_config
+from ganlab.runs.signals import stop_requested
 from small_runs import SMALL, assert_same_run, records, weights
 
 
@@ -193,7 +194,8 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
         write(self, step, *arguments)
         if not times:
             times.append(step)
-            signal.raise_signal(number)
+            os.kill(os.getpid(), number)
+            time.sleep(0.2)  # a warning comes by way of a thread
 
     monkeypatch.setattr(Records, "scalars", warned)
     before = signal.getsignal(number)
@@ -225,12 +227,11 @@ def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, n
     ],
 )
 def test_the_second_signal_stops_at_once_and_a_warning_is_none(numbers, at_once):
-    from ganlab.run.life import _stop_requested
-
-    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), _stop_requested() as stopping:
+    with pytest.raises(KeyboardInterrupt) if at_once else contextlib.nullcontext(), stop_requested() as stopping:
         assert not stopping()
         for name in numbers.split():
-            signal.raise_signal(getattr(signal, f"SIG{name}"))
+            os.kill(os.getpid(), getattr(signal, f"SIG{name}"))
+            time.sleep(0.2)  # a warning comes by way of a thread
             assert stopping()
 
 
@@ -308,13 +309,24 @@ def test_a_profile_is_written_for_tensorboard(settings, tmp_path):
 
 def test_a_profile_that_a_stop_cuts_short_is_ended(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr("tensorflow.profiler.experimental.start", lambda _: told.append("start"))
-    monkeypatch.setattr("tensorflow.profiler.experimental.stop", lambda: told.append("stop"))
-    profile = Profile(tmp_path, "1:9")
-    profile.turn(1)
-    profile.close()
-    profile.close()
+
+    @contextlib.contextmanager
+    def profile(_directory):
+        told.append("start")
+        yield
+        told.append("stop")
+
+    monkeypatch.setattr("tensorflow.profiler.experimental.Profile", profile)
+    with contextlib.ExitStack() as stack:
+        event = profile_event(tmp_path, "1:9", 0, stack)
+        assert event.at == (1, 9) and not told
+        event.act(1)
+        assert told == ["start"]
     assert told == ["start", "stop"]
+    with contextlib.ExitStack() as stack:
+        event = profile_event(tmp_path, "1:9", 1, stack)  # a run that continues there
+        event.act(9)
+        assert told == ["start", "stop"] * 2
 
 
 def test_batch_statistics_have_the_classes_of_the_training_images(settings):

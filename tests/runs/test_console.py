@@ -81,7 +81,7 @@ def test_lines_are_printed_as_they_are_and_never_broken(log):
 
 def test_quiet_prints_nothing(log):
     for where in (Console(file=log), terminal(log)):
-        with Progress(10, 0, unit_images=1, quiet=True, console=where) as shown:
+        with Progress(10, 0, unit_images=1, console=where, log=Log(None, quiet=True)) as shown:
             shown.say("hello")
             shown.update(10, {"loss/generator": 1.0})
     assert log.getvalue() == ""

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
 
 from conftest import ROOT
-from ganlab.runs.records import Mark, Records, RecordsError, read_records, whole_records
+from ganlab.runs.records import Mark, Records, RecordsError, read_records, readable_records
 from ganlab.runs.result import ResultError
 
 # `python -m tensorboard.main` as it is where TensorFlow is not installed: importing that takes longer than the rest
@@ -387,11 +387,11 @@ def test_there_is_one_reader_of_the_records(tmp_path):
     losses = {"step": 3, "images": 24, "seconds": 0.5, "loss/generator": 1.0}
     path = tmp_path / "metrics.jsonl"
     assert read_records(tmp_path) == []
-    assert whole_records(tmp_path) == ([], True)
+    assert readable_records(tmp_path) == []
     path.write_text("".join(json.dumps(line) + "\n" for line in [*good, losses]))
-    assert read_records(tmp_path) == whole_records(tmp_path)[0] == [*good, losses]
-    assert read_records(tmp_path, "metric/") == whole_records(tmp_path, "metric/")[0] == good
-    assert whole_records(tmp_path, last_bytes=len(json.dumps(losses)) + 9) == ([losses], False)  # after half a line
+    assert read_records(tmp_path) == readable_records(tmp_path) == [*good, losses]
+    assert read_records(tmp_path, "metric/") == readable_records(tmp_path, "metric/") == good
+    assert readable_records(tmp_path, last_bytes=len(json.dumps(losses)) + 9) == [losses]  # after half a line
     for damaged in (
         '{"step": 4, "metr',
         '[4, "metric/a"]',
@@ -399,7 +399,7 @@ def test_there_is_one_reader_of_the_records(tmp_path):
         '"metric/\xff"',
     ):
         path.write_text("".join(json.dumps(line) + "\n" for line in good) + damaged, encoding="latin-1")
-        assert whole_records(tmp_path, "metric/") == (good, True)
+        assert readable_records(tmp_path, "metric/") == good
         with pytest.raises(ResultError, match=r"metrics\.jsonl is damaged"):
             read_records(tmp_path)
     readers = [each.name for each in (ROOT / "ganlab").rglob("*.py") if 'metrics.jsonl"' in each.read_text()]

@@ -2,15 +2,13 @@
 
 import fcntl
 import json
-import os
-import time
-from datetime import datetime, timedelta
 
 import pytest
 
 from ganlab.runs import status as cells
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import (
+    CellStatus,
     count_states,
     describe_status,
     find_cells,
@@ -18,6 +16,7 @@ from ganlab.runs.status import (
     read_status,
     read_sweep,
     record_sweep,
+    time_left,
 )
 from ganlab.status import show
 
@@ -200,38 +199,45 @@ def test_the_command_lists_all_and_counts_them(study, capsys):
 
 
 def test_time_left_is_that_of_the_command_that_runs(study, capsys):
-    """Not of runs that it did not ask for, cells of an earlier command that never began, and what has failed since."""
+    """Not of runs that it did not ask for, nor of what failed."""
 
-    def left():
+    def left(*asked):
+        record = json.loads((study / "sweep.json").read_text())
+        (study / "sweep.json").write_text(json.dumps(record | {"asked": asked}))
         show(study, as_json=True)
         return json.loads(capsys.readouterr().out)["seconds_left"]
 
-    now = time.time()
-    lines = [
-        {"step": step, "images": 8 * step, "seconds": step / 10, "speed/images_per_second": 80.0} for step in (5, 25)
-    ]
-    (study / "f" / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))  # a tenth of a second each
-    for name in "abcd":
-        os.utime(study / name / "result.json", (now - 60, now - 60))
-    for name, seconds in {"a": 70.5, "f": 3, "g": 3}.items():
-        os.utime(study / name / ".lock", (now - seconds, now - seconds))  # half a second to start
-    path = study / "sweep.json"
-    write(study, "aside", "finished")
-    record = json.loads(path.read_text())
-    record |= {"began": (datetime.now().astimezone() - timedelta(seconds=100)).isoformat()}
-    path.write_text(json.dumps(record | {"asked": ["f", "g"]}))
-    assert left() == pytest.approx(7.5, abs=1)  # both run
-    path.write_text(json.dumps(record | {"asked": ["c", "f"]}))
-    assert left() == pytest.approx(7.5, abs=1)  # c failed after the start
-    os.utime(study / "c" / "result.json", (1, 1))
-    assert left() == pytest.approx(7.5 + 0.5 + 9, abs=1)  # before it: it is tried again
-    path.write_text(json.dumps(record | {"asked": ["f", "h"]}))
-    assert left() == pytest.approx(7.5 + 0.5 + 10, abs=1)
-    path.write_text(json.dumps(record | {"asked": ["c", "h"]}))
-    assert left() is None
+    assert left("f", "c") == 30  # f has 75 of 100 steps left, 40 s for all
+    assert left("f", "h") == 30 + 40
+    assert left("f", "g", "h") == (30 + 40 + 40) / 2  # two at a time
+    assert left("c", "h") is None
+    record = json.loads((study / "sweep.json").read_text())
     del record["asked"]
-    path.write_text(json.dumps(record | {"done": 3.0}))  # as older versions wrote it
-    assert left() == pytest.approx(7.5 + 0.5 + 9 + 0.5 + 10, abs=1)  # c and h on one of two workers
+    (study / "sweep.json").write_text(json.dumps(record | {"done": 3.0}))  # as older versions wrote it
+    show(study, as_json=True)
+    assert json.loads(capsys.readouterr().out)["seconds_left"] == (30 + 40 + 70 * 0.4 + 60 * 0.4 + 40) / 2  # fgdeh
+
+
+def test_cells_that_have_ended_tell_how_long_others_of_their_arm_take(tmp_path):
+    def cell(name, state, step=0, **more):
+        return CellStatus(name, tmp_path / name, state, step, 100, **more)
+
+    running = cell("a-seed1", "running", 50, seconds_left=20.0)
+    assert time_left([running]) == 20
+    ended = [cell("a-seed0", "finished", 100, seconds=60.0), cell("b-seed0", "finished", 100, seconds=200.0)]
+    assert time_left([*ended, running]) == 30  # what starts and ends a run counts too
+    assert time_left([*ended, running, cell("b-seed1", "missing"), cell("c-seed0", "missing")]) == 30 + 200 + 130
+    assert time_left([*ended, running, cell("a-seed2", "running", 90, seconds_left=5.0)]) == 20
+    stopped = cell("a-seed3", "finished", 100, seconds=9000.0)  # over night: most are not
+    assert time_left([*ended, stopped, cell("a-seed4", "finished", 100, seconds=60.0), running]) == 30
+    assert time_left(ended) is None
+
+
+def test_a_finished_cell_tells_how_long_it_took(tmp_path):
+    times = {"started": "2026-11-23T10:00:00+01:00", "ended": "2026-11-23T10:02:30+01:00"}
+    assert read_status(write(tmp_path, "a", "finished", **times), "a").seconds == 150
+    for name, wrong in {"b": {"started": None}, "c": {"ended": "yesterday"}}.items():
+        assert read_status(write(tmp_path, name, "finished", **(times | wrong)), name).seconds is None
 
 
 def test_the_command_speaks_json(study, capsys):
