@@ -12,7 +12,7 @@ from ganlab.runs import grids
 
 _WIDE = 13.0  # inches
 _ROW = 2.2  # inches of a row of panels
-_PANELS = ("through a single 1", "through all ones", "taps that reach\neach pixel", "output variance\nby phase",
+_PANELS = ("[[1,2],[3,4]]\nthrough a single 1", "[[1,2],[3,4]]\nthrough all ones", "taps that reach\neach pixel", "output variance\nby phase",
            "images", "log10 power\nof the images")  # fmt: skip
 
 
