@@ -12,8 +12,14 @@ from ganlab.runs import grids
 
 _WIDE = 13.0  # inches
 _ROW = 2.2  # inches of a row of panels
-_PANELS = ("[[1,2],[3,4]]\nthrough a single 1", "[[1,2],[3,4]]\nthrough all ones", "taps that reach\neach pixel", "output variance\nby phase",
-           "images", "log10 power\nof the images")  # fmt: skip
+_PANELS = (
+    "[[1,2],[3,4]]\nthrough a single 1",
+    "[[1,2],[3,4]]\nthrough all ones",
+    "taps that reach\neach pixel",
+    "output variance\nby phase",
+    "images",
+    "log10 power\nof the images",
+)
 
 
 def picture(views: Sequence[View]) -> np.ndarray:
