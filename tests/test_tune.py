@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from conftest import ROOT
 from ganlab.cli.hydra import plan
@@ -137,7 +138,39 @@ def test_the_file_says_all_of_it(sweep, tune):
         "at equal rates": [["transpose"], ["upsample"]],
         "each at its best": [["upsample"], ["transpose"]],
     }
-    assert len(tree["warnings"]) == 1
+    assert (first["undecided"], second["undecided"]) == ([0.0005, 0.002], [0.001, 0.002])
+    assert len(tree["warnings"]) == 3
+
+
+def test_rates_that_the_seeds_do_not_tell_apart_are_named(sweep, tune):
+    values = np.array([[8.0, 8.8, 8.1], [4.0, 4.6, 4.1], [4.1, 4.5, 4.2]])
+    sweep.arm("transpose", values.tolist(), seeds=(1, 2, 3))
+    sweep.arm("upsample", [[9.0, 9.9, 9.2], [4.0, 4.6, 4.1], [2.0, 2.2, 2.0]], seeds=(1, 2, 3))
+    _, out, _ = tune()
+    assert "transpose: 3 seeds cannot tell the best rate, 0.001, from 0.002; try these with more seeds" in out
+    assert "upsample: 3 seeds" not in out
+    assert [arm["undecided"] for arm in written(sweep)["arms"]] == [[0.002], []]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_least_difference_is_that_of_a_regression_on_rates_and_seeds(sweep, seed):
+    rates, seeds = (0.0005, 0.001, 0.002, 0.004), range(1000, 1003)
+    logs = np.random.default_rng(seed).normal([[0.3], [0.0], [0.1], [0.2]], 0.1, (4, 3))
+    sweep.arm("transpose", np.exp(logs).tolist(), rates=rates, seeds=seeds)
+    (arm,) = tune_study(sweep.directory, rate=0.001).arms
+    design = np.array([[*(row == r for r in range(4)), *(column == c for c in (1, 2))]
+                       for row in range(4) for column in range(3)], float)  # fmt: skip
+    error = np.linalg.lstsq(design, logs.ravel(), rcond=None)[1].item() / 6
+    least = scipy.stats.t.ppf(0.975, 6) * math.sqrt(2 * error / 3)
+    best = logs.mean(1).min()
+    wanted = [rate for rate, mean in zip(rates, logs.mean(1), strict=True) if 0 < mean - best <= least]
+    assert list(arm.undecided) == wanted
+
+
+def test_with_one_seed_every_rate_may_be_the_best_but_those_that_diverged(sweep, tune):
+    sweep.arm("transpose", [[None], [2.0], [90.0]], seeds=(1,))
+    _, out, _ = tune()
+    assert "transpose: 1 seed cannot tell the best rate, 0.001, from 0.002; " in out
 
 
 def test_a_name_that_a_shell_would_act_on_stays_a_word(sweep, tune):

@@ -44,8 +44,16 @@ def override(tuning: Tuning) -> str:
 
 
 def warnings(tuning: Tuning) -> list[str]:
-    """What weakens the choice, a line each: bests at the edge of the grid, runs that diverged."""
+    """What weakens the choice, a line each: rates that may be as good, bests at the edge, runs that diverged."""
     lines = []
+    for arm in tuning.arms:
+        if arm.best and arm.undecided:
+            others = join_words([f"{rate:g}" for rate in arm.undecided], " or ")
+            seeds = "1 seed" if len(tuning.seeds) == 1 else f"{len(tuning.seeds)} seeds"
+            lines.append(
+                f"{arm.label}: {seeds} cannot tell the best rate, {arm.best.rate:g}, from {others}; try these with "
+                "more seeds, and as many trials for every arm"
+            )
     for arm in tuning.arms:
         if arm.edge:
             assert arm.best
@@ -76,7 +84,8 @@ def as_json(tuning: Tuning) -> dict[str, Any]:
 
     - `metric`, `better`, `rates`, `seeds`, `equal_rate`, `override` (quoted for a shell), `factors` by generator.
     - `arms`: `arm`, `generator`, `trials` (`rate`, `value`, `values` by seed), `best_rate`, `best`, `at_equal_rate`,
-      `factor`, `expected_best` (of 1, 2, ... trials), `at_edge` (lowest, highest or None).
+      `factor`, `expected_best` (of 1, 2, ... trials), `at_edge` (lowest, highest or None), `undecided` (other
+      rates that may be the best).
     - `orders`: `at equal rates` and `each at its best`, from the best arm to the worst, lists of equal ones.
     - `warnings`: sentences.
     """
@@ -106,6 +115,7 @@ def as_json(tuning: Tuning) -> dict[str, Any]:
                 "factor": arm.factor,
                 "expected_best": list(arm.expected_best),
                 "at_edge": arm.edge or None,
+                "undecided": list(arm.undecided),
             }
             for arm in tuning.arms
         ],

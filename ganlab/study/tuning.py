@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from scipy.special import stdtrit
+
 from ganlab.config.comparison import Comparing
 from ganlab.errors import nearest
 from ganlab.evaluation.registry import METRICS, Metric, base_name, compared
@@ -49,7 +52,8 @@ class TunedArm:
     generator: its name, as in conf/generator. trials: by rising rate. best: the best of them, None where a run of each
     diverged. equal: the one at the rate that all arms share. expected_best: of k = 1 ... n trials drawn from these
     without putting back, the expected best value; None where that many may all have diverged. edge: whether the best is
-    at the lowest or the highest rate that was tried, so that a better one may lie outside.
+    at the lowest or the highest rate that was tried, so that a better one may lie outside. undecided: other rates
+    that these seeds do not show to be worse (`_undecided`).
     """
 
     label: str
@@ -59,6 +63,7 @@ class TunedArm:
     equal: Trial
     expected_best: tuple[float | None, ...]
     edge: str
+    undecided: tuple[float, ...]
 
     @property
     def factor(self) -> float | None:
@@ -273,4 +278,23 @@ def _tuned(label: str, generator: str, trials: tuple[Trial, ...], measure: Metri
         next(trial for trial in trials if trial.rate == equal_rate),
         tuple(None if math.isinf(loss) else _loss(measure, loss) for loss in expected),
         "" if best.value is None else edge,
+        _undecided(trials, best, measure),
     )
+
+
+def _undecided(trials: Sequence[Trial], best: Trial, measure: Metric) -> tuple[float, ...]:
+    """The rates whose values may be as good as the best: within the least significant difference at 5 %.
+
+    Its error is what rates and seeds, as two additive effects, leave of the values (logarithms of ratios). With one
+    seed, or one trial without a run that diverged, nothing is known of that, and every other rate may be as good.
+    """
+    known = [trial for trial in trials if trial.value is not None]
+    change: Any = {"ratio": np.log, "size": np.abs}.get(measure.scale, np.asarray)
+    values = change(np.array([list(trial.values.values()) for trial in known], np.float64))
+    free = (values.shape[0] - 1) * (values.shape[1] - 1) if known else 0
+    if not free:
+        return tuple(trial.rate for trial in known if trial is not best)
+    residuals = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
+    least = stdtrit(free, 0.975) * math.sqrt(2 * np.sum(residuals**2) / free / values.shape[1])
+    means = dict(zip((trial.rate for trial in known), values.mean(1), strict=True))
+    return tuple(rate for rate in means if rate != best.rate and abs(means[rate] - means[best.rate]) <= least)
