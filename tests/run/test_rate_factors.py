@@ -76,9 +76,11 @@ def test_a_run_without_the_setting_in_its_files_is_one_without_factors(plain, se
 FALLING = ("optimizer.final_rate=0.5", "optimizer.schedule=linear", "training.steps=100")
 
 
-def test_what_a_longer_schedule_changes_is_said_of_the_rate_that_the_run_has(settings):
+def test_a_longer_schedule_keeps_the_rate_and_is_said_to_change_it_on_the_way(settings):
     falling = settings(*FALLING, "optimizer.g_rate_factors={transpose: 10}")
-    assert "the generator's goes from 0.0075 to 0.00875 at step 50" in "\n".join(changes(falling, 50, 200))
+    assert (
+        "reach 0.5 of their start at step 200 instead of 100, so they change at step 50" in changes(falling, 50, 200)[1]
+    )
     assert with_steps(falling, 200).optimizer == falling.optimizer
 
 
