@@ -1,6 +1,6 @@
 """The README's first picture, from reports that stand here: real images, what two arms draw, and every pair's score.
 
-python experiments/upsampling/hero.py upsample cifar10="at one rate" best_rates_cifar10="each at its best rate"
+python experiments/upsampling/hero.py upsample cifar10="at one rate" retuned_cifar10="each at its best rate"
 """
 
 import csv
