@@ -11,6 +11,7 @@ from ganlab.report.drawing import styles_of
 from ganlab.runs import grids
 
 _WIDE = 13.0  # inches
+_SIDE_BY_SIDE = 5  # arms in a table
 _ROW = 2.2  # inches of a row of panels
 _PANELS = (
     "[[1,2],[3,4]]\nthrough a single 1",
@@ -63,7 +64,9 @@ def picture(views: Sequence[View]) -> np.ndarray:
     for column, name in zip(axes.T[:columns], _PANELS, strict=False):
         next((axis for axis in column if axis.axison), column[0]).set_title(name, fontsize=10)
     if mappable is not None:
-        parts[1].colorbar(mappable, ax=axes, pad=0.02, shrink=0.8).ax.tick_params(labelsize=8)
+        parts[1].colorbar(mappable, ax=axes, pad=0.02, shrink=0.8, aspect=10 * (1 + len(views))).ax.tick_params(
+            labelsize=8
+        )
     if curves:
         axis = parts[2].subplots()
         _profiles(axis, views)
@@ -74,8 +77,12 @@ def picture(views: Sequence[View]) -> np.ndarray:
 def _table(views: Sequence[View]) -> list[str]:
     if len(views) == 1:
         return _lines(views[0].layers, left=2)
-    facts = [[name, *(view.facts[name] for view in views)] for name in views[0].facts]
-    return _lines([["", *(stacked(view.arm) for view in views)], *facts], left=len(views) + 1)
+    blocks = [views[start : start + _SIDE_BY_SIDE] for start in range(0, len(views), _SIDE_BY_SIDE)]
+    lines = []
+    for block in blocks:
+        facts = [[name, *(view.facts[name] for view in block)] for name in block[0].facts]
+        lines += ["", *_lines([["", *(stacked(view.arm) for view in block)], *facts], left=len(block) + 1)]
+    return lines[1:]
 
 
 def _lines(table: list[list[str]], left: int) -> list[str]:
