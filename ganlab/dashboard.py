@@ -149,7 +149,9 @@ from ganlab.dashboard import guarded
 def serve(application, flags):
     return program.create_port_scanning_werkzeug_server(guarded(application, flags.host), flags)
 
-board = program.TensorBoard(default.get_plugins(), server_class=serve)
+page = sys.argv.pop(1)
+provider = (lambda: open(page, "rb")) if page else None  # None: its own page
+board = program.TensorBoard(default.get_plugins(), provider, server_class=serve)
 board.configure(sys.argv)
 print(board.launch(), flush=True)
 os.read(0, 1)  # returns when the parent process has ended, even if it was killed
@@ -165,8 +167,13 @@ def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, rea
     """
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it only displays
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    with tempfile.TemporaryFile() as log, _presentable(directory) as logdir:
-        command = [sys.executable, "-P", "-c", _SERVER, "--logdir", str(logdir), "--host", host]
+    with (
+        tempfile.TemporaryFile() as log,
+        _presentable(directory) as logdir,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        page = _page(directory, Path(folder) / "page.zip")
+        command = [sys.executable, "-P", "-c", _SERVER, page, "--logdir", str(logdir), "--host", host]
         command += [f"--window_title={directory.name}", *(["--port", str(port)] if port is not None else [])]
         command += ["--samples_per_plugin", "images=9999,text=1000"]  # images=0: none
         child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
@@ -244,6 +251,18 @@ def _link(directory: Path, folder: Path, bad: Collection[Path]) -> None:
 
 _LOOK = 5.0  # seconds between two searches for new files
 _DIRECT = build_opener(ProxyHandler({}))  # a proxy cannot reach this machine's own servers
+
+
+def _page(directory: Path, target: Path) -> str:
+    """The path of TensorBoard's page with the arms' colours, written to a file; empty to use its own."""
+    import tensorboard
+
+    from ganlab.report.tensorboard import arm_styles, group_pattern, write_page
+
+    served = Path(tensorboard.__file__).with_name("webfiles.zip")
+    styles = arm_styles(directory)
+    written = styles and served.exists() and write_page(served, target, styles, group_pattern(directory))
+    return str(target) if written else ""
 
 
 def _wait_for_runs(address: str, runs: int) -> None:

@@ -9,6 +9,7 @@ They are written as separate runs: `comparison/<arm>` holds the bands of an arm,
 import hashlib
 import json
 import re
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from ganlab import __version__, files
 from ganlab.config import Comparing
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
+from ganlab.report.drawing import Style, styles_of
 from ganlab.report.figures import Curve, curves_of, read_histories
 from ganlab.report.sentences import (
     answer,
@@ -51,7 +53,7 @@ from ganlab.runs.records import (
     without_seed,
 )
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
-from ganlab.study.arms import Arm, as_typed
+from ganlab.study.arms import Arm, as_typed, gather_arms
 from ganlab.study.compare import compare_study
 from ganlab.study.values import Endpoint, Study
 
@@ -368,9 +370,75 @@ def _endpoints(run: Path) -> list[str]:
     return tags
 
 
+# --- colours ----------------------------------------------------------------------------------------------------------
+
+# TensorBoard assigns the colours of its palette in the order in which runs started, differently on each of its pages,
+# and a colour cannot be set in an address or a flag (its issue 893, open since 2018; pull request 7075). So its page
+# gets the table of arms, and looks a colour up there before the palette. Nothing else is changed; a TensorBoard with
+# another page keeps its own colours.
+
+_SCRIPT = "index.js"
+_TIME_SERIES = re.compile(
+    r"(\.forEach\(\((\w+),(\w+)\)=>\{let (?:(?!forEach).){0,300}?)((\w+)\.colors\[\2%\5\.colors\.length\])"
+)
+_OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%this\.palette\.length\])\)")
+
+
 def group_pattern(directory: Path) -> str:
     """A pattern for the names of runs whose first group is the arm, for both JavaScript and Python."""
     runs = find_runs(directory)
     tail = re.escape(shared_tail(runs)).replace("\\-", "-")
     optional = f"(?:{tail})?" if tail else ""
     return rf"^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
+
+
+def arm_styles(directory: Path) -> dict[str, Style]:
+    """The style of each arm by what TensorBoard calls it, as `group_pattern` reads it off the names of its runs."""
+    pattern = re.compile(group_pattern(directory))
+
+    def group_of(run: Path) -> str:
+        name = run.relative_to(directory).as_posix()
+        match = pattern.match(name)
+        return match[1] if match else name
+
+    try:
+        arms = gather_arms(str(directory))
+    except ResultError:  # one arm, or none has finished yet
+        arms = []
+    labels = {group_of(run.path.parent): arm.label for arm in arms for run in arm.runs.values() if run.path}
+    for run in find_runs(directory):
+        labels.setdefault(group_of(run), group_of(run).rpartition("/")[2].replace("-", " ", 1))
+    styles = styles_of([*dict.fromkeys(arm.label for arm in arms), *sorted(labels.values())])
+    return {group: styles[label] for group, label in labels.items()}
+
+
+def write_page(served: Path, target: Path, styles: Mapping[str, Style], pattern: str) -> bool:
+    """Copy TensorBoard's page, a zip file, with the arms' colours; False, and no file, if the page is a different one.
+
+    styles: by arm. pattern: of the names of runs, with the arm as its first group.
+    """
+    with zipfile.ZipFile(served) as page:
+        if _SCRIPT not in page.namelist():
+            return False
+        script, changed = coloured(page.read(_SCRIPT).decode(), styles, pattern)
+        if not changed:
+            return False
+        with zipfile.ZipFile(target, "w") as copy:
+            for entry in page.infolist():
+                copy.writestr(entry.filename, script if entry.filename == _SCRIPT else page.read(entry))
+    return True
+
+
+def coloured(script: str, styles: Mapping[str, Style], pattern: str) -> tuple[str, int]:
+    """The script of the page with the lookup of colours added, and in how many of two places it was added."""
+    time_series, one = _TIME_SERIES.subn(r'\1(ganlabColour(\3.replace(/^[^\/]*\//,""))||\4)', script, count=1)
+    older, other = _OLDER_PAGES.subn(r"\1ganlabHex(\2)||\3)", time_series, count=1)
+    table = {name: {"lightHex": style.light, "darkHex": style.dark} for name, style in styles.items()}
+    head = (
+        f"var ganlabArms={json.dumps(table)},ganlabName=new RegExp({json.dumps(pattern)});"
+        "function ganlabColour(run){var found=run.match(ganlabName);"
+        "return found&&Object.hasOwn(ganlabArms,found[1])?ganlabArms[found[1]]:null}"
+        "function ganlabHex(run){var found=ganlabColour(run);"
+        'return found&&(document.body.classList.contains("dark-mode")?found.darkHex:found.lightHex)}\n'
+    )
+    return (head + older, one + other) if one + other else (script, 0)

@@ -1,6 +1,9 @@
 """One colour and one marker for each arm, wherever it is drawn: the table, and figures of whole studies."""
 
 import itertools
+import re
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from conftest import ROOT
 from ganlab.report.drawing import ARMS, STYLES, THEMES, styles_of, ticks_within
 from ganlab.report.page import compose_page
+from ganlab.report.tensorboard import arm_styles, coloured, group_pattern, write_page
 from ganlab.study.compare import compare_study
 from made_study import ARMS as MADE
 from made_study import Made
@@ -137,3 +141,28 @@ def test_no_letters_of_a_forest_plot_stand_on_a_patch(drawings):
                 (left, one), (_, other) = axis.transData.transform([(x, start), (x, end)])
                 across = box.x0 < left < box.x1
                 assert not (across and min(one, other) < box.y1 - 2 and max(one, other) > box.y0 + 2), name
+
+
+def test_tensorboard_gets_the_colours_of_the_arms(tmp_path):
+    made = Made(tmp_path / "made")
+    made.arms(["transpose", "upsample"], 2)
+    for folder in made.directory.iterdir():
+        (folder / "events.out.tfevents.0000000001.ganlab").touch()
+    styles, pattern = arm_styles(made.directory), group_pattern(made.directory)
+    assert styles == {name: ARMS[name] for name in ("transpose", "upsample")}
+    for name in ("transpose-seed1", "comparison/transpose"):
+        found = re.match(pattern, name)
+        assert found
+        assert found[1] == "transpose"
+    served = Path(pytest.importorskip("tensorboard").__file__).with_name("webfiles.zip")
+    assert write_page(served, tmp_path / "page.zip", styles, pattern)
+    with zipfile.ZipFile(served) as old, zipfile.ZipFile(tmp_path / "page.zip") as new:
+        assert old.namelist() == new.namelist()
+        changed = [name for name in old.namelist() if old.read(name) != new.read(name)]
+        assert changed == ["index.js"]
+        script = new.read("index.js").decode()
+    assert re.search(r"\(ganlabColour\(\w+\.replace\([^)]*\)\)\|\|\w+\.colors\[", script)  # the time series
+    assert re.search(r"identifiers\.set\(\w+,ganlabHex\(\w+\)\|\|this\.palette\[", script)  # the older pages
+    assert script.count("ganlabArms[found[1]]") == 1
+    assert f'"upsample": {{"lightHex": "{ARMS["upsample"].light}", "darkHex": "{ARMS["upsample"].dark}"}}' in script
+    assert coloured("of another version", styles, pattern) == ("of another version", 0)
