@@ -308,6 +308,7 @@ class _Watch:
         self._ended = {name for name, cell in self._statuses.items() if cell.state in _FINAL}
         self._news: list[CellStatus] = []
         self._printed = time.monotonic()
+        self._at_once = 1  # the most cells that have been seen running
         self.live = live_bar(console)
         if self._ended:
             console.print(f"{len(self._ended)} of {len(cells)} had ended before")
@@ -332,7 +333,8 @@ class _Watch:
         now, cells = time.monotonic(), list(self._statuses.values())
         running = sum(cell.state == "running" for cell in cells)
         line = f"{len(self._ended)} of {len(cells)} runs ended, {running} running"
-        if left := time_left(cells):
+        self._at_once = max(self._at_once, running)
+        if left := time_left(cells, self._at_once):
             line += f", about {format_duration(left)} left"
         for cell in self._news:
             self._console.print(Text(f"{cell.name}: {describe_status(cell)}"))

@@ -285,10 +285,11 @@ def count_states(cells: list[CellStatus]) -> dict[State, int]:
     return {state: count for state in STATES if (count := sum(cell.state == state for cell in cells))}
 
 
-def time_left(cells: list[CellStatus]) -> float | None:
+def time_left(cells: list[CellStatus], at_once: int = 1) -> float | None:
     """About how many seconds until cells have ended; None if none is running, or nothing is known about their pace.
 
-    The work left, in cells of the usual duration for their arm, is divided by the number of cells that are running.
+    The work left, in cells of the usual duration for their arm, is divided by the number of cells that are running, or
+    by `at_once` if fewer are running at the moment, as between two cells.
     Before the first has ended, the pace of running ones decides, without what a run does before and after training.
     Cells that failed are not tried again.
     """
@@ -304,7 +305,7 @@ def time_left(cells: list[CellStatus]) -> float | None:
         return median([value for name, value in durations.items() if without_seed(name) == arm] or durations.values())
 
     unfinished = [cell for cell in cells if cell.state in ("running", "interrupted", "missing")]
-    at_this_number = sum((1 - cell.done) * duration(cell) for cell in unfinished) / len(running)
+    at_this_number = sum((1 - cell.done) * duration(cell) for cell in unfinished) / max(len(running), at_once)
     return max(at_this_number, *(cell.seconds_left or 0.0 for cell in running))
 
 

@@ -228,6 +228,7 @@ def test_cells_that_have_ended_tell_how_long_others_of_their_arm_take(tmp_path):
     assert time_left([*ended, running]) == 30  # what starts and ends a run counts too
     assert time_left([*ended, running, cell("b-seed1", "missing"), cell("c-seed0", "missing")]) == 30 + 200 + 130
     assert time_left([*ended, running, cell("a-seed2", "running", 90, seconds_left=5.0)]) == 20
+    assert time_left([*ended, running, cell("b-seed1", "missing")], at_once=2) == (30 + 200) / 2  # between two cells
     stopped = cell("a-seed3", "finished", 100, seconds=9000.0)  # over night: most are not
     assert time_left([*ended, stopped, cell("a-seed4", "finished", 100, seconds=60.0), running]) == 30
     assert time_left(ended) is None
