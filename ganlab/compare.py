@@ -18,7 +18,7 @@ def main() -> None:
         "Prints the verdict and writes DIR/report: report.html, report.md, scores.csv, verdict.json, figures. Of an "
         f"archive STUDY{ENDING} the report goes to STUDY-report beside it.",
         epilog="Examples: python -m ganlab.compare outputs/upsampling_digits --reference transpose; "
-        "python -m ganlab.compare experiments/upsampling/photos/runs.tar.xz",
+        "python -m ganlab.compare experiments/upsampling/cifar10/runs.tar.xz",
     )
     parser.add_argument(
         "directory", metavar="DIR", type=path,
