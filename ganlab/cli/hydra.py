@@ -187,74 +187,93 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     overrides = [quoted(text) for text in overrides]
     _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
-        plain, sweeps = _split(overrides)
-        given = [_key(override) for override in _parsed(overrides)]
-        typed = set(given)
-        first = _compose(plain, typed)
+        plain, _ = _split(overrides)
+        first = _compose(plain, {_key(override) for override in _parsed(overrides)})
         if first.resume is not None:
             raise ConfigError(f"resume={first.resume} is in a YAML file; give it on the command line, alone")
-        if not multirun and str(first.hydra.mode) != "RunMode.MULTIRUN":
-            if sweeps:
-                several = next(text for text in overrides if text not in plain)
-                raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-            cell = Cell(settings(first, describing=describing), _folder(first, "run.dir", typed))
-            _check_factors([cell], config_dir)
-            return Plan([cell], None, None, choices=first.hydra.runtime.choices)
-        swept = first.hydra.sweeper.params or {}
-        for key in {_key_of(choices[0]) for choices in sweeps}:
-            if given.count(key) > 1:
-                raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
-        params = [f"{key}={value}" for key, value in swept.items() if key not in given]
-        fixed, from_yaml = _split(params)
-        # Composing takes a tenth of a second: cells that differ only in their seed share it if folders have the default
-        # names; other names may depend on what is composed.
-        by_default = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
-        naming = (
-            (_BY_EXPERIMENT,) if by_default and any(_key_of(choices[0]) == "experiment" for choices in sweeps) else ()
-        )
-        trees: dict[tuple[str, ...], DictConfig] = {}
-        surveyed: dict[str, dict[str, Any]] = {}
-        cells, sweep_folders = [], set[Path]()
-        if math.prod(map(len, from_yaml + sweeps)) > MOST_CELLS:
-            raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
-        for choice in itertools.product(*(from_yaml + sweeps)):
-            seeds = [text for text in choice if by_default and text.startswith("seed=")]
-            others = tuple(text for text in choice if text not in seeds)
-            if others not in trees:
-                number = f"hydra.job.num={len(cells)}"
-                composed_from = [*fixed, *plain, *choice, *naming, number]
-                trees[others] = _compose(composed_from, typed)
-                _refuse_nested(trees[others], first, choice)
-            tree = trees[others]
-            for text in seeds:
-                tree.seed = _parsed([text])[0].value()
-            config = settings(tree, describing=describing, surveyed=surveyed)
-            folder = _folder(tree, "sweep.dir", typed)
-            sweep_folders.add(folder)
-            cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
-        _check_endpoints(cells)
-        _check_factors(cells, config_dir)
+        if multirun or str(first.hydra.mode) == "RunMode.MULTIRUN":
+            planned = _plan_sweep(overrides, first, describing)
+        else:
+            planned = _plan_run(overrides, first, describing)
+        _check_factors(planned.cells, config_dir)
+    return planned
+
+
+def _plan_run(overrides: list[str], tree: DictConfig, describing: bool) -> Plan:
+    """The plan of a single run; tree: what is composed from the overrides."""
+    plain, _ = _split(overrides)
+    if several := next((text for text in overrides if text not in plain), None):
+        raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
+    typed = {_key(override) for override in _parsed(overrides)}
+    cell = Cell(settings(tree, describing=describing), _folder(tree, "run.dir", typed))
+    return Plan([cell], None, None, choices=tree.hydra.runtime.choices)
+
+
+def _plan_sweep(overrides: list[str], first: DictConfig, describing: bool) -> Plan:
+    """The plan of a sweep; first: what is composed from the overrides that have one value."""
+    plain, sweeps = _split(overrides)
+    given = [_key(override) for override in _parsed(overrides)]
+    for key in {_key_of(choices[0]) for choices in sweeps}:
+        if given.count(key) > 1:
+            raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
+    by_experiment = first.hydra.sweeper.params or {}
+    params = [f"{key}={value}" for key, value in by_experiment.items() if key not in given]
+    fixed, from_yaml = _split(params)
+    if math.prod(map(len, from_yaml + sweeps)) > MOST_CELLS:
+        raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
+    # Composing takes a tenth of a second: cells that differ only in their seed share it if folders have the default
+    # names; other names may depend on what is composed.
+    by_default = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+    several_experiments = any(_key_of(choices[0]) == "experiment" for choices in sweeps)
+    naming = (_BY_EXPERIMENT,) if by_default and several_experiments else ()
+    trees: dict[tuple[str, ...], DictConfig] = {}
+    surveyed: dict[str, dict[str, Any]] = {}
+    cells, sweep_folders = [], set[Path]()
+    for choice in itertools.product(*(from_yaml + sweeps)):
+        seeds = [text for text in choice if by_default and text.startswith("seed=")]
+        others = tuple(text for text in choice if text not in seeds)
+        if others not in trees:
+            number = f"hydra.job.num={len(cells)}"
+            trees[others] = _compose([*fixed, *plain, *choice, *naming, number], set(given))
+            _refuse_nested(trees[others], first, choice)
+        tree = trees[others]
+        for text in seeds:
+            tree.seed = _parsed([text])[0].value()
+        config = settings(tree, describing=describing, surveyed=surveyed)
+        folder = _folder(tree, "sweep.dir", set(given))
+        sweep_folders.add(folder)
+        cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", set(given))))
+    _check_endpoints(cells)
+    _check_folders(cells, sweep_folders)
+    launcher = first.hydra.runtime.choices["hydra/launcher"]
+    return Plan(
+        cells,
+        sweep_folders.pop(),
+        None,
+        launcher,
+        remaining_sweep=tuple(params) if len(params) < len(by_experiment) else None,
+        naming=naming,
+        swept=(*params, *(text for text in overrides if text not in plain)),
+        choices=next(iter(trees.values())).hydra.runtime.choices,
+        jobs=first.hydra.launcher.n_jobs if launcher == "joblib" else 1,
+    )
+
+
+def _check_folders(cells: list[Cell], sweep_folders: Set[Path]) -> None:
+    """Refuse a sweep in several folders, and two cells in one."""
     if len(sweep_folders) > 1:
         listed = " and ".join(sorted(map(str, sweep_folders)))
         raise ConfigError(
             f"a sweep has one folder, not {listed}; give study, and everything else that names it, one value"
         )
-    by_directory: dict[Path, Cell] = {}
+    seen = set[Path]()
     for cell in cells:
-        if cell.directory in by_directory:
+        if cell.directory in seen:
             raise ConfigError(
                 f"hydra.sweep.subdir gives two cells the folder {cell.directory}; "
                 "include every setting that varies, or leave out the repeated value"
             )
-        by_directory[cell.directory] = cell
-    remaining = tuple(params) if len(params) < len(swept) else None
-    launcher = first.hydra.runtime.choices["hydra/launcher"]
-    swept = (*params, *(text for text in overrides if text not in plain))
-    choices = next(iter(trees.values())).hydra.runtime.choices
-    jobs = first.hydra.launcher.n_jobs if launcher == "joblib" else 1
-    return Plan(
-        cells, sweep_folders.pop(), None, launcher, remaining, naming=naming, swept=swept, choices=choices, jobs=jobs
-    )
+        seen.add(cell.directory)
 
 
 def _check_endpoints(cells: list[Cell]) -> None:

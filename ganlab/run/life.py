@@ -41,6 +41,7 @@ WRITTEN = (CONFIG, RESULT, HELD_OUT, resume.EXTENDED, resume.ROLLBACKS, IDENTITY
 
 if TYPE_CHECKING:
     from ganlab.data.images import Split
+    from ganlab.run.callbacks import Callbacks
     from ganlab.training.state import Gan
 
 
@@ -102,7 +103,10 @@ def run(
             if split.held_out_names:
                 write_bytes(directory / HELD_OUT, "".join(f"{name}\n" for name in split.held_out_names).encode())
             with machine.strategy.scope():
-                return _train(config, directory, origin, machine, split, stopping, log)
+                result = None
+                while result is None:  # once, unless it diverges and goes back to a checkpoint
+                    result = _Training(config, directory, origin, machine, split, log).run(stopping)
+                return result
         except ConfigError:
             if fresh:  # refused before its first step
                 remove_refused_run(directory)
@@ -122,133 +126,165 @@ def _write_generator(directory: Path, held: bool) -> None:
     print(f"{directory / GENERATOR} was missing and has been written again", flush=True)
 
 
-def _train(
-    config: RunConfig,
-    directory: Path,
-    origin: Path,
-    machine: device.Device,
-    split: "Split",
-    stopping: Callable[[], bool],
-    log: Log,
-) -> RunResult:
-    """Train in a folder, from the newest checkpoint of `origin`, which belongs to the first worker."""
-    from ganlab.run.build import build_gan, build_steps, is_on_device
-    from ganlab.run.callbacks import BestStep, Callbacks, profile_event
-    from ganlab.run.measuring import prepare
-    from ganlab.training.loop import DivergedError, fit
-    from ganlab.training.replicas import agreed
+class _Training:
+    """The training of a run from its newest checkpoint, or from the start, until it ends, stops or diverges.
 
-    training, began, say = config.training, now(), log.say
-    gan = build_gan(config)
-    xla = machine.xla(training.compile, training.steps)
-    went_back = resume.rollbacks(origin.parent)
+    Made in the order in which a GPU needs it: the compiled step comes before anything else is computed, since what was
+    computed before names a cached program.
+    """
 
-    def build():
-        reseed_at = [rollback.to_step for rollback in went_back]
-        return build_steps(gan, config, split.train, xla=xla, reseed_at=reseed_at)
-
-    # Before anything else computes, since that names a cached program; images on disk are read in order from a step on.
-    steps = build() if is_on_device(config, split.train) else None
-    measuring = prepare(config, split, say=say)
-    tensors = gan.tensors()
-    restored = checkpoints.restore(origin, tensors, unfit=lambda record: resume.unfit(record, config, origin.parent))
-    if restored is None and config.init_from:
-        resume.start_from(config.init_from, tensors)
-    steps = steps or build()
-    start, record = 0, resume.Record(started=began)
-    if restored:
-        start, record = restored.step, resume.Record.model_validate(restored.record)
-    position = {} if device.worker() else record.records  # they are in the first worker's folder
-    best = BestStep(config, record.best and record.best.model_dump(), checkpoints.steps(origin))
-
-    images_per_step = training.batch_size * training.discriminator_steps
-
-    with (
-        tracked(config, directory, say) as tracker,
-        Records(directory, step=start, resume=position, copy=tracker.scalars) as records,
-        Progress(training.steps, start, unit_images=images_per_step, log=log) as progress,
+    def __init__(
+        self, config: RunConfig, directory: Path, origin: Path, machine: device.Device, split: "Split", log: Log
     ):
-        callbacks = Callbacks(config, directory, gan, measuring, record, best, records, progress)
-        if machine.emulates:
-            progress.say(f"{machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
-        if xla:
-            progress.say("compiling with XLA; the program is kept for other runs of these settings")
-        callbacks.draw_real(split.held_out)
-        for line in restored.damaged if restored else []:
-            progress.say(f"passed over a checkpoint, {line}")
-        if restored and not restored.damaged and not device.worker():
-            callbacks.remove_leftovers(start)
-        if restored:
-            progress.say(f"continuing from step {start}")
-        else:
-            if config.init_from:
-                progress.say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
-            records.text(0, "settings", _as_markdown(config))
-            records.hyperparameters(_hyperparameters(config), trial=without_seed(directory.resolve().name))
-            callbacks.sample(0)
+        """Build everything, and restore it. directory: to write to. origin: the checkpoints of the first worker."""
+        from ganlab.run.build import build_gan, build_steps, is_on_device
+        from ganlab.run.callbacks import BestStep
+        from ganlab.run.measuring import prepare
 
-        status, error = "finished", None
+        self._config, self._directory, self._machine, self._split, self._log = config, directory, machine, split, log
+        began = now()
+        self._gan = build_gan(config)
+        self._xla = machine.xla(config.training.compile, config.training.steps)
+        self._rollbacks = resume.rollbacks(origin.parent)
+        self._images_per_step = config.training.batch_size * config.training.discriminator_steps
+
+        def build():
+            reseed_at = [rollback.to_step for rollback in self._rollbacks]
+            return build_steps(self._gan, config, split.train, xla=self._xla, reseed_at=reseed_at)
+
+        steps = build() if is_on_device(config, split.train) else None
+        self._measuring = prepare(config, split, say=log.say)
+        tensors = self._gan.tensors()
+        self._restored = checkpoints.restore(
+            origin, tensors, unfit=lambda record: resume.unfit(record, config, origin.parent)
+        )
+        if self._restored is None and config.init_from:
+            resume.start_from(config.init_from, tensors)
+        self._steps = steps or build()  # images on disk are read in order from the step that was restored
+        self._start, self._record = 0, resume.Record(started=began)
+        if self._restored:
+            self._start, self._record = self._restored.step, resume.Record.model_validate(self._restored.record)
+        best = self._record.best
+        self._best = BestStep(config, best and best.model_dump(), checkpoints.steps(origin))
+
+    def run(self, stopping: Callable[[], bool]) -> RunResult | None:
+        """Train, and write the result; None where the run has gone back to a checkpoint and is to be trained again."""
+        from ganlab.run.callbacks import Callbacks
+
+        config, directory = self._config, self._directory
+        position = {} if device.worker() else self._record.records  # they are in the first worker's folder
+        with (
+            tracked(config, directory, self._log.say) as tracker,
+            Records(directory, step=self._start, resume=position, copy=tracker.scalars) as records,
+            Progress(config.training.steps, self._start, unit_images=self._images_per_step, log=self._log) as progress,
+        ):
+            callbacks = Callbacks(
+                config, directory, self._gan, self._measuring, self._record, self._best, records, progress
+            )
+            self._begin(callbacks, records, progress.say)
+            status, error = self._train(callbacks, stopping)
+            seconds = callbacks.seconds()
+            if status == "finished":
+                if callbacks.at_plateau():
+                    progress.say(f"twice the images hardly improved the primary metric: ends at step {self._step()}")
+                callbacks.finish()
+            tracker.status = "interrupted" if status == "rolled back" else status
+            if status not in ("interrupted", "rolled back"):
+                records.finished(status == "finished")
+        if status == "rolled back":
+            self._log.say(f"{error}; going back to it, with fresh random numbers")
+            return None
+        return self._write_result(callbacks, status, error, seconds)
+
+    def _step(self) -> int:
+        return int(self._gan.step.numpy())
+
+    def _begin(self, callbacks: "Callbacks", records: Records, say: Callable[[str], None]) -> None:
+        """Say how the run begins or continues, and record what belongs to its first step."""
+        config, restored = self._config, self._restored
+        if self._machine.emulates:
+            say(f"{self._machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
+        if self._xla:
+            say("compiling with XLA; the program is kept for other runs of these settings")
+        callbacks.draw_real(self._split.held_out)
+        if restored:
+            for line in restored.damaged:
+                say(f"passed over a checkpoint, {line}")
+            if not restored.damaged and not device.worker():
+                callbacks.remove_leftovers(self._start)
+            say(f"continuing from step {self._start}")
+            return
+        if config.init_from:
+            say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
+        records.text(0, "settings", _as_markdown(config))
+        records.hyperparameters(_hyperparameters(config), trial=without_seed(self._directory.resolve().name))
+        callbacks.sample(0)
+
+    def _train(self, callbacks: "Callbacks", stopping: Callable[[], bool]) -> tuple[str, str | None]:
+        """Take the steps; returns the status in which they ended, and the error if they diverged."""
+        from ganlab.run.callbacks import profile_event
+        from ganlab.training.loop import DivergedError, fit
+        from ganlab.training.replicas import agreed
+
+        training, directory = self._config.training, self._directory
         try:
             with contextlib.ExitStack() as profiling:
-                events = [profile_event(directory, training.profile, start, profiling), *callbacks.events()]
+                profile = profile_event(directory, training.profile, self._start, profiling)
                 completed = fit(
-                    gan, steps, training.steps, training.steps_per_call, events, agreed(stopping), callbacks.at_plateau
+                    self._gan,
+                    self._steps,
+                    training.steps,
+                    training.steps_per_call,
+                    [profile, *callbacks.events()],
+                    agreed(stopping),
+                    callbacks.at_plateau,
                 )
-            if not completed:
-                status = "interrupted"
-                callbacks.save(int(gan.step.numpy()))
+            if completed:
+                return "finished", None
+            callbacks.save(self._step())
+            return "interrupted", None
         except DivergedError as problem:
             good_step = checkpoints.newest(directory / CHECKPOINTS)
-            error = f"{problem}; " + (
-                "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
-            )
-            step = int(gan.step.numpy())
-            rolls_back = resume.roll_back(config, directory, step=step, to=good_step, error=str(problem))
-            status = "rolled back" if rolls_back else "diverged"
-        seconds = callbacks.seconds()
-        if status == "finished":
-            if callbacks.at_plateau():
-                progress.say(
-                    f"twice the images hardly improved the primary metric: ends at step {int(gan.step.numpy())}"
-                )
-            callbacks.finish()
-        tracker.status = "interrupted" if status == "rolled back" else status
-        if status not in ("interrupted", "rolled back"):
-            records.finished(status == "finished")
-    if status == "rolled back":
-        say(f"{error}; going back to it, with fresh random numbers")
-        return _train(config, directory, origin, machine, split, stopping, log)
+            last_good = "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
+            rolls_back = resume.roll_back(self._config, directory, step=self._step(), to=good_step, error=str(problem))
+            return "rolled back" if rolls_back else "diverged", f"{problem}; {last_good}"
 
-    images_seen = int(gan.step.numpy()) * images_per_step
-    return write_result(
-        config,
-        directory,
-        machine,
-        status,
-        metrics=callbacks.metrics if status == "finished" else {},
-        spread=callbacks.spread,
-        **({"draws": callbacks.draws} if callbacks.draws else {}),
-        **({"ladder": measuring.ladder} if measuring.ladder else {}),
-        **({"collapsed_at": callbacks.collapsed_at} if status == "finished" and callbacks.collapsed_at else {}),
-        profiles=callbacks.profiles if status == "finished" else {},
-        best=best.current,
-        real_against_real=measuring.real_against_real,
-        nulls=measuring.nulls,
-        protocol=measuring.protocol,
-        **_network_facts(gan),
-        replicas=machine.replicas,
-        threads=machine.threads,
-        compiled="xla" if xla else "graph",
-        images_seen=images_seen,
-        seconds=seconds,
-        images_per_second=images_seen / seconds,
-        source=split.train.source,
-        **({"extended": extended} if (extended := resume.extensions(config, directory)) else {}),
-        **({"rollbacks": [rollback.model_dump() for rollback in went_back]} if went_back else {}),
-        data=split.facts,
-        started=record.started,
-        **({"error": error} if error else {}),
-    )
+    def _write_result(self, callbacks: "Callbacks", status: str, error: str | None, seconds: float) -> RunResult:
+        config, measuring, machine = self._config, self._measuring, self._machine
+        finished_run = status == "finished"
+        images_seen = self._step() * self._images_per_step
+        where_known = {
+            "draws": callbacks.draws,
+            "ladder": measuring.ladder,
+            "collapsed_at": callbacks.collapsed_at if finished_run else None,
+            "extended": resume.extensions(config, self._directory),
+            "rollbacks": [rollback.model_dump() for rollback in self._rollbacks],
+            "error": error,
+        }
+        return write_result(
+            config,
+            self._directory,
+            machine,
+            status,
+            metrics=callbacks.metrics if finished_run else {},
+            spread=callbacks.spread,
+            profiles=callbacks.profiles if finished_run else {},
+            best=self._best.current,
+            real_against_real=measuring.real_against_real,
+            nulls=measuring.nulls,
+            protocol=measuring.protocol,
+            **_network_facts(self._gan),
+            replicas=machine.replicas,
+            threads=machine.threads,
+            compiled="xla" if self._xla else "graph",
+            images_seen=images_seen,
+            seconds=seconds,
+            images_per_second=images_seen / seconds,
+            source=self._split.train.source,
+            data=self._split.facts,
+            started=self._record.started,
+            **{name: value for name, value in where_known.items() if value},
+        )
 
 
 def _network_facts(gan: "Gan") -> dict[str, Any]:

@@ -99,27 +99,10 @@ def compare_arms(
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is not a metric of {directory}; {options}")
+    endpoints, without_ratio = _endpoints_with_ratios(_endpoints(plan, comparable, metric), arms, directory)
     unmeasured: dict[str, tuple[Gap | NoRatio, ...]] = {
-        name: tuple(_gaps(arms, name, ("not measured",))) for name in measured
+        name: (*_gaps(arms, name, ("not measured",)), *without_ratio.get(name, ())) for name in measured
     }
-    endpoints: list[Endpoint] = []
-    dropped: list[NoRatio] = []
-    for endpoint in _endpoints(plan, comparable, metric):
-        without_ratio = _without_ratio(endpoint, arms)
-        if without_ratio and (endpoint.primary or endpoint.title != endpoint.metric):
-            value = without_ratio[0]
-            raise ResultError(
-                f"{value.path} has metrics.{value.metric}={value.value}, which has no ratio; "
-                "use a positive number, measure the run again, or leave it out (--leave-out)"
-            )
-        if without_ratio:  # named by its place below the study's folder
-            without_ratio = [
-                each._replace(path=each.path and each.path.relative_to(directory)) for each in without_ratio
-            ]
-            unmeasured[endpoint.metric] = (*unmeasured[endpoint.metric], *without_ratio)
-            dropped += without_ratio
-        else:
-            endpoints.append(endpoint)
     comparisons = {endpoint.metric: _compare_in(endpoint, plan, arms, reference_arm) for endpoint in endpoints}
     in_pairs = _failed_in_pairs(arms, reference_arm)
     diverged = _gaps(arms, "", COUNTED_AS_WORST)
@@ -145,7 +128,7 @@ def compare_arms(
         unmeasured={name: gaps for name, gaps in unmeasured.items() if gaps},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in measured},
         failures=tuple(map(_failures, arms)),
-        dropped=tuple(dropped),
+        dropped=tuple(value for values in without_ratio.values() for value in values),
         cautions=tuple(_cautions(arms, plan, primary, reference_arm, ladder)),
     )
 
@@ -178,6 +161,32 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
                  plan.margins.get(base_name(name)))
         for name in order
     ]  # fmt: skip
+
+
+def _endpoints_with_ratios(
+    endpoints: Sequence[Endpoint], arms: Sequence[Arm], directory: Path
+) -> tuple[list[Endpoint], dict[str, list[NoRatio]]]:
+    """The endpoints that can be compared, and of the others the runs whose value has no logarithm, by metric.
+
+    Raises ResultError for such a value in an endpoint of the plan.
+    """
+    comparable: list[Endpoint] = []
+    without_ratio: dict[str, list[NoRatio]] = {}
+    for endpoint in endpoints:
+        values = _without_ratio(endpoint, arms)
+        if values and (endpoint.primary or endpoint.title != endpoint.metric):
+            value = values[0]
+            raise ResultError(
+                f"{value.path} has metrics.{value.metric}={value.value}, which has no ratio; "
+                "use a positive number, measure the run again, or leave it out (--leave-out)"
+            )
+        if values:  # named by its place below the study's folder
+            without_ratio[endpoint.metric] = [
+                each._replace(path=each.path and each.path.relative_to(directory)) for each in values
+            ]
+        else:
+            comparable.append(endpoint)
+    return comparable, without_ratio
 
 
 def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[NoRatio]:
@@ -250,17 +259,12 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
         p_values, outside = adjusted, holm(outside).tolist()
     comparisons = []
     for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
-        verdict = paired.verdict
-        if verdict == "equivalent" and outside[place] > 1 - LEVEL:
-            verdict = "better" if paired.low > 0 else "worse"  # before any adjustment; more is better
-            if paired.p_value > 1 - LEVEL or paired.low <= 0 <= paired.high:
-                verdict = "inconclusive"
         comparison = ArmComparison(
             arm=arm.label,
             reference=reference.label,
             endpoint=endpoint,
             paired=paired,
-            verdict=verdict,
+            verdict=_verdict(paired, p_values[place], outside[place]),
             p_adjusted=float(adjusted[place]) if several else None,
             pairs=_pairs(endpoint.metric, arm, reference),
             robust=robust_statistics(ours[place], theirs, paired, margin, alpha),
@@ -268,10 +272,17 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
             adjustment=adjustment if several else None,
             arms=len(others),
         )
-        if comparison.unmeasured or (verdict in ("better", "worse") and p_values[place] > 1 - LEVEL):
-            comparison = replace(comparison, verdict="inconclusive")
-        comparisons.append(comparison)
+        comparisons.append(replace(comparison, verdict="inconclusive") if comparison.unmeasured else comparison)
     return tuple(comparisons)
+
+
+def _verdict(paired: Comparison, p_value: float, p_of_equivalence: float) -> Verdict:
+    """What a comparison says by its p values, which may have been adjusted after it was made."""
+    verdict = paired.verdict
+    if verdict == "equivalent" and p_of_equivalence > 1 - LEVEL:  # then its difference may be clear, if small
+        clear = paired.p_value <= 1 - LEVEL and not paired.low <= 0 <= paired.high
+        verdict = "inconclusive" if not clear else "better" if paired.low > 0 else "worse"
+    return "inconclusive" if verdict in ("better", "worse") and p_value > 1 - LEVEL else verdict
 
 
 FEWEST_FOR_EQUIVALENCE = 5
