@@ -19,7 +19,7 @@ def main() -> None:
         "ganlab.evaluate",
         description="Measure the averaged generator (EMA) of a run's newest good checkpoint under a protocol. Real "
         "training images are measured in its place too, as a reference. Results go to RUN/evaluations.",
-        epilog="Example: python -m ganlab.evaluate outputs/quick/upsample-seed0 metrics.final.images=5000",
+        epilog="Example: python -m ganlab.evaluate outputs/quick/upsample-seed1 metrics.final.images=5000",
     )
     parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument(

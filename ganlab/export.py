@@ -24,7 +24,7 @@ def main() -> None:
         "ganlab.export",
         description="Export the averaged generator (EMA) of a run's newest good checkpoint. The file is opened "
         "without ganlab, and its images are compared with the original's on 16 latents.",
-        epilog="Example: python -m ganlab.export outputs/quick/upsample-seed0 --format onnx",
+        epilog="Example: python -m ganlab.export outputs/quick/upsample-seed1 --format onnx",
     )
     parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument("--format", default="keras", help="keras (default), saved_model, onnx or litert")

@@ -136,6 +136,10 @@ def test_every_command_of_the_readme_has_help(name, command):
     done = command(name, "--help")
     assert done.returncode == 0, done.stderr
     assert name in done.stdout
+    text = re.sub(r"-\n +", "-", done.stdout)
+    for path in re.findall(r"\b(?:experiments|examples)/[\w./-]+\w", text):
+        assert (ROOT / path).exists(), f"an example of --help names {path}"
+    assert set(re.findall(r"outputs/quick/\w+-seed(\d+)", text)) <= {str(seed) for seed in range(1, 7)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
