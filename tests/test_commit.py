@@ -12,8 +12,8 @@ from ganlab import environment
 from ganlab.environment import commit
 from ganlab.launch.process import finish
 from ganlab.runs.console import Log
-from ganlab.runs.folder import read_config, write_result
-from ganlab.runs.result import read_result
+from ganlab.runs.folder import read_config
+from ganlab.runs.result import read_result, write_result
 from small_runs import BRIEF
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_fails_keeps_why(settings, tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         raise RuntimeError("the disk\nis full")
 
-    monkeypatch.setattr("ganlab.run.life._train", fail)
+    monkeypatch.setattr("ganlab.run.life._Training", fail)
     assert finish(tmp_path / "run", settings(*BRIEF)) == 1
     assert (tmp_path / "run" / "log.txt").read_text() == capsys.readouterr().err
     assert "failed: the disk is full; see" in (tmp_path / "run" / "log.txt").read_text()

@@ -23,8 +23,8 @@ from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs.console import Console, bar_row, live_bar
-from ganlab.runs.folder import claimed, finished, lacks_generator, read_config, write_result
-from ganlab.runs.result import CONFIG, LOG, ResultError, find_files
+from ganlab.runs.folder import claimed, finished, lacks_generator, read_config
+from ganlab.runs.result import CONFIG, LOG, ResultError, find_files, write_result
 from ganlab.runs.signals import STOPPING, StopRequests, on_stop_signal
 from ganlab.runs.status import (
     CellStatus,

@@ -26,12 +26,10 @@ from ganlab.runs.folder import (
     claimed,
     finished,
     lacks_generator,
-    now,
     remove_refused_run,
-    write_result,
 )
 from ganlab.runs.records import Records, without_seed
-from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult
+from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult, now, write_result
 from ganlab.runs.signals import stop_requested
 from ganlab.runs.tracking import IDENTITY, check_installed, tracked
 from ganlab.training import checkpoints

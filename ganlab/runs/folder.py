@@ -4,11 +4,10 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ganlab import __version__, device, environment, files
+from ganlab import __version__, files
 from ganlab.config import RunConfig, differences, parse
 from ganlab.errors import ConfigError, MissingSettingError, UnknownSettingError
 from ganlab.runs.result import CONFIG, HELD_OUT, LOCK, LOG, RESULT, RunResult, read_result
@@ -131,39 +130,6 @@ def remove_refused_run(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         directory.rmdir()
-
-
-def write_result(
-    config: RunConfig, directory: Path, machine: device.Device | None, status: str, **facts: Any
-) -> RunResult:
-    """Write what is known about a run at its end, or at a stop, as its `result.json`.
-
-    machine: None if it is not known. facts: fields of `RunResult`.
-    """
-    from importlib.metadata import version
-
-    libraries = ("tensorflow", "keras", "numpy")
-    if unknown := facts.keys() - RunResult.model_fields.keys():
-        raise TypeError(f"{sorted(unknown)} are not fields of RunResult")
-    tree = {
-        "status": status,
-        "variant": config.generator.name,
-        "seed": config.seed,
-        "config": config.model_dump(mode="json"),
-        **facts,
-        "commit": environment.commit(),
-        "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
-        "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
-        "environment": environment.deciding(),
-        "ended": now(),
-    }
-    files.write_json(directory / RESULT, tree)
-    return read_result(directory / RESULT)
-
-
-def now() -> str:
-    """As ISO 8601 with the offset from UTC."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def record_measures(directory: Path, measured: dict[str, Any]) -> None:

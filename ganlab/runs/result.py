@@ -1,13 +1,14 @@
-"""The result of a run: `result.json`, checked when it is read; and whether its generator has collapsed."""
+"""The result of a run, `result.json`: its fields, written and read again; and whether its generator has collapsed."""
 
 from collections.abc import Container, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ganlab import files
-from ganlab.config import InitFrom
+from ganlab import __version__, device, environment, files
+from ganlab.config import InitFrom, RunConfig
 from ganlab.errors import ConfigError, in_a_line
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", files.LOCK, "log.txt"
@@ -163,6 +164,39 @@ class RunResult(BaseModel):
     def written(self) -> dict[str, Any]:
         """The content of the file: what was set, in the order of the fields."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+def write_result(
+    config: RunConfig, directory: Path, machine: device.Device | None, status: str, **facts: Any
+) -> RunResult:
+    """Write what is known about a run at its end, or at a stop, as its `result.json`.
+
+    machine: None if it is not known. facts: fields of `RunResult`.
+    """
+    from importlib.metadata import version
+
+    libraries = ("tensorflow", "keras", "numpy")
+    if unknown := facts.keys() - RunResult.model_fields.keys():
+        raise TypeError(f"{sorted(unknown)} are not fields of RunResult")
+    tree = {
+        "status": status,
+        "variant": config.generator.name,
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),
+        **facts,
+        "commit": environment.commit(),
+        "versions": {"ganlab": __version__, **{name: version(name) for name in libraries}},
+        "device": f"{machine.kind}: {machine.name}, {machine.precision}" if machine else None,
+        "environment": environment.deciding(),
+        "ended": now(),
+    }
+    files.write_json(directory / RESULT, tree)
+    return read_result(directory / RESULT)
+
+
+def now() -> str:
+    """As ISO 8601 with the offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def read_result(path: str | Path) -> RunResult:

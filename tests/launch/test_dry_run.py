@@ -10,7 +10,7 @@ from ganlab.cli.hydra import plan
 from ganlab.files import write_json
 from ganlab.launch import dry_run
 from ganlab.launch.dry_run import Cost
-from ganlab.runs.folder import write_result
+from ganlab.runs.result import write_result
 
 TINY = (
     "training.steps=400",

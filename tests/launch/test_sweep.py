@@ -24,8 +24,8 @@ from ganlab.cli.hydra import launch_cells, plan
 from ganlab.errors import ConfigError
 from ganlab.files import write_json
 from ganlab.launch import sweep as sweeps
-from ganlab.runs.folder import claimed, write_result
-from ganlab.runs.result import read_result
+from ganlab.runs.folder import claimed
+from ganlab.runs.result import read_result, write_result
 from ganlab.runs.status import has_writer, read_status
 from small_runs import TINY
 

@@ -8,8 +8,7 @@ import pytest
 
 from conftest import ROOT
 from ganlab.files import write_json
-from ganlab.runs.folder import write_result
-from ganlab.runs.result import ResultError, RunResult, find_results, read_result
+from ganlab.runs.result import ResultError, RunResult, find_results, read_result, write_result
 
 FINISHED = {
     "status": "finished",
