@@ -58,10 +58,18 @@ def test_the_full_protocol_is_taken_and_written(trained):
 def test_a_record_stands_in_the_result_beside_the_quick_measures(trained):
     before = json.loads((trained / "result.json").read_text())
     measure_again(trained, CHEAP, record=True)
+    tree = json.loads((trained / "result.json").read_text())
+    old = {
+        "draws": {"full/random/frechet_distance": [1.0, 2.0]},
+        "ladder": {"full/random/frechet_distance": {"x": 1.0}},
+    }
+    (trained / "result.json").write_text(json.dumps(tree | old))
     measure_again(trained, [*CHEAP[1:], "metrics.final.features=[pca]"], record=True)
     after = json.loads((trained / "result.json").read_text())
     assert after["protocol"]["full"]["features"].keys() == {"pca"}
     assert not any("random" in name for name in after["metrics"])
+    assert not after["draws"]  # those of other features
+    assert not any("random" in name for name in after["ladder"])
     assert before["metrics"].items() <= after["metrics"].items()
     assert after["metrics"].keys() - before["metrics"].keys() == {n for n in after["metrics"] if n.startswith("full/")}
 

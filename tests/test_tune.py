@@ -259,17 +259,29 @@ def test_a_trial_with_a_diverged_run_is_the_worst(sweep, tune):
     sweep.arm("upsample", [[None, None], [None, 1.0], [1.0, None]])
     code, out, _ = tune()
     assert code == 0
-    assert cells(out, "transpose")[0] == ["9", "8*", "diverged", "0.001", "1"]
-    assert cells(out, "transpose")[1] == ["diverged", "8.333", "8"]
-    assert cells(out, "upsample") == [["diverged", "diverged", "diverged", "none", "-"], ["diverged"] * 3]
-    assert "transpose diverged at 0.002 with seed 1001: the trial counts as the worst" in out
-    assert "upsample diverged at 0.0005 with seeds 1000 and 1001: the trial" in out
-    assert "upsample has no best rate, as a run of each trial diverged; its factor stays 1" in out
-    assert "each at its best: transpose 8 (0.001), upsample diverged\n" in out
+    assert cells(out, "transpose")[0] == ["9", "8*", "failed", "0.001", "1"]
+    assert cells(out, "transpose")[1] == ["failed", "8.333", "8"]
+    assert cells(out, "upsample") == [["failed", "failed", "failed", "none", "-"], ["failed"] * 3]
+    assert "transpose diverged or collapsed at 0.002 with seed 1001: the trial counts as the worst" in out
+    assert "upsample diverged or collapsed at 0.0005 with seeds 1000 and 1001: the trial" in out
+    assert "upsample has no best rate, as a run of each trial diverged or collapsed; its factor stays 1" in out
+    assert "each at its best: transpose 8 (0.001), upsample failed\n" in out
     tree = written(sweep)
     assert tree["factors"] == {}
     assert (tree["arms"][1]["best"], tree["arms"][1]["at_equal_rate"], tree["arms"][1]["factor"]) == (None, None, None)
     assert tree["arms"][0]["trials"][2] == {"rate": 0.002, "value": None, "values": {"1000": 0.1, "1001": None}}
+
+
+def test_a_trial_with_a_collapsed_run_is_the_worst(sweep, tune):
+    sweep.arm("transpose", [[9.0, 9.0], [8.0, 8.0], [7.5, 7.5]])
+    sweep.arm("upsample", [[9.0, 9.0], [8.0, 8.0], [7.5, 7.5]])
+    collapsed = next(p for p in sweep.directory.glob("*/result.json") if '"frechet_distance": 7.5' in p.read_text())
+    tree = json.loads(collapsed.read_text())
+    tree["metrics"]["coverage"] = 0.01
+    collapsed.write_text(json.dumps(tree))
+    _, out, _ = tune()
+    assert f"{tree['variant']} diverged or collapsed at 0.002 with seed {tree['seed']}: the trial" in out
+    assert cells(out, tree["variant"])[0] == ["9", "8*", "failed", "0.001", "1"]
 
 
 def test_the_highest_rate_is_an_edge_too_and_the_grid_goes_on_by_its_last_step(sweep, tune):

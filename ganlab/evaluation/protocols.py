@@ -131,10 +131,13 @@ class Measures:
                 raise ValueError(f"a set has {len(fake)} images; the protocol compares {self.n_fake}, give as many")
         spectra = [_spectrum(fake) for fake in sets]
         measured = [self._measure(fake, power) for fake, power in zip(sets, spectra, strict=True)]
-        names = [name for name in measured[0][0] if all(name in values for values, _ in measured)]
-        columns = {name: [values[name] for values, _ in measured] for name in names}
+        by_set = [values | self._mean(values, by_draw) for values, by_draw in measured]
+        columns = {
+            name: [values[name] for values in by_set] for name in by_set[0] if all(name in values for values in by_set)
+        }
         std = {name: float(np.std(column, ddof=1)) for name, column in columns.items() if len(sets) > 1}
-        values = {name: float(np.mean(column)) for name, column in columns.items()}
+        names = [name for name in measured[0][0] if name in columns]
+        values = {name: float(np.mean(columns[name])) for name in names}
         draws = {
             name: np.mean([by_draw[name] for _, by_draw in measured], axis=0).tolist()
             for name in measured[0][1]

@@ -398,6 +398,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
     heads = (
         f"after {at_budget.budget:,.0f} {'images' if at_budget.over == 'images' else 's'}" for at_budget in at_budgets
     )
+    comparisons = {comparison.arm: comparison for comparison in study.comparisons[endpoint.metric]}
     rows = []
     for arm in study.arms:
         if arm is study.reference:
@@ -407,7 +408,8 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
             c = at_budget.comparisons[arm.label]
             mean, low, high = endpoint.effect(c)
             effect = f"{show_effect(endpoint, mean)} ({show_interval(endpoint, low, high)})"
-            cells.append(effect if c.runs > 1 else "–")
+            over = ", finished pairs only" if comparisons[arm.label].by_ranks else ""
+            cells.append(f"{effect}{over}" if c.runs > 1 and comparisons[arm.label].has_interval else "–")
         rows.append((arm.label, *cells))
     text = (
         f"{metric} with as many images, and as many seconds, for each run: its last value up to there, the mean effect "
@@ -587,7 +589,8 @@ def _few_pairs(study: Study) -> list[str]:
     for endpoint in leading_endpoints(study):
         for comparison in study.comparisons[endpoint.metric]:
             arms = comparison.arms if endpoint.primary else 1
-            needs.append((fewest_pairs((1 - LEVEL) / arms), arms, comparison.deciding))
+            if comparison.verdict == "inconclusive" and not comparison.unmeasured:
+                needs.append((fewest_pairs((1 - LEVEL) / arms), arms, comparison.deciding))
     short = [(enough, arms, pairs) for enough, arms, pairs in needs if pairs < enough]
     if not short:
         return []

@@ -9,9 +9,9 @@ from ganlab.config.comparison import Comparing
 from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import CellStatus
-from ganlab.study.arms import as_typed, by_number, group_equal, label_of, refuse_confounded, settings_of
+from ganlab.study.arms import as_typed, by_number, group_equal, labels_of, refuse_confounded, settings_of
 from ganlab.study.compare import BASELINE
-from ganlab.study.statistics import Verdict, fewest_pairs, smallest_p
+from ganlab.study.statistics import Verdict, fewest_pairs, holm, smallest_p
 from ganlab.study.values import (
     COUNTED_AS_WORST,
     LEVEL,
@@ -36,10 +36,7 @@ def describe_comparison(comparison: ArmComparison) -> str:
     missing = sum(pair.missing for pair in comparison.pairs)
     ranked = len(comparison.pairs) - missing  # pairs that count, including those with a run that is the worst
     if c.runs < 2 and not comparison.by_ranks:
-        pair_count = "1 pair" if c.runs else "no pair"
-        return (
-            f"{arm} and {reference} have {pair_count} of finished runs with equal seed; a comparison needs at least 2."
-        )
+        return _describe_too_few(comparison)
     claim = {
         "better": f"{arm} is better than {reference}",
         "worse": f"{arm} is worse than {reference}",
@@ -72,15 +69,14 @@ def describe_comparison(comparison: ArmComparison) -> str:
     enough = fewest_pairs((1 - LEVEL) / arms)
 
     notes = _why_undecided(comparison) if comparison.deciding >= enough else []
-    if comparison.deciding < enough:
+    if comparison.deciding < enough and comparison.verdict == "inconclusive":
         among = f"with {arms} arms " if arms > 1 else ""
         notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {comparison.deciding}")
     if comparison.p_adjusted is not None:
         method = "" if endpoint.primary else f" ({comparison.adjustment})"
         notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{method}")
-    both = sum(not pair.missing and (pair.ours, pair.theirs) == (None, None) for pair in comparison.pairs)
-    if both and not comparison.by_ranks:
-        notes.append(f"both runs diverged or collapsed in {pairs_of(both)}")
+    if comparison.both_worst and not comparison.by_ranks:
+        notes.append(f"both runs diverged or collapsed in {pairs_of(comparison.both_worst)}")
     if comparison.unmeasured:
         notes.append(
             f"no verdict, since finished runs of {pairs_of(comparison.unmeasured)} have no value: measure them again"
@@ -95,6 +91,22 @@ def describe_comparison(comparison: ArmComparison) -> str:
     return "; ".join([f"{claim}: {numbers}", *notes]) + "."
 
 
+def _describe_too_few(comparison: ArmComparison) -> str:
+    """Why there is no comparison: too few pairs of finished runs that have a value."""
+    arm, reference, runs = comparison.arm, comparison.reference, comparison.paired.runs
+    if comparison.unmeasured:
+        return (
+            f"{arm} against {reference} has no verdict, since finished runs of {pairs_of(comparison.unmeasured)} "
+            "have no value: measure them again."
+        )
+    if both := comparison.both_worst:
+        others = f", and finished in {runs}" if runs else ""
+        failed = f"of {arm} and {reference} both runs diverged or collapsed in {pairs_of(both)}"
+        return f"{failed}{others}; there is no verdict."
+    pair_count = "1 pair" if runs else "no pair"
+    return f"{arm} and {reference} have {pair_count} of finished runs with equal seed; a comparison needs at least 2."
+
+
 def _worst(comparison: ArmComparison) -> str:
     """Which runs count as the worst: 4 of 10 runs of upsample collapsed, of transpose 0."""
     runs, parts = len(comparison.pairs) - sum(pair.missing for pair in comparison.pairs), []
@@ -107,14 +119,14 @@ def _worst(comparison: ArmComparison) -> str:
 
 def _why_undecided(comparison: ArmComparison) -> list[str]:
     """Why a verdict is inconclusive though its interval or its p value alone would have decided."""
-    c, by_adjusted = comparison.paired, comparison.endpoint.primary and comparison.p_adjusted is not None
-    if comparison.verdict != "inconclusive" or comparison.by_ranks:
+    c = comparison.paired
+    if comparison.verdict != "inconclusive" or comparison.by_ranks or comparison.unmeasured:
         return []
-    p = comparison.p_adjusted if by_adjusted else c.p_value
-    assert p is not None
+    p = c.p_value if comparison.p_adjusted is None else comparison.p_adjusted
     if c.low <= 0 <= c.high:
         return ["undecided because the interval contains 0"] if p <= 1 - LEVEL else []
-    return [f"undecided because {'the adjusted p' if by_adjusted else 'p'} is above {1 - LEVEL:.2g}"]
+    of = "p" if comparison.p_adjusted is None else "the adjusted p"
+    return [f"undecided because {of} is above {1 - LEVEL:.2g}"] if p > 1 - LEVEL else []
 
 
 def _signed_means(comparison: ArmComparison) -> str:
@@ -371,8 +383,8 @@ def robust_columns(comparison: ArmComparison) -> dict[str, str]:
         chance += f" ({robust.improvement_low:.2f} to {robust.improvement_high:.2f})"
     return {
         "Wilcoxon p": show_number(robust.wilcoxon_p, 3),
-        "interquartile mean": effect(robust.interquartile_mean),
-        "Hodges-Lehmann": effect(robust.hodges_lehmann),
+        "interquartile mean": effect(robust.interquartile_mean if comparison.has_interval else None),
+        "Hodges-Lehmann": effect(robust.hodges_lehmann if comparison.has_interval else None),
         "P(better)": chance,
         "correlation": show_number(robust.correlation, 2),
     }
@@ -416,7 +428,7 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
         refuse_confounded("the study", trees)
     except ResultError as error:
         return [f"no verdict: {error}"]
-    arms = {label_of(tree, trees): set(seeds) for tree, seeds in groups}
+    arms = {label: set(seeds) for label, (_, seeds) in zip(labels_of(trees), groups, strict=True)}
     labels = sorted(arms, key=by_number)
     reference = next((name for name in (plan.reference, BASELINE) if name in arms), labels[0])
     pairs = {name: len(arms[name] & arms[reference]) for name in labels if name != reference}
@@ -425,8 +437,9 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
 
 def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]) -> str:
     comparisons, fewest = len(pairs), fewest_pairs((1 - LEVEL) / len(pairs))
+    at_best = holm([smallest_p(count) for count in pairs.values()])
     over = f" after Holm's adjustment over {comparisons} comparisons" if comparisons > 1 else ""
-    few = [name for name, count in pairs.items() if count < fewest]
+    few = [name for name, p in zip(pairs, at_best, strict=True) if p > 1 - LEVEL]
     most = max(pairs.values()) if not few else max(pairs[name] for name in few)
     p = min(1.0, smallest_p(most) * comparisons)
     smallest = f"the smallest p value of {len(arms)} arms with {most} pair{'s' * (most != 1)} is {p:.2g}{over}"
@@ -436,6 +449,7 @@ def _can_decide(pairs: dict[str, int], reference: str, arms: dict[str, set[int]]
         return f"{seeds} can give a verdict: {smallest}"
     if len(few) < comparisons:
         whose = "; ".join(f"{name} has {pairs[name]}" for name in few)
+        fewest = fewest_pairs((1 - LEVEL) / len(few))  # once the others are decided
         return f"no verdict is possible for {join_words(few)} against {reference}, which takes {fewest} pairs: {whose}"
     return f"{seeds} can give no verdict of better or worse: {smallest}; {fewest} seeds are the fewest"
 

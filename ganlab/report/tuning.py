@@ -44,7 +44,7 @@ def override(tuning: Tuning) -> str:
 
 
 def warnings(tuning: Tuning) -> list[str]:
-    """What weakens the choice, a line each: rates that may be as good, bests at the edge, runs that diverged."""
+    """What weakens the choice, a line each: rates that may be as good, bests at the edge, runs that failed."""
     lines = []
     for arm in tuning.arms:
         if arm.best and arm.undecided:
@@ -66,9 +66,13 @@ def warnings(tuning: Tuning) -> list[str]:
         for trial in arm.trials:
             if seeds := [str(seed) for seed, value in trial.values.items() if value is None]:
                 which = f"seed{'s' * (len(seeds) > 1)} {join_words(seeds)}"
-                lines.append(f"{arm.label} diverged at {trial.rate:g} with {which}: the trial counts as the worst")
+                lines.append(
+                    f"{arm.label} diverged or collapsed at {trial.rate:g} with {which}: the trial counts as the worst"
+                )
         if arm.best is None:
-            lines.append(f"{arm.label} has no best rate, as a run of each trial diverged; its factor stays 1")
+            lines.append(
+                f"{arm.label} has no best rate, as a run of each trial diverged or collapsed; its factor stays 1"
+            )
     return lines
 
 
@@ -80,7 +84,7 @@ def write_tuning(tuning: Tuning) -> Path:
 
 
 def as_json(tuning: Tuning) -> dict[str, Any]:
-    """All of it in values that JSON has; None where runs diverged.
+    """All of it in values that JSON has; None where runs diverged or collapsed.
 
     - `metric`, `better`, `rates`, `seeds`, `equal_rate`, `override` (quoted for a shell), `factors` by generator.
     - `arms`: `arm`, `generator`, `trials` (`rate`, `value`, `values` by seed), `best_rate`, `best`, `at_equal_rate`,
@@ -172,4 +176,4 @@ def _expected_table(tuning: Tuning) -> Table:
 
 
 def _shown(value: float | None) -> str:
-    return "diverged" if value is None else f"{value:.4g}"
+    return "failed" if value is None else f"{value:.4g}"

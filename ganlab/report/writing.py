@@ -219,7 +219,8 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
         return value
 
     robust = vars(comparison.robust)
-    centres = {name: robust[name] for name in ("interquartile_mean", "hodges_lehmann")}
+    shown = comparison.has_interval
+    centres = {name: robust[name] if shown else None for name in ("interquartile_mean", "hodges_lehmann")}
     worst = {why: dict(zip(("arm", "reference"), comparison.worst(why), strict=True)) for why in COUNTED_AS_WORST}
     return {
         "arm": comparison.arm,

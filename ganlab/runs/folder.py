@@ -155,5 +155,5 @@ def record_measures(directory: Path, measured: dict[str, Any]) -> None:
             else protocol | {k: earlier[k] for k in ("full",) if k in earlier},
         }
         if full:
-            update |= {name: measured[name] for name in ("draws", "ladder") if name in measured}
+            update |= {name: measured.get(name, {}) for name in ("draws", "ladder")}
         files.write_json(path, result.model_copy(update=update).written())

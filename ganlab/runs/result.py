@@ -136,9 +136,11 @@ class RunResult(BaseModel):
     @classmethod
     def _has_settings(cls, config: dict[str, Any]) -> dict[str, Any]:
         """Check the form of the settings that studies and reports use; others are only displayed."""
-        for name in ("generator", "dataset", "training", "comparison", "init_from"):
-            if not isinstance(config.get(name) or {}, dict):
+        for name in ("generator", "dataset", "training", "comparison"):
+            if not isinstance(config.get(name, {}), dict):
                 raise ValueError(f"{name} is not an object")
+        if not isinstance(config.get("init_from") or {}, dict):
+            raise ValueError("init_from is not an object")
         size = config.get("dataset", {}).get("size", 1)
         sides = size if isinstance(size, list) else [size]
         if len(sides) not in (1, 2) or not all(type(side) is int and 0 < side < 2**16 for side in sides):
@@ -149,10 +151,18 @@ class RunResult(BaseModel):
             raise ValueError("comparison.quality is not a text")
         return config
 
+    @field_validator("protocol")
+    @classmethod
+    def _has_a_part(cls, protocol: dict[str, Any]) -> dict[str, Any]:
+        full = protocol.get("full", {})
+        if not isinstance(full, dict) or not isinstance(full.get("mean_over", []), list):
+            raise ValueError("full is not that of a protocol")
+        return protocol
+
     @field_validator("profiles")
     @classmethod
     def _has_both_sides(cls, profiles: dict[str, list[float]]) -> dict[str, list[float]]:
-        if profiles and len(profiles.get("real", [])) != len(profiles.get("generated", [0.0])):
+        if profiles and len(profiles.get("real", [])) != len(profiles.get("generated", [])):
             raise ValueError("those of real and generated images differ in length")
         return profiles
 
@@ -233,14 +243,21 @@ def find_results(directory: str | Path, without: Container[str] = ()) -> list[Ru
 
 
 def find_files(directory: Path, name: str) -> list[Path]:
-    """Every file of that name under a folder, in the order of their paths, except those of forgotten runs.
+    """Every file of that name under a folder, in the order of their paths.
+
+    Not those of forgotten runs, in hidden folders, and in folders within a run.
 
     Raises ResultError for what `files.walk` refuses: links to the outside are not followed.
     """
     paths = []
     try:
         for folder, subfolders, names in files.walk(directory):
-            subfolders[:] = [subfolder for subfolder in subfolders if subfolder != FORGOTTEN]
+            below_a_run = CONFIG in names or RESULT in names
+            subfolders[:] = (
+                []
+                if below_a_run
+                else [subfolder for subfolder in subfolders if subfolder != FORGOTTEN and not subfolder.startswith(".")]
+            )
             if name in names:
                 paths.append(folder / name)
     except files.FileError as error:

@@ -5,6 +5,7 @@ Reads `result.json` files, never directory names. An arm is all runs with the sa
 """
 
 import contextlib
+import itertools
 import json
 import re
 import shlex
@@ -65,14 +66,15 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
     groups = group_runs(directory, without)
     trees = [settings for settings, _ in groups]
     left_out = _read_left_out(Path(directory), without)
+    labels = labels_of(trees, [next(iter(runs.values())).variant for _, runs in groups])
     arms = [
         Arm(
-            label_of(tree, trees, next(iter(runs.values())).variant),
+            label,
             tree,
             dict(sorted(runs.items())),
             frozenset(run.seed for run in left_out if settings_of(run.config) == tree),
         )
-        for tree, runs in groups
+        for label, (tree, runs) in zip(labels, groups, strict=True)
     ]
     arms.sort(key=lambda arm: by_number(arm.label))
     if len(arms) == 1:
@@ -166,6 +168,18 @@ def settings_of(config: dict[str, Any]) -> dict[str, Any]:
 def by_number(label: str) -> list[int | str]:
     """The key by which labels are sorted: 8 comes before 16."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", label)]
+
+
+def labels_of(trees: list[dict[str, Any]], variants: Sequence[str] = ()) -> list[str]:
+    """The label of each arm; equal ones, of long names that are cut, are numbered.
+
+    variants: the generators' names in results whose settings do not have them.
+    """
+    labels = [label_of(tree, trees, name) for tree, name in itertools.zip_longest(trees, variants, fillvalue="")]
+    return [
+        label if labels.count(label) == 1 else f"{label} ({labels[: place + 1].count(label)})"
+        for place, label in enumerate(labels)
+    ]
 
 
 def label_of(settings: dict[str, Any], trees: list[dict[str, Any]], variant: str = "") -> str:

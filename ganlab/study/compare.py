@@ -1,5 +1,6 @@
 """What the runs under a folder say about its question: every arm against the reference, in every metric, in pairs."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +22,13 @@ from ganlab.evaluation.registry import (
     Rungs,
     base_name,
     compared,
+    metric_of,
 )
 from ganlab.runs.result import ResultError, has_collapsed
 from ganlab.runs.status import CellStatus, find_cells, without_result
 from ganlab.study.arms import Arm, gather_arms, plan_of
 from ganlab.study.statistics import (
+    FEWEST_FOR_EQUIVALENCE,
     Comparison,
     Verdict,
     benjamini_hochberg,
@@ -108,7 +111,7 @@ def compare_arms(
     diverged = _gaps(arms, "", COUNTED_AS_WORST)
     protocol = next((run.protocol for run in runs if run.status == "finished" and run.protocol), {})
     comparisons = _refuse_contradictions(comparisons, protocol)
-    ladder = next((run.ladder for run in runs if run.ladder), {})
+    ladder = _known(next((run.ladder for run in runs if run.ladder), {}))
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
     return Study(
         directory=directory,
@@ -238,8 +241,8 @@ def _failures(arm: Arm) -> FailureRate:
 def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
     """Each arm against the reference.
 
-    In the primary metric p is adjusted by Holm over the arms, and decides, for equivalence too; in the other metrics of
-    the plan it is adjusted by Benjamini and Hochberg, and decides nothing; in all others it is not adjusted.
+    In the primary metric p is adjusted by Holm over the arms, for equivalence too; in the other metrics of the plan,
+    which are exploratory, by Benjamini and Hochberg; in all others it is not adjusted.
     """
     others = [arm for arm in arms if arm is not reference]
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
@@ -249,14 +252,14 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
         _compare(own, theirs, margin, _differences_by_draw(endpoint, arm, reference))
         for arm, own in zip(others, ours, strict=True)
     ]
-    p_values = adjusted = [paired.p_value for paired, _, _ in results]
+    p_values = [paired.p_value for paired, _, _ in results]
     outside = [p if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0 for paired, p, _ in results]
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
     adjustment: Adjustment = "Holm" if endpoint.primary else "Benjamini-Hochberg"
     if several:
-        adjusted = (holm if endpoint.primary else benjamini_hochberg)(p_values).tolist()
+        p_values = (holm if endpoint.primary else benjamini_hochberg)(p_values).tolist()
     if several and endpoint.primary:
-        p_values, outside = adjusted, holm(outside).tolist()
+        outside = holm(outside).tolist()
     comparisons = []
     for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
         comparison = ArmComparison(
@@ -265,7 +268,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
             endpoint=endpoint,
             paired=paired,
             verdict=_verdict(paired, p_values[place], outside[place]),
-            p_adjusted=float(adjusted[place]) if several else None,
+            p_adjusted=p_values[place] if several else None,
             pairs=_pairs(endpoint.metric, arm, reference),
             robust=robust_statistics(ours[place], theirs, paired, margin, alpha),
             by_ranks=by_ranks,
@@ -283,10 +286,6 @@ def _verdict(paired: Comparison, p_value: float, p_of_equivalence: float) -> Ver
         clear = paired.p_value <= 1 - LEVEL and not paired.low <= 0 <= paired.high
         verdict = "inconclusive" if not clear else "better" if paired.low > 0 else "worse"
     return "inconclusive" if verdict in ("better", "worse") and p_value > 1 - LEVEL else verdict
-
-
-FEWEST_FOR_EQUIVALENCE = 5
-"""Pairs; with fewer, a small difference proves nothing."""
 
 
 def _kinds_of(metric: str, protocol: Mapping[str, Any]) -> list[str]:
@@ -314,7 +313,11 @@ def _refuse_contradictions(
             kinds = tuple(comparisons[name][at] for name in names)
             verdicts = {kind.verdict for kind in kinds}
             sign = {"better": 1, "worse": -1}.get(mean.verdict, 0)
-            contrary = {"better", "worse"} <= verdicts or any(sign * kind.paired.mean < 0 for kind in kinds)
+            contrary = {"better", "worse"} <= verdicts or any(
+                sign * kind.paired.mean < 0
+                for kind in kinds
+                if not kind.by_ranks  # there finished pairs do not decide
+            )
             with_kinds.append(replace(mean, verdict="depends on who looks" if contrary else mean.verdict, kinds=kinds))
         checked[metric] = tuple(with_kinds)
     return checked
@@ -323,7 +326,7 @@ def _refuse_contradictions(
 def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[NDArray[np.float64]]:
     """The differences through each draw of the features, by kind, [pairs, draws]: of finished pairs; more is better.
 
-    Empty where some run did not record its draws.
+    Empty where some kind was drawn once. Raises ResultError where some runs have draws and others have not.
     """
     metric = endpoint.metric
     seeds = sorted(arm.values(metric).keys() & reference.values(metric).keys())
@@ -334,13 +337,18 @@ def _differences_by_draw(endpoint: Endpoint, arm: Arm, reference: Arm) -> list[N
     tables = []
     for name in names:
         sides = [[run.draws.get(name, []) for run in pair] for pair in runs]
-        lengths = {len(draws) for pair in sides for draws in pair}
-        if len(lengths) != 1 or lengths == {0}:
+        most = max(len(draws) for pair in sides for draws in pair)
+        for run in itertools.chain(*runs):
+            draws = run.draws.get(name, [])
+            if len(draws) < most or (endpoint.measure.scale == "ratio" and min(draws, default=1) <= 0):
+                raise ResultError(
+                    f"{run.path} has draws.{name}={draws}, of which an interval cannot be made ({most} are needed); "
+                    "measure the run again (ganlab.evaluate --record), or leave it out (--leave-out)"
+                )
+        if not most:
             continue
         outcomes = np.vectorize(endpoint.measure.outcome, otypes=[float])
         ours, theirs = (np.array([pair[side] for pair in sides], float) for side in (0, 1))
-        if endpoint.measure.scale == "ratio" and min(ours.min(), theirs.min()) <= 0:
-            continue
         tables.append(outcomes(ours) - outcomes(theirs))
     return tables if len(tables) == len(names) else []
 
@@ -457,6 +465,12 @@ def _made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
 SURE = 3.0  # standard errors that count as more than chance
 
 
+def _known(ladder: Mapping[str, Rungs]) -> dict[str, Rungs]:
+    """The metrics of a ladder that this version knows, with all rungs that decide."""
+    needed = {*GRAIN, *FAULTS, RUNG_NOISE}
+    return {metric: rungs for metric, rungs in ladder.items() if metric_of(metric) and needed <= rungs.keys()}
+
+
 def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
     """The fault that a measure rates no worse than grain, and the grain; None where it is admitted.
 
@@ -503,8 +517,8 @@ def at_equal_budget(
 ) -> AtBudget | None:
     """The arms at the largest budget that all their runs have reached; None where some run recorded nothing.
 
-    series: by arm and seed. Each run counts with its last value up to the budget; a pair in which a run has none is
-    left out. Collapsed runs count as the worst here, too.
+    series: by arm and seed. Each run counts with its last value up to the budget; a pair in which a run has none, or
+    one without a ratio where ratios are compared, is left out. Collapsed runs count as the worst here, too.
     """
     column = ("images", "seconds").index(over)
     runs = [series.get(arm.label, {}).get(seed, []) for arm in study.arms for seed in arm.values(endpoint.metric)]
@@ -517,7 +531,9 @@ def at_equal_budget(
             seed: [value for *spent, value in series[arm.label][seed] if spent[column] <= budget]
             for seed in arm.values(endpoint.metric)
         }
-        return _outcomes(endpoint, arm, {seed: row[-1] for seed, row in within_budget.items() if row})
+        last = {seed: row[-1] for seed, row in within_budget.items() if row}
+        least = 0.0 if endpoint.measure.scale == "ratio" else -math.inf
+        return _outcomes(endpoint, arm, {seed: value for seed, value in last.items() if least < value < math.inf})
 
     theirs, margin = outcomes(study.reference), endpoint.compared_margin
     others = [arm for arm in study.arms if arm is not study.reference]

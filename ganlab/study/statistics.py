@@ -304,9 +304,14 @@ def seeds_for_power(effect: float, alpha: float = 0.05) -> int | None:
     return _fewest(lambda seeds: paired_power(effect, seeds, alpha) >= POWER) if effect else None
 
 
-def seeds_for_equivalence(margin: float) -> int | None:
-    """The fewest seeds with which `equivalence_power` reaches 80 %; None for more than 10,000."""
-    return _fewest(lambda seeds: equivalence_power(margin, seeds) >= POWER)
+def seeds_for_equivalence(margin: float, alpha: float = 0.05) -> int | None:
+    """The fewest seeds, 5 at least, with which `equivalence_power` reaches 80 %; None for more than 10,000."""
+    seeds = _fewest(lambda seeds: equivalence_power(margin, seeds, alpha) >= POWER)
+    return seeds and max(seeds, FEWEST_FOR_EQUIVALENCE)
+
+
+FEWEST_FOR_EQUIVALENCE = 5
+"""Pairs; with fewer, a small difference proves nothing."""
 
 
 @cache
@@ -339,7 +344,8 @@ class RobustStatistics:
     differences of finished pairs. improvement: P(a run of ours is better than one of theirs) over all pairs of seeds,
     with a score interval; a diverged run is the worst. correlation: of the paired outcomes, over seeds.
 
-    For planning, from the observed sd and effect, which few seeds estimate only roughly: seeds_for_power: for an 80 %
+    For planning, from the observed sd and effect, which few seeds estimate only roughly, with the same draws of
+    features and at the level of several arms: seeds_for_power: for an 80 %
     chance of a significant difference, if the true effect is the observed one. equivalence_power: the chance that these
     seeds would have shown equivalence, if there is no difference at all. seeds_for_equivalence: for 80 % of it.
     """
@@ -377,7 +383,8 @@ def robust_statistics(
     if margin is not None and comparison.runs > 1:
         sd = float(np.std(differences, ddof=1))
         width = margin / sd if sd else math.inf
-        power, seeds_needed = equivalence_power(width, comparison.runs), seeds_for_equivalence(width)
+        seeds_needed = seeds_for_equivalence(width, alpha)
+        power = equivalence_power(width, comparison.runs, alpha) if comparison.runs >= FEWEST_FOR_EQUIVALENCE else 0.0
     return RobustStatistics(
         wilcoxon_p=signed_rank_test([difference(x, y) for x, y in pairs]).p_value if pairs else None,
         interquartile_mean=_defined(interquartile_mean(differences)),

@@ -17,14 +17,14 @@ from scipy.special import stdtrit
 from ganlab.config.comparison import Comparing
 from ganlab.errors import nearest
 from ganlab.evaluation.registry import METRICS, Metric, base_name, compared
-from ganlab.runs.result import ResultError, RunResult, find_results
+from ganlab.runs.result import ResultError, RunResult, find_results, has_collapsed
 from ganlab.study.arms import (
     Arm,
     as_typed,
     by_number,
     group_equal,
     group_runs,
-    label_of,
+    labels_of,
     plan_of,
     refuse_confounded,
     refuse_protocols,
@@ -36,8 +36,9 @@ RATE, FACTORS = "optimizer.g_learning_rate", "optimizer.g_rate_factors"
 class Trial(NamedTuple):
     """One arm at one rate.
 
-    values: the metric by seed, None where the run diverged. value: their mean, of a ratio the geometric one, of a
-    metric that is best at 0 of the distances from it; None where a run diverged, which is worse than any number.
+    values: the metric by seed, None where the run failed: it diverged or collapsed. value: their mean, of a ratio the
+    geometric one, of a metric that is best at 0 of the distances from it; None where a run failed, which is worse than
+    any number.
     """
 
     rate: float
@@ -50,8 +51,8 @@ class TunedArm:
     """One arm at all rates.
 
     generator: its name, as in conf/generator. trials: by rising rate. best: the best of them, None where a run of each
-    diverged. equal: the one at the rate that all arms share. expected_best: of k = 1 ... n trials drawn from these
-    without putting back, the expected best value; None where that many may all have diverged. edge: whether the best is
+    failed. equal: the one at the rate that all arms share. expected_best: of k = 1 ... n trials drawn from these
+    without putting back, the expected best value; None where that many may all have failed. edge: whether the best is
     at the lowest or the highest rate that was tried, so that a better one may lie outside. undecided: other rates
     that these seeds do not show to be worse (`_undecided`).
     """
@@ -135,7 +136,7 @@ def tune_study(
     equal = rate or rates[len(rates) // 2]
     tuned = []
     for label, (generator, trials) in arms.items():
-        own = tuple(_trial(each, trials[each], name, measure) for each in rates)
+        own = tuple(_trial(each, trials[each], name, measure, plan) for each in rates)
         tuned.append(_tuned(label, generator, own, measure, equal))
     return Tuning(Path(directory), plan, name, measure, tuple(rates), tuple(seeds), equal, tuple(tuned))
 
@@ -173,7 +174,10 @@ def _arms(directory: str, groups: Sequence[tuple[dict[str, Any], dict[int, RunRe
             f"{directory} has {names.count(twice)} arms named {as_typed(twice)}, and factors go by name; "
             "tune arms of different generator.name"
         )
-    arms = {label_of(tree, trees): (tree["generator.name"], dict(trials)) for tree, trials in by_tree}
+    arms = {
+        label: (tree["generator.name"], dict(trials))
+        for label, (tree, trials) in zip(labels_of(trees), by_tree, strict=True)
+    }
     return dict(sorted(arms.items(), key=lambda arm: by_number(arm[0])))
 
 
@@ -234,10 +238,13 @@ def _refuse_unequal(directory: str, arms: _Arms, rates: Sequence[float], seeds: 
 _STOPPED = {"failed": "failed", "interrupted": "was interrupted"}
 
 
-def _trial(rate: float, runs: Mapping[int, RunResult], metric: str, measure: Metric) -> Trial:
+def _trial(rate: float, runs: Mapping[int, RunResult], metric: str, measure: Metric, plan: Comparing) -> Trial:
     values: dict[int, float | None] = {}
     for seed, run in runs.items():
-        values[seed] = None if run.status == "diverged" else run.metrics[metric]
+        failed = run.status == "diverged" or has_collapsed(
+            plan.quality, run.metrics, run.real_against_real, plan.collapse
+        )
+        values[seed] = None if failed else run.metrics[metric]
         if measure.scale == "ratio" and (value := values[seed]) is not None and value <= 0:
             raise ResultError(
                 f"{run.path} has metrics.{metric}={value}, of which there is no ratio; measure the run again"
@@ -255,7 +262,7 @@ def _mean(measure: Metric, values: Sequence[float | None]) -> float | None:
 
 
 def _loss(measure: Metric, value: float | None) -> float:
-    """A trial's value so that less is better; infinite where a run diverged."""
+    """A trial's value so that less is better; infinite where a run failed."""
     if value is None:
         return math.inf
     return -value if measure.direction == "larger" else value
@@ -286,7 +293,7 @@ def _undecided(trials: Sequence[Trial], best: Trial, measure: Metric) -> tuple[f
     """The rates whose values may be as good as the best: within the least significant difference at 5 %.
 
     Its error is what rates and seeds, as two additive effects, leave of the values (logarithms of ratios). With one
-    seed, or one trial without a run that diverged, nothing is known of that, and every other rate may be as good.
+    seed, or one trial without a run that failed, nothing is known of that, and every other rate may be as good.
     """
     known = [trial for trial in trials if trial.value is not None]
     change: Any = {"ratio": np.log, "size": np.abs}.get(measure.scale, np.asarray)

@@ -135,9 +135,9 @@ class ArmComparison:
 
     paired: of differences in which more is better, whatever the metric; of finished pairs only, except for p_value and
     verdict where by_ranks is true: there a run diverged or collapsed, its partner did not, and it counts as the worst.
-    verdict: of the primary endpoint after adjustment, of all others before, which is exploratory. p_adjusted: over the
-    arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: for a mean over kinds
-    of features, the comparison through each of them. `report.sentences` puts it in a sentence.
+    verdict: by the adjusted p where there is one; exploratory in all endpoints but the primary one. p_adjusted: over
+    the arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: for a mean over
+    kinds of features, the comparison through each of them. `report.sentences` puts it in a sentence.
     """
 
     arm: str
@@ -162,6 +162,11 @@ class ArmComparison:
     def deciding(self) -> int:
         """How many pairs a test can use: two runs that are both the worst tell nothing."""
         return sum(not pair.missing and (pair.ours, pair.theirs) != (None, None) for pair in self.pairs)
+
+    @property
+    def both_worst(self) -> int:
+        """Pairs of which both runs diverged or collapsed."""
+        return sum(not pair.missing and (pair.ours, pair.theirs) == (None, None) for pair in self.pairs)
 
     @property
     def has_interval(self) -> bool:

@@ -401,6 +401,22 @@ def test_where_ranks_decide_the_page_says_what_rests_on_which_pairs(made):
     assert "By ranks: a run that diverged or collapsed is the worst" in page
 
 
+def test_no_mean_at_equal_budgets_where_runs_collapsed(made):
+    made.arms(["transpose", "upsample"], 8)
+    before = as_markdown(compose_page(compare_study(made.directory)))
+    for path in sorted(made.directory.glob("*upsample*/result.json"))[:5]:
+        tree = json.loads(path.read_text())
+        tree["metrics"]["coverage"] = 0.0
+        path.write_text(json.dumps(tree))
+    after = as_markdown(compose_page(compare_study(made.directory)))
+    rows = [
+        next(line for line in text.split("| after ")[-1].splitlines() if line.startswith("| upsample |"))
+        for text in (before, after)
+    ]
+    assert "%" in rows[0]
+    assert "%" not in rows[1]
+
+
 def test_the_limits_count_the_arms_that_share_an_error_rate(made):
     made.arms(["transpose", "upsample", "fir", "carafe", "transpose_k3"], 6)
     (said,) = page.limits(compare_study(made.directory))

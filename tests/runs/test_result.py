@@ -70,6 +70,10 @@ def test_results_are_frozen():
         ({"config": None}, "config"),
         ({"metrics": {"coverage": "0.9"}}, "metrics.coverage"),
         ({"metrics": {"coverage": None}}, "metrics.coverage"),
+        ({"config": {"dataset": None}}, "config"),
+        ({"config": {"comparison": None}}, "config"),
+        ({"profiles": {"real": [1.0]}}, "profiles"),
+        ({"protocol": {"full": None}}, "protocol"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_file(tmp_path, change, message):
@@ -110,6 +114,13 @@ def test_finds_results_at_any_depth_in_the_order_of_their_paths(tmp_path):
         write_json(tmp_path / place / "result.json", FINISHED | {"seed": seed})
     (tmp_path / "a" / "config.json").write_text("{")
     assert [result.seed for result in find_results(str(tmp_path))] == [2, 1, 3]
+
+
+def test_what_is_hidden_or_within_a_run_is_no_run(tmp_path):
+    for place, seed in (("a", 1), (".bak/a", 2), ("a/old", 3)):
+        (tmp_path / place).mkdir(parents=True)
+        write_json(tmp_path / place / "result.json", FINISHED | {"seed": seed})
+    assert [result.seed for result in find_results(tmp_path)] == [1]
 
 
 def test_a_folder_that_is_none(tmp_path):

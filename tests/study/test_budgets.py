@@ -47,6 +47,13 @@ def test_a_run_that_had_nothing_by_then_is_left_out():
     assert at_equal_budget(study, endpoint, late, "images").comparisons["ours"].runs == 2
 
 
+@pytest.mark.parametrize("value", [0.0, -1e-9, math.nan, math.inf])
+def test_a_value_without_a_ratio_is_left_out(value):
+    study, endpoint = study_of(arm("ours", [2.0] * 3), arm("theirs", [3.0] * 3))
+    odd = {"ours": SERIES["ours"] | {1: [(50, 10.0, 8.0), (100, 20.0, value)]}, "theirs": SERIES["theirs"]}
+    assert at_equal_budget(study, endpoint, odd, "images").comparisons["ours"].runs == 2
+
+
 def test_runs_without_records_have_no_budget():
     study, endpoint = study_of(arm("ours", [2.0] * 3), arm("theirs", [3.0] * 3))
     assert at_equal_budget(study, endpoint, {"ours": SERIES["ours"]}, "images") is None

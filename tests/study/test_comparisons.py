@@ -6,10 +6,10 @@ import pytest
 import scipy.stats
 
 from ganlab.config import Comparing
-from ganlab.report.sentences import answer, describe_comparison, describe_gap, pairs_needed
+from ganlab.report.sentences import answer, describe_comparison, describe_gap, pairs_needed, robust_columns
 from ganlab.report.writing import as_json, scores
 from ganlab.runs.result import ResultError, RunResult
-from ganlab.study.arms import Arm
+from ganlab.study.arms import Arm, labels_of
 from ganlab.study.compare import compare_arms
 from ganlab.study.statistics import paired_comparison, signed_rank_test
 from ganlab.study.values import ChosenAfterwards, Gap
@@ -116,10 +116,8 @@ def test_where_both_diverge_neither_is_worse():
     assert not comparison.by_ranks
     assert describe_comparison(comparison).endswith(", 6 pairs; both runs diverged or collapsed in 2 pairs.")
     comparison = only(compare_arms([arm("ours", ours[1:]), arm("theirs", theirs[1:])], PLAN))
-    assert describe_comparison(
-        comparison
-    ).endswith(
-        ", 5 pairs; p <= 0.05 needs at least 6 pairs, this study has 5; both runs diverged or collapsed in 2 pairs."  # not 7
+    assert describe_comparison(comparison).endswith(
+        ", 5 pairs; both runs diverged or collapsed in 2 pairs."  # equivalent: better or worse would need 6
     )
     theirs[7] = 1.0
     comparison = only(compare_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
@@ -147,6 +145,7 @@ def test_a_collapsed_run_is_the_worst_in_every_metric():
         assert (comparison.verdict, comparison.by_ranks) == ("inconclusive", True), metric
         assert comparison.worst("collapsed") == (4, 0)
         assert not comparison.has_interval
+        assert robust_columns(comparison)["Hodges-Lehmann"] == "–"
         assert "no interval of a mean" in describe_comparison(comparison)
         assert "of 10 runs each, 4 of ours and 0 of theirs collapsed, and count as the worst" in describe_comparison(
             comparison
@@ -243,6 +242,32 @@ def test_kinds_of_features_that_contradict_each_other_give_no_verdict(pca):
     assert comparison.verdict == "depends on who looks"
     assert answer(study).startswith("Against theirs, ours depends on who looks in quality")
     assert "ours against theirs depends on who looks: " in describe_comparison(comparison)
+
+
+def test_kinds_that_ranks_decide_are_not_contradicted_by_the_pairs_that_are_left():
+    logs = {"classifier": np.zeros((10, 5)), "pca": np.zeros((10, 5))}
+    ours = drawn("ours", {"classifier": np.exp(logs["classifier"] + 0.3), "pca": np.exp(logs["pca"] - 0.3)})
+    theirs = drawn("theirs", {kind: np.exp(table) for kind, table in logs.items()})
+    for each in (ours, theirs):
+        for seed, one in each.runs.items():
+            one.metrics["full/mean/coverage"] = 0.0 if each is ours and seed < 8 else 0.9
+    comparison = only(compare_arms([ours, theirs], Comparing(reference="theirs", quality=MEAN)), MEAN)
+    assert [kind.verdict for kind in comparison.kinds] == ["worse", "worse"]
+    assert comparison.verdict == "worse"
+
+
+def test_draws_that_some_runs_lack_are_named():
+    ours, theirs = (
+        drawn(label, {"classifier": np.ones((3, 5)), "pca": np.ones((3, 5))}) for label in ("ours", "theirs")
+    )
+    ours.runs[1].draws.pop("full/pca/frechet_distance")
+    plan = Comparing(reference="theirs", quality=MEAN)
+    with pytest.raises(ResultError, match=r"draws.full/pca/frechet_distance=\[\].*measure the run again"):
+        compare_arms([ours, theirs], plan)
+    for each in (ours, theirs):
+        for one in each.runs.values():
+            one.draws.clear()
+    assert only(compare_arms([ours, theirs], plan), MEAN).paired.runs == 3
 
 
 def test_the_draw_of_the_features_is_part_of_the_error():
@@ -343,12 +368,57 @@ def test_holm_decides_the_primary_endpoint_and_the_others_are_exploratory():
     assert "exploratory" not in describe_comparison(primary[0])
     found = scipy.stats.false_discovery_control([j.paired.p_value for j in second])
     assert [j.p_adjusted for j in second] == pytest.approx(list(found))
-    assert [j.verdict for j in second] == [j.paired.verdict for j in second]
+    expected = [j.paired.verdict if j.p_adjusted <= 0.05 else "inconclusive" for j in second]
+    assert [j.verdict for j in second] == expected
     assert describe_comparison(second[0]).startswith("arm1 is worse than theirs (exploratory): ")
     assert "; p = 0.0234 after adjustment for 3 arms (Benjamini-Hochberg)." in describe_comparison(second[0])
     assert (other[0].p_adjusted, other[0].adjustment) == (None, None)
     assert describe_comparison(other[0]).startswith("arm1 is worse than theirs (exploratory): ")
     assert "adjusted" not in describe_comparison(other[0])
+
+
+def test_an_exploratory_difference_that_does_not_survive_its_adjustment_is_inconclusive():
+    same = [1.0, 1.02, 0.99, 1.01, 0.98, 1.0]
+    arms = [arm("theirs", LOW[:6], "spectral_distance"), arm("arm1", HIGH[:6], "spectral_distance")]
+    arms += [arm(f"arm{n}", [a * b for a, b in zip(LOW, same, strict=False)], "spectral_distance") for n in (2, 3)]
+    found = compare_arms(arms, Comparing(reference="theirs", margins={})).comparisons["spectral_distance"][0]
+    assert (found.paired.verdict, found.paired.p_value, found.verdict) == ("worse", 1 / 32, "inconclusive")
+    assert "; undecided because the adjusted p is above 0.05; " in describe_comparison(found)
+
+
+def test_no_pair_is_asked_for_where_the_verdict_is_there():
+    arms = [arm("theirs", LOW[:7]), arm("arm1", HIGH[:7]), arm("arm2", HIGH[:6])]  # Holm's second step takes six
+    found = compare_arms(arms, Comparing(reference="theirs", margins={})).comparisons["frechet_distance"]
+    assert [comparison.verdict for comparison in found] == ["worse", "worse"]
+    assert "needs at least" not in describe_comparison(found[1])
+
+
+def test_a_verdict_that_waits_for_a_measure_blames_nothing_else():
+    ours, theirs = arm("ours", HIGH), arm("theirs", LOW)
+    del ours.runs[3].metrics["frechet_distance"]
+    said = describe_comparison(only(compare_arms([ours, theirs], PLAN)))
+    assert "no verdict, since finished runs of 1 pair have no value: measure them again" in said
+    assert "undecided" not in said
+    for seed in ours.runs:
+        ours.runs[seed].metrics.pop("frechet_distance", None)
+    said = describe_comparison(only(compare_arms([ours, theirs], PLAN)))
+    assert (
+        said == "ours against theirs has no verdict, since finished runs of 8 pairs have no value: measure them again."
+    )
+
+
+def test_where_all_runs_went_wrong_the_sentence_says_so():
+    comparison = only(compare_arms([collapsed("ours", LOW, [0.0] * 8), collapsed("theirs", LOW, [0.0] * 8)], PLAN))
+    said = "of ours and theirs both runs diverged or collapsed in 8 pairs; there is no verdict."
+    assert describe_comparison(comparison) == said
+
+
+def test_arms_of_one_label_are_numbered():
+    names = ["a_generator_of_a_very_very_long_name_of_mine", "a_generator_of_a_very_very_long_name_of_yours"]
+    trees = [{"generator.name": name, "dataset.size": 8} for name in [*names, "transpose"]]
+    first, second, third = labels_of(trees)
+    assert (first[-4:], second[-4:], third) == (" (1)", " (2)", "transpose")
+    assert first[:-4] == second[:-4]
 
 
 def test_a_difference_that_does_not_survive_holm_is_inconclusive():

@@ -148,9 +148,10 @@ def test_power_of_equivalence_agrees_with_simulation(margin, n):
 
 def test_seeds_for_equivalence():
     for margin in (0.3, 0.5, 1.0):
-        seeds = seeds_for_equivalence(margin)
-        assert equivalence_power(margin, seeds) >= 0.8 > equivalence_power(margin, seeds - 1)
-    assert seeds_for_equivalence(math.inf) == 2
+        for alpha in (0.05, 0.05 / 6):
+            seeds = seeds_for_equivalence(margin, alpha)
+            assert equivalence_power(margin, seeds, alpha) >= 0.8 > equivalence_power(margin, seeds - 1, alpha)
+    assert seeds_for_equivalence(math.inf) == 5  # with fewer it is never shown
     assert seeds_for_equivalence(1e-6) is None
 
 
@@ -174,8 +175,13 @@ def test_all_views_of_two_arms():
     assert found.improvement_low < found.improvement < found.improvement_high
     assert found.correlation == pytest.approx(scipy.stats.pearsonr([1, 2, 3.5], [2, 2.5, 3]).statistic)
     assert found.seeds_for_power == seeds_for_power(comparison.effect_size)
-    assert found.equivalence_power == pytest.approx(equivalence_power(2 / sd, 3))
+    assert found.equivalence_power == 0  # of three pairs it is never shown
     assert found.seeds_for_equivalence == seeds_for_equivalence(2 / sd)
+    values = {seed: float(seed % 3) for seed in range(6)}
+    several = robust_statistics(
+        values, dict.fromkeys(values, 0.5), paired_comparison([-0.5, 0.5, 1.5] * 2), 2.0, 0.05 / 6
+    )
+    assert several.equivalence_power == pytest.approx(equivalence_power(2 / np.std([0, 1, 2] * 2, ddof=1), 6, 0.05 / 6))
 
 
 def test_views_that_there_are_not():
