@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlab.config import plugins
-from ganlab.config.base import Count, NotNegative, Pair, Positive, Settings, pair
+from ganlab.config.base import Channels, Count, NotNegative, Pair, Positive, Settings, pair
 from ganlab.config.comparison import Comparing
 from ganlab.config.dataset import (
     Arrays,
@@ -26,11 +26,11 @@ from ganlab.config.dataset import (
     Shapes,
     Tfds,
 )
-from ganlab.config.discriminator import Discriminator
+from ganlab.config.discriminator import Discriminator, DiscriminatorSettings
 from ganlab.config.generator import Generator, Operator, with_stages
 from ganlab.config.metrics import LEAST, FeatureName, Full, Metrics
 from ganlab.config.plugins import Plugin
-from ganlab.config.training import Adam, Augment, InitFrom, Objective, Penalty, Training, profiled
+from ganlab.config.training import Adam, Augment, InitFrom, Objective, Penalty, PenaltySettings, Training, profiled
 from ganlab.errors import ConfigError, explain, in_a_line, nearest
 from ganlab.evaluation.registry import is_among, names_under
 
@@ -74,7 +74,7 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _together(self) -> "RunConfig":
         self.generator.check(pair(self.dataset.size), self.dataset.channels)
-        if self.discriminator.normalization == "batch" and self.penalty.name != "none":
+        if self.discriminator.mixes_images and self.penalty.name != "none":
             raise ValueError(
                 f"penalty={self.penalty.name} needs a gradient for each image, which batch normalization mixes; "
                 "use penalty=none or discriminator.normalization=none"
@@ -180,12 +180,14 @@ __all__ = [
     "Adam",
     "Arrays",
     "Augment",
+    "Channels",
     "Comparing",
     "ConfigError",
     "Count",
     "DatasetSettings",
     "Digits",
     "Discriminator",
+    "DiscriminatorSettings",
     "Emnist",
     "Folder",
     "Full",
@@ -196,6 +198,7 @@ __all__ = [
     "NotNegative",
     "Operator",
     "Pair",
+    "PenaltySettings",
     "Photos",
     "Positive",
     "Published",

@@ -9,8 +9,25 @@ from ganlab.config.base import Channels, Kernel, Settings
 from ganlab.config.generator import Init
 
 
-class _Body(Settings):
-    """What every discriminator takes."""
+class DiscriminatorSettings(Settings):
+    """What the settings of every discriminator say of it; those of a plugin's may say otherwise."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its gradients are bounded even without a penalty."""
+        return False
+
+    @property
+    def mixes_images(self) -> bool:
+        """Whether batch normalization makes an image's score depend on others: then it has no gradient of its own."""
+        return False
+
+    def check(self, batch_size: int) -> None:
+        """Raise ValueError for a batch that it cannot score."""
+
+
+class _Body(DiscriminatorSettings):
+    """What every built-in discriminator takes."""
 
     filters: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=16)] | None
     kernel_size: Kernel
@@ -30,8 +47,13 @@ class _Body(Settings):
 
     @property
     def bounded(self) -> bool:
-        """Whether its gradients are bounded even without a penalty, by the largest singular value of every weight."""
+        """By the largest singular value of every weight."""
         return self.normalization == "spectral"
+
+    @property
+    def mixes_images(self) -> bool:
+        """By batch normalization."""
+        return self.normalization == "batch"
 
     def check(self, batch_size: int) -> None:
         """Raise ValueError where a batch cannot be divided into groups of `minibatch_std` images."""

@@ -147,6 +147,8 @@ class Generator(Settings):
         for number, (stage, operator) in enumerate(zip(self.stages, self.operators, strict=True)):
             key = "upsampling" if operator is self.upsampling else "elsewhere"
             _check_kernel(f"generator.{key}", operator, pair(stage.scale), number)
+            if self.parity != "none":
+                _check_kernel("generator.reference", self.reference, pair(stage.scale), number)
         last = self.stages[-1].filters
         if self.body == "plain" and last not in (None, channels):
             raise ValueError(

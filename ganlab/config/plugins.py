@@ -33,10 +33,14 @@ VARIABLE = "GANLAB_PLUGINS"
 
 
 class Kind(NamedTuple):
-    """A kind of thing that a plugin can add: the table in its file, and where its builders and settings go."""
+    """A kind of thing that a plugin can add: the table in its file, and where its builders and settings go.
+
+    base: the model in `ganlab.config` that its settings inherit.
+    """
 
     table: str
     module: str
+    base: str
     fields: tuple[tuple[str, str], ...]
 
 
@@ -44,12 +48,15 @@ KINDS = {
     "upsamplers": Kind(
         "UPSAMPLERS",
         "ganlab.nets.upsampling",
+        "Operator",
         (("Generator", "upsampling"), ("Generator", "elsewhere"), ("Generator", "reference")),
     ),
-    "datasets": Kind("DATASETS", "ganlab.data.sources", (("RunConfig", "dataset"),)),
-    "objectives": Kind("OBJECTIVES", "ganlab.training.objectives", (("RunConfig", "objective"),)),
-    "penalties": Kind("PENALTIES", "ganlab.training.penalties", (("RunConfig", "penalty"),)),
-    "discriminators": Kind("DISCRIMINATORS", "ganlab.nets.discriminator", (("RunConfig", "discriminator"),)),
+    "datasets": Kind("DATASETS", "ganlab.data.sources", "DatasetSettings", (("RunConfig", "dataset"),)),
+    "objectives": Kind("OBJECTIVES", "ganlab.training.objectives", "Settings", (("RunConfig", "objective"),)),
+    "penalties": Kind("PENALTIES", "ganlab.training.penalties", "PenaltySettings", (("RunConfig", "penalty"),)),
+    "discriminators": Kind(
+        "DISCRIMINATORS", "ganlab.nets.discriminator", "DiscriminatorSettings", (("RunConfig", "discriminator"),)
+    ),
 }
 
 
@@ -220,6 +227,8 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
             raise ConfigError(
                 f"{where} has {name!r} that is not (settings, build); give a model of settings and a builder"
             )
+        if not issubclass(entry[0], getattr(config, KINDS[kind].base)):
+            raise ConfigError(f"{where} has settings of {name!r} that do not inherit ganlab.config.{KINDS[kind].base}")
         owner, field = KINDS[kind].fields[0]
         existing = _tags(getattr(config, owner).model_fields[field].annotation)
         if name in existing:

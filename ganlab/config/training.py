@@ -50,12 +50,17 @@ class NoPenalty(Settings):
         return 1
 
 
-class GradientPenalty(Settings):
+class PenaltySettings(Settings):
+    """What every penalty takes. every_steps: it is computed in every so many updates, and multiplied by that."""
+
+    every_steps: Count = 1
+
+
+class GradientPenalty(PenaltySettings):
     """What steep scores cost: at real images, at generated ones, at both, or between them."""
 
     name: Literal["r1", "r2", "r1_r2", "interpolation", "zero_centred"]
     weight: Positive
-    every_steps: Count = 1
 
 
 Penalty = Annotated[NoPenalty | GradientPenalty, Field(discriminator="name")]

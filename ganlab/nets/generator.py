@@ -140,19 +140,20 @@ TOLERANCE = 0.05
 """How much costs may differ because filters are whole numbers; ConfigError beyond."""
 
 
-def at_parity(settings: Generator, image_shape: tuple[int, int, int]) -> Generator:
+def at_parity(settings: Generator, image_shape: tuple[int, int, int], classes: int = 0) -> Generator:
     """The settings with their filters scaled until the generator costs what it would with `settings.reference`.
 
     Cost: trainable weights, or multiply-accumulates as executed, of the whole generator. Every count of filters but the
     image's is multiplied by one factor and rounded, then the base map's alone is adjusted until the cost is nearest;
-    what remains is the rounding to whole filters. With parity `none` the settings are returned as they are.
+    what remains is the rounding to whole filters. With parity `none` the settings are returned as they are. classes: of
+    a conditional generator.
     """
     if settings.parity == "none":
         return settings
     reference = settings.model_copy(update={"upsampling": settings.reference, "elsewhere": settings.reference})
 
     def measure(candidate: Generator) -> int:
-        model = build_generator(candidate, image_shape, seed_of=lambda name: 0)
+        model = build_generator(candidate, image_shape, seed_of=lambda name: 0, classes=classes)
         if settings.parity == "parameters":
             return sum(math.prod(weight.shape) for weight in model.trainable_weights)
         return multiplications(model).executed

@@ -48,7 +48,7 @@ def build_gan(config: RunConfig) -> Gan:
         weights = [variable.value for variable in network.trainable_variables]
         return Adam(weights, config.optimizer, rate, updates, loss_scaled=half == "float16", lazy=lazy)
 
-    settings = at_parity(config.generator, shape)
+    settings = at_parity(config.generator, shape, config.classes)
     generator, ema = (build_generator(settings, shape, seed_of, classes=config.classes) for _ in range(2))
     discriminator = precise = build_discriminator()
     if half != "float32" and config.penalty.name != "none":

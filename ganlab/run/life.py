@@ -55,7 +55,7 @@ def run(
     done = finished(config, directory)
     if done is not None and steps is None:
         if lacks_generator(done, directory):
-            _write_generator(directory, held)
+            _write_generator(directory, held, _last_step(config, done))
         return done
     check_installed(config.tracking)
     check_inputs(config)
@@ -114,12 +114,23 @@ def run(
             raise
 
 
-def _write_generator(directory: Path, held: bool) -> None:
-    """Write the missing generator of a finished run again, from its last checkpoint."""
+def _last_step(config: RunConfig, result: RunResult) -> int:
+    """The step at which a finished run ended, by the images that it has seen."""
+    images_per_step = config.training.batch_size * config.training.discriminator_steps
+    return config.training.steps if result.images_seen is None else result.images_seen // images_per_step
+
+
+def _write_generator(directory: Path, held: bool, step: int) -> None:
+    """Write the missing generator of a finished run again, from its last checkpoint; no older one will do."""
     from ganlab.exports.portable import save_portable
 
+    if step not in checkpoints.steps(directory / CHECKPOINTS):
+        print(
+            f"{directory / GENERATOR} is missing, and so is the checkpoint of step {step} to write it from", flush=True
+        )
+        return
     with contextlib.nullcontext() if held else claimed(directory):
-        sampler, _ = open_sampler(directory)
+        sampler, _ = open_sampler(directory, step)
         save_portable(directory / GENERATOR, sampler.generator)
     print(f"{directory / GENERATOR} was missing and has been written again", flush=True)
 

@@ -71,6 +71,8 @@ WRONG = {
     "import nowhere_at_all": "cannot be loaded (ModuleNotFoundError: No module named 'nowhere_at_all')",
     "from ganlab.config import Operator\nUPSAMPLERS = {'new': (Operator, print)}": "without `name: Literal['new']`",
     "from ganlab.config.generator import Nearest\nUPSAMPLERS = {'nearest': (Nearest, print)}": "which exists already",
+    "from typing import Literal\nfrom ganlab.config import Settings\nclass S(Settings):\n    name: Literal['new']\n"
+    "PENALTIES = {'new': (S, print)}": "has settings of 'new' that do not inherit ganlab.config.PenaltySettings",
     "1 +": "cannot be loaded (SyntaxError",
 }
 
@@ -118,14 +120,16 @@ def test_an_entry_point_joins_when_it_is_used(tmp_path, monkeypatch):
 def test_the_examples_go_through_every_command_from_another_folder(command, tmp_path):
     """Train, sample, inspect, export; a sweep with joblib, whose processes hear of the plugins, and its comparison."""
     flags = ["--plugin", str(EXAMPLES / "bicubic.py"), "--plugin", str(EXAMPLES / "two_moons.py"),
-             f"--plugin={EXAMPLES / 'logistic_objective.py'}"]  # fmt: skip
+             f"--plugin={EXAMPLES / 'logistic_objective.py'}", f"--plugin={EXAMPLES / 'small_discriminator.py'}"]  # fmt: skip
 
     def done(name, *arguments):
         finished = command(name, *flags, *arguments)
         assert finished.returncode == 0, finished.stderr
         return finished.stdout
 
-    done("train", "generator=bicubic", "objective=logistic", "dataset=two_moons", *TINY, "hydra.run.dir=run")
+    more = ["objective=logistic", "discriminator=small", "penalty=drift", "dataset=two_moons"]
+    tiny = [text for text in TINY if not text.startswith("discriminator.")]
+    done("train", "generator=bicubic", *more, *tiny, "hydra.run.dir=run")
     assert (tmp_path / "run/generator.keras").exists()
     assert "bicubic.py" in (tmp_path / "run/config.json").read_text()
     done("sample", "run")

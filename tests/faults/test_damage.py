@@ -155,8 +155,17 @@ def test_a_generator_that_is_gone_is_written_again(config, whole, tmp_path, caps
     assert f"{folder}/generator.keras was missing and has been written again" in capsys.readouterr().out
     assert (folder / "generator.keras").exists()
     assert (folder / "result.json").read_bytes() == before
+    (folder / "generator.keras").unlink()  # an older checkpoint is of another generator
+    last = max((folder / "checkpoints").glob("step-*"))
+    index = last / "tensors.index"
+    index.write_bytes(index.read_bytes() + b"x")
+    with pytest.raises(CheckpointError, match=last.name):
+        run(config, folder)
+    shutil.rmtree(last)
+    run(config, folder)
+    assert "and so is the checkpoint of step" in capsys.readouterr().out
+    assert not (folder / "generator.keras").exists()
     shutil.rmtree(folder / "checkpoints")  # then nobody can, and nothing is trained again for it
-    (folder / "generator.keras").unlink()
     assert run(config, folder).status == "finished"
 
 

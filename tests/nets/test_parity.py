@@ -26,6 +26,13 @@ def test_parameters_and_macs_match_the_reference(settings, arm):
     assert plain.count_params() != by_size.count_params()
 
 
+@pytest.mark.parametrize("arm", ["upsample", "pixel_shuffle"])
+def test_classes_count_too(settings, arm):
+    made = [generator(settings, f"generator={name}", "conditional=true", "generator.parity=parameters")
+            for name in ("transpose", arm)]  # fmt: skip
+    assert made[1].count_params() == pytest.approx(made[0].count_params(), rel=0.006)  # without them 1.1 %
+
+
 def test_a_cost_that_cannot_be_reached_is_refused(settings):
     """CARAFE's encoder alone has more weights than the whole reference."""
     with pytest.raises(ConfigError, match=r"generator\.parity=parameters cannot be reached by carafe"):
@@ -63,6 +70,11 @@ WRONG = {
     ("generator.elsewhere.kernel_size=2", "generator.placement=last"): "generator.elsewhere.kernel_size=2 cannot be",
     ("generator=transpose_resize_init", "generator.upsampling.kernel_size=5"): "use generator.upsampling.kernel_size=4",
     ("generator=carafe", "generator.upsampling.neighbourhood=4"): "must be odd",
+    (
+        "generator=upsample",
+        "generator.parity=macs",
+        "generator.reference.name=nearest",
+    ): "generator.reference.kernel_size=4 cannot be fused",
 }
 
 
