@@ -36,6 +36,11 @@ from ganlab.errors import ConfigError, in_a_line
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
 _ROWS = 4096
 MOST_CLASSES = 10_000  # for conditional networks: every batch holds a number for each
+_CHOICES = {
+    "name", "set", "config", "split", "train_split", "held_out_split", "images_key", "labels_key",
+    "held_out_images_key", "held_out_labels_key",
+}  # fmt: skip
+"""Settings that choose images and labels out of the same files."""
 Shape = tuple[int, int, int]
 
 
@@ -161,7 +166,9 @@ def read(survey: Survey, settings: Any) -> Split:
             "files": [
                 identify(path, setting).sha256 for setting, files in sorted(survey.files.items()) for path in files
             ],
-            "keys": [part.key for part in parts],
+            "chosen": settings.model_dump(mode="json", include=_CHOICES),
+            "parts": [(part.key, part.count) for part in parts],
+            "labels": None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
             "shape": shape,
             "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
         }

@@ -209,3 +209,14 @@ def test_what_is_larger_than_the_memory_for_it_is_kept_on_the_disk_with_the_same
     assert found.facts["sha256"] == wanted.facts["sha256"]
     assert (found.notes, found.held_out_names) == (wanted.notes, wanted.held_out_names)
     np.testing.assert_array_equal(arrays(config).train.labels, wanted.train.labels)
+
+
+def test_other_labels_of_a_file_kept_on_the_disk_are_not_those_of_before(own, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr("ganlab.data.survey.IN_MEMORY", 1000)
+    there = {"images": RGB, "y": Y, "target": np.arange(30) % 5}
+    assert arrays(own(there, "dataset.labels_key=''")).train.labels is None
+    for key in ("y", "target"):
+        split = arrays(own(there, f"dataset.labels_key={key}"))
+        labels = {image.tobytes(): label for image, label in zip(RGB, there[key], strict=True)}
+        assert [labels[image.tobytes()] for image in split.train.pixels] == split.train.labels.tolist()

@@ -136,3 +136,17 @@ def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path
             settings("dataset=cifar10", f"dataset.path={tmp_path / path}", THREE)
         assert "\n" not in str(caught.value)
     assert "cifar-10-binary.tar.gz" in str(caught.value)
+
+
+def test_the_splits_of_one_file_are_kept_apart_on_the_disk(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("ganlab.data.survey.IN_MEMORY", 1000)
+    with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as archive:
+        for split, images in (("digits", GREY[:30]), ("mnist", GREY[30:])):
+            folder = write_idx(tmp_path / split, f"emnist-{split}-train", f"emnist-{split}-test", images=images,
+                               labels=LABELS[:30])  # fmt: skip
+            for file in folder.iterdir():
+                archive.write(file, file.name)
+    for split, images in (("digits", GREY[:30]), ("mnist", GREY[30:])):
+        config = settings("dataset=emnist", f"dataset.split={split}", f"dataset.path={tmp_path / 'gzip.zip'}").dataset
+        found = DATASETS["emnist"](config).train.pixels[..., 0]
+        assert {image.tobytes() for image in found} == {image.T.tobytes() for image in images}
