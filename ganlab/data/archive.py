@@ -145,6 +145,7 @@ class Archive:
                         status = entry.stat()
                     except OSError:
                         members.append(Member(name, 0, "a broken link"))
+                        stamps.append(f"{name}\0a broken link")
                         continue
                     stamps.append(f"{name}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}")
                     if stat.S_ISDIR(status.st_mode):

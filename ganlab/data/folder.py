@@ -24,6 +24,7 @@ from ganlab.data.parallel import progress, run_all
 from ganlab.data.survey import MOST_CLASSES
 from ganlab.errors import ConfigError
 
+_VERSION = 2  # of what a cached listing holds
 _NAMED = 5  # files that a note names
 _FEW = 256  # files for which no processes are started
 _SYSTEM_FILES = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
@@ -105,7 +106,7 @@ def list_images(path: str) -> Listing:
 
 @lru_cache(4)
 def _list_images(archive: Archive) -> Listing:
-    name = sha256(f"{cache.VERSION} {archive.stamp}".encode()).hexdigest()[:32]
+    name = sha256(f"{_VERSION} {cache.VERSION} {archive.stamp}".encode()).hexdigest()[:32]
     listing_file, where = files.cache_folder() / f"listing-{name}.json", archive.where
     scan = _load_scan(listing_file)
     if scan is None:

@@ -238,6 +238,17 @@ def test_images_are_decoded_once_and_again_when_they_change(settings, classes, c
     assert "preparing" in capfd.readouterr().err
 
 
+def test_a_broken_link_that_appears_or_goes_is_noticed(classes):
+    link = classes / "a" / "0.png"
+    for change in (lambda: None, lambda: link.symlink_to("nowhere"), link.unlink):
+        change()
+        folder._list_images.cache_clear()
+        listing = folder.list_images(str(classes))
+        members = listing.archive.members
+        assert [members[picture.number].name for picture in listing.pictures] == [member.name for member in members]
+        assert len(members) - len(listing.good) == link.is_symlink()
+
+
 @pytest.mark.parametrize("name", ["train.npy", "train_labels.npy", "facts.json", "held_out.txt"])
 def test_a_damaged_entry_is_made_again(settings, classes, tmp_path, name):
     config = own(settings, classes)
