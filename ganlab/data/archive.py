@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ganlab.errors import ConfigError, in_a_line
 
 MOST_BYTES = 2**28  # of one file: no picture of at most 100 million pixels has more
+LINK_TO_FOLDER = "a link to a folder"  # a member's problem
 BLOCK = 128  # files in a block
 _BLOCK_BYTES = 2**24
 _UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
@@ -149,7 +150,7 @@ class Archive:
                         continue
                     stamps.append(f"{name}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}")
                     if stat.S_ISDIR(status.st_mode):
-                        members.append(Member(name, 0, "a link to a folder"))
+                        members.append(Member(name, 0, LINK_TO_FOLDER))
                     elif not stat.S_ISREG(status.st_mode):
                         members.append(Member(name, 0, "not a regular file"))
                     else:

@@ -111,6 +111,47 @@ def test_folders_named_train_and_test_are_the_two_parts(settings, tmp_path):
         own(settings, tmp_path / "set")
 
 
+@pytest.fixture
+def parts(tmp_path):
+    """A folder with train and test, and in each of them cat and dog."""
+    root = tmp_path / "set"
+    for number, pixels in enumerate(PIXELS):
+        save(root / ("train", "test")[number // 30] / ("cat", "dog")[number % 2] / f"{number}.png", pixels)
+    return root
+
+
+@pytest.mark.parametrize("name", ["README", "latest", "latest.png"])
+def test_what_is_no_image_leaves_the_two_parts_as_they_are(settings, parts, tmp_path, name):
+    if name == "README":
+        (parts / name).write_text("no image")
+    else:
+        (parts / name).symlink_to(tmp_path)
+    split = folder.folder(own(settings, parts))
+    assert (len(split.train.pixels), len(split.held_out.pixels)) == (30, 10)
+    listing = folder.list_images(str(parts))
+    assert (folder.class_names("", listing.good, "folders"), listing.ignored) == (["cat", "dog"], 1)
+
+
+@pytest.mark.parametrize("name", ["preview.png", "docs/logo.png"])
+def test_a_picture_beside_the_two_parts_is_named(settings, parts, name):
+    save(parts / name, PIXELS[0])
+    with pytest.raises(ConfigError, match=rf"has folders test and train, and beside them {name}; move it elsewhere"):
+        own(settings, parts)
+
+
+def test_an_entry_of_an_older_layout_is_not_used(settings, parts, monkeypatch):
+    key, _ = folder._recipe_of(own(settings, parts))
+    monkeypatch.setattr(folder, "_VERSION", folder._VERSION + 1)
+    assert folder._recipe_of(own(settings, parts))[0] != key
+
+
+def test_folders_that_all_files_of_both_parts_share_are_no_class(settings, tmp_path):
+    for number, pixels in enumerate(PIXELS):
+        save(tmp_path / "set" / ("train", "test")[number // 30] / "images" / f"{number}.png", pixels)
+    config = own(settings, tmp_path / "set")
+    assert (config.classes, counts(config)) == (None, (30, 10))
+
+
 def test_equal_images_in_both_parts_are_named(settings, tmp_path):
     for number, pixels in enumerate(PIXELS[:20]):
         save(tmp_path / "set" / "train" / f"{number}.png", pixels)
@@ -176,7 +217,8 @@ def test_a_file_that_is_damaged_in_an_archive_is_named_and_the_others_are_read(s
 WRONG = {
     "does not exist; give a folder of images": lambda root: root / "nowhere",
     "is neither a folder nor a .zip or .tar": lambda root: root / "words.txt",
-    "holds no images": lambda root: root / "empty",
+    "holds no images; give": lambda root: root / "empty",
+    "holds no images, and links to folders are not followed; give": lambda root: root / "linked",
     "holds no image that can be read: bad.png (not an image)": lambda root: root / "bad",
     "has images of 2 sizes, 4x4 to 8x8; give one, such as dataset.size=64": lambda root: root / "sizes",
     "beside folders of classes": lambda root: root / "beside",
@@ -187,8 +229,9 @@ WRONG = {
 @pytest.mark.parametrize("message", WRONG)
 def test_what_cannot_be_used_is_one_line(settings, tmp_path, message):
     (tmp_path / "words.txt").write_text("words")
-    for name in ("empty", "bad"):
+    for name in ("empty", "bad", "linked"):
         (tmp_path / name).mkdir()
+    (tmp_path / "linked" / "cat").symlink_to(tmp_path / "empty")
     (tmp_path / "bad" / "bad.png").write_text("words")
     for name in ("sizes/1.png", "beside/1.png", "beside/a/2.png", "single/1.png"):
         save(tmp_path / name, PIXELS[0])
