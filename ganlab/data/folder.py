@@ -243,9 +243,7 @@ def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
     if tree.get("sha256") is not None:
         check(listing, tree["sha256"])
     good = listing.good
-    if not good:
-        problems = {picture.name: picture.problem for picture in listing.pictures}
-        raise ConfigError(f"{listing.where} holds no image that can be read: {_list_problems(problems)}")
+    _refuse_empty(listing, good, {picture.name: picture.problem for picture in listing.pictures})
     derived: dict[str, Any] = {"source": Path(path).name, "licence": "unknown"}
     if tree.get("size") is None:
         derived["size"] = _common_size(listing)
@@ -290,6 +288,11 @@ def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[st
     folders = {picture.label for picture in pictures if not picture.held_out}
     if labels == "none" or folders <= {""}:
         return []
+    if unnamed := sorted(name for name in folders if name != name.encode("utf-8", "ignore").decode()):
+        raise ConfigError(
+            f"{where} has a class whose name is not UTF-8, {printable(unnamed[0])}; rename that folder, or ignore the "
+            "folders with dataset.labels=none"
+        )
     loose = [picture.name for picture in pictures if not picture.label]
     if loose:
         raise ConfigError(
@@ -393,6 +396,7 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Recip
         _refuse_unreadable(listing, settings, failed)
 
     def finish(digests: Digests) -> cache.Layout:
+        _refuse_empty(listing, used, failed)
         names = class_names(listing.where, used, settings.labels)
         place = {name: number for number, name in enumerate(names)}
         labels = np.array([place[picture.label] for picture in used], np.int64) if names else None
@@ -446,6 +450,19 @@ def _decode(block: list[Content], decoding: Decoding) -> _Decoded:
         np.concatenate(pixels) if pixels else np.empty((0, *(decoding.size or ()), decoding.channels or 1), np.uint8)
     )
     return _Decoded(all_pixels, digest(all_pixels), numbers, [content.number for content in block], failed)
+
+
+def _refuse_empty(listing: Listing, used: Sequence[Picture], problems: Mapping[str, str]) -> None:
+    """Raise ConfigError if no image can be used, or none of one part. problems: of the others, by name."""
+    parts = {"": listing.pictures}
+    if used and listing.has_parts:
+        parts[" to train on"] = tuple(picture for picture in listing.pictures if not picture.held_out)
+        parts[" held out"] = tuple(picture for picture in listing.pictures if picture.held_out)
+    readable = {picture.name for picture in used}
+    for which, part in parts.items():
+        if readable.isdisjoint(picture.name for picture in part):
+            failed = {picture.name: problems[picture.name] for picture in part}
+            raise ConfigError(f"{listing.where} holds no image{which} that can be read: {_list_problems(failed)}")
 
 
 def _refuse_unreadable(listing: Listing, settings: Folder, failed: Mapping[str, str]) -> None:

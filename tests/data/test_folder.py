@@ -152,6 +152,31 @@ def test_folders_that_all_files_of_both_parts_share_are_no_class(settings, tmp_p
     assert (config.classes, counts(config)) == (None, (30, 10))
 
 
+def cut(path):
+    """Its header can be read, its pixels cannot."""
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+@pytest.mark.parametrize("emptied", ["", "train", "test"])
+@pytest.mark.parametrize("change", [cut, lambda path: path.write_text("no image")], ids=["cut", "words"])
+def test_a_part_of_which_nothing_can_be_read_is_named_with_what_is_wrong(settings, tmp_path, emptied, change):
+    for number, pixels in enumerate(PIXELS[:8]):
+        path = tmp_path / "set" / ("train", "test")[number % 2] / f"{number}.jpg"
+        save(path, pixels)
+        if path.parent.name.startswith(emptied):
+            change(path)
+    side = {"": "", "train": " to train on", "test": " held out"}[emptied]
+    with pytest.raises(ConfigError, match=rf"holds no image{side} that can be read: t\w+/\d.jpg \((trunc|not an im)"):
+        own(settings, tmp_path / "set")
+
+
+def test_a_class_whose_name_is_not_text_is_named(settings, classes):
+    (classes / "a").rename(os.fsdecode(os.fsencode(classes) + b"/caf\xe9"))
+    with pytest.raises(ConfigError, match=r"class whose name is not UTF-8, caf\\udce9; rename .*dataset.labels=none$"):
+        own(settings, classes)
+    assert own(settings, classes, "dataset.labels=none").classes is None
+
+
 def test_equal_images_in_both_parts_are_named(settings, tmp_path):
     for number, pixels in enumerate(PIXELS[:20]):
         save(tmp_path / "set" / "train" / f"{number}.png", pixels)
@@ -212,6 +237,37 @@ def test_a_file_that_is_damaged_in_an_archive_is_named_and_the_others_are_read(s
     split = folder.folder(own(settings, path))
     assert len(split.train.pixels) + len(split.held_out.pixels) == 39
     assert split.notes[1].startswith("1 file left out: pictures/b/002.png (damaged: bad crc-32")
+
+
+def test_damage_in_an_xz_archive_is_one_line(tmp_path, classes):
+    with tarfile.open(tmp_path / "own.tar.xz", "w:xz") as archive:
+        archive.add(classes, "pictures")
+    content = bytearray((tmp_path / "own.tar.xz").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(40)
+    (tmp_path / "own.tar.xz").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"own\.tar\.xz cannot be read \(Corrupt input data\); give a folder"):
+        folder.list_images(str(tmp_path / "own.tar.xz"))
+
+
+def test_damage_of_a_file_in_a_zip_by_lzma_is_named(tmp_path, classes):
+    path = tmp_path / "own.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for number in (0, 4):
+            archive.write(classes / "a" / f"{number:03d}.png", f"{number}.png")
+    content = bytearray(path.read_bytes())
+    content[100:140] = bytes(40)
+    path.write_bytes(content)
+    assert [picture.problem[:9] for picture in folder.list_images(str(path)).pictures] == ["damaged: ", ""]
+
+
+def test_names_of_a_zip_with_backslashes_are_in_folders(settings, classes, tmp_path):
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+        archive.writestr("pictures\\", b"")
+        for file in classes.rglob("*.png"):
+            archive.write(file, f"pictures\\{file.parent.name}\\{file.name}")
+    config = own(settings, tmp_path / "own.zip")
+    assert (config.class_names, config.sha256) == (["a", "b"], own(settings, classes).sha256)
 
 
 WRONG = {
