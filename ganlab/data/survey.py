@@ -5,6 +5,7 @@ Every source of files gives a `Survey`; what follows is the same for all of them
 
 import contextlib
 import hashlib
+import lzma
 import math
 import os
 import stat
@@ -261,7 +262,7 @@ def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) 
 # --- what identifies files -------------------------------------------------------------------------------------------
 
 WANTED = "give an .npz or .npy file of images"
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class Identity(NamedTuple):

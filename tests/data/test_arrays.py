@@ -1,5 +1,7 @@
 """Images of one's own: read as they are, the right arrays of a file, and one line where it is not clear which."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -194,6 +196,19 @@ def test_a_truncated_npy_is_refused_before_it_is_loaded(settings, tmp_path, keep
     (tmp_path / "cut.npy").write_bytes(whole[: int(keep * len(whole))])
     with pytest.raises(ConfigError, match=r"cut\.npy is damaged .*does not hold the 5760 numbers"):
         settings("dataset=arrays", STAGES, f"dataset.path={tmp_path / 'cut.npy'}")
+
+
+def test_an_npz_that_is_damaged_in_lzma_is_one_line(settings, tmp_path):
+    np.save(tmp_path / "images.npy", GREY)
+    path = tmp_path / "own.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(tmp_path / "images.npy", "images.npy")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"own\.npz is damaged or not what it seems \(Corrupt input data\)"):
+        settings("dataset=arrays", STAGES, f"dataset.path={path}")
 
 
 @pytest.mark.parametrize("overrides", [(), ("dataset.size=8", "dataset.channels=1")])
