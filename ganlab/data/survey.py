@@ -317,16 +317,20 @@ def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
         return Identity(digest, path.stat().st_size)
 
 
-_MOST_COMPRESSION, _HARMLESS_BYTES = 200, 2**26  # a ratio that pixels never reach, and a size that does no harm
+_MOST_COMPRESSION = 200  # a ratio that pixels reach only if nearly all are equal, as those of strokes are
+_HARMLESS_BYTES = IN_MEMORY  # what such members may unpack to, all together
 
 
 def refuse_bombs(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError for a member that unpacks to hundreds of times its size, as no images do."""
-    for member in archive.infolist():
-        if member.file_size > max(_HARMLESS_BYTES, _MOST_COMPRESSION * member.compress_size):
-            raise ValueError(
-                f"{member.filename} has {member.file_size:,} bytes, compressed to {member.compress_size:,}"
-            )
+    """Raise ValueError for members that unpack to hundreds of times their size, and to more than fits into memory."""
+    dense = [item for item in archive.infolist() if item.file_size > _MOST_COMPRESSION * item.compress_size]
+    if sum(item.file_size for item in dense) > _HARMLESS_BYTES:
+        largest = max(dense, key=lambda item: item.file_size)
+        times = largest.file_size // max(largest.compress_size, 1)
+        raise ValueError(
+            f"{largest.filename} is compressed {times} times, and more than {_MOST_COMPRESSION} times is taken of "
+            f"{_HARMLESS_BYTES // 2**20} MiB at most"
+        )
 
 
 @contextlib.contextmanager
