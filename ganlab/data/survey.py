@@ -31,11 +31,11 @@ from ganlab.data.images import (
     digest,
     draw_held_out,
     fit,
+    in_blocks,
 )
 from ganlab.errors import ConfigError, in_a_line
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
-_ROWS = 4096
 MOST_CLASSES = 10_000  # for conditional networks: every batch holds a number for each
 _CHOICES = {
     "name", "set", "config", "split", "train_split", "held_out_split", "images_key", "labels_key",
@@ -146,8 +146,8 @@ def read(survey: Survey, settings: Any) -> Split:
 
     def blocks() -> Iterator[cache.Block]:
         for pixels in chain.from_iterable(part.read() for part in parts):
-            for first in range(0, len(pixels), _ROWS):
-                fitted = fit(pixels[first : first + _ROWS], shape[:2], shape[2])
+            for rows in in_blocks(pixels, math.prod(shape)):
+                fitted = fit(rows, shape[:2], shape[2])
                 yield cache.Block(fitted, digest(fitted))
 
     def finish(digests: Digests) -> cache.Layout:

@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from ganlab.data import survey
 from ganlab.data.arrays import survey_of
 from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
@@ -224,6 +225,14 @@ def test_what_is_larger_than_the_memory_for_it_is_kept_on_the_disk_with_the_same
     assert found.facts["sha256"] == wanted.facts["sha256"]
     assert (found.notes, found.held_out_names) == (wanted.notes, wanted.held_out_names)
     np.testing.assert_array_equal(arrays(config).train.labels, wanted.train.labels)
+
+
+def test_only_some_megabytes_are_resized_at_a_time(own, monkeypatch):
+    sizes = []
+    real = survey.fit
+    monkeypatch.setattr(survey, "fit", lambda pixels, *more: (sizes.append(len(pixels)), real(pixels, *more))[1])
+    arrays(own({"images": GREY[:6]}, "dataset.size=1024", "dataset.channels=3", "generator.stages=null"))
+    assert sizes == [5, 1]
 
 
 def test_other_labels_of_a_file_kept_on_the_disk_are_not_those_of_before(own, monkeypatch, tmp_path):
