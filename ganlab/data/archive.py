@@ -4,6 +4,7 @@ Nothing is ever extracted to the disk. `where` is what errors call the folder: t
 errors are ConfigErrors.
 """
 
+import lzma
 import os
 import stat
 import tarfile
@@ -17,9 +18,10 @@ from typing import NamedTuple
 from ganlab.errors import ConfigError, in_a_line
 
 MOST_BYTES = 2**28  # of one file: no picture of at most 100 million pixels has more
+LINK_TO_FOLDER = "a link to a folder"  # a member's problem
 BLOCK = 128  # files in a block
 _BLOCK_BYTES = 2**24
-_UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+_UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 _WANTED = "give a folder of images, or a .zip or .tar of one"
 
 
@@ -145,10 +147,11 @@ class Archive:
                         status = entry.stat()
                     except OSError:
                         members.append(Member(name, 0, "a broken link"))
+                        stamps.append(f"{name}\0a broken link")
                         continue
                     stamps.append(f"{name}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}")
                     if stat.S_ISDIR(status.st_mode):
-                        members.append(Member(name, 0, "a link to a folder"))
+                        members.append(Member(name, 0, LINK_TO_FOLDER))
                     elif not stat.S_ISREG(status.st_mode):
                         members.append(Member(name, 0, "not a regular file"))
                     else:
@@ -164,7 +167,8 @@ class Archive:
                 problem = "encrypted" if info.flag_bits & 1 else ""
                 if stat.S_ISLNK(info.external_attr >> 16):
                     problem = "a link"
-                members.append(_member(info.filename, info.file_size, problem))
+                name = info.filename if "/" in info.filename else info.filename.replace("\\", "/")  # as Windows writes
+                members.append(_member(name, info.file_size, problem))
         return members, [self._file_stamp()]
 
     def _list_tar(self) -> tuple[list[Member], list[str]]:

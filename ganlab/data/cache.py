@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlab import files
-from ganlab.data.images import Digests, Images, Labels, Split, arrange, shared
+from ganlab.data.images import Digests, Images, Labels, Split, arrange, block_rows, shared
 from ganlab.data.parallel import say
 from ganlab.errors import ConfigError
 
 VERSION = 1  # of how images are decoded, ordered and kept: part of every name
 _NAMED = 3  # pairs of equal images that a note names
-_FACTS, _HELD_OUT, _ROWS = "facts.json", "held_out.txt", 4096
+_FACTS, _HELD_OUT = "facts.json", "held_out.txt"
 
 
 class Block(NamedTuple):
@@ -202,8 +202,9 @@ def _write_rows(path: Path, source: int, places: np.ndarray, shape: tuple[int, i
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(places), *shape)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(places), _ROWS):
-            file.write(b"".join(os.pread(source, size, int(place) * size) for place in places[start : start + _ROWS]))
+        count = block_rows(size)
+        for start in range(0, len(places), count):
+            file.write(b"".join(os.pread(source, size, int(place) * size) for place in places[start : start + count]))
 
 
 def _hash(folder: Path, names: Iterable[str]) -> str:

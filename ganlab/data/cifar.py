@@ -142,7 +142,7 @@ def _files(place: Path, layout: _Layout) -> tuple[Path, ...]:
 
 
 def _content(place: Path, where: str, layout: _Layout) -> _Content:
-    if place.name in _PICKLES | _MATLAB:
+    if place.is_file() and place.name in _PICKLES | _MATLAB:
         return _Content(frozenset({place.name}), {}, None)
     with reading(where, place.name):
         return _read_content(place, where, layout, stamps(_files(place, layout)))

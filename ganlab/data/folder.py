@@ -17,13 +17,14 @@ import numpy as np
 from ganlab import files
 from ganlab.config import Folder, Pair, pair
 from ganlab.data import cache
-from ganlab.data.archive import Archive, Content
+from ganlab.data.archive import LINK_TO_FOLDER, Archive, Content
 from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
 from ganlab.data.images import Digests, Split, digest, draw_held_out
 from ganlab.data.parallel import progress, run_all
 from ganlab.data.survey import MOST_CLASSES
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, join_words
 
+_VERSION = 2  # of what a listing holds, and of which part and class an image is in
 _NAMED = 5  # files that a note names
 _FEW = 256  # files for which no processes are started
 _SYSTEM_FILES = re.compile(r"(^|/)(__MACOSX/|\.[^/]*|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
@@ -105,43 +106,47 @@ def list_images(path: str) -> Listing:
 
 @lru_cache(4)
 def _list_images(archive: Archive) -> Listing:
-    name = sha256(f"{cache.VERSION} {archive.stamp}".encode()).hexdigest()[:32]
+    name = sha256(f"{_VERSION} {cache.VERSION} {archive.stamp}".encode()).hexdigest()[:32]
     listing_file, where = files.cache_folder() / f"listing-{name}.json", archive.where
     scan = _load_scan(listing_file)
     if scan is None:
         scan = _scan(archive)
         _save_scan(listing_file, scan)
     if not scan[0]:
-        raise ConfigError(f"{where} holds no images; give a folder of PNG, JPEG, WebP, BMP, GIF or TIFF files")
+        linked = any(member.problem == LINK_TO_FOLDER for member in archive.members)
+        raise ConfigError(
+            f"{where} holds no images{', and links to folders are not followed' if linked else ''}; give a folder of "
+            "PNG, JPEG, WebP, BMP, GIF or TIFF files"
+        )
     return Listing(archive, *scan, sum(member.size for member in archive.members))
 
 
 def _scan(archive: Archive) -> Scan:
     """Look at every file that is named as an image, supported or not, or has no suffix."""
-    names = [member.name for member in archive.members]
-    wanted = [
-        number
-        for number, name in enumerate(names)
-        if not _SYSTEM_FILES.search(name) and (_has_image_suffix(name) or "." not in name.rpartition("/")[2])
-    ]
-    placed, unread = _layout([names[number] for number in wanted])
-    places = {number: place for number, place in zip(wanted, placed, strict=True) if place is not None}
-    problems = {number: archive.members[number].problem for number in places}
-    readable = [number for number in places if not problems[number]]
-    headers: dict[int, tuple[str, Facts | None, str]] = {}
+    wanted = {
+        number: member
+        for number, member in enumerate(archive.members)
+        if not _SYSTEM_FILES.search(member.name) and member.problem != LINK_TO_FOLDER
+        and (_has_image_suffix(member.name) or "." not in member.name.rpartition("/")[2])
+    }  # fmt: skip
+    headers: dict[int, tuple[str, Facts | None, str]] = {
+        number: ("", None, member.problem) for number, member in wanted.items() if member.problem
+    }
+    readable = [number for number in wanted if number not in headers]
     alone = len(readable) <= _FEW
     with progress("looking at images", len(readable)) as report:
         for block in run_all(_read_headers, archive.blocks(readable), alone=alone):
             headers |= block
             report(len(block))
+    numbers = [number for number, member in wanted.items() if _has_image_suffix(member.name) or not headers[number][2]]
+    placed, unread = _layout([wanted[number].name for number in numbers], archive.where)
     rows = []
-    for number, (held_out, label) in places.items():
-        digest, facts, problem = headers.get(number, ("", None, problems[number]))
-        if problem and not _has_image_suffix(names[number]):  # not an image by its name or its content
-            continue
-        header = ("", 0, 0, 0, 0, ()) if facts is None else facts
-        rows.append(Picture(number, names[number], held_out, label, digest, *header, problem))
-    return tuple(rows), len(names) - sum(unread.values()) - len(rows), unread
+    for number, place in zip(numbers, placed, strict=True):
+        if place is not None:
+            digest, facts, problem = headers[number]
+            header = ("", 0, 0, 0, 0, ()) if facts is None else facts
+            rows.append(Picture(number, wanted[number].name, *place, digest, *header, problem))
+    return tuple(rows), len(archive.members) - sum(unread.values()) - len(rows), unread
 
 
 def _has_image_suffix(name: str) -> bool:
@@ -166,28 +171,34 @@ def _read_headers(block: list[Content]) -> dict[int, tuple[str, Facts | None, st
     return headers
 
 
-def _layout(names: list[str]) -> tuple[list[tuple[bool, str] | None], dict[str, int]]:
+def _layout(names: list[str], where: str) -> tuple[list[tuple[bool, str] | None], dict[str, int]]:
     """For each file whether it is held out, and the folder that is its class; None if its part is not used.
 
-    Folders that all files share are dropped. Also the names of parts that are not used, with their numbers of files.
+    Folders that all files share are dropped, at the top and below the parts. Also the names of parts that are not used,
+    with their numbers of files. Raises ConfigError if there is something beside two parts.
     """
     paths = [name.split("/") for name in names]
     depth = _shared_folders(paths)
     paths = [path[depth:] for path in paths]
     tops = {path[0].lower() for path in paths if len(path) > 1}
     parts = tops & (_TRAIN | _TEST | _OTHER)
-    if not (tops & _TRAIN) or parts != tops or any(len(path) == 1 for path in paths):
-        return [(False, path[0] if len(path) > 1 else "") for path in paths], {}
     chosen = next(iter(sorted(tops & _TEST) + sorted(tops & _OTHER)), None)
-    placed: list[tuple[bool, str] | None] = []
-    unread = Counter[str]()
-    for path in paths:
-        top = path[0].lower()
-        if top in _TRAIN or top == chosen:
-            placed.append((top == chosen, path[1] if len(path) > 2 else ""))
-        else:
-            unread[path[0]] += 1
-            placed.append(None)
+    beside = [name for name, path in zip(names, paths, strict=True) if len(path) == 1 or path[0].lower() not in parts]
+    if tops & _TRAIN and chosen and beside:
+        several = "them" if len(beside) > 1 else "it"
+        raise ConfigError(
+            f"{where} has folders {join_words(sorted(parts))}, and beside them {_example(beside)}; move {several} "
+            "elsewhere, or rename the folders if they are classes"
+        )
+    if not (tops & _TRAIN) or beside:
+        return [(False, path[0] if len(path) > 1 else "") for path in paths], {}
+    used = _TRAIN | {chosen}
+    unread = Counter(path[0] for path in paths if path[0].lower() not in used)
+    depth = 1 + _shared_folders([path[1:] for path in paths if path[0].lower() in used])
+    placed = [
+        (path[0].lower() == chosen, path[depth] if len(path) > depth + 1 else "") if path[0].lower() in used else None
+        for path in paths
+    ]
     return placed, dict(unread)
 
 
@@ -232,9 +243,7 @@ def fill_in(tree: Mapping[str, Any]) -> dict[str, Any]:
     if tree.get("sha256") is not None:
         check(listing, tree["sha256"])
     good = listing.good
-    if not good:
-        problems = {picture.name: picture.problem for picture in listing.pictures}
-        raise ConfigError(f"{listing.where} holds no image that can be read: {_list_problems(problems)}")
+    _refuse_empty(listing, good, {picture.name: picture.problem for picture in listing.pictures})
     derived: dict[str, Any] = {"source": Path(path).name, "licence": "unknown"}
     if tree.get("size") is None:
         derived["size"] = _common_size(listing)
@@ -279,6 +288,11 @@ def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[st
     folders = {picture.label for picture in pictures if not picture.held_out}
     if labels == "none" or folders <= {""}:
         return []
+    if unnamed := sorted(name for name in folders if name != name.encode("utf-8", "ignore").decode()):
+        raise ConfigError(
+            f"{where} has a class whose name is not UTF-8, {printable(unnamed[0])}; rename that folder, or ignore the "
+            "folders with dataset.labels=none"
+        )
     loose = [picture.name for picture in pictures if not picture.label]
     if loose:
         raise ConfigError(
@@ -350,6 +364,7 @@ def _recipe_of(settings: Folder) -> tuple[dict[str, Any], Callable[[], cache.Rec
     decoding = Decoding(pair(settings.size), settings.channels, settings.crop, settings.background, settings.frames)
     key = {
         "sha256": settings.sha256 or list_images(settings.path).sha256,
+        "listing": _VERSION,
         "decoding": list(decoding),
         "labels": settings.labels,
         "unreadable": settings.unreadable,
@@ -381,6 +396,7 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Recip
         _refuse_unreadable(listing, settings, failed)
 
     def finish(digests: Digests) -> cache.Layout:
+        _refuse_empty(listing, used, failed)
         names = class_names(listing.where, used, settings.labels)
         place = {name: number for number, name in enumerate(names)}
         labels = np.array([place[picture.label] for picture in used], np.int64) if names else None
@@ -434,6 +450,19 @@ def _decode(block: list[Content], decoding: Decoding) -> _Decoded:
         np.concatenate(pixels) if pixels else np.empty((0, *(decoding.size or ()), decoding.channels or 1), np.uint8)
     )
     return _Decoded(all_pixels, digest(all_pixels), numbers, [content.number for content in block], failed)
+
+
+def _refuse_empty(listing: Listing, used: Sequence[Picture], problems: Mapping[str, str]) -> None:
+    """Raise ConfigError if no image can be used, or none of one part. problems: of the others, by name."""
+    parts = {"": listing.pictures}
+    if used and listing.has_parts:
+        parts[" to train on"] = tuple(picture for picture in listing.pictures if not picture.held_out)
+        parts[" held out"] = tuple(picture for picture in listing.pictures if picture.held_out)
+    readable = {picture.name for picture in used}
+    for which, part in parts.items():
+        if readable.isdisjoint(picture.name for picture in part):
+            failed = {picture.name: problems[picture.name] for picture in part}
+            raise ConfigError(f"{listing.where} holds no image{which} that can be read: {_list_problems(failed)}")
 
 
 def _refuse_unreadable(listing: Listing, settings: Folder, failed: Mapping[str, str]) -> None:

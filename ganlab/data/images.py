@@ -5,6 +5,7 @@ an array or an official file of the same images, in whatever order they are stor
 """
 
 import hashlib
+import math
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ganlab.config import Pair
 Labels = NDArray[np.int64]
 Digests = NDArray[np.uint64]
 Places = NDArray[np.int64]
-_ROWS = 4096  # images that are in memory at a time, if they are on the disk
+_ROWS, _BLOCK_BYTES = 4096, 2**24  # images, and their bytes, that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,20 @@ class Split:
         }
 
 
-def in_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Blocks of rows of an array, in order. If the array is on the disk, only one block is in memory."""
+def block_rows(size: int) -> int:
+    """How many images of `size` bytes are worked on at a time."""
+    return max(1, min(_ROWS, _BLOCK_BYTES // max(size, 1)))
+
+
+def in_blocks(array: np.ndarray, becomes: int = 0) -> Iterator[np.ndarray]:
+    """Blocks of rows of an array, in order. If the array is on the disk, only one block is in memory.
+
+    becomes: bytes that each row is made into, if these are more than it has.
+    """
     mapped = array._mmap if isinstance(array, np.memmap) else None  # type: ignore[attr-defined]
-    for first in range(0, len(array), _ROWS):
-        yield array[first : first + _ROWS]
+    count = block_rows(max(math.prod(array.shape[1:]) * array.itemsize, becomes))
+    for first in range(0, len(array), count):
+        yield array[first : first + count]
         if mapped is not None:
             mapped.madvise(mmap.MADV_DONTNEED)
 

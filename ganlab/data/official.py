@@ -6,6 +6,7 @@ not used.
 
 import contextlib
 import gzip
+import lzma
 import os
 import string
 import struct
@@ -68,7 +69,7 @@ def stamps(files: tuple[Path, ...]) -> tuple[tuple[int, ...], ...]:
 
 
 _UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error,
-               gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
+               gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError)  # fmt: skip
 
 _DIGITS = tuple(string.digits)
 _CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

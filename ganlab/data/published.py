@@ -10,8 +10,8 @@ from ganlab.config import Emnist, Published
 from ganlab.data import mnist
 from ganlab.data.cifar import find_cifar
 from ganlab.data.images import Split
-from ganlab.data.official import FACTS, download, facts
-from ganlab.data.survey import Survey, filled, read
+from ganlab.data.official import DOWNLOADS, FACTS, Facts, download, facts
+from ganlab.data.survey import Survey, filled, identify, read
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError
 
@@ -42,8 +42,9 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
         found = find_cifar(place, where, classes=10 if name == "cifar10" else 100)
     else:
         found = mnist.find_idx(place, where, name=name, split=split)
-    assert found.held_out
-    complete = (found.train.count, found.held_out.count) == (set_facts.train, set_facts.held_out)
+    if path is not None and name in ("mnist", "fashion_mnist", "kmnist"):
+        _refuse_another(found, name)
+    complete = _has_sizes(found, set_facts)
     return replace(
         found,
         class_names=set_facts.names,
@@ -51,6 +52,24 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
         source=set_facts.source if complete else place.name,
         licence=set_facts.licence if complete else "unknown",
     )
+
+
+def _has_sizes(found: Survey, known: Facts) -> bool:
+    """Whether there are as many images, in all and by class, as a set is known to have."""
+    assert found.held_out
+    counts = found.train.count, found.held_out.count
+    return counts == (known.train, known.held_out) and known.class_counts in (None, tuple(found.sizes()))
+
+
+def _refuse_another(found: Survey, name: str) -> None:
+    """Raise ConfigError if files with the names of MNIST's are those of another set, by their sums or their classes."""
+    sums = {sha256: other for other, source in DOWNLOADS.items() for sha256 in source.files.values()}
+    others = {sums.get(identify(path, found.where).sha256, name) for path in found.files["path"]}
+    others |= {"mnist"} if _has_sizes(found, FACTS["mnist"]) else set()
+    if others := sorted(others - {name}):
+        raise ConfigError(
+            f"{found.where} holds {FACTS[others[0]].title}, not {FACTS[name].title}; use dataset={others[0]}"
+        )
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Every source of files gives a `Survey`; what follows is the same for all of them
 
 import contextlib
 import hashlib
+import lzma
 import math
 import os
 import stat
@@ -30,12 +31,17 @@ from ganlab.data.images import (
     digest,
     draw_held_out,
     fit,
+    in_blocks,
 )
 from ganlab.errors import ConfigError, in_a_line
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
-_ROWS = 4096
 MOST_CLASSES = 10_000  # for conditional networks: every batch holds a number for each
+_CHOICES = {
+    "name", "set", "config", "split", "train_split", "held_out_split", "images_key", "labels_key",
+    "held_out_images_key", "held_out_labels_key",
+}  # fmt: skip
+"""Settings that choose images and labels out of the same files."""
 Shape = tuple[int, int, int]
 
 
@@ -140,8 +146,8 @@ def read(survey: Survey, settings: Any) -> Split:
 
     def blocks() -> Iterator[cache.Block]:
         for pixels in chain.from_iterable(part.read() for part in parts):
-            for first in range(0, len(pixels), _ROWS):
-                fitted = fit(pixels[first : first + _ROWS], shape[:2], shape[2])
+            for rows in in_blocks(pixels, math.prod(shape)):
+                fitted = fit(rows, shape[:2], shape[2])
                 yield cache.Block(fitted, digest(fitted))
 
     def finish(digests: Digests) -> cache.Layout:
@@ -161,7 +167,9 @@ def read(survey: Survey, settings: Any) -> Split:
             "files": [
                 identify(path, setting).sha256 for setting, files in sorted(survey.files.items()) for path in files
             ],
-            "keys": [part.key for part in parts],
+            "chosen": settings.model_dump(mode="json", include=_CHOICES),
+            "parts": [(part.key, part.count) for part in parts],
+            "labels": None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
             "shape": shape,
             "held_out": None if survey.held_out else [settings.held_out, settings.split_seed],
         }
@@ -254,7 +262,7 @@ def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) 
 # --- what identifies files -------------------------------------------------------------------------------------------
 
 WANTED = "give an .npz or .npy file of images"
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 class Identity(NamedTuple):
@@ -309,16 +317,20 @@ def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
         return Identity(digest, path.stat().st_size)
 
 
-_MOST_COMPRESSION, _HARMLESS_BYTES = 200, 2**26  # a ratio that pixels never reach, and a size that does no harm
+_MOST_COMPRESSION = 200  # a ratio that pixels reach only if nearly all are equal, as those of strokes are
+_HARMLESS_BYTES = IN_MEMORY  # what such members may unpack to, all together
 
 
 def refuse_bombs(archive: zipfile.ZipFile) -> None:
-    """Raise ValueError for a member that unpacks to hundreds of times its size, as no images do."""
-    for member in archive.infolist():
-        if member.file_size > max(_HARMLESS_BYTES, _MOST_COMPRESSION * member.compress_size):
-            raise ValueError(
-                f"{member.filename} has {member.file_size:,} bytes, compressed to {member.compress_size:,}"
-            )
+    """Raise ValueError for members that unpack to hundreds of times their size, and to more than fits into memory."""
+    dense = [item for item in archive.infolist() if item.file_size > _MOST_COMPRESSION * item.compress_size]
+    if sum(item.file_size for item in dense) > _HARMLESS_BYTES:
+        largest = max(dense, key=lambda item: item.file_size)
+        times = largest.file_size // max(largest.compress_size, 1)
+        raise ValueError(
+            f"{largest.filename} is compressed {times} times, and more than {_MOST_COMPRESSION} times is taken of "
+            f"{_HARMLESS_BYTES // 2**20} MiB at most"
+        )
 
 
 @contextlib.contextmanager

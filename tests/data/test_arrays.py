@@ -1,8 +1,11 @@
 """Images of one's own: read as they are, the right arrays of a file, and one line where it is not clear which."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
+from ganlab.data import survey
 from ganlab.data.arrays import survey_of
 from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
@@ -196,6 +199,19 @@ def test_a_truncated_npy_is_refused_before_it_is_loaded(settings, tmp_path, keep
         settings("dataset=arrays", STAGES, f"dataset.path={tmp_path / 'cut.npy'}")
 
 
+def test_an_npz_that_is_damaged_in_lzma_is_one_line(settings, tmp_path):
+    np.save(tmp_path / "images.npy", GREY)
+    path = tmp_path / "own.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(tmp_path / "images.npy", "images.npy")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"own\.npz is damaged or not what it seems \(Corrupt input data\)"):
+        settings("dataset=arrays", STAGES, f"dataset.path={path}")
+
+
 @pytest.mark.parametrize("overrides", [(), ("dataset.size=8", "dataset.channels=1")])
 def test_what_is_larger_than_the_memory_for_it_is_kept_on_the_disk_with_the_same_bits(
     own, monkeypatch, tmp_path, overrides
@@ -209,3 +225,22 @@ def test_what_is_larger_than_the_memory_for_it_is_kept_on_the_disk_with_the_same
     assert found.facts["sha256"] == wanted.facts["sha256"]
     assert (found.notes, found.held_out_names) == (wanted.notes, wanted.held_out_names)
     np.testing.assert_array_equal(arrays(config).train.labels, wanted.train.labels)
+
+
+def test_only_some_megabytes_are_resized_at_a_time(own, monkeypatch):
+    sizes = []
+    real = survey.fit
+    monkeypatch.setattr(survey, "fit", lambda pixels, *more: (sizes.append(len(pixels)), real(pixels, *more))[1])
+    arrays(own({"images": GREY[:6]}, "dataset.size=1024", "dataset.channels=3", "generator.stages=null"))
+    assert sizes == [5, 1]
+
+
+def test_other_labels_of_a_file_kept_on_the_disk_are_not_those_of_before(own, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr("ganlab.data.survey.IN_MEMORY", 1000)
+    there = {"images": RGB, "y": Y, "target": np.arange(30) % 5}
+    assert arrays(own(there, "dataset.labels_key=''")).train.labels is None
+    for key in ("y", "target"):
+        split = arrays(own(there, f"dataset.labels_key={key}"))
+        labels = {image.tobytes(): label for image, label in zip(RGB, there[key], strict=True)}
+        assert [labels[image.tobytes()] for image in split.train.pixels] == split.train.labels.tolist()

@@ -111,6 +111,72 @@ def test_folders_named_train_and_test_are_the_two_parts(settings, tmp_path):
         own(settings, tmp_path / "set")
 
 
+@pytest.fixture
+def parts(tmp_path):
+    """A folder with train and test, and in each of them cat and dog."""
+    root = tmp_path / "set"
+    for number, pixels in enumerate(PIXELS):
+        save(root / ("train", "test")[number // 30] / ("cat", "dog")[number % 2] / f"{number}.png", pixels)
+    return root
+
+
+@pytest.mark.parametrize("name", ["README", "latest", "latest.png"])
+def test_what_is_no_image_leaves_the_two_parts_as_they_are(settings, parts, tmp_path, name):
+    if name == "README":
+        (parts / name).write_text("no image")
+    else:
+        (parts / name).symlink_to(tmp_path)
+    split = folder.folder(own(settings, parts))
+    assert (len(split.train.pixels), len(split.held_out.pixels)) == (30, 10)
+    listing = folder.list_images(str(parts))
+    assert (folder.class_names("", listing.good, "folders"), listing.ignored) == (["cat", "dog"], 1)
+
+
+@pytest.mark.parametrize("name", ["preview.png", "docs/logo.png"])
+def test_a_picture_beside_the_two_parts_is_named(settings, parts, name):
+    save(parts / name, PIXELS[0])
+    with pytest.raises(ConfigError, match=rf"has folders test and train, and beside them {name}; move it elsewhere"):
+        own(settings, parts)
+
+
+def test_an_entry_of_an_older_layout_is_not_used(settings, parts, monkeypatch):
+    key, _ = folder._recipe_of(own(settings, parts))
+    monkeypatch.setattr(folder, "_VERSION", folder._VERSION + 1)
+    assert folder._recipe_of(own(settings, parts))[0] != key
+
+
+def test_folders_that_all_files_of_both_parts_share_are_no_class(settings, tmp_path):
+    for number, pixels in enumerate(PIXELS):
+        save(tmp_path / "set" / ("train", "test")[number // 30] / "images" / f"{number}.png", pixels)
+    config = own(settings, tmp_path / "set")
+    assert (config.classes, counts(config)) == (None, (30, 10))
+
+
+def cut(path):
+    """Its header can be read, its pixels cannot."""
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+@pytest.mark.parametrize("emptied", ["", "train", "test"])
+@pytest.mark.parametrize("change", [cut, lambda path: path.write_text("no image")], ids=["cut", "words"])
+def test_a_part_of_which_nothing_can_be_read_is_named_with_what_is_wrong(settings, tmp_path, emptied, change):
+    for number, pixels in enumerate(PIXELS[:8]):
+        path = tmp_path / "set" / ("train", "test")[number % 2] / f"{number}.jpg"
+        save(path, pixels)
+        if path.parent.name.startswith(emptied):
+            change(path)
+    side = {"": "", "train": " to train on", "test": " held out"}[emptied]
+    with pytest.raises(ConfigError, match=rf"holds no image{side} that can be read: t\w+/\d.jpg \((trunc|not an im)"):
+        own(settings, tmp_path / "set")
+
+
+def test_a_class_whose_name_is_not_text_is_named(settings, classes):
+    (classes / "a").rename(os.fsdecode(os.fsencode(classes) + b"/caf\xe9"))
+    with pytest.raises(ConfigError, match=r"class whose name is not UTF-8, caf\\udce9; rename .*dataset.labels=none$"):
+        own(settings, classes)
+    assert own(settings, classes, "dataset.labels=none").classes is None
+
+
 def test_equal_images_in_both_parts_are_named(settings, tmp_path):
     for number, pixels in enumerate(PIXELS[:20]):
         save(tmp_path / "set" / "train" / f"{number}.png", pixels)
@@ -173,10 +239,42 @@ def test_a_file_that_is_damaged_in_an_archive_is_named_and_the_others_are_read(s
     assert split.notes[1].startswith("1 file left out: pictures/b/002.png (damaged: bad crc-32")
 
 
+def test_damage_in_an_xz_archive_is_one_line(tmp_path, classes):
+    with tarfile.open(tmp_path / "own.tar.xz", "w:xz") as archive:
+        archive.add(classes, "pictures")
+    content = bytearray((tmp_path / "own.tar.xz").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(40)
+    (tmp_path / "own.tar.xz").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"own\.tar\.xz cannot be read \(Corrupt input data\); give a folder"):
+        folder.list_images(str(tmp_path / "own.tar.xz"))
+
+
+def test_damage_of_a_file_in_a_zip_by_lzma_is_named(tmp_path, classes):
+    path = tmp_path / "own.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for number in (0, 4):
+            archive.write(classes / "a" / f"{number:03d}.png", f"{number}.png")
+    content = bytearray(path.read_bytes())
+    content[100:140] = bytes(40)
+    path.write_bytes(content)
+    assert [picture.problem[:9] for picture in folder.list_images(str(path)).pictures] == ["damaged: ", ""]
+
+
+def test_names_of_a_zip_with_backslashes_are_in_folders(settings, classes, tmp_path):
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+        archive.writestr("pictures\\", b"")
+        for file in classes.rglob("*.png"):
+            archive.write(file, f"pictures\\{file.parent.name}\\{file.name}")
+    config = own(settings, tmp_path / "own.zip")
+    assert (config.class_names, config.sha256) == (["a", "b"], own(settings, classes).sha256)
+
+
 WRONG = {
     "does not exist; give a folder of images": lambda root: root / "nowhere",
     "is neither a folder nor a .zip or .tar": lambda root: root / "words.txt",
-    "holds no images": lambda root: root / "empty",
+    "holds no images; give": lambda root: root / "empty",
+    "holds no images, and links to folders are not followed; give": lambda root: root / "linked",
     "holds no image that can be read: bad.png (not an image)": lambda root: root / "bad",
     "has images of 2 sizes, 4x4 to 8x8; give one, such as dataset.size=64": lambda root: root / "sizes",
     "beside folders of classes": lambda root: root / "beside",
@@ -187,8 +285,9 @@ WRONG = {
 @pytest.mark.parametrize("message", WRONG)
 def test_what_cannot_be_used_is_one_line(settings, tmp_path, message):
     (tmp_path / "words.txt").write_text("words")
-    for name in ("empty", "bad"):
+    for name in ("empty", "bad", "linked"):
         (tmp_path / name).mkdir()
+    (tmp_path / "linked" / "cat").symlink_to(tmp_path / "empty")
     (tmp_path / "bad" / "bad.png").write_text("words")
     for name in ("sizes/1.png", "beside/1.png", "beside/a/2.png", "single/1.png"):
         save(tmp_path / name, PIXELS[0])
@@ -236,6 +335,17 @@ def test_images_are_decoded_once_and_again_when_they_change(settings, classes, c
         own(settings, classes, f"dataset.sha256={first.sha256}")
     assert own(settings, classes).sha256 != first.sha256
     assert "preparing" in capfd.readouterr().err
+
+
+def test_a_broken_link_that_appears_or_goes_is_noticed(classes):
+    link = classes / "a" / "0.png"
+    for change in (lambda: None, lambda: link.symlink_to("nowhere"), link.unlink):
+        change()
+        folder._list_images.cache_clear()
+        listing = folder.list_images(str(classes))
+        members = listing.archive.members
+        assert [members[picture.number].name for picture in listing.pictures] == [member.name for member in members]
+        assert len(members) - len(listing.good) == link.is_symlink()
 
 
 @pytest.mark.parametrize("name", ["train.npy", "train_labels.npy", "facts.json", "held_out.txt"])

@@ -166,6 +166,18 @@ def test_a_fault_of_an_idx_file_is_one_line(tmp_path, fault):
     refused(find_idx, tmp_path, TRAIN, *words)
 
 
+def test_damage_in_a_zip_by_lzma_is_one_line(tmp_path):
+    write_idx(tmp_path, gz=False)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w", zipfile.ZIP_LZMA) as archive:
+        for file in sorted(tmp_path.glob("*ubyte"), reverse=True):
+            archive.write(file, file.name)
+    content = bytearray((tmp_path / "all.zip").read_bytes())
+    place = content.index(b"train-images") + 100
+    content[place : place + 40] = bytes(40)
+    (tmp_path / "all.zip").write_bytes(content)
+    refused(find_idx, tmp_path / "all.zip", "train-images-idx3-ubyte cannot be read")
+
+
 def test_faults_of_labels_are_one_line(tmp_path):
     name = "train-labels-idx1-ubyte.gz"
     write_idx(tmp_path)
@@ -327,6 +339,12 @@ def test_versions_of_cifar_that_are_not_binary_are_refused_unread(tmp_path):
     refused(find_cifar, hundred, "CIFAR-100's Python version", "get cifar-100-binary.tar.gz", classes=100)
     matlab = write_files(tmp_path / "cifar-10-batches-mat", {"data_batch_1.mat": b"x", "test_batch.mat": b"x"})
     refused(find_cifar, matlab, "MATLAB version", "get cifar-10-binary.tar.gz", classes=10)
+
+
+@pytest.mark.parametrize("name", ["train", "test.mat"])
+def test_a_folder_may_be_named_as_a_file_that_is_refused(tmp_path, name):
+    folder = write_files(tmp_path / name, cifar10())
+    assert find_cifar(folder, "dataset.path=x", classes=10).train.count == 10
 
 
 def test_the_other_cifar_is_told_from_the_one_asked_for(tmp_path):

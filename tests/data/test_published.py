@@ -1,5 +1,6 @@
 """Sets in their authors' files, from settings to images: filled in, counted before they are loaded, and equal in bits."""
 
+import hashlib
 import io
 import tarfile
 import zipfile
@@ -10,7 +11,8 @@ from PIL import Image
 from scipy.io import savemat
 from test_official import records, write_idx
 
-from ganlab.data.official import FACTS
+from ganlab.data.official import DOWNLOADS, FACTS, Download
+from ganlab.data.published import survey
 from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.errors import ConfigError
 
@@ -124,6 +126,35 @@ def test_the_same_images_are_the_same_bits_from_every_kind_of_file(settings, tmp
     assert len(digests) == 1
 
 
+def known(monkeypatch, name, class_counts):
+    """A set is known by 60 images to train on, in classes of these sizes."""
+    facts = FACTS[name]._replace(train=60, held_out=3, class_counts=class_counts)
+    monkeypatch.setitem(FACTS, name, facts)
+    return facts
+
+
+def test_the_files_of_one_set_are_not_called_another(tmp_path, monkeypatch):
+    write_idx(tmp_path, images=GREY, labels=np.sort(LABELS) // 2 * 2)
+    fashion = known(monkeypatch, "fashion_mnist", (12, 0) * 5)
+    assert survey("fashion_mnist", str(tmp_path)).source == fashion.source
+    known(monkeypatch, "fashion_mnist", (6,) * 10)
+    assert survey("fashion_mnist", str(tmp_path)).source == tmp_path.name  # of the same number, in other classes
+    known(monkeypatch, "mnist", (12, 0) * 5)
+    with pytest.raises(ConfigError, match=r"^dataset\.path=.* holds MNIST, not Fashion-MNIST; use dataset=mnist$"):
+        survey("fashion_mnist", str(tmp_path))
+
+
+def test_a_published_file_is_told_by_its_sum(tmp_path, monkeypatch):
+    write_idx(tmp_path, images=GREY, labels=LABELS)
+    file = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setitem(DOWNLOADS, "kmnist", Download("", "", {file.name: digest}))
+    assert survey("kmnist", str(tmp_path)).train.count == 60
+    for name in ("mnist", "fashion_mnist"):
+        with pytest.raises(ConfigError, match=rf"holds KMNIST, not {FACTS[name].title}; use dataset=kmnist$"):
+            survey(name, str(tmp_path))
+
+
 def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path):
     with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.addfile(tarfile.TarInfo("cifar-10-batches-py/data_batch_1"), io.BytesIO())
@@ -136,3 +167,17 @@ def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path
             settings("dataset=cifar10", f"dataset.path={tmp_path / path}", THREE)
         assert "\n" not in str(caught.value)
     assert "cifar-10-binary.tar.gz" in str(caught.value)
+
+
+def test_the_splits_of_one_file_are_kept_apart_on_the_disk(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("ganlab.data.survey.IN_MEMORY", 1000)
+    with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as archive:
+        for split, images in (("digits", GREY[:30]), ("mnist", GREY[30:])):
+            folder = write_idx(tmp_path / split, f"emnist-{split}-train", f"emnist-{split}-test", images=images,
+                               labels=LABELS[:30])  # fmt: skip
+            for file in folder.iterdir():
+                archive.write(file, file.name)
+    for split, images in (("digits", GREY[:30]), ("mnist", GREY[30:])):
+        config = settings("dataset=emnist", f"dataset.split={split}", f"dataset.path={tmp_path / 'gzip.zip'}").dataset
+        found = DATASETS["emnist"](config).train.pixels[..., 0]
+        assert {image.tobytes() for image in found} == {image.T.tobytes() for image in images}

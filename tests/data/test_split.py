@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.data.images import arrange, counts_held_out, digest, draw_held_out, shared
+from ganlab.data.images import arrange, counts_held_out, digest, draw_held_out, in_blocks, shared
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (300, 4, 3, 1), np.uint8)
@@ -64,3 +64,15 @@ def test_of_a_class_no_more_than_one_image_stands_on_both_sides():
     by_hand = np.arange(400) % 2 == 0
     copies = {pixels[place].tobytes() for place in np.flatnonzero(~by_hand)}
     assert len(shared(digests, by_hand)) == sum(pixels[place].tobytes() in copies for place in np.flatnonzero(by_hand))
+
+
+@pytest.mark.parametrize("side", [4, 200, 3000])
+@pytest.mark.parametrize("becomes", [0, 2**22])
+def test_blocks_are_all_images_in_order_and_a_few_megabytes_each(side, becomes):
+    images = np.broadcast_to(np.arange(5000, dtype=np.uint16)[:, None, None], (5000, side, side))
+    count, largest = 0, max(side * side * 2, becomes)
+    for block in in_blocks(images, becomes):
+        assert block[:, 0, 0].tolist() == list(range(count, count + len(block)))
+        count += len(block)
+        assert len(block) == 1 or len(block) * largest <= 2**24
+    assert count == 5000

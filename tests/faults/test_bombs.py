@@ -46,7 +46,8 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_an_array_that_is_none_is_refused_before_it_is_unpacked(tmp_path, settings, bomb):
+def test_an_array_that_is_none_is_refused_before_it_is_unpacked(tmp_path, settings, monkeypatch, bomb):
+    monkeypatch.setattr(survey, "_HARMLESS_BYTES", 2**26)
     BOMBS[bomb](tmp_path / "bomb.npz")
     began = time.process_time()
     with pytest.raises(ConfigError, match=r"^here=x is (damaged|not an \.npz)"):
@@ -63,3 +64,15 @@ def test_black_images_are_images(tmp_path):
     np.savez_compressed(tmp_path / "black.npz", images=np.zeros((1000, 64, 64), np.uint8))
     (header,) = arrays.headers(tmp_path / "black.npz", "here=x").values()
     assert not arrays.load(tmp_path / "black.npz", header, "here=x").any()
+
+
+def test_strokes_are_images_however_well_they_are_compressed_unless_they_are_too_many(tmp_path, monkeypatch):
+    path = tmp_path / "strokes.npz"
+    strokes = np.zeros((75, 1024, 1024), np.uint8)
+    strokes[:, 500, ::100] = 255
+    np.savez_compressed(path, images=strokes, few=strokes[:1])
+    assert survey.identify(path, "here=x").bytes * 300 < strokes.nbytes
+    assert len(arrays.headers(path, "here=x")) == 2
+    monkeypatch.setattr(survey, "_HARMLESS_BYTES", 2**26)
+    with pytest.raises(ConfigError, match=r"^here=y .*\(images\.npy is compressed \d{3,4} times, .*numpy\.savez$"):
+        arrays.headers(path, "here=y")
