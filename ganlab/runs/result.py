@@ -245,14 +245,14 @@ def find_results(directory: str | Path, without: Container[str] = ()) -> list[Ru
 def find_files(directory: Path, name: str) -> list[Path]:
     """Every file of that name under a folder, in the order of their paths.
 
-    Not those of forgotten runs, in hidden folders, and in folders within a run.
+    Not those of forgotten runs, in hidden folders, and in folders within a run, unless it is the folder itself.
 
     Raises ResultError for what `files.walk` refuses: links to the outside are not followed.
     """
     paths = []
     try:
         for folder, subfolders, names in files.walk(directory):
-            below_a_run = CONFIG in names or RESULT in names
+            below_a_run = folder != directory and (CONFIG in names or RESULT in names)
             subfolders[:] = (
                 []
                 if below_a_run
