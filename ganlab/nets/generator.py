@@ -87,7 +87,7 @@ def _residual(settings: Generator, maps: Any, channels: int, seed_of: SeedOf) ->
         skip = keras.layers.UpSampling2D(pair(stage.scale), interpolation="nearest", name=f"repeat{number}")(skip)
         maps = keras.layers.Add(name=f"sum{number}")([inner, skip])
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
-    return convolve(_activate(settings, maps, "_last"), channels, 3, "image", gain=gain, **_PRECISE)
+    return convolve(_activate(settings, maps, "_last"), channels, 3, "image", gain=1.0, **_PRECISE)
 
 
 def _enlarge(

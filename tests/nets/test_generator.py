@@ -155,3 +155,11 @@ def test_a_class_counts_as_much_as_its_share_of_the_inputs(settings, arm):
     z = np.concatenate([np.repeat(latents(build(config), 1), 16, axis=0), np.eye(16, dtype=np.float32)], axis=1)
     assert np.unique(np.asarray(model(z))[:, 0, 0, 0]).size == 16
     assert [w.shape for w in build(config).weights] == [w.shape for w in build(config, classes=0).weights]
+
+
+@pytest.mark.parametrize(("body", "layer"), [("plain", "stage2"), ("residual", "image")])
+def test_the_layer_of_the_image_has_no_gain_since_no_relu_follows(settings, body, layer):
+    model = build(settings("generator=upsample", f"generator.body={body}", "generator.stages=[[256,2],[null,2]]"))
+    kernel = model.get_layer(layer).weights[0].numpy()
+    assert kernel.size == 9 * 256
+    assert 9 * 256 * kernel.var() == pytest.approx(1, rel=0.1)
