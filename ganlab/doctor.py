@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ganlab import device
 from ganlab.cli.exit import HELP, VERSION, one_line
+from ganlab.config.plugins import take_plugins
 from ganlab.environment import usable_cores
 from ganlab.errors import ConfigError
 from ganlab.launch.dry_run import chosen, time_step
@@ -37,8 +38,8 @@ class Timing(NamedTuple):
 
 def main() -> None:
     """The command line; exit status 2 for a wrong setting."""
-    arguments = sys.argv[1:]
     with one_line():
+        arguments = take_plugins(sys.argv[1:])
         if "--version" in arguments:
             print(VERSION)
         elif set(HELP) & set(arguments):

@@ -77,17 +77,15 @@ def draw(options: argparse.Namespace) -> str:
     run = options.run
     config = read_config(run)
     request = _request(options, config)
-    out = options.out
-    if out is not None and options.folder:
-        destination.check_folder("--out", out, _NAMES)
-    elif out is not None:
-        destination.check_picture("--out", out, ".gif" if options.walk else ".png")
-
+    if options.out is not None:
+        _check_place(options.out, options)
     sampler, step = open_sampler(run, options.step)
+    kind, ending = ("images", "") if options.folder else ("walk", ".gif") if options.walk else ("grid", ".png")
+    out = options.out or run / f"{kind}-step-{step:08d}{ending}"
+    _check_place(out, options)
     stream = f"latents/drawn/{options.seed or 0}"
     about = f"{config.generator.name}, step {step}, {_describe_latents(options)}"
     if options.walk:
-        out = out or run / f"walk-step-{step:08d}.gif"
         frames = [_picture(pixels, request) for pixels in _walk(sampler, config, request, stream, options)]
         grids.save_gif(out, frames, 0.08, about)
         return f"a walk of {len(frames)} frame{'s' * (len(frames) > 1)} at step {step}: {out}{_rows(config, request)}"
@@ -97,15 +95,21 @@ def draw(options: argparse.Namespace) -> str:
         latents = with_classes(z, request.labels, config.classes)
     pixels = sampler.generate(latents)
     if options.folder:
-        out = out or run / f"images-step-{step:08d}"
         names = [f"{n:06d}" + (f"-class-{request.labels[n]}" if request.labels else "") for n in range(request.images)]
         destination.clear_others(out, _NAMES, [f"{name}.png" for name in names])
         for name, image in zip(names, pixels, strict=True):
             grids.save_png(out / f"{name}.png", image, about)
         return f"{request.images} image{'s' * (request.images > 1)} at step {step}: {out}"
-    out = out or run / f"grid-step-{step:08d}.png"
     grids.save_png(out, _picture(pixels, request), about)
     return f"a grid of {request.images} image{'s' * (request.images > 1)} at step {step}: {out}{_rows(config, request)}"
+
+
+def _check_place(out: Path, options: argparse.Namespace) -> None:
+    """Refuse a place for the pictures that cannot be written, or that holds what ganlab did not write; ConfigError."""
+    if options.folder:
+        destination.check_folder("--out", out, _NAMES)
+    else:
+        destination.check_picture("--out", out, ".gif" if options.walk else ".png")
 
 
 # --- the request ---------------------------------------------------------------------------------------------------

@@ -150,6 +150,18 @@ def test_a_folder_names_the_classes_and_holds_nothing_of_an_earlier_one(drawn, t
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [f"{n:06}-class-{n}.png" for n in range(5)]
 
 
+def test_what_lies_where_pictures_go_by_default_is_not_overwritten(small_run, command):
+    grid, images = small_run / "grid-step-00000002.png", small_run / "images-step-00000002"
+    images.mkdir()
+    for mine, flags in ((grid, ()), (images / "000077.png", ("--folder",))):
+        mine.write_text("mine")
+        done = command("sample", str(small_run), "--step", "2", "--count", "2", *flags)
+        assert (done.returncode, mine.read_text(), done.stderr.count("\n")) == (2, "mine", 1), done.stderr
+    grid.unlink()
+    (images / "000077.png").unlink()
+    images.rmdir()
+
+
 def test_an_earlier_step_is_asked_for(drawn):
     for arguments in (["--step", 3], ["--step", "best"], []):
         drawn("--class", 1, "--count", 1, "--out", "a.png", *arguments)

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, **options)
+        super().__init__(prog=f"python -m {prog}", formatter_class=_Formatter, allow_abbrev=False, **options)
         self.add_argument("--version", action="version", version=VERSION, help="print the version and exit")
         self.add_argument("--plugin", metavar="FILE.py", help="load an operator or the like of your own; repeatable")
 

@@ -363,12 +363,21 @@ def _files(config_dir: str | None) -> Iterator[Hydra]:
     version.setbase("1.3")
     places = create_config_search_path(address(CONF))
     for place in [*plugin_folders(), *([Path(config_dir)] if config_dir is not None else [])]:
+        _refuse_namesakes(place)
         places.prepend("command-line", address(place), SearchPathQuery(provider="schema"))
     GlobalHydra.instance().clear()
     try:
         yield Hydra.create_main_hydra2("train", places)
     finally:
         restore_gh_from_backup(before)
+
+
+def _refuse_namesakes(place: Path) -> None:
+    """Refuse a folder with another file under the name of a choice of ours: Hydra would take ours instead."""
+    for ours in CONF.glob("*/**/*.yaml"):
+        theirs = place / ours.relative_to(CONF)
+        if theirs.is_file() and theirs.read_bytes() != ours.read_bytes():
+            raise ConfigError(f"{theirs} has the name of a choice of ganlab's, which would be taken; rename the file")
 
 
 def _check_folder(config_dir: str | None) -> None:

@@ -65,6 +65,8 @@ class RunConfig(Settings):
             )
         if study == "comparison":  # of all runs under outputs/
             raise ValueError("study=comparison is where ganlab.dashboard writes a comparison; use another word")
+        if study == "report":  # of all runs under outputs/
+            raise ValueError("study=report is where ganlab.compare writes the report of outputs/; use another word")
         if study == "forgotten":  # runs taken out of the study above
             raise ValueError("study=forgotten is where ganlab.status --forget moves runs to; use another word")
         if study is not None and (size := len(study.encode())) > 255:

@@ -13,6 +13,7 @@ An entry point, in the group `ganlab.upsamplers` and so on, is one such pair und
 
 import contextlib
 import hashlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -21,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple, Union, get_args
 
 from pydantic import ValidationError
@@ -85,6 +87,8 @@ def take_plugins(arguments: list[str]) -> list[str]:
         if name == "--plugin":
             path = expand(value if equals else next(remaining, ""), "--plugin ")
             _check(path, f"--plugin {path}")
+            if os.pathsep in str(path.absolute()):
+                raise ConfigError(f"--plugin {path} has a {os.pathsep} in its path, which separates files; move it")
             paths.append(str(path.absolute()))
         else:
             rest.append(argument)
@@ -131,7 +135,9 @@ def load(tree: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def require(recorded: Any, present: list[dict[str, str]]) -> None:
     """Raise ConfigError where settings were made with plugins that are missing, or have changed since."""
-    here = {plugin["name"]: plugin["digest"] for plugin in present}
+    here: dict[str, list[str]] = {}
+    for plugin in present:
+        here.setdefault(plugin["name"], []).append(plugin["digest"])
     try:
         needed = [Plugin.model_validate(plugin) for plugin in recorded]
     except (TypeError, ValidationError):
@@ -140,9 +146,9 @@ def require(recorded: Any, present: list[dict[str, str]]) -> None:
         name, digest = plugin.name, plugin.digest
         if name not in here:
             raise ConfigError(f"these settings need the plugin {name}; add --plugin FILE, or set {VARIABLE}")
-        if here[name] != digest:
+        if digest not in here[name]:
             raise ConfigError(
-                f"the plugin {name} has changed since (its digest was {digest[:12]}, now {here[name][:12]}); "
+                f"the plugin {name} has changed since (its digest was {digest[:12]}, now {here[name][0][:12]}); "
                 "use the one that these settings were made with"
             )
 
@@ -160,7 +166,8 @@ def as_typed(recorded: list[dict[str, str]]) -> str:
 
 
 def _paths() -> list[Path]:
-    return [Path(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    files = [Path.cwd() / path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    return list(dict.fromkeys(files))
 
 
 def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
@@ -180,11 +187,25 @@ def _check(path: Path, where: str) -> None:
         raise ConfigError(f"{where} {why}; give the path of a .py file")
 
 
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs the very bytes that are hashed. No compiled file, which may be of other code, is read or written."""
+
+    def __init__(self, name: str, path: str, source: bytes):
+        super().__init__(name, path)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the module."""
+        return self.source_to_code(self._source, self.path)
+
+
 def _load_file(path: Path) -> None:
     where = f"the plugin {path}"
     _check(path, where)
     source = path.read_bytes()
-    spec = importlib.util.spec_from_file_location(f"ganlab_plugin_{path.stem}", path)
+    digest = hashlib.sha256(source).hexdigest()
+    name = f"ganlab_plugin_{path.stem}_{digest[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path), source))
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -201,7 +222,6 @@ def _load_file(path: Path) -> None:
         choices |= {(kind, name) for name in _join(kind, entries, where)}
     if not choices:
         raise ConfigError(f"{where} adds nothing; define one of {', '.join(kind.table for kind in KINDS.values())}")
-    digest = hashlib.sha256(source).hexdigest()
     _loaded[str(path)] = _Loaded(Plugin(name=path.name, digest=digest), frozenset(choices))
 
 
@@ -212,7 +232,7 @@ def _loading(where: str) -> Iterator[None]:
     with device.silence():
         try:
             yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise ConfigError(f"{where} cannot be loaded ({why})") from error
 

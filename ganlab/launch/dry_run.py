@@ -119,7 +119,7 @@ def _costs(todo: list[tuple[RunConfig, int]], at_a_time: int | None) -> list[str
         time_needed = f"about {format_duration(sum(seconds))} in all, one after the other on a machine like this one"
     else:
         at_once = "one at a time" if workers == 1 else f"with {workers} at a time"
-        whole = max(*seconds, math.ceil(len(seconds) / workers) * fmean(seconds))
+        whole = max(*seconds, math.ceil(len(seconds) / workers) * fmean(seconds), sum(seconds) / usable_cores())
         time_needed = f"about {format_duration(whole)}" + (f" {at_once}" if len(todo) > 1 else "")
     extra = "measures and pictures take extra time" + ", and runs slow each other down" * (workers > 1)
     lines = [f"{time_needed}: {', '.join(texts)}, {mean_cost.begin:.0f} s to start; {extra}"]
@@ -136,7 +136,7 @@ def measure(configs: list[RunConfig], at_once: int = 1) -> dict[int, Cost]:
     at_once: how many runs will share the cores. Steps are timed in this process, one after the other, so that what
     runs at once take from one another besides cores is not in them. Raises ConfigError for what cannot be run here.
     """
-    began, share = time.perf_counter(), usable_cores() // at_once if at_once > 1 else 0
+    began, share = time.perf_counter(), max(1, usable_cores() // at_once) if at_once > 1 else 0
     machine = device.start("float32", threads=configs[0].training.threads or share)
     import keras  # after TensorFlow's start, as what follows
 

@@ -145,7 +145,7 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     names = dict.fromkeys([*recorded, *on_disk])
     if not names:
         raise ResultError(f"{folder} has no runs; give the folder of a sweep, such as outputs/STUDY")
-    return [(folder.name if name == "." else name, folder / name) for name in names]
+    return [(folder.resolve().name if name == "." else name, folder / name) for name in names]
 
 
 def _runs(root: Path) -> Iterator[Path]:

@@ -131,18 +131,19 @@ def test_choices_and_experiments_of_ones_own_are_listed_as_such(tmp_path):
     for group, name, text in (
         ("experiment", "ours", "# @package _global_\n# Is mine better?\ntraining:\n  steps: 5\n"),
         ("generator", "mine", "# My own arm.\ndefaults: [upsample]\nname: mine\nupsampling:\n  kernel_size: 5\n"),
-        ("objective", "hinge", "# Another hinge.\nname: hinge\n"),
     ):
         (tmp_path / group).mkdir()
         (tmp_path / group / f"{name}.yaml").write_text(text)
     text = help_page([], config_dir=str(tmp_path))
     assert re.search(r"^  experiment=ours +\(yours\) Is mine better\?$", text, re.M)
     assert re.search(r"^  generator=mine +\(yours\) My own arm\.$", text, re.M)
-    assert re.search(r"^  objective=hinge +\(yours\) Another hinge\.$", text, re.M)
     found = listed("generator=mine", "experiment=ours", config_dir=str(tmp_path))
     assert found["training.steps"][0] == "5"
     assert found["generator.upsampling.kernel_size"] == ("5", "1 to 31; odd where fused")  # what upsample says of it
     assert "(yours)" not in help_page()
+    (tmp_path / "generator" / "upsample.yaml").write_text("# Another.\nname: upsample\n")  # Hydra would take ours
+    with pytest.raises(ConfigError, match=r"upsample.yaml has the name of a choice of ganlab's"):
+        help_page([], config_dir=str(tmp_path))
 
 
 def test_examples_of_sweeps_have_seeds_enough_for_a_verdict():

@@ -83,6 +83,11 @@ def test_the_folder_of_cd_reaches_hydra_expanded(home, monkeypatch, command):
     done = command("train", "-cd", "~/mine", "--cfg", "job", "experiment=ours", "study=größe", "+hydra.foo=~/a=b")
     assert "study: größe" in done.stdout, done.stderr
     assert "steps: 5" in done.stdout
+    (home / "mine" / "experiment" / "quick.yaml").write_text("# @package _global_\nstudy: mine\n")
+    done = command("train", "-cd", "~/mine", "experiment=quick", "--cfg", "job")
+    assert done.returncode == 2
+    assert "quick.yaml has the name of a choice of ganlab's, which would be taken; rename the file" in done.stderr
+    (home / "mine" / "experiment" / "quick.yaml").unlink()
     for typed in (["-cd", "~/mine", "-m"], ["-cd=~/mine"], ["--config-dir=~/mine"]):
         assert train._read(typed).config_dir == str(home / "mine")
 

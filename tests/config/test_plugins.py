@@ -1,6 +1,7 @@
 """Plugins: the examples join every command from another folder; what cannot be used is one line; runs name theirs."""
 
 import json
+import os
 import shutil
 import sys
 
@@ -74,6 +75,7 @@ WRONG = {
     "from typing import Literal\nfrom ganlab.config import Settings\nclass S(Settings):\n    name: Literal['new']\n"
     "PENALTIES = {'new': (S, print)}": "has settings of 'new' that do not inherit ganlab.config.PenaltySettings",
     "1 +": "cannot be loaded (SyntaxError",
+    "import sys\nsys.exit(0)": "cannot be loaded (SystemExit: 0)",
 }
 
 
@@ -86,6 +88,44 @@ def test_what_cannot_be_used_is_one_line(source, tmp_path, monkeypatch):
         plan([], multirun=False)
     assert WRONG[source] in str(caught.value) and "mine.py" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+SOURCE = """from typing import Literal
+from ganlab.config import Positive, Settings
+VALUE = {value}
+class S(Settings):
+    name: Literal['{name}']
+    weight: Positive = 1.0
+OBJECTIVES = {{'{name}': (S, print)}}
+"""
+
+
+def test_two_files_of_one_name_are_two_plugins(tmp_path, monkeypatch, plugins_forgotten):
+    monkeypatch.setenv(VARIABLE, "")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(SOURCE.format(name=name, value=1))
+        take_plugins(["--plugin", str(tmp_path / name / "mine.py")])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, os.environ[VARIABLE] + os.pathsep + "./one/mine.py")  # the same file once more
+    present = plugins.load({"a": {"name": "one"}, "b": {"name": "two"}})
+    assert [plugin["name"] for plugin in present] == ["mine.py", "mine.py"]
+    plugins.require(present, present)
+    with pytest.raises(ConfigError, match=r"the plugin mine.py has changed since"):
+        plugins.require([present[0] | {"digest": "0" * 64}], present)
+
+
+def test_the_code_that_runs_is_the_code_that_is_hashed(tmp_path, monkeypatch, plugins_forgotten):
+    file = tmp_path / "mine.py"
+    monkeypatch.setenv(VARIABLE, str(file))
+    for value in (1, 2):  # of one size and one time, as a compiled file is told by
+        file.write_text(SOURCE.format(name="one", value=value))
+        os.utime(file, (1e9, 1e9))
+        (plugin,) = plugins.load({"a": {"name": "one"}})
+        module = sys.modules[f"ganlab_plugin_mine_{plugin['digest'][:12]}"]
+        assert value == module.VALUE
+        forget(set(plugins._loaded))
+    assert not (tmp_path / "__pycache__").exists()
 
 
 @pytest.mark.parametrize(("given", "line"), [("nowhere.py", "does not exist"), (".", "is not a Python file")])
