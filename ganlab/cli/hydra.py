@@ -187,32 +187,42 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     overrides = [quoted(text) for text in overrides]
     _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
-        plain, _ = _split(overrides)
-        first = _compose(plain, {_key(override) for override in _parsed(overrides)})
+        plain, sweeps = _split(overrides)
+        given = [_key(override) for override in _parsed(overrides)]
+        first = _compose(plain, set(given))
         if first.resume is not None:
             raise ConfigError(f"resume={first.resume} is in a YAML file; give it on the command line, alone")
         if multirun or str(first.hydra.mode) == "RunMode.MULTIRUN":
-            planned = _plan_sweep(overrides, first, describing)
+            planned = _plan_sweep(overrides, plain, sweeps, given, first, describing)
+        elif sweeps:
+            several = next(text for text in overrides if text not in plain)
+            raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
         else:
-            planned = _plan_run(overrides, first, describing)
+            planned = _plan_run(first, set(given), describing)
         _check_factors(planned.cells, config_dir)
     return planned
 
 
-def _plan_run(overrides: list[str], tree: DictConfig, describing: bool) -> Plan:
-    """The plan of a single run; tree: what is composed from the overrides."""
-    plain, _ = _split(overrides)
-    if several := next((text for text in overrides if text not in plain), None):
-        raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
-    typed = {_key(override) for override in _parsed(overrides)}
+def _plan_run(tree: DictConfig, typed: Set[str], describing: bool) -> Plan:
+    """The plan of a single run. tree: composed from the command line. typed: the settings that it names."""
     cell = Cell(settings(tree, describing=describing), _folder(tree, "run.dir", typed))
     return Plan([cell], None, None, choices=tree.hydra.runtime.choices)
 
 
-def _plan_sweep(overrides: list[str], first: DictConfig, describing: bool) -> Plan:
-    """The plan of a sweep; first: what is composed from the overrides that have one value."""
-    plain, sweeps = _split(overrides)
-    given = [_key(override) for override in _parsed(overrides)]
+def _plan_sweep(
+    overrides: list[str],
+    plain: list[str],
+    sweeps: list[list[str]],
+    given: list[str],
+    first: DictConfig,
+    describing: bool,
+) -> Plan:
+    """The plan of a sweep.
+
+    plain, sweeps: the overrides of one value and those of several, as `_split` gives them. given: the setting of each
+    override. first: what is composed from those of one value.
+    """
+    typed = set(given)
     for key in {_key_of(choices[0]) for choices in sweeps}:
         if given.count(key) > 1:
             raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
@@ -234,15 +244,15 @@ def _plan_sweep(overrides: list[str], first: DictConfig, describing: bool) -> Pl
         others = tuple(text for text in choice if text not in seeds)
         if others not in trees:
             number = f"hydra.job.num={len(cells)}"
-            trees[others] = _compose([*fixed, *plain, *choice, *naming, number], set(given))
+            trees[others] = _compose([*fixed, *plain, *choice, *naming, number], typed)
             _refuse_nested(trees[others], first, choice)
         tree = trees[others]
         for text in seeds:
             tree.seed = _parsed([text])[0].value()
         config = settings(tree, describing=describing, surveyed=surveyed)
-        folder = _folder(tree, "sweep.dir", set(given))
+        folder = _folder(tree, "sweep.dir", typed)
         sweep_folders.add(folder)
-        cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", set(given))))
+        cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
     _check_endpoints(cells)
     _check_folders(cells, sweep_folders)
     launcher = first.hydra.runtime.choices["hydra/launcher"]
