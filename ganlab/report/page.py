@@ -162,8 +162,8 @@ class Page:
 
 _RULE = (
     f"An arm is better or worse if the {100 * LEVEL:g} % interval does not contain 0 and p is at most {1 - LEVEL:.2g} "
-    "(in the primary endpoint: p after adjustment for the number of arms). Where runs diverged or collapsed, ranks "
-    "decide. It depends on who looks where the kinds of features that decide together contradict each other. "
+    "(in the endpoints that were named: p after adjustment for the number of arms). Where runs diverged or collapsed, "
+    "ranks decide. It depends on who looks where the kinds of features that decide together contradict each other. "
     f"An arm is equivalent if the {100 * (2 * LEVEL - 1):g} % interval lies within the margin. Inconclusive means "
     "neither: the data do not decide, which does not prove that the arms are equal."
 )
