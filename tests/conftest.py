@@ -54,6 +54,12 @@ def command(tmp_path):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are empty in a report, since most of its time goes into them: for tests of something else."""
+    monkeypatch.setattr("ganlab.report.drawing.Drawing._drawn", "<svg></svg>")
+
+
+@pytest.fixture
 def plugins_forgotten(monkeypatch):
     """Plugins that a test loads go again after it."""
     from ganlab.config import plugins

@@ -150,13 +150,14 @@ def test_a_folder_names_the_classes_and_holds_nothing_of_an_earlier_one(drawn, t
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [f"{n:06}-class-{n}.png" for n in range(5)]
 
 
-def test_what_lies_where_pictures_go_by_default_is_not_overwritten(small_run, command):
+def test_what_lies_where_pictures_go_by_default_is_not_overwritten(small_run, monkeypatch, capsys):
     grid, images = small_run / "grid-step-00000002.png", small_run / "images-step-00000002"
     images.mkdir()
     for mine, flags in ((grid, ()), (images / "000077.png", ("--folder",))):
         mine.write_text("mine")
-        done = command("sample", str(small_run), "--step", "2", "--count", "2", *flags)
-        assert (done.returncode, mine.read_text(), done.stderr.count("\n")) == (2, "mine", 1), done.stderr
+        with pytest.raises(SystemExit) as end:
+            sample(monkeypatch, small_run, "--step", 2, "--count", 2, *flags)
+        assert (end.value.code, mine.read_text(), capsys.readouterr().err.count("\n")) == (2, "mine", 1)
     grid.unlink()
     (images / "000077.png").unlink()
     images.rmdir()

@@ -98,7 +98,7 @@ def test_a_figure_that_was_changed_is_noticed(make, kept, tmp_path):
         (tmp_path / file).write_text(text)
 
 
-@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("name", ["retuned_cifar10", "shapes"])  # what the others hold: the tests above
 def test_what_is_kept_is_packed_again_to_the_same_bytes(name, tmp_path):
     before = FOLDER / name / "runs.tar.xz"
     with open_archive(before) as folder:

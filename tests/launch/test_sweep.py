@@ -330,7 +330,7 @@ def sweep(tmp_path, request):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sweep", "ending"),
-    [("basic", signal.SIGINT), ("joblib", signal.SIGINT), ("joblib", signal.SIGTERM), ("joblib", signal.SIGUSR1)],
+    [("basic", signal.SIGINT), ("joblib", signal.SIGTERM)],
     indirect=["sweep"],
 )
 def test_a_sweep_that_is_interrupted_saves_its_cells_and_names_what_is_left(sweep, tmp_path, ending):

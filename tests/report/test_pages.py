@@ -234,7 +234,7 @@ def test_a_report_says_what_weakens_it(made):
     )
 
 
-def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, capsys):
+def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, undrawn, capsys):
     made.arms(ARMS, 10, question=QUESTION)
     study = compare_study(made.directory)
     head, rows = verdict_rows(study)

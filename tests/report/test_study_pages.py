@@ -61,8 +61,10 @@ def test_rows_show_no_mean_difference_where_runs_collapsed(tmp_path):
     assert "%" not in row
 
 
-def test_the_first_picture_shows_real_images_and_both_arms_and_cuts_nothing_off(study):
-    report = write_report(study)
+def test_the_first_picture_shows_real_images_and_both_arms_and_cuts_nothing_off(study, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("ganlab.report.drawing.Drawing._drawn", "<svg></svg>")
+        report = write_report(study)
     real = (study.directory / "fir-seed0/samples/real.png").read_bytes()
     assert (report / "figures/samples-real.png").exists()
     drawing = script("hero").hero({"once": report, "twice": report}, "upsample", script("hero").real_images(report, ""))

@@ -89,7 +89,7 @@ def test_the_rows_hold_every_pair():
     assert len(rows) < 90
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", ["upsample", "transpose_k5", "carafe"])  # every other one below, in a whole run
 def test_a_generator_of_one_stage_steps_and_leaves_traces(settings, arm):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), dtype=np.uint8)
     quick = ("objective=hinge", "penalty=none", "training.share_fakes=true", "discriminator.filters=[4]")
@@ -116,10 +116,14 @@ def lives(settings, monkeypatch, tmp_path):
 
     monkeypatch.setattr(exports, "reopen", opened)
 
-    def live(*overrides):
+    def live(*overrides, to_the_end=True):
         config, directory = settings(*overrides, *TEN), tmp_path / "run"
         result = run(config, directory, quiet=True)
         assert result.status == "finished", result.error
+        assert (directory / "generator.keras").exists()
+        if not to_the_end:
+            shutil.rmtree(directory)
+            return
         monkeypatch.setattr(sys, "argv", ["sample", str(directory), "--folder", "--count", "3"])
         sampling()
         drawn = sorted((directory / "images-step-00000010").iterdir())
@@ -134,11 +138,11 @@ def lives(settings, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_pair_of_choices_trains_draws_and_exports(lives):
-    for row in covering(list(FACTORS.values())):
+def test_every_pair_of_choices_trains_and_some_draw_and_export(lives):
+    for number, row in enumerate(covering(list(FACTORS.values()))):
         line = [f"{name}={value}" for name, value in zip(FACTORS, row, strict=True)]
         print(*line)  # pytest shows it where one fails
-        lives(*line, *SMALL)
+        lives(*line, *SMALL, to_the_end=number % 5 == 0)
 
 
 @pytest.mark.slow

@@ -184,7 +184,7 @@ def terminal(monkeypatch):
     monkeypatch.setattr(signals, "_silence_terminal", lambda: None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])  # the next test has all four
 def test_what_asks_to_stop_saves_first(whole, settings, tmp_path, monkeypatch, number):
     from ganlab.runs.records import Records
 

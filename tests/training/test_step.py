@@ -44,9 +44,10 @@ def trained(settings):
         images = DATASETS[config.dataset.name](config.dataset).train
         rules = make_step_config(config, lambda: power_iteration(gan.discriminator))
         batches = make_batches(config, images, xla=xla)
-        make_steps(gan, rules, batches, steps_per_call=steps_per_call, xla=xla, tracing=tracing)(
-            tf.constant(count, tf.int64)
-        )
+        if count:
+            make_steps(gan, rules, batches, steps_per_call=steps_per_call, xla=xla, tracing=tracing)(
+                tf.constant(count, tf.int64)
+            )
         return gan
 
     return train
@@ -167,18 +168,16 @@ def test_the_host_does_a_fixed_number_of_things_in_a_call_and_none_in_a_step(set
 
 
 PAIRS = [
-    ("non_saturating", "r1"),
-    ("hinge", "none"),
     ("least_squares", "r2"),
     ("wasserstein", "interpolation"),
-    ("relativistic", "r1_r2"),
     ("relativistic_average", "zero_centred"),
 ]
+ELSEWHERE = {("non_saturating", "r1"), ("hinge", "none"), ("relativistic", "r1_r2")}  # in other tests of this file
 
 
 def test_the_pairs_below_leave_nothing_out():
-    assert {objective for objective, _ in PAIRS} == OBJECTIVES.keys()
-    assert {penalty for _, penalty in PAIRS} == PENALTIES.keys()
+    assert {objective for objective, _ in [*PAIRS, *ELSEWHERE]} == OBJECTIVES.keys()
+    assert {penalty for _, penalty in [*PAIRS, *ELSEWHERE]} == PENALTIES.keys()
 
 
 @pytest.mark.parametrize(("objective", "penalty"), PAIRS)
