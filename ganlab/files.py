@@ -67,9 +67,11 @@ def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
     return file
 
 
-def why(error: OSError) -> str:
-    """The reason in a system error, without the file's name, for use in brackets."""
-    return f"it {error.strerror}" if isinstance(error, FileError) else error.strerror or in_a_line(error)
+def why(error: Exception) -> str:
+    """The reason in an error, for use in brackets; of a system error without the file's name."""
+    if isinstance(error, FileError):
+        return f"it {error.strerror}"
+    return (isinstance(error, OSError) and error.strerror) or in_a_line(error)
 
 
 LINK = "is a link; replace it by what it points to"

@@ -4,24 +4,22 @@ Nothing is ever extracted to the disk. `where` is what errors call the folder: t
 errors are ConfigErrors.
 """
 
-import lzma
 import os
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from ganlab.data.survey import UNREADABLE, explain_errors, stamp_of
 from ganlab.errors import ConfigError, in_a_line
 
 MOST_BYTES = 2**28  # of one file: no picture of at most 100 million pixels has more
 LINK_TO_FOLDER = "a link to a folder"  # a member's problem
 BLOCK = 128  # files in a block
 _BLOCK_BYTES = 2**24
-_UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 _WANTED = "give a folder of images, or a .zip or .tar of one"
 
 
@@ -60,23 +58,23 @@ class Archive:
 
     def __init__(self, path: Path, where: str):
         self.path, self.where = path, where
-        try:
-            kind = path.stat().st_mode
-            if stat.S_ISDIR(kind):
+        with explain_errors(where, "cannot be read", _WANTED):
+            try:
+                state = path.stat()
+            except FileNotFoundError:
+                raise ConfigError(f"{where} does not exist; {_WANTED}") from None
+            stamps = [f"{state.st_dev} {_text(state)}"]
+            if stat.S_ISDIR(state.st_mode):
                 self.kind = "folder"
-            elif not stat.S_ISREG(kind):
+                self.members, stamps = self._walk()
+            elif not stat.S_ISREG(state.st_mode):
                 raise ConfigError(f"{where} is not a regular file; {_WANTED}")
             elif zipfile.is_zipfile(path):
-                self.kind = "zip"
+                self.kind, self.members = "zip", self._list_zip()
             elif tarfile.is_tarfile(path):
-                self.kind = "tar"
+                self.kind, self.members = "tar", self._list_tar()
             else:
                 raise ConfigError(f"{where} is neither a folder nor a .zip or .tar; {_WANTED}")
-            self.members, stamps = {"folder": self._walk, "zip": self._list_zip, "tar": self._list_tar}[self.kind]()
-        except FileNotFoundError:
-            raise ConfigError(f"{where} does not exist; {_WANTED}") from None
-        except _UNREADABLE as error:
-            raise self._unreadable(error) from None
         self.stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
         """Changes when a file is rewritten, added or removed."""
 
@@ -90,21 +88,15 @@ class Archive:
         """The files with these numbers, block by block, in the order of the archive."""
         block: list[Content] = []
         size = 0
-        try:
+        with explain_errors(self.where, "cannot be read", _WANTED):
             for content in self._contents(numbers):
                 block.append(content)
                 size += len(content.data)
                 if len(block) == BLOCK or size > _BLOCK_BYTES:
                     yield block
                     block, size = [], 0
-        except _UNREADABLE as error:
-            raise self._unreadable(error) from None
         if block:
             yield block
-
-    def _unreadable(self, error: Exception) -> ConfigError:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
-        return ConfigError(f"{self.where} cannot be read ({why}); {_WANTED}")
 
     def _contents(self, numbers: Sequence[int]) -> Iterator[Content]:
         if self.kind == "folder":
@@ -118,10 +110,9 @@ class Archive:
                     try:
                         with archive.open(infos[number]) as file:
                             yield Content(number, self.members[number].name, file.read(MOST_BYTES + 1))
-                    except _UNREADABLE as error:  # of this file; the others may be intact
-                        yield Content(
-                            number, self.members[number].name, b"", problem=f"damaged: {in_a_line(error, 80)}"
-                        )
+                    except UNREADABLE as error:  # of this file; the others may be intact
+                        problem = f"damaged: {in_a_line(error, 80)}"
+                        yield Content(number, self.members[number].name, b"", problem=problem)
         else:
             wanted = set(numbers)
             with tarfile.open(self.path) as archive:
@@ -149,7 +140,7 @@ class Archive:
                         members.append(Member(name, 0, "a broken link"))
                         stamps.append(f"{name}\0a broken link")
                         continue
-                    stamps.append(f"{name}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}")
+                    stamps.append(f"{name}\0{_text(status)}")
                     if stat.S_ISDIR(status.st_mode):
                         members.append(Member(name, 0, LINK_TO_FOLDER))
                     elif not stat.S_ISREG(status.st_mode):
@@ -158,7 +149,7 @@ class Archive:
                         members.append(_member(name, status.st_size))
         return sorted(members), sorted(stamps)
 
-    def _list_zip(self) -> tuple[list[Member], list[str]]:
+    def _list_zip(self) -> list[Member]:
         with zipfile.ZipFile(self.path) as archive:
             members = []
             for info in archive.infolist():
@@ -169,20 +160,19 @@ class Archive:
                     problem = "a link"
                 name = info.filename if "/" in info.filename else info.filename.replace("\\", "/")  # as Windows writes
                 members.append(_member(name, info.file_size, problem))
-        return members, [self._file_stamp()]
+        return members
 
-    def _list_tar(self) -> tuple[list[Member], list[str]]:
+    def _list_tar(self) -> list[Member]:
         with tarfile.open(self.path) as archive:
-            members = [
+            return [
                 _member(info.name, info.size, "" if info.isfile() else "a link" if info.islnk() or info.issym() else
                         "not a regular file")
                 for info in archive if not info.isdir()
             ]  # fmt: skip
-        return members, [self._file_stamp()]
 
-    def _file_stamp(self) -> str:
-        state = self.path.stat()
-        return f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+
+def _text(state: os.stat_result) -> str:
+    return " ".join(map(str, stamp_of(state)))
 
 
 def _member(name: str, size: int, problem: str = "") -> Member:

@@ -8,19 +8,17 @@ import gzip
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, reading, stamps
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.official import FACTS
+from ganlab.data.survey import Part, Stamp, Survey, reading, stamp_of
 from ganlab.errors import ConfigError
 
 _PIXELS = 3 * 32 * 32
-_BLOCK = 1000  # records
 _MOST_NAMES = 10_000  # bytes of a list of class names
 _MOST_UNPACKED = 1 << 28  # bytes of an archive: the authors' have 184 million
 
@@ -80,10 +78,9 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
     if missing := [name for name in layout.files if name not in content.labels]:
         raise ConfigError(f"{where} lacks {', '.join(missing)} of {facts.title}; {_advice(layout)}")
     for name, labels in content.labels.items():
-        if (out_of_range := labels >= classes).any():
-            record = int(np.flatnonzero(out_of_range)[0])
+        if len(wrong := np.flatnonzero(labels >= classes)):
             raise ConfigError(
-                f"{where}: {name} has label {labels[record]} in record {record}, but {facts.title}'s are 0 to "
+                f"{where}: {name} has label {labels[wrong[0]]} in record {wrong[0]}, but {facts.title}'s are 0 to "
                 f"{classes - 1}; fetch it again"
             )
     if content.class_names is not None and len(content.class_names) != classes:
@@ -94,11 +91,11 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
 
     def part(names: tuple[str, ...]) -> Part:
         labels = np.concatenate([content.labels[name] for name in names]).astype(np.int64)
-        counts = {name: len(content.labels[name]) for name in names}
-        return Part(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
+        return Part(len(labels), (32, 32, 3), labels, partial(_read, place, names, len(labels), where, layout))
 
     names = content.class_names or facts.class_names
-    return survey_of_classes(where, part(layout.train), part((layout.held_out,)), names, _files(place, layout))
+    files = {"path": _files(place, layout)}
+    return Survey(where, part(layout.train), part((layout.held_out,)), np.arange(classes), names, files)
 
 
 def _advice(layout: _Layout) -> str:
@@ -145,11 +142,12 @@ def _content(place: Path, where: str, layout: _Layout) -> _Content:
     if place.is_file() and place.name in _PICKLES | _MATLAB:
         return _Content(frozenset({place.name}), {}, None)
     with reading(where, place.name):
-        return _read_content(place, where, layout, stamps(_files(place, layout)))
+        stamps = tuple(stamp_of(file.stat()) for file in _files(place, layout))
+        return _read_content(place, where, layout, stamps)
 
 
 @lru_cache(4)
-def _read_content(place: Path, where: str, layout: _Layout, _stamps: object) -> _Content:
+def _read_content(place: Path, where: str, layout: _Layout, _stamps: tuple[Stamp, ...]) -> _Content:
     names, labels, class_names = set(), {}, None
     for name, size, file in _members(place):
         names.add(name)
@@ -157,48 +155,36 @@ def _read_content(place: Path, where: str, layout: _Layout, _stamps: object) -> 
             if name == layout.names:
                 class_names = tuple(file().read(_MOST_NAMES).decode("ascii").split())
             elif name in layout.files and name not in labels:
-                count = _count(size, layout)
-                labels[name] = np.concatenate(
-                    [block[:, layout.labels - 1] for block in _records(file(), count, layout)]
-                )
+                labels[name] = _records(file(), size, layout)[:, layout.labels - 1].copy()
     return _Content(frozenset(names), labels, class_names)
 
 
-def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> list[np.ndarray]:
-    """The pixels of some files, one after the other in the order of `counts`, uint8 [N,32,32,3]."""
+def _read(place: Path, names: tuple[str, ...], count: int, where: str, layout: _Layout) -> list[np.ndarray]:
+    """The `count` images of some files, one after the other, uint8 [N,32,32,3]."""
     with reading(where, place.name):
-        pixels = np.empty((sum(counts.values()), 32, 32, 3), np.uint8)
-        starts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+        pixels: dict[str, np.ndarray] = {}
         for name, size, file in _members(place):
-            if (start := starts.pop(name, None)) is None:
-                continue
-            with reading(where, name):
-                if _count(size, layout) != counts[name]:
-                    raise ValueError("it was changed while being read")
-                for block in _records(file(), counts[name], layout):
-                    planes = block[:, layout.labels :].reshape(-1, 3, 32, 32)
-                    pixels[start : start + len(block)] = planes.transpose(0, 2, 3, 1)
-                    start += len(block)
-            if not starts:
-                return [pixels]
-        raise ValueError(f"{min(starts)} is no longer in it")
+            if name in names and name not in pixels:
+                with reading(where, name):
+                    planes = _records(file(), size, layout)[:, layout.labels :].reshape(-1, 3, 32, 32)
+                    pixels[name] = planes.transpose(0, 2, 3, 1)
+            if len(pixels) == len(names):
+                break
+        if missing := set(names) - pixels.keys():
+            raise ValueError(f"{min(missing)} is no longer in it")
+        if sum(map(len, pixels.values())) != count:
+            raise ValueError("it was changed while being read")
+        return [np.concatenate([pixels[name] for name in names])]
 
 
-def _count(size: int, layout: _Layout) -> int:
+def _records(file: IO[bytes], size: int, layout: _Layout) -> np.ndarray:
+    """The records of a file of `size` bytes, uint8 [n,record]; ValueError if these are not records."""
     if size % layout.record or not 0 < size <= layout.most * layout.record:
         raise ValueError(f"its {size} bytes are not 1 to {layout.most} records of {layout.record} bytes")
-    return size // layout.record
-
-
-def _records(file: IO[bytes], count: int, layout: _Layout) -> Iterator[np.ndarray]:
-    """Blocks of records, uint8 [n,record]; ValueError if there are fewer than `count`."""
-    while count:
-        wanted = min(count, _BLOCK)
-        block = file.read(wanted * layout.record)
-        if len(block) != wanted * layout.record:
-            raise ValueError("it is cut short")
-        yield np.frombuffer(block, np.uint8).reshape(wanted, layout.record)
-        count -= wanted
+    content = file.read(size)
+    if len(content) != size:
+        raise ValueError("it is cut short")
+    return np.frombuffer(content, np.uint8).reshape(-1, layout.record)
 
 
 class _Unpacked(gzip.GzipFile):

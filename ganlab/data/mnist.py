@@ -17,8 +17,8 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from ganlab.data import arrays
-from ganlab.data.official import Facts, facts, reading, stamps
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.official import Facts, facts
+from ganlab.data.survey import Part, Stamp, Survey, reading, stamp_of
 from ganlab.errors import ConfigError
 
 _GENUINE_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"  # of pixels and labels
@@ -49,7 +49,8 @@ def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None =
     set_facts = facts(name, split)
     files = _locate(path, where, set_facts.title, split)
     parts = [_part(images, labels, where, set_facts, split) for images, labels in (files[:2], files[2:])]
-    return survey_of_classes(where, *parts, set_facts.class_names, tuple(dict.fromkeys(file.path for file in files)))
+    names, paths = set_facts.class_names, tuple(dict.fromkeys(file.path for file in files))
+    return Survey(where, *parts, np.arange(len(names)), names, {"path": paths})
 
 
 def _names(split: str | None) -> list[list[str]]:
@@ -104,14 +105,13 @@ def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str
             f"{where}: {images.name} has {count} images but {labels.name} has {label_count} labels; fetch both again"
         )
     with reading(where, images.name):
-        _check_content(images, (count, height, width), stamps((images.path,)))
+        _check_content(images, (count, height, width), stamp_of(images.path.stat()))
     first = 1 if split == "letters" else 0
     classes = _read(labels, (count,), where).astype(np.int64) - first
-    if (out_of_range := (classes < 0) | (classes >= len(set_facts.class_names))).any():
-        place = int(np.flatnonzero(out_of_range)[0])
+    if len(wrong := np.flatnonzero((classes < 0) | (classes >= len(set_facts.class_names)))):
         raise ConfigError(
-            f"{where}: {labels.name} has label {classes[place] + first} at place {place}, but {set_facts.title}'s are "
-            f"{first} to {first + len(set_facts.class_names) - 1}; fetch it again"
+            f"{where}: {labels.name} has label {classes[wrong[0]] + first} at place {wrong[0]}, but "
+            f"{set_facts.title}'s are {first} to {first + len(set_facts.class_names) - 1}; fetch it again"
         )
     read = partial(_pixels, images, (count, height, width), where, split is not None)
     return Part(count, (height, width, 1), classes, read)
@@ -128,7 +128,7 @@ def _shape(file: _File, dims: int, where: str) -> tuple[int, ...]:
 
 
 @lru_cache(16)
-def _check_content(file: _File, shape: tuple[int, ...], _stamps: object) -> None:
+def _check_content(file: _File, shape: tuple[int, ...], _stamp: Stamp) -> None:
     """Read a file to its end, without keeping it; ValueError if it does not hold what its header says."""
     with _open_file(file) as stream:
         for _ in _blocks(stream, _header(stream, len(shape)), shape):

@@ -1,19 +1,10 @@
-"""Data sets as their authors publish them: the facts of each set, its download, and what the readers of files share.
+"""Data sets as their authors publish them: the facts of each set, and its download.
 
-The readers are `mnist` (the family of four), `cifar` and `svhn`. Keras' own loaders of CIFAR read pickles, so they are
-not used.
+Their files are read by `mnist` (the family of four), `cifar` and `svhn`. Keras' own loaders of CIFAR read pickles, so
+they are not used.
 """
 
-import contextlib
-import gzip
-import lzma
-import os
 import string
-import struct
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,29 +38,6 @@ def facts(name: str, split: str | None = None) -> Facts:
     """The facts of a set, and of EMNIST those of one split."""
     return FACTS[name if split is None else f"{name}-{split}"]
 
-
-@contextlib.contextmanager
-def reading(where: str, name: str) -> Iterator[None]:
-    """Turn whatever goes wrong while the file `name` is read into a ConfigError of one line."""
-    try:
-        yield
-    except MemoryError:
-        raise ConfigError(f"{where}: {name} needs more memory than is available; use a smaller set") from None
-    except _UNREADABLE as error:
-        if isinstance(error, ConfigError):
-            raise
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
-        raise ConfigError(f"{where}: {name} cannot be read ({why}); fetch it again") from error
-
-
-def stamps(files: tuple[Path, ...]) -> tuple[tuple[int, ...], ...]:
-    """Changes when one of these files is rewritten; raises OSError."""
-    infos = [file.stat() for file in files]
-    return tuple((info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns) for info in infos)
-
-
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error,
-               gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError)  # fmt: skip
 
 _DIGITS = tuple(string.digits)
 _CLOTHES = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

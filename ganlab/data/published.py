@@ -64,7 +64,7 @@ def _has_sizes(found: Survey, known: Facts) -> bool:
 def _refuse_another(found: Survey, name: str) -> None:
     """Raise ConfigError if files with the names of MNIST's are those of another set, by their sums or their classes."""
     sums = {sha256: other for other, source in DOWNLOADS.items() for sha256 in source.files.values()}
-    others = {sums.get(identify(path, found.where).sha256, name) for path in found.files["path"]}
+    others = {sums.get(identify((path,), found.where).sha256, name) for path in found.files["path"]}
     others |= {"mnist"} if _has_sizes(found, FACTS["mnist"]) else set()
     if others := sorted(others - {name}):
         raise ConfigError(

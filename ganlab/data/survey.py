@@ -9,6 +9,8 @@ import lzma
 import math
 import os
 import stat
+import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +35,8 @@ from ganlab.data.images import (
     fit,
     in_blocks,
 )
-from ganlab.errors import ConfigError, in_a_line
+from ganlab.errors import ConfigError
+from ganlab.files import why
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
 MOST_CLASSES = 10_000  # for conditional networks: every batch holds a number for each
@@ -115,20 +118,6 @@ class Survey:
         return [size - drawn for size, drawn in zip(self.sizes(), self.drawn(share), strict=True)]
 
 
-def survey_of_classes(
-    where: str,
-    train: Part,
-    held_out: Part | None,
-    class_names: tuple[str, ...],
-    files: tuple[Path, ...],
-    source: str = "",
-    licence: str = "unknown",
-) -> Survey:
-    """A survey of files in which labels are classes already: 0 ... K-1, in the order of `class_names`."""
-    values = np.arange(len(class_names)) if class_names else None
-    return Survey(where, train, held_out, values, class_names, {"path": files}, source, licence)
-
-
 def read(survey: Survey, settings: Any) -> Split:
     """The images of a survey at the size and channels of settings (with `held_out` and `split_seed`), in order.
 
@@ -164,9 +153,7 @@ def read(survey: Survey, settings: Any) -> Split:
     recipe = cache.Recipe(count, shape, blocks, finish)
     if count * math.prod(shape) > IN_MEMORY:
         key = {
-            "files": [
-                identify(path, setting).sha256 for setting, files in sorted(survey.files.items()) for path in files
-            ],
+            "files": [identify((path,), key).sha256 for key, files in sorted(survey.files.items()) for path in files],
             "chosen": settings.model_dump(mode="json", include=_CHOICES),
             "parts": [(part.key, part.count) for part in parts],
             "labels": None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
@@ -233,7 +220,7 @@ def _identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     hashes: dict[str, Any] = {}
     for setting, files in survey.files.items():
         key, where = setting.replace("path", "sha256"), f"dataset.{setting}={tree.get(setting)}"
-        hashes[key], size = identify_all(files, where)
+        hashes[key], size = identify(files, where)
         total += size
         if tree.get(key) not in (None, hashes[key]):
             raise ConfigError(
@@ -262,7 +249,8 @@ def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) 
 # --- what identifies files -------------------------------------------------------------------------------------------
 
 WANTED = "give an .npz or .npy file of images"
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, lzma.LZMAError,
+              zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
 
 
 class Identity(NamedTuple):
@@ -273,31 +261,31 @@ class Identity(NamedTuple):
 
 
 Stamp = tuple[int, ...]
+"""Changes when a file is rewritten."""
+
+
+def stamp_of(state: os.stat_result) -> Stamp:
+    """The stamp of a file in this state."""
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def stamp(path: Path, where: str) -> Stamp:
-    """Changes when the file is rewritten; ConfigError if it is missing or not a file."""
+    """The stamp of a file; ConfigError if it is missing or not a file."""
     try:
         state = path.stat()
         if stat.S_ISREG(state.st_mode):
             with path.open("rb"):
-                return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+                return stamp_of(state)
     except FileNotFoundError:
         raise ConfigError(f"{where} does not exist; {WANTED}") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{where} cannot be read ({why}); {WANTED}") from None
+        raise ConfigError(f"{where} cannot be read ({why(error)}); {WANTED}") from None
     raise ConfigError(f"{where} is {'a directory' if path.is_dir() else 'not a regular file'}; {WANTED}")
 
 
-def identify(path: Path, where: str) -> Identity:
-    """The identity of a file; the checksums of its parts are verified too."""
-    return _identify(path, where, stamp(path, where))
-
-
-def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
-    """The identity of several files together; of one alone, its own."""
-    identities = [identify(path, where) for path in paths]
+def identify(paths: tuple[Path, ...], where: str) -> Identity:
+    """The identity of several files together; of one alone, its own. The checksums in a zip are verified too."""
+    identities = [_identify(path, where, stamp(path, where)) for path in paths]
     if len(identities) == 1:
         return identities[0]
     combined = hashlib.sha256("".join(identity.sha256 for identity in identities).encode()).hexdigest()
@@ -334,16 +322,24 @@ def refuse_bombs(archive: zipfile.ZipFile) -> None:
 
 
 @contextlib.contextmanager
-def explain_errors(where: str) -> Iterator[None]:
+def explain_errors(
+    where: str,
+    fault: str = "is damaged or not what it seems",
+    remedy: str = "write it again with numpy.savez",
+    too_large: str = "does not fit into memory; give fewer or smaller images",
+) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into a ConfigError of one line."""
     try:
         yield
     except ConfigError:
         raise
     except MemoryError:
-        raise ConfigError(f"{where} does not fit into memory; give fewer or smaller images") from None
-    except _UNREADABLE as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
-        raise ConfigError(
-            f"{where} is damaged or not what it seems ({why}); write it again with numpy.savez"
-        ) from error
+        raise ConfigError(f"{where} {too_large}") from None
+    except UNREADABLE as error:
+        raise ConfigError(f"{where} {fault} ({why(error)}); {remedy}") from error
+
+
+def reading(where: str, name: str) -> contextlib.AbstractContextManager[None]:
+    """`explain_errors` for the file `name` of a published set."""
+    too_large = "needs more memory than is available; use a smaller set"
+    return explain_errors(f"{where}: {name}", "cannot be read", "fetch it again", too_large)
