@@ -38,22 +38,15 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it then rais
 
 # The readers are called directly, not through Image.open: no other plugin can claim a file, the size is known before
 # anything is decoded, and a JPEG that holds further pictures (MPO) is the JPEG that it begins with.
-_READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "PNG": PngImageFile,
-    "JPEG": JpegImageFile,
-    "WEBP": WebPImageFile,
-    "BMP": BmpImageFile,
-    "GIF": GifImageFile,
-    "TIFF": TiffImageFile,
+_READERS: dict[re.Pattern[bytes], type[ImageFile.ImageFile]] = {
+    re.compile(rb"\x89PNG\r\n\x1a\n"): PngImageFile,
+    re.compile(rb"\xff\xd8\xff"): JpegImageFile,
+    re.compile(rb"RIFF....WEBP", re.DOTALL): WebPImageFile,
+    re.compile(rb"BM"): BmpImageFile,
+    re.compile(rb"GIF8[79]a"): GifImageFile,
+    re.compile(rb"II[*+]\0|MM\0[*+]"): TiffImageFile,
 }
-_BEGINNINGS = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
-    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WEBP"),
-    (re.compile(rb"BM"), "BMP"),
-    (re.compile(rb"GIF8[79]a"), "GIF"),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF"),
-)
+"""By how a file begins."""
 _OTHERS = (
     (re.compile(rb"....ftypavi[fs]", re.DOTALL), "an AVIF file"),
     (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "a HEIC file"),
@@ -287,12 +280,12 @@ def _open_picture(content: bytes) -> ImageFile.ImageFile:
     """The picture in a file, its header read; raises Undecodable if there is none or it is too large."""
     if not content:
         raise Undecodable("empty file")
-    kind = next((kind for beginning, kind in _BEGINNINGS if beginning.match(content)), None)
-    if not kind:
+    reader = next((reader for beginning, reader in _READERS.items() if beginning.match(content)), None)
+    if not reader:
         raise Undecodable(_why_unsupported(content))
-    if kind == "WEBP" and int.from_bytes(content[4:8], "little") + 8 > len(content):
+    if reader is WebPImageFile and int.from_bytes(content[4:8], "little") + 8 > len(content):
         raise Undecodable("truncated")
-    picture = _READERS[kind](io.BytesIO(_pixel_chunks(content) if kind == "PNG" else content), "")
+    picture = reader(io.BytesIO(_pixel_chunks(content) if reader is PngImageFile else content), "")
     _check_pixels(picture.height, picture.width)
     return picture
 
@@ -326,18 +319,25 @@ def _pixel_chunks(content: bytes) -> bytes:
 
     Raises Undecodable if it ends early or a checksum is wrong; Pillow verifies only a few of them.
     """
-    place, kind, view, chunks = 8, b"", memoryview(content), [content[:8]]
+    chunks: list[bytes | memoryview] = [content[:8]]
+    for kind, chunk in _all_chunks(content):
+        if kind in _CHUNKS:
+            if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+                raise Undecodable("damaged")
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _all_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """The chunks of a PNG, with their kinds; raises Undecodable if the last is missing."""
+    place, kind = 8, b""
     while kind != b"IEND":
-        length = int.from_bytes(content[place : place + 4], "big")
-        kind, end = content[place + 4 : place + 8], place + 12 + length
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        kind = content[place + 4 : place + 8]
         if end > len(content):
             raise Undecodable("truncated")
-        if kind in _CHUNKS:
-            if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-                raise Undecodable("damaged")
-            chunks.append(view[place:end])
+        yield kind, memoryview(content)[place:end]
         place = end
-    return b"".join(chunks)
 
 
 def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
@@ -349,14 +349,12 @@ def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
     bits *= {2: 3, 4: 2, 6: 4}.get(colour, 1)
     sides = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in (_ADAM7 if interlaced else _WHOLE)]
     missing = sum(high * (1 + (wide * bits + 7) // 8) for wide, high in sides if wide > 0)
-    inflate, place = zlib.decompressobj(), 8
-    while (kind := content[place + 4 : place + 8]) != b"IEND":
-        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
-        data = content[place + 8 : end - 4] if kind == b"IDAT" else b""
+    inflate = zlib.decompressobj()
+    for kind, chunk in _all_chunks(content):
+        data = chunk[8:-4] if kind == b"IDAT" else b""
         while data and missing > 0:
             missing -= len(inflate.decompress(data, 2**20))
             data = inflate.unconsumed_tail
-        place = end
     if missing > 0:
         raise Undecodable("truncated")
 
@@ -370,17 +368,13 @@ def _frames(picture: ImageFile.ImageFile, content: bytes) -> range:
 
 def _gif_frames(content: bytes) -> int:
     """How many frames a GIF has, by its blocks; raises Undecodable if it ends early."""
-
-    def palette(flags: int) -> int:
-        return 3 << (flags & 7) + 1 if flags & 128 else 0
-
     count = 0
     try:
-        place = 13 + palette(content[10])
+        place = 13 + _palette_bytes(content[10])
         while (block := content[place]) != 0x3B:
             if block == 0x2C:
                 count += 1
-                place += 11 + palette(content[place + 9])
+                place += 11 + _palette_bytes(content[place + 9])
             elif block == 0x21:
                 place += 2
             else:
@@ -394,6 +388,10 @@ def _gif_frames(content: bytes) -> int:
     if not count:
         raise Undecodable("holds no picture")
     return count
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
 
 
 def _is_transparent(picture: Image.Image) -> bool:
