@@ -108,17 +108,10 @@ def silence() -> Iterator[None]:
             os.close(saved)
 
 
-@contextlib.contextmanager
-def _home() -> Iterator[None]:
+def _home() -> contextlib.AbstractContextManager[None]:
     """While inside, a user without a home directory has one; otherwise TensorFlow would create a folder named ~."""
-    if os.path.expanduser("~") != "~":  # noqa: PTH111 - it never raises
-        yield
-        return
-    os.environ["HOME"] = tempfile.gettempdir()
-    try:
-        yield
-    finally:
-        del os.environ["HOME"]
+    has_one = os.path.expanduser("~") != "~"  # noqa: PTH111 - it never raises
+    return contextlib.nullcontext() if has_one else environment.variable("HOME", tempfile.gettempdir())
 
 
 @contextlib.contextmanager

@@ -34,6 +34,12 @@ from ganlab.config.training import Adam, Augment, InitFrom, Objective, Penalty, 
 from ganlab.errors import ConfigError, explain, in_a_line, nearest
 from ganlab.evaluation.registry import is_among, names_under
 
+_TAKEN = {  # by what is made of all runs under outputs/
+    "comparison": "ganlab.dashboard writes a comparison",
+    "report": "ganlab.compare writes the report of outputs/",
+    "forgotten": "ganlab.status --forget moves runs to",
+}
+
 
 class RunConfig(Settings):
     """Everything that decides a run's result; equal settings give equal bits on a CPU."""
@@ -63,12 +69,8 @@ class RunConfig(Settings):
             raise ValueError(
                 f"study={study[:40]!r} cannot name a folder of outputs/; use a word such as upsampling_digits"
             )
-        if study == "comparison":  # of all runs under outputs/
-            raise ValueError("study=comparison is where ganlab.dashboard writes a comparison; use another word")
-        if study == "report":  # of all runs under outputs/
-            raise ValueError("study=report is where ganlab.compare writes the report of outputs/; use another word")
-        if study == "forgotten":  # runs taken out of the study above
-            raise ValueError("study=forgotten is where ganlab.status --forget moves runs to; use another word")
+        if study in _TAKEN:
+            raise ValueError(f"study={study} is where {_TAKEN[study]}; use another word")
         if study is not None and (size := len(study.encode())) > 255:
             raise ValueError(f"study={study[:20]}... names a folder with {size} bytes; use at most 255")
         return study
@@ -178,39 +180,8 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 __all__ = [
-    "LEAST",
-    "Adam",
-    "Arrays",
-    "Augment",
-    "Channels",
-    "Comparing",
-    "ConfigError",
-    "Count",
-    "DatasetSettings",
-    "Digits",
-    "Discriminator",
-    "DiscriminatorSettings",
-    "Emnist",
-    "Folder",
-    "Full",
-    "Generator",
-    "HuggingFace",
-    "InitFrom",
-    "Metrics",
-    "NotNegative",
-    "Operator",
-    "Pair",
-    "PenaltySettings",
-    "Photos",
-    "Positive",
-    "Published",
-    "RunConfig",
-    "Settings",
-    "Shapes",
-    "Tfds",
-    "differences",
-    "flatten",
-    "pair",
-    "parse",
-    "profiled",
-]
+    "LEAST", "Adam", "Arrays", "Augment", "Channels", "Comparing", "ConfigError", "Count", "DatasetSettings",
+    "Digits", "Discriminator", "DiscriminatorSettings", "Emnist", "Folder", "Full", "Generator", "HuggingFace",
+    "InitFrom", "Metrics", "NotNegative", "Operator", "Pair", "PenaltySettings", "Photos", "Positive", "Published",
+    "RunConfig", "Settings", "Shapes", "Tfds", "differences", "flatten", "pair", "parse", "profiled",
+]  # fmt: skip

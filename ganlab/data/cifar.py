@@ -14,7 +14,6 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS
 from ganlab.data.survey import Part, Stamp, Survey, reading, stamp_of
 from ganlab.errors import ConfigError
 
@@ -23,10 +22,27 @@ _MOST_NAMES = 10_000  # bytes of a list of class names
 _MOST_UNPACKED = 1 << 28  # bytes of an archive: the authors' have 184 million
 
 
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR100 = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy",
+    "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock",
+    "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish",
+    "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion",
+    "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange",
+    "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine",
+    "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk",
+    "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
+    "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale",
+    "willow_tree", "wolf", "woman", "worm",
+)  # fmt: skip
+"""The classes by label, the fine ones of CIFAR-100."""
+
+
 class _Layout(NamedTuple):
     """A set's files of records and of names, the labels per record, the most records per file, and their folders."""
 
-    key: str
+    title: str
+    class_names: tuple[str, ...]
     train: tuple[str, ...]
     held_out: str
     names: str
@@ -46,9 +62,9 @@ class _Layout(NamedTuple):
 
 
 _LAYOUTS = {
-    10: _Layout("cifar10", tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin", "batches.meta.txt",
-                1, 10_000, "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
-    100: _Layout("cifar100", ("train.bin",), "test.bin", "fine_label_names.txt",
+    10: _Layout("CIFAR-10", CIFAR10, tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin",
+                "batches.meta.txt", 1, 10_000, "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
+    100: _Layout("CIFAR-100", CIFAR100, ("train.bin",), "test.bin", "fine_label_names.txt",
                  2, 50_000, "cifar-100-binary", "cifar-100-binary.tar.gz"),
 }  # fmt: skip
 _PICKLES = {"data_batch_1", "test_batch", "batches.meta", "train", "test", "meta",
@@ -71,21 +87,21 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
     Files may have fewer records than the published ones. The versions for Python, which are pickles, and for MATLAB are
     refused. where: how people type the path, which starts every error. Raises ConfigError.
     """
-    layout, facts = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
+    layout = _LAYOUTS[classes]
     place = _locate(path, where, layout)
     content = _content(place, where, layout)
     _refuse_others(content.names, where, layout)
     if missing := [name for name in layout.files if name not in content.labels]:
-        raise ConfigError(f"{where} lacks {', '.join(missing)} of {facts.title}; {_advice(layout)}")
+        raise ConfigError(f"{where} lacks {', '.join(missing)} of {layout.title}; {_advice(layout)}")
     for name, labels in content.labels.items():
         if len(wrong := np.flatnonzero(labels >= classes)):
             raise ConfigError(
-                f"{where}: {name} has label {labels[wrong[0]]} in record {wrong[0]}, but {facts.title}'s are 0 to "
+                f"{where}: {name} has label {labels[wrong[0]]} in record {wrong[0]}, but {layout.title}'s are 0 to "
                 f"{classes - 1}; fetch it again"
             )
     if content.class_names is not None and len(content.class_names) != classes:
         raise ConfigError(
-            f"{where}: {layout.names} has {len(content.class_names)} names, but {facts.title} has {classes} classes; "
+            f"{where}: {layout.names} has {len(content.class_names)} names, but {layout.title} has {classes} classes; "
             "fetch it again"
         )
 
@@ -93,7 +109,7 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
         labels = np.concatenate([content.labels[name] for name in names]).astype(np.int64)
         return Part(len(labels), (32, 32, 3), labels, partial(_read, place, names, len(labels), where, layout))
 
-    names = content.class_names or facts.class_names
+    names = content.class_names or layout.class_names
     files = {"path": _files(place, layout)}
     return Survey(where, part(layout.train), part((layout.held_out,)), np.arange(classes), names, files)
 
@@ -117,19 +133,18 @@ def _locate(path: Path, where: str, layout: _Layout) -> Path:
 
 def _refuse_others(names: frozenset[str], where: str, layout: _Layout) -> None:
     """Raise ConfigError for another version, or the other set."""
-    facts = FACTS[layout.key]
     if layout.held_out in names:
         return
     if names & _PICKLES:
         raise ConfigError(
-            f"{where} is {facts.title}'s Python version, which consists of pickles: they can run any code and are not "
+            f"{where} is {layout.title}'s Python version, which consists of pickles: they can run any code and are not "
             f"read; get {layout.archive} from the same page"
         )
     if names & _MATLAB:
-        raise ConfigError(f"{where} is {facts.title}'s MATLAB version; get {layout.archive} from the same page")
-    for other in _LAYOUTS.values():
+        raise ConfigError(f"{where} is {layout.title}'s MATLAB version; get {layout.archive} from the same page")
+    for classes, other in _LAYOUTS.items():
         if other.held_out in names:
-            raise ConfigError(f"{where} holds {FACTS[other.key].title}; use dataset={other.key}")
+            raise ConfigError(f"{where} holds {other.title}; use dataset=cifar{classes}")
 
 
 def _files(place: Path, layout: _Layout) -> tuple[Path, ...]:

@@ -17,7 +17,6 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from ganlab.data import arrays
-from ganlab.data.official import Facts, facts
 from ganlab.data.survey import Part, Stamp, Survey, reading, stamp_of
 from ganlab.errors import ConfigError
 
@@ -39,18 +38,16 @@ class _File(NamedTuple):
         return PurePosixPath(self.member).name or self.path.name
 
 
-def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None = None) -> Survey:
+def find_idx(path: Path, where: str, title: str, class_names: tuple[str, ...], split: str | None) -> Survey:
     """The four files of a set in a directory, or in a zip such as EMNIST's gzip.zip, or beside the one given.
 
-    name: `mnist`, `fashion_mnist`, `kmnist` or `emnist`, whose part is `split`. EMNIST's images are stored
-    on their sides; they are turned upright. Files are gzipped or not. where: how people type the path, which starts
-    every error. Raises ConfigError.
+    title, class_names: of the set. split: of EMNIST, whose images are stored on their sides; they are turned upright.
+    Files are gzipped or not. where: how people type the path, which starts every error. Raises ConfigError.
     """
-    set_facts = facts(name, split)
-    files = _locate(path, where, set_facts.title, split)
-    parts = [_part(images, labels, where, set_facts, split) for images, labels in (files[:2], files[2:])]
-    names, paths = set_facts.class_names, tuple(dict.fromkeys(file.path for file in files))
-    return Survey(where, *parts, np.arange(len(names)), names, {"path": paths})
+    files = _locate(path, where, title, split)
+    parts = [_part(images, labels, where, title, len(class_names), split) for images, labels in (files[:2], files[2:])]
+    paths = tuple(dict.fromkeys(file.path for file in files))
+    return Survey(where, *parts, np.arange(len(class_names)), class_names, {"path": paths})
 
 
 def _names(split: str | None) -> list[list[str]]:
@@ -92,12 +89,12 @@ def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _Fi
         return {PurePosixPath(member).name: _File(path, member) for member in archive.namelist()}
 
 
-def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str | None) -> Part:
+def _part(images: _File, labels: _File, where: str, title: str, class_count: int, split: str | None) -> Part:
     count, height, width = _shape(images, 3, where)
-    if (height, width) != (set_facts.size, set_facts.size) or not 0 < count <= _MOST_IMAGES:
+    if (height, width) != (28, 28) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
-            f"{where}: {images.name} declares {count} images of {height}x{width}, but sets like {set_facts.title} have "
-            f"1 to {_MOST_IMAGES} of {set_facts.size}x{set_facts.size}; fetch it again"
+            f"{where}: {images.name} declares {count} images of {height}x{width}, but sets like {title} have "
+            f"1 to {_MOST_IMAGES} of 28x28; fetch it again"
         )
     (label_count,) = _shape(labels, 1, where)
     if label_count != count:
@@ -108,10 +105,10 @@ def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str
         _check_content(images, (count, height, width), stamp_of(images.path.stat()))
     first = 1 if split == "letters" else 0
     classes = _read(labels, (count,), where).astype(np.int64) - first
-    if len(wrong := np.flatnonzero((classes < 0) | (classes >= len(set_facts.class_names)))):
+    if len(wrong := np.flatnonzero((classes < 0) | (classes >= class_count))):
         raise ConfigError(
-            f"{where}: {labels.name} has label {classes[wrong[0]] + first} at place {wrong[0]}, but "
-            f"{set_facts.title}'s are {first} to {first + len(set_facts.class_names) - 1}; fetch it again"
+            f"{where}: {labels.name} has label {classes[wrong[0]] + first} at place {wrong[0]}, but {title}'s are "
+            f"{first} to {first + class_count - 1}; fetch it again"
         )
     read = partial(_pixels, images, (count, height, width), where, split is not None)
     return Part(count, (height, width, 1), classes, read)
