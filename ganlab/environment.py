@@ -55,21 +55,14 @@ def check_keras_json() -> None:
         ) from None
     if not isinstance(settings, dict):
         raise ConfigError(f"{path} is not a JSON object, but Keras reads it; correct it, or delete it")
-    for name, usable in _KERAS_JSON.items():
-        if name in settings and settings[name] not in usable:
-            options = " or ".join(usable)
+    for name, is_usable, options in (
+        ("floatx", settings.get("floatx") in ("float16", "float32", "float64"), "float16 or float32 or float64"),
+        ("image_data_format", settings.get("image_data_format") in ("channels_last", "channels_first"),
+         "channels_last or channels_first"),
+        ("epsilon", isinstance(settings.get("epsilon"), float), "a number such as 1e-07"),
+    ):  # fmt: skip
+        if name in settings and not is_usable:
             raise ConfigError(f"{path}: {name}={json.dumps(settings[name])} stops Keras; use {options}, or delete it")
-    epsilon = settings.get("epsilon", 1e-7)
-    if not isinstance(epsilon, float):
-        raise ConfigError(
-            f"{path}: epsilon={json.dumps(epsilon)} stops Keras; use a number such as 1e-07, or delete it"
-        )
-
-
-_KERAS_JSON = {
-    "floatx": ("float16", "float32", "float64"),
-    "image_data_format": ("channels_last", "channels_first"),
-}
 
 
 def pin(config: Any) -> None:

@@ -89,15 +89,12 @@ def matching(names: Iterable[str], patterns: Iterable[str], flag: str, folder: s
         if plain not in names and folder:
             with contextlib.suppress(ValueError):
                 plain = str(Path(plain).absolute().relative_to(Path(folder).absolute()))
-        matches = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, _escaped(plain))]
+        pattern_of_names = plain.replace("[", "[[]")  # names of cells contain lists
+        matches = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, pattern_of_names)]
         if not matches:
             raise ConfigError(f"{flag} {pattern} is not a run there; {nearest(plain, names)}")
         matched |= dict.fromkeys(matches)
     return list(matched)
-
-
-def _escaped(pattern: str) -> str:
-    return pattern.replace("[", "[[]")  # names of cells contain lists
 
 
 _FAULTS = {

@@ -16,7 +16,6 @@ from numpy.lib import format as npy
 
 from ganlab.config import Arrays
 from ganlab.data.images import Labels
-from ganlab.data.labels import read_labels, to_classes
 from ganlab.data.survey import WANTED, Part, Shape, Stamp, Survey, explain_errors, filled, refuse_bombs, stamp
 from ganlab.errors import ConfigError, in_a_line
 
@@ -285,6 +284,44 @@ def _shape_fault(shape: tuple[int, ...]) -> str | None:
 
 def _list_arrays(arrays: Iterable[Header]) -> str:
     return in_a_line(", ".join(f"{header.key or 'one array'} {header.dtype} {list(header.shape)}" for header in arrays))
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
+    """Whole numbers of at least 0, int64 [N], from an array of [N] or [N,1] numbers.
+
+    where: the array, as in `dataset.path=FILE has y_train`. Raises ConfigError, which names the first bad place.
+    """
+    if array.shape not in ((images,), (images, 1)):
+        hint = "; for one-hot labels use argmax(axis=1)" if array.ndim == 2 and len(array) == images else ""
+        raise ConfigError(
+            f"{where} of shape {list(array.shape)}; it must be one label per image, [{images}] or [{images},1]{hint}"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on")
+    flat = array.reshape(-1)
+    if flat.dtype.kind in "bf":
+        flat = flat.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        good = (flat >= 0) & (flat == np.floor(flat)) & (flat < 2.0**63)
+    if len(wrong := np.flatnonzero(~good)):
+        raise ConfigError(
+            f"{where}[{wrong[0]}]={flat[wrong[0]]!s}; labels are whole numbers of at least 0 (dataset=arrays "
+            "dataset.labels_key='' leaves them unread)"
+        )
+    return flat.astype(np.int64)
+
+
+def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
+    """The places of labels among `values`, the sorted labels of the training images; ConfigError for any other."""
+    places = np.minimum(np.searchsorted(values, labels), len(values) - 1)
+    if len(wrong := np.flatnonzero(values[places] != labels)):
+        raise ConfigError(
+            f"{where}[{wrong[0]}]={labels[wrong[0]]}, a label that no training image has; leave such images out"
+        )
+    return places.astype(np.int64)
 
 
 # --- arrays of a file ------------------------------------------------------------------------------------------------

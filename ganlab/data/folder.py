@@ -104,7 +104,7 @@ class Archive:
         """Changes when a file is rewritten, added or removed."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Archive) and (self.path, self.stamp) == (other.path, other.stamp)
+        return isinstance(other, type(self)) and (self.path, self.stamp) == (other.path, other.stamp)
 
     def __hash__(self) -> int:
         return hash((self.path, self.stamp))

@@ -90,19 +90,22 @@ def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _Fi
 
 
 def _part(images: _File, labels: _File, where: str, title: str, class_count: int, split: str | None) -> Part:
-    count, height, width = _shape(images, 3, where)
+    with _open_file(images, where) as stream:
+        count, height, width = _header(stream, 3)
     if (height, width) != (28, 28) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
             f"{where}: {images.name} declares {count} images of {height}x{width}, but sets like {title} have "
             f"1 to {_MOST_IMAGES} of 28x28; fetch it again"
         )
-    (label_count,) = _shape(labels, 1, where)
+    with _open_file(labels, where) as stream:
+        (label_count,) = _header(stream, 1)
     if label_count != count:
         raise ConfigError(
             f"{where}: {images.name} has {count} images but {labels.name} has {label_count} labels; fetch both again"
         )
     with reading(where, images.name):
-        _check_content(images, (count, height, width), stamp_of(images.path.stat()))
+        stamp = stamp_of(images.path.stat())
+    _check_content(images, (count, height, width), where, stamp)
     first = 1 if split == "letters" else 0
     classes = _read(labels, (count,), where).astype(np.int64) - first
     if len(wrong := np.flatnonzero((classes < 0) | (classes >= class_count))):
@@ -119,32 +122,27 @@ def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool)
     return [np.ascontiguousarray(pixels.transpose(0, 2, 1) if on_side else pixels)[..., None]]
 
 
-def _shape(file: _File, dims: int, where: str) -> tuple[int, ...]:
-    with reading(where, file.name), _open_file(file) as stream:
-        return _header(stream, dims)
-
-
 @lru_cache(16)
-def _check_content(file: _File, shape: tuple[int, ...], _stamp: Stamp) -> None:
-    """Read a file to its end, without keeping it; ValueError if it does not hold what its header says."""
-    with _open_file(file) as stream:
-        for _ in _blocks(stream, _header(stream, len(shape)), shape):
+def _check_content(file: _File, shape: tuple[int, ...], where: str, _stamp: Stamp) -> None:
+    """Read a file to its end, without keeping it; ConfigError if it does not hold what its header says."""
+    with _open_file(file, where) as stream:
+        for _ in _blocks(stream, shape):
             pass
 
 
 def _read(file: _File, shape: tuple[int, ...], where: str) -> np.ndarray:
     """All numbers of a file whose header states this shape, uint8."""
-    with reading(where, file.name), _open_file(file) as stream:
+    with _open_file(file, where) as stream:
         numbers, place = np.empty(math.prod(shape), np.uint8), 0
-        for block in _blocks(stream, _header(stream, len(shape)), shape):
+        for block in _blocks(stream, shape):
             numbers[place : place + len(block)] = np.frombuffer(block, np.uint8)
             place += len(block)
         return numbers.reshape(shape)
 
 
-def _blocks(stream: IO[bytes], header: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[bytes]:
-    """The bytes after a header; ValueError unless there are exactly as many as it says."""
-    if header != shape:
+def _blocks(stream: IO[bytes], shape: tuple[int, ...]) -> Iterator[bytes]:
+    """The bytes after a header; ValueError unless it states this shape, and there are exactly as many as it says."""
+    if _header(stream, len(shape)) != shape:
         raise ValueError("it was changed while being read")
     left = math.prod(shape)
     while left and (block := stream.read(min(_BLOCK, left))):
@@ -165,9 +163,9 @@ def _header(stream: IO[bytes], dims: int) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def _open_file(file: _File) -> Iterator[IO[bytes]]:
-    """A file's bytes, unpacked as they are read."""
-    with contextlib.ExitStack() as stack:
+def _open_file(file: _File, where: str) -> Iterator[IO[bytes]]:
+    """A file's bytes, unpacked as they are read; ConfigError for whatever goes wrong while it is open."""
+    with reading(where, file.name), contextlib.ExitStack() as stack:
         if file.member:
             stream = stack.enter_context(stack.enter_context(zipfile.ZipFile(file.path)).open(file.member))
         else:

@@ -16,7 +16,6 @@ from ganlab.data.survey import Part, Survey
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
 _FEATURES = "tensorflow_datasets.core.features."
-_HOME = "~/tensorflow_datasets"
 
 
 @lru_cache(4)
@@ -74,7 +73,7 @@ def _find_prepared(name: str, data_dir: str | None, where: str) -> Path | None:
         return expand(name, where)
     if not (match := re.fullmatch(r"([\w/.-]+?)(?::(\d+\.\d+\.\d+|\d+\.\*\.\*))?", name)) or ".." in name:
         raise ConfigError(f"{where} is not a name in TensorFlow Datasets; use NAME, NAME/CONFIG or NAME:1.0.0")
-    folder = expand(data_dir or _HOME, "dataset.data_dir=") / match[1]
+    folder = expand(data_dir or "~/tensorflow_datasets", "dataset.data_dir=") / match[1]
     wanted = match[2] or "*"
     versions = [info.parent for info in folder.glob(f"{wanted}/dataset_info.json")]
     return max(versions, key=lambda version: [int(n) for n in re.findall(r"\d+", version.name)], default=None)
