@@ -123,10 +123,10 @@ def read_bytes(path: Path, most: int) -> bytes:
     return content
 
 
-def read_text(path: Path, most: int = JSON_BYTES) -> str:
-    """As `read_bytes`, of a file in UTF-8."""
+def read_text(path: Path) -> str:
+    """As `read_bytes`, of a file in UTF-8 with at most `JSON_BYTES`."""
     try:
-        return read_bytes(path, most).decode()
+        return read_bytes(path, JSON_BYTES).decode()
     except UnicodeDecodeError as error:
         raise FileError(path, f"is not UTF-8 from byte {error.start:,} on") from None
 

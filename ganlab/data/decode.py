@@ -93,27 +93,27 @@ class Undecodable(ValueError):  # noqa: N818
 class Decoding(NamedTuple):
     """How files become pixels.
 
-    size: (height, width), or None: as each picture is. channels: 1 (grey by luminance), 3, or None: as each picture
-    is; see `Facts`. crop, if a picture's aspect is not the wanted one: "centre", the largest window of the wanted
-    aspect, in the middle; "random", the same window at a place drawn from the file's bytes, so the same in every run;
-    "none", the whole picture, its aspect changed. background: the colour, three values 0 ... 255, that transparent
-    pixels are laid on before any resizing; a picture that stays grey is laid on its luminance. frames: of an animated
-    file or a TIFF of several pages; "first" is what a viewer of still pictures shows.
+    size: (height, width). channels: 1 (grey by luminance) or 3. crop, if a picture's aspect is not the wanted one:
+    "centre", the largest window of the wanted aspect, in the middle; "random", the same window at a place drawn from
+    the file's bytes, so the same in every run; "none", the whole picture, its aspect changed. background: the colour,
+    three values 0 ... 255, that transparent pixels are laid on before any resizing; a picture that stays grey is laid
+    on its luminance. frames: of an animated file or a TIFF of several pages; "first" is what a viewer of still
+    pictures shows.
     """
 
-    size: Pair | None = None
-    channels: Literal[1, 3] | None = None
-    crop: Literal["none", "centre", "random"] = "none"
-    background: tuple[int, int, int] = (255, 255, 255)
-    frames: Literal["first", "all"] = "first"
+    size: Pair
+    channels: Literal[1, 3]
+    crop: Literal["none", "centre", "random"]
+    background: tuple[int, int, int]
+    frames: Literal["first", "all"]
 
 
 class Facts(NamedTuple):
     """What a file's header says.
 
     format: a name of Pillow's, such as PNG or WEBP. height, width: of the upright picture, in pixels, the first one's
-    if there are several. channels: 1 or 3, what `decode` makes of it by default; 3 for every palette, and so
-    for every GIF. frames: of an animation, or pages. remarks: notes for people.
+    if there are several. channels: 1 for grey, 3 for colours and for every palette, so for every GIF. frames: of an
+    animation, or pages. remarks: notes for people.
     """
 
     format: str
@@ -176,8 +176,7 @@ def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
         if decoding.frames == "first":
             frames = range(1)
         _check_pixels(picture.height, picture.width, len(frames))
-        if decoding.size:
-            _check_pixels(*decoding.size, len(frames))
+        _check_pixels(*decoding.size, len(frames))
         for number in frames:
             if number != picture.tell():
                 picture.seek(number)
@@ -185,17 +184,13 @@ def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
             count += picture.width * picture.height
             _check_pixels(1, count)
             pixels.append(_pixels(picture, content, decoding))
-    if any(frame.shape != pixels[0].shape for frame in pixels):
-        raise Undecodable(
-            "frames differ in size or channels: set the size and the channels, or use the first frame only"
-        )
     return np.concatenate(pixels)
 
 
 def _pixels(picture: ImageFile.ImageFile, content: bytes, decoding: Decoding) -> np.ndarray:
     """The current frame of the picture, uint8 [1,H,W,C]."""
     orientation = _orientation(picture) if picture.format != "TIFF" else 1  # Pillow rotates a TIFF itself
-    if isinstance(picture, JpegImageFile) and decoding.size:
+    if isinstance(picture, JpegImageFile):
         height, width = decoding.size[::-1] if orientation in (5, 6, 7, 8) else decoding.size
         if picture.width >= 8 * width and picture.height >= 8 * height:
             picture.draft(None, (4 * width, 4 * height))
@@ -208,14 +203,13 @@ def _pixels(picture: ImageFile.ImageFile, content: bytes, decoding: Decoding) ->
     image = _flatten(picture, depth, decoding)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
-    if decoding.size and decoding.crop != "none":
+    if decoding.crop != "none":
         image = _window(image, content, decoding.size, decoding.crop)
     array = np.asarray(image)
     array = array.reshape(1, *array.shape[:2], -1)
-    channels = decoding.channels or array.shape[3]
-    if channels < array.shape[3]:
+    if decoding.channels < array.shape[3]:
         array = _grey(array)
-    return fit(array, decoding.size or array.shape[1:3], channels)
+    return fit(array, decoding.size, decoding.channels)
 
 
 def _flatten(picture: Image.Image, depth: int, decoding: Decoding) -> Image.Image:

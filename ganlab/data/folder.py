@@ -616,7 +616,7 @@ def _decode(block: list[Content], decoding: Decoding) -> _Decoded:
         else:
             pixels.append(frames)
             numbers += [content.number] * len(frames)
-    none = np.empty((0, *(decoding.size or ()), decoding.channels or 1), np.uint8)
+    none = np.empty((0, *decoding.size, decoding.channels), np.uint8)
     all_pixels = np.concatenate([none, *pixels])
     return _Decoded(all_pixels, digest(all_pixels), numbers, len(block), failed)
 

@@ -216,7 +216,7 @@ def _has_sizes(found: Survey, known: Facts) -> bool:
     """Whether there are as many images, in all and by class, as a set is known to have."""
     assert found.held_out
     counts = found.train.count, found.held_out.count
-    return counts == (known.train, known.held_out) and known.class_counts in (None, tuple(found.sizes()))
+    return counts == (known.train, known.held_out) and known.class_counts in (None, tuple(found.train_counts(0.0)))
 
 
 def _refuse_another(found: Survey, name: str) -> None:

@@ -89,33 +89,31 @@ class Survey:
         """How many classes there are; None without labels."""
         return None if self.values is None else len(self.values)
 
-    def sizes(self) -> list[int]:
-        """How many images each class of `train` has; one number without labels."""
-        classes = self.train.classes
-        return [self.train.count] if classes is None else np.bincount(classes, minlength=self.classes or 0).tolist()
+    def train_counts(self, share: float) -> list[int]:
+        """How many images of each class there are to train on, one number without labels.
 
-    def drawn(self, share: float) -> list[int]:
-        """How many of each class are taken from `train` to be held out; ConfigError if a side is left empty."""
+        share: of those that are drawn to be held out, unless the files say which are. ConfigError if a side is empty.
+        """
+        classes, count = self.train.classes, self.train.count
+        sizes = [count] if classes is None else np.bincount(classes, minlength=self.classes or 0).tolist()
         if self.held_out is not None:
-            return [0] * len(self.sizes())
-        drawn = counts_held_out(self.sizes(), share).tolist()
-        if not 0 < sum(drawn) < self.train.count:
+            return sizes
+        drawn = counts_held_out(sizes, share)
+        if not 0 < drawn.sum() < count:
             raise ConfigError(
-                f"dataset.held_out={share} leaves one side of the {self.train.count} images empty; use a share such "
-                "as 0.2, or give dataset.held_out_path"
+                f"dataset.held_out={share} leaves one side of the {count} images empty; use a share such as 0.2, or "
+                "give dataset.held_out_path"
             )
-        return drawn
+        return (sizes - drawn).tolist()
 
     def counts(self, share: float) -> tuple[int, int]:
         """How many images to train on, and how many held out."""
-        drawn = sum(self.drawn(share))
-        return self.train.count - drawn, drawn if self.held_out is None else self.held_out.count
+        train = sum(self.train_counts(share))
+        return train, self.train.count - train if self.held_out is None else self.held_out.count
 
     def class_counts(self, share: float) -> list[int] | None:
         """How many training images each class has; None without labels."""
-        if self.classes is None:
-            return None
-        return [size - drawn for size, drawn in zip(self.sizes(), self.drawn(share), strict=True)]
+        return None if self.classes is None else self.train_counts(share)
 
 
 def read(survey: Survey, settings: Any) -> Split:
@@ -128,8 +126,7 @@ def read(survey: Survey, settings: Any) -> Split:
     licence = getattr(settings, "licence", None) or survey.licence
     shape = (*pair(settings.size), settings.channels)
     parts = [survey.train] if survey.held_out is None else [survey.train, survey.held_out]
-    if survey.held_out is None:
-        survey.drawn(settings.held_out)  # refuses a share that leaves one side empty
+    survey.train_counts(settings.held_out if survey.held_out is None else 0.0)  # refuses a share with an empty side
     count = sum(part.count for part in parts)
     labels = None if survey.classes is None else np.concatenate([part.classes for part in parts])
 
