@@ -591,7 +591,8 @@ def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None)
             )
         if override := _addable(key, overrides, choices, config_dir):
             return ConfigError(f"{key} is not in any YAML file; add it as +{override}")
-        near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
+        siblings = {str(name) for node in _nodes(names, config_dir).values() for name in node}
+        near = difflib.get_close_matches(names[-1], siblings, n=1, cutoff=0.7)
         if near and near[0] not in (parent or {}):
             other = [*names[:-1], near[0]]
             needs = f"{names[0]}={join_words(_choices_with(other, config_dir), ' or ')}"
@@ -608,16 +609,13 @@ def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None)
 
 def _choices_with(names: list[str], config_dir: str | None = None) -> list[str]:
     """The choices of a group whose YAML has a setting, given as [group, ..., name]."""
-    if names[0] not in groups() or len(names) < 2:
-        return []
-    choices = options(names[0], config_dir)
-    return [choice for choice in choices if names[-1] in (_node([names[0], choice, *names[1:-1]], config_dir))]
+    return [choice for choice, node in _nodes(names, config_dir).items() if names[-1] in node and len(names) > 1]
 
 
-def _siblings(names: list[str], config_dir: str | None) -> set[str]:
-    """The settings next to one, in any choice of its group."""
+def _nodes(names: list[str], config_dir: str | None) -> dict[str, dict[Any, Any]]:
+    """The node around a setting in each choice of its group, given as [group, ..., name]."""
     choices = options(names[0], config_dir) if names[0] in groups() else []
-    return {str(name) for choice in choices for name in _node([names[0], choice, *names[1:-1]], config_dir)}
+    return {choice: _node([names[0], choice, *names[1:-1]], config_dir) for choice in choices}
 
 
 def _node(place: list[str], config_dir: str | None) -> dict[Any, Any]:

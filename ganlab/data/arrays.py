@@ -119,8 +119,11 @@ def _survey(given: tuple[tuple[str, str], ...], keys: Keys, _stamps: tuple[Stamp
         _check_agreement(*sides)
     values, classes = None, [None, None]
     if train.labels is not None:
-        values = np.unique(_labels(train))
-        classes = [to_classes(_labels(side), values, side.labels_where) for side in sides]
+        labels_of_sides = [_labels(side) for side in sides]
+        values = np.unique(labels_of_sides[0])
+        classes = [
+            to_classes(each, values, side.labels_where) for each, side in zip(labels_of_sides, sides, strict=True)
+        ]
     parts = [side.part(of_each, train) for side, of_each in zip(sides, classes, strict=False)]
     files = {setting: (Path(text),) for setting, text in given}
     return Survey(where, parts[0], parts[1] if len(parts) == 2 else None, values, files=files, source=file.name)

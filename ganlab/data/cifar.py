@@ -107,7 +107,8 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
 
     def part(names: tuple[str, ...]) -> Part:
         labels = np.concatenate([content.labels[name] for name in names]).astype(np.int64)
-        return Part(len(labels), (32, 32, 3), labels, partial(_read, place, names, len(labels), where, layout))
+        counts = {name: len(content.labels[name]) for name in names}
+        return Part(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
 
     names = content.class_names or layout.class_names
     files = {"path": _files(place, layout)}
@@ -174,22 +175,20 @@ def _read_content(place: Path, where: str, layout: _Layout, _stamps: tuple[Stamp
     return _Content(frozenset(names), labels, class_names)
 
 
-def _read(place: Path, names: tuple[str, ...], count: int, where: str, layout: _Layout) -> list[np.ndarray]:
-    """The `count` images of some files, one after the other, uint8 [N,32,32,3]."""
+def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> list[np.ndarray]:
+    """The pixels of some files, one after the other in the order of `counts`, uint8 [N,32,32,3]."""
     with reading(where, place.name):
         pixels: dict[str, np.ndarray] = {}
         for name, size, file in _members(place):
-            if name in names and name not in pixels:
+            if name in counts and name not in pixels:
                 with reading(where, name):
-                    planes = _records(file(), size, layout)[:, layout.labels :].reshape(-1, 3, 32, 32)
-                    pixels[name] = planes.transpose(0, 2, 3, 1)
-            if len(pixels) == len(names):
-                break
-        if missing := set(names) - pixels.keys():
-            raise ValueError(f"{min(missing)} is no longer in it")
-        if sum(map(len, pixels.values())) != count:
-            raise ValueError("it was changed while being read")
-        return [np.concatenate([pixels[name] for name in names])]
+                    records = _records(file(), size, layout)
+                    if len(records) != counts[name]:
+                        raise ValueError("it was changed while being read")
+                    pixels[name] = records[:, layout.labels :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            if len(pixels) == len(counts):
+                return [np.concatenate([pixels[name] for name in counts])]
+        raise ValueError(f"{min(counts.keys() - pixels.keys())} is no longer in it")
 
 
 def _records(file: IO[bytes], size: int, layout: _Layout) -> np.ndarray:

@@ -178,11 +178,6 @@ def _open_file(file: _File, where: str) -> Iterator[IO[bytes]]:
 # --- Keras' mnist.npz ------------------------------------------------------------------------------------------------
 
 
-def is_npz(path: Path) -> bool:
-    """Whether to read a path as Keras' file: it is neither a folder nor named as the authors' own files are."""
-    return not path.is_dir() and "ubyte" not in path.name
-
-
 def find_npz(path: str | None) -> Survey:
     """Look into an .npz in the layout of keras.datasets.mnist, or, without a path, Keras' own, which it may download.
 

@@ -185,7 +185,8 @@ def published(settings: Published | Emnist) -> Split:
 def survey(name: str, path: str | None, split: str | None = None) -> Survey:
     """Look into the files of a set; ConfigError if they are not those of the set."""
     set_facts = facts(name, split)
-    if name == "mnist" and (path is None or mnist.is_npz(Path(path))):
+    # A file that is not named as the authors' own are is read as Keras'.
+    if name == "mnist" and (path is None or not (Path(path).is_dir() or "ubyte" in Path(path).name)):
         return replace(mnist.find_npz(path), source=set_facts.source, licence=set_facts.licence)
     place = download(name) if path is None else Path(path)
     where = f"dataset={name}" if path is None else f"dataset.path={path}"

@@ -42,7 +42,13 @@ def find_tfds(
             _refuse_foreign_code(place, where)
             builder = tfds.builder_from_directory(str(place))
         else:
-            _refuse_unknown(name, tfds.list_builders(), where)
+            base, names = re.split("[/:]", name)[0], tfds.list_builders()
+            if base not in names:
+                close = difflib.get_close_matches(base, names, n=1)
+                hint = f"did you mean {close[0]}?" if close else "see its catalogue, or give dataset.data_dir=DIRECTORY"
+                raise ConfigError(
+                    f"{where} is not a set of TensorFlow Datasets, and is not prepared in its directory; {hint}"
+                )
             builder = tfds.builder(name, data_dir=data_dir and str(expand(data_dir, "dataset.data_dir=")))
             builder.download_and_prepare()
     except ConfigError:
@@ -77,14 +83,6 @@ def _find_prepared(name: str, data_dir: str | None, where: str) -> Path | None:
     wanted = match[2] or "*"
     versions = [info.parent for info in folder.glob(f"{wanted}/dataset_info.json")]
     return max(versions, key=lambda version: [int(n) for n in re.findall(r"\d+", version.name)], default=None)
-
-
-def _refuse_unknown(name: str, names: list[str], where: str) -> None:
-    base = re.split("[/:]", name)[0]
-    if base not in names:
-        close = difflib.get_close_matches(base, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else "see its catalogue, or give dataset.data_dir=DIRECTORY"
-        raise ConfigError(f"{where} is not a set of TensorFlow Datasets, and is not prepared in its directory; {hint}")
 
 
 def _refuse_foreign_code(place: Path, where: str) -> None:
@@ -129,8 +127,8 @@ def _read(
             raise ConfigError(f"{where} has no split {split}; {nearest(base, info.splits)}")
         labels = None
         if label is not None:  # images are not decoded
-            numbers = [row[label] for row in _rows(tfds, builder, split, label, where)]
-            labels = classes(np.array(numbers, np.int64), features[label].num_classes, split, where)
+            numbers = np.fromiter((row[label] for row in _rows(tfds, builder, split, label, where)), np.int64)
+            labels = classes(numbers, features[label].num_classes, split, where)
         try:
             count = info.splits[split].num_examples
         except Exception as error:
