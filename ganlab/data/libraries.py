@@ -33,13 +33,15 @@ def chosen(kind: str, given: str | None, available: list[str], setting: str, whe
     raise ConfigError(f"{where} {fault} (it has {names}); give a set of images")
 
 
-def columns(features: Mapping[str, Any], kinds: Any, keys: tuple[str | None, str | None], where: str) -> Any:
+def columns(
+    features: Mapping[str, Any], kinds: Any, keys: tuple[str | None, str | None], where: str
+) -> tuple[str, str | None]:
     """The column of images and that of class labels, None if these are not wanted or there is none.
 
     kinds: the library's module of kinds of features. keys: the columns that are given, the empty one for no labels.
     """
-    images, labels = ([key for key, feature in features.items() if isinstance(feature, kind)]
-                      for kind in (kinds.Image, kinds.ClassLabel))  # fmt: skip
+    images = [key for key, feature in features.items() if isinstance(feature, kinds.Image)]
+    labels = [key for key, feature in features.items() if isinstance(feature, kinds.ClassLabel)]
     image = chosen("images", keys[0], images, "dataset.images_key", where)
     if keys[1] == "" or not (labels or keys[1]):
         return image, None
@@ -61,11 +63,10 @@ def survey_of_parts(
     where: str, parts: list[Part], class_names: tuple[str, ...], files: list[Path], source: str, licence: str | None
 ) -> Survey:
     """A survey of one or two splits: images to train on and, if the second is given, held out."""
-    train, held_out = (*parts, None)[:2]
-    assert train
+    held_out = parts[1] if len(parts) == 2 else None
     values = np.arange(len(class_names)) if class_names else None
     licence = in_a_line(licence, 100) if licence else "unknown"
-    return Survey(where, train, held_out, values, class_names, {"path": tuple(files)}, source, licence)
+    return Survey(where, parts[0], held_out, values, class_names, {"path": tuple(files)}, source, licence)
 
 
 def fill_in_from(
