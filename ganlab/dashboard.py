@@ -207,17 +207,17 @@ def _presentable(directory: Path) -> Iterator[Path]:
     bad = bad_events(directory)
     for file, why in bad.items():
         print(f"not shown: {in_a_line(file)} {why}", flush=True)
-    if not bad and not _has_forgotten(directory):
+    if not bad and not _forgotten(directory):
         yield directory
         return
     stop = threading.Event()
     with tempfile.TemporaryDirectory(prefix="ganlab-") as folder:
-        _link(directory, Path(folder), bad)
+        _link(directory, Path(folder), [*bad, *_forgotten(directory)])
 
         def follow() -> None:
             while not stop.wait(_LOOK):
                 with contextlib.suppress(OSError):
-                    _link(directory, Path(folder), bad)
+                    _link(directory, Path(folder), [*bad, *_forgotten(directory)])
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -228,23 +228,24 @@ def _presentable(directory: Path) -> Iterator[Path]:
             thread.join()
 
 
-def _has_forgotten(directory: Path) -> bool:
-    """Whether runs were forgotten in a study, or in one of the studies in a folder."""
+def _forgotten(directory: Path) -> list[Path]:
+    """The folders of forgotten runs in a study, or in the studies below a folder."""
     from ganlab.runs.result import FORGOTTEN
 
-    return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
+    return [Path(folder) / FORGOTTEN for folder, below, _ in os.walk(directory) if FORGOTTEN in below]
 
 
-def _link(directory: Path, folder: Path, bad: Collection[Path]) -> None:
-    from ganlab.runs.result import FORGOTTEN
-
+def _link(directory: Path, folder: Path, hidden: Collection[Path]) -> None:
+    """Fill a folder with links to what is in a directory, but for hidden paths; what it has already stays."""
     for entry in directory.iterdir():
         target = folder / entry.name
-        if entry.name == FORGOTTEN or entry in bad:
+        if entry in hidden:
             continue
-        if entry.is_dir() and ((entry / FORGOTTEN).is_dir() or any(path.is_relative_to(entry) for path in bad)):
+        if any(path.is_relative_to(entry) for path in hidden):
+            if target.is_symlink():  # a run in it was forgotten meanwhile
+                target.unlink()
             target.mkdir(exist_ok=True)
-            _link(entry, target, bad)
+            _link(entry, target, hidden)
         elif not target.is_symlink():
             target.symlink_to(entry.absolute())
 

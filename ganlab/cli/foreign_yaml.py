@@ -19,6 +19,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
+from ganlab.config import RESERVED
 from ganlab.errors import ConfigError, in_a_line, nearest
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -168,6 +169,11 @@ def check_place(key: str, text: Any, typed: Set[str]) -> None:
     leads_out = str(text).startswith(("/", "~")) or ".." in str(text).split("/")
     if leads_out and key == "sweep.subdir":
         raise ConfigError(f"{setting} leads out of the sweep's folder; name one below it")
+    if key == "sweep.subdir":
+        for name in Path(str(text)).parts:
+            if name.startswith(".") or name in RESERVED:
+                problem = f"is {RESERVED[name]}" if name in RESERVED else "is hidden, so no command would find its runs"
+                raise ConfigError(f"{setting} is no place for runs: {name} {problem}; use another name")
     if leads_out and not _is_typed(f"hydra.{key}", typed):
         raise ConfigError(f"{setting} of a YAML file leads out of the current directory; name one below it, or give "
                           "it on the command line")  # fmt: skip

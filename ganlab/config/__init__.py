@@ -34,11 +34,12 @@ from ganlab.config.training import Adam, Augment, InitFrom, Objective, Penalty, 
 from ganlab.errors import ConfigError, explain, in_a_line, nearest
 from ganlab.evaluation.registry import is_among, names_under
 
-_TAKEN = {  # by what is made of all runs under outputs/
-    "comparison": "ganlab.dashboard writes a comparison",
-    "report": "ganlab.compare writes the report of outputs/",
-    "forgotten": "ganlab.status --forget moves runs to",
+RESERVED = {
+    "comparison": "where ganlab.dashboard writes a comparison",
+    "forgotten": "where ganlab.status --forget moves runs to",
+    "report": "where ganlab.compare writes a report",
 }
+"""Names of folders beside runs that no study or run may have, and what is there."""
 
 
 class RunConfig(Settings):
@@ -69,8 +70,8 @@ class RunConfig(Settings):
             raise ValueError(
                 f"study={study[:40]!r} cannot name a folder of outputs/; use a word such as upsampling_digits"
             )
-        if study in _TAKEN:
-            raise ValueError(f"study={study} is where {_TAKEN[study]}; use another word")
+        if study in RESERVED:  # of all runs under outputs/
+            raise ValueError(f"study={study} is {RESERVED[study]}; use another word")
         if study is not None and (size := len(study.encode())) > 255:
             raise ValueError(f"study={study[:20]}... names a folder with {size} bytes; use at most 255")
         return study

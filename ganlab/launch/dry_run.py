@@ -18,7 +18,7 @@ from ganlab import device
 from ganlab.cli.hydra import Cell, Plan
 from ganlab.config import RunConfig
 from ganlab.environment import usable_cores
-from ganlab.run.resume import with_steps
+from ganlab.run.resume import check_extension, with_steps
 from ganlab.runs.folder import CHECKPOINTS, finished, read_config
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import format_duration
@@ -45,6 +45,7 @@ def show(plan: Plan) -> int:
     if plan.resume is not None:
         config = read_config(plan.resume, "resume=")
         if plan.steps is not None:
+            check_extension(plan.resume, plan.steps)
             config = with_steps(config, plan.steps)
         plan = Plan([Cell(config, plan.resume)], None, None, steps=plan.steps)
     root = plan.sweep or Path()

@@ -15,7 +15,7 @@ from ganlab.errors import ConfigError
 from ganlab.files import move, read_json, why, write_json
 from ganlab.runs.folder import CHECKPOINTS, read_config
 from ganlab.runs.records import Mark, damage
-from ganlab.runs.result import CONFIG, RESULT, Best, Rollback, read_result
+from ganlab.runs.result import CONFIG, RESULT, Best, Rollback, RunResult, read_result
 from ganlab.runs.status import has_writer
 from ganlab.training import checkpoints
 
@@ -100,17 +100,11 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
     """Give a run another last step; returns its settings, and lines that say what else this changes.
 
     The caller holds the folder. The result of an earlier end is kept as `result-step-<step>.json`. After a kill at any
-    moment the run can be continued, to the old last step or to the new one. Raises ConfigError, before anything is
-    written, where the run has taken that many steps already, and for a run that diverged.
+    moment the run can be continued, to the old last step or to the new one. Raises ConfigError as `check_extension` does,
+    before anything is written.
     """
-    taken, steps_before = checkpoints.newest(directory / CHECKPOINTS) or 0, config.training.steps
-    result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
-    if result and result.status == "diverged":
-        raise ConfigError(f"{directory} diverged, and would do so again; start another run with other settings")
-    if steps <= taken:
-        raise ConfigError(f"training.steps={steps} is not above the {taken} steps that {directory} has taken; use more")
-    if result and result.status in ("finished", "interrupted") and not taken:
-        raise ConfigError(f"{directory} has no checkpoint left to continue from; start another run")
+    taken, result = check_extension(directory, steps)
+    steps_before = config.training.steps
     if steps == steps_before:
         return config, []
     longer_config = with_steps(config, steps)
@@ -120,6 +114,22 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
         move(directory / RESULT, directory / f"result-step-{taken:08d}.json")
     write_json(directory / CONFIG, longer_config.model_dump(mode="json"))
     return longer_config, _changes(config, taken, steps)
+
+
+def check_extension(directory: Path, steps: int) -> tuple[int, RunResult | None]:
+    """The steps that a run has taken, and its result if it has ended, where it can be trained to step `steps`.
+
+    Raises ConfigError where it has taken that many steps already, diverged, or has no checkpoint left.
+    """
+    taken = checkpoints.newest(directory / CHECKPOINTS) or 0
+    result = read_result(directory / RESULT) if (directory / RESULT).exists() else None
+    if result and result.status == "diverged":
+        raise ConfigError(f"{directory} diverged, and would do so again; start another run with other settings")
+    if steps <= taken:
+        raise ConfigError(f"training.steps={steps} is not above the {taken} steps that {directory} has taken; use more")
+    if result and result.status in ("finished", "interrupted") and not taken:
+        raise ConfigError(f"{directory} has no checkpoint left to continue from; start another run")
+    return taken, result
 
 
 def with_steps(config: RunConfig, steps: int) -> RunConfig:

@@ -147,7 +147,7 @@ WRONG = {
     "discriminator.normalization=batch": "penalty=r1_r2 needs a gradient for each image",
     "optimizer.beta_1=1": "optimizer.beta_1=1 is out of range; use a number below 1",
     "study=a/b": "study='a/b' cannot name a folder",
-    "study=report": "study=report is where ganlab.compare writes the report of outputs/; use another word",
+    "study=report": "study=report is where ganlab.compare writes a report; use another word",
     "study=comparison": "study=comparison is where ganlab.dashboard writes a comparison; use another word",
     f"study={'x' * 300}": f"study={'x' * 20}... names a folder with 300 bytes; use at most 255",
     "penalty.weight=0": "penalty.weight=0 is out of range; use a number above 0",

@@ -98,6 +98,9 @@ def test_what_has_ended_is_not_counted_and_what_was_begun_goes_on(typed, tmp_pat
     directory = tmp_path / cells[1].directory
     _, lines = typed(f"resume={directory}")
     assert lines[1].endswith("resumes from step 3,000 of 4,000")
+    for steps, status in (5000, 0), (2000, 2):  # more steps than it has taken, and fewer
+        code, lines = typed(f"resume={directory}", f"training.steps={steps}")
+        assert (code, bool(lines)) == (status, not status)
     for cell in cells[1:]:
         directory = tmp_path / cell.directory
         directory.mkdir(exist_ok=True)

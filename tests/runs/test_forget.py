@@ -5,12 +5,13 @@ import io
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import pytest
 
 from ganlab import compare, status
-from ganlab.dashboard import _presentable
+from ganlab.dashboard import _link, _presentable
 from ganlab.errors import ConfigError, matching
 from ganlab.report.drawing import Drawing
 from ganlab.runs.records import find_runs
@@ -222,11 +223,14 @@ def test_every_refusal_that_one_run_causes_can_be_left_out(made, typed, change):
     assert typed(compare, made.directory, "--leave-out", "upsample-seed0")[0] == 0
 
 
-def test_tensorboard_is_shown_all_but_what_was_forgotten(made, typed):
+def test_tensorboard_is_shown_all_but_what_was_forgotten(made, typed, tmp_path):
     with _presentable(made.directory) as shown:
         assert shown == made.directory
     typed(status, made.directory, "--forget", "upsample-*", "--yes")
-    for folder, below in ((made.directory, ""), (made.directory.parent, made.directory.name)):
+    deep = tmp_path / "a" / "b" / "c"
+    deep.parent.mkdir(parents=True)
+    shutil.copytree(made.directory, deep)
+    for folder, below in ((made.directory, ""), (made.directory.parent, made.directory.name), (tmp_path / "a", "b/c")):
         with _presentable(folder) as shown:
             assert shown != folder
             assert sorted(path.name for path in (shown / below).glob("*-seed*")) == [
@@ -235,3 +239,17 @@ def test_tensorboard_is_shown_all_but_what_was_forgotten(made, typed):
             assert not (shown / below / "forgotten").exists()
             assert (shown / below / "transpose-seed0" / "result.json").exists()
         assert not shown.exists()
+
+
+def test_what_is_forgotten_under_an_open_tensorboard_goes(tmp_path):
+    study, shown = tmp_path / "all" / "study", tmp_path / "shown"
+    for name in ("one", "two"):
+        (study / name).mkdir(parents=True)
+    shown.mkdir()
+    _link(study.parent, shown, [])
+    assert (shown / "study").is_symlink()
+    (study / "forgotten").mkdir()
+    (study / "one").rename(study / "forgotten" / "one")
+    _link(study.parent, shown, [study / "forgotten"])
+    assert [path.name for path in (shown / "study").iterdir()] == ["two"]
+    assert sorted(path.name for path in study.iterdir()) == ["forgotten", "two"]
