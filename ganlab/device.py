@@ -108,17 +108,10 @@ def silence() -> Iterator[None]:
             os.close(saved)
 
 
-@contextlib.contextmanager
-def _home() -> Iterator[None]:
+def _home() -> contextlib.AbstractContextManager[None]:
     """While inside, a user without a home directory has one; otherwise TensorFlow would create a folder named ~."""
-    if os.path.expanduser("~") != "~":  # noqa: PTH111 - it never raises
-        yield
-        return
-    os.environ["HOME"] = tempfile.gettempdir()
-    try:
-        yield
-    finally:
-        del os.environ["HOME"]
+    has_one = os.path.expanduser("~") != "~"  # noqa: PTH111 - it never raises
+    return contextlib.nullcontext() if has_one else environment.variable("HOME", tempfile.gettempdir())
 
 
 @contextlib.contextmanager
@@ -173,7 +166,10 @@ def start(precision: str = "auto", *, threads: int = 0, deterministic: bool = Fa
         if gpus:
             tf.config.set_visible_devices(gpus, "GPU")
         elif replicas > 1:
-            _divide_cpu(replicas)
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            parts = [tf.config.LogicalDeviceConfiguration()] * replicas
+            if tf.config.get_logical_device_configuration(cpu) != parts:
+                tf.config.set_logical_device_configuration(cpu, parts)
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         if deterministic:
@@ -235,15 +231,6 @@ def _keep_freed_memory() -> None:
             mallopt(option, 2**30)
 
 
-def _divide_cpu(replicas: int) -> None:
-    import tensorflow as tf
-
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    parts = [tf.config.LogicalDeviceConfiguration()] * replicas
-    if tf.config.get_logical_device_configuration(cpu) != parts:
-        tf.config.set_logical_device_configuration(cpu, parts)
-
-
 def _strategy(replicas: int, gpu: bool) -> Any:
     """How TensorFlow distributes the work: not at all, over the devices of this process, or over several workers."""
     import tensorflow as tf
@@ -260,8 +247,8 @@ def _strategy(replicas: int, gpu: bool) -> Any:
 
 
 def _processor() -> str:
-    names = processor_lines("model name")
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    name = next(iter(processor_lines("model name")), platform.processor() or platform.machine())
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def _flags() -> set[str]:

@@ -93,31 +93,21 @@ def facts(machine: device.Device) -> Iterator[tuple[str, str]]:
 
     yield "device", f"{machine.kind}: {machine.name}"
     if machine.kind == "gpu":
-        gpu = tf.config.list_physical_devices("GPU")[0]
-        details = tf.config.experimental.get_device_details(gpu)
-        build = tf.sysconfig.get_build_info()
-        yield (
-            "GPUs",
-            f"{len(tf.config.list_physical_devices('GPU'))} visible; compute capability "
-            + ".".join(str(part) for part in details.get("compute_capability", ("unknown",))),
-        )
-        yield "driver", f"{_driver()}; TensorFlow built for CUDA {build.get('cuda_version', 'unknown')}"
+        gpus = tf.config.list_physical_devices("GPU")
+        capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", ("unknown",))
+        yield "GPUs", f"{len(gpus)} visible; compute capability {'.'.join(map(str, capability))}"
+        cuda = tf.sysconfig.get_build_info().get("cuda_version", "unknown")
+        yield "driver", f"{_driver()}; TensorFlow built for CUDA {cuda}"
     else:
         yield "GPU", "none that TensorFlow can use (to use one: pip install 'ganlab-keras[gpu]')"
     yield "bfloat16", "native" if machine.bfloat16 else "emulated: correct, but slow"
     yield "float16", "with loss scaling" if machine.kind == "gpu" else "refused on a CPU"
     yield "oneDNN", "on" if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1" else "off"
     yield "XLA", "available, " + ", ".join(sorted({d.device_type for d in tf.config.list_logical_devices()}))
-    yield (
-        "threads",
-        f"{machine.threads} for an operation; {usable_cores()} of {os.cpu_count()} cores usable",
-    )
+    yield "threads", f"{machine.threads} for an operation; {usable_cores()} of {os.cpu_count()} cores usable"
     yield "memory", _memory()
-    yield (
-        "versions",
-        f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {number}" for name in _LIBRARIES if (number := _version(name))),
-    )
+    versions = [f"{name} {number}" for name in _LIBRARIES if (number := _version(name))]
+    yield "versions", ", ".join([f"Python {platform.python_version()}", *versions])
 
 
 def measure(config: Any, machine: device.Device, images: Any) -> Iterator[Timing]:

@@ -16,39 +16,21 @@ from typing import Any
 from ganlab.errors import ConfigError
 
 DECIDING = (
-    "KERAS_NNX_ENABLED",
-    "MKL_NUM_THREADS",
-    "NPY_DISABLE_CPU_FEATURES",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_NUM_THREADS",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    "ONEDNN_MAX_CPU_ISA",
-    "OPENBLAS_CORETYPE",
-    "OPENBLAS_NUM_THREADS",
-    "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_LEVEL",
-    "TF_CUDNN_DETERMINISTIC",
-    "TF_CUDNN_USE_AUTOTUNE",
-    "TF_DETERMINISTIC_OPS",
-    "TF_ENABLE_AUTO_MIXED_PRECISION",
-    "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32",
-    "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_FP16_CONV_USE_FP32_COMPUTE",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT",
-    "TF_XLA_FLAGS",
+    "KERAS_NNX_ENABLED", "MKL_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
+    "ONEDNN_DEFAULT_FPMATH_MODE", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS",
+    "TF_AUTO_MIXED_PRECISION_GRAPH_REWRITE_LEVEL", "TF_CUDNN_DETERMINISTIC", "TF_CUDNN_USE_AUTOTUNE",
+    "TF_DETERMINISTIC_OPS", "TF_ENABLE_AUTO_MIXED_PRECISION", "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32",
+    "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32", "TF_ENABLE_ONEDNN_OPTS", "TF_FP16_CONV_USE_FP32_COMPUTE",
+    "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT", "TF_XLA_FLAGS",
     "XLA_FLAGS",
-)
+)  # fmt: skip
 """Variables that libraries read and that can change the numbers of a run, if only their last bits."""
-
-_DEFAULTS = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # what `device.start` sets
 
 
 def deciding() -> dict[str, str]:
     """Those of `DECIDING` that are set to something unusual, by name."""
-    present = {name: os.environ[name] for name in DECIDING if os.environ.get(name)}
-    return {name: value for name, value in present.items() if value != _DEFAULTS.get(name)}
+    usual = {"TF_ENABLE_ONEDNN_OPTS": "1"}  # what `device.start` sets
+    return {name: value for name in DECIDING if (value := os.environ.get(name)) and value != usual.get(name)}
 
 
 def choose_backend() -> None:
@@ -73,21 +55,14 @@ def check_keras_json() -> None:
         ) from None
     if not isinstance(settings, dict):
         raise ConfigError(f"{path} is not a JSON object, but Keras reads it; correct it, or delete it")
-    for name, usable in _KERAS_JSON.items():
-        if name in settings and settings[name] not in usable:
-            options = " or ".join(usable)
+    for name, is_usable, options in (
+        ("floatx", settings.get("floatx") in ("float16", "float32", "float64"), "float16 or float32 or float64"),
+        ("image_data_format", settings.get("image_data_format") in ("channels_last", "channels_first"),
+         "channels_last or channels_first"),
+        ("epsilon", isinstance(settings.get("epsilon"), float), "a number such as 1e-07"),
+    ):  # fmt: skip
+        if name in settings and not is_usable:
             raise ConfigError(f"{path}: {name}={json.dumps(settings[name])} stops Keras; use {options}, or delete it")
-    epsilon = settings.get("epsilon", 1e-7)
-    if not isinstance(epsilon, float):
-        raise ConfigError(
-            f"{path}: epsilon={json.dumps(epsilon)} stops Keras; use a number such as 1e-07, or delete it"
-        )
-
-
-_KERAS_JSON = {
-    "floatx": ("float16", "float32", "float64"),
-    "image_data_format": ("channels_last", "channels_first"),
-}
 
 
 def pin(config: Any) -> None:
@@ -107,17 +82,22 @@ def usable_cores() -> int:
 
 
 @contextlib.contextmanager
-def safe_path() -> Iterator[None]:
-    """While inside, Python processes started by libraries import nothing from the current directory (`python -P`)."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
+def variable(name: str, value: str) -> Iterator[None]:
+    """While inside, an environment variable has this value."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ["PYTHONSAFEPATH"]
+            del os.environ[name]
         else:
-            os.environ["PYTHONSAFEPATH"] = before
+            os.environ[name] = before
+
+
+def safe_path() -> contextlib.AbstractContextManager[None]:
+    """While inside, Python processes started by libraries import nothing from the current directory (`python -P`)."""
+    return variable("PYTHONSAFEPATH", "1")
 
 
 _CHECKOUT = Path(__file__).parents[1]
@@ -137,18 +117,10 @@ def commit() -> dict[str, Any] | None:
     # the checkout's settings may name a program (core.fsmonitor), and variables may name another repository
     command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--", *_CODE]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
     try:
-        status = subprocess.run(
-            command,
-            cwd=_CHECKOUT,
-            env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PATIENCE,
-            check=True,
-        )
+        status = subprocess.run(command, cwd=_CHECKOUT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, errors="replace", timeout=_PATIENCE, check=True)  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
     lines = status.stdout.splitlines()

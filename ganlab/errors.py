@@ -89,27 +89,32 @@ def matching(names: Iterable[str], patterns: Iterable[str], flag: str, folder: s
         if plain not in names and folder:
             with contextlib.suppress(ValueError):
                 plain = str(Path(plain).absolute().relative_to(Path(folder).absolute()))
-        matches = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, _escaped(plain))]
+        pattern_of_names = plain.replace("[", "[[]")  # names of cells contain lists
+        matches = [plain] if plain in names else [name for name in names if fnmatch.fnmatchcase(name, pattern_of_names)]
         if not matches:
             raise ConfigError(f"{flag} {pattern} is not a run there; {nearest(plain, names)}")
         matched |= dict.fromkeys(matches)
     return list(matched)
 
 
-def _escaped(pattern: str) -> str:
-    return pattern.replace("[", "[[]")  # names of cells contain lists
-
-
-_EXPECTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "a text",
-    "tuple_type": "a list",
-    "dict_type": "a mapping",
+_FAULTS = {
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_type": "is not a number",
+    "finite_number": "is not a finite number",
+    "bool_type": "is not true or false",
+    "string_type": "is not a text",
+    "tuple_type": "is not a list",
+    "dict_type": "is not a mapping",
+    "greater_than": "is out of range; use a number above {gt}",
+    "greater_than_equal": "is out of range; use a number at least {ge}",
+    "less_than": "is out of range; use a number below {lt}",
+    "less_than_equal": "is out of range; use a number at most {le}",
+    "too_long": "is too long; use at most {max_length} entries",
+    "too_short": "is too short; it needs at least {min_length} entries",
+    "tuple_too_short": "is too short; it needs at least 1 entries",
 }
+"""What is wrong with a value, by pydantic's name of the error, with its context filled in."""
 
 
 def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
@@ -137,16 +142,8 @@ def explain(error: ValidationError, tree: dict[str, Any]) -> ConfigError:
     if kind == "literal_error":
         options = [option.strip(" '") for option in context["expected"].replace(" or ", ", ").split(",")]
         return ConfigError(f"{setting} is unknown; {nearest(str(node), options)}")
-    bounds = {"greater_than": ("above", "gt"), "greater_than_equal": ("at least", "ge"),
-              "less_than": ("below", "lt"), "less_than_equal": ("at most", "le")}  # fmt: skip
-    if kind in bounds:
-        word, key = bounds[kind]
-        return ConfigError(f"{setting} is out of range; use a number {word} {context[key]}")
-    if kind == "too_long":
-        return ConfigError(f"{setting} is too long; use at most {context['max_length']} entries")
-    if kind in ("too_short", "tuple_too_short"):
-        return ConfigError(f"{setting} is too short; it needs at least {context.get('min_length', 1)} entries")
-    return ConfigError(f"{setting} is not {_EXPECTED.get(kind) or 'usable: ' + first['msg'].lower()}")
+    fault = _FAULTS[kind].format(**context) if kind in _FAULTS else f"is not usable: {first['msg'].lower()}"
+    return ConfigError(f"{setting} {fault}")
 
 
 def _locate(location: tuple[int | str, ...], tree: Any) -> tuple[list[str], Any]:

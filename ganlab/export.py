@@ -7,7 +7,7 @@ from typing import Any
 from ganlab.cli.destination import check_parent
 from ganlab.cli.exit import Parser, one_line, path, step_of
 from ganlab.config import RunConfig
-from ganlab.data.labels import describe_classes
+from ganlab.data.sources import describe_classes
 from ganlab.errors import ConfigError, nearest
 from ganlab.exports import formats
 from ganlab.exports.formats import Interface

@@ -67,9 +67,11 @@ def open_regular(path: Path, mode: str = "rb") -> IO[bytes]:
     return file
 
 
-def why(error: OSError) -> str:
-    """The reason in a system error, without the file's name, for use in brackets."""
-    return f"it {error.strerror}" if isinstance(error, FileError) else error.strerror or in_a_line(error)
+def why(error: Exception) -> str:
+    """The reason in an error, for use in brackets; of a system error without the file's name."""
+    if isinstance(error, FileError):
+        return f"it {error.strerror}"
+    return (isinstance(error, OSError) and error.strerror) or in_a_line(error)
 
 
 LINK = "is a link; replace it by what it points to"
@@ -121,28 +123,28 @@ def read_bytes(path: Path, most: int) -> bytes:
     return content
 
 
-def read_text(path: Path, most: int = JSON_BYTES) -> str:
-    """As `read_bytes`, of a file in UTF-8."""
+def read_text(path: Path) -> str:
+    """As `read_bytes`, of a file in UTF-8 with at most `JSON_BYTES`."""
     try:
-        return read_bytes(path, most).decode()
+        return read_bytes(path, JSON_BYTES).decode()
     except UnicodeDecodeError as error:
         raise FileError(path, f"is not UTF-8 from byte {error.start:,} on") from None
 
 
-def read_json(path: Path, *, finite: bool = True) -> Any:
+def read_json(path: Path) -> Any:
     """The values in a JSON file, with texts made printable (`errors.printable`).
 
-    finite: refuse NaN and infinities. Raises FileError as `read_text` does, and if it is not JSON.
+    Raises FileError as `read_text` does, and if it is not JSON, which has no NaN and no infinities.
     """
     text = read_text(path)
     try:
-        return parse_json(text, finite=finite)
+        return parse_json(text)
     except ValueError as error:
         raise FileError(path, f"is not usable JSON: {in_a_line(error, 100)}") from None
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
-    """As `read_json`, of a text; raises ValueError."""
+    """As `read_json`, of a text; raises ValueError. finite: refuse NaN and infinities."""
     try:
         return _checked(json.loads(text), finite, _DEPTH)
     except RecursionError:
@@ -220,16 +222,15 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True, alone: bool
         temporary.write_bytes(content)
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write plain values as JSON, as `replacing` does. Floats keep every bit.
 
     A number that JSON does not have (nan, inf) is a ValueError that says where it is; the caller decides whether to
     leave it out or to stop.
     """
-    bad_number = _not_finite(value)
-    if bad_number:
+    if bad_number := _not_finite(value):
         raise ValueError(f"{path} cannot hold {bad_number}; leave it out, or describe it in words")
-    write_bytes(Path(path), (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def _not_finite(value: Any, where: str = "") -> str:
@@ -263,8 +264,6 @@ def flush(file: IO) -> None:
 
 def sync(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk."""
-    if path.is_dir() and os.name != "posix":  # other systems cannot open a folder, and need not
-        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -309,20 +308,20 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
 
 
-def lock(file: IO, *, wait: bool = False, shared: bool = False) -> bool:
+def lock(file: IO, *, wait: bool = False) -> bool:
     """Lock an open file for this process; False if another process has locked it.
 
-    wait: until it is free. shared: with others that also lock it shared. If the file system has no locks, that is
-    reported once on stderr, and the result is True. Raises OSError if locking fails in another way.
+    wait: until it is free. If the file system has no locks, that is reported once on stderr, and the result is True.
+    Raises OSError if locking fails in another way.
     """
-    return _try(file, wait=wait, shared=shared) is not False
+    return _try(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB) is not False
 
 
 def held(path: Path) -> bool | None:
     """Whether a process has locked a file; None if that cannot be known; raises FileNotFoundError."""
     try:
         with open_regular(path) as file:
-            free = _try(file, wait=False, shared=True)
+            free = _try(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         raise
     except OSError:  # another user's
@@ -330,30 +329,24 @@ def held(path: Path) -> bool | None:
     return None if free is None else not free
 
 
-def _try(file: IO, *, wait: bool, shared: bool) -> bool | None:
+def _try(file: IO, operation: int) -> bool | None:
     """Whether the file is locked now; None if the file system has no locks."""
     try:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(file, operation)
+        return True
     except OSError as error:
         if error.errno in _HELD:
             return False
         if error.errno not in _NONE:
             raise
-        _warn(Path(file.name))
-        return None
-    return True
-
-
-def _warn(path: Path) -> None:
-    device = path.stat().st_dev
-    if device not in _warned:
+    if (device := os.fstat(file.fileno()).st_dev) not in _warned:
         _warned.add(device)
-        print(
-            f"the file system of {path.parent} has no locks: two processes that write to one folder do not notice each "
-            "other, and a run that another process trains looks interrupted",
-            file=sys.stderr,
-            flush=True,
+        line = (
+            f"the file system of {Path(file.name).parent} has no locks: two processes that write to one folder do not "
+            "notice each other, and a run that another process trains looks interrupted"
         )
+        print(line, file=sys.stderr, flush=True)
+    return None
 
 
 def cache_folder() -> Path:

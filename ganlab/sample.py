@@ -10,7 +10,7 @@ from ganlab.cli import destination
 from ganlab.cli.exit import Parser, one_line, path, step_of
 from ganlab.config import RunConfig
 from ganlab.data.arrays import headers, load
-from ganlab.data.labels import class_names, describe_classes
+from ganlab.data.sources import class_names, describe_classes
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.run.sampler import open_sampler, with_classes
 from ganlab.runs import grids

@@ -78,8 +78,8 @@ def forget(keys):
     for kind, name in {choice for key in keys for choice in plugins._loaded.pop(key).choices}:
         del plugins._builders[kind][name]
         if module := sys.modules.get(plugins.KINDS[kind].module):
-            getattr(module, plugins.KINDS[kind].table).pop(name, None)
-        for owner, field in plugins.KINDS[kind].fields:
+            getattr(module, kind.upper()).pop(name, None)
+        for owner, field in ((plugins.KINDS[kind].owner, field) for field in plugins.KINDS[kind].fields):
             info = getattr(config, owner).model_fields[field]
             kept = [one for one in get_args(info.annotation) if name not in plugins._tags(one)]
             info.annotation = Union[tuple(kept)]  # noqa: UP007 - of types that are known at run time only

@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from PIL import Image
 from scipy import stats
 
-from ganlab.data.labels import describe_classes
+from ganlab.data.sources import describe_classes
 from ganlab.errors import ConfigError
 from ganlab.run.life import run
 from ganlab.run.sampler import Sampler, open_sampler

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ganlab import device
-from ganlab.data.labels import class_names
+from ganlab.data.sources import class_names
 from ganlab.run.measuring import open_images
 from ganlab.run.sampler import open_sampler
 from ganlab.runs.folder import read_config

@@ -109,22 +109,9 @@ def _open_streams() -> None:
 
 _ALIKE = "ganlab.alike"
 _ASCII = str.maketrans(
-    {
-        "×": "x",
-        "±": "+-",
-        "−": "-",
-        "–": "-",
-        "—": "-",
-        "→": "->",
-        "≤": "<=",
-        "≥": ">=",
-        "·": ".",
-        "…": "...",
-        "’": "'",
-        "ß": "ss",
-    }
-    | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}
-)
+    {"×": "x", "±": "+-", "−": "-", "–": "-", "—": "-", "→": "->", "≤": "<=", "≥": ">=", "·": ".", "…": "...",
+     "’": "'", "ß": "ss"} | {bar: str(height) for height, bar in enumerate("▁▂▃▄▅▆▇█", 1)}
+)  # fmt: skip
 
 
 def _alike(error: UnicodeError) -> tuple[str, int]:

@@ -62,7 +62,7 @@ def help_page(overrides: Sequence[str] = (), *, multirun: bool = False, config_d
         chosen: dict[str, str | None] = {}
     else:
         config, chosen = planned.cells[0].config, dict(planned.choices)
-    values, defaults = (_flat(_as_given(settings)) for settings in (config, default.cells[0].config))
+    values, defaults = _as_given(config), _as_given(default.cells[0].config)
     if values.get("dataset.path") == NO_FILE:  # no file is named, so what it would decide is open
         values |= dict.fromkeys(("dataset.path", "dataset.size", "dataset.channels"))
     changed = {key for key, value in values.items() if key not in defaults or defaults[key] != value}
@@ -83,16 +83,16 @@ def help_page(overrides: Sequence[str] = (), *, multirun: bool = False, config_d
 
 
 def _as_given(config: "RunConfig") -> dict[str, Any]:
-    """Settings in the form that is typed: `init_from` as its folder, without plugins, which --plugin names."""
+    """Settings by dotted name in the form that is typed, without plugins, which --plugin names.
+
+    `init_from` is its folder, and the factors of rates, often none, are one setting.
+    """
     tree = config.model_dump(mode="json", exclude={"plugins"})
-    return tree | {"init_from": config.init_from.run} if config.init_from else tree
-
-
-def _flat(tree: dict[str, Any]) -> dict[str, Any]:
-    """`flatten`, in which the factors of rates, often none, are one setting as it is typed."""
-    optimizer = tree["optimizer"]
-    factors = ", ".join(f"{name}: {factor}" for name, factor in optimizer["g_rate_factors"].items())
-    return flatten(tree | {"optimizer": optimizer | {"g_rate_factors": f"{{{factors}}}"}})
+    if config.init_from:
+        tree["init_from"] = config.init_from.run
+    factors = ", ".join(f"{name}: {factor}" for name, factor in config.optimizer.g_rate_factors.items())
+    tree["optimizer"]["g_rate_factors"] = f"{{{factors}}}"
+    return flatten(tree)
 
 
 def _describe_request(

@@ -136,12 +136,9 @@ def _sweep_directory(study: str | None) -> str:
     return f"outputs/{study}" if study else f"outputs/sweeps/{_NOW}"
 
 
-for _name, _resolver in {
-    "ganlab_cell": _cell,
-    "ganlab_run_directory": _run_directory,
-    "ganlab_sweep_directory": _sweep_directory,
-}.items():
-    OmegaConf.register_new_resolver(_name, _resolver, replace=True)
+OmegaConf.register_new_resolver("ganlab_cell", _cell, replace=True)
+OmegaConf.register_new_resolver("ganlab_run_directory", _run_directory, replace=True)
+OmegaConf.register_new_resolver("ganlab_sweep_directory", _sweep_directory, replace=True)
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -185,7 +182,6 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     if (resume := _find_resume(overrides)) is not None:
         return Plan([], None, resume[0], steps=resume[1])
     overrides = [quoted(text) for text in overrides]
-    _check_folder(config_dir)
     with _in_one_line(overrides, config_dir), _files(config_dir):
         plain, sweeps = _split(overrides)
         given = [_key(override) for override in _parsed(overrides)]
@@ -198,15 +194,10 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
             several = next(text for text in overrides if text not in plain)
             raise ConfigError(f"{several} has several values; add -m to run them all, or write a list as [a,b]")
         else:
-            planned = _plan_run(first, set(given), describing)
+            cell = Cell(settings(first, describing=describing), _folder(first, "run.dir", set(given)))
+            planned = Plan([cell], None, None, choices=first.hydra.runtime.choices)
         _check_factors(planned.cells, config_dir)
     return planned
-
-
-def _plan_run(tree: DictConfig, typed: Set[str], describing: bool) -> Plan:
-    """The plan of a single run. tree: composed from the command line. typed: the settings that it names."""
-    cell = Cell(settings(tree, describing=describing), _folder(tree, "run.dir", typed))
-    return Plan([cell], None, None, choices=tree.hydra.runtime.choices)
 
 
 def _plan_sweep(
@@ -238,7 +229,7 @@ def _plan_sweep(
     naming = (_BY_EXPERIMENT,) if by_default and several_experiments else ()
     trees: dict[tuple[str, ...], DictConfig] = {}
     surveyed: dict[str, dict[str, Any]] = {}
-    cells, sweep_folders = [], set[Path]()
+    cells, sweep_folders = list[Cell](), set[Path]()
     for choice in itertools.product(*(from_yaml + sweeps)):
         seeds = [text for text in choice if by_default and text.startswith("seed=")]
         others = tuple(text for text in choice if text not in seeds)
@@ -253,8 +244,7 @@ def _plan_sweep(
         folder = _folder(tree, "sweep.dir", typed)
         sweep_folders.add(folder)
         cells.append(Cell(config, folder / _folder(tree, "sweep.subdir", typed)))
-    _check_endpoints(cells)
-    _check_folders(cells, sweep_folders)
+    _check_cells(cells, sweep_folders)
     launcher = first.hydra.runtime.choices["hydra/launcher"]
     return Plan(
         cells,
@@ -269,8 +259,13 @@ def _plan_sweep(
     )
 
 
-def _check_folders(cells: list[Cell], sweep_folders: Set[Path]) -> None:
-    """Refuse a sweep in several folders, and two cells in one."""
+def _check_cells(cells: list[Cell], sweep_folders: Set[Path]) -> None:
+    """Refuse endpoints that cells do not measure, a sweep in several folders, and two cells in one."""
+    try:
+        for cell in cells:
+            cell.config.check_endpoints(of_a_study=True)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if len(sweep_folders) > 1:
         listed = " and ".join(sorted(map(str, sweep_folders)))
         raise ConfigError(
@@ -284,14 +279,6 @@ def _check_folders(cells: list[Cell], sweep_folders: Set[Path]) -> None:
                 "include every setting that varies, or leave out the repeated value"
             )
         seen.add(cell.directory)
-
-
-def _check_endpoints(cells: list[Cell]) -> None:
-    try:
-        for cell in cells:
-            cell.config.check_endpoints(of_a_study=True)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
 
 
 def _check_factors(cells: list[Cell], config_dir: str | None) -> None:
@@ -323,7 +310,7 @@ def _compose(overrides: list[str], typed: Set[str]) -> DictConfig:
 
 @contextlib.contextmanager
 def _composing() -> Iterator[None]:
-    """While inside, errors of Hydra over a YAML file are ConfigErrors."""
+    """While inside, errors of Hydra over a YAML file are ConfigErrors; its own are left to `_in_one_line`."""
     try:
         yield
     except (ConfigError, HydraException, OmegaConfBaseException, yaml.YAMLError):
@@ -369,6 +356,8 @@ def _refuse_nested(tree: DictConfig, first: DictConfig, choice: tuple[str, ...])
 @contextlib.contextmanager
 def _files(config_dir: str | None) -> Iterator[Hydra]:
     """While inside, Hydra composes from our YAML files, from those of plugins, and from those of -cd."""
+    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
+        raise ConfigError(f"-cd {config_dir} is not a directory; give one with YAML files")
     before = get_gh_backup()
     version.setbase("1.3")
     places = create_config_search_path(address(CONF))
@@ -388,11 +377,6 @@ def _refuse_namesakes(place: Path) -> None:
         theirs = place / ours.relative_to(CONF)
         if theirs.is_file() and theirs.read_bytes() != ours.read_bytes():
             raise ConfigError(f"{theirs} has the name of a choice of ganlab's, which would be taken; rename the file")
-
-
-def _check_folder(config_dir: str | None) -> None:
-    if config_dir is not None and not (config_dir and Path(config_dir).is_dir()):
-        raise ConfigError(f"-cd {config_dir} is not a directory; give one with YAML files")
 
 
 @contextlib.contextmanager
@@ -420,7 +404,6 @@ def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *,
     value: the part to print. package: the node of the settings to print. resolve: whether to resolve interpolations.
     Raises ConfigError.
     """
-    _check_folder(config_dir)
     overrides = [quoted(text) for text in overrides]
     with _in_one_line(overrides, config_dir), _composing(), _files(config_dir) as hydra:
         if kind == "cfg":
@@ -462,18 +445,16 @@ def _find_resume(overrides: list[str]) -> tuple[Path, int | None] | None:
                 )
             in_quotes = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
             directory = expand(path[1:-1] if in_quotes else path, "resume=")
-            return directory, _whole_number(steps[0]) if steps else None
+            try:
+                return directory, int(steps[0].removeprefix(_STEPS)) if steps else None
+            except ValueError:
+                raise ConfigError(
+                    f"{steps[0]} is not a whole number; use one above the steps that the run has taken"
+                ) from None
     return None
 
 
 _STEPS = "training.steps="
-
-
-def _whole_number(text: str) -> int:
-    try:
-        return int(text.removeprefix(_STEPS))
-    except ValueError:
-        raise ConfigError(f"{text} is not a whole number; use one above the steps that the run has taken") from None
 
 
 def quoted(text: str) -> str:
@@ -610,7 +591,8 @@ def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None)
             )
         if override := _addable(key, overrides, choices, config_dir):
             return ConfigError(f"{key} is not in any YAML file; add it as +{override}")
-        near = difflib.get_close_matches(names[-1], _siblings(names, config_dir), n=1, cutoff=0.7)
+        siblings = {str(name) for node in _nodes(names, config_dir).values() for name in node}
+        near = difflib.get_close_matches(names[-1], siblings, n=1, cutoff=0.7)
         if near and near[0] not in (parent or {}):
             other = [*names[:-1], near[0]]
             needs = f"{names[0]}={join_words(_choices_with(other, config_dir), ' or ')}"
@@ -627,16 +609,13 @@ def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None)
 
 def _choices_with(names: list[str], config_dir: str | None = None) -> list[str]:
     """The choices of a group whose YAML has a setting, given as [group, ..., name]."""
-    if names[0] not in groups() or len(names) < 2:
-        return []
-    choices = options(names[0], config_dir)
-    return [choice for choice in choices if names[-1] in (_node([names[0], choice, *names[1:-1]], config_dir))]
+    return [choice for choice, node in _nodes(names, config_dir).items() if names[-1] in node and len(names) > 1]
 
 
-def _siblings(names: list[str], config_dir: str | None) -> set[str]:
-    """The settings next to one, in any choice of its group."""
+def _nodes(names: list[str], config_dir: str | None) -> dict[str, dict[Any, Any]]:
+    """The node around a setting in each choice of its group, given as [group, ..., name]."""
     choices = options(names[0], config_dir) if names[0] in groups() else []
-    return {str(name) for choice in choices for name in _node([names[0], choice, *names[1:-1]], config_dir)}
+    return {choice: _node([names[0], choice, *names[1:-1]], config_dir) for choice in choices}
 
 
 def _node(place: list[str], config_dir: str | None) -> dict[Any, Any]:

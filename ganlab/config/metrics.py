@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ganlab.config.base import Count, Settings
 from ganlab.errors import expand
@@ -74,24 +74,16 @@ class Final(Settings):
             )
         return self
 
-    @field_validator("mean_over")
+    @field_validator("features", "mean_over")
     @classmethod
-    def _two(cls, kinds: list[str] | None) -> list[str] | None:
-        if kinds is not None and (len(kinds) < 2 or len(set(kinds)) < len(kinds)):
-            raise ValueError(
-                f"metrics.final.mean_over={kinds} must name at least two kinds of features, and none twice; "
-                "use null for no mean"
-            )
+    def _different(cls, kinds: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        least, rest = {
+            "features": (1, "at least one kind, and none twice; use null for all"),
+            "mean_over": (2, "at least two kinds of features, and none twice; use null for no mean"),
+        }[str(info.field_name)]
+        if kinds is not None and (len(kinds) < least or len(set(kinds)) < len(kinds)):
+            raise ValueError(f"metrics.final.{info.field_name}={kinds} must name {rest}")
         return kinds
-
-    @field_validator("features")
-    @classmethod
-    def _different(cls, features: list[str] | None) -> list[str] | None:
-        if features is not None and (not features or len(set(features)) < len(features)):
-            raise ValueError(
-                f"metrics.final.features={features} must name at least one kind, and none twice; use null for all"
-            )
-        return features
 
 
 class Full(Quick):

@@ -35,31 +35,25 @@ VARIABLE = "GANLAB_PLUGINS"
 
 
 class Kind(NamedTuple):
-    """A kind of thing that a plugin can add: the table in its file, and where its builders and settings go.
+    """A kind of thing that a plugin can add: the module of the table of its builders, and where its settings go.
 
-    base: the model in `ganlab.config` that its settings inherit.
+    base: the model in `ganlab.config` that its settings inherit. fields: of the model `owner`, which can have them.
     """
 
-    table: str
     module: str
     base: str
-    fields: tuple[tuple[str, str], ...]
+    owner: str
+    fields: tuple[str, ...]
 
 
 KINDS = {
-    "upsamplers": Kind(
-        "UPSAMPLERS",
-        "ganlab.nets.upsampling",
-        "Operator",
-        (("Generator", "upsampling"), ("Generator", "elsewhere"), ("Generator", "reference")),
-    ),
-    "datasets": Kind("DATASETS", "ganlab.data.sources", "DatasetSettings", (("RunConfig", "dataset"),)),
-    "objectives": Kind("OBJECTIVES", "ganlab.training.objectives", "Settings", (("RunConfig", "objective"),)),
-    "penalties": Kind("PENALTIES", "ganlab.training.penalties", "PenaltySettings", (("RunConfig", "penalty"),)),
-    "discriminators": Kind(
-        "DISCRIMINATORS", "ganlab.nets.discriminator", "DiscriminatorSettings", (("RunConfig", "discriminator"),)
-    ),
+    "upsamplers": Kind("ganlab.nets.upsampling", "Operator", "Generator", ("upsampling", "elsewhere", "reference")),
+    "datasets": Kind("ganlab.data.sources", "DatasetSettings", "RunConfig", ("dataset",)),
+    "objectives": Kind("ganlab.training.objectives", "Settings", "RunConfig", ("objective",)),
+    "penalties": Kind("ganlab.training.penalties", "PenaltySettings", "RunConfig", ("penalty",)),
+    "discriminators": Kind("ganlab.nets.discriminator", "DiscriminatorSettings", "RunConfig", ("discriminator",)),
 }
+"""By name; a file's table of each kind has that name in capitals."""
 
 
 class Plugin(Settings):
@@ -213,15 +207,15 @@ def _load_file(path: Path) -> None:
     with _loading(where):
         spec.loader.exec_module(module)
     choices: set[tuple[str, str]] = set()
-    for kind, (table, *_) in KINDS.items():
-        entries = getattr(module, table, {})
+    for kind in KINDS:
+        entries = getattr(module, table := kind.upper(), {})
         if not isinstance(entries, dict):
             raise ConfigError(
                 f"{where} has {table} that is not a dictionary; write {table} = {{name: (settings, build)}}"
             )
         choices |= {(kind, name) for name in _join(kind, entries, where)}
     if not choices:
-        raise ConfigError(f"{where} adds nothing; define one of {', '.join(kind.table for kind in KINDS.values())}")
+        raise ConfigError(f"{where} adds nothing; define one of {', '.join(KINDS).upper()}")
     _loaded[str(path)] = _Loaded(Plugin(name=path.name, digest=digest), frozenset(choices))
 
 
@@ -241,26 +235,26 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
     """Put choices into the table and the settings of their kind."""
     from ganlab import config
 
+    place = KINDS[kind]
+    owner = getattr(config, place.owner)
     for name, entry in entries.items():
         is_a_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], type) and callable(entry[1])
         if not (isinstance(name, str) and is_a_pair and issubclass(entry[0], Settings)):
             raise ConfigError(
                 f"{where} has {name!r} that is not (settings, build); give a model of settings and a builder"
             )
-        if not issubclass(entry[0], getattr(config, KINDS[kind].base)):
-            raise ConfigError(f"{where} has settings of {name!r} that do not inherit ganlab.config.{KINDS[kind].base}")
-        owner, field = KINDS[kind].fields[0]
-        existing = _tags(getattr(config, owner).model_fields[field].annotation)
-        if name in existing:
+        if not issubclass(entry[0], getattr(config, place.base)):
+            raise ConfigError(f"{where} has settings of {name!r} that do not inherit ganlab.config.{place.base}")
+        if name in _tags(owner.model_fields[place.fields[0]].annotation):
             raise ConfigError(f"{where} adds {name!r}, which exists already; give it another name")
         if name not in _tags(entry[0]):
             raise ConfigError(f"{where} has settings of {name!r} without `name: Literal[{name!r}]`; add that field")
-        for owner, field in KINDS[kind].fields:
-            info = getattr(config, owner).model_fields[field]
+        for field in place.fields:
+            info = owner.model_fields[field]
             info.annotation = Union[info.annotation, entry[0]]  # noqa: UP007 - the types are known only at run time
         _builders[kind][name] = entry[1]
-        if module := sys.modules.get(KINDS[kind].module):
-            getattr(module, KINDS[kind].table)[name] = entry[1]
+        if module := sys.modules.get(place.module):
+            getattr(module, kind.upper())[name] = entry[1]
     if entries:
         for model in (config.Generator, config.RunConfig):
             model.model_rebuild(force=True)

@@ -3,11 +3,10 @@
 Pickles are not read. `where` is what errors call the file: the setting, as people type it, `dataset.path=FILE`.
 """
 
-import contextlib
 import math
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -17,18 +16,7 @@ from numpy.lib import format as npy
 
 from ganlab.config import Arrays
 from ganlab.data.images import Labels
-from ganlab.data.labels import read_labels, to_classes
-from ganlab.data.survey import (
-    WANTED,
-    Part,
-    Shape,
-    Stamp,
-    Survey,
-    explain_errors,
-    filled,
-    refuse_bombs,
-    stamp,
-)
+from ganlab.data.survey import WANTED, Part, Shape, Stamp, Survey, explain_errors, filled, refuse_bombs, stamp
 from ganlab.errors import ConfigError, in_a_line
 
 _TRAIN = {"train", "training", "trn", "tr"}
@@ -69,9 +57,14 @@ class _Side(NamedTuple):
         _, height, width, *channels = self.images.shape
         return height, width, (channels or [1])[0]
 
-    def part(self, classes: Labels | None, train: "_Side | None" = None) -> Part:
-        """This side as a part of a survey; train: the images to train on, if these are held out."""
-        file = self.path.name if train is not None and self.path != train.path else ""
+    @property
+    def labels_where(self) -> str:
+        """What errors call the labels."""
+        return f"{self.where} has {self.labels.key if self.labels else 'no labels'}"
+
+    def part(self, classes: Labels | None, train: "_Side") -> Part:
+        """This side as a part of a survey; train: the side of the images to train on."""
+        file = self.path.name if self.path != train.path else ""
         return Part(self.images.shape[0], self.shape, classes, self._read, file=file, key=self.images.key)
 
     def _read(self) -> list[np.ndarray]:
@@ -81,9 +74,9 @@ class _Side(NamedTuple):
 
 def survey(path: str, held_out_path: str | None, keys: Keys) -> Survey:
     """Look into files: headers and labels are read, pixels are not. Raises ConfigError."""
-    where = _where("path", path), _where("held_out_path", held_out_path)
-    stamps = stamp(Path(path), where[0]), held_out_path and stamp(Path(held_out_path), where[1])
-    return _survey(path, held_out_path, keys, stamps)
+    given = {"path": path} | ({"held_out_path": held_out_path} if held_out_path else {})
+    stamps = tuple(stamp(Path(text), f"dataset.{setting}={text}") for setting, text in given.items())
+    return _survey(tuple(given.items()), keys, stamps)
 
 
 def survey_of(settings: Arrays) -> Survey:
@@ -106,52 +99,45 @@ def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     return {"held_out_sha256": None} | filled(tree, survey(path, held_out_path, keys), conditional)
 
 
-def _where(setting: str, path: object) -> str:
-    return f"dataset.{setting}={path}"
-
-
 @lru_cache(4)
-def _survey(path: str, held_out_path: str | None, keys: Keys, _stamps: tuple[Stamp, Stamp | None]) -> Survey:
-    file, where = Path(path), _where("path", path)
+def _survey(given: tuple[tuple[str, str], ...], keys: Keys, _stamps: tuple[Stamp, ...]) -> Survey:
+    """given: the path, and that of held-out images if they are in a file of their own, by setting."""
+    places = [(Path(text), f"dataset.{setting}={text}") for setting, text in given]
+    alone = len(places) == 2  # each file holds one side
+    (file, where), (held_out_file, held_out_where) = places[0], places[-1]
     available = headers(file, where)
-    train = _choose_train(available, keys.images, where)
-    separate = held_out_path is not None
-    held_out_file, held_out_where, held_out_available = file, where, available
-    if held_out_path is not None:
-        held_out_file, held_out_where = Path(held_out_path), _where("held_out_path", held_out_path)
-        held_out_available = headers(held_out_file, held_out_where)
-    held_out = _choose_held_out(held_out_available, train, keys.held_out_images, held_out_where, separate)
-    train_side = _Side(file, where, train, _choose_labels(available, train, keys.labels, "labels_key", where, separate))
-    files = {"path": (file,)} | ({"held_out_path": (held_out_file,)} if separate else {})
-    common = {"files": files, "source": file.name}
-    held_out_side = None
-    if held_out is not None:
-        held_out_labels = _choose_labels(
-            held_out_available, held_out, keys.held_out_labels, "held_out_labels_key", held_out_where, separate
+    images = _choose_train(available, keys.images, where)
+    held_out_available = headers(held_out_file, held_out_where)
+    held_out_images = _choose_held_out(held_out_available, images, keys.held_out_images, held_out_where, alone)
+    train = _Side(file, where, images, _choose_labels(available, images, keys.labels, "labels_key", where, alone))
+    sides = [train]
+    if held_out_images is not None:
+        labels = _choose_labels(
+            held_out_available, held_out_images, keys.held_out_labels, "held_out_labels_key", held_out_where, alone
         )
-        held_out_side = _Side(held_out_file, held_out_where, held_out, None if keys.labels == "" else held_out_labels)
-        _check_agreement(train_side, held_out_side)
-    if train_side.labels is None:
-        return Survey(where, train_side.part(None), held_out_side and held_out_side.part(None, train_side), **common)
-    labels = _labels(train_side)
-    values = np.unique(labels)
-    train_part = train_side.part(to_classes(labels, values, ""))
-    if held_out_side is None:
-        return Survey(where, train_part, None, values, **common)
-    assert held_out_side.labels
-    classes = to_classes(_labels(held_out_side), values, f"{held_out_side.where} has {held_out_side.labels.key}")
-    return Survey(where, train_part, held_out_side.part(classes, train_side), values, **common)
+        sides.append(_Side(held_out_file, held_out_where, held_out_images, None if keys.labels == "" else labels))
+        _check_agreement(*sides)
+    values, classes = None, [None, None]
+    if train.labels is not None:
+        labels_of_sides = [_labels(side) for side in sides]
+        values = np.unique(labels_of_sides[0])
+        classes = [
+            to_classes(each, values, side.labels_where) for each, side in zip(labels_of_sides, sides, strict=True)
+        ]
+    parts = [side.part(of_each, train) for side, of_each in zip(sides, classes, strict=False)]
+    files = {setting: (Path(text),) for setting, text in given}
+    return Survey(where, parts[0], parts[1] if len(parts) == 2 else None, values, files=files, source=file.name)
 
 
-def _labels(part: _Side) -> Labels:
-    """The labels of a part; their shape is checked before they are loaded."""
-    assert part.labels
-    where, count = f"{part.where} has {part.labels.key}", part.images.shape[0]
-    small = part.labels.shape in ((count,), (count, 1)) and not part.labels.dtype.hasobject
-    empty = np.broadcast_to(
-        np.zeros((), part.labels.dtype if not part.labels.dtype.hasobject else object), part.labels.shape
-    )
-    return read_labels(load(part.path, part.labels, part.where) if small else empty, count, where)
+def _labels(side: _Side) -> Labels:
+    """The labels of a side; their shape and type are checked before they are loaded."""
+    assert side.labels
+    count, (_, shape, dtype) = side.images.shape[0], side.labels
+    if shape in ((count,), (count, 1)) and not dtype.hasobject:
+        labels = load(side.path, side.labels, side.where)
+    else:
+        labels = np.broadcast_to(np.zeros((), object if dtype.hasobject else dtype), shape)
+    return read_labels(labels, count, side.labels_where)
 
 
 def _check_agreement(train: _Side, held_out: _Side) -> None:
@@ -226,10 +212,12 @@ def _choose_labels(
     available: Mapping[str, Header], images: Header, key: str | None, setting: str, where: str, alone: bool
 ) -> Header | None:
     """The labels of some images, by their names; alone: whether the file holds these images alone."""
+    if key == "":
+        return None
     if key is not None:
-        if key and key not in available:
-            raise ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_list_arrays(available.values())}")
-        return available[key] if key else None
+        if key not in available:
+            raise _missing(available, key, setting, where)
+        return available[key]
     candidates = [header for header in available.values() if header.key != images.key and _words(header.key) & _LABELS]
     candidates = [header for header in candidates if len(header.shape) < 3]
     matching = [header for header in candidates if _part(header.key) == _part(images.key)]
@@ -262,10 +250,14 @@ def _candidates(available: Mapping[str, Header], where: str) -> list[Header]:
 
 def _array_named(available: Mapping[str, Header], key: str, setting: str, where: str) -> Header:
     if key not in available:
-        raise ConfigError(f"dataset.{setting}={key!s} is not in {where}; it has {_list_arrays(available.values())}")
+        raise _missing(available, key, setting, where)
     if available[key] not in _images(available):
         raise _not_images(available[key], where)
     return available[key]
+
+
+def _missing(available: Mapping[str, Header], key: str, setting: str, where: str) -> ConfigError:
+    return ConfigError(f"dataset.{setting}={key} is not in {where}; it has {_list_arrays(available.values())}")
 
 
 def _not_images(header: Header, where: str) -> ConfigError:
@@ -297,6 +289,44 @@ def _list_arrays(arrays: Iterable[Header]) -> str:
     return in_a_line(", ".join(f"{header.key or 'one array'} {header.dtype} {list(header.shape)}" for header in arrays))
 
 
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
+    """Whole numbers of at least 0, int64 [N], from an array of [N] or [N,1] numbers.
+
+    where: the array, as in `dataset.path=FILE has y_train`. Raises ConfigError, which names the first bad place.
+    """
+    if array.shape not in ((images,), (images, 1)):
+        hint = "; for one-hot labels use argmax(axis=1)" if array.ndim == 2 and len(array) == images else ""
+        raise ConfigError(
+            f"{where} of shape {list(array.shape)}; it must be one label per image, [{images}] or [{images},1]{hint}"
+        )
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on")
+    flat = array.reshape(-1)
+    if flat.dtype.kind in "bf":
+        flat = flat.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        good = (flat >= 0) & (flat == np.floor(flat)) & (flat < 2.0**63)
+    if len(wrong := np.flatnonzero(~good)):
+        raise ConfigError(
+            f"{where}[{wrong[0]}]={flat[wrong[0]]!s}; labels are whole numbers of at least 0 (dataset=arrays "
+            "dataset.labels_key='' leaves them unread)"
+        )
+    return flat.astype(np.int64)
+
+
+def to_classes(labels: Labels, values: Labels, where: str) -> Labels:
+    """The places of labels among `values`, the sorted labels of the training images; ConfigError for any other."""
+    places = np.minimum(np.searchsorted(values, labels), len(values) - 1)
+    if len(wrong := np.flatnonzero(values[places] != labels)):
+        raise ConfigError(
+            f"{where}[{wrong[0]}]={labels[wrong[0]]}, a label that no training image has; leave such images out"
+        )
+    return places.astype(np.int64)
+
+
 # --- arrays of a file ------------------------------------------------------------------------------------------------
 
 
@@ -307,10 +337,11 @@ def headers(path: Path, where: str) -> dict[str, Header]:
 
 def load(path: Path, header: Header, where: str) -> np.ndarray:
     """One array of a file; an .npy stays on the disk, memory-mapped."""
-    with explain_errors(where), _open_array(path, header.key) as file:
+    with explain_errors(where):
         if not header.key:
             return npy.open_memmap(path, mode="r")
-        return npy.read_array(file, allow_pickle=False)
+        with zipfile.ZipFile(path) as archive, archive.open(f"{header.key}.npy") as file:
+            return npy.read_array(file, allow_pickle=False)
 
 
 @lru_cache(8)
@@ -343,13 +374,3 @@ def _header(key: str, file: IO[bytes], size: int) -> Header:
     if not dtype.hasobject and size - file.tell() != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{key or 'it'} does not hold the {math.prod(shape)} numbers that its header declares")
     return Header(key, shape, dtype)
-
-
-@contextlib.contextmanager
-def _open_array(path: Path, key: str) -> Iterator[IO[bytes]]:
-    if not key:
-        with path.open("rb") as file:
-            yield file
-    else:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
-            yield file  # type: ignore[misc]

@@ -8,27 +8,41 @@ import gzip
 import tarfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, reading, stamps
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.survey import Part, Stamp, Survey, reading, stamp_of
 from ganlab.errors import ConfigError
 
 _PIXELS = 3 * 32 * 32
-_BLOCK = 1000  # records
 _MOST_NAMES = 10_000  # bytes of a list of class names
 _MOST_UNPACKED = 1 << 28  # bytes of an archive: the authors' have 184 million
+
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR100 = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy",
+    "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock",
+    "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish",
+    "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion",
+    "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange",
+    "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine",
+    "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk",
+    "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
+    "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale",
+    "willow_tree", "wolf", "woman", "worm",
+)  # fmt: skip
+"""The classes by label, the fine ones of CIFAR-100."""
 
 
 class _Layout(NamedTuple):
     """A set's files of records and of names, the labels per record, the most records per file, and their folders."""
 
-    key: str
+    title: str
+    class_names: tuple[str, ...]
     train: tuple[str, ...]
     held_out: str
     names: str
@@ -48,9 +62,9 @@ class _Layout(NamedTuple):
 
 
 _LAYOUTS = {
-    10: _Layout("cifar10", tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin", "batches.meta.txt",
-                1, 10_000, "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
-    100: _Layout("cifar100", ("train.bin",), "test.bin", "fine_label_names.txt",
+    10: _Layout("CIFAR-10", CIFAR10, tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin",
+                "batches.meta.txt", 1, 10_000, "cifar-10-batches-bin", "cifar-10-binary.tar.gz"),
+    100: _Layout("CIFAR-100", CIFAR100, ("train.bin",), "test.bin", "fine_label_names.txt",
                  2, 50_000, "cifar-100-binary", "cifar-100-binary.tar.gz"),
 }  # fmt: skip
 _PICKLES = {"data_batch_1", "test_batch", "batches.meta", "train", "test", "meta",
@@ -73,22 +87,21 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
     Files may have fewer records than the published ones. The versions for Python, which are pickles, and for MATLAB are
     refused. where: how people type the path, which starts every error. Raises ConfigError.
     """
-    layout, facts = _LAYOUTS[classes], FACTS[f"cifar{classes}"]
+    layout = _LAYOUTS[classes]
     place = _locate(path, where, layout)
     content = _content(place, where, layout)
     _refuse_others(content.names, where, layout)
     if missing := [name for name in layout.files if name not in content.labels]:
-        raise ConfigError(f"{where} lacks {', '.join(missing)} of {facts.title}; {_advice(layout)}")
+        raise ConfigError(f"{where} lacks {', '.join(missing)} of {layout.title}; {_advice(layout)}")
     for name, labels in content.labels.items():
-        if (out_of_range := labels >= classes).any():
-            record = int(np.flatnonzero(out_of_range)[0])
+        if len(wrong := np.flatnonzero(labels >= classes)):
             raise ConfigError(
-                f"{where}: {name} has label {labels[record]} in record {record}, but {facts.title}'s are 0 to "
+                f"{where}: {name} has label {labels[wrong[0]]} in record {wrong[0]}, but {layout.title}'s are 0 to "
                 f"{classes - 1}; fetch it again"
             )
     if content.class_names is not None and len(content.class_names) != classes:
         raise ConfigError(
-            f"{where}: {layout.names} has {len(content.class_names)} names, but {facts.title} has {classes} classes; "
+            f"{where}: {layout.names} has {len(content.class_names)} names, but {layout.title} has {classes} classes; "
             "fetch it again"
         )
 
@@ -97,8 +110,9 @@ def find_cifar(path: Path, where: str, *, classes: Literal[10, 100]) -> Survey:
         counts = {name: len(content.labels[name]) for name in names}
         return Part(len(labels), (32, 32, 3), labels, partial(_read, place, counts, where, layout))
 
-    names = content.class_names or facts.class_names
-    return survey_of_classes(where, part(layout.train), part((layout.held_out,)), names, _files(place, layout))
+    names = content.class_names or layout.class_names
+    files = {"path": _files(place, layout)}
+    return Survey(where, part(layout.train), part((layout.held_out,)), np.arange(classes), names, files)
 
 
 def _advice(layout: _Layout) -> str:
@@ -120,19 +134,18 @@ def _locate(path: Path, where: str, layout: _Layout) -> Path:
 
 def _refuse_others(names: frozenset[str], where: str, layout: _Layout) -> None:
     """Raise ConfigError for another version, or the other set."""
-    facts = FACTS[layout.key]
     if layout.held_out in names:
         return
     if names & _PICKLES:
         raise ConfigError(
-            f"{where} is {facts.title}'s Python version, which consists of pickles: they can run any code and are not "
+            f"{where} is {layout.title}'s Python version, which consists of pickles: they can run any code and are not "
             f"read; get {layout.archive} from the same page"
         )
     if names & _MATLAB:
-        raise ConfigError(f"{where} is {facts.title}'s MATLAB version; get {layout.archive} from the same page")
-    for other in _LAYOUTS.values():
+        raise ConfigError(f"{where} is {layout.title}'s MATLAB version; get {layout.archive} from the same page")
+    for classes, other in _LAYOUTS.items():
         if other.held_out in names:
-            raise ConfigError(f"{where} holds {FACTS[other.key].title}; use dataset={other.key}")
+            raise ConfigError(f"{where} holds {other.title}; use dataset=cifar{classes}")
 
 
 def _files(place: Path, layout: _Layout) -> tuple[Path, ...]:
@@ -145,11 +158,12 @@ def _content(place: Path, where: str, layout: _Layout) -> _Content:
     if place.is_file() and place.name in _PICKLES | _MATLAB:
         return _Content(frozenset({place.name}), {}, None)
     with reading(where, place.name):
-        return _read_content(place, where, layout, stamps(_files(place, layout)))
+        stamps = tuple(stamp_of(file.stat()) for file in _files(place, layout))
+        return _read_content(place, where, layout, stamps)
 
 
 @lru_cache(4)
-def _read_content(place: Path, where: str, layout: _Layout, _stamps: object) -> _Content:
+def _read_content(place: Path, where: str, layout: _Layout, _stamps: tuple[Stamp, ...]) -> _Content:
     names, labels, class_names = set(), {}, None
     for name, size, file in _members(place):
         names.add(name)
@@ -157,48 +171,34 @@ def _read_content(place: Path, where: str, layout: _Layout, _stamps: object) -> 
             if name == layout.names:
                 class_names = tuple(file().read(_MOST_NAMES).decode("ascii").split())
             elif name in layout.files and name not in labels:
-                count = _count(size, layout)
-                labels[name] = np.concatenate(
-                    [block[:, layout.labels - 1] for block in _records(file(), count, layout)]
-                )
+                labels[name] = _records(file(), size, layout)[:, layout.labels - 1].copy()
     return _Content(frozenset(names), labels, class_names)
 
 
 def _read(place: Path, counts: dict[str, int], where: str, layout: _Layout) -> list[np.ndarray]:
     """The pixels of some files, one after the other in the order of `counts`, uint8 [N,32,32,3]."""
     with reading(where, place.name):
-        pixels = np.empty((sum(counts.values()), 32, 32, 3), np.uint8)
-        starts = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+        pixels: dict[str, np.ndarray] = {}
         for name, size, file in _members(place):
-            if (start := starts.pop(name, None)) is None:
-                continue
-            with reading(where, name):
-                if _count(size, layout) != counts[name]:
-                    raise ValueError("it was changed while being read")
-                for block in _records(file(), counts[name], layout):
-                    planes = block[:, layout.labels :].reshape(-1, 3, 32, 32)
-                    pixels[start : start + len(block)] = planes.transpose(0, 2, 3, 1)
-                    start += len(block)
-            if not starts:
-                return [pixels]
-        raise ValueError(f"{min(starts)} is no longer in it")
+            if name in counts and name not in pixels:
+                with reading(where, name):
+                    records = _records(file(), size, layout)
+                    if len(records) != counts[name]:
+                        raise ValueError("it was changed while being read")
+                    pixels[name] = records[:, layout.labels :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            if len(pixels) == len(counts):
+                return [np.concatenate([pixels[name] for name in counts])]
+        raise ValueError(f"{min(counts.keys() - pixels.keys())} is no longer in it")
 
 
-def _count(size: int, layout: _Layout) -> int:
+def _records(file: IO[bytes], size: int, layout: _Layout) -> np.ndarray:
+    """The records of a file of `size` bytes, uint8 [n,record]; ValueError if these are not records."""
     if size % layout.record or not 0 < size <= layout.most * layout.record:
         raise ValueError(f"its {size} bytes are not 1 to {layout.most} records of {layout.record} bytes")
-    return size // layout.record
-
-
-def _records(file: IO[bytes], count: int, layout: _Layout) -> Iterator[np.ndarray]:
-    """Blocks of records, uint8 [n,record]; ValueError if there are fewer than `count`."""
-    while count:
-        wanted = min(count, _BLOCK)
-        block = file.read(wanted * layout.record)
-        if len(block) != wanted * layout.record:
-            raise ValueError("it is cut short")
-        yield np.frombuffer(block, np.uint8).reshape(wanted, layout.record)
-        count -= wanted
+    content = file.read(size)
+    if len(content) != size:
+        raise ValueError("it is cut short")
+    return np.frombuffer(content, np.uint8).reshape(-1, layout.record)
 
 
 class _Unpacked(gzip.GzipFile):

@@ -38,22 +38,15 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it logs what it then rais
 
 # The readers are called directly, not through Image.open: no other plugin can claim a file, the size is known before
 # anything is decoded, and a JPEG that holds further pictures (MPO) is the JPEG that it begins with.
-_READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "PNG": PngImageFile,
-    "JPEG": JpegImageFile,
-    "WEBP": WebPImageFile,
-    "BMP": BmpImageFile,
-    "GIF": GifImageFile,
-    "TIFF": TiffImageFile,
+_READERS: dict[re.Pattern[bytes], type[ImageFile.ImageFile]] = {
+    re.compile(rb"\x89PNG\r\n\x1a\n"): PngImageFile,
+    re.compile(rb"\xff\xd8\xff"): JpegImageFile,
+    re.compile(rb"RIFF....WEBP", re.DOTALL): WebPImageFile,
+    re.compile(rb"BM"): BmpImageFile,
+    re.compile(rb"GIF8[79]a"): GifImageFile,
+    re.compile(rb"II[*+]\0|MM\0[*+]"): TiffImageFile,
 }
-_BEGINNINGS = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
-    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WEBP"),
-    (re.compile(rb"BM"), "BMP"),
-    (re.compile(rb"GIF8[79]a"), "GIF"),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF"),
-)
+"""By how a file begins."""
 _OTHERS = (
     (re.compile(rb"....ftypavi[fs]", re.DOTALL), "an AVIF file"),
     (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "a HEIC file"),
@@ -100,27 +93,27 @@ class Undecodable(ValueError):  # noqa: N818
 class Decoding(NamedTuple):
     """How files become pixels.
 
-    size: (height, width), or None: as each picture is. channels: 1 (grey by luminance), 3, or None: as each picture
-    is; see `Facts`. crop, if a picture's aspect is not the wanted one: "centre", the largest window of the wanted
-    aspect, in the middle; "random", the same window at a place drawn from the file's bytes, so the same in every run;
-    "none", the whole picture, its aspect changed. background: the colour, three values 0 ... 255, that transparent
-    pixels are laid on before any resizing; a picture that stays grey is laid on its luminance. frames: of an animated
-    file or a TIFF of several pages; "first" is what a viewer of still pictures shows.
+    size: (height, width). channels: 1 (grey by luminance) or 3. crop, if a picture's aspect is not the wanted one:
+    "centre", the largest window of the wanted aspect, in the middle; "random", the same window at a place drawn from
+    the file's bytes, so the same in every run; "none", the whole picture, its aspect changed. background: the colour,
+    three values 0 ... 255, that transparent pixels are laid on before any resizing; a picture that stays grey is laid
+    on its luminance. frames: of an animated file or a TIFF of several pages; "first" is what a viewer of still
+    pictures shows.
     """
 
-    size: Pair | None = None
-    channels: Literal[1, 3] | None = None
-    crop: Literal["none", "centre", "random"] = "none"
-    background: tuple[int, int, int] = (255, 255, 255)
-    frames: Literal["first", "all"] = "first"
+    size: Pair
+    channels: Literal[1, 3]
+    crop: Literal["none", "centre", "random"]
+    background: tuple[int, int, int]
+    frames: Literal["first", "all"]
 
 
 class Facts(NamedTuple):
     """What a file's header says.
 
     format: a name of Pillow's, such as PNG or WEBP. height, width: of the upright picture, in pixels, the first one's
-    if there are several. channels: 1 or 3, what `decode` makes of it by default; 3 for every palette, and so
-    for every GIF. frames: of an animation, or pages. remarks: notes for people.
+    if there are several. channels: 1 for grey, 3 for colours and for every palette, so for every GIF. frames: of an
+    animation, or pages. remarks: notes for people.
     """
 
     format: str
@@ -183,8 +176,7 @@ def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
         if decoding.frames == "first":
             frames = range(1)
         _check_pixels(picture.height, picture.width, len(frames))
-        if decoding.size:
-            _check_pixels(*decoding.size, len(frames))
+        _check_pixels(*decoding.size, len(frames))
         for number in frames:
             if number != picture.tell():
                 picture.seek(number)
@@ -192,17 +184,13 @@ def decode(content: bytes, name: str, decoding: Decoding) -> np.ndarray:
             count += picture.width * picture.height
             _check_pixels(1, count)
             pixels.append(_pixels(picture, content, decoding))
-    if any(frame.shape != pixels[0].shape for frame in pixels):
-        raise Undecodable(
-            "frames differ in size or channels: set the size and the channels, or use the first frame only"
-        )
     return np.concatenate(pixels)
 
 
 def _pixels(picture: ImageFile.ImageFile, content: bytes, decoding: Decoding) -> np.ndarray:
     """The current frame of the picture, uint8 [1,H,W,C]."""
     orientation = _orientation(picture) if picture.format != "TIFF" else 1  # Pillow rotates a TIFF itself
-    if isinstance(picture, JpegImageFile) and decoding.size:
+    if isinstance(picture, JpegImageFile):
         height, width = decoding.size[::-1] if orientation in (5, 6, 7, 8) else decoding.size
         if picture.width >= 8 * width and picture.height >= 8 * height:
             picture.draft(None, (4 * width, 4 * height))
@@ -215,14 +203,13 @@ def _pixels(picture: ImageFile.ImageFile, content: bytes, decoding: Decoding) ->
     image = _flatten(picture, depth, decoding)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
-    if decoding.size and decoding.crop != "none":
+    if decoding.crop != "none":
         image = _window(image, content, decoding.size, decoding.crop)
     array = np.asarray(image)
     array = array.reshape(1, *array.shape[:2], -1)
-    channels = decoding.channels or array.shape[3]
-    if channels < array.shape[3]:
+    if decoding.channels < array.shape[3]:
         array = _grey(array)
-    return fit(array, decoding.size or array.shape[1:3], channels)
+    return fit(array, decoding.size, decoding.channels)
 
 
 def _flatten(picture: Image.Image, depth: int, decoding: Decoding) -> Image.Image:
@@ -287,12 +274,12 @@ def _open_picture(content: bytes) -> ImageFile.ImageFile:
     """The picture in a file, its header read; raises Undecodable if there is none or it is too large."""
     if not content:
         raise Undecodable("empty file")
-    kind = next((kind for beginning, kind in _BEGINNINGS if beginning.match(content)), None)
-    if not kind:
+    reader = next((reader for beginning, reader in _READERS.items() if beginning.match(content)), None)
+    if not reader:
         raise Undecodable(_why_unsupported(content))
-    if kind == "WEBP" and int.from_bytes(content[4:8], "little") + 8 > len(content):
+    if reader is WebPImageFile and int.from_bytes(content[4:8], "little") + 8 > len(content):
         raise Undecodable("truncated")
-    picture = _READERS[kind](io.BytesIO(_pixel_chunks(content) if kind == "PNG" else content), "")
+    picture = reader(io.BytesIO(_pixel_chunks(content) if reader is PngImageFile else content), "")
     _check_pixels(picture.height, picture.width)
     return picture
 
@@ -326,18 +313,25 @@ def _pixel_chunks(content: bytes) -> bytes:
 
     Raises Undecodable if it ends early or a checksum is wrong; Pillow verifies only a few of them.
     """
-    place, kind, view, chunks = 8, b"", memoryview(content), [content[:8]]
+    chunks: list[bytes | memoryview] = [content[:8]]
+    for kind, chunk in _all_chunks(content):
+        if kind in _CHUNKS:
+            if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+                raise Undecodable("damaged")
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _all_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """The chunks of a PNG, with their kinds; raises Undecodable if the last is missing."""
+    place, kind = 8, b""
     while kind != b"IEND":
-        length = int.from_bytes(content[place : place + 4], "big")
-        kind, end = content[place + 4 : place + 8], place + 12 + length
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        kind = content[place + 4 : place + 8]
         if end > len(content):
             raise Undecodable("truncated")
-        if kind in _CHUNKS:
-            if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-                raise Undecodable("damaged")
-            chunks.append(view[place:end])
+        yield kind, memoryview(content)[place:end]
         place = end
-    return b"".join(chunks)
 
 
 def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
@@ -349,14 +343,12 @@ def _check_rows(picture: ImageFile.ImageFile, content: bytes) -> None:
     bits *= {2: 3, 4: 2, 6: 4}.get(colour, 1)
     sides = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in (_ADAM7 if interlaced else _WHOLE)]
     missing = sum(high * (1 + (wide * bits + 7) // 8) for wide, high in sides if wide > 0)
-    inflate, place = zlib.decompressobj(), 8
-    while (kind := content[place + 4 : place + 8]) != b"IEND":
-        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
-        data = content[place + 8 : end - 4] if kind == b"IDAT" else b""
+    inflate = zlib.decompressobj()
+    for kind, chunk in _all_chunks(content):
+        data = chunk[8:-4] if kind == b"IDAT" else b""
         while data and missing > 0:
             missing -= len(inflate.decompress(data, 2**20))
             data = inflate.unconsumed_tail
-        place = end
     if missing > 0:
         raise Undecodable("truncated")
 
@@ -370,17 +362,13 @@ def _frames(picture: ImageFile.ImageFile, content: bytes) -> range:
 
 def _gif_frames(content: bytes) -> int:
     """How many frames a GIF has, by its blocks; raises Undecodable if it ends early."""
-
-    def palette(flags: int) -> int:
-        return 3 << (flags & 7) + 1 if flags & 128 else 0
-
     count = 0
     try:
-        place = 13 + palette(content[10])
+        place = 13 + _palette_bytes(content[10])
         while (block := content[place]) != 0x3B:
             if block == 0x2C:
                 count += 1
-                place += 11 + palette(content[place + 9])
+                place += 11 + _palette_bytes(content[place + 9])
             elif block == 0x21:
                 place += 2
             else:
@@ -394,6 +382,10 @@ def _gif_frames(content: bytes) -> int:
     if not count:
         raise Undecodable("holds no picture")
     return count
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
 
 
 def _is_transparent(picture: Image.Image) -> bool:

@@ -10,13 +10,14 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ganlab.config import HuggingFace
-from ganlab.data.libraries import chosen, classes, fill_in_from, library
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.libraries import classes, columns, fill_in_from, library, survey_of_parts
+from ganlab.data.survey import Part, Survey
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, 5  # EXIF
 
 
+@lru_cache(4)
 def find_huggingface(
     path_or_name: str,
     config: str | None,
@@ -24,7 +25,6 @@ def find_huggingface(
     held_out_split: str | None,
     images_key: str | None = None,
     labels_key: str | None = None,
-    cache_dir: str | None = None,
 ) -> Survey:
     """A directory that `save_to_disk` wrote, a Parquet file or a directory of them, or the name of a set on the hub.
 
@@ -35,7 +35,7 @@ def find_huggingface(
     """
     where = f"dataset.path={path_or_name}"
     datasets = library("datasets", "datasets", "huggingface")
-    splits, parquet = _open(datasets, path_or_name, config, cache_dir, where)
+    splits, parquet = _open(datasets, path_or_name, config, where)
     names = [train_split] if held_out_split is None else [train_split, held_out_split]
     for name in names:
         if name not in splits:
@@ -43,12 +43,7 @@ def find_huggingface(
         if not len(splits[name]):
             raise ConfigError(f"{where} has no images in split {name}; {nearest(name, splits)}")
     first = splits[train_split]
-    images = [key for key, feature in first.features.items() if isinstance(feature, datasets.Image)]
-    image = chosen("images", images_key, images, "dataset.images_key", where)
-    labels = [key for key, feature in first.features.items() if isinstance(feature, datasets.ClassLabel)]
-    label = None
-    if labels_key != "" and (labels or labels_key):
-        label = chosen("class labels", labels_key, labels, "dataset.labels_key", where)
+    image, label = columns(first.features, datasets, (images_key, labels_key), where)
     if held_out_split is not None and splits[held_out_split].features != first.features:
         raise ConfigError(
             f"{where} has different columns in splits {held_out_split} and {train_split}; choose another split"
@@ -68,35 +63,23 @@ def find_huggingface(
         return Part(len(raw[name]), shape, numbers, pixels, channels)
 
     files = parquet or [Path(file["filename"]) for name in names for file in splits[name].cache_files]
-    parts = [part(name) for name in names]
-    return survey_of_classes(
-        where,
-        parts[0],
-        parts[1] if held_out_split is not None else None,
-        class_names,
-        tuple(sorted(set(files))),
-        f"{Path(path_or_name).name if Path(path_or_name).exists() else path_or_name} of Hugging Face",
-        in_a_line(first.info.license, 100) if first.info.license else "unknown",
-    )
-
-
-_survey = lru_cache(4)(find_huggingface)
+    title = Path(path_or_name).name if Path(path_or_name).exists() else path_or_name
+    return survey_of_parts(where, [part(name) for name in names], class_names, sorted(set(files)),
+                           f"{title} of Hugging Face", first.info.license)  # fmt: skip
 
 
 def survey_of(settings: HuggingFace) -> Survey:
     """Look into the set that settings name; it is downloaded if it is missing. Raises ConfigError."""
-    return _survey(settings.path, settings.config, settings.train_split, settings.held_out_split,
-                   settings.images_key, settings.labels_key)  # fmt: skip
+    return find_huggingface(settings.path, settings.config, settings.train_split, settings.held_out_split,
+                            settings.images_key, settings.labels_key)  # fmt: skip
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings with null values filled in from what the library says; raises ConfigError."""
-    return fill_in_from(_survey, ("path", "config"), tree, conditional)
+    return fill_in_from(find_huggingface, ("path", "config"), tree, conditional)
 
 
-def _open(
-    datasets: Any, path_or_name: str, config: str | None, cache_dir: str | None, where: str
-) -> tuple[dict[str, Any], list[Path]]:
+def _open(datasets: Any, path_or_name: str, config: str | None, where: str) -> tuple[dict[str, Any], list[Path]]:
     """Splits by name, and the Parquet files on this machine that hold them; a set saved without splits is `train`."""
     path = expand(path_or_name, "dataset.path=")
     local, parquet = path.exists(), []
@@ -107,14 +90,14 @@ def _open(
             if path.suffix != ".parquet":
                 raise ConfigError(f"{where} is not a Parquet file; give a .parquet file, or a directory")
             parquet = [path]
-            loaded = datasets.load_dataset("parquet", data_files=str(path), cache_dir=cache_dir)
+            loaded = datasets.load_dataset("parquet", data_files=str(path))
         else:
             parquet = list(path.rglob("*.parquet")) if local else []
             if local and not parquet:
                 raise ConfigError(
                     f"{where} holds no Parquet files and was not written by save_to_disk; give a directory that does"
                 )
-            loaded = datasets.load_dataset(str(path) if local else path_or_name, config, cache_dir=cache_dir)
+            loaded = datasets.load_dataset(str(path) if local else path_or_name, config)
     except ConfigError:
         raise
     except Exception as error:  # of the library, of its network, of Arrow

@@ -144,20 +144,13 @@ def arrange(digests: Digests, labels: Labels | None, held: NDArray[np.bool_]) ->
 def counts_held_out(counts: Sequence[int], share: float) -> NDArray[np.int64]:
     """How many of each class are held out: a share of all, rounded, in the proportion of the classes.
 
-    At least one image of every class is left to train on.
+    By the largest remainders, ties to the first. At least one image of every class is left to train on.
     """
     sizes = np.array(counts, np.int64)
-    wanted = _apportion(sizes, round(share * int(sizes.sum())))
+    total = round(share * int(sizes.sum()))
+    wanted, remainders = np.divmod(sizes * total, sizes.sum())
+    wanted[np.argsort(-remainders, kind="stable")[: total - wanted.sum()]] += 1
     return np.minimum(wanted, np.maximum(sizes - 1, 0))
-
-
-def _apportion(weights: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """`total` as whole numbers in the proportion of weights, by the largest remainders; ties go to the first."""
-    scaled = weights * total
-    parts = scaled // weights.sum()
-    remainders = scaled - parts * weights.sum()
-    parts[np.argsort(-remainders, kind="stable")[: total - parts.sum()]] += 1
-    return parts
 
 
 def draw_held_out(digests: Digests, labels: Labels | None, share: float, seed: int) -> NDArray[np.bool_]:
@@ -168,14 +161,10 @@ def draw_held_out(digests: Digests, labels: Labels | None, share: float, seed: i
     key = seed.to_bytes(8, "little", signed=True)
     drawn = b"".join(blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in digests)
     order = np.argsort(np.frombuffer(drawn, "<u8"), kind="stable")
-    groups = (
-        [np.arange(len(digests))] if labels is None else [np.flatnonzero(labels == n) for n in range(labels.max() + 1)]
-    )
+    classes = np.zeros(len(digests), np.int64) if labels is None else labels
     held_out = np.zeros(len(digests), bool)
-    place = np.empty(len(digests), np.int64)
-    place[order] = np.arange(len(digests))
-    for group, count in zip(groups, counts_held_out([len(group) for group in groups], share), strict=True):
-        held_out[group[np.argsort(place[group])[:count]]] = True
+    for label, count in enumerate(counts_held_out(np.bincount(classes).tolist(), share)):
+        held_out[order[classes[order] == label][:count]] = True
     return held_out
 
 

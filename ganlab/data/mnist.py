@@ -17,8 +17,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from ganlab.data import arrays
-from ganlab.data.official import Facts, facts, reading, stamps
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.survey import Part, Stamp, Survey, reading, stamp_of
 from ganlab.errors import ConfigError
 
 _GENUINE_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"  # of pixels and labels
@@ -39,17 +38,16 @@ class _File(NamedTuple):
         return PurePosixPath(self.member).name or self.path.name
 
 
-def find_idx(path: Path, where: str, *, name: str = "mnist", split: str | None = None) -> Survey:
+def find_idx(path: Path, where: str, title: str, class_names: tuple[str, ...], split: str | None) -> Survey:
     """The four files of a set in a directory, or in a zip such as EMNIST's gzip.zip, or beside the one given.
 
-    name: `mnist`, `fashion_mnist`, `kmnist` or `emnist`, whose part is `split`. EMNIST's images are stored
-    on their sides; they are turned upright. Files are gzipped or not. where: how people type the path, which starts
-    every error. Raises ConfigError.
+    title, class_names: of the set. split: of EMNIST, whose images are stored on their sides; they are turned upright.
+    Files are gzipped or not. where: how people type the path, which starts every error. Raises ConfigError.
     """
-    set_facts = facts(name, split)
-    files = _locate(path, where, set_facts.title, split)
-    parts = [_part(images, labels, where, set_facts, split) for images, labels in (files[:2], files[2:])]
-    return survey_of_classes(where, *parts, set_facts.class_names, tuple(dict.fromkeys(file.path for file in files)))
+    files = _locate(path, where, title, split)
+    parts = [_part(images, labels, where, title, len(class_names), split) for images, labels in (files[:2], files[2:])]
+    paths = tuple(dict.fromkeys(file.path for file in files))
+    return Survey(where, *parts, np.arange(len(class_names)), class_names, {"path": paths})
 
 
 def _names(split: str | None) -> list[list[str]]:
@@ -91,27 +89,29 @@ def _list(path: Path, where: str, title: str, names: list[str]) -> dict[str, _Fi
         return {PurePosixPath(member).name: _File(path, member) for member in archive.namelist()}
 
 
-def _part(images: _File, labels: _File, where: str, set_facts: Facts, split: str | None) -> Part:
-    count, height, width = _shape(images, 3, where)
-    if (height, width) != (set_facts.size, set_facts.size) or not 0 < count <= _MOST_IMAGES:
+def _part(images: _File, labels: _File, where: str, title: str, class_count: int, split: str | None) -> Part:
+    with _open_file(images, where) as stream:
+        count, height, width = _header(stream, 3)
+    if (height, width) != (28, 28) or not 0 < count <= _MOST_IMAGES:
         raise ConfigError(
-            f"{where}: {images.name} declares {count} images of {height}x{width}, but sets like {set_facts.title} have "
-            f"1 to {_MOST_IMAGES} of {set_facts.size}x{set_facts.size}; fetch it again"
+            f"{where}: {images.name} declares {count} images of {height}x{width}, but sets like {title} have "
+            f"1 to {_MOST_IMAGES} of 28x28; fetch it again"
         )
-    (label_count,) = _shape(labels, 1, where)
+    with _open_file(labels, where) as stream:
+        (label_count,) = _header(stream, 1)
     if label_count != count:
         raise ConfigError(
             f"{where}: {images.name} has {count} images but {labels.name} has {label_count} labels; fetch both again"
         )
     with reading(where, images.name):
-        _check_content(images, (count, height, width), stamps((images.path,)))
+        stamp = stamp_of(images.path.stat())
+    _check_content(images, (count, height, width), where, stamp)
     first = 1 if split == "letters" else 0
     classes = _read(labels, (count,), where).astype(np.int64) - first
-    if (out_of_range := (classes < 0) | (classes >= len(set_facts.class_names))).any():
-        place = int(np.flatnonzero(out_of_range)[0])
+    if len(wrong := np.flatnonzero((classes < 0) | (classes >= class_count))):
         raise ConfigError(
-            f"{where}: {labels.name} has label {classes[place] + first} at place {place}, but {set_facts.title}'s are "
-            f"{first} to {first + len(set_facts.class_names) - 1}; fetch it again"
+            f"{where}: {labels.name} has label {classes[wrong[0]] + first} at place {wrong[0]}, but {title}'s are "
+            f"{first} to {first + class_count - 1}; fetch it again"
         )
     read = partial(_pixels, images, (count, height, width), where, split is not None)
     return Part(count, (height, width, 1), classes, read)
@@ -122,32 +122,27 @@ def _pixels(file: _File, shape: tuple[int, int, int], where: str, on_side: bool)
     return [np.ascontiguousarray(pixels.transpose(0, 2, 1) if on_side else pixels)[..., None]]
 
 
-def _shape(file: _File, dims: int, where: str) -> tuple[int, ...]:
-    with reading(where, file.name), _open_file(file) as stream:
-        return _header(stream, dims)
-
-
 @lru_cache(16)
-def _check_content(file: _File, shape: tuple[int, ...], _stamps: object) -> None:
-    """Read a file to its end, without keeping it; ValueError if it does not hold what its header says."""
-    with _open_file(file) as stream:
-        for _ in _blocks(stream, _header(stream, len(shape)), shape):
+def _check_content(file: _File, shape: tuple[int, ...], where: str, _stamp: Stamp) -> None:
+    """Read a file to its end, without keeping it; ConfigError if it does not hold what its header says."""
+    with _open_file(file, where) as stream:
+        for _ in _blocks(stream, shape):
             pass
 
 
 def _read(file: _File, shape: tuple[int, ...], where: str) -> np.ndarray:
     """All numbers of a file whose header states this shape, uint8."""
-    with reading(where, file.name), _open_file(file) as stream:
+    with _open_file(file, where) as stream:
         numbers, place = np.empty(math.prod(shape), np.uint8), 0
-        for block in _blocks(stream, _header(stream, len(shape)), shape):
+        for block in _blocks(stream, shape):
             numbers[place : place + len(block)] = np.frombuffer(block, np.uint8)
             place += len(block)
         return numbers.reshape(shape)
 
 
-def _blocks(stream: IO[bytes], header: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[bytes]:
-    """The bytes after a header; ValueError unless there are exactly as many as it says."""
-    if header != shape:
+def _blocks(stream: IO[bytes], shape: tuple[int, ...]) -> Iterator[bytes]:
+    """The bytes after a header; ValueError unless it states this shape, and there are exactly as many as it says."""
+    if _header(stream, len(shape)) != shape:
         raise ValueError("it was changed while being read")
     left = math.prod(shape)
     while left and (block := stream.read(min(_BLOCK, left))):
@@ -168,9 +163,9 @@ def _header(stream: IO[bytes], dims: int) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def _open_file(file: _File) -> Iterator[IO[bytes]]:
-    """A file's bytes, unpacked as they are read."""
-    with contextlib.ExitStack() as stack:
+def _open_file(file: _File, where: str) -> Iterator[IO[bytes]]:
+    """A file's bytes, unpacked as they are read; ConfigError for whatever goes wrong while it is open."""
+    with reading(where, file.name), contextlib.ExitStack() as stack:
         if file.member:
             stream = stack.enter_context(stack.enter_context(zipfile.ZipFile(file.path)).open(file.member))
         else:
@@ -181,11 +176,6 @@ def _open_file(file: _File) -> Iterator[IO[bytes]]:
 
 
 # --- Keras' mnist.npz ------------------------------------------------------------------------------------------------
-
-
-def is_npz(path: Path) -> bool:
-    """Whether to read a path as Keras' file: it is neither a folder nor named as the authors' own files are."""
-    return not path.is_dir() and "ubyte" not in path.name
 
 
 def find_npz(path: str | None) -> Survey:

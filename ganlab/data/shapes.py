@@ -43,15 +43,9 @@ _COMMON = (
     Factor("x", 0.375, 0.625, "of the width, from the left to the centre of mass"),
     Factor("y", 0.375, 0.625, "of the height, from the top to the centre of mass"),
     Factor("size", 0.14, 0.2, "of the shorter side: radius of the disc of equal area"),
-    Factor(
-        "angle",
-        0,
-        1,
-        "of the turn that brings the shape back onto itself, clockwise",
-        circular=True,
-        visible_on=(1, 2, 3, 4),
-    ),
-)
+    Factor("angle", 0, 1, "of the turn that brings the shape back onto itself, clockwise", circular=True,
+           visible_on=(1, 2, 3, 4)),
+)  # fmt: skip
 FACTORS: dict[int, tuple[Factor, ...]] = {
     1: (*_COMMON, Factor("grey", 0, 1, "from 0.5 to 0.9 of white")),
     3: (*_COMMON, Factor("hue", 0, 1, "of the colour circle, from red by green and blue", circular=True)),

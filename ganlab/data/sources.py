@@ -1,6 +1,6 @@
-"""The data sets by name, and how many images each has, in all and by class, before any is loaded. No TensorFlow."""
+"""The data sets by name, and before any is loaded how many images each has, in all and by class. No TensorFlow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 
 from ganlab.config import DatasetSettings, plugins
 from ganlab.data import arrays, digits, folder, huggingface, photos, published, shapes, survey, tfds
-from ganlab.data.images import Split
+from ganlab.data.images import Labels, Split
 
 _PUBLISHED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
 _COUNTED: dict[str, ModuleType] = {
@@ -67,3 +67,39 @@ def class_counts(dataset: Any) -> list[int]:
 def _load(dataset: DatasetSettings) -> Split:
     """The images of a plugin's data set, which have to be loaded to be counted."""
     return DATASETS[dataset.name](dataset)
+
+
+def class_names(dataset: DatasetSettings) -> tuple[str, ...]:
+    """The names of a set's classes in the order of their labels; empty if labels have no other name."""
+    if names := getattr(dataset, "class_names", None):
+        return tuple(names)
+    return {"shapes": shapes.SHAPES, "photos": photos.NAMES}.get(getattr(dataset, "name", ""), ())
+
+
+def describe_classes(dataset: DatasetSettings, labels: list[int]) -> str:
+    """Labels as people read them: `0 to 9`, `0 disc, 3 cross`."""
+    names = class_names(dataset)
+    if not names and len(labels) > 2 and labels == list(range(labels[0], labels[-1] + 1)):
+        return f"{labels[0]} to {labels[-1]}"
+    return ", ".join(f"{label} {names[label]}" if label < len(names) else f"{label}" for label in labels)
+
+
+def class_sequence(counts: Sequence[int], total: int) -> Labels:
+    """The classes of a row of images, int64 [total], in the shares of `counts`, each above 0.
+
+    After n images each class has had its share of n, to within one image, whatever n: any stretch of the row has the
+    mixture of the whole. Equal counts give 0, 1, ..., K-1, 0, 1, ... in turn. R. Tijdeman, "The chairman assignment
+    problem", Discrete Mathematics 32 (1980).
+    """
+    weights, row = np.array(counts, np.int64), np.zeros(total, np.int64)
+    whole, bound = int(weights.sum()), 2 * len(weights) - 2
+    if len(weights) < 2:
+        return row
+    owed = np.zeros_like(weights)  # of each class, in images times `whole`
+    for place in range(total):
+        owed += weights
+        allowed = np.flatnonzero(owed * bound >= whole)
+        due = (bound * (whole - owed[allowed]) - whole) / weights[allowed]
+        row[place] = chosen = allowed[np.argmin(due)]
+        owed[chosen] -= whole
+    return row

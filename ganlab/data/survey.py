@@ -9,6 +9,8 @@ import lzma
 import math
 import os
 import stat
+import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +35,8 @@ from ganlab.data.images import (
     fit,
     in_blocks,
 )
-from ganlab.errors import ConfigError, in_a_line
+from ganlab.errors import ConfigError
+from ganlab.files import why
 
 IN_MEMORY = 2**30  # bytes of pixels; a larger set is kept on the disk
 MOST_CLASSES = 10_000  # for conditional networks: every batch holds a number for each
@@ -86,47 +89,31 @@ class Survey:
         """How many classes there are; None without labels."""
         return None if self.values is None else len(self.values)
 
-    def sizes(self) -> list[int]:
-        """How many images each class of `train` has; one number without labels."""
-        classes = self.train.classes
-        return [self.train.count] if classes is None else np.bincount(classes, minlength=self.classes or 0).tolist()
+    def train_counts(self, share: float) -> list[int]:
+        """How many images of each class there are to train on, one number without labels.
 
-    def drawn(self, share: float) -> list[int]:
-        """How many of each class are taken from `train` to be held out; ConfigError if a side is left empty."""
+        share: of those that are drawn to be held out, unless the files say which are. ConfigError if a side is empty.
+        """
+        classes, count = self.train.classes, self.train.count
+        sizes = [count] if classes is None else np.bincount(classes, minlength=self.classes or 0).tolist()
         if self.held_out is not None:
-            return [0] * len(self.sizes())
-        drawn = counts_held_out(self.sizes(), share).tolist()
-        if not 0 < sum(drawn) < self.train.count:
+            return sizes
+        drawn = counts_held_out(sizes, share)
+        if not 0 < drawn.sum() < count:
             raise ConfigError(
-                f"dataset.held_out={share} leaves one side of the {self.train.count} images empty; use a share such "
-                "as 0.2, or give dataset.held_out_path"
+                f"dataset.held_out={share} leaves one side of the {count} images empty; use a share such as 0.2, or "
+                "give dataset.held_out_path"
             )
-        return drawn
+        return (sizes - drawn).tolist()
 
     def counts(self, share: float) -> tuple[int, int]:
         """How many images to train on, and how many held out."""
-        drawn = sum(self.drawn(share))
-        return self.train.count - drawn, drawn if self.held_out is None else self.held_out.count
+        train = sum(self.train_counts(share))
+        return train, self.train.count - train if self.held_out is None else self.held_out.count
 
     def class_counts(self, share: float) -> list[int] | None:
         """How many training images each class has; None without labels."""
-        if self.classes is None:
-            return None
-        return [size - drawn for size, drawn in zip(self.sizes(), self.drawn(share), strict=True)]
-
-
-def survey_of_classes(
-    where: str,
-    train: Part,
-    held_out: Part | None,
-    class_names: tuple[str, ...],
-    files: tuple[Path, ...],
-    source: str = "",
-    licence: str = "unknown",
-) -> Survey:
-    """A survey of files in which labels are classes already: 0 ... K-1, in the order of `class_names`."""
-    values = np.arange(len(class_names)) if class_names else None
-    return Survey(where, train, held_out, values, class_names, {"path": files}, source, licence)
+        return None if self.classes is None else self.train_counts(share)
 
 
 def read(survey: Survey, settings: Any) -> Split:
@@ -139,8 +126,7 @@ def read(survey: Survey, settings: Any) -> Split:
     licence = getattr(settings, "licence", None) or survey.licence
     shape = (*pair(settings.size), settings.channels)
     parts = [survey.train] if survey.held_out is None else [survey.train, survey.held_out]
-    if survey.held_out is None:
-        survey.drawn(settings.held_out)  # refuses a share that leaves one side empty
+    survey.train_counts(settings.held_out if survey.held_out is None else 0.0)  # refuses a share with an empty side
     count = sum(part.count for part in parts)
     labels = None if survey.classes is None else np.concatenate([part.classes for part in parts])
 
@@ -164,9 +150,7 @@ def read(survey: Survey, settings: Any) -> Split:
     recipe = cache.Recipe(count, shape, blocks, finish)
     if count * math.prod(shape) > IN_MEMORY:
         key = {
-            "files": [
-                identify(path, setting).sha256 for setting, files in sorted(survey.files.items()) for path in files
-            ],
+            "files": [identify((path,), key).sha256 for key, files in sorted(survey.files.items()) for path in files],
             "chosen": settings.model_dump(mode="json", include=_CHOICES),
             "parts": [(part.key, part.count) for part in parts],
             "labels": None if labels is None else hashlib.sha256(labels.tobytes()).hexdigest(),
@@ -233,7 +217,7 @@ def _identities(tree: Mapping[str, Any], survey: Survey) -> dict[str, Any]:
     hashes: dict[str, Any] = {}
     for setting, files in survey.files.items():
         key, where = setting.replace("path", "sha256"), f"dataset.{setting}={tree.get(setting)}"
-        hashes[key], size = identify_all(files, where)
+        hashes[key], size = identify(files, where)
         total += size
         if tree.get(key) not in (None, hashes[key]):
             raise ConfigError(
@@ -262,7 +246,8 @@ def _class_settings(tree: Mapping[str, Any], survey: Survey, conditional: bool) 
 # --- what identifies files -------------------------------------------------------------------------------------------
 
 WANTED = "give an .npz or .npy file of images"
-_UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, lzma.LZMAError,
+              zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
 
 
 class Identity(NamedTuple):
@@ -273,31 +258,31 @@ class Identity(NamedTuple):
 
 
 Stamp = tuple[int, ...]
+"""Changes when a file is rewritten."""
+
+
+def stamp_of(state: os.stat_result) -> Stamp:
+    """The stamp of a file in this state."""
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def stamp(path: Path, where: str) -> Stamp:
-    """Changes when the file is rewritten; ConfigError if it is missing or not a file."""
+    """The stamp of a file; ConfigError if it is missing or not a file."""
     try:
         state = path.stat()
         if stat.S_ISREG(state.st_mode):
             with path.open("rb"):
-                return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+                return stamp_of(state)
     except FileNotFoundError:
         raise ConfigError(f"{where} does not exist; {WANTED}") from None
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        why = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{where} cannot be read ({why}); {WANTED}") from None
+        raise ConfigError(f"{where} cannot be read ({why(error)}); {WANTED}") from None
     raise ConfigError(f"{where} is {'a directory' if path.is_dir() else 'not a regular file'}; {WANTED}")
 
 
-def identify(path: Path, where: str) -> Identity:
-    """The identity of a file; the checksums of its parts are verified too."""
-    return _identify(path, where, stamp(path, where))
-
-
-def identify_all(paths: tuple[Path, ...], where: str) -> Identity:
-    """The identity of several files together; of one alone, its own."""
-    identities = [identify(path, where) for path in paths]
+def identify(paths: tuple[Path, ...], where: str) -> Identity:
+    """The identity of several files together; of one alone, its own. The checksums in a zip are verified too."""
+    identities = [_identify(path, where, stamp(path, where)) for path in paths]
     if len(identities) == 1:
         return identities[0]
     combined = hashlib.sha256("".join(identity.sha256 for identity in identities).encode()).hexdigest()
@@ -334,16 +319,24 @@ def refuse_bombs(archive: zipfile.ZipFile) -> None:
 
 
 @contextlib.contextmanager
-def explain_errors(where: str) -> Iterator[None]:
+def explain_errors(
+    where: str,
+    fault: str = "is damaged or not what it seems",
+    remedy: str = "write it again with numpy.savez",
+    too_large: str = "does not fit into memory; give fewer or smaller images",
+) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into a ConfigError of one line."""
     try:
         yield
     except ConfigError:
         raise
     except MemoryError:
-        raise ConfigError(f"{where} does not fit into memory; give fewer or smaller images") from None
-    except _UNREADABLE as error:
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else in_a_line(error)
-        raise ConfigError(
-            f"{where} is damaged or not what it seems ({why}); write it again with numpy.savez"
-        ) from error
+        raise ConfigError(f"{where} {too_large}") from None
+    except UNREADABLE as error:
+        raise ConfigError(f"{where} {fault} ({why(error)}); {remedy}") from error
+
+
+def reading(where: str, name: str) -> contextlib.AbstractContextManager[None]:
+    """`explain_errors` for the file `name` of a published set."""
+    too_large = "needs more memory than is available; use a smaller set"
+    return explain_errors(f"{where}: {name}", "cannot be read", "fetch it again", too_large)

@@ -1,6 +1,6 @@
 """SVHN's cropped digits: train_32x32.mat and test_32x32.mat, MATLAB 5 files of X [32,32,3,N] and y [N,1]."""
 
-import os
+import string
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab.data.official import FACTS, reading, stamps
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.survey import Part, Survey, explain_errors, reading, stamp_of
 from ganlab.errors import ConfigError, in_a_line
 
 _NAMES = "train_32x32.mat", "test_32x32.mat"
@@ -29,15 +28,13 @@ def find_svhn(path: Path, where: str) -> Survey:
     if missing := [file.name for file in files if not file.is_file()]:
         raise ConfigError(f"{where} lacks {' and '.join(missing)} of SVHN; {_ADVICE}")
     parts = [_part(file, where) for file in files]
-    return survey_of_classes(where, *parts, FACTS["svhn"].class_names, files)
+    return Survey(where, *parts, np.arange(10), tuple(string.digits), {"path": files})
 
 
 def _locate(path: Path, where: str) -> Path:
     if path.is_dir():
-        try:
+        with explain_errors(where, "cannot be read", _ADVICE):
             names = {file.name for file in path.iterdir()}
-        except OSError as error:
-            raise ConfigError(f"{where} cannot be read ({os.strerror(error.errno or 0)}); {_ADVICE}") from None
         if names & _FULL_NUMBERS and not names & set(_NAMES):
             _refuse_full_numbers(where)
         return path
@@ -59,16 +56,14 @@ def _refuse_full_numbers(where: str) -> None:
 
 def _part(file: Path, where: str) -> Part:
     with reading(where, file.name):
-        labels = _labels(file, where, stamps((file,)))
+        labels = _labels(file, where, stamp_of(file.stat()))
     return Part(len(labels), (32, 32, 3), labels, partial(_pixels, file, len(labels), where))
 
 
 @lru_cache(4)
 def _labels(file: Path, where: str, _stamps: object) -> NDArray[np.int64]:
     """Classes, int64 [N], after the file's list of variables has been checked."""
-    from scipy.io import whosmat
-
-    variables = {name: (shape, kind) for name, shape, kind in _scipy(whosmat, file, where)}
+    variables = {name: (shape, kind) for name, shape, kind in _scipy("whosmat", file, where)}
     if missing := [name for name in "Xy" if name not in variables]:
         names = ", ".join(sorted(variables)) or "nothing"
         raise ConfigError(
@@ -85,33 +80,29 @@ def _labels(file: Path, where: str, _stamps: object) -> NDArray[np.int64]:
             f"{where}: {file.name} has y {labels_kind} {list(labels_shape)} beside {count} images, but SVHN has "
             "uint8 [N,1]; fetch it again"
         )
-    labels = _load(file, "y", where).reshape(-1)
-    if (out_of_range := ~np.isin(labels, np.arange(1, 11))).any():
-        place = int(np.flatnonzero(out_of_range)[0])
+    labels = _scipy("loadmat", file, where, variable_names=["y"])["y"].reshape(-1)
+    if len(wrong := np.flatnonzero(~np.isin(labels, np.arange(1, 11)))):
         raise ConfigError(
-            f"{where}: {file.name} has label {labels[place]} at place {place}, but SVHN's are 1 to 10; fetch it again"
+            f"{where}: {file.name} has label {labels[wrong[0]]} at place {wrong[0]}, but SVHN's are 1 to 10; fetch it "
+            "again"
         )
     return labels.astype(np.int64) % 10
 
 
 def _pixels(file: Path, count: int, where: str) -> list[np.ndarray]:
     with reading(where, file.name):
-        pixels = _load(file, "X", where)
+        pixels = _scipy("loadmat", file, where, variable_names=["X"])["X"]
         if pixels.shape != (32, 32, 3, count) or pixels.dtype != np.uint8:
             raise ValueError("it was changed while being read")
         return [np.ascontiguousarray(pixels.transpose(3, 0, 1, 2))]
 
 
-def _load(file: Path, key: str, where: str) -> np.ndarray:
-    from scipy.io import loadmat
+def _scipy(function: str, file: Path, where: str, **options: Any) -> Any:
+    """What a function of `scipy.io` reads from a file; it raises almost any exception if the file is damaged."""
+    import scipy.io
 
-    return _scipy(lambda path: loadmat(path, variable_names=[key]), file, where)[key]
-
-
-def _scipy(read: Any, file: Path, where: str) -> Any:
-    """What SciPy reads from a file; it raises almost any exception if the file is damaged."""
     try:
-        return read(file)
+        return getattr(scipy.io, function)(file, **options)
     except NotImplementedError:
         raise ConfigError(
             f"{where}: {file.name} is a MATLAB 7.3 file, but SVHN's cropped digits are MATLAB 5; fetch it again"

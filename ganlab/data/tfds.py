@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganlab.config import Tfds
-from ganlab.data.libraries import chosen, classes, fill_in_from, library
-from ganlab.data.survey import Part, Survey, survey_of_classes
+from ganlab.data.libraries import classes, columns, fill_in_from, library, survey_of_parts
+from ganlab.data.survey import Part, Survey
 from ganlab.errors import ConfigError, expand, in_a_line, nearest
 
 _FEATURES = "tensorflow_datasets.core.features."
-_HOME = "~/tensorflow_datasets"
 
 
+@lru_cache(4)
 def find_tfds(
     name: str,
     data_dir: str | None,
@@ -43,7 +42,13 @@ def find_tfds(
             _refuse_foreign_code(place, where)
             builder = tfds.builder_from_directory(str(place))
         else:
-            _refuse_unknown(name, tfds.list_builders(), where)
+            base, names = re.split("[/:]", name)[0], tfds.list_builders()
+            if base not in names:
+                close = difflib.get_close_matches(base, names, n=1)
+                hint = f"did you mean {close[0]}?" if close else "see its catalogue, or give dataset.data_dir=DIRECTORY"
+                raise ConfigError(
+                    f"{where} is not a set of TensorFlow Datasets, and is not prepared in its directory; {hint}"
+                )
             builder = tfds.builder(name, data_dir=data_dir and str(expand(data_dir, "dataset.data_dir=")))
             builder.download_and_prepare()
     except ConfigError:
@@ -57,18 +62,15 @@ def find_tfds(
     return _read(tfds, builder, (train_split, held_out_split), (images_key, labels_key), where)
 
 
-_survey = lru_cache(4)(find_tfds)
-
-
 def survey_of(settings: Tfds) -> Survey:
     """Look into the set that settings name; it is downloaded if it is missing. Raises ConfigError."""
-    return _survey(settings.set, settings.data_dir, settings.train_split, settings.held_out_split,
-                   settings.images_key, settings.labels_key)  # fmt: skip
+    return find_tfds(settings.set, settings.data_dir, settings.train_split, settings.held_out_split,
+                     settings.images_key, settings.labels_key)  # fmt: skip
 
 
 def fill_in(tree: Mapping[str, Any], conditional: bool) -> dict[str, Any]:
     """Settings with null values filled in from what the library says; raises ConfigError."""
-    return fill_in_from(_survey, ("set", "data_dir"), tree, conditional)
+    return fill_in_from(find_tfds, ("set", "data_dir"), tree, conditional)
 
 
 def _find_prepared(name: str, data_dir: str | None, where: str) -> Path | None:
@@ -77,18 +79,10 @@ def _find_prepared(name: str, data_dir: str | None, where: str) -> Path | None:
         return expand(name, where)
     if not (match := re.fullmatch(r"([\w/.-]+?)(?::(\d+\.\d+\.\d+|\d+\.\*\.\*))?", name)) or ".." in name:
         raise ConfigError(f"{where} is not a name in TensorFlow Datasets; use NAME, NAME/CONFIG or NAME:1.0.0")
-    folder = expand(data_dir or _HOME, "dataset.data_dir=") / match[1]
+    folder = expand(data_dir or "~/tensorflow_datasets", "dataset.data_dir=") / match[1]
     wanted = match[2] or "*"
     versions = [info.parent for info in folder.glob(f"{wanted}/dataset_info.json")]
     return max(versions, key=lambda version: [int(n) for n in re.findall(r"\d+", version.name)], default=None)
-
-
-def _refuse_unknown(name: str, names: list[str], where: str) -> None:
-    base = re.split("[/:]", name)[0]
-    if base not in names:
-        close = difflib.get_close_matches(base, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else "see its catalogue, or give dataset.data_dir=DIRECTORY"
-        raise ConfigError(f"{where} is not a set of TensorFlow Datasets, and is not prepared in its directory; {hint}")
 
 
 def _refuse_foreign_code(place: Path, where: str) -> None:
@@ -117,8 +111,7 @@ def _read(
     features, info = builder.info.features, builder.info
     if not hasattr(features, "items"):
         raise ConfigError(f"{where} has no columns; give a set of images")
-    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
-    image = chosen("images", keys[0], images, "dataset.images_key", where)
+    image, label = columns(features, tfds.features, keys, where)
     feature = features[image]
     channels = feature.shape[-1]
     if feature.np_dtype != np.uint8 or channels not in (1, 3):
@@ -126,46 +119,31 @@ def _read(
             f"{where} has {np.dtype(feature.np_dtype)} images of {channels} channels; give a set of uint8 images of 1 "
             "or 3 channels"
         )
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    label = None
-    if keys[1] != "" and (labels or keys[1]):
-        label = chosen("class labels", keys[1], labels, "dataset.labels_key", where)
     shape = None if None in feature.shape else tuple(feature.shape)
 
     def part(split: str) -> Part:
         base = split.partition("[")[0]
         if base not in info.splits:
             raise ConfigError(f"{where} has no split {split}; {nearest(base, info.splits)}")
-        with_labels = (
-            None if label is None else _labels(tfds, builder, split, label, features[label].num_classes, where)
-        )
+        labels = None
+        if label is not None:  # images are not decoded
+            numbers = np.fromiter((row[label] for row in _rows(tfds, builder, split, label, where)), np.int64)
+            labels = classes(numbers, features[label].num_classes, split, where)
         try:
             count = info.splits[split].num_examples
         except Exception as error:
             raise ConfigError(f"{where}: split {split} cannot be read ({in_a_line(error)}); use train[:80%]") from error
         if not count:
             raise ConfigError(f"{where} has no images in split {split}; {nearest(base, info.splits)}")
-        return Part(count, shape, with_labels, partial(_images, tfds, builder, split, image, where), channels)
+        return Part(count, shape, labels, partial(_images, tfds, builder, split, image, where), channels)
 
     names = [split for split in splits if split is not None]
     parts = [part(split) for split in names]
     files = {Path(file) for split in names for file in info.splits[split].filepaths}
+    files = [Path(str(builder.data_dir)) / "dataset_info.json", *sorted(files)]
+    class_names = () if label is None else tuple(features[label].names)
     licence = info.redistribution_info and info.redistribution_info.license
-    return survey_of_classes(
-        where,
-        parts[0],
-        parts[1] if len(parts) == 2 else None,
-        () if label is None else tuple(features[label].names),
-        (Path(str(builder.data_dir)) / "dataset_info.json", *sorted(files)),
-        f"{info.full_name} of TensorFlow Datasets",
-        in_a_line(licence, 100) if licence else "unknown",
-    )
-
-
-def _labels(tfds: Any, builder: Any, split: str, key: str, count: int, where: str) -> NDArray[np.int64]:
-    """The labels of a split; images are not decoded."""
-    rows = _rows(tfds, builder, split, key, where)
-    return classes(np.fromiter((row[key] for row in rows), np.int64), count, split, where)
+    return survey_of_parts(where, parts, class_names, files, f"{info.full_name} of TensorFlow Datasets", licence)
 
 
 def _images(tfds: Any, builder: Any, split: str, key: str, where: str) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from ganlab.config import DatasetSettings, Folder, RunConfig, pair
 from ganlab.data import folder
 from ganlab.data.images import Split, in_blocks
-from ganlab.data.labels import class_names
+from ganlab.data.sources import class_names
 from ganlab.evaluation.spectrum import power_spectrum, radial_profile
 from ganlab.runs import grids
 

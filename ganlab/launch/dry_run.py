@@ -55,7 +55,9 @@ def show(plan: Plan) -> int:
     names = [os.path.relpath(cell.directory, root) for cell in plan.cells]
     width = max(map(len, names))
     for cell, name, left in zip(plan.cells, names, steps_left, strict=True):
-        print(f"  {name:<{width}}  {_describe(cell, left)}")
+        step, steps = _last_checkpoint(cell.directory), cell.config.training.steps
+        state = f"resumes from step {step:,} of {steps:,}" if step else f"to run, {steps:,} steps"
+        print(f"  {name:<{width}}  {state if left else 'has ended'}")
     if plan.sweep:
         from ganlab.launch.sweep import prospects
 
@@ -85,13 +87,6 @@ def _steps_left(cell: Cell, *, longer: bool) -> int:
 def _last_checkpoint(directory: Path) -> int:
     """The step of the newest checkpoint; 0 without one."""
     return checkpoints.newest(directory / CHECKPOINTS) or 0
-
-
-def _describe(cell: Cell, left: int) -> str:
-    if not left:
-        return "has ended"
-    step, steps = _last_checkpoint(cell.directory), cell.config.training.steps
-    return f"resumes from step {step:,} of {steps:,}" if step else f"to run, {steps:,} steps"
 
 
 def _at_a_time(plan: Plan) -> int | None:

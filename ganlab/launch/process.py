@@ -113,8 +113,6 @@ def main() -> None:
 
 # --- its share of the machine -----------------------------------------------------------------------------------------
 
-
-_SET_THREADS = ("joblib", "ray")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -125,7 +123,7 @@ def threads_of(launcher: str) -> dict[str, str]:
     read. TensorFlow's variables are not changed if set, and `training.threads` overrides them.
     """
     share = os.environ.get("OMP_NUM_THREADS", "")
-    if launcher not in _SET_THREADS or not share.isdecimal():
+    if launcher not in ("joblib", "ray") or not share.isdecimal():
         return {}
     variables = {"TF_NUM_INTRAOP_THREADS": share, "TF_NUM_INTEROP_THREADS": str(min(int(share), 2))}
     return {name: value for name, value in variables.items() if name not in os.environ}

@@ -173,9 +173,9 @@ def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
     overrides = [f"hydra.sweep.dir='{folder}'", *plan.naming]  # the default holds the time, which would differ
     if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
         overrides.append("hydra.launcher.batch_size=1")  # joblib would put several cells into one job after fast ones
-    return (
-        overrides if plan.remaining_sweep is None else [*overrides, "hydra.sweeper.params=null", *plan.remaining_sweep]
-    )
+    if plan.remaining_sweep is not None:
+        overrides += ["hydra.sweeper.params=null", *plan.remaining_sweep]
+    return overrides
 
 
 def _let_save(cells: list[Cell]) -> None:

