@@ -100,8 +100,8 @@ def extend(config: RunConfig, directory: Path, steps: int) -> tuple[RunConfig, l
     """Give a run another last step; returns its settings, and lines that say what else this changes.
 
     The caller holds the folder. The result of an earlier end is kept as `result-step-<step>.json`. After a kill at any
-    moment the run can be continued, to the old last step or to the new one. Raises ConfigError as `check_extension` does,
-    before anything is written.
+    moment the run can be continued, to the old last step or to the new one. Raises ConfigError as `check_extension`
+    does, before anything is written.
     """
     taken, result = check_extension(directory, steps)
     steps_before = config.training.steps
