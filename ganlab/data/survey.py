@@ -291,7 +291,7 @@ def identify(paths: tuple[Path, ...], where: str) -> Identity:
 
 @lru_cache(8)
 def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
-    with explain_errors(where):
+    with explain_errors(where, remedy="fetch it or write it again"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if zipfile.is_zipfile(path):

@@ -13,6 +13,7 @@ from test_official import records, write_idx
 
 from ganlab.data.published import DOWNLOADS, FACTS, Download, survey
 from ganlab.data.sources import DATASETS, class_counts, counts
+from ganlab.data.survey import identify
 from ganlab.errors import ConfigError
 
 RANDOM = np.random.default_rng(0)
@@ -180,3 +181,13 @@ def test_the_splits_of_one_file_are_kept_apart_on_the_disk(settings, tmp_path, m
         config = settings("dataset=emnist", f"dataset.split={split}", f"dataset.path={tmp_path / 'gzip.zip'}").dataset
         found = DATASETS["emnist"](config).train.pixels[..., 0]
         assert {image.tobytes() for image in found} == {image.T.tobytes() for image in images}
+
+
+def test_a_zip_whose_checksum_is_wrong_is_to_be_fetched_again(tmp_path):
+    with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as archive:
+        archive.writestr("emnist-letters-test", bytes(1000))
+    content = bytearray((tmp_path / "gzip.zip").read_bytes())
+    content[100] ^= 1
+    (tmp_path / "gzip.zip").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^dataset\.path=x is damaged .*; fetch it or write it again$"):
+        identify((tmp_path / "gzip.zip",), "dataset.path=x")
