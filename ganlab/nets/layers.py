@@ -133,7 +133,7 @@ class DownConv2D(keras.Layer):
         }
 
 
-# --- before the scores; statistics are float32 under every precision --------------------------------------------------
+# --- before the scores; the statistic is float32 under every precision ------------------------------------------------
 
 
 @keras.saving.register_keras_serializable("ganlab")
@@ -162,23 +162,6 @@ class MinibatchStd(keras.Layer):
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """One channel more."""
         return *input_shape[:-1], input_shape[-1] + 1
-
-    def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
-        return super().get_config() | {"group": self.group}
-
-
-@keras.saving.register_keras_serializable("ganlab")
-class PositionSum(keras.Layer):
-    """The sum over positions: [B,H,W,C] -> [B,C]. Miyato and Koyama 2018, arXiv:1802.05637."""
-
-    def call(self, inputs: Any) -> Any:
-        """A sum over both axes."""
-        return ops.sum(inputs, axis=(1, 2))
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """The channels remain."""
-        return input_shape[0], input_shape[-1]
 
 
 # --- batch normalisation, and recomputing its statistics --------------------------------------------------------------

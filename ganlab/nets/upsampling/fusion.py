@@ -31,11 +31,6 @@ def require_odd(where: str, value: Any, why: str, instead: str = "") -> None:
         raise ValueError(f"{where}={value!r} is even, {why}; use an odd {where}{instead}")
 
 
-def nearest_taps(scale: int) -> np.ndarray:
-    """What one pixel becomes when repeated: `scale` ones."""
-    return np.ones(scale)
-
-
 def bilinear_taps(scale: int) -> np.ndarray:
     """What one pixel becomes under linear interpolation with half-pixel centres: a triangle; [1,3,3,1]/4 for 2."""
     length = 2 * scale - scale % 2
@@ -58,7 +53,7 @@ def fold_nearest(kernel: Any, scale: int | Pair) -> Any:
     Exact at every pixel with stride `scale` and 'same' padding. Raises ValueError for even k, where 'same' pads one
     pixel less before than after and the two would differ by a shift.
     """
-    return _fold(kernel, scale, nearest_taps)
+    return _fold(kernel, scale, np.ones)
 
 
 def fold_bilinear(kernel: Any, scale: int | Pair) -> Any:
