@@ -199,12 +199,9 @@ def _command(request: _Request) -> None:
         view = views.trained(config, sampler, step)
         out = request.out or request.run / f"inspect-step-{step:08d}.png"
         shown_views = [view]
-    from ganlab.inspection.picture import picture
-    from ganlab.inspection.terminal import show
-
-    show(shown_views)
+    views.show(shown_views)
     title = f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"
-    grids.save_png(out, picture(shown_views), title)
+    grids.save_png(out, views.picture(shown_views), title)
     print(f"picture: {out}")
     if request.run is None and not request.compare:
         print(f"to train it: python -m ganlab.train {shlex.join(request.overrides)}".rstrip())

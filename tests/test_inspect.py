@@ -19,8 +19,8 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.files import write_json
 from ganlab.inspect import picture_name, read_arms, whole_name
-from ganlab.inspection import terminal, views
-from ganlab.inspection.picture import picture
+from ganlab.inspection import views
+from ganlab.inspection.views import picture
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
@@ -536,7 +536,7 @@ def test_a_wrong_setting_and_help_need_no_tensorflow():
 
 
 def test_bars_share_one_range_and_leave_out_what_is_nothing():
-    assert terminal._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
+    assert views._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
 
 
 def test_a_run_without_a_checkpoint(settings, tmp_path):

@@ -7,7 +7,7 @@ with what held-out rendered images score through the same read-out.
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,38 +19,19 @@ Array = NDArray[np.float64]
 _BINS, _GRID_BINS = 8, 3  # parts of a factor's range, in pairs and in the grid of all
 
 
-class Factor(Protocol):
-    """What a table says of one factor; a class has `classes` values from 0, others have none."""
+class Factor(NamedTuple):
+    """What a table says of one factor: its prior is uniform from `low` to `high`, of a circular factor the same place.
 
-    @property
-    def name(self) -> str:
-        """Its name in the measures."""
-        ...
+    unit: in words. classes: how many, from 0; 0: a continuous factor. visible_on: the classes whose images show it.
+    """
 
-    @property
-    def low(self) -> float:
-        """Where its prior begins."""
-        ...
-
-    @property
-    def high(self) -> float:
-        """Where its prior ends; on a circular factor the same as `low`."""
-        ...
-
-    @property
-    def circular(self) -> bool:
-        """Whether it has no ends."""
-        ...
-
-    @property
-    def classes(self) -> int:
-        """How many classes, or 0 for a continuous factor."""
-        ...
-
-    @property
-    def visible_on(self) -> tuple[int, ...]:
-        """The classes whose images show it."""
-        ...
+    name: str
+    low: float
+    high: float
+    unit: str
+    circular: bool
+    classes: int
+    visible_on: tuple[int, ...]
 
 
 def marginals(factors: ArrayLike, table: Sequence[Factor]) -> dict[str, float]:

@@ -82,12 +82,7 @@ class Readout:
 
     def _description(self) -> str:
         return json.dumps(
-            {
-                "shape": self._shape,
-                "level": self._level,
-                "factors": _describe(self._table),
-                "quality": self.quality,
-            }
+            {"shape": self._shape, "level": self._level, "factors": _describe(self._table), "quality": self.quality}
         )
 
 
@@ -150,27 +145,18 @@ def _network(shape: tuple[int, ...], level: tuple[float, float], outputs: int) -
 
     seeds = itertools.count()
 
-    def start():
-        return keras.initializers.HeNormal(seed=next(seeds))
+    def weights() -> dict[str, Any]:
+        return {"kernel_initializer": keras.initializers.HeNormal(seed=next(seeds)), "dtype": "float32"}
 
     halvings = int(np.log2(min(shape[:2]) / 4))
     mean, std = level
     layers = [keras.Input(shape), keras.layers.Rescaling(1 / std, -mean / std, dtype="float32")]
     for halvings_left in reversed(range(halvings)):
-        layers.append(
-            keras.layers.Conv2D(
-                max(16, 64 >> halvings_left),
-                3,
-                2,
-                "same",
-                activation="silu",
-                kernel_initializer=start(),
-                dtype="float32",
-            )
-        )
+        maps = max(16, 64 >> halvings_left)
+        layers.append(keras.layers.Conv2D(maps, 3, 2, "same", activation="silu", **weights()))
     layers.append(keras.layers.Flatten(dtype="float32"))
-    layers.append(keras.layers.Dense(128, "silu", kernel_initializer=start(), dtype="float32"))
-    layers.append(keras.layers.Dense(outputs, kernel_initializer=start(), dtype="float32"))
+    layers.append(keras.layers.Dense(128, "silu", **weights()))
+    layers.append(keras.layers.Dense(outputs, **weights()))
     return keras.Sequential(layers)
 
 
