@@ -14,10 +14,18 @@ from ganlab.data.images import Split
 from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
-from ganlab.evaluation.factors import Factor, dependences, factor_nulls, grid_coverage, marginals, residuals
+from ganlab.evaluation.factors import (
+    Factor,
+    Readout,
+    dependences,
+    factor_nulls,
+    grid_coverage,
+    marginals,
+    residuals,
+    train_readout,
+)
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, ExtraMeasures, Measured, Measures
-from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.registry import Rungs
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
