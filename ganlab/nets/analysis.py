@@ -57,20 +57,9 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
     rows = []
     for layer, output in zip(layers, outputs, strict=True):
         values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
-        cost = macs_of(layer)
-        rows.append(
-            Part(
-                layer.name,
-                _kind(layer),
-                tuple(layer.output.shape[1:]),
-                _kernel(layer),
-                layer.count_params(),
-                cost.written,
-                cost.executed,
-                receptive_field_of(generator, layer) if values.ndim == 4 else None,
-                float(values.std()),
-            )
-        )
+        sees = receptive_field_of(generator, layer) if values.ndim == 4 else None
+        shape, weights, std = tuple(layer.output.shape[1:]), layer.count_params(), float(values.std())
+        rows.append(Part(layer.name, _kind(layer), shape, _kernel(layer), weights, *macs_of(layer), sees, std))
     return rows
 
 

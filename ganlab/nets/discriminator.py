@@ -8,7 +8,7 @@ import keras
 
 from ganlab.config import Discriminator, plugins
 from ganlab.nets.initializers import gain_of, initializer
-from ganlab.nets.layers import BatchNormalization, DownConv2D, MinibatchStd
+from ganlab.nets.layers import BatchNormalization, DownConv2D, minibatch_std
 from ganlab.nets.spectral_norm import SpectralConv2D, SpectralDense
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
@@ -100,7 +100,7 @@ def _convolve(
 
 
 def _with_minibatch_std(settings: Discriminator, maps: Any) -> Any:
-    return MinibatchStd(settings.minibatch_std, name="minibatch_std")(maps) if settings.minibatch_std else maps
+    return minibatch_std(maps, settings.minibatch_std) if settings.minibatch_std else maps
 
 
 def _add_score(

@@ -249,7 +249,8 @@ class KernelUpsampling(Upsampling):
 
     Kernels stay float32 until they are used, so that folding adds no rounding under mixed precision.
     fold: (kernel, scale) -> the kernel of the equal transposed convolution; None if there is none.
-    taps: scale -> the filter that enlarges before the convolution, for the cost; None if that costs nothing.
+    taps: scale -> the filter that enlarges before the convolution: what one pixel becomes. None: it is repeated, which
+    costs nothing.
     """
 
     fold: Any = None
@@ -315,13 +316,13 @@ class KernelUpsampling(Upsampling):
         return self.fold(np.asarray(ops.convert_to_numpy(self.kernel), np.float64), self.scale)
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
-        """Those of the convolution, then those of the enlargement before it: every pixel repeated."""
+        """Those of the convolution, then those of the enlargement before it."""
         size, s = self.kernel_size[axis], self.scale[axis]
         return self.enlarged_from(low - (size - 1) // 2, high + size // 2, s)
 
     def enlarged_from(self, low: int, high: int, s: int) -> Pair:
         """The input pixels that the pixels low...high of the enlarged map come from."""
-        return low // s, high // s
+        return reaching(low, high, len(self.taps(s)) if self.taps else s, s)
 
     def overlap(self, side: int) -> np.ndarray:
         """Counted one tap at a time: a kernel with a single 1 reaches a pixel if it makes it other than 0.
@@ -427,6 +428,15 @@ class FoldableUpsampling(KernelUpsampling):
             return Macs(written, written)
         _, height, width, ci = self.known_shape()
         return Macs(written, height * width * int(np.prod(self.transposed_kernel().shape[:2])) * ci * self.filters)
+
+
+def reaching(low: int, high: int, length: int, scale: int) -> Pair:
+    """The first and last input pixel that reach the pixels low...high, if each becomes `length` pixels around its own.
+
+    Along one axis, with 'same' padding.
+    """
+    before = max(length - scale, 0) // 2
+    return -((length - 1 - before - low) // scale), (high + before) // scale
 
 
 def insert_zeros(image: Any, axis: int, scale: int) -> Any:

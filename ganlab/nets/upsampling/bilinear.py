@@ -30,10 +30,6 @@ class BilinearConv2D(KernelUpsampling):
         larger = ops.image.resize(ops.cast(inputs, "float32"), size, "bilinear", data_format="channels_last")
         return self.add_bias(self.convolve(ops.cast(larger, self.compute_dtype), self.kernel))
 
-    def enlarged_from(self, low: int, high: int, s: int) -> Pair:
-        """The two nearest input pixels of each."""
-        return (2 * low + 1 - s) // (2 * s), -((s - 2 * high - 1) // (2 * s))
-
     def stock(self, *, folded: bool = False) -> Any:
         """UpSampling2D, interpolating, and Conv2D."""
         if folded:

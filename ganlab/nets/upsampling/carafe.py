@@ -112,7 +112,7 @@ class Carafe2D(KernelUpsampling):
     def stock(self, *, folded: bool = False) -> Any:
         """Two Conv2D, Softmax, `keras.ops.take` and `matmul`, Reshape, Permute, Conv2D; for one size."""
         if folded:
-            raise ValueError(f"{self.name} has no exact transposed convolution; use folded=False")
+            return self._as_transposed()
         _, height, width, channels = self.known_shape()
         near, layers = self.neighbourhood**2, keras.layers
         compress = layers.Conv2D(self.channels, 1, **plain_options(True))

@@ -39,10 +39,6 @@ class FirConv2D(FoldableUpsampling):
             smooth = _insert_and_smooth(smooth, axis, scale, (size - 1) // 2, size // 2)
         return self.convolve(smooth, self.kernel, "valid")
 
-    def enlarged_from(self, low: int, high: int, s: int) -> Pair:
-        """The input pixels under the filter."""
-        return -((2 * s - 2 - low) // s), (high + s - 1) // s
-
 
 def fir(filters: int, *, kernel_size: int | Pair = 3, implementation: str = "fused", **options: Any) -> keras.Layer:
     """Insert zeros, smooth with [1,3,3,1] (times 1/4; see `fir_taps` for other scales), convolve, as in StyleGAN2.
