@@ -339,9 +339,12 @@ def test_one_arm(inspect, tmp_path):
     assert "to train it: python -m ganlab.train generator=transpose_k3" in output
 
 
+EVEN = anatomy.Phases(np.ones((2, 2)), np.ones((2, 2, 1, 1)))
+
+
 def test_rectangles_have_a_spectrum(settings):
     config = settings("generator.stages=[[4,[2,3]],[null,2]]", "generator.base_filters=4", "dataset.size=[8,12]")
-    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, [EVEN])
     assert view.power is not None and view.power.shape == (8, 12)
     assert view.profile is not None and len(view.profile) == 5
     assert not view.no_spectrum
@@ -350,7 +353,7 @@ def test_rectangles_have_a_spectrum(settings):
 
 def test_arms_have_the_colours_and_markers_of_reports(settings):
     config = settings("generator.stages=[[4,2],[null,2]]", "generator.base_filters=4")
-    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, [EVEN])
     arms = [dataclasses.replace(view, arm=arm) for arm in ("upsample", "transpose", "bicubic")]
     lines = drawn_figure(arms).axes[-1].get_lines()
     looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in lines}
@@ -361,7 +364,7 @@ def test_arms_have_the_colours_and_markers_of_reports(settings):
 
 def test_images_without_a_spectrum(settings):
     config = settings("generator.stages=[[4,[1,3]],[null,[1,2]]]", "generator.base_filters=4", "dataset.size=[1,12]")
-    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, [EVEN])
     assert view.power is view.profile is None
     assert "images of size 1x12 have no rings" in view.no_spectrum
     assert picture([view, view]).std() > 10

@@ -107,55 +107,28 @@ def _scale(config: RunConfig) -> tuple[int, int]:
 
 def before_training(config: RunConfig, side: int) -> View:
     """A view of the generator that a run would start with; `side`: input pixels across the overlap map."""
-    scale = _scale(config)
     operators = (
-        analysis.operator(config.generator, _CHANNELS, _CHANNELS, scale=scale, seed=seed) for seed in range(DRAWS)
+        analysis.operator(config.generator, _CHANNELS, _CHANNELS, scale=_scale(config), seed=seed)
+        for seed in range(DRAWS)
     )
     draws = [analysis.phases(operator) for operator in operators]
-    fractions = [lattice_fraction(draw.sums, scale) for draw in draws]
-    variances = np.stack([draw.variance for draw in draws])
-    mean, std = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
-    fraction = mean if std == "0" else f"{mean} ± {std}"
-    return _view(
-        config,
-        build_gan(config).generator,
-        "before training",
-        side,
-        variances.mean(axis=0),
-        variances.std(axis=0),
-        f"lattice fraction {fraction} over {DRAWS} draws",
-        fraction,
-    )
+    return _view(config, build_gan(config).generator, "before training", side, draws)
 
 
 def trained(config: RunConfig, sampler: Sampler, step: int) -> View:
     """A view of a run's averaged generator, opened from a checkpoint of this step."""
-    phases = analysis.phases(analysis.stages_of(sampler.generator)[_place(config)])
-    fraction = _fraction(lattice_fraction(phases.sums, _scale(config)))
-    return _view(
-        config,
-        sampler.generator,
-        f"averaged generator after {step} steps",
-        side([config]),
-        phases.variance,
-        None,
-        f"lattice fraction of stage{_place(config) + 1} {fraction}",
-        fraction,
-    )
+    own = analysis.phases(analysis.stages_of(sampler.generator)[_place(config)])
+    return _view(config, sampler.generator, f"averaged generator after {step} steps", side([config]), [own])
 
 
-def _view(
-    config: RunConfig,
-    generator: Any,
-    moment: str,
-    side: int,
-    variance: Any,
-    std: Any,
-    lattice: str,
-    fraction: str,
-) -> View:
-    """What both kinds of view have in common: layers, operator, images."""
-    settings, scale = config.generator, _scale(config)
+def _view(config: RunConfig, generator: Any, moment: str, side: int, phases: list[analysis.Phases]) -> View:
+    """What both kinds of view have in common: layers, operator, images; phases: of one kernel, or of many draws."""
+    settings, scale, name = config.generator, _scale(config), f"stage{_place(config) + 1}"
+    fractions, variances = [lattice_fraction(each.sums, scale) for each in phases], [each.variance for each in phases]
+    variance, std = np.mean(variances, axis=0), np.std(variances, axis=0) if len(phases) > 1 else None
+    mean, spread = _fraction(np.mean(fractions)), _fraction(np.std(fractions))
+    fraction = mean if spread == "0" else f"{mean} ± {spread}"
+    of_what = f"of {name} {fraction}" if std is None else f"{fraction} over {DRAWS} draws"
     z = Sampler(generator, config).latents("latents/inspect", IMAGES)
     images = generator(z, training=False).numpy()
     power = profile = None
@@ -165,16 +138,15 @@ def _view(
         profile = radial_profile(power)
     except ValueError as error:
         no_spectrum = f"No spectrum: {error}"
-    # Weights that change nothing, a kernel of zeros with a single 1 at its centre, leave how the operator enlarges.
-    single, ones, whole = (analysis.operator(settings, 1, 1, scale=scale) for _ in range(3))
-    through_single = np.full((2 * scale[0], 2 * scale[1]), np.nan)
-    if single.with_single_one():
-        through_single = analysis.enlarge(single, _TWO_BY_TWO)
-    ones.with_all_ones()
-    parts = analysis.parts(generator, z)
-    stage = next(part for part in parts if part.name == f"stage{_place(config) + 1}")
-    overlap = whole.overlap(side)
+    operator = analysis.operator(settings, 1, 1, scale=scale)
+    overlap = operator.overlap(side)
     inside = analysis.inside(overlap, scale)
+    single = np.full((2 * scale[0], 2 * scale[1]), np.nan)
+    if operator.with_single_one():  # weights that change nothing: what remains is how it enlarges
+        single = analysis.enlarge(operator, _TWO_BY_TWO)
+    operator.with_all_ones()
+    parts = analysis.parts(generator, z)
+    stage = next(part for part in parts if part.name == name)
     executed, written = (sum(getattr(part, name) for part in parts) for name in ("executed", "written"))
     facts = {
         "parameters": f"{generator.count_params():,}",
@@ -184,7 +156,7 @@ def _view(
         "its kernel": stage.kernel,
         "base map pixels an image pixel sees": times(parts[-1].sees),
         "taps that reach a pixel, inside": _range(inside),
-        "variance, largest / smallest phase": f"{_ratio(variance)}",
+        "variance, largest / smallest phase": _ratio(variance),
         "lattice fraction": fraction,
         "std of the images": f"{parts[-1].std:.3f}",
     }
@@ -198,12 +170,12 @@ def _view(
         notes=_notes(generator, settings, std is not None),
         facts=facts,
         scale=scale,
-        single=through_single,
-        ones=analysis.enlarge(ones, _TWO_BY_TWO),
+        single=single,
+        ones=analysis.enlarge(operator, _TWO_BY_TWO),
         overlap=overlap,
-        variance=np.asarray(variance),
+        variance=variance,
         std=std,
-        lattice=lattice,
+        lattice=f"lattice fraction {of_what}",
         pixels=to_pixels(images),
         power=power,
         profile=profile,

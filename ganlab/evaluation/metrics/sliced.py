@@ -107,10 +107,14 @@ def _mean_over(units: Array, real: Array, fake: Array) -> float:
 def _levels(images: Array, smallest: int) -> Iterator[Array]:
     """The levels of the Laplacian pyramid, the finest first; the last is the blurred image."""
     while -(-min(images.shape[1:3]) // 2) >= smallest:
-        low = _blur(images)[:, ::2, ::2]
+        low = _halve(images)
         yield images - _double(low, images.shape)
         images = low
     yield images
+
+
+def _halve(images: Array) -> Array:
+    return _blur(images)[:, ::2, ::2]
 
 
 def _double(low: Array, shape: tuple[int, ...]) -> Array:
