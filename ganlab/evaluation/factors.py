@@ -20,7 +20,7 @@ from ganlab.evaluation.metrics.classes import binomial
 Array = NDArray[np.float64]
 
 _BINS, _GRID_BINS = 8, 3  # parts of a factor's range, in pairs and in the grid of all
-_TEST = 5000  # rendered images that its own quality is measured on
+_TEST = 5000  # rendered images that a read-out's quality is measured on
 _CHUNK = 32  # batches that are rendered at once
 
 
