@@ -21,6 +21,8 @@ from ganlab.runs.folder import read_config
 
 _OPERATOR = {name for kind in get_args(get_args(Upsampling)[0]) for name in kind.model_fields} - {"name"}
 _GENERATOR = set(Generator.model_fields) - {"name", "upsampling", "elsewhere", "reference"}
+_PREFIXES = {"generator.upsampling.": _OPERATOR, "generator.": _GENERATOR}
+"""What a setting's name may go without, and the names of such settings."""
 
 _HELP = """\
 ganlab.inspect: inspect a generator or images, in the terminal and as one PNG. It trains nothing and takes seconds.
@@ -107,9 +109,8 @@ def _read(arguments: list[str]) -> _Request:
             flags[name] = value
         else:
             overrides.append(whole_name(argument))
-    out = expand(flags["out"], "out=") if flags["out"] else None
+    out, run = (expand(flags[name], f"{name}=") if flags[name] else None for name in ("out", "run"))
     arms = None if compare is None else read_arms(compare or [""])
-    run = expand(flags["run"], "run=") if flags["run"] else None
     request = _Request(overrides, arms, run, out)
     _check(request)
     return request
@@ -199,12 +200,9 @@ def _command(request: _Request) -> None:
         view = views.trained(config, sampler, step)
         out = request.out or request.run / f"inspect-step-{step:08d}.png"
         shown_views = [view]
-    from ganlab.inspection.picture import picture
-    from ganlab.inspection.terminal import show
-
-    show(shown_views)
+    views.show(shown_views)
     title = f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"
-    grids.save_png(out, picture(shown_views), title)
+    grids.save_png(out, views.picture(shown_views), title)
     print(f"picture: {out}")
     if request.run is None and not request.compare:
         print(f"to train it: python -m ganlab.train {shlex.join(request.overrides)}".rstrip())
@@ -252,7 +250,7 @@ def whole_name(override: str) -> str:
     name, equals, value = override.partition("=")
     plus = name[: len(name) - len(name.lstrip("+~"))]
     bare = name.lstrip("+~")
-    prefix = "generator.upsampling." if bare in _OPERATOR else "generator." if bare in _GENERATOR else ""
+    prefix = next((prefix for prefix, names in _PREFIXES.items() if bare in names), "")
     return f"{plus}{prefix}{bare}{equals}{value}"
 
 
@@ -260,7 +258,7 @@ def short_name(override: str) -> str:
     """The inverse of `whole_name`."""
     name, equals, value = override.partition("=")
     bare = name.lstrip("+~")
-    for prefix, names in (("generator.upsampling.", _OPERATOR), ("generator.", _GENERATOR)):
+    for prefix, names in _PREFIXES.items():
         if bare.startswith(prefix) and bare.removeprefix(prefix) in names:
             return f"{bare.removeprefix(prefix)}{equals}{value}"
     return f"{bare}{equals}{value}"

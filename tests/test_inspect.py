@@ -19,8 +19,8 @@ from ganlab.errors import ConfigError
 from ganlab.evaluation.spectrum import lattice_fraction
 from ganlab.files import write_json
 from ganlab.inspect import picture_name, read_arms, whole_name
-from ganlab.inspection import terminal, views
-from ganlab.inspection.picture import picture
+from ganlab.inspection import views
+from ganlab.inspection.views import picture
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.upsampling import UPSAMPLERS
@@ -64,24 +64,38 @@ SINGLE_ONE = {
 }  # fmt: skip
 
 
+TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+
+def one_channel(settings, scale=(2, 2)):
+    return anatomy.operator(settings, 1, 1, scale=scale)
+
+
+def phases_of_draws(settings, count, channels):
+    operators = [anatomy.operator(settings, channels, channels, scale=(2, 2), seed=seed) for seed in range(count)]
+    return [anatomy.phases(operator) for operator in operators]
+
+
 @pytest.mark.parametrize("arm", ALL_ONES)
 def test_all_ones_on_two_by_two(arm, generator_of):
-    layer = anatomy.with_all_ones(generator_of(f"generator={arm}"), (2, 2))
-    np.testing.assert_allclose(anatomy.enlarge(layer, anatomy.TWO_BY_TWO), ALL_ONES[arm], rtol=1e-6)
+    layer = one_channel(generator_of(f"generator={arm}"))
+    layer.with_all_ones()
+    np.testing.assert_allclose(anatomy.enlarge(layer, TWO_BY_TWO), ALL_ONES[arm], rtol=1e-6)
 
 
 @pytest.mark.parametrize("arm", options("generator"))
 def test_a_single_one_shows_how_an_operator_enlarges(arm, generator_of):
-    layer = anatomy.with_a_single_one(generator_of(f"generator={arm}"), (2, 2))
-    np.testing.assert_allclose(anatomy.enlarge(layer, anatomy.TWO_BY_TWO), SINGLE_ONE[arm], rtol=1e-6)
+    layer = one_channel(generator_of(f"generator={arm}"))
+    assert layer.with_single_one()
+    np.testing.assert_allclose(anatomy.enlarge(layer, TWO_BY_TWO), SINGLE_ONE[arm], rtol=1e-6)
 
 
 def test_a_single_one_of_an_even_kernel_still_changes_nothing(generator_of):
     even = generator_of("generator.upsampling.kernel_size=4", "generator=upsample",
                         "generator.upsampling.implementation=plain")  # fmt: skip
-    np.testing.assert_array_equal(
-        anatomy.enlarge(anatomy.with_a_single_one(even, (2, 2)), anatomy.TWO_BY_TWO), REPEATED
-    )
+    layer = one_channel(even)
+    assert layer.with_single_one()
+    np.testing.assert_array_equal(anatomy.enlarge(layer, TWO_BY_TWO), REPEATED)
 
 
 INSIDE = {  # SCIENCE 1.3: n_r = (2,1), (2,2), (2,3), (3,3) along each axis
@@ -98,7 +112,7 @@ INSIDE = {  # SCIENCE 1.3: n_r = (2,1), (2,2), (2,3), (3,3) along each axis
 
 @pytest.mark.parametrize("arm", INSIDE)
 def test_overlap_inside(arm, generator_of):
-    reached = anatomy.overlap(generator_of(f"generator={arm}"), (2, 2), 7)
+    reached = one_channel(generator_of(f"generator={arm}")).overlap(7)
     assert reached.shape == (14, 14)
     assert anatomy.inside(reached, (2, 2)).tolist() == INSIDE[arm]
 
@@ -106,11 +120,10 @@ def test_overlap_inside(arm, generator_of):
 def test_overlap_of_transpose_3_whole_and_with_gaps(generator_of):
     # Input i reaches outputs 2i, 2i+1, 2i+2; the last of them is cut off at the right border.
     along = np.array([1, 1, 2, 1, 2, 1])
-    np.testing.assert_array_equal(
-        anatomy.overlap(generator_of("generator=transpose_k3"), (2, 2), 3), np.outer(along, along)
-    )
+    layer = one_channel(generator_of("generator=transpose_k3"))
+    np.testing.assert_array_equal(layer.overlap(3), np.outer(along, along))
     narrow = generator_of("generator=transpose", "generator.upsampling.kernel_size=2")
-    np.testing.assert_array_equal(anatomy.overlap(narrow, (3, 2), 2), np.outer([1, 1, 0, 1, 1, 0], [1] * 4))
+    np.testing.assert_array_equal(one_channel(narrow, (3, 2)).overlap(2), np.outer([1, 1, 0, 1, 1, 0], [1] * 4))
 
 
 VARIANCE = {  # SCIENCE, acceptance checks 5 and 6: phases beside the largest; matched initialisation, mean 1
@@ -125,7 +138,7 @@ VARIANCE = {  # SCIENCE, acceptance checks 5 and 6: phases beside the largest; m
 
 @pytest.mark.parametrize("arm", VARIANCE)
 def test_variance_by_phase_and_lattice_fraction_at_the_start(arm, generator_of):
-    drawn = anatomy.draws(generator_of(f"generator={arm}"), (2, 2), 6)
+    drawn = phases_of_draws(generator_of(f"generator={arm}"), 6, 32)
     np.testing.assert_allclose(np.mean([draw.variance for draw in drawn], axis=0), VARIANCE[arm], rtol=0.06)
     fractions = [lattice_fraction(draw.sums, 2) for draw in drawn]
     if arm in ("upsample", "upsample_bilinear"):
@@ -148,7 +161,7 @@ def test_phases_from_the_kernel_are_those_that_are_measured(name, size, scale):
 
 
 def test_carafe_has_no_lattice_and_is_measured(generator_of):
-    drawn = anatomy.draws(generator_of("generator=carafe"), (2, 2), 2, 8)
+    drawn = phases_of_draws(generator_of("generator=carafe"), 2, 8)
     assert all(lattice_fraction(draw.sums, 2) < 1e-6 and draw.variance.min() > 0 for draw in drawn)
 
 
@@ -194,9 +207,11 @@ def test_receptive_field_is_what_gradients_say(operators):
         UPSAMPLERS[name](2, kernel_size=size, scale=scale, seed=place, **more)
         for place, (name, size, scale, more) in enumerate(operators)
     ]
-    period = np.prod([stage.scale for stage in stages], axis=0)
-    inputs = [[number - 1] for number in range(len(stages))]
-    assert anatomy._widest(stages, inputs, period) == field_by_gradients(stages, 13)
+    inputs = keras.Input((13, 13, 2))
+    maps = keras.layers.Identity(name="base_map")(inputs)
+    for stage in stages:
+        maps = stage(maps)
+    assert anatomy.receptive_field_of(keras.Model(inputs, maps), stages[-1]) == field_by_gradients(stages, 13)
 
 
 def test_receptive_field_by_hand(settings):
@@ -324,9 +339,12 @@ def test_one_arm(inspect, tmp_path):
     assert "to train it: python -m ganlab.train generator=transpose_k3" in output
 
 
+EVEN = anatomy.Phases(np.ones((2, 2)), np.ones((2, 2, 1, 1)))
+
+
 def test_rectangles_have_a_spectrum(settings):
     config = settings("generator.stages=[[4,[2,3]],[null,2]]", "generator.base_filters=4", "dataset.size=[8,12]")
-    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, [EVEN])
     assert view.power is not None and view.power.shape == (8, 12)
     assert view.profile is not None and len(view.profile) == 5
     assert not view.no_spectrum
@@ -335,7 +353,7 @@ def test_rectangles_have_a_spectrum(settings):
 
 def test_arms_have_the_colours_and_markers_of_reports(settings):
     config = settings("generator.stages=[[4,2],[null,2]]", "generator.base_filters=4")
-    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, [EVEN])
     arms = [dataclasses.replace(view, arm=arm) for arm in ("upsample", "transpose", "bicubic")]
     lines = drawn_figure(arms).axes[-1].get_lines()
     looks = {line.get_label(): (line.get_color(), line.get_marker()) for line in lines}
@@ -346,7 +364,7 @@ def test_arms_have_the_colours_and_markers_of_reports(settings):
 
 def test_images_without_a_spectrum(settings):
     config = settings("generator.stages=[[4,[1,3]],[null,[1,2]]]", "generator.base_filters=4", "dataset.size=[1,12]")
-    view = views._view(config, build_gan(config).generator, "", 5, np.ones((2, 2)), None, "", "")
+    view = views._view(config, build_gan(config).generator, "", 5, [EVEN])
     assert view.power is view.profile is None
     assert "images of size 1x12 have no rings" in view.no_spectrum
     assert picture([view, view]).std() > 10
@@ -536,7 +554,7 @@ def test_a_wrong_setting_and_help_need_no_tensorflow():
 
 
 def test_bars_share_one_range_and_leave_out_what_is_nothing():
-    assert terminal._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
+    assert views._bars([np.array([9.0, 1, 10]), None, np.array([0.0, 100, 0])]) == ["▁▄", "", "█ "]
 
 
 def test_a_run_without_a_checkpoint(settings, tmp_path):

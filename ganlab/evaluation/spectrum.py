@@ -229,11 +229,7 @@ def _checked(power: ArrayLike) -> Array:
 
 def _refuse_without_rings(size: tuple[int, ...], name: str) -> None:
     if min(size) < 2:
-        raise ValueError(f"{name} of size {_times(size)} have no rings; use sides of at least 2")
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return "x".join(map(str, size))
+        raise ValueError(f"{name} of size {'x'.join(map(str, size))} have no rings; use sides of at least 2")
 
 
 # --- distances in powers of ten, ring by ring -------------------------------------------------------------------------

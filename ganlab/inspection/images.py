@@ -1,6 +1,8 @@
 """The content of a data set before training: in a few lines, and as one picture. No TensorFlow."""
 
+import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,47 +35,43 @@ class Neighbours(NamedTuple):
 def describe(config: RunConfig, split: Split) -> list[str]:
     """What the data set holds and what training will see, in lines."""
     settings, train, held_out = config.dataset, split.train, split.held_out
-    lines = []
-    if isinstance(settings, Folder):
-        lines += _files(settings)
-    size, count = pair(settings.size), len(train.pixels) + len(held_out.pixels)
-    lines += [f"{'seen':<12} {count:,} images {size[0]}x{size[1]}, {'grey' if settings.channels == 1 else 'RGB'}"]
-    lines += [f"{'':<12} {len(train.pixels):,} to train on, {len(held_out.pixels):,} held out"]
-    if train.labels is not None:
-        lines += [f"{'classes':<12} {_classes(settings, train.labels)}"]
-    lines += [f"{'flip':<12} {settings.flip}"] if settings.flip != "none" else []
+    of_files = isinstance(settings, Folder)
+    (height, width), count = pair(settings.size), len(train.pixels) + len(held_out.pixels)
     mean, std = _moments(train.pixels)
-    lines += [f"{'pixels':<12} mean {_join(mean)}, standard deviation {_join(std)} of 0 to 255, by channel"]
-    lines += [f"{'from':<12} {train.source}; licence {train.licence}"]
-    return lines + [f"{'note':<12} {note}" for note in split.notes[1 if isinstance(settings, Folder) else 0 :]]
+    facts = [
+        *(_files(settings) if of_files else []),
+        ("seen", f"{count:,} images {height}x{width}, {'grey' if settings.channels == 1 else 'RGB'}"),
+        ("", f"{len(train.pixels):,} to train on, {len(held_out.pixels):,} held out"),
+        ("classes", "" if train.labels is None else _classes(settings, train.labels)),
+        ("flip", "" if settings.flip == "none" else settings.flip),
+        ("pixels", f"mean {_join(mean)}, standard deviation {_join(std)} of 0 to 255, by channel"),
+        ("from", f"{train.source}; licence {train.licence}"),
+        *(("note", note) for note in split.notes[1 if of_files else 0 :]),
+    ]
+    return [f"{name:<12} {text}" for name, text in facts if text]
 
 
-def _files(settings: Folder) -> list[str]:
+def _files(settings: Folder) -> list[tuple[str, str]]:
+    """What the files hold, as facts by name; one without a name belongs to the one before."""
     listing = folder.list_images(settings.path)
-    good = listing.good
-    kinds = Counter(picture.format for picture in good)
-    sizes = Counter((picture.height, picture.width) for picture in good)
-    formats = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
-    lines = [f"{'files':<12} {len(listing.pictures):,} images: {formats}"]
-    lines += (
-        [f"{'':<12} {listing.ignored:,} other file{'s' * (listing.ignored > 1)} ignored"] if listing.ignored else []
-    )
-    if len(sizes) == 1:
-        (height, width) = next(iter(sizes))
-        lines += [f"{'sizes':<12} all {height}x{width}"]
-    else:
-        middle = sorted(sizes.elements(), key=lambda size: size[0] * size[1])
-        small, median, large = middle[0], middle[len(middle) // 2], middle[-1]
-        lines += [
-            f"{'sizes':<12} {len(sizes):,} different, {small[0]}x{small[1]} to {large[0]}x{large[1]}, "
-            f"half of them up to {median[0]}x{median[1]}"
-        ]
-    colours = Counter("grey" if picture.channels == 1 else "RGB" for picture in good)
-    lines += [f"{'channels':<12} {', '.join(f'{n:,} {kind}' for kind, n in colours.most_common())}"]
-    bad = [picture for picture in listing.pictures if picture.problem]
-    for place, picture in enumerate(bad[:_NAMED]):
-        lines += [f"{'unreadable' if place == 0 else '':<12} {folder.printable(picture.name)}: {picture.problem}"]
-    return lines + ([f"{'':<12} and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else [])
+    good, ignored = listing.good, listing.ignored
+    kinds = Counter((picture.height, picture.width) for picture in good)
+    sizes = sorted(kinds.elements(), key=math.prod)
+    small, median, large = (f"{height}x{width}" for height, width in (sizes[0], sizes[len(sizes) // 2], sizes[-1]))
+    different = f"{len(kinds):,} different, {small} to {large}, half of them up to {median}"
+    bad = [f"{folder.printable(picture.name)}: {picture.problem}" for picture in listing.pictures if picture.problem]
+    return [
+        ("files", f"{len(listing.pictures):,} images: {_counted(picture.format for picture in good)}"),
+        ("", f"{ignored:,} other file{'s' * (ignored > 1)} ignored" if ignored else ""),
+        ("sizes", different if len(kinds) > 1 else f"all {small}"),
+        ("channels", _counted("grey" if picture.channels == 1 else "RGB" for picture in good)),
+        *zip(["unreadable", *[""] * _NAMED], bad[:_NAMED], strict=False),
+        ("", f"and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""),
+    ]
+
+
+def _counted(kinds: Iterable[str]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in Counter(kinds).most_common())
 
 
 def _classes(settings: DatasetSettings, labels: np.ndarray) -> str:

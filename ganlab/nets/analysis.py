@@ -14,7 +14,6 @@ from ganlab.config import Generator, Pair
 from ganlab.nets.upsampling import UPSAMPLERS, Macs, Upsampling
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
-TWO_BY_TWO = np.array([[1.0, 2.0], [3.0, 4.0]])
 
 
 class Part(NamedTuple):
@@ -58,20 +57,9 @@ def parts(generator: keras.Model, latents: np.ndarray) -> list[Part]:
     rows = []
     for layer, output in zip(layers, outputs, strict=True):
         values = np.asarray(ops.convert_to_numpy(ops.cast(output, "float32")), np.float64)
-        cost = macs_of(layer)
-        rows.append(
-            Part(
-                layer.name,
-                _kind(layer),
-                tuple(layer.output.shape[1:]),
-                _kernel(layer),
-                layer.count_params(),
-                cost.written,
-                cost.executed,
-                receptive_field_of(generator, layer) if values.ndim == 4 else None,
-                float(values.std()),
-            )
-        )
+        sees = receptive_field_of(generator, layer) if values.ndim == 4 else None
+        shape, weights, std = tuple(layer.output.shape[1:]), layer.count_params(), float(values.std())
+        rows.append(Part(layer.name, _kind(layer), shape, _kernel(layer), weights, *macs_of(layer), sees, std))
     return rows
 
 
@@ -127,52 +115,27 @@ def receptive_field_of(generator: keras.Model, layer: Any) -> Pair:
     a kernel smaller than its scale leaves some in between unseen, and the border of the image is ignored.
     """
     base = generator.get_layer("base_map")
-    chain = [base, *_between(generator, base, layer)]
-    makers = {id(node.output): number for number, node in enumerate(chain)}
-    inputs = [[makers[id(node)] - 1 for node in _inputs(maker)] for maker in chain[1:]]
-    period = [n // b for n, b in zip(layer.output.shape[1:3], base.output.shape[1:3], strict=True)]
-    return _widest(chain[1:], inputs, period)
-
-
-def _widest(layers: list[Any], inputs: list[list[int]], period: Any) -> Pair:
-    """The largest extent at the start (-1) of what one pixel of the last layer sees.
-
-    inputs: for each layer the numbers of the layers that it reads, all smaller than its own.
-    """
+    after_base = generator.layers[generator.layers.index(base) + 1 :]  # each after those that it reads
+    makers = {id(each.output): each for each in generator.layers}
     sides = []
     for axis in (0, 1):
         widest = 0
-        for pixel in range(int(period[axis])):
-            spans = {len(layers) - 1: (pixel, pixel)}
-            for number in reversed(range(len(layers))):
-                if number not in spans:
+        for pixel in range(layer.output.shape[1 + axis] // base.output.shape[1 + axis]):
+            spans = {layer: (pixel, pixel)}  # of the layers on its paths: the first and last pixel that it sees
+            for each in reversed(after_base):
+                if each not in spans:
                     continue
-                low, high = _sources(layers[number], axis, *spans[number])
+                low, high = _sources(each, axis, *spans[each])
                 if high < low:  # a pixel in a gap between kernels sees nothing on this path
                     continue
-                for before in inputs[number]:
+                for tensor in _inputs(each):
+                    before = makers[id(tensor)]
                     span = spans.get(before, (low, high))
                     spans[before] = min(low, span[0]), max(high, span[1])
-            low, high = spans.get(-1, (0, -1))
+            low, high = spans.get(base, (0, -1))
             widest = max(widest, high - low + 1)
         sides.append(widest)
     return sides[0], sides[1]
-
-
-def _between(generator: keras.Model, base: Any, layer: Any) -> list[Any]:
-    """The layers after the base map up to and including this one, each after those that it reads."""
-    makers = {id(node.output): node for node in generator.layers}
-    chain: list[Any] = []
-
-    def visit(node: Any) -> None:
-        if node is base or node in chain:
-            return
-        for tensor in _inputs(node):
-            visit(makers[id(tensor)])
-        chain.append(node)
-
-    visit(layer)
-    return chain
 
 
 def _inputs(layer: Any) -> list[Any]:
@@ -202,34 +165,9 @@ def operator(settings: Generator, channels: int, filters: int, *, scale: Pair, s
     return layer
 
 
-def with_a_single_one(settings: Generator, scale: Pair) -> Upsampling | None:
-    """The operator with weights that change nothing: a kernel of zeros with a single 1 at its centre.
-
-    What remains is how it enlarges: by repeating, interpolating, or zeros in between (transpose). Pixel shuffle has the
-    1 in every phase, and carafe is made to choose the source pixel itself. None for an operator without such weights.
-    """
-    layer = operator(settings, 1, 1, scale=scale)
-    return layer if layer.with_single_one() else None
-
-
-def with_all_ones(settings: Generator, scale: Pair) -> Upsampling:
-    """The operator with every weight 1 and no bias."""
-    layer = operator(settings, 1, 1, scale=scale)
-    layer.with_all_ones()
-    return layer
-
-
 def enlarge(layer: Any, image: np.ndarray) -> np.ndarray:
     """One image through an operator of one channel: [H,W] -> [sH,sW]."""
     return ops.convert_to_numpy(layer(np.asarray(image, np.float32)[None, :, :, None]))[0, :, :, 0]
-
-
-def overlap(settings: Generator, scale: Pair, side: int) -> np.ndarray:
-    """How many taps of the kernel reach each output pixel of a side x side image without zeros: whole [s*side,s*side].
-
-    For an operator without a kernel, how many input pixels.
-    """
-    return operator(settings, 1, 1, scale=scale).overlap(side)
 
 
 def reach(layer: Upsampling) -> int:
@@ -286,8 +224,3 @@ def measured_phases(layer: Upsampling, images: int = 8) -> Phases:
     for y, x in np.ndindex(*scale):
         variance[y, x] = np.mean(responses[:, y :: scale[0], x :: scale[1]] ** 2)
     return Phases(variance, sums)
-
-
-def draws(settings: Generator, scale: Pair, count: int, channels: int = 32) -> list[Phases]:
-    """The phases of an operator before training, drawn `count` times: seeds 0, 1, ..."""
-    return [phases(operator(settings, channels, channels, scale=scale, seed=seed)) for seed in range(count)]

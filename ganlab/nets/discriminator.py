@@ -8,9 +8,10 @@ import keras
 
 from ganlab.config import Discriminator, plugins
 from ganlab.nets.initializers import gain_of, initializer
-from ganlab.nets.layers import BatchNormalization, DownConv2D, MinibatchStd, PositionSum
+from ganlab.nets.layers import BatchNormalization, DownConv2D, minibatch_std
 from ganlab.nets.spectral_norm import SpectralConv2D, SpectralDense
 
+ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 Shape = tuple[int, int, int]
 SeedOf = Callable[[str], int]
 
@@ -61,7 +62,7 @@ def build_residual(settings: Discriminator, image_shape: Shape, seed_of: SeedOf,
         maps = keras.layers.Add(name=f"sum{number}")([inner, skip])
         maps = keras.layers.Rescaling(math.sqrt(0.5), name=f"block{number}")(maps)
     maps = _with_minibatch_std(settings, activate(maps, "_last"))
-    features = PositionSum(dtype="float32", name="positions")(maps)
+    features = ops.sum(ops.cast(maps, "float32"), axis=(1, 2))
     # After activations positions are nearly equal, not independent: their sum grows with their number, not its root.
     fan_in = math.prod(maps.shape[1:3]) ** 2 * maps.shape[-1]
     return _add_score(settings, inputs, features, seed_of, classes, fan_in=fan_in, gain=gain_of(settings.slope))
@@ -99,7 +100,7 @@ def _convolve(
 
 
 def _with_minibatch_std(settings: Discriminator, maps: Any) -> Any:
-    return MinibatchStd(settings.minibatch_std, name="minibatch_std")(maps) if settings.minibatch_std else maps
+    return minibatch_std(maps, settings.minibatch_std) if settings.minibatch_std else maps
 
 
 def _add_score(

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.linalg import convolution_matrix
 
 from ganlab.nets.convolution import convolve
 from ganlab.nets.upsampling.base import Macs
@@ -38,7 +39,7 @@ def taps_of(downsampling: str, stride: int) -> np.ndarray:
 def fold_filter(kernel: Any, taps: np.ndarray) -> Any:
     """The kernel of a convolution followed by a filter: [k,k,Ci,Co] -> [k+L-1,k+L-1,Ci,Co], L taps per axis."""
     ky, kx, ci, co = kernel.shape
-    down, across = (np.array([np.convolve(unit, taps) for unit in np.eye(k)]).T for k in (ky, kx))
+    down, across = (convolution_matrix(taps, k) for k in (ky, kx))
     both = ops.convert_to_tensor(np.kron(down, across), keras.backend.standardize_dtype(kernel.dtype))
     flat = ops.matmul(both, ops.reshape(kernel, (ky * kx, ci * co)))
     return ops.reshape(flat, (down.shape[0], across.shape[0], ci, co))
@@ -133,52 +134,22 @@ class DownConv2D(keras.Layer):
         }
 
 
-# --- before the scores; statistics are float32 under every precision --------------------------------------------------
+# --- before the scores; the statistic is float32 under every precision ------------------------------------------------
 
 
-@keras.saving.register_keras_serializable("ganlab")
-class MinibatchStd(keras.Layer):
+def minibatch_std(maps: Any, group: int) -> Any:
     """Add a channel that says how much `group` consecutive images differ: [B,H,W,C] -> [B,H,W,C+1].
 
     One number per group: the standard deviation over its images, mean over positions and channels. It exposes a
     generator that repeats itself. `group` divides B. Karras et al. 2018, arXiv:1710.10196.
     """
-
-    def __init__(self, group: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.group = group
-
-    def call(self, inputs: Any) -> Any:
-        """The std over the group, its mean, and the same number at every place of its images."""
-        height, width, channels = inputs.shape[1:]
-        groups = ops.reshape(ops.cast(inputs, "float32"), (-1, self.group, height, width, channels))
-        deviations = groups - ops.mean(groups, axis=1, keepdims=True)
-        std = ops.sqrt(ops.mean(ops.square(deviations), axis=1, keepdims=True) + 1e-8)
-        mean = ops.mean(std, axis=(2, 3, 4), keepdims=True)
-        mean = ops.broadcast_to(mean, (*ops.shape(groups)[:4], 1))
-        mean = ops.cast(ops.reshape(mean, (-1, height, width, 1)), inputs.dtype)
-        return ops.concatenate([inputs, mean], axis=-1)
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """One channel more."""
-        return *input_shape[:-1], input_shape[-1] + 1
-
-    def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
-        return super().get_config() | {"group": self.group}
-
-
-@keras.saving.register_keras_serializable("ganlab")
-class PositionSum(keras.Layer):
-    """The sum over positions: [B,H,W,C] -> [B,C]. Miyato and Koyama 2018, arXiv:1802.05637."""
-
-    def call(self, inputs: Any) -> Any:
-        """A sum over both axes."""
-        return ops.sum(inputs, axis=(1, 2))
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """The channels remain."""
-        return input_shape[0], input_shape[-1]
+    height, width, channels = maps.shape[1:]
+    groups = ops.reshape(ops.cast(maps, "float32"), (-1, group, height, width, channels))
+    deviations = groups - ops.mean(groups, axis=1, keepdims=True)
+    std = ops.sqrt(ops.mean(ops.square(deviations), axis=1, keepdims=True) + 1e-8)
+    mean = ops.mean(std, axis=(2, 3, 4), keepdims=True)
+    everywhere = ops.reshape(ops.zeros_like(groups[..., :1]) + mean, (-1, height, width, 1))
+    return ops.concatenate([maps, ops.cast(everywhere, maps.dtype)], axis=-1)
 
 
 # --- batch normalisation, and recomputing its statistics --------------------------------------------------------------

@@ -66,37 +66,21 @@ class SpectralConv2D(Spectral, DownConv2D):
 
 
 @keras.saving.register_keras_serializable("ganlab")
-class SpectralDense(Spectral):
-    """A dense layer: [B,n] -> [B,units]."""
+class SpectralDense(Spectral, keras.layers.Dense):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """A dense layer in float32: [B,n] -> [B,units]."""
 
-    def __init__(self, units: int, *, kernel_initializer: Any = "glorot_uniform", use_bias: bool = True, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.units, self.use_bias = units, use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+    def __init__(self, units: int, **kwargs: Any):
+        super().__init__(units, **kwargs | {"dtype": "float32"})
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernel and find its singular vectors."""
-        shape = (input_shape[-1], self.units)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer, autocast=False)
-        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros") if self.use_bias else None
+        super().build(input_shape)
         self.add_vectors()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """A product and a sum."""
-        outputs = ops.matmul(inputs, ops.cast(self.weight(), self.compute_dtype))
+        outputs = ops.matmul(inputs, self.weight())
         return outputs if self.bias is None else ops.add(outputs, self.bias)
-
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
-        """[B,n] -> [B,units]."""
-        return *input_shape[:-1], self.units
-
-    def get_config(self) -> dict[str, Any]:
-        """What rebuilds the layer."""
-        return super().get_config() | {
-            "units": self.units,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "use_bias": self.use_bias,
-        }
 
 
 def power_iteration(model: keras.Model) -> None:

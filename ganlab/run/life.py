@@ -225,7 +225,8 @@ class _Training:
             return
         if config.init_from:
             say(f"starting with the weights of {config.init_from.run} at step {config.init_from.step}")
-        records.text(0, "settings", _as_markdown(config))
+        settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        records.text(0, "settings", f"```yaml\n{settings}```")
         records.hyperparameters(_hyperparameters(config), trial=without_seed(self._directory.resolve().name))
         callbacks.sample(0)
 
@@ -314,10 +315,6 @@ def _network_facts(gan: "Gan") -> dict[str, Any]:
         },
         "receptive_field": list(receptive_field_of(gan.generator, gan.generator.layers[-1])),
     }
-
-
-def _as_markdown(config: RunConfig) -> str:
-    return f"```yaml\n{yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)}```"
 
 
 def _hyperparameters(config: RunConfig) -> dict[str, float | str | bool]:

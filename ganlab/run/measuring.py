@@ -14,10 +14,18 @@ from ganlab.data.images import Split
 from ganlab.data.sources import DATASETS
 from ganlab.errors import ConfigError
 from ganlab.evaluation.cache import cached
-from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
+from ganlab.evaluation.factors import (
+    Factor,
+    Readout,
+    dependences,
+    factor_nulls,
+    grid_coverage,
+    marginals,
+    residuals,
+    train_readout,
+)
 from ganlab.evaluation.features import FEATURES, RealImages
 from ganlab.evaluation.protocols import Counts, ExtraMeasures, Measured, Measures
-from ganlab.evaluation.readout import Readout, train_readout
 from ganlab.evaluation.registry import Rungs
 from ganlab.evaluation.spectrum import radial_profile
 from ganlab.run import pictures
@@ -126,42 +134,33 @@ def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Mea
 
 
 def _factor_measures(config: RunConfig, say: Callable[[str], None]) -> dict[str, ExtraMeasures]:
-    """Measures that use how the images were made: their factors, if these are known."""
+    """Measures that use how the images were made: their factors, if these are known.
+
+    They are read off the images by a network, which is trained on first use for images of this kind.
+    """
     if not isinstance(config.dataset, Shapes):
         return {}
-    readout, table = _readout(config.dataset, say), shapes.FACTORS[config.dataset.channels]
-    facts = {"quality": readout.quality, "weights": readout.digest}
-    measure = partial(_factors, readout=readout, dataset=config.dataset)
-    return {"factors": ExtraMeasures(measure, facts, partial(factor_nulls, table))}
+    size, channels = pair(config.dataset.size), config.dataset.channels
+    table = [Factor(*factor) for factor in shapes.FACTORS[channels]]
 
-
-def _readout(dataset: Shapes, say: Callable[[str], None]) -> Readout:
-    """The network that reads factors off images of this kind, trained on first use."""
-    table, size = shapes.FACTORS[dataset.channels], pair(dataset.size)
+    def render(factors: np.ndarray) -> np.ndarray:
+        return shapes.render(factors, size, channels)
 
     def train() -> dict[str, np.ndarray]:
         say("training the read-out of factors, once for images of this kind")
-        draw = partial(shapes.draw_factors, _READOUT_SEED)
-        readout = train_readout(table, draw, lambda factors: shapes.render(factors, size, dataset.channels))
+        readout = train_readout(table, partial(shapes.draw_factors, _READOUT_SEED), render)
         say("  " + ", ".join(f"{name} {value:.4f}" for name, value in readout.quality.items()))
         return readout.arrays()
 
+    def measure(pixels: np.ndarray) -> dict[str, float]:
+        read = readout(pixels)
+        values = marginals(read, table) | dependences(read, table) | grid_coverage(read, table)
+        with contextlib.suppress(ValueError):  # a black image has no brightness to relate a residual to
+            values |= residuals(pixels, render(read))
+        return values
+
     libraries = {name: version(name) for name in ("tensorflow", "keras")}
-    key = {
-        "recipe": 1,
-        "size": size,
-        "channels": dataset.channels,
-        "table": [list(factor) for factor in table],
-        **libraries,
-    }
-    return Readout.from_arrays(cached("readout", key, train), table)
-
-
-def _factors(pixels: np.ndarray, readout: Readout, dataset: Shapes) -> dict[str, float]:
-    """The distribution of the factors that the read-out finds in images, and how well these explain the images."""
-    table = shapes.FACTORS[dataset.channels]
-    read = readout(pixels)
-    values = marginals(read, table) | dependences(read, table) | grid_coverage(read, table)
-    with contextlib.suppress(ValueError):  # a black image has no brightness to relate a residual to
-        values |= residuals(pixels, shapes.render(read, pair(dataset.size), dataset.channels))
-    return values
+    key = {"recipe": 1, "size": size, "channels": channels, "table": [list(factor) for factor in table], **libraries}
+    readout = Readout.from_arrays(cached("readout", key, train), table)
+    facts = {"quality": readout.quality, "weights": readout.digest}
+    return {"factors": ExtraMeasures(measure, facts, partial(factor_nulls, table))}

@@ -14,6 +14,8 @@ from ganlab.run.resume import other_run
 from ganlab.runs.folder import CHECKPOINTS, read_config, refuse_links
 from ganlab.training import checkpoints
 
+_PORTION = 500  # images generated at a time
+
 
 class Sampler:
     """A generator and the latents of its run: `generate(latents)` gives pixels uint8 [B,H,W,C]."""
@@ -50,13 +52,12 @@ class Sampler:
         z = np.cos(angle) * one[:, :size] + np.sin(angle) * other[:, :size]
         return np.concatenate([z.astype(one.dtype), one[:, size:]], axis=1)
 
-    def generate(self, z: np.ndarray, portion: int = 500) -> np.ndarray:
+    def generate(self, z: np.ndarray) -> np.ndarray:
         """Pixels uint8 [B,H,W,C] from latents [B,Z], in portions that bound the memory."""
         from ganlab.data.batches import to_pixels
 
-        return np.concatenate(
-            [to_pixels(self._generate(z[at : at + portion]).numpy()) for at in range(0, len(z), portion)]
-        )
+        portions = [z[first : first + _PORTION] for first in range(0, len(z), _PORTION)]
+        return np.concatenate([to_pixels(self._generate(portion).numpy()) for portion in portions])
 
     def batches(self, size: int, count: int = 100) -> list[np.ndarray]:
         """`count` batches of latents [size,Z+K], for batch statistics of the averaged generator; classes continue."""

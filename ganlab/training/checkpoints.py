@@ -36,7 +36,7 @@ class CheckpointError(RuntimeError):
     """Checkpoints exist, but none can be used."""
 
 
-class _DamagedError(ValueError):
+class _DamagedError(Exception):
     """A checkpoint that cannot be used; the text says why."""
 
 
@@ -201,8 +201,6 @@ def _read_all(path: Path, tensors: dict[str, "tf.Variable"]) -> None:
                 raise _DamagedError(f"its index does not have {name.replace('|', '/')} as in its manifest")
         _read(path, tensors).assert_consumed()
     except (AssertionError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        if isinstance(error, _DamagedError):
-            raise
         raise _DamagedError(f"its tensors cannot be read ({in_a_line(error, 120)})") from None
 
 
@@ -254,8 +252,6 @@ def _manifest(path: Path) -> tuple[_Manifest, str]:
         checked = _Manifest.model_validate(manifest)
         if checked.step != _step(path):
             raise _DamagedError(f"its manifest is for step {checked.step}")
-    except _DamagedError:
-        raise
     except FileNotFoundError:
         raise _DamagedError(f"{MANIFEST} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

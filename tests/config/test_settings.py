@@ -639,8 +639,7 @@ WITHOUT_TENSORFLOW = [
 ]
 WITH = {  # of these rooms what only a process with TensorFlow imports
     "evaluation/features/classifier.py", "evaluation/features/inception.py", "evaluation/features/random.py",
-    "evaluation/readout.py", "inspection/picture.py", "inspection/terminal.py", "inspection/views.py",
-    "run/callbacks.py", "run/build.py",
+    "inspection/views.py", "run/callbacks.py", "run/build.py",
 }  # fmt: skip
 
 

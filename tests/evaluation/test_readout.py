@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from ganlab.data.shapes import FACTORS, draw_factors, render
-from ganlab.evaluation.factors import dependences, factor_nulls, grid_coverage, marginals, residuals
-from ganlab.evaluation.readout import Readout, _decode, _encode, train_readout
+from ganlab.evaluation.factors import (
+    Readout,
+    _decode,
+    _encode,
+    dependences,
+    factor_nulls,
+    grid_coverage,
+    marginals,
+    residuals,
+    train_readout,
+)
 
 TABLE = FACTORS[3]
 DRAW = partial(draw_factors, 0)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ganlab.errors import ConfigError
 from ganlab.nets.discriminator import DISCRIMINATORS
 from ganlab.nets.initializers import initializer
-from ganlab.nets.layers import MinibatchStd
+from ganlab.nets.layers import minibatch_std
 from ganlab.nets.spectral_norm import Spectral
 from ganlab.run.build import build_gan
 
@@ -159,7 +159,7 @@ def test_classes_are_scored_by_their_projection(discriminator, body, normalizati
 
 def test_minibatch_std_is_numpys_over_consecutive_images():
     maps = np.random.default_rng(0).normal(size=(6, 3, 2, 4)).astype(np.float32)
-    outputs = np.asarray(MinibatchStd(3)(maps))
+    outputs = np.asarray(minibatch_std(maps, 3))
     np.testing.assert_array_equal(outputs[..., :4], maps)
     for first in (0, 3):
         expected = np.std(maps[first : first + 3], axis=0).mean()
@@ -167,7 +167,7 @@ def test_minibatch_std_is_numpys_over_consecutive_images():
     alike = tf.ones([4, 3, 2, 1])
     with tf.GradientTape() as tape:
         tape.watch(alike)
-        value = tf.reduce_sum(MinibatchStd(2)(alike))
+        value = tf.reduce_sum(minibatch_std(alike, 2))
     assert np.isfinite(tape.gradient(value, alike)).all()
 
 

@@ -1,5 +1,6 @@
 """How far two sets overlap, where each set is represented by the neighbourhoods of its images."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -67,12 +68,12 @@ def precision_recall_density_coverage(real: ArrayLike, fake: ArrayLike, k: int =
         inside, plausible = 0, np.zeros(len(fake), dtype=bool)
         covered, recalled = np.zeros((2, rows.stop - rows.start), dtype=bool)
         for columns in blocks(len(fake)):
-            block = _Block(reals, fakes, rows, columns)
-            in_real_ball = block.closer_than(real_radius[rows, None])
+            closer_than = _comparison(reals, fakes, rows, columns)
+            in_real_ball = closer_than(real_radius[rows, None])
             inside += int(np.count_nonzero(in_real_ball))
             plausible[columns] = in_real_ball.any(axis=0)
             covered |= in_real_ball.any(axis=1)
-            recalled |= block.closer_than(fake_radius[None, columns]).any(axis=1)
+            recalled |= closer_than(fake_radius[None, columns]).any(axis=1)
         return inside, plausible, covered, recalled
 
     inside, plausible, covered, recalled = zip(*each_row_of_blocks(compare, len(real)), strict=True)
@@ -101,21 +102,19 @@ def coverage_null(n_real: int, n_fake: int, k: int = 5) -> float:
     return float(1 - np.prod((n_real - 1 - nearer) / (n_real + n_fake - 1 - nearer)))
 
 
-class _Block:
-    """A block of pairs, compared with squared radii."""
+def _comparison(left: Points, right: Points, rows: slice, columns: slice) -> Callable[[Array], NDArray[np.bool_]]:
+    """Squared radii, [rows, 1] or [1, columns] -> which pairs of a block are strictly closer."""
+    squared, error = squared_distances(left, right, rows, columns)
 
-    def __init__(self, left: Points, right: Points, rows: slice, columns: slice):
-        self.left, self.right, self.rows, self.columns = left, right, rows, columns
-        self.squared, self.error = squared_distances(left, right, rows, columns)
-
-    def closer_than(self, radii: Array) -> NDArray[np.bool_]:
-        """Which pairs are strictly closer than `radii`, squared; [rows, 1] or [1, columns]."""
-        surely, perhaps = self.squared < radii - self.error, self.squared <= radii + self.error
+    def closer_than(radii: Array) -> NDArray[np.bool_]:
+        surely, perhaps = squared < radii - error, squared <= radii + error
         if np.count_nonzero(surely) < np.count_nonzero(perhaps):
             row, column = positions(surely != perhaps)
-            exact = exact_squares_at(self.left, self.right, row + self.rows.start, column + self.columns.start)
+            exact = exact_squares_at(left, right, row + rows.start, column + columns.start)
             surely[row, column] = exact < np.broadcast_to(radii, surely.shape)[row, column]
         return surely
+
+    return closer_than
 
 
 def _radii(points: Points, k: int) -> Array:

@@ -1,10 +1,11 @@
 """The operators under study: functions that make an upsampling layer, [B,H,W,Ci] -> [B,sH,sW,filters].
 
 Settings they share: `kernel_size` and `scale`, an int or a pair (vertical, horizontal); `init` and `gain`, how the
-kernel is drawn (see `kernel_initializer`); `seed` of that draw, equal seeds and shapes giving equal numbers. `layer` is
-what Keras takes for every such layer: `use_bias`, `name`, and `dtype`, a precision instead of the global policy. A
-setting that the mathematics does not allow raises ValueError in one line that names it. Layers run on every Keras
-backend, under XLA, with deterministic ops and in half precision.
+kernel is drawn (see `kernel_initializer`); `seed` of that draw, equal seeds and shapes giving equal numbers; and what
+Keras takes for every such layer: `use_bias`, `name`, and `dtype`, a precision instead of the global policy. Where a
+signature ends in `options` or `layer`, it takes the rest of them. A setting that the mathematics does not allow raises
+ValueError in one line that names it. Layers run on every Keras backend, under XLA, with deterministic ops and in half
+precision.
 """
 
 from collections.abc import Callable

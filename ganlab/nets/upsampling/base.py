@@ -15,6 +15,7 @@ import numpy as np
 
 from ganlab.config import Pair
 from ganlab.nets import convolution
+from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import as_pair, require_odd
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
@@ -248,7 +249,8 @@ class KernelUpsampling(Upsampling):
 
     Kernels stay float32 until they are used, so that folding adds no rounding under mixed precision.
     fold: (kernel, scale) -> the kernel of the equal transposed convolution; None if there is none.
-    taps: scale -> the filter that enlarges before the convolution, for the cost; None if that costs nothing.
+    taps: scale -> the filter that enlarges before the convolution: what one pixel becomes. None: it is repeated, which
+    costs nothing.
     """
 
     fold: Any = None
@@ -267,6 +269,11 @@ class KernelUpsampling(Upsampling):
         self.kernel_size = as_pair("kernel_size", kernel_size)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.use_bias = use_bias
+
+    @classmethod
+    def drawn(cls, filters: int, *, init: str = "matched", gain: float = 1.0, seed: int | None = None, **options: Any):
+        """The operator with a kernel that `kernel_initializer` draws; options: those of the constructor."""
+        return cls(filters, kernel_initializer=kernel_initializer(init, gain=gain, seed=seed), **options)
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernel for the channels that come in."""
@@ -309,13 +316,13 @@ class KernelUpsampling(Upsampling):
         return self.fold(np.asarray(ops.convert_to_numpy(self.kernel), np.float64), self.scale)
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
-        """Those of the convolution, then those of the enlargement before it: every pixel repeated."""
+        """Those of the convolution, then those of the enlargement before it."""
         size, s = self.kernel_size[axis], self.scale[axis]
         return self.enlarged_from(low - (size - 1) // 2, high + size // 2, s)
 
     def enlarged_from(self, low: int, high: int, s: int) -> Pair:
         """The input pixels that the pixels low...high of the enlarged map come from."""
-        return low // s, high // s
+        return reaching(low, high, len(self.taps(s)) if self.taps else s, s)
 
     def overlap(self, side: int) -> np.ndarray:
         """Counted one tap at a time: a kernel with a single 1 reaches a pixel if it makes it other than 0.
@@ -363,9 +370,9 @@ class KernelUpsampling(Upsampling):
             self.scale, data_format="channels_last", interpolation=interpolation, dtype="float32"
         )
         convolve = keras.layers.Conv2D(self.filters, self.kernel_size, padding="same", **plain_options(self.use_bias))
-        shape = self.built_shape()
-        filled(convolve, up.compute_output_shape(shape), self.kernel, self.bias)
-        return keras.Sequential([keras.Input(shape[1:]), up, convolve], name=self.name)
+        model = keras.Sequential([keras.Input(self.built_shape()[1:]), up, convolve], name=self.name)
+        fill(convolve, self.kernel, self.bias)
+        return model
 
     def _as_transposed(self) -> Any:
         if self.fold is None:
@@ -423,6 +430,15 @@ class FoldableUpsampling(KernelUpsampling):
         return Macs(written, height * width * int(np.prod(self.transposed_kernel().shape[:2])) * ci * self.filters)
 
 
+def reaching(low: int, high: int, length: int, scale: int) -> Pair:
+    """The first and last input pixel that reach the pixels low...high, if each becomes `length` pixels around its own.
+
+    Along one axis, with 'same' padding.
+    """
+    before = max(length - scale, 0) // 2
+    return -((length - 1 - before - low) // scale), (high + before) // scale
+
+
 def insert_zeros(image: Any, axis: int, scale: int) -> Any:
     """Zeros after each pixel along one axis: n -> s*n."""
     shape = list(ops.shape(image))
@@ -443,7 +459,9 @@ def transposed_twin(layer: Upsampling, kernel: np.ndarray, bias: Any) -> Any:
     """A stock Conv2DTranspose with this kernel [k,k,Co,Ci], to replace an operator."""
     plain = plain_options(bias is not None, layer.name)
     twin = keras.layers.Conv2DTranspose(layer.filters, kernel.shape[:2], layer.scale, "same", **plain)
-    return filled(twin, layer.built_shape(), kernel, bias)
+    twin.build(layer.built_shape())
+    fill(twin, kernel, bias)
+    return twin
 
 
 def plain_options(use_bias: bool, name: str | None = None) -> dict[str, Any]:
@@ -451,16 +469,9 @@ def plain_options(use_bias: bool, name: str | None = None) -> dict[str, Any]:
     return {"use_bias": use_bias, "data_format": "channels_last", "dtype": "float32", "name": name}
 
 
-def filled(layer: Any, shape: Any, kernel: Any, bias: Any) -> Any:
-    """A stock layer, built, with this kernel and bias; None: no bias."""
-    layer.build(shape)
-    return fill(layer, kernel, bias)
-
-
-def fill(layer: Any, kernel: Any, bias: Any) -> Any:
+def fill(layer: Any, kernel: Any, bias: Any) -> None:
     """Set the weights of a built stock layer; None: no bias."""
     layer.set_weights([ops.convert_to_numpy(value) for value in (kernel, bias) if value is not None])
-    return layer
 
 
 def _tolerance(values: np.ndarray) -> float:

@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from ganlab.config import Pair
-from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import KernelUpsampling
 from ganlab.nets.upsampling.fusion import bilinear_taps, fold_bilinear
 
@@ -31,10 +30,6 @@ class BilinearConv2D(KernelUpsampling):
         larger = ops.image.resize(ops.cast(inputs, "float32"), size, "bilinear", data_format="channels_last")
         return self.add_bias(self.convolve(ops.cast(larger, self.compute_dtype), self.kernel))
 
-    def enlarged_from(self, low: int, high: int, s: int) -> Pair:
-        """The two nearest input pixels of each."""
-        return (2 * low + 1 - s) // (2 * s), -((s - 2 * high - 1) // (2 * s))
-
     def stock(self, *, folded: bool = False) -> Any:
         """UpSampling2D, interpolating, and Conv2D."""
         if folded:
@@ -42,20 +37,10 @@ class BilinearConv2D(KernelUpsampling):
         return self.resized_stock("bilinear")
 
 
-def bilinear(
-    filters: int,
-    *,
-    kernel_size: int | Pair = 3,
-    scale: int | Pair = 2,
-    init: str = "matched",
-    gain: float = 1.0,
-    seed: int | None = None,
-    **layer: Any,
-) -> keras.Layer:
+def bilinear(filters: int, *, kernel_size: int | Pair = 3, **options: Any) -> keras.Layer:
     """Interpolate linearly (half-pixel centres, edges repeated), then convolve: smoother, with duller fine detail.
 
     Not fused: the kernel would grow to k+3, which costs as much, and the repeated edges would be lost. Height and
     width must be known when the layer is traced, as Keras' resize asks.
     """
-    draw = kernel_initializer(init, gain=gain, seed=seed)
-    return BilinearConv2D(filters, kernel_size, scale=scale, kernel_initializer=draw, **layer)
+    return BilinearConv2D.drawn(filters, kernel_size=kernel_size, **options)

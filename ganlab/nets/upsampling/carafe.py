@@ -112,7 +112,7 @@ class Carafe2D(KernelUpsampling):
     def stock(self, *, folded: bool = False) -> Any:
         """Two Conv2D, Softmax, `keras.ops.take` and `matmul`, Reshape, Permute, Conv2D; for one size."""
         if folded:
-            raise ValueError(f"{self.name} has no exact transposed convolution; use folded=False")
+            return self._as_transposed()
         _, height, width, channels = self.known_shape()
         near, layers = self.neighbourhood**2, keras.layers
         compress = layers.Conv2D(self.channels, 1, **plain_options(True))
@@ -137,14 +137,12 @@ def carafe(
     filters: int,
     *,
     kernel_size: int | Pair = 3,
-    scale: int | Pair = 2,
     init: str = "matched",
-    gain: float = 1.0,
     seed: int | None = None,
     channels: int = 64,
     encoder_size: int = 3,
     neighbourhood: int = 5,
-    **layer: Any,
+    **options: Any,
 ) -> keras.Layer:
     """Make each pixel a weighted mean of its source's neighbourhood, with weights read off the features; convolve.
 
@@ -157,17 +155,17 @@ def carafe(
     encoder = kernel_initializer(init, gain=1.0, seed=_other_seed(seed, "encoder"))
     if init == "matched":
         encoder = keras.initializers.RandomNormal(0.0, 0.001, seed=_other_seed(seed, "encoder"))
-    return Carafe2D(
+    return Carafe2D.drawn(
         filters,
-        kernel_size,
+        kernel_size=kernel_size,
+        init=init,
+        seed=seed,
         channels=channels,
         encoder_size=encoder_size,
         neighbourhood=neighbourhood,
         compressor_initializer=kernel_initializer(init, gain=1.0, seed=_other_seed(seed, "compressor")),
         encoder_initializer=encoder,
-        scale=scale,
-        kernel_initializer=kernel_initializer(init, gain=gain, seed=seed),
-        **layer,
+        **options,
     )
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from ganlab.config import Pair
-from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import FoldableUpsampling, along, insert_zeros
 from ganlab.nets.upsampling.fusion import fir_taps, fold_fir
 
@@ -40,22 +39,8 @@ class FirConv2D(FoldableUpsampling):
             smooth = _insert_and_smooth(smooth, axis, scale, (size - 1) // 2, size // 2)
         return self.convolve(smooth, self.kernel, "valid")
 
-    def enlarged_from(self, low: int, high: int, s: int) -> Pair:
-        """The input pixels under the filter."""
-        return -((2 * s - 2 - low) // s), (high + s - 1) // s
 
-
-def fir(
-    filters: int,
-    *,
-    kernel_size: int | Pair = 3,
-    scale: int | Pair = 2,
-    init: str = "matched",
-    gain: float = 1.0,
-    seed: int | None = None,
-    implementation: str = "fused",
-    **layer: Any,
-) -> keras.Layer:
+def fir(filters: int, *, kernel_size: int | Pair = 3, implementation: str = "fused", **options: Any) -> keras.Layer:
     """Insert zeros, smooth with [1,3,3,1] (times 1/4; see `fir_taps` for other scales), convolve, as in StyleGAN2.
 
     Inside, scale 2 is bilinear interpolation; towards the border the image fades to zero instead of being repeated.
@@ -65,15 +50,7 @@ def fir(
     implementation: `plain` takes the three steps; `fused` folds them into one transposed convolution with kernel
     k+3s-3, exact at every pixel, for odd kernels. Karras et al. 2020, arXiv:1912.04958.
     """
-    draw = kernel_initializer(init, gain=gain, seed=seed)
-    return FirConv2D(
-        filters,
-        kernel_size,
-        implementation=implementation,
-        scale=scale,
-        kernel_initializer=draw,
-        **layer,
-    )
+    return FirConv2D.drawn(filters, kernel_size=kernel_size, implementation=implementation, **options)
 
 
 def _insert_and_smooth(image: Any, axis: int, scale: int, before: int, after: int) -> Any:

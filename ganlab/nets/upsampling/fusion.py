@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from scipy.linalg import convolution_matrix
 
 from ganlab.config import Pair
 
@@ -29,11 +30,6 @@ def require_odd(where: str, value: Any, why: str, instead: str = "") -> None:
     """Refuse an even size in one line."""
     if any(n % 2 == 0 for n in as_pair(where, value)):
         raise ValueError(f"{where}={value!r} is even, {why}; use an odd {where}{instead}")
-
-
-def nearest_taps(scale: int) -> np.ndarray:
-    """What one pixel becomes when repeated: `scale` ones."""
-    return np.ones(scale)
 
 
 def bilinear_taps(scale: int) -> np.ndarray:
@@ -58,7 +54,7 @@ def fold_nearest(kernel: Any, scale: int | Pair) -> Any:
     Exact at every pixel with stride `scale` and 'same' padding. Raises ValueError for even k, where 'same' pads one
     pixel less before than after and the two would differ by a shift.
     """
-    return _fold(kernel, scale, nearest_taps)
+    return _fold(kernel, scale, np.ones)
 
 
 def fold_bilinear(kernel: Any, scale: int | Pair) -> Any:
@@ -100,20 +96,13 @@ def _fold(kernel: Any, scale: int | Pair, taps: Any) -> Any:
     size = tuple(kernel.shape[:2])
     require_odd("kernel_size", size, "which a transposed convolution reproduces only with a shift")
     dtype = keras.backend.standardize_dtype(kernel.dtype)
-    down, across = (_filter_matrix(k, taps(s)) for k, s in zip(size, as_pair("scale", scale), strict=True))
+    # A[r+k-1-t, t] = taps[r]: weight t, reversed, spread over the filter.
+    down, across = (convolution_matrix(taps(s), k)[:, ::-1] for k, s in zip(size, as_pair("scale", scale), strict=True))
     # One matrix for both axes: a single product over [k*k, Ci*Co], which is cheap compared with any convolution.
     both = np_or_ops.array(np.kron(down, across), dtype)
     ci, co = kernel.shape[2:]
     flat = np_or_ops.reshape(np_or_ops.transpose(kernel, (0, 1, 3, 2)), (size[0] * size[1], co * ci))
     return np_or_ops.reshape(np_or_ops.matmul(both, flat), (down.shape[0], across.shape[0], co, ci))
-
-
-def _filter_matrix(size: int, taps: np.ndarray) -> np.ndarray:
-    """A [size+L-1, size] with A[r+size-1-t, t] = taps[r]: weight t, reversed, spread over the filter."""
-    matrix = np.zeros((size + len(taps) - 1, size))
-    for t in range(size):
-        matrix[size - 1 - t : size - 1 - t + len(taps), t] = taps
-    return matrix
 
 
 def _array(kernel: Any) -> tuple[Any, Any]:

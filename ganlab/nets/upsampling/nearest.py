@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from ganlab.config import Pair
-from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.base import FoldableUpsampling
 from ganlab.nets.upsampling.fusion import fold_nearest
 
@@ -43,17 +42,7 @@ class NearestConv2D(FoldableUpsampling):
         return self._as_transposed() if folded else self.resized_stock("nearest")
 
 
-def nearest(
-    filters: int,
-    *,
-    kernel_size: int | Pair = 3,
-    scale: int | Pair = 2,
-    init: str = "matched",
-    gain: float = 1.0,
-    seed: int | None = None,
-    implementation: str = "fused",
-    **layer: Any,
-) -> keras.Layer:
+def nearest(filters: int, *, kernel_size: int | Pair = 3, implementation: str = "fused", **options: Any) -> keras.Layer:
     """Repeat rows and columns, then convolve: no output pixel is covered by more taps than another.
 
     implementation: `plain` takes both steps; `fused` folds the kernel in each step into that of the one transposed
@@ -61,12 +50,4 @@ def nearest(
     multiplications per output pixel. Weights are interchangeable. Only odd kernels can be fused; a plain even one
     shifts the image by half a pixel. Odena, Dumoulin and Olah, Distill 2016, doi:10.23915/distill.00003.
     """
-    draw = kernel_initializer(init, gain=gain, seed=seed)
-    return NearestConv2D(
-        filters,
-        kernel_size,
-        implementation=implementation,
-        scale=scale,
-        kernel_initializer=draw,
-        **layer,
-    )
+    return NearestConv2D.drawn(filters, kernel_size=kernel_size, implementation=implementation, **options)

@@ -128,14 +128,7 @@ def pixel_shuffle(
     stride, draw = as_pair("scale", scale), kernel_initializer(init, gain=gain, seed=seed)
     if icnr:
         draw = Icnr(draw, stride[0] * stride[1])
-    return PixelShuffle2D(
-        filters,
-        kernel_size,
-        phase_bias=phase_bias,
-        scale=stride,
-        kernel_initializer=draw,
-        **layer,
-    )
+    return PixelShuffle2D(filters, kernel_size, phase_bias=phase_bias, scale=stride, kernel_initializer=draw, **layer)
 
 
 def shuffle(channels: Any, scale: Pair) -> Any:

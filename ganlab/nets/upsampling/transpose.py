@@ -7,7 +7,7 @@ import numpy as np
 
 from ganlab.config import Pair
 from ganlab.nets.initializers import kernel_initializer
-from ganlab.nets.upsampling.base import KernelUpsampling, Macs, insert_zeros, transposed_twin
+from ganlab.nets.upsampling.base import KernelUpsampling, Macs, insert_zeros, reaching, transposed_twin
 from ganlab.nets.upsampling.fusion import as_pair, fold_nearest
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
@@ -62,9 +62,7 @@ class TransposedConv2D(KernelUpsampling):
 
     def sources(self, axis: int, low: int, high: int) -> Pair:
         """The input pixels whose kernels reach the output pixels."""
-        size, s = self.kernel_size[axis], self.scale[axis]
-        before = max(size - s, 0) // 2
-        return -((size - 1 - before - low) // s), (high + before) // s
+        return reaching(low, high, self.kernel_size[axis], self.scale[axis])
 
     def taps_as_kernel(self, single: np.ndarray) -> np.ndarray:
         """Out before in."""
