@@ -14,8 +14,7 @@ from ganlab.report.figures import shown_files
 from ganlab.report.sentences import answer, leading_endpoints, show_effect, show_interval
 from ganlab.report.writing import write_report
 from ganlab.study.archive import open_archive, write_archive
-from ganlab.study.compare import compare_study
-from ganlab.study.values import ArmComparison, Study
+from ganlab.study.compare import ArmComparison, Study, compare_study
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))

@@ -31,7 +31,7 @@ from ganlab.runs import grids
 from ganlab.runs.records import read_records
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.values import ArmComparison, Endpoint, Pair, Study
+from ganlab.study.compare import ArmComparison, Endpoint, Pair, Study
 
 # --- effects and pairs ------------------------------------------------------------------------------------------------
 

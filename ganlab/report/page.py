@@ -42,9 +42,8 @@ from ganlab.report.sentences import (
 )
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import as_typed
-from ganlab.study.compare import at_equal_budget, missed_fault
+from ganlab.study.compare import LEVEL, ChosenAfterwards, Endpoint, Study, Summary, at_equal_budget, missed_fault
 from ganlab.study.statistics import fewest_pairs
-from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
 
 # --- the blocks of a page ---------------------------------------------------------------------------------------------
 

@@ -10,9 +10,8 @@ from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import CellStatus
 from ganlab.study.arms import as_typed, by_number, group_equal, labels_of, refuse_confounded, settings_of
-from ganlab.study.compare import BASELINE
-from ganlab.study.statistics import Verdict, fewest_pairs, holm, smallest_p
-from ganlab.study.values import (
+from ganlab.study.compare import (
+    BASELINE,
     COUNTED_AS_WORST,
     LEVEL,
     ArmComparison,
@@ -26,6 +25,7 @@ from ganlab.study.values import (
     NotAdmitted,
     Study,
 )
+from ganlab.study.statistics import Verdict, fewest_pairs, holm, smallest_p
 
 SMALL_P = 0.001  # below it the number says nothing more
 

@@ -54,8 +54,7 @@ from ganlab.runs.records import (
 )
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.study.arms import Arm, as_typed, gather_arms
-from ganlab.study.compare import compare_study
-from ganlab.study.values import Endpoint, Study
+from ganlab.study.compare import Endpoint, Study, compare_study
 
 COMPARISON = "comparison"
 BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold

@@ -26,8 +26,7 @@ from ganlab.report.sentences import (
 from ganlab.runs.console import Console, plain_console
 from ganlab.runs.result import Status
 from ganlab.study.arms import Arm, as_typed
-from ganlab.study.compare import admitted
-from ganlab.study.values import Endpoint, Study
+from ganlab.study.compare import Endpoint, Study, admitted
 
 SCREEN = 24  # sentences that are printed without --all
 

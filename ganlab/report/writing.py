@@ -22,8 +22,7 @@ from ganlab.report.page import Page, compose_page
 from ganlab.report.sentences import answer, describe_caution, describe_cell, describe_comparison, describe_gap
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import Arm
-from ganlab.study.compare import admitted
-from ganlab.study.values import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study
+from ganlab.study.compare import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study, admitted
 
 FOLDER = "report"
 _TEMPLATES: dict[str, Any] = {
