@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,16 +21,7 @@ from ganlab.errors import ConfigError, in_a_line, matching, printable
 from ganlab.evaluation.registry import better
 from ganlab.runs.folder import claimed
 from ganlab.runs.records import SPEED, readable_records, without_seed
-from ganlab.runs.result import (
-    CONFIG,
-    FORGOTTEN,
-    LOCK,
-    LOG,
-    RESULT,
-    ResultError,
-    RunResult,
-    read_result,
-)
+from ganlab.runs.result import CONFIG, FORGOTTEN, LOCK, LOG, RESULT, ResultError, RunResult, read_result, walk_runs
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -140,26 +131,11 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
-    recorded = record.cells if record else []
-    on_disk = [str(path.relative_to(folder)) for path in _runs(folder)]
-    names = dict.fromkeys([*recorded, *on_disk])
+    runs = [run for run, names in walk_runs(folder, below_itself=False) if CONFIG in names or RESULT in names]
+    names = dict.fromkeys([*(record.cells if record else []), *(str(run.relative_to(folder)) for run in runs)])
     if not names:
         raise ResultError(f"{folder} has no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.resolve().name if name == "." else name, folder / name) for name in names]
-
-
-def _runs(root: Path) -> Iterator[Path]:
-    """The runs in a folder and below; raises ResultError for what `files.walk` refuses."""
-    try:
-        for folder, subfolders, names in files.walk(root):
-            is_run = CONFIG in names or RESULT in names
-            subfolders[:] = (
-                [] if is_run else [name for name in subfolders if name != FORGOTTEN and not name.startswith(".")]
-            )
-            if is_run:
-                yield folder
-    except files.FileError as error:
-        raise ResultError(str(error)) from None
 
 
 def read_status(directory: Path, name: str) -> CellStatus:
