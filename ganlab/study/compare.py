@@ -382,11 +382,9 @@ def _reference(directory: Path, arms: Sequence[Arm], requested: str | None, plan
 
 def _collapsed(arm: Arm, plan: Comparing) -> frozenset[int]:
     """Seeds of finished runs that have collapsed, by the rule of the study."""
-    return frozenset(
-        run.seed
-        for run in arm.finished
-        if has_collapsed(plan.quality, run.metrics, run.real_against_real, plan.collapse)
-    )
+    rule = plan.collapse
+    collapsed = [run for run in arm.finished if has_collapsed(plan.quality, run.metrics, run.real_against_real, rule)]
+    return frozenset(run.seed for run in collapsed)
 
 
 def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> list[Endpoint]:
@@ -407,31 +405,20 @@ def _endpoints_with_ratios(
 
     Raises ResultError for such a value in an endpoint of the plan.
     """
-    comparable: list[Endpoint] = []
     without_ratio: dict[str, list[NoRatio]] = {}
     for endpoint in endpoints:
-        values = _without_ratio(endpoint, arms)
-        if values and (endpoint.primary or endpoint.title != endpoint.metric):
-            value = values[0]
-            raise ResultError(
-                f"{value.path} has metrics.{value.metric}={value.value}, which has no ratio; "
-                "use a positive number, measure the run again, or leave it out (--leave-out)"
-            )
-        if values:  # named by its place below the study's folder
-            without_ratio[endpoint.metric] = [
-                each._replace(path=each.path and each.path.relative_to(directory)) for each in values
-            ]
-        else:
-            comparable.append(endpoint)
-    return comparable, without_ratio
-
-
-def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[NoRatio]:
-    """The finished runs whose value has no logarithm, in a metric whose ratios are compared."""
-    if endpoint.measure.scale != "ratio":
-        return []
-    values = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(endpoint.metric).items()]
-    return [NoRatio(path, endpoint.metric, value) for path, value in values if value <= 0]
+        metric = endpoint.metric
+        values = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(metric).items()]
+        values = [(path, value) for path, value in values if endpoint.measure.scale == "ratio" and value <= 0]
+        for path, value in values:
+            if endpoint.primary or endpoint.title != metric:
+                raise ResultError(
+                    f"{path} has metrics.{metric}={value}, which has no ratio; "
+                    "use a positive number, measure the run again, or leave it out (--leave-out)"
+                )
+            place = path and path.relative_to(directory)  # below the study's folder
+            without_ratio.setdefault(metric, []).append(NoRatio(place, metric, value))
+    return [endpoint for endpoint in endpoints if endpoint.metric not in without_ratio], without_ratio
 
 
 def _gaps(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...]) -> list[Gap]:
