@@ -4,7 +4,7 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,7 @@ from ganlab.report.sentences import (
     describe_cell,
     describe_comparison,
     describe_gap,
+    describe_open,
     describe_rollbacks,
     endpoint_heading,
     endpoint_title,
@@ -43,7 +44,6 @@ from ganlab.report.sentences import (
 from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import as_typed
 from ganlab.study.compare import LEVEL, ChosenAfterwards, Endpoint, Study, Summary, at_equal_budget, missed_fault
-from ganlab.study.statistics import fewest_pairs
 
 # --- the blocks of a page ---------------------------------------------------------------------------------------------
 
@@ -145,15 +145,15 @@ class Page:
         """Every PNG by its name."""
         return {grid.name: grid.png for block in self._all() if isinstance(block, Grids) for grid in block.grids}
 
-    def _all(self) -> list[Block]:
-        blocks: list[Block] = []
-        queue = [block for section in self.sections for block in section.blocks]
-        while queue:
-            block = queue.pop(0)
-            blocks.append(block)
-            if isinstance(block, Fold):
-                queue[:0] = block.blocks
-        return blocks
+    def _all(self) -> Iterator[Block]:
+        return _unfolded(block for section in self.sections for block in section.blocks)
+
+
+def _unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Fold):
+            yield from _unfolded(block.blocks)
 
 
 # --- the verdict, how large, every seed -------------------------------------------------------------------------------
@@ -199,28 +199,25 @@ def compose_page(study: Study) -> Page:
 
 
 def _verdict(study: Study) -> tuple[Block, ...]:
-    claims: list[Block] = []
+    blocks: list[Block] = []
     for endpoint in leading_endpoints(study):
         margin = show_margin(endpoint)
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        claims.append(Claims(endpoint_heading(endpoint), note, _sentences(study, endpoint)))
-    blocks = claims
-    if claims and many_arms(study):
+        blocks.append(Claims(endpoint_heading(endpoint), note, _sentences(study, endpoint)))
+    if blocks and many_arms(study):
         head, rows = verdict_rows(study)
-        blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
-    blocks = [*blocks, Text(_RULE)]
-    if study.diverged:
-        blocks.append(Text(f"Counted as the worst: {'; '.join(map(describe_gap, study.diverged))}."))
-    if sentence := describe_rollbacks(study):
-        blocks.append(Text(sentence))
-    if study.gaps:
-        blocks.append(Text(f"Not in any pair: {'; '.join(map(describe_gap, study.gaps))}."))
-    if study.pending:
-        blocks.append(Text(f"No result yet: {'; '.join(map(describe_cell, study.pending))}."))
-    blocks += [Text(describe_caution(caution)) for caution in study.cautions]
-    return tuple(blocks)
+        blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(blocks))]
+    sentences = [
+        _RULE,
+        f"Counted as the worst: {'; '.join(map(describe_gap, study.diverged))}." if study.diverged else "",
+        describe_rollbacks(study),
+        f"Not in any pair: {'; '.join(map(describe_gap, study.gaps))}." if study.gaps else "",
+        f"No result yet: {'; '.join(map(describe_cell, study.pending))}." if study.pending else "",
+        *map(describe_caution, study.cautions),
+    ]
+    return *blocks, *map(Text, filter(None, sentences))
 
 
 def _sentences(study: Study, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
@@ -230,28 +227,19 @@ def _sentences(study: Study, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
 def _effects(study: Study) -> tuple[Block, ...]:
     """Forest plots, and the numbers behind them."""
     endpoints = leading_endpoints(study)
-    if not endpoints:
-        return ()
-    folds = tuple(
-        Fold(f"The numbers in {endpoint.metric}", (_effect_table(study, endpoint),)) for endpoint in endpoints
-    )
+    folds = [Fold(f"The numbers in {endpoint.metric}", (_effect_table(study, endpoint),)) for endpoint in endpoints]
     legend = (
         "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
         "that they count as none. Filled marks: better, worse or equivalent; hollow marks: none of these."
     )
     if any(comparison.by_ranks for endpoint in endpoints for comparison in study.comparisons[endpoint.metric]):
         legend += " By ranks: a run that diverged or collapsed is the worst, so a verdict rests on more pairs."
-    with_intervals = [
-        endpoint
+    drawings = [
+        figures.forest(study, endpoint)
         for endpoint in endpoints
         if any(comparison.has_interval for comparison in study.comparisons[endpoint.metric])
     ]
-    drawings = (
-        (Figures(tuple(figures.forest(study, endpoint) for endpoint in with_intervals)), Text(legend))
-        if with_intervals
-        else ()
-    )
-    return *drawings, *folds
+    return *((Figures(tuple(drawings)), Text(legend)) if drawings else ()), *folds
 
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
@@ -340,15 +328,18 @@ def _runs(study: Study) -> tuple[Block, ...]:
 
 def _commands(study: Study) -> tuple[Block, ...]:
     """The command that continues a run, or repeats one whose result was deleted, from the settings in its folder."""
-    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items()]
-    places = [_folder(study, run) for _, _, run in runs]
     lines = tuple(
-        (f"{label}, seed {seed}, {run.status}", f"python -m ganlab.train resume={shlex.quote(str(place))}")
-        for (label, seed, run), place in zip(runs, places, strict=True)
+        (
+            f"{arm.label}, seed {seed}, {run.status}",
+            f"python -m ganlab.train resume={shlex.quote(str(_folder(study, run)))}",
+        )
+        for arm in study.arms
+        for seed, run in arm.runs.items()
     )
     text = (
-        f"Run these where the folder {places[0].parts[0]} is; the settings are those in each run's config.json. A run "
-        "that has ended returns at once: to train it again, delete everything in its folder except config.json."
+        f"Run these where the folder {_folder(study, study.runs[0]).parts[0]} is; the settings are those in each run's "
+        "config.json. A run that has ended returns at once: to train it again, delete everything in its folder except "
+        "config.json."
     )
     return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)
 
@@ -360,21 +351,21 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The leading endpoints over images and over seconds."""
     histories = figures.read_histories(study)
     real = _mean_by_metric(study, lambda run: run.real_against_real)
-    over_images, over_seconds, metrics_drawn = [], [], set()
+    over_images, over_seconds = {}, {}  # by metric: two endpoints may share one quick metric
     for endpoint in leading_endpoints(study):
         metric, curves = figures.curves_of(study, endpoint, histories)
         absent = [arm.label for arm in study.arms if arm.label not in curves]
         if absent and study.endpoints:
             missing.append(f"No curve of {endpoint.metric} for {', '.join(absent)}: the runs share no two steps in "
                            "metrics.jsonl.")  # fmt: skip
-        if curves and metric not in metrics_drawn:  # two endpoints may share one quick metric
-            metrics_drawn.add(metric)
+        if curves and metric not in over_images:
             for over, drawings in (("images", over_images), ("seconds", over_seconds)):
-                drawings.append(figures.draw_curves(study, endpoint, metric, curves, over, real.get(metric)))
+                drawings[metric] = figures.draw_curves(study, endpoint, metric, curves, over, real.get(metric))
     if not over_images:
         return ()
     text = "Seconds are as the runs took them: compare them only if nothing else ran on the machine at the time."
-    return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text), *_budgets(study, histories)
+    drawn = (Figures(tuple(drawings.values())) for drawings in (over_images, over_seconds))
+    return *drawn, Text(text), *_budgets(study, histories)
 
 
 def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Block, ...]:
@@ -397,19 +388,16 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
     heads = (
         f"after {at_budget.budget:,.0f} {'images' if at_budget.over == 'images' else 's'}" for at_budget in at_budgets
     )
-    comparisons = {comparison.arm: comparison for comparison in study.comparisons[endpoint.metric]}
     rows = []
-    for arm in study.arms:
-        if arm is study.reference:
-            continue
+    for comparison in study.comparisons[endpoint.metric]:
         cells = []
         for at_budget in at_budgets:
-            c = at_budget.comparisons[arm.label]
+            c = at_budget.comparisons[comparison.arm]
             mean, low, high = endpoint.effect(c)
             effect = f"{show_effect(endpoint, mean)} ({show_interval(endpoint, low, high)})"
-            over = ", finished pairs only" if comparisons[arm.label].by_ranks else ""
-            cells.append(f"{effect}{over}" if c.runs > 1 and comparisons[arm.label].has_interval else "–")
-        rows.append((arm.label, *cells))
+            over = ", finished pairs only" if comparison.by_ranks else ""
+            cells.append(f"{effect}{over}" if c.runs > 1 and comparison.has_interval else "–")
+        rows.append((comparison.arm, *cells))
     text = (
         f"{metric} with as many images, and as many seconds, for each run: its last value up to there, the mean effect "
         "and its 95 % interval over seeds. These values decide nothing."
@@ -421,12 +409,11 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The primary endpoint against time, parameters and multiplications."""
     drawings = []
     for endpoint in leading_endpoints(study)[:1]:
-        for cost in figures.COSTS:
-            drawing = figures.against_cost(study, endpoint, cost)
-            if drawing:
+        for cost, (name, _) in figures.COSTS.items():
+            if drawing := figures.against_cost(study, endpoint, cost):
                 drawings.append(drawing)
             else:
-                missing.append(f"Fewer than two arms recorded their {figures.COSTS[cost][0]}.")
+                missing.append(f"Fewer than two arms recorded their {name}.")
     rows = []
     for arm in study.arms:
         run = next(iter(arm.finished), None)
@@ -442,12 +429,11 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
             f"{median(rates):.4g}" if rates else "–",
         ))  # fmt: skip
     head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
-    table = Table(head, tuple(rows))
     legend = (
         "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are "
         "medians over the runs."
     )
-    return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
+    return *([Figures(tuple(drawings))] if drawings else []), Table(head, tuple(rows)), Text(legend)
 
 
 def samples_of(samples: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
@@ -488,15 +474,13 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     nulls = _mean_by_metric(study, lambda run: run.nulls)
     if not (real or nulls):
         missing.append("No scores of real images (real_against_real and nulls in result.json).")
-        return ()
     rows = []
     for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
-        if metric not in real and metric not in nulls:
-            continue
-        means = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
-        rows.append((metric, show_number(real.get(metric)), show_number(nulls.get(metric)),
-                     f"{show_number(min(means))} to {show_number(max(means))}" if means else "–"))  # fmt: skip
-    if not rows:  # no finished run has a metric
+        if metric in real or metric in nulls:
+            means = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
+            rows.append((metric, show_number(real.get(metric)), show_number(nulls.get(metric)),
+                         f"{show_number(min(means))} to {show_number(max(means))}" if means else "–"))  # fmt: skip
+    if not rows:
         return ()
     text = (
         "Real images: what real training images score in place of generated ones, under the same protocol; about what "
@@ -556,41 +540,35 @@ FAR_OUT = 10  # times an arm's median: such a run has not just learned less well
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, the most important first."""
-    sentences = [
+    data, counts = study.reference.settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
+    images = counts.pop() if len(counts) == 1 else None
+    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
+    sentences = (
         *map(describe_caution, study.cautions),
         *_few_pairs(study),
         *_far_out(study),
         *_open(study),
         *_unfinished(study),
-    ]
-    sentences += [
-        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
-    ]
-    sentences += [
-        f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before the "
-        f"runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
-        for endpoint in leading_endpoints(study)
-        if endpoint.margin is None
-    ]
-    settings = study.reference.settings
-    data, counts = settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
-    images = counts.pop() if len(counts) == 1 else None
-    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
-    sentences.append(
-        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
+        *describe_open(study),
+        *(
+            f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before "
+            f"the runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
+            for endpoint in leading_endpoints(study)
+            if endpoint.margin is None
+        ),
+        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently.",
     )
-    return (Bullets(tuple(sentences)),)
+    return (Bullets(sentences),)
 
 
 def _few_pairs(study: Study) -> list[str]:
     """A sentence where no p value could be small enough, for the endpoint that needs most pairs."""
-    needs = []
+    short = []
     for endpoint in leading_endpoints(study):
         for comparison in study.comparisons[endpoint.metric]:
-            arms = comparison.arms if endpoint.primary else 1
-            if comparison.verdict == "inconclusive" and not comparison.unmeasured:
-                needs.append((fewest_pairs((1 - LEVEL) / arms), arms, comparison.deciding))
-    short = [(enough, arms, pairs) for enough, arms, pairs in needs if pairs < enough]
+            enough, pairs = comparison.enough, comparison.deciding
+            if comparison.verdict == "inconclusive" and not comparison.unmeasured and pairs < enough:
+                short.append((enough, comparison.tested_arms, pairs))
     if not short:
         return []
     enough, arms, pairs = max(short)
@@ -639,24 +617,19 @@ def _unfinished(study: Study) -> list[str]:
             "finished pairs only; a diverged run counts as the worst."
         )
     absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
-    if study.pending or absent:
-        sentences.append(
-            f"These runs have no result yet: {'; '.join([describe_cell(cell) for cell in study.pending] or absent)}."
-        )
+    if absent := [describe_cell(cell) for cell in study.pending] or absent:
+        sentences.append(f"These runs have no result yet: {'; '.join(absent)}.")
     return sentences
 
 
 def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
-    runs = study.runs
-    measured = flatten(study.protocol)
-    quick = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
-    full = [(name, as_typed(value)) for name, value in measured.items() if name.startswith("full.")]
-    at_the_end = any(
-        endpoint.metric.startswith("full/") for endpoint in leading_endpoints(study)[:1]
-    )  # it decides there
-    rows, others = (full, quick) if at_the_end else (quick, full)
-    rows += [(f"margin, {endpoint.metric}", show_margin(endpoint) or "none") for endpoint in leading_endpoints(study)]
+    runs, endpoints = study.runs, leading_endpoints(study)
+    at_the_end = bool(endpoints) and endpoints[0].metric.startswith("full/")  # it decides there
+    rows, others = [], []
+    for name, value in flatten(study.protocol).items():
+        (rows if name.startswith("full.") == at_the_end else others).append((name, as_typed(value)))
+    rows += [(f"margin, {endpoint.metric}", show_margin(endpoint) or "none") for endpoint in endpoints]
     rows += _data(runs)
     devices = sorted({run.device or "not recorded" for run in _finished(study)})
     rows.append(("device", join_words(devices or ["not recorded"])))
@@ -720,13 +693,11 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("interval, permutation p, adjusted p, effect size, verdict", has_endpoints, "effects"),
         ("correlation between the arms, other statistics of the same pairs", has_endpoints, "effects"),
         ("scores of real images, and of equal distributions, under the same protocol", has_real_scores, "real"),
-        ("endpoints and margins stated before the runs", not unstated, "protocol"),
+        ("endpoints and margins stated before the runs", not unstated or f"no: {unstated}", "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("a repeated run gives the same numbers to the bit", repeats, "protocol"),
     ]
-    reasons = {"endpoints and margins stated before the runs": unstated}
-    rows = tuple((item, "yes" if fulfilled else ": ".join(filter(None, ("no", reasons.get(item)))), where)
-                 for item, fulfilled, where in items)  # fmt: skip
+    rows = tuple((item, "yes" if here is True else here or "no", where) for item, here, where in items)
     return (Table(("what", "here", "where"), rows, words=True),)
 
 

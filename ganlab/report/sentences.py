@@ -65,9 +65,7 @@ def describe_comparison(comparison: ArmComparison) -> str:
         numbers += f"{over}, {as_p(c.p_value)} by ranks over {pairs_of(ranked)}; {_worst(comparison)}"
     else:
         numbers += f", {as_p(c.p_value)}, {pairs_of(c.runs)}"
-    arms = comparison.arms if endpoint.primary else 1
-    enough = fewest_pairs((1 - LEVEL) / arms)
-
+    arms, enough = comparison.tested_arms, comparison.enough
     notes = _why_undecided(comparison) if comparison.deciding >= enough else []
     if comparison.deciding < enough and comparison.verdict == "inconclusive":
         among = f"with {arms} arms " if arms > 1 else ""
@@ -242,12 +240,19 @@ def answer(study: Study) -> str:
     for endpoint in leading_endpoints(study):
         places.setdefault(list_verdicts(study, endpoint), []).append(name_endpoint(endpoint))
     parts = [f"{outcome} in {join_words(names)}" for outcome, names in places.items()]
-    unmeasured = [f"The {title} endpoint {metric} was not measured: its verdict is open."
-               for title, metric in study.open.items()]  # fmt: skip
     if many_arms(study):
         first = leading_endpoints(study)[0]
         parts = [f"in {name_endpoint(first)}: {list_verdicts(study, first)}"]
-    return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *unmeasured])
+    return " ".join(
+        [f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *describe_open(study)]
+    )
+
+
+def describe_open(study: Study) -> list[str]:
+    """A sentence for each endpoint of the plan that no run has measured."""
+    return [
+        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
+    ]
 
 
 def many_arms(study: Study) -> bool:

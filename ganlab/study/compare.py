@@ -36,6 +36,7 @@ from ganlab.study.statistics import (
     benjamini_hochberg,
     comparison_over_draws,
     difference,
+    fewest_pairs,
     holm,
     interquartile_mean,
     robust_statistics,
@@ -191,6 +192,16 @@ class ArmComparison:
     def effect(self) -> tuple[float, float, float]:
         """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
         return self.endpoint.effect(self.paired)
+
+    @property
+    def enough(self) -> int:
+        """The fewest pairs whose p value can be small enough for a verdict."""
+        return fewest_pairs((1 - LEVEL) / self.tested_arms)
+
+    @property
+    def tested_arms(self) -> int:
+        """Over how many arms the level is shared: all that are compared in the primary endpoint, else this one."""
+        return self.arms if self.endpoint.primary else 1
 
     @property
     def deciding(self) -> int:
