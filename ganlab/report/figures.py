@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -72,22 +73,18 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
 
 def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
     mean, low, high = comparison.effect
-    line = axis.get_yaxis_transform()
-    axis.text(0, row + _LABEL_OFFSET, label, transform=line, color=palette["text"], va="bottom")
+    text = partial(axis.text, y=row + _LABEL_OFFSET, transform=axis.get_yaxis_transform(), va="bottom")
+    text(0, s=label, color=palette["text"])
     if not comparison.has_interval:
         pairs = "1 pair" if comparison.paired.runs else "no pair"
         if comparison.by_ranks:
             pairs = f"{comparison.verdict}, by ranks"
-        axis.text(
-            1, row + _LABEL_OFFSET, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5
-        )
+        text(1, s=pairs, color=palette["muted"], ha="right", fontsize=8.5)
         return
     hollow = comparison.verdict in ("inconclusive", "depends on who looks")
     effect = show_effect(comparison.endpoint, mean)
     verdict = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
-    weight = "normal" if hollow else "bold"
-    axis.text(1, row + _LABEL_OFFSET, verdict, transform=line, color=palette["text"], va="bottom", ha="right",
-              fontsize=8.5, fontweight=weight)  # fmt: skip
+    text(1, s=verdict, color=palette["text"], ha="right", fontsize=8.5, fontweight="normal" if hollow else "bold")
     color, at = palette[style.role], row + 0.1
     axis.plot([low, high], [at] * 2, color=color, linewidth=1.6, solid_capstyle="butt")
     face = palette["ground"] if hollow else color
@@ -106,13 +103,9 @@ def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
         shares = ticks_within(100 * math.expm1(low), 100 * math.expm1(high))
         ticks = [(math.log1p(share / 100), f"{share:+.3g} %" if share else "0") for share in shares if share > -100]
     else:
-        ticks = []
+        ticks, signs = [], ((-1, "÷"), (1, "×"))
         for factors in _FACTORS:
-            ticks = [
-                (sign * math.log(factor), f"{'×' if sign > 0 else '÷'}{factor:g}")
-                for factor in factors
-                for sign in (-1, 1)
-            ]
+            ticks = [(side * math.log(factor), f"{sign}{factor:g}") for factor in factors for side, sign in signs]
             ticks.append((0.0, "×1"))
             if sum(low <= place <= high for place, _ in ticks) >= 3:
                 break
@@ -129,10 +122,7 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
         names = [short[comparison.arm] for comparison in comparisons]
         figure, axes = new_panels(names, palette, columns=3, height=1.6, sharey=True)
         for axis, comparison in zip(axes, comparisons, strict=True):
-            if endpoint.measure.scale == "ratio":
-                axis.set_yscale("log")
-            elif endpoint.measure.scale == "size":
-                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+            _scale(axis, endpoint, palette)
             _lines(axis, comparison, styles[comparison.reference], styles[comparison.arm], palette)
         even_ticks(axes)
         figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed", fontsize=8.5,
@@ -144,6 +134,14 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
         f"{endpoint.metric}, pairs of runs with the same seed. Better than {short[study.reference.label]}: {counts}"
     )
     return Drawing(f"pairs-{slug(endpoint.metric)}", message, draw)
+
+
+def _scale(axis: Any, endpoint: Endpoint, palette: Palette) -> None:
+    """Logarithmic where ratios are compared; with a line at 0 where distances from it are."""
+    if endpoint.measure.scale == "ratio":
+        axis.set_yscale("log")
+    elif endpoint.measure.scale == "size":
+        axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
 
 
 def better_seeds(comparison: ArmComparison) -> str:
@@ -168,18 +166,13 @@ def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, p
             kinds[is_better(comparison.endpoint, pair)].append((pair.theirs, pair.ours))
         else:
             unpaired += [(place, value) for place, value in ((0, pair.theirs), (1, pair.ours)) if value is not None]
-    color = palette[arm.role]
-    styles = {True: ("-", color), False: (":", palette["ground"])}
-    for better, values in kinds.items():
-        if values:
-            line, face = styles[better]
+    color, theirs_color = palette[arm.role], palette[reference.role]
+    for better, line, face in ((True, "-", color), (False, ":", palette["ground"])):
+        if values := kinds[better]:
             theirs, ours = zip(*values, strict=True)
-            gaps = [math.nan] * len(values)
-            heights = [height for line in zip(theirs, ours, gaps, strict=True) for height in line]
+            heights = [height for pair in values for height in (*pair, math.nan)]
             axis.plot([0, 1, math.nan] * len(values), heights, line, color=color, linewidth=1, zorder=1)
-            axis.plot(
-                [0] * len(values), theirs, reference.marker, color=palette[reference.role], markersize=3, zorder=2
-            )
+            axis.plot([0] * len(values), theirs, reference.marker, color=theirs_color, markersize=3, zorder=2)
             axis.plot([1] * len(values), ours, arm.marker, color=color, markerfacecolor=face, markersize=5, zorder=3)
     for place, value in unpaired:
         axis.plot(place, value, "x", color=palette["text"], markersize=5)
@@ -212,34 +205,24 @@ def read_histories(study: Study) -> dict[Path, History]:
 
     Raises ResultError where records are damaged.
     """
-    return {
-        run.path.parent: history
-        for arm in study.arms
-        for run in arm.finished
-        if run.path and (history := _history(run.path.parent))
-    }
-
-
-def _history(directory: Path) -> History:
-    history: History = {}
-    for record in read_records(directory, "metric/"):
-        for tag, value in record.items():
-            if tag.startswith("metric/"):
-                history.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = (
-                    record["images"], record["seconds"], value,
-                )  # fmt: skip
-    return history
+    histories: dict[Path, History] = {}
+    for run in (run for arm in study.arms for run in arm.finished if run.path):
+        for record in read_records(run.path.parent, "metric/"):
+            for tag, value in record.items():
+                if tag.startswith("metric/"):
+                    metrics = histories.setdefault(run.path.parent, {})
+                    point = record["images"], record["seconds"], value
+                    metrics.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = point
+    return histories
 
 
 def _curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
     """The curve of an arm; None where its finished runs do not share at least two steps."""
     by_run = [values_by_step(run, metric, histories) for run in arm.finished]
-    if not by_run or not all(by_run):
-        return None
-    steps = sorted(set.intersection(*(set(values_by_step) for values_by_step in by_run)))
+    steps = sorted(set.intersection(*map(set, by_run))) if by_run else []
     if len(steps) < 2:
         return None
-    table = np.array([[values_by_step[step] for step in steps] for values_by_step in by_run], float)
+    table = np.array([[recorded[step] for step in steps] for recorded in by_run], float)
     return Curve(np.array(steps), table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
 
 
@@ -285,10 +268,7 @@ def draw_curves(
             _band(axis, getattr(curves[label], over), curves[label].values, palette, styles[label])
             if real is not None:
                 axis.axhline(real, color=palette["text"], linestyle=":", linewidth=1)
-            if endpoint.measure.scale == "ratio":
-                axis.set_yscale("log")
-            elif endpoint.measure.scale == "size":
-                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+            _scale(axis, endpoint, palette)
         if top is not None:
             axes[0].set_ylim(top=top)  # of all panels, which share it
         even_ticks(axes)
@@ -336,9 +316,8 @@ COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
 
 def cost_of(arm: Arm, cost: str) -> list[float]:
     """The cost of every finished run of an arm, where it is known."""
-    read_cost = COSTS[cost][1]
-    costs = [read_cost(run) for run in arm.finished]
-    return [value for value in costs if value is not None]
+    _, read_cost = COSTS[cost]
+    return [value for run in arm.finished if (value := read_cost(run)) is not None]
 
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
@@ -471,8 +450,7 @@ def saved_spectra(study: Study, beside: Samples | None) -> Samples | None:
 def shown_files(study: Study) -> list[Path]:
     """The files of the runs that `last_grids` and `saved_spectra` show."""
     drawn, spectra = (_pictures_of_one_seed(study, pattern)[1].values() for pattern in (GRIDS, SPECTRUM))
-    real = _real(drawn)
-    return [each.path for each in (*drawn, *([real] if real else []), *spectra)]
+    return [picture.path for picture in (*drawn, _real(drawn), *spectra) if picture]
 
 
 class _Picture(NamedTuple):

@@ -35,7 +35,6 @@ from ganlab.report.drawing import Style, styles_of
 from ganlab.report.figures import Curve, curves_of, read_histories
 from ganlab.report.sentences import (
     answer,
-    better_side,
     describe_cell,
     describe_comparison,
     describe_gap,
@@ -174,7 +173,7 @@ def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]
             values = curve.values
             columns = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
             for (statistic, word), column in zip(BAND.items(), columns, strict=True):
-                description = f"{word} of {len(values)} seeds; {better_side(end)}"
+                description = f"{word} of {len(values)} seeds; {end.measure.better} is better"
                 for step, value in zip(curve.steps, column, strict=True):
                     if np.isfinite(value):
                         yield int(step), scalar_pb(f"{metric}/{statistic}", value, description)
@@ -200,7 +199,7 @@ def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
 def _title(end: Endpoint, metric: str) -> str:
     name = metric if end.title == end.metric else f"{end.title}: {metric}"
     name += "" if metric == end.metric else f", because {end.metric} is measured only at the end"
-    return f"{name} ({better_side(end)})"
+    return f"{name} ({end.measure.better} is better)"
 
 
 def _layout(bands: Mapping[str, Drawn]) -> Summary:
