@@ -21,6 +21,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError, in_a_line
+from ganlab.runs.result import FORGOTTEN, ResultError
 
 
 def main() -> None:
@@ -45,7 +46,6 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
     from ganlab.runs.records import find_runs
-    from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
@@ -230,14 +230,10 @@ def _presentable(directory: Path) -> Iterator[Path]:
 
 def _has_forgotten(directory: Path) -> bool:
     """Whether runs were forgotten in a study, or in one of the studies in a folder."""
-    from ganlab.runs.result import FORGOTTEN
-
     return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
 
 
 def _link(directory: Path, folder: Path, bad: Collection[Path]) -> None:
-    from ganlab.runs.result import FORGOTTEN
-
     for entry in directory.iterdir():
         target = folder / entry.name
         if entry.name == FORGOTTEN or entry in bad:

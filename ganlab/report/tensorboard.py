@@ -25,7 +25,6 @@ from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__, files
 from ganlab.config import Comparing
@@ -44,7 +43,9 @@ from ganlab.report.sentences import (
 from ganlab.runs import status
 from ganlab.runs.records import (
     METRICS,
+    bytes_summary,
     find_runs,
+    hparams_summary,
     readable_records,
     remove_events,
     replace_events,
@@ -135,14 +136,10 @@ def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
 
     So its colour is that of its runs. Where folders have other names, the label, in characters that a path can have.
     """
-    folders = {arm.label: [(run.path, run.seed) for run in arm.runs.values() if run.path] for arm in arms}
-    trials = {
-        label: {
-            without_seed(path.parent.name) if path.parent.name.endswith(f"-seed{seed}") else None
-            for path, seed in paths
-        }
-        for label, paths in folders.items()
-    }
+    trials: dict[str, set[str]] = {}
+    for arm in arms:
+        names = [(run.path.parent.name, f"-seed{run.seed}") for run in arm.runs.values() if run.path]
+        trials[arm.label] = {name.removesuffix(seed) if name.endswith(seed) else "" for name, seed in names}
     unique = {name for names in trials.values() if len(names) == 1 for name in names if name}
     if len(unique) < len(arms):
         return {label: _folder(label) for label in trials}
@@ -212,8 +209,10 @@ def _layout(bands: Mapping[str, Drawn]) -> Summary:
         title = f"{_title(end, metric)}, median of the seeds"
         return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
-    stated = [chart(metric, end) for metric, (end, _) in bands.items() if end.title != end.metric]
-    others = [chart(metric, end) for metric, (end, _) in bands.items() if end.title == end.metric]
+    stated, others = (
+        [chart(metric, end) for metric, (end, _) in bands.items() if (end.title != end.metric) is named]
+        for named in (True, False)
+    )
     legend = "median of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
         layout_pb2.Category(title=f"{title}: {legend}", chart=charts[::-1], closed=closed)
@@ -221,13 +220,7 @@ def _layout(bands: Mapping[str, Drawn]) -> Summary:
         if charts
     ]
     content = layout_pb2.Layout(category=categories).SerializeToString()
-    summary = Summary()
-    summary.value.add(
-        tag=layout_metadata.CONFIG_SUMMARY_TAG,
-        tensor=make_tensor_proto(np.array(content, dtype=object)),
-        metadata=layout_metadata.create_summary_metadata(),
-    )
-    return summary
+    return bytes_summary(layout_metadata.CONFIG_SUMMARY_TAG, content, layout_metadata.create_summary_metadata())
 
 
 def _table(study: Study) -> Summary:
@@ -255,23 +248,16 @@ def _table(study: Study) -> Summary:
             (_SPEED, "images per second"),
         ]
     ]
-    summary = Summary()
-    summary.value.add(
-        tag=hparams_metadata.EXPERIMENT_TAG,
-        tensor=hparams_metadata.NULL_TENSOR,
-        metadata=hparams_metadata.create_summary_metadata(
-            HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics))
-        ),
-    )
-    return summary
+    experiment = api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics)
+    return hparams_summary(hparams_metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
 
 
 def _type(values: Sequence[Any]) -> Any:
     # TensorBoard cannot sort a column that mixes numbers and text.
-    if all(isinstance(value, bool) for value in values):
+    types = {type(value) for value in values}
+    if types == {bool}:
         return api_pb2.DATA_TYPE_BOOL
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
+    return api_pb2.DATA_TYPE_FLOAT64 if types <= {int, float} else api_pb2.DATA_TYPE_STRING
 
 
 def _verdict(study: Study) -> Summary:
