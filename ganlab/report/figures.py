@@ -22,7 +22,6 @@ from ganlab.report.drawing import (
     new_figure,
     new_panels,
     slug,
-    style_axis,
     styles_of,
     ticks_within,
     wrap,
@@ -51,7 +50,6 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         pitch = 0.32 + 0.14 * max(1 + label.count("\n") for label in labels)
         figure = new_figure(0.95 + pitch * len(comparisons))
         axis = figure.subplots()
-        style_axis(axis, palette)
         axis.spines["left"].set_visible(False)
         if endpoint.compared_margin is not None:
             margin = endpoint.compared_margin
@@ -65,8 +63,8 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         _effect_axis(axis, endpoint)
         left, right = ("worse", "better") if endpoint.measure.direction == "larger" else ("better", "worse")
         gap = "\u2003"  # SVG would draw several spaces as one
-        axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →", fontsize=8.5)
-        return add_title(figure, endpoint.metric, palette)
+        axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →")
+        return add_title(figure, endpoint.metric)
 
     return Drawing(f"effect-{slug(endpoint.metric)}", f"{endpoint.metric}: {list_verdicts(study, endpoint)}", draw)
 
@@ -74,7 +72,7 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
 def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
     mean, low, high = comparison.effect
     text = partial(axis.text, y=row + _LABEL_OFFSET, transform=axis.get_yaxis_transform(), va="bottom")
-    text(0, s=label, color=palette["text"])
+    text(0, s=label)
     if not comparison.has_interval:
         pairs = "1 pair" if comparison.paired.runs else "no pair"
         if comparison.by_ranks:
@@ -84,7 +82,7 @@ def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: S
     hollow = comparison.verdict in ("inconclusive", "depends on who looks")
     effect = show_effect(comparison.endpoint, mean)
     verdict = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
-    text(1, s=verdict, color=palette["text"], ha="right", fontsize=8.5, fontweight="normal" if hollow else "bold")
+    text(1, s=verdict, ha="right", fontsize=8.5, fontweight="normal" if hollow else "bold")
     color, at = palette[style.role], row + 0.1
     axis.plot([low, high], [at] * 2, color=color, linewidth=1.6, solid_capstyle="butt")
     face = palette["ground"] if hollow else color
@@ -120,14 +118,13 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
 
     def draw(palette: Palette) -> Any:
         names = [short[comparison.arm] for comparison in comparisons]
-        figure, axes = new_panels(names, palette, columns=3, height=1.6, sharey=True)
+        figure, axes = new_panels(names, columns=3, height=1.6, sharey=True)
         for axis, comparison in zip(axes, comparisons, strict=True):
             _scale(axis, endpoint, palette)
             _lines(axis, comparison, styles[comparison.reference], styles[comparison.arm], palette)
         even_ticks(axes)
-        figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed", fontsize=8.5,
-                         color=palette["text"])  # fmt: skip
-        return add_title(figure, endpoint.metric, palette)
+        figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed")
+        return add_title(figure, endpoint.metric)
 
     counts = ", ".join(f"{short[comparison.arm]} in {better_seeds(comparison)}" for comparison in comparisons)
     message = (
@@ -178,7 +175,7 @@ def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, p
         axis.plot(place, value, "x", color=palette["text"], markersize=5)
     axis.set_xlim(-0.25, 1.25)
     axis.set_xticks([])
-    axis.set_xlabel(f"better in {better_seeds(comparison)}", fontsize=8.5)
+    axis.set_xlabel(f"better in {better_seeds(comparison)}")
 
 
 # --- over training ----------------------------------------------------------------------------------------------------
@@ -261,7 +258,7 @@ def draw_curves(
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for label in panels]
-        figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
+        figure, axes = new_panels(names, columns=2, height=1.55, sharex=True, sharey=True)
         for axis, label in zip(axes, panels, strict=True):
             if reference is not None and label != study.reference.label:
                 _band(axis, getattr(reference, over), reference.values, palette, styles[study.reference.label], "--")
@@ -274,8 +271,8 @@ def draw_curves(
         even_ticks(axes)
         even_ticks(axes, "x")
         unit = "real images seen" if over == "images" else "seconds of training (median over the seeds)"
-        figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
-        return add_title(figure, metric, palette)
+        figure.supxlabel(unit)
+        return add_title(figure, metric)
 
     seeds = max(len(curve.values) for curve in curves.values())
     runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
@@ -343,9 +340,8 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         figure.get_layout_engine().set(wspace=0.1)
         axes = figure.subplots(1, 2)
         for axis, title in zip(axes, (endpoint.metric, name), strict=True):
-            style_axis(axis, palette)
             axis.spines["left"].set_visible(False)
-            axis.set_xlabel(wrap(title, 26), fontsize=8.5)
+            axis.set_xlabel(wrap(title, 26))
         for row, (label, *spans) in enumerate(rows):
             style = styles[label]
             color = palette[style.role]
@@ -353,8 +349,7 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
                 axis.axhline(row, color=palette["faint"], linewidth=1, zorder=0)
                 axis.hlines(row, low, high, color=color, linewidth=2, zorder=1)
                 axis.plot(middle, row, style.marker, color=color, markersize=7, zorder=2)
-            axes[0].text(0, row - 0.22, labels[row], transform=axes[0].get_yaxis_transform(), color=palette["text"],
-                         va="bottom", fontsize=8.5)  # fmt: skip
+            axes[0].text(0, row - 0.22, labels[row], transform=axes[0].get_yaxis_transform(), va="bottom", fontsize=8.5)
         if endpoint.measure.scale == "ratio":
             axes[0].set_xscale("log")
         for axis in axes:
@@ -522,7 +517,7 @@ def spectra(study: Study) -> Drawing | None:
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for label in ratios_by_arm]
-        figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
+        figure, axes = new_panels(names, columns=2, height=1.5, sharex=True, sharey=True)
         for axis, (label, values) in zip(axes, ratios_by_arm.items(), strict=True):
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
             _band(axis, np.arange(1, rings + 1) / side, values, palette, styles[label])
@@ -531,9 +526,9 @@ def spectra(study: Study) -> Drawing | None:
             axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
         even_ticks(axes)
         even_ticks(axes, "x")
-        figure.supxlabel("cycles per pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
-        figure.supylabel("log10 of generated power / real power", fontsize=8.5, color=palette["text"])
-        return add_title(figure, "spectrum", palette)
+        figure.supxlabel("cycles per pixel (0.5: every other pixel)")
+        figure.supylabel("log10 of generated power / real power")
+        return add_title(figure, "spectrum")
 
     message = (
         "Power of generated images divided by that of real ones, by frequency: median of the seeds, with a band over "
