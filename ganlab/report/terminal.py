@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
@@ -23,7 +22,7 @@ from ganlab.report.sentences import (
     many_arms,
     verdict_rows,
 )
-from ganlab.runs.console import Console, plain_console
+from ganlab.runs.console import Console, plain_console, table
 from ganlab.runs.result import Status
 from ganlab.study.arms import Arm, as_typed
 from ganlab.study.compare import Endpoint, Study, admitted
@@ -42,25 +41,22 @@ def print_report(study: Study, everything: bool = False) -> None:
     if endpoints:
         console.print(answer(study))
         if many_arms(study):
-            console.print(_verdict_table(study))
+            console.print(table(*verdict_rows(study), numbers=(2, 3, 4), overflow="fold"))
     for endpoint in endpoints:
         _print_endpoint(console, study, endpoint)
     if not (study.endpoints or study.shown_only):
         console.print("No finished run has metrics.")
     console.print()
     console.print(_runs_table(study.arms))
-    for gap in study.gaps:
-        console.print(f"not in any pair: {describe_gap(gap)}")
-    for cell in study.pending:
-        console.print(f"no result yet: {describe_cell(cell)}")
-    for gap in study.diverged:
-        console.print(f"counts as the worst: {describe_gap(gap)}")
-    if sentence := describe_rollbacks(study):
-        console.print(sentence)
-    for value in study.dropped:
-        console.print(f"not compared: {describe_gap(value)}")
-    for caution in study.cautions:
-        console.print(describe_caution(caution))
+    for line in (
+        *(f"not in any pair: {describe_gap(gap)}" for gap in study.gaps),
+        *(f"no result yet: {describe_cell(cell)}" for cell in study.pending),
+        *(f"counts as the worst: {describe_gap(gap)}" for gap in study.diverged),
+        *filter(None, [describe_rollbacks(study)]),
+        *(f"not compared: {describe_gap(value)}" for value in study.dropped),
+        *map(describe_caution, study.cautions),
+    ):
+        console.print(line)
     if study.ladder:
         names = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.metric in admitted(study.ladder)]
         console.print(f"known faults of real images admit, of these endpoints: {join_words(names) or 'none'}")
@@ -85,16 +81,6 @@ def print_places(report: Path, runs: Path | None) -> None:
         print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(runs))}", flush=True)
 
 
-def _verdict_table(study: Study) -> Table:
-    head, rows = verdict_rows(study)
-    table = Table(box=box.SIMPLE)
-    for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place in (2, 3, 4) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
     console.print(f"\n{endpoint_heading(endpoint)}")
     for comparison in study.comparisons[endpoint.metric]:
@@ -106,26 +92,22 @@ def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
 
 
 def _runs_table(arms: tuple[Arm, ...]) -> Table:
-    table = Table("arm", box=box.SIMPLE)
     any_collapsed = any(arm.collapsed for arm in arms)
-    for column in ("runs", *get_args(Status), *(["of these collapsed"] if any_collapsed else [])):
-        table.add_column(column, justify="right")
+    rows = []
     for arm in arms:
         counts = Counter(run.status for run in arm.runs.values())
-        collapsed = [str(len(arm.collapsed))] if any_collapsed else []
-        table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)), *collapsed)
-    return table
+        collapsed = [len(arm.collapsed)] if any_collapsed else []
+        numbers = len(arm.runs), *(counts[status] for status in get_args(Status)), *collapsed
+        rows.append([arm.label, *map(str, numbers)])
+    return table(["arm", "runs", *get_args(Status), *(["of these collapsed"] if any_collapsed else [])], rows)
 
 
 def _metrics_table(study: Study, metrics: list[str]) -> Table:
-    table = Table("metric", "arm", box=box.SIMPLE)
-    for column in ("mean", "sd", "runs"):
-        table.add_column(column, justify="right")
-    table.add_column("better")
+    rows = []
     for metric in metrics:
         for place, summary in enumerate(study.summaries[metric]):
             mean = "-" if summary.mean is None else f"{summary.mean:.4g}"
             sd = "-" if summary.sd is None else f"{summary.sd:.2g}"
-            side = "" if place else better(metric)
-            table.add_row("" if place else metric, summary.arm, mean, sd, str(summary.runs), side)
-    return table
+            first, last = ("", "") if place else (metric, better(metric))
+            rows.append([first, summary.arm, mean, sd, str(summary.runs), last])
+    return table(["metric", "arm", "mean", "sd", "runs", "better"], rows, numbers=(2, 3, 4))
