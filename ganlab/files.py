@@ -319,12 +319,12 @@ def lock(file: IO, *, wait: bool = False, shared: bool = False) -> bool:
 
 
 def held(path: Path) -> bool | None:
-    """Whether a process has locked a file; None if that cannot be known; raises FileNotFoundError."""
+    """Whether a process has locked a file, which need not exist; None if that cannot be known."""
     try:
         with open_regular(path) as file:
             free = _try(file, wait=False, shared=True)
     except FileNotFoundError:
-        raise
+        return False
     except OSError:  # another user's
         return None
     return None if free is None else not free

@@ -173,8 +173,7 @@ def _duration(result: RunResult) -> float | None:
 
 def _primary(result: RunResult) -> list[str]:
     """The metric that decides the run's study; nothing if nothing was measured."""
-    plan = result.config.get("comparison")
-    metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
+    metric = result.config.get("comparison", {}).get("quality", Comparing().quality)
     if metric in result.metrics:
         return [describe_metric(metric, result.metrics[metric])]
     return [f"no {metric}"] if result.metrics else []
@@ -211,18 +210,12 @@ def result_mtime_ns(directory: Path) -> int | None:
 
 def has_writer(directory: Path) -> bool:
     """Whether a process is writing the run in a folder, as far as can be known (`files.held`)."""
-    try:
-        return files.held(directory / LOCK) or False
-    except FileNotFoundError:
-        return False
+    return files.held(directory / LOCK) or False
 
 
 def may_have_writer(directory: Path) -> bool:
     """Whether a process is or may be writing the run in a folder; without locks, any run without a result may."""
-    try:
-        held = files.held(directory / LOCK)
-    except FileNotFoundError:
-        return False
+    held = files.held(directory / LOCK)
     return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held
 
 
