@@ -3,12 +3,10 @@
 import json
 import math
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import get_args
 
 from ganlab.config import flatten
 from ganlab.errors import join_words
@@ -41,7 +39,7 @@ from ganlab.report.sentences import (
     show_number,
     verdict_rows,
 )
-from ganlab.runs.result import RunResult, Status
+from ganlab.runs.result import RunResult
 from ganlab.study.arms import as_typed
 from ganlab.study.compare import LEVEL, ChosenAfterwards, Endpoint, Study, Summary, at_equal_budget, missed_fault
 
@@ -316,12 +314,11 @@ def _others(study: Study) -> tuple[Block, ...]:
 
 
 def _runs(study: Study) -> tuple[Block, ...]:
-    rows = []
-    for arm, rate in zip(study.arms, study.failures, strict=True):
-        counts = Counter(run.status for run in arm.runs.values())
-        statuses = (str(counts[status]) for status in get_args(Status))
-        rows.append((arm.label, str(len(arm.runs)), *statuses, show_failures(rate)))
-    table = Table(("arm", "runs", *get_args(Status), "diverged or collapsed"), tuple(rows))
+    rows = tuple(
+        (arm.label, *map(str, (len(arm.runs), *arm.statuses().values())), show_failures(rate))
+        for arm, rate in zip(study.arms, study.failures, strict=True)
+    )
+    table = Table(("arm", "runs", *study.reference.statuses(), "diverged or collapsed"), rows)
     missing = tuple(map(describe_gap, (*study.gaps, *study.diverged)))
     return (table, Bullets(missing)) if missing else (table,)
 
@@ -607,13 +604,13 @@ def _open(study: Study) -> list[str]:
 
 
 def _unfinished(study: Study) -> list[str]:
-    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items() if run.status != "finished"]
+    statuses = [run.status for run in study.runs if run.status != "finished"]
     sentences = []
-    if runs:
-        diverged = sum(run.status == "diverged" for _, _, run in runs)
+    if statuses:
+        diverged = statuses.count("diverged")
         note = f", {diverged} of them diverged" if diverged else ""
         sentences.append(
-            f"{len(runs)} of {len(study.runs)} runs did not finish{note}. Intervals are over "
+            f"{len(statuses)} of {len(study.runs)} runs did not finish{note}. Intervals are over "
             "finished pairs only; a diverged run counts as the worst."
         )
     absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
@@ -715,13 +712,14 @@ def _finished(study: Study) -> list[RunResult]:
 
 
 def _folder(study: Study, run: RunResult) -> Path:
-    """A run's folder relative to that around the study, or around `outputs`; no path of a machine."""
+    """A run's folder relative to that around the study, or around `outputs`; no path of a machine.
+
+    A link counts where it is, not where it leads.
+    """
     assert run.path
     here = study.directory.resolve()
     around = here.parent.parent if here.parent.name == "outputs" else here.parent
-    return (here / run.path.parent.relative_to(study.directory)).relative_to(
-        around
-    )  # a link counts where it is, not where it leads
+    return here.relative_to(around) / run.path.parent.relative_to(study.directory)
 
 
 # --- what the words mean ----------------------------------------------------------------------------------------------

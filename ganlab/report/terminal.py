@@ -1,9 +1,7 @@
 """A study on the terminal: the verdict first, a sentence for each arm and metric, then the runs behind it."""
 
 import shlex
-from collections import Counter
 from pathlib import Path
-from typing import get_args
 
 from rich.table import Table
 
@@ -23,7 +21,6 @@ from ganlab.report.sentences import (
     verdict_rows,
 )
 from ganlab.runs.console import Console, plain_console, table
-from ganlab.runs.result import Status
 from ganlab.study.arms import Arm, as_typed
 from ganlab.study.compare import Endpoint, Study, admitted
 
@@ -95,11 +92,9 @@ def _runs_table(arms: tuple[Arm, ...]) -> Table:
     any_collapsed = any(arm.collapsed for arm in arms)
     rows = []
     for arm in arms:
-        counts = Counter(run.status for run in arm.runs.values())
         collapsed = [len(arm.collapsed)] if any_collapsed else []
-        numbers = len(arm.runs), *(counts[status] for status in get_args(Status)), *collapsed
-        rows.append([arm.label, *map(str, numbers)])
-    return table(["arm", "runs", *get_args(Status), *(["of these collapsed"] if any_collapsed else [])], rows)
+        rows.append([arm.label, *map(str, (len(arm.runs), *arm.statuses().values(), *collapsed))])
+    return table(["arm", "runs", *arms[0].statuses(), *(["of these collapsed"] if any_collapsed else [])], rows)
 
 
 def _metrics_table(study: Study, metrics: list[str]) -> Table:

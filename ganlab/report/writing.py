@@ -9,9 +9,8 @@ import html
 import io
 import math
 import re
-from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -21,7 +20,6 @@ from ganlab.files import make_folder, sole_writer, write_bytes, write_json
 from ganlab.report.drawing import THEMES
 from ganlab.report.page import Page, compose_page
 from ganlab.report.sentences import answer, describe_caution, describe_cell, describe_comparison, describe_gap
-from ganlab.runs.result import Status
 from ganlab.study.arms import Arm
 from ganlab.study.compare import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, FailureRate, Study, admitted
 
@@ -248,12 +246,11 @@ _OF_A_KIND = ("verdict", "estimate", "low", "high", "p_value", "pairs")
 
 
 def _arm(study: Study, arm: Arm, rate: FailureRate) -> dict[str, Any]:
-    counts = Counter(run.status for run in arm.runs.values())
     counted = [run for run in arm.runs.values() if run.parameters is not None]
     return {
         "arm": arm.label,
         "reference": arm is study.reference,
-        "runs": {status: counts[status] for status in get_args(Status)},
+        "runs": arm.statuses(),
         "failure_rate": {
             "share": (rate.diverged + rate.collapsed) / rate.runs if rate.runs else None,
             "collapsed": rate.collapsed,

@@ -12,13 +12,13 @@ import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from ganlab.config import Comparing, flatten
 from ganlab.errors import in_a_line, join_words
-from ganlab.runs.result import RESULT, ResultError, RunResult, find_files, find_results, read_result
+from ganlab.runs.result import RESULT, ResultError, RunResult, Status, find_files, find_results, read_result
 
 T = TypeVar("T")
 NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
@@ -41,6 +41,11 @@ class Arm(NamedTuple):
     def finished(self) -> list[RunResult]:
         """The runs that finished, collapsed ones too."""
         return [run for run in self.runs.values() if run.status == "finished"]
+
+    def statuses(self) -> dict[str, int]:
+        """How many runs have each status."""
+        counts = Counter(run.status for run in self.runs.values())
+        return {status: counts[status] for status in get_args(Status)}
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric of every finished run that has it and has not collapsed, by seed."""

@@ -463,11 +463,9 @@ def _summary(arm: Arm, metric: str) -> Summary:
 
 
 def _failures(arm: Arm) -> FailureRate:
-    ended = [run.status for run in arm.runs.values() if run.status in ("finished", "diverged")]
-    diverged, collapsed = ended.count("diverged"), len(arm.collapsed)
-    return FailureRate(
-        arm.label, diverged, collapsed, len(ended), *wilson_interval(diverged + collapsed, len(ended), LEVEL)
-    )
+    diverged, collapsed = arm.statuses()["diverged"], len(arm.collapsed)
+    ended = len(arm.finished) + diverged
+    return FailureRate(arm.label, diverged, collapsed, ended, *wilson_interval(diverged + collapsed, ended, LEVEL))
 
 
 def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
