@@ -276,13 +276,13 @@ def draw_curves(
 
     seeds = max(len(curve.values) for curve in curves.values())
     runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
-    message = f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}"
-    if reference is not None and panels[0] != study.reference.label:
-        message += f"; dashed: {short[study.reference.label]}"
-    if real is not None:
-        message += f"; dotted: what real images score, {show_number(real, 3)}"
-    if top is not None:
-        message += f"; the axis is cut off above {float(show_number(top, 2)):g}"
+    notes = [
+        f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}",
+        f"dashed: {short[study.reference.label]}" if reference and panels[0] != study.reference.label else "",
+        f"dotted: what real images score, {show_number(real, 3)}" if real is not None else "",
+        f"the axis is cut off above {float(show_number(top, 2)):g}" if top is not None else "",
+    ]
+    message = "; ".join(filter(None, notes))
     if metric != endpoint.metric:
         message += f". This does not decide the verdict: {endpoint.metric} is measured only at the end"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)

@@ -513,11 +513,10 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
     )
     stated = {endpoint.metric for endpoint in leading_endpoints(study)}
     short = tuple(row for row in rows if row[0] in stated)
-    whole = Table(head, tuple(rows))
-    admitted = [row[0] for row in rows if row[1] == "yes"]
+    admitted = [metric for metric, verdict, *_ in rows if verdict == "yes"]
     names = Text(f"May decide: {join_words(admitted) or 'none'}.")
-    all_metrics = Fold(f"All {len(rows)} metrics that were tried", (whole,))
-    return (Text(text), names, Table(head, short), all_metrics) if short else (Text(text), names, all_metrics)
+    all_metrics = Fold(f"All {len(rows)} metrics that were tried", (Table(head, tuple(rows)),))
+    return Text(text), names, *([Table(head, short)] if short else []), all_metrics
 
 
 def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:

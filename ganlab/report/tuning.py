@@ -122,10 +122,7 @@ def as_json(tuning: Tuning) -> dict[str, Any]:
             }
             for arm in tuning.arms
         ],
-        "orders": {
-            title: tuning.order({label: trial and trial.value for label, trial in trials.items()})
-            for title, trials in _both(tuning).items()
-        },
+        "orders": {title: tuning.order(trials) for title, trials in _both(tuning).items()},
         "warnings": warnings(tuning),
     }
 
@@ -148,8 +145,7 @@ def _ranked(tuning: Tuning, trials: dict[str, Trial | None]) -> str:
         trial = trials[label]
         return f"{label} {_shown(trial.value)} ({trial.rate:g})" if trial else f"{label} {_shown(None)}"
 
-    order = tuning.order({label: trial and trial.value for label, trial in trials.items()})
-    return ", ".join(" = ".join(map(named, labels)) for labels in order)
+    return ", ".join(" = ".join(map(named, labels)) for labels in tuning.order(trials))
 
 
 def _rates_table(tuning: Tuning) -> Table:
