@@ -203,11 +203,11 @@ def read_histories(study: Study) -> dict[Path, History]:
     Raises ResultError where records are damaged.
     """
     histories: dict[Path, History] = {}
-    for run in (run for arm in study.arms for run in arm.finished if run.path):
-        for record in read_records(run.path.parent, "metric/"):
+    for folder in [run.path.parent for arm in study.arms for run in arm.finished if run.path]:
+        for record in read_records(folder, "metric/"):
             for tag, value in record.items():
                 if tag.startswith("metric/"):
-                    metrics = histories.setdefault(run.path.parent, {})
+                    metrics = histories.setdefault(folder, {})
                     point = record["images"], record["seconds"], value
                     metrics.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = point
     return histories

@@ -131,8 +131,9 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
-    runs = [run for run, names in walk_runs(folder, below_itself=False) if CONFIG in names or RESULT in names]
-    names = dict.fromkeys([*(record.cells if record else []), *(str(run.relative_to(folder)) for run in runs)])
+    runs = [run for run, inside in walk_runs(folder, below_itself=False) if CONFIG in inside or RESULT in inside]
+    recorded = record.cells if record else []
+    names = dict.fromkeys([*recorded, *(str(run.relative_to(folder)) for run in runs)])
     if not names:
         raise ResultError(f"{folder} has no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.resolve().name if name == "." else name, folder / name) for name in names]
