@@ -40,18 +40,7 @@ from ganlab.report.sentences import (
     many_arms,
     verdict_rows,
 )
-from ganlab.runs import status
-from ganlab.runs.records import (
-    METRICS,
-    bytes_summary,
-    find_runs,
-    hparams_summary,
-    readable_records,
-    remove_events,
-    replace_events,
-    shared_tail,
-    without_seed,
-)
+from ganlab.runs import records, status
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.study.arms import Arm, as_typed, gather_arms
 from ganlab.study.compare import Endpoint, Study, compare_study
@@ -59,7 +48,7 @@ from ganlab.study.compare import Endpoint, Study, compare_study
 COMPARISON = "comparison"
 BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
-_OF_A_RUN = (CONFIG, METRICS, RESULT)
+_OF_A_RUN = (CONFIG, records.METRICS, RESULT)
 _SPEED = "speed/images_per_second"
 _ALWAYS = ("training.steps",)  # a column even where all arms share it
 
@@ -102,7 +91,7 @@ def write_comparison(directory: Path) -> None:
             _clear(folder)
             for path in (digest_file, folder / LOCK):
                 path.unlink(missing_ok=True)
-            remove_events(folder)
+            records.remove_events(folder)
         raise
     with files.sole_writer(folder):  # two dashboards of one study: the second finds what the first wrote
         if not _is_up_to_date(digest_file, digest):
@@ -122,12 +111,12 @@ def _is_up_to_date(digest_file: Path, digest: str) -> bool:
 
 
 def _write(study: Study, folder: Path) -> None:
-    names = arm_names(study.arms, shared_tail(find_runs(study.directory)))
+    names = arm_names(study.arms, records.shared_tail(records.find_runs(study.directory)))
     bands = bands_of(study)
     arms_with_bands = [arm for arm in study.arms if any(arm.label in metric.curves for metric in bands.values())]
     for arm in arms_with_bands:
-        replace_events(folder / names[arm.label], _band(arm, bands))
-    replace_events(folder, [(0, summary) for summary in (_layout(bands), _table(study), _verdict(study))])
+        records.replace_events(folder / names[arm.label], _band(arm, bands))
+    records.replace_events(folder, [(0, summary) for summary in (_layout(bands), _table(study), _verdict(study))])
     _clear(folder, keep=[names[arm.label] for arm in arms_with_bands])
 
 
@@ -178,7 +167,7 @@ def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]
 
 def _digest(directory: Path) -> str:
     """A hash of the inputs of a comparison, by size and time, so that runs need not be read again."""
-    paths = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
+    paths = [path for name in (RESULT, records.METRICS) for path in find_files(directory, name)]
     inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     pending = [(cell.name, cell.state) for cell in status.without_result(directory)]
     return hashlib.sha256(json.dumps([__version__, inputs, pending]).encode()).hexdigest()
@@ -190,7 +179,7 @@ def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
     folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
     for path in [path for path in folders if path not in kept_folders]:
         if not any((path / name).exists() for name in _OF_A_RUN):
-            remove_events(path)
+            records.remove_events(path)
 
 
 def _title(end: Endpoint, metric: str) -> str:
@@ -220,7 +209,7 @@ def _layout(bands: Mapping[str, Drawn]) -> Summary:
         if charts
     ]
     content = layout_pb2.Layout(category=categories).SerializeToString()
-    return bytes_summary(layout_metadata.CONFIG_SUMMARY_TAG, content, layout_metadata.create_summary_metadata())
+    return records.bytes_summary(layout_metadata.CONFIG_SUMMARY_TAG, content, layout_metadata.create_summary_metadata())
 
 
 def _table(study: Study) -> Summary:
@@ -249,7 +238,7 @@ def _table(study: Study) -> Summary:
         ]
     ]
     experiment = api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics)
-    return hparams_summary(hparams_metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+    return records.hparams_summary(hparams_metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
 
 
 def _type(values: Sequence[Any]) -> Any:
@@ -294,7 +283,7 @@ def curves_address(address: str, directory: Path) -> str:
     `-seed<k>`; the endpoints pinned, and samples from the same seed of each arm, of the first twelve of them.
     Raises ConfigError for a run's settings that cannot be read.
     """
-    runs = find_runs(directory)
+    runs = records.find_runs(directory)
     arms = _arms(directory, runs)
     alone = len(runs) == 1
     # some runs end early: the first may lack what the others have
@@ -324,7 +313,8 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
     by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
     for run in runs:
         seed = re.search(r"-seed(\d+)$", run.name)
-        by_arm[run.with_name(without_seed(run.name)) if run != directory else run][int(seed[1]) if seed else 0] = run
+        arm = run.with_name(records.without_seed(run.name)) if run != directory else run
+        by_arm[arm][int(seed[1]) if seed else 0] = run
     shared = sorted(set.intersection(*map(set, by_arm.values())))
 
     def finished(seed: int) -> bool:
@@ -346,7 +336,7 @@ def _endpoints(run: Path) -> list[str]:
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: JSON that does not hold settings
         why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ConfigError(f"{config} cannot be read ({why}); give the run's command again") from None
-    recorded = Counter(tag for record in readable_records(run, "metric/") for tag in record)
+    recorded = Counter(tag for record in records.readable_records(run, "metric/") for tag in record)
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
         times = {tag: recorded[tag] for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}
@@ -370,8 +360,8 @@ _OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%
 
 def group_pattern(directory: Path) -> str:
     """A pattern for the names of runs whose first group is the arm, for both JavaScript and Python."""
-    runs = find_runs(directory)
-    tail = re.escape(shared_tail(runs)).replace("\\-", "-")
+    runs = records.find_runs(directory)
+    tail = re.escape(records.shared_tail(runs)).replace("\\-", "-")
     optional = f"(?:{tail})?" if tail else ""
     return rf"^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
 
@@ -390,7 +380,7 @@ def arm_styles(directory: Path) -> dict[str, Style]:
     except ResultError:  # one arm, or none has finished yet
         arms = []
     labels = {group_of(run.path.parent): arm.label for arm in arms for run in arm.runs.values() if run.path}
-    for run in find_runs(directory):
+    for run in records.find_runs(directory):
         labels.setdefault(group_of(run), group_of(run).rpartition("/")[2].replace("-", " ", 1))
     styles = styles_of([*dict.fromkeys(arm.label for arm in arms), *sorted(labels.values())])
     return {group: styles[label] for group, label in labels.items()}

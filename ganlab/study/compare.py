@@ -27,23 +27,9 @@ from ganlab.evaluation.registry import (
 )
 from ganlab.runs.result import ResultError, RunResult, has_collapsed
 from ganlab.runs.status import CellStatus, find_cells, without_result
+from ganlab.study import statistics
 from ganlab.study.arms import Arm, gather_arms, plan_of
-from ganlab.study.statistics import (
-    FEWEST_FOR_EQUIVALENCE,
-    Comparison,
-    RobustStatistics,
-    Verdict,
-    benjamini_hochberg,
-    comparison_over_draws,
-    difference,
-    fewest_pairs,
-    holm,
-    interquartile_mean,
-    robust_statistics,
-    sign_test,
-    signed_rank_test,
-    wilson_interval,
-)
+from ganlab.study.statistics import FEWEST_FOR_EQUIVALENCE, Comparison, RobustStatistics, Verdict
 
 # --- what a comparison gives: plain values that reports, figures and files are made from ------------------------------
 
@@ -196,7 +182,7 @@ class ArmComparison:
     @property
     def enough(self) -> int:
         """The fewest pairs whose p value can be small enough for a verdict."""
-        return fewest_pairs((1 - LEVEL) / self.tested_arms)
+        return statistics.fewest_pairs((1 - LEVEL) / self.tested_arms)
 
     @property
     def tested_arms(self) -> int:
@@ -457,15 +443,15 @@ def _summary(arm: Arm, metric: str) -> Summary:
     if not values:
         return Summary(arm.label, 0, None, None, None, None)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Summary(
-        arm.label, len(values), float(np.mean(values)), sd, float(np.median(values)), interquartile_mean(values)
-    )
+    mean, median = float(np.mean(values)), float(np.median(values))
+    return Summary(arm.label, len(values), mean, sd, median, statistics.interquartile_mean(values))
 
 
 def _failures(arm: Arm) -> FailureRate:
     diverged, collapsed = arm.statuses()["diverged"], len(arm.collapsed)
     ended = len(arm.finished) + diverged
-    return FailureRate(arm.label, diverged, collapsed, ended, *wilson_interval(diverged + collapsed, ended, LEVEL))
+    interval = statistics.wilson_interval(diverged + collapsed, ended, LEVEL)
+    return FailureRate(arm.label, diverged, collapsed, ended, *interval)
 
 
 def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
@@ -487,9 +473,9 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
     adjustment: Adjustment = "Holm" if endpoint.primary else "Benjamini-Hochberg"
     if several:
-        p_values = (holm if endpoint.primary else benjamini_hochberg)(p_values).tolist()
+        p_values = (statistics.holm if endpoint.primary else statistics.benjamini_hochberg)(p_values).tolist()
     if several and endpoint.primary:
-        outside = holm(outside).tolist()
+        outside = statistics.holm(outside).tolist()
     comparisons = []
     for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
         comparison = ArmComparison(
@@ -500,7 +486,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
             verdict=_verdict(paired, p_values[place], outside[place]),
             p_adjusted=p_values[place] if several else None,
             pairs=_pairs(endpoint.metric, arm, reference),
-            robust=robust_statistics(ours[place], theirs, paired, margin, alpha),
+            robust=statistics.robust_statistics(ours[place], theirs, paired, margin, alpha),
             by_ranks=by_ranks,
             adjustment=adjustment if several else None,
             arms=len(others),
@@ -610,21 +596,22 @@ def _compare(
     signs of all pairs, at a third of the level (experiments/statistics measures how often that is wrong).
     """
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    differences = np.array([difference(*pair) for pair in pairs])
+    differences = np.array([statistics.difference(*pair) for pair in pairs])
     finished = [x - y for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
     comparison, outside = _NO_PAIR, 1.0
     if finished:  # there less is better
-        c, outside = comparison_over_draws([-d for d in finished], [-table for table in draws], margin, LEVEL)
+        turned = [-table for table in draws]
+        c, outside = statistics.comparison_over_draws([-d for d in finished], turned, margin, LEVEL)
         comparison = c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size)
     if not np.isinf(differences).any():
         return comparison, outside, False
-    ranks = signed_rank_test(differences)
+    ranks = statistics.signed_rank_test(differences)
     signs = np.sign(differences) * ranks.side
     signs_of_failures = signs[np.isinf(differences)]
 
     def against(signs: NDArray[np.float64]) -> float:
         same, contrary = int(np.sum(signs > 0)), int(np.sum(signs < 0))
-        return sign_test(same, contrary) if same > contrary else 1.0
+        return statistics.sign_test(same, contrary) if same > contrary else 1.0
 
     causes = [
         comparison.p_value if comparison.runs > 1 and comparison.mean * ranks.side > 0 else 1.0,
