@@ -11,34 +11,10 @@ from statistics import median
 from ganlab.config import flatten
 from ganlab.errors import join_words
 from ganlab.evaluation.registry import METRICS, WITHOUT_CLASS, base_name
-from ganlab.report import figures
+from ganlab.report import figures, sentences
 from ganlab.report.drawing import Drawing
 from ganlab.report.figures import Grid, last_grids
-from ganlab.report.sentences import (
-    answer,
-    bare_p,
-    chosen_after,
-    describe_caution,
-    describe_cell,
-    describe_comparison,
-    describe_gap,
-    describe_open,
-    describe_rollbacks,
-    endpoint_heading,
-    endpoint_title,
-    leading_endpoints,
-    many_arms,
-    pairs_needed,
-    pairs_of,
-    robust_columns,
-    run_of,
-    show_effect,
-    show_failures,
-    show_interval,
-    show_margin,
-    show_number,
-    verdict_rows,
-)
+from ganlab.report.sentences import bare_p, show_effect, show_interval, show_margin, show_number
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import as_typed
 from ganlab.study.compare import LEVEL, ChosenAfterwards, Endpoint, Study, Summary, at_equal_budget, missed_fault
@@ -168,7 +144,7 @@ _RULE = (
 
 def compose_page(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
-    missing = [f"Some values cannot be compared: {describe_gap(value)}." for value in study.dropped]
+    missing = [f"Some values cannot be compared: {sentences.describe_gap(value)}." for value in study.dropped]
     grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
@@ -192,39 +168,39 @@ def compose_page(study: Study) -> Page:
         sections.append(Section("missing", "What was not found", (Bullets(tuple(missing)),)))
     question = study.plan.question
     lead = f"{len(study.arms)} arms, {len(study.runs)} runs in {study.directory.resolve().name}"
-    return Page(answer(study), f"{question} {lead}." if question else f"{lead}.",
+    return Page(sentences.answer(study), f"{question} {lead}." if question else f"{lead}.",
                 tuple(section for section in sections if section.blocks))  # fmt: skip
 
 
 def _verdict(study: Study) -> tuple[Block, ...]:
     blocks: list[Block] = []
-    for endpoint in leading_endpoints(study):
+    for endpoint in study.leading:
         margin = show_margin(endpoint)
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        blocks.append(Claims(endpoint_heading(endpoint), note, _sentences(study, endpoint)))
-    if blocks and many_arms(study):
-        head, rows = verdict_rows(study)
+        blocks.append(Claims(sentences.endpoint_heading(endpoint), note, _sentences(study, endpoint)))
+    if blocks and sentences.many_arms(study):
+        head, rows = sentences.verdict_rows(study)
         blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(blocks))]
-    sentences = [
+    lines = [
         _RULE,
-        f"Counted as the worst: {'; '.join(map(describe_gap, study.diverged))}." if study.diverged else "",
-        describe_rollbacks(study),
-        f"Not in any pair: {'; '.join(map(describe_gap, study.gaps))}." if study.gaps else "",
-        f"No result yet: {'; '.join(map(describe_cell, study.pending))}." if study.pending else "",
-        *map(describe_caution, study.cautions),
+        f"Counted as the worst: {'; '.join(map(sentences.describe_gap, study.diverged))}." if study.diverged else "",
+        sentences.describe_rollbacks(study),
+        f"Not in any pair: {'; '.join(map(sentences.describe_gap, study.gaps))}." if study.gaps else "",
+        f"No result yet: {'; '.join(map(sentences.describe_cell, study.pending))}." if study.pending else "",
+        *map(sentences.describe_caution, study.cautions),
     ]
-    return *blocks, *map(Text, filter(None, sentences))
+    return *blocks, *map(Text, filter(None, lines))
 
 
 def _sentences(study: Study, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
-    return tuple((each.verdict, describe_comparison(each)) for each in study.comparisons[endpoint.metric])
+    return tuple((each.verdict, sentences.describe_comparison(each)) for each in study.comparisons[endpoint.metric])
 
 
 def _effects(study: Study) -> tuple[Block, ...]:
     """Forest plots, and the numbers behind them."""
-    endpoints = leading_endpoints(study)
+    endpoints = study.leading
     folds = [Fold(f"The numbers in {endpoint.metric}", (_effect_table(study, endpoint),)) for endpoint in endpoints]
     legend = (
         "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
@@ -251,7 +227,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
             row[2] = show_effect(endpoint, mean)
             row[3] = show_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.orient(c.effect_size):.2f}"
-        other_statistics = robust_columns(comparison)
+        other_statistics = sentences.robust_columns(comparison)
         if not rows:
             head += other_statistics
             head[5] += f" ({comparison.adjustment})" if comparison.adjustment else ""
@@ -261,7 +237,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
 
 def _seeds(study: Study) -> tuple[Block, ...]:
     """Means, paired plots, and every run's value."""
-    endpoints = leading_endpoints(study)
+    endpoints = study.leading
     if not endpoints:
         return ()
     rows = tuple(
@@ -297,11 +273,11 @@ def _values_table(study: Study, metric: str) -> Table:
 
 def _others(study: Study) -> tuple[Block, ...]:
     """Exploratory metrics, folded; and those that are shown only."""
-    others = [endpoint for endpoint in study.endpoints if endpoint not in leading_endpoints(study)]
+    others = [endpoint for endpoint in study.endpoints if endpoint not in study.leading]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
         blocks = Claims("", "", _sentences(study, endpoint)), _values_table(study, endpoint.metric)
-        fold = Fold(endpoint_title(endpoint), blocks)
+        fold = Fold(sentences.endpoint_title(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
         fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
@@ -315,11 +291,11 @@ def _others(study: Study) -> tuple[Block, ...]:
 
 def _runs(study: Study) -> tuple[Block, ...]:
     rows = tuple(
-        (arm.label, *map(str, (len(arm.runs), *arm.statuses().values())), show_failures(rate))
+        (arm.label, *map(str, (len(arm.runs), *arm.statuses().values())), sentences.show_failures(rate))
         for arm, rate in zip(study.arms, study.failures, strict=True)
     )
     table = Table(("arm", "runs", *study.reference.statuses(), "diverged or collapsed"), rows)
-    missing = tuple(map(describe_gap, (*study.gaps, *study.diverged)))
+    missing = tuple(map(sentences.describe_gap, (*study.gaps, *study.diverged)))
     return (table, Bullets(missing)) if missing else (table,)
 
 
@@ -349,7 +325,7 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     histories = figures.read_histories(study)
     real = _mean_by_metric(study, lambda run: run.real_against_real)
     over_images, over_seconds = {}, {}  # by metric: two endpoints may share one quick metric
-    for endpoint in leading_endpoints(study):
+    for endpoint in study.leading:
         metric, curves = figures.curves_of(study, endpoint, histories)
         absent = [arm.label for arm in study.arms if arm.label not in curves]
         if absent and study.endpoints:
@@ -367,7 +343,7 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
 
 def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Block, ...]:
     """The primary endpoint after equally many images, and equally many seconds, in all runs."""
-    endpoint = leading_endpoints(study)[0]
+    endpoint = study.leading[0]
     metric, _ = figures.curves_of(study, endpoint, histories)
     series = {
         arm.label: {
@@ -405,7 +381,7 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
 def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The primary endpoint against time, parameters and multiplications."""
     drawings = []
-    for endpoint in leading_endpoints(study)[:1]:
+    for endpoint in study.leading[:1]:
         for cost, (name, _) in figures.COSTS.items():
             if drawing := figures.against_cost(study, endpoint, cost):
                 drawings.append(drawing)
@@ -484,7 +460,7 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
         "a perfect generator would score. Equal distributions: the expected score, where a formula is known."
     )
     table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
-    lead = leading_endpoints(study)
+    lead = study.leading
     short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
     all_metrics = Fold(f"All {len(rows)} metrics", (table,))
     return (Text(text), short, all_metrics) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
@@ -511,7 +487,7 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
         "rates each fault worse than grain of 2 grey levels, which hardly anyone sees, by more than chance; where it "
         "does not, the table names the fault that it rates mildest."
     )
-    stated = {endpoint.metric for endpoint in leading_endpoints(study)}
+    stated = {endpoint.metric for endpoint in study.leading}
     short = tuple(row for row in rows if row[0] in stated)
     admitted = [metric for metric, verdict, *_ in rows if verdict == "yes"]
     names = Text(f"May decide: {join_words(admitted) or 'none'}.")
@@ -539,28 +515,28 @@ def limits(study: Study) -> tuple[Block, ...]:
     data, counts = study.reference.settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
     images = counts.pop() if len(counts) == 1 else None
     where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
-    sentences = (
-        *map(describe_caution, study.cautions),
+    lines = (
+        *map(sentences.describe_caution, study.cautions),
         *_few_pairs(study),
         *_far_out(study),
         *_open(study),
         *_unfinished(study),
-        *describe_open(study),
+        *sentences.describe_open(study),
         *(
             f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before "
             f"the runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
-            for endpoint in leading_endpoints(study)
+            for endpoint in study.leading
             if endpoint.margin is None
         ),
         f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently.",
     )
-    return (Bullets(sentences),)
+    return (Bullets(lines),)
 
 
 def _few_pairs(study: Study) -> list[str]:
     """A sentence where no p value could be small enough, for the endpoint that needs most pairs."""
     short = []
-    for endpoint in leading_endpoints(study):
+    for endpoint in study.leading:
         for comparison in study.comparisons[endpoint.metric]:
             enough, pairs = comparison.enough, comparison.deciding
             if comparison.verdict == "inconclusive" and not comparison.unmeasured and pairs < enough:
@@ -575,52 +551,52 @@ def _few_pairs(study: Study) -> list[str]:
 
 def _far_out(study: Study) -> list[str]:
     """Finished runs whose distances are far beyond those of the other runs of their arm."""
-    sentences = []
-    for endpoint in leading_endpoints(study):
+    lines = []
+    for endpoint in study.leading:
         if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
             continue
         for arm in study.arms:
             values = arm.values(endpoint.metric)
             far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
             if far:
-                sentences.append(
+                lines.append(
                     f"{arm.label} with seed {join_words(far)} ended at more than {FAR_OUT} times the median of its arm "
                     f"in {endpoint.metric}: look at its images. Such runs dominate means and intervals, but hardly "
                     "change the interquartile mean and P(better)."
                 )
-    return sentences
+    return lines
 
 
 def _open(study: Study) -> list[str]:
     """Inconclusive comparisons, and how many seeds would probably decide them."""
     return [
-        f"{comparison.arm} is undecided in {endpoint.metric} with {pairs_of(comparison.paired.runs)}. "
+        f"{comparison.arm} is undecided in {endpoint.metric} with {sentences.pairs_of(comparison.paired.runs)}. "
         f"A chance of 80 % needs about {seeds}."
-        for endpoint in leading_endpoints(study)
+        for endpoint in study.leading
         for comparison in study.comparisons[endpoint.metric]
-        if comparison.verdict == "inconclusive" and (seeds := pairs_needed(comparison))
+        if comparison.verdict == "inconclusive" and (seeds := sentences.pairs_needed(comparison))
     ]
 
 
 def _unfinished(study: Study) -> list[str]:
     statuses = [run.status for run in study.runs if run.status != "finished"]
-    sentences = []
+    lines = []
     if statuses:
         diverged = statuses.count("diverged")
         note = f", {diverged} of them diverged" if diverged else ""
-        sentences.append(
+        lines.append(
             f"{len(statuses)} of {len(study.runs)} runs did not finish{note}. Intervals are over "
             "finished pairs only; a diverged run counts as the worst."
         )
-    absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
-    if absent := [describe_cell(cell) for cell in study.pending] or absent:
-        sentences.append(f"These runs have no result yet: {'; '.join(absent)}.")
-    return sentences
+    absent = [sentences.run_of(gap) for gap in study.gaps if gap.why == "no result"]
+    if absent := [sentences.describe_cell(cell) for cell in study.pending] or absent:
+        lines.append(f"These runs have no result yet: {'; '.join(absent)}.")
+    return lines
 
 
 def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
-    runs, endpoints = study.runs, leading_endpoints(study)
+    runs, endpoints = study.runs, study.leading
     at_the_end = bool(endpoints) and endpoints[0].metric.startswith("full/")  # it decides there
     rows, others = [], []
     for name, value in flatten(study.protocol).items():
@@ -699,10 +675,11 @@ def checklist(study: Study) -> tuple[Block, ...]:
 
 def _unstated(study: Study) -> str:
     """What was not stated before the runs, by name; empty where all of it was."""
-    without = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.margin is None]
+    without = [endpoint.metric for endpoint in study.leading if endpoint.margin is None]
     parts = [] if study.stated else ["no endpoint was stated"]
     parts += [f"no margin for {join_words(without)}"] if without else []
-    parts += [f"the {chosen_after(caution)}" for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
+    chosen = [caution for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
+    parts += [f"the {sentences.chosen_after(caution)}" for caution in chosen]
     return "; ".join(parts)
 
 

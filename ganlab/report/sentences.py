@@ -216,14 +216,6 @@ _ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "depends on who 
 assert set(_ORDER) == set(get_args(Verdict))
 
 
-def leading_endpoints(study: Study) -> tuple[Endpoint, ...]:
-    """The endpoints shown first: the primary one and those stated before the first run; without these, the first."""
-    titles = ["", *study.plan.endpoints]
-    endpoints = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
-    endpoints.sort(key=lambda each: (not each.primary, each.title in titles and titles.index(each.title)))
-    return tuple(endpoints) or study.endpoints[:1]
-
-
 def answer(study: Study) -> str:
     """One sentence, and one for each endpoint that was not measured.
 
@@ -233,11 +225,11 @@ def answer(study: Study) -> str:
     if not study.endpoints:
         return "No finished run has metrics that can be compared."
     places: dict[str, list[str]] = {}
-    for endpoint in leading_endpoints(study):
+    for endpoint in study.leading:
         places.setdefault(list_verdicts(study, endpoint), []).append(name_endpoint(endpoint))
     parts = [f"{outcome} in {join_words(names)}" for outcome, names in places.items()]
     if many_arms(study):
-        first = leading_endpoints(study)[0]
+        first = study.leading[0]
         parts = [f"in {name_endpoint(first)}: {list_verdicts(study, first)}"]
     return " ".join(
         [f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *describe_open(study)]
@@ -262,9 +254,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     The first of the leading endpoints has its effect, interval and p, adjusted if it is; the others have the verdict
     and the effect.
     """
-    endpoints, short = leading_endpoints(study), short_labels(study)
-    if not endpoints:
-        return (), []
+    endpoints, short = study.leading, short_labels(study)
     first = study.comparisons[endpoints[0].metric]
     adjusted = any(comparison.p_adjusted is not None for comparison in first)
     titles = [f"{endpoint.title} (exploratory)" if not endpoint.primary else endpoint.title for endpoint in endpoints]

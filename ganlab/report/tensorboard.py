@@ -30,16 +30,9 @@ from ganlab import __version__, files
 from ganlab.config import Comparing
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
+from ganlab.report import sentences
 from ganlab.report.drawing import Style, styles_of
 from ganlab.report.figures import Curve, curves_of, read_histories
-from ganlab.report.sentences import (
-    answer,
-    describe_cell,
-    describe_comparison,
-    describe_gap,
-    many_arms,
-    verdict_rows,
-)
 from ganlab.runs import records, status
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.study.arms import Arm, as_typed, gather_arms
@@ -252,18 +245,19 @@ def _type(values: Sequence[Any]) -> Any:
 def _verdict(study: Study) -> Summary:
     """The sentences of the study as Markdown, and the runs that they do not include."""
     parts = [f"# {study.plan.question}"] if study.plan.question else []
-    parts += [answer(study)] if study.endpoints else []
-    if study.endpoints and many_arms(study):
-        head, rows = verdict_rows(study)
+    parts += [sentences.answer(study)] if study.endpoints else []
+    if study.endpoints and sentences.many_arms(study):
+        head, rows = sentences.verdict_rows(study)
         lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
         parts.append("\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]))
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
         parts.append(f"**{_title(end, end.metric)}**, {status}")
-        parts.append("\n".join(f"- {describe_comparison(comparison)}" for comparison in study.comparisons[end.metric]))
-    parts += [f"not in any pair: {describe_gap(gap)}" for gap in study.gaps]
-    parts += [f"counts as the worst: {describe_gap(gap)}" for gap in study.diverged]
-    parts += [f"no result yet: {describe_cell(cell)}" for cell in study.pending]
+        claims = map(sentences.describe_comparison, study.comparisons[end.metric])
+        parts.append("\n".join(f"- {claim}" for claim in claims))
+    parts += [f"not in any pair: {sentences.describe_gap(gap)}" for gap in study.gaps]
+    parts += [f"counts as the worst: {sentences.describe_gap(gap)}" for gap in study.diverged]
+    parts += [f"no result yet: {sentences.describe_cell(cell)}" for cell in study.pending]
     begun = [cell for cell in study.pending if cell.state != "missing"]
     if begun or any(run.status != "finished" for run in study.runs):
         parts.append("HParams averages in runs that have not finished: tick Success alone there")

@@ -8,18 +8,7 @@ from rich.table import Table
 from ganlab.config import flatten
 from ganlab.errors import join_words
 from ganlab.evaluation.registry import better
-from ganlab.report.sentences import (
-    answer,
-    describe_caution,
-    describe_cell,
-    describe_comparison,
-    describe_gap,
-    describe_rollbacks,
-    endpoint_heading,
-    leading_endpoints,
-    many_arms,
-    verdict_rows,
-)
+from ganlab.report import sentences
 from ganlab.runs.console import Console, plain_console, table
 from ganlab.study.arms import Arm, as_typed
 from ganlab.study.compare import Endpoint, Study, admitted
@@ -30,15 +19,15 @@ SCREEN = 24  # sentences that are printed without --all
 def print_report(study: Study, everything: bool = False) -> None:
     """Print the verdict in the leading endpoints; in all metrics if they fit a screen, or if everything is True."""
     console = plain_console()
-    endpoints = leading_endpoints(study)
+    endpoints = study.leading
     if everything or len(study.endpoints) * (len(study.arms) - 1) <= SCREEN:
         endpoints = (*endpoints, *(endpoint for endpoint in study.endpoints if endpoint not in endpoints))
     if study.plan.question:
         console.print(study.plan.question)
     if endpoints:
-        console.print(answer(study))
-        if many_arms(study):
-            console.print(table(*verdict_rows(study), numbers=(2, 3, 4), overflow="fold"))
+        console.print(sentences.answer(study))
+        if sentences.many_arms(study):
+            console.print(table(*sentences.verdict_rows(study), numbers=(2, 3, 4), overflow="fold"))
     for endpoint in endpoints:
         _print_endpoint(console, study, endpoint)
     if not (study.endpoints or study.shown_only):
@@ -46,16 +35,16 @@ def print_report(study: Study, everything: bool = False) -> None:
     console.print()
     console.print(_runs_table(study.arms))
     for line in (
-        *(f"not in any pair: {describe_gap(gap)}" for gap in study.gaps),
-        *(f"no result yet: {describe_cell(cell)}" for cell in study.pending),
-        *(f"counts as the worst: {describe_gap(gap)}" for gap in study.diverged),
-        *filter(None, [describe_rollbacks(study)]),
-        *(f"not compared: {describe_gap(value)}" for value in study.dropped),
-        *map(describe_caution, study.cautions),
+        *(f"not in any pair: {sentences.describe_gap(gap)}" for gap in study.gaps),
+        *(f"no result yet: {sentences.describe_cell(cell)}" for cell in study.pending),
+        *(f"counts as the worst: {sentences.describe_gap(gap)}" for gap in study.diverged),
+        *filter(None, [sentences.describe_rollbacks(study)]),
+        *(f"not compared: {sentences.describe_gap(value)}" for value in study.dropped),
+        *map(sentences.describe_caution, study.cautions),
     ):
         console.print(line)
     if study.ladder:
-        names = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.metric in admitted(study.ladder)]
+        names = [endpoint.metric for endpoint in study.leading if endpoint.metric in admitted(study.ladder)]
         console.print(f"known faults of real images admit, of these endpoints: {join_words(names) or 'none'}")
     if endpoints or study.shown_only:
         shown_only = study.shown_only if len(endpoints) == len(study.endpoints) else ()
@@ -79,9 +68,9 @@ def print_places(report: Path, runs: Path | None) -> None:
 
 
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
-    console.print(f"\n{endpoint_heading(endpoint)}")
+    console.print(f"\n{sentences.endpoint_heading(endpoint)}")
     for comparison in study.comparisons[endpoint.metric]:
-        console.print(f"  {describe_comparison(comparison)}")
+        console.print(f"  {sentences.describe_comparison(comparison)}")
     for arm in study.arms:
         missing = [str(seed) for seed in arm.runs if arm.why_missing(seed, endpoint.metric) == "not measured"]
         if missing:

@@ -12,19 +12,8 @@ from numpy.typing import NDArray
 
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
-from ganlab.evaluation.registry import (
-    FAULTS,
-    GRAIN,
-    METRICS,
-    RUNG_DRAWS,
-    RUNG_NOISE,
-    WITHOUT_CLASS,
-    Metric,
-    Rungs,
-    base_name,
-    compared,
-    metric_of,
-)
+from ganlab.evaluation import registry
+from ganlab.evaluation.registry import METRICS, Metric, Rungs
 from ganlab.runs.result import ResultError, RunResult, has_collapsed
 from ganlab.runs.status import CellStatus, find_cells, without_result
 from ganlab.study import statistics
@@ -283,6 +272,14 @@ class Study:
         return tuple(endpoint for endpoint in self.endpoints if endpoint.title != endpoint.metric)
 
     @property
+    def leading(self) -> tuple[Endpoint, ...]:
+        """The endpoints shown first: the primary one and those stated before the runs; without these, the first."""
+        titles = ["", *self.plan.endpoints]
+        endpoints = [endpoint for endpoint in self.endpoints if endpoint.primary or endpoint in self.stated]
+        endpoints.sort(key=lambda each: (not each.primary, each.title in titles and titles.index(each.title)))
+        return tuple(endpoints) or self.endpoints[:1]
+
+    @property
     def open(self) -> dict[str, str]:
         """The endpoints of the plan, by title, that no run has measured; empty where there are no metrics at all."""
         measured = {endpoint.metric for endpoint in self.endpoints}
@@ -329,7 +326,7 @@ def compare_arms(
     reference_arm = _reference(directory, arms, reference, plan)
     runs = [run for arm in arms for run in arm.runs.values()]
     measured = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
-    comparable = [name for name in measured if compared(name)]
+    comparable = [name for name in measured if registry.compared(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is not a metric of {directory}; {options}")
@@ -357,7 +354,7 @@ def compare_arms(
         ),
         protocol=protocol,
         ladder=ladder,
-        shown_only=tuple(name for name in measured if not compared(name)),
+        shown_only=tuple(name for name in measured if not registry.compared(name)),
         diverged=tuple(gap for gap in diverged if gap in in_pairs),
         unmeasured={name: gaps for name, gaps in unmeasured.items() if gaps},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in measured},
@@ -389,8 +386,8 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
     primary = metric or plan.quality
     order = sorted(comparable, key=lambda name: (name != primary, name not in stated, name))
     return [
-        Endpoint(stated.get(name, name), name, METRICS[base_name(name)], name == primary,
-                 plan.margins.get(base_name(name)))
+        Endpoint(stated.get(name, name), name, METRICS[registry.base_name(name)], name == primary,
+                 plan.margins.get(registry.base_name(name)))
         for name in order
     ]  # fmt: skip
 
@@ -684,8 +681,8 @@ SURE = 3.0  # standard errors that count as more than chance
 
 def _known(ladder: Mapping[str, Rungs]) -> dict[str, Rungs]:
     """The metrics of a ladder that this version knows, with all rungs that decide."""
-    needed = {*GRAIN, *FAULTS, RUNG_NOISE}
-    return {metric: rungs for metric, rungs in ladder.items() if metric_of(metric) and needed <= rungs.keys()}
+    needed = {*registry.GRAIN, *registry.FAULTS, registry.RUNG_NOISE}
+    return {metric: rungs for metric, rungs in ladder.items() if registry.metric_of(metric) and needed <= rungs.keys()}
 
 
 def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
@@ -693,18 +690,18 @@ def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
 
     rungs: of this metric, as `climb` gives them; a missing class counts as the mean over the classes left out in turn.
     """
-    measure = METRICS[base_name(metric)]
+    measure = METRICS[registry.base_name(metric)]
 
     def badness(rung: str) -> float:
         value = rungs[rung]
         return -value if measure.direction == "larger" else abs(value) if measure.scale == "size" else value
 
-    grain = max(GRAIN, key=badness)
-    faults = {rung: badness(rung) for rung in FAULTS}
-    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT_CLASS)]:
+    grain = max(registry.GRAIN, key=badness)
+    faults = {rung: badness(rung) for rung in registry.FAULTS}
+    if absent := [badness(rung) for rung in rungs if rung.startswith(registry.WITHOUT_CLASS)]:
         faults["a missing class"] = float(np.mean(absent))
     mildest = min(faults, key=lambda rung: faults[rung])
-    step = SURE * rungs[RUNG_NOISE] * np.sqrt(2 / RUNG_DRAWS)
+    step = SURE * rungs[registry.RUNG_NOISE] * np.sqrt(2 / registry.RUNG_DRAWS)
     return None if faults[mildest] - badness(grain) > step else (mildest, grain)
 
 
