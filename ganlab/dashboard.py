@@ -207,7 +207,9 @@ def _presentable(directory: Path) -> Iterator[Path]:
     bad = bad_events(directory)
     for file, why in bad.items():
         print(f"not shown: {in_a_line(file)} {why}", flush=True)
-    if not bad and not _has_forgotten(directory):
+    # of this study, or of one of the studies in this folder
+    forgotten = (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
+    if not bad and not forgotten:
         yield directory
         return
     stop = threading.Event()
@@ -226,11 +228,6 @@ def _presentable(directory: Path) -> Iterator[Path]:
         finally:
             stop.set()
             thread.join()
-
-
-def _has_forgotten(directory: Path) -> bool:
-    """Whether runs were forgotten in a study, or in one of the studies in a folder."""
-    return (directory / FORGOTTEN).is_dir() or any(directory.glob(f"*/{FORGOTTEN}"))
 
 
 def _link(directory: Path, folder: Path, bad: Collection[Path]) -> None:

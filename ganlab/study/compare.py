@@ -131,12 +131,9 @@ class Pair:
 
     def worst(self, why: str) -> tuple[bool, bool]:
         """Whether our run, and whether theirs, counts as the worst for that reason."""
-        if self.missing or not self.reasons:
+        if self.missing:
             return False, False
-        return (
-            self.ours is None and self.reasons[0] == why,
-            self.theirs is None and self.reasons[-1] == why,
-        )
+        return self.ours is None and self.reasons[0] == why, self.theirs is None and self.reasons[-1] == why
 
 
 @dataclass(frozen=True)
@@ -195,8 +192,8 @@ class ArmComparison:
 
     def worst(self, why: str) -> tuple[int, int]:
         """How many runs of the arm and of the reference count as the worst because they diverged, or collapsed."""
-        ours, theirs = zip(*(pair.worst(why) for pair in self.pairs), strict=True) if self.pairs else ((), ())
-        return sum(ours), sum(theirs)
+        failed = [pair.worst(why) for pair in self.pairs]
+        return sum(ours for ours, _ in failed), sum(theirs for _, theirs in failed)
 
     @property
     def unmeasured(self) -> int:
