@@ -21,6 +21,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError, in_a_line
+from ganlab.runs.result import FORGOTTEN, ResultError
 
 
 def main() -> None:
@@ -45,7 +46,6 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
     from ganlab.runs.records import find_runs
-    from ganlab.runs.result import ResultError
     from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
@@ -230,8 +230,6 @@ def _presentable(directory: Path) -> Iterator[Path]:
 
 def _forgotten(directory: Path) -> list[Path]:
     """The folders of forgotten runs in a study, or in the studies below a folder."""
-    from ganlab.runs.result import FORGOTTEN
-
     return [Path(folder) / FORGOTTEN for folder, below, _ in os.walk(directory) if FORGOTTEN in below]
 
 

@@ -318,12 +318,12 @@ def lock(file: IO, *, wait: bool = False) -> bool:
 
 
 def held(path: Path) -> bool | None:
-    """Whether a process has locked a file; None if that cannot be known; raises FileNotFoundError."""
+    """Whether a process has locked a file, which need not exist; None if that cannot be known."""
     try:
         with open_regular(path) as file:
             free = _try(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
-        raise
+        return False
     except OSError:  # another user's
         return None
     return None if free is None else not free

@@ -7,15 +7,7 @@ from pathlib import Path
 
 from ganlab.cli.exit import Parser, one_line, path
 from ganlab.errors import ConfigError
-from ganlab.runs.status import (
-    count_states,
-    describe_status,
-    find_cells,
-    forget,
-    format_duration,
-    read_sweep,
-    time_left,
-)
+from ganlab.runs import status
 
 
 def main() -> None:
@@ -39,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     with one_line():
         if options.forget:
-            sys.exit(forget(options.directory, options.forget, yes=options.yes))
+            sys.exit(status.forget(options.directory, options.forget, yes=options.yes))
         if options.yes:
             raise ConfigError("--yes is the answer to --forget; give that too")
         sys.exit(show(options.directory, as_json=options.json))
@@ -47,11 +39,11 @@ def main() -> None:
 
 def show(folder: Path, *, as_json: bool) -> int:
     """Print the state of the cells; 0 if every one has finished, else 1. Raises ResultError for a wrong folder."""
-    cells, record = find_cells(folder), read_sweep(folder)
-    counts, left = count_states(cells), None
+    cells, record = status.find_cells(folder), status.read_sweep(folder)
+    counts, left = status.count_states(cells), None
     if record:
         requested = {folder / name for name in record.asked}
-        left = time_left([cell for cell in cells if cell.directory in requested])
+        left = status.time_left([cell for cell in cells if cell.directory in requested])
     if as_json:
         listed = [asdict(cell) | {"directory": str(cell.directory)} for cell in cells]
         tree = {"folder": str(folder), "runs": len(cells), "totals": counts, "seconds_left": left, "cells": listed}
@@ -59,11 +51,11 @@ def show(folder: Path, *, as_json: bool) -> int:
     else:
         width = max(len(cell.name) for cell in cells)
         for cell in cells:
-            print(f"{cell.name:<{width}}  {describe_status(cell)}")
+            print(f"{cell.name:<{width}}  {status.describe_status(cell)}")
         summary = ", ".join(f"{count} {state}" for state, count in counts.items())
         print(
             f"{len(cells)} run{'s' * (len(cells) > 1)}: {summary}"
-            + (f"; about {format_duration(left)} left" if left is not None else "")
+            + (f"; about {status.format_duration(left)} left" if left is not None else "")
         )
     return 0 if counts.get("finished") == len(cells) else 1
 

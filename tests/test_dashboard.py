@@ -433,7 +433,7 @@ def test_a_comparison_of_earlier_runs_that_others_own_is_shown_as_such(study, da
 
     write_comparison(study)
     run(study, "upsample", 3, 9.0)
-    monkeypatch.setattr(tensorboard, "replace_events", refused)
+    monkeypatch.setattr(tensorboard.records, "replace_events", refused)
     status, out, _ = dashboard(study)
     stale, *links, _ = out.splitlines()
     assert status == 0

@@ -11,9 +11,8 @@ from scipy.special import ndtr
 from ganlab.config import Comparing
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.compare import compare_arms
+from ganlab.study.compare import Study, compare_arms
 from ganlab.study.statistics import comparison_over_draws, paired_comparison, probability_of_improvement
-from ganlab.study.values import Study
 
 Values = NDArray[np.float64]
 

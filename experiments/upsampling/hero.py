@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganlab.cli.hydra import plan
 from ganlab.data.sources import DATASETS
-from ganlab.report.drawing import THEMES, Drawing, Palette, even_ticks, new_figure, style_axis, styles_of
+from ganlab.report.drawing import THEMES, Drawing, Palette, even_ticks, new_figure, styles_of
 from ganlab.runs import grids
 
 HERE = Path(__file__).parent
@@ -50,10 +50,10 @@ def hero(reports: dict[str, Path], label: str, real: bytes) -> Drawing:
             axis.imshow(drawn.crop((0, 0, drawn.width * ROWS // 8, drawn.width * ROWS // 8)), cmap="gray",
                         interpolation="nearest")  # fmt: skip
             axis.set_axis_off()
-            axis.set_title(name, fontsize=12, color=palette[styles[name].role] if name in styles else palette["text"])
+            color = palette[styles[name].role if name in styles else "text"]
+            axis.set_title(name, loc="center", fontsize=12, color=color)
         axes = grids_and_pairs[1].subplots(1, len(studies), sharey=True, squeeze=False)[0]
         for axis, (name, (_, values, _)) in zip(axes, studies.items(), strict=True):
-            style_axis(axis, palette)
             for theirs, ours in values:
                 axis.plot([0, 1], [theirs, ours], color=palette["muted"], linewidth=0.8, zorder=1)
             for place, arm in enumerate((reference, label)):
@@ -61,14 +61,13 @@ def hero(reports: dict[str, Path], label: str, real: bytes) -> Drawing:
                           color=palette[styles[arm].role], markersize=6, zorder=2)  # fmt: skip
             axis.set_xlim(-0.4, 1.4)
             axis.set_xticks([0, 1], [reference, label], fontsize=9.5)
-            axis.set_title(name, fontsize=10.5, color=palette["text"])
+            axis.set_title(name, loc="center", fontsize=10.5)
         if endpoint["unit"] == "ratio":
             axes[0].set_yscale("log")
         even_ticks([axes[0]])
-        grids_and_pairs[1].suptitle(title, fontsize=11, color=palette["text"])
-        grids_and_pairs[1].supxlabel("a line for each pair of runs", fontsize=9, color=palette["text"])
-        figure.supxlabel("\n".join(line for each in sentences for line in textwrap.wrap(each, 170)), fontsize=10.5,
-                         color=palette["text"])  # fmt: skip
+        grids_and_pairs[1].suptitle(title, fontsize=11, fontweight="normal")
+        grids_and_pairs[1].supxlabel("a line for each pair of runs", fontsize=9)
+        figure.supxlabel("\n".join(line for each in sentences for line in textwrap.wrap(each, 170)), fontsize=10.5)
         return figure
 
     return Drawing("hero", " ".join(sentences), draw)

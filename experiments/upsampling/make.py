@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 
 from ganlab.report.figures import shown_files
-from ganlab.report.sentences import answer, leading_endpoints, show_effect, show_interval
+from ganlab.report.sentences import answer, show_effect, show_interval
 from ganlab.report.writing import write_report
 from ganlab.study.archive import open_archive, write_archive
-from ganlab.study.compare import compare_study
-from ganlab.study.values import ArmComparison, Study
+from ganlab.study.compare import ArmComparison, Study, compare_study
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "speed"))
@@ -34,7 +33,7 @@ def effect(comparison: ArmComparison) -> str:
 
 def rows(study: Study) -> list[str]:
     """A row for each arm: what it scores in the primary metric, and how it stands in each endpoint."""
-    endpoints = leading_endpoints(study)
+    endpoints = study.leading
     head = ["arm", endpoints[0].metric, *(f"{endpoint.title}" for endpoint in endpoints)]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for summary in study.summaries[endpoints[0].metric]:
@@ -50,7 +49,7 @@ def rows(study: Study) -> list[str]:
 
 def kinds(study: Study) -> list[str]:
     """Another table where kinds of features decide together: what each of them says, and what others would."""
-    comparisons = study.comparisons[leading_endpoints(study)[0].metric]
+    comparisons = study.comparisons[study.leading[0].metric]
     if not comparisons[0].kinds:
         return []
     deciding = [kind.endpoint.metric for kind in comparisons[0].kinds]

@@ -122,7 +122,7 @@ class Drawing:
         """The picture in pixels, for viewers that do not show SVG."""
         file = io.BytesIO()
         ground = THEMES[theme]["ground"]
-        with _style(**{"axes.facecolor": ground}):
+        with _style(THEMES[theme]):
             figure = self.draw(THEMES[theme])
             figure.savefig(file, format="png", dpi=dpi, facecolor=ground, metadata={"Software": None})
         return file.getvalue()
@@ -131,7 +131,7 @@ class Drawing:
     def _drawn(self) -> str:
         """SVG with placeholders for colours and a title, without the metadata of matplotlib."""
         file = io.StringIO()
-        with _style():
+        with _style(_PLACEHOLDERS):
             self.draw(_PLACEHOLDERS).savefig(file, format="svg", transparent=True, metadata={"Date": None})
         svg = file.getvalue()
         svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
@@ -153,9 +153,7 @@ def new_figure(height: float, width: float = WIDTH) -> Any:
     return Figure(figsize=(width, height), layout=engine)
 
 
-def new_panels(
-    titles: Sequence[str], palette: Palette, columns: int, height: float, **share: bool
-) -> tuple[Any, list[Any]]:
+def new_panels(titles: Sequence[str], columns: int, height: float, **share: bool) -> tuple[Any, list[Any]]:
     """A figure with a panel for each title, at most `columns` side by side. height: of one panel, in inches."""
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
@@ -166,24 +164,13 @@ def new_panels(
     for unused in axes[len(titles) :]:
         unused.set_axis_off()
     for axis, title in zip(axes, titles, strict=False):
-        style_axis(axis, palette)
-        axis.set_title(title, fontsize=8.5, loc="left", color=palette["text"])
+        axis.set_title(title)
     return figure, axes[: len(titles)]
 
 
-def style_axis(axis: Any, palette: Palette) -> None:
-    """Give the lines and text of an axis the colours of a palette, without a box around them."""
-    for side, spine in axis.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(palette["muted"])
-    axis.tick_params(which="both", color=palette["muted"], labelcolor=palette["text"], labelsize=8.5)
-    for label in (axis.xaxis.label, axis.yaxis.label):
-        label.set_color(palette["text"])
-
-
-def add_title(figure: Any, title: str, palette: Palette) -> Any:
+def add_title(figure: Any, title: str) -> Any:
     """The figure with its title in the upper left corner."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9, fontweight="bold", color=palette["text"])
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
@@ -246,17 +233,19 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-").lower()
 
 
-def _style(**more: Any) -> AbstractContextManager[None]:
+def _style(palette: Palette) -> AbstractContextManager[None]:
+    """Lines and text in the colours of a palette, without a box around the axes."""
     from matplotlib import rc_context
 
-    return rc_context(
-        {
-            "svg.fonttype": "none",  # text stays text
-            "svg.hashsalt": "ganlab",  # ids are the same every time
-            "text.parse_math": False,  # a label may hold a dollar sign
-            "font.size": 9,
-            "font.family": "sans-serif",
-            "font.sans-serif": [_FONT],
-            **more,
-        }
-    )
+    text, muted = palette["text"], palette["muted"]
+    ticks = {f"{which}tick": {"color": muted, "labelcolor": text, "labelsize": 8.5} for which in "xy"}
+    groups = {
+        "svg": {"fonttype": "none", "hashsalt": "ganlab"},  # text stays text; ids are the same every time
+        "text": {"parse_math": False, "color": text},  # a label may hold a dollar sign
+        "font": {"size": 9, "family": "sans-serif", "sans-serif": [_FONT]},
+        "figure": {"titlesize": 9, "titleweight": "bold", "labelsize": 8.5},
+        "axes": {"facecolor": palette["ground"], "edgecolor": muted, "labelcolor": text, "labelsize": 8.5,
+                 "titlesize": 8.5, "titlelocation": "left", "spines.top": False, "spines.right": False},
+        **ticks,
+    }  # fmt: skip
+    return rc_context({f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()})

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +22,6 @@ from ganlab.report.drawing import (
     new_figure,
     new_panels,
     slug,
-    style_axis,
     styles_of,
     ticks_within,
     wrap,
@@ -31,7 +31,7 @@ from ganlab.runs import grids
 from ganlab.runs.records import read_records
 from ganlab.runs.result import RunResult
 from ganlab.study.arms import Arm
-from ganlab.study.values import ArmComparison, Endpoint, Pair, Study
+from ganlab.study.compare import ArmComparison, Endpoint, Pair, Study
 
 # --- effects and pairs ------------------------------------------------------------------------------------------------
 
@@ -50,7 +50,6 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         pitch = 0.32 + 0.14 * max(1 + label.count("\n") for label in labels)
         figure = new_figure(0.95 + pitch * len(comparisons))
         axis = figure.subplots()
-        style_axis(axis, palette)
         axis.spines["left"].set_visible(False)
         if endpoint.compared_margin is not None:
             margin = endpoint.compared_margin
@@ -64,30 +63,26 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
         _effect_axis(axis, endpoint)
         left, right = ("worse", "better") if endpoint.measure.direction == "larger" else ("better", "worse")
         gap = "\u2003"  # SVG would draw several spaces as one
-        axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →", fontsize=8.5)
-        return add_title(figure, endpoint.metric, palette)
+        axis.set_xlabel(f"← {left}{gap}than {short[study.reference.label]}{gap}{right} →")
+        return add_title(figure, endpoint.metric)
 
     return Drawing(f"effect-{slug(endpoint.metric)}", f"{endpoint.metric}: {list_verdicts(study, endpoint)}", draw)
 
 
 def _effect(axis: Any, row: int, comparison: ArmComparison, label: str, style: Style, palette: Palette) -> None:
     mean, low, high = comparison.effect
-    line = axis.get_yaxis_transform()
-    axis.text(0, row + _LABEL_OFFSET, label, transform=line, color=palette["text"], va="bottom")
+    text = partial(axis.text, y=row + _LABEL_OFFSET, transform=axis.get_yaxis_transform(), va="bottom")
+    text(0, s=label)
     if not comparison.has_interval:
         pairs = "1 pair" if comparison.paired.runs else "no pair"
         if comparison.by_ranks:
             pairs = f"{comparison.verdict}, by ranks"
-        axis.text(
-            1, row + _LABEL_OFFSET, pairs, transform=line, color=palette["muted"], va="bottom", ha="right", fontsize=8.5
-        )
+        text(1, s=pairs, color=palette["muted"], ha="right", fontsize=8.5)
         return
     hollow = comparison.verdict in ("inconclusive", "depends on who looks")
     effect = show_effect(comparison.endpoint, mean)
     verdict = f"{effect}{'; ' if comparison.by_ranks else ', '}{comparison.verdict}{' by ranks' * comparison.by_ranks}"
-    weight = "normal" if hollow else "bold"
-    axis.text(1, row + _LABEL_OFFSET, verdict, transform=line, color=palette["text"], va="bottom", ha="right",
-              fontsize=8.5, fontweight=weight)  # fmt: skip
+    text(1, s=verdict, ha="right", fontsize=8.5, fontweight="normal" if hollow else "bold")
     color, at = palette[style.role], row + 0.1
     axis.plot([low, high], [at] * 2, color=color, linewidth=1.6, solid_capstyle="butt")
     face = palette["ground"] if hollow else color
@@ -106,13 +101,9 @@ def _effect_axis(axis: Any, endpoint: Endpoint) -> None:
         shares = ticks_within(100 * math.expm1(low), 100 * math.expm1(high))
         ticks = [(math.log1p(share / 100), f"{share:+.3g} %" if share else "0") for share in shares if share > -100]
     else:
-        ticks = []
+        ticks, signs = [], ((-1, "÷"), (1, "×"))
         for factors in _FACTORS:
-            ticks = [
-                (sign * math.log(factor), f"{'×' if sign > 0 else '÷'}{factor:g}")
-                for factor in factors
-                for sign in (-1, 1)
-            ]
+            ticks = [(side * math.log(factor), f"{sign}{factor:g}") for factor in factors for side, sign in signs]
             ticks.append((0.0, "×1"))
             if sum(low <= place <= high for place, _ in ticks) >= 3:
                 break
@@ -127,23 +118,27 @@ def paired(study: Study, endpoint: Endpoint) -> Drawing:
 
     def draw(palette: Palette) -> Any:
         names = [short[comparison.arm] for comparison in comparisons]
-        figure, axes = new_panels(names, palette, columns=3, height=1.6, sharey=True)
+        figure, axes = new_panels(names, columns=3, height=1.6, sharey=True)
         for axis, comparison in zip(axes, comparisons, strict=True):
-            if endpoint.measure.scale == "ratio":
-                axis.set_yscale("log")
-            elif endpoint.measure.scale == "size":
-                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+            _scale(axis, endpoint, palette)
             _lines(axis, comparison, styles[comparison.reference], styles[comparison.arm], palette)
         even_ticks(axes)
-        figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed", fontsize=8.5,
-                         color=palette["text"])  # fmt: skip
-        return add_title(figure, endpoint.metric, palette)
+        figure.supxlabel(f"left: {short[study.reference.label]}, right: the arm; one line per seed")
+        return add_title(figure, endpoint.metric)
 
     counts = ", ".join(f"{short[comparison.arm]} in {better_seeds(comparison)}" for comparison in comparisons)
     message = (
         f"{endpoint.metric}, pairs of runs with the same seed. Better than {short[study.reference.label]}: {counts}"
     )
     return Drawing(f"pairs-{slug(endpoint.metric)}", message, draw)
+
+
+def _scale(axis: Any, endpoint: Endpoint, palette: Palette) -> None:
+    """Logarithmic where ratios are compared; with a line at 0 where distances from it are."""
+    if endpoint.measure.scale == "ratio":
+        axis.set_yscale("log")
+    elif endpoint.measure.scale == "size":
+        axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
 
 
 def better_seeds(comparison: ArmComparison) -> str:
@@ -168,24 +163,19 @@ def _lines(axis: Any, comparison: ArmComparison, reference: Style, arm: Style, p
             kinds[is_better(comparison.endpoint, pair)].append((pair.theirs, pair.ours))
         else:
             unpaired += [(place, value) for place, value in ((0, pair.theirs), (1, pair.ours)) if value is not None]
-    color = palette[arm.role]
-    styles = {True: ("-", color), False: (":", palette["ground"])}
-    for better, values in kinds.items():
-        if values:
-            line, face = styles[better]
+    color, theirs_color = palette[arm.role], palette[reference.role]
+    for better, line, face in ((True, "-", color), (False, ":", palette["ground"])):
+        if values := kinds[better]:
             theirs, ours = zip(*values, strict=True)
-            gaps = [math.nan] * len(values)
-            heights = [height for line in zip(theirs, ours, gaps, strict=True) for height in line]
+            heights = [height for pair in values for height in (*pair, math.nan)]
             axis.plot([0, 1, math.nan] * len(values), heights, line, color=color, linewidth=1, zorder=1)
-            axis.plot(
-                [0] * len(values), theirs, reference.marker, color=palette[reference.role], markersize=3, zorder=2
-            )
+            axis.plot([0] * len(values), theirs, reference.marker, color=theirs_color, markersize=3, zorder=2)
             axis.plot([1] * len(values), ours, arm.marker, color=color, markerfacecolor=face, markersize=5, zorder=3)
     for place, value in unpaired:
         axis.plot(place, value, "x", color=palette["text"], markersize=5)
     axis.set_xlim(-0.25, 1.25)
     axis.set_xticks([])
-    axis.set_xlabel(f"better in {better_seeds(comparison)}", fontsize=8.5)
+    axis.set_xlabel(f"better in {better_seeds(comparison)}")
 
 
 # --- over training ----------------------------------------------------------------------------------------------------
@@ -212,34 +202,24 @@ def read_histories(study: Study) -> dict[Path, History]:
 
     Raises ResultError where records are damaged.
     """
-    return {
-        run.path.parent: history
-        for arm in study.arms
-        for run in arm.finished
-        if run.path and (history := _history(run.path.parent))
-    }
-
-
-def _history(directory: Path) -> History:
-    history: History = {}
-    for record in read_records(directory, "metric/"):
-        for tag, value in record.items():
-            if tag.startswith("metric/"):
-                history.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = (
-                    record["images"], record["seconds"], value,
-                )  # fmt: skip
-    return history
+    histories: dict[Path, History] = {}
+    for folder in [run.path.parent for arm in study.arms for run in arm.finished if run.path]:
+        for record in read_records(folder, "metric/"):
+            for tag, value in record.items():
+                if tag.startswith("metric/"):
+                    metrics = histories.setdefault(folder, {})
+                    point = record["images"], record["seconds"], value
+                    metrics.setdefault(tag.removeprefix("metric/"), {})[record["step"]] = point
+    return histories
 
 
 def _curve_of(arm: Arm, metric: str, histories: dict[Path, History]) -> Curve | None:
     """The curve of an arm; None where its finished runs do not share at least two steps."""
     by_run = [values_by_step(run, metric, histories) for run in arm.finished]
-    if not by_run or not all(by_run):
-        return None
-    steps = sorted(set.intersection(*(set(values_by_step) for values_by_step in by_run)))
+    steps = sorted(set.intersection(*map(set, by_run))) if by_run else []
     if len(steps) < 2:
         return None
-    table = np.array([[values_by_step[step] for step in steps] for values_by_step in by_run], float)
+    table = np.array([[recorded[step] for step in steps] for recorded in by_run], float)
     return Curve(np.array(steps), table[0, :, 0], np.median(table[:, :, 1], axis=0), table[:, :, 2])
 
 
@@ -278,34 +258,31 @@ def draw_curves(
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for label in panels]
-        figure, axes = new_panels(names, palette, columns=2, height=1.55, sharex=True, sharey=True)
+        figure, axes = new_panels(names, columns=2, height=1.55, sharex=True, sharey=True)
         for axis, label in zip(axes, panels, strict=True):
             if reference is not None and label != study.reference.label:
                 _band(axis, getattr(reference, over), reference.values, palette, styles[study.reference.label], "--")
             _band(axis, getattr(curves[label], over), curves[label].values, palette, styles[label])
             if real is not None:
                 axis.axhline(real, color=palette["text"], linestyle=":", linewidth=1)
-            if endpoint.measure.scale == "ratio":
-                axis.set_yscale("log")
-            elif endpoint.measure.scale == "size":
-                axis.axhline(0, color=palette["muted"], linewidth=0.8, zorder=0)
+            _scale(axis, endpoint, palette)
         if top is not None:
             axes[0].set_ylim(top=top)  # of all panels, which share it
         even_ticks(axes)
         even_ticks(axes, "x")
         unit = "real images seen" if over == "images" else "seconds of training (median over the seeds)"
-        figure.supxlabel(unit, fontsize=8.5, color=palette["text"])
-        return add_title(figure, metric, palette)
+        figure.supxlabel(unit)
+        return add_title(figure, metric)
 
     seeds = max(len(curve.values) for curve in curves.values())
     runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
-    message = f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}"
-    if reference is not None and panels[0] != study.reference.label:
-        message += f"; dashed: {short[study.reference.label]}"
-    if real is not None:
-        message += f"; dotted: what real images score, {show_number(real, 3)}"
-    if top is not None:
-        message += f"; the axis is cut off above {float(show_number(top, 2)):g}"
+    notes = [
+        f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}",
+        f"dashed: {short[study.reference.label]}" if reference and panels[0] != study.reference.label else "",
+        f"dotted: what real images score, {show_number(real, 3)}" if real is not None else "",
+        f"the axis is cut off above {float(show_number(top, 2)):g}" if top is not None else "",
+    ]
+    message = "; ".join(filter(None, notes))
     if metric != endpoint.metric:
         message += f". This does not decide the verdict: {endpoint.metric} is measured only at the end"
     return Drawing(f"curves-{slug(metric)}-{over}", message, draw)
@@ -336,9 +313,8 @@ COSTS: dict[str, tuple[str, Callable[[RunResult], float | None]]] = {
 
 def cost_of(arm: Arm, cost: str) -> list[float]:
     """The cost of every finished run of an arm, where it is known."""
-    read_cost = COSTS[cost][1]
-    costs = [read_cost(run) for run in arm.finished]
-    return [value for value in costs if value is not None]
+    _, read_cost = COSTS[cost]
+    return [value for run in arm.finished if (value := read_cost(run)) is not None]
 
 
 def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
@@ -364,9 +340,8 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
         figure.get_layout_engine().set(wspace=0.1)
         axes = figure.subplots(1, 2)
         for axis, title in zip(axes, (endpoint.metric, name), strict=True):
-            style_axis(axis, palette)
             axis.spines["left"].set_visible(False)
-            axis.set_xlabel(wrap(title, 26), fontsize=8.5)
+            axis.set_xlabel(wrap(title, 26))
         for row, (label, *spans) in enumerate(rows):
             style = styles[label]
             color = palette[style.role]
@@ -374,8 +349,7 @@ def against_cost(study: Study, endpoint: Endpoint, cost: str) -> Drawing | None:
                 axis.axhline(row, color=palette["faint"], linewidth=1, zorder=0)
                 axis.hlines(row, low, high, color=color, linewidth=2, zorder=1)
                 axis.plot(middle, row, style.marker, color=color, markersize=7, zorder=2)
-            axes[0].text(0, row - 0.22, labels[row], transform=axes[0].get_yaxis_transform(), color=palette["text"],
-                         va="bottom", fontsize=8.5)  # fmt: skip
+            axes[0].text(0, row - 0.22, labels[row], transform=axes[0].get_yaxis_transform(), va="bottom", fontsize=8.5)
         if endpoint.measure.scale == "ratio":
             axes[0].set_xscale("log")
         for axis in axes:
@@ -471,8 +445,7 @@ def saved_spectra(study: Study, beside: Samples | None) -> Samples | None:
 def shown_files(study: Study) -> list[Path]:
     """The files of the runs that `last_grids` and `saved_spectra` show."""
     drawn, spectra = (_pictures_of_one_seed(study, pattern)[1].values() for pattern in (GRIDS, SPECTRUM))
-    real = _real(drawn)
-    return [each.path for each in (*drawn, *([real] if real else []), *spectra)]
+    return [picture.path for picture in (*drawn, _real(drawn), *spectra) if picture]
 
 
 class _Picture(NamedTuple):
@@ -544,7 +517,7 @@ def spectra(study: Study) -> Drawing | None:
 
     def draw(palette: Palette) -> Any:
         names = [short[label] for label in ratios_by_arm]
-        figure, axes = new_panels(names, palette, columns=2, height=1.5, sharex=True, sharey=True)
+        figure, axes = new_panels(names, columns=2, height=1.5, sharex=True, sharey=True)
         for axis, (label, values) in zip(axes, ratios_by_arm.items(), strict=True):
             axis.axhline(0, color=palette["text"], linestyle=":", linewidth=1)
             _band(axis, np.arange(1, rings + 1) / side, values, palette, styles[label])
@@ -553,9 +526,9 @@ def spectra(study: Study) -> Drawing | None:
             axes[0].set_ylim(max(bottom, -_DECADES), min(top, _DECADES))  # of all panels, which share it
         even_ticks(axes)
         even_ticks(axes, "x")
-        figure.supxlabel("cycles per pixel (0.5: every other pixel)", fontsize=8.5, color=palette["text"])
-        figure.supylabel("log10 of generated power / real power", fontsize=8.5, color=palette["text"])
-        return add_title(figure, "spectrum", palette)
+        figure.supxlabel("cycles per pixel (0.5: every other pixel)")
+        figure.supylabel("log10 of generated power / real power")
+        return add_title(figure, "spectrum")
 
     message = (
         "Power of generated images divided by that of real ones, by frequency: median of the seeds, with a band over "

@@ -3,48 +3,21 @@
 import json
 import math
 import shlex
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import get_args
 
 from ganlab.config import flatten
 from ganlab.errors import join_words
 from ganlab.evaluation.registry import METRICS, WITHOUT_CLASS, base_name
-from ganlab.report import figures
+from ganlab.report import figures, sentences
 from ganlab.report.drawing import Drawing
 from ganlab.report.figures import Grid, last_grids
-from ganlab.report.sentences import (
-    answer,
-    bare_p,
-    chosen_after,
-    describe_caution,
-    describe_cell,
-    describe_comparison,
-    describe_gap,
-    describe_rollbacks,
-    endpoint_heading,
-    endpoint_title,
-    leading_endpoints,
-    many_arms,
-    pairs_needed,
-    pairs_of,
-    robust_columns,
-    run_of,
-    show_effect,
-    show_failures,
-    show_interval,
-    show_margin,
-    show_number,
-    verdict_rows,
-)
-from ganlab.runs.result import RunResult, Status
+from ganlab.report.sentences import bare_p, show_effect, show_interval, show_margin, show_number
+from ganlab.runs.result import RunResult
 from ganlab.study.arms import as_typed
-from ganlab.study.compare import at_equal_budget, missed_fault
-from ganlab.study.statistics import fewest_pairs
-from ganlab.study.values import LEVEL, ChosenAfterwards, Endpoint, Study, Summary
+from ganlab.study.compare import LEVEL, ChosenAfterwards, Endpoint, Study, Summary, at_equal_budget, missed_fault
 
 # --- the blocks of a page ---------------------------------------------------------------------------------------------
 
@@ -146,15 +119,15 @@ class Page:
         """Every PNG by its name."""
         return {grid.name: grid.png for block in self._all() if isinstance(block, Grids) for grid in block.grids}
 
-    def _all(self) -> list[Block]:
-        blocks: list[Block] = []
-        queue = [block for section in self.sections for block in section.blocks]
-        while queue:
-            block = queue.pop(0)
-            blocks.append(block)
-            if isinstance(block, Fold):
-                queue[:0] = block.blocks
-        return blocks
+    def _all(self) -> Iterator[Block]:
+        return _unfolded(block for section in self.sections for block in section.blocks)
+
+
+def _unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Fold):
+            yield from _unfolded(block.blocks)
 
 
 # --- the verdict, how large, every seed -------------------------------------------------------------------------------
@@ -171,7 +144,7 @@ _RULE = (
 
 def compose_page(study: Study) -> Page:
     """Everything that the pages of a study show. Raises ResultError where records of a run are damaged."""
-    missing = [f"Some values cannot be compared: {describe_gap(value)}." for value in study.dropped]
+    missing = [f"Some values cannot be compared: {sentences.describe_gap(value)}." for value in study.dropped]
     grids = last_grids(study)
     sections = [
         Section("verdict", "Verdict", _verdict(study)),
@@ -195,64 +168,52 @@ def compose_page(study: Study) -> Page:
         sections.append(Section("missing", "What was not found", (Bullets(tuple(missing)),)))
     question = study.plan.question
     lead = f"{len(study.arms)} arms, {len(study.runs)} runs in {study.directory.resolve().name}"
-    return Page(answer(study), f"{question} {lead}." if question else f"{lead}.",
+    return Page(sentences.answer(study), f"{question} {lead}." if question else f"{lead}.",
                 tuple(section for section in sections if section.blocks))  # fmt: skip
 
 
 def _verdict(study: Study) -> tuple[Block, ...]:
-    claims: list[Block] = []
-    for endpoint in leading_endpoints(study):
+    blocks: list[Block] = []
+    for endpoint in study.leading:
         margin = show_margin(endpoint)
         note = f"differences up to {margin} count as none" if margin else "no margin was stated"
         if endpoint.measure.scale == "size":
             note = f"values are compared by their distance from 0; {note}"
-        claims.append(Claims(endpoint_heading(endpoint), note, _sentences(study, endpoint)))
-    blocks = claims
-    if claims and many_arms(study):
-        head, rows = verdict_rows(study)
-        blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(claims))]
-    blocks = [*blocks, Text(_RULE)]
-    if study.diverged:
-        blocks.append(Text(f"Counted as the worst: {'; '.join(map(describe_gap, study.diverged))}."))
-    if sentence := describe_rollbacks(study):
-        blocks.append(Text(sentence))
-    if study.gaps:
-        blocks.append(Text(f"Not in any pair: {'; '.join(map(describe_gap, study.gaps))}."))
-    if study.pending:
-        blocks.append(Text(f"No result yet: {'; '.join(map(describe_cell, study.pending))}."))
-    blocks += [Text(describe_caution(caution)) for caution in study.cautions]
-    return tuple(blocks)
+        blocks.append(Claims(sentences.endpoint_heading(endpoint), note, _sentences(study, endpoint)))
+    if blocks and sentences.many_arms(study):
+        head, rows = sentences.verdict_rows(study)
+        blocks = [Table(head, tuple(rows)), Fold("Each verdict in a sentence, with its numbers", tuple(blocks))]
+    lines = [
+        _RULE,
+        f"Counted as the worst: {'; '.join(map(sentences.describe_gap, study.diverged))}." if study.diverged else "",
+        sentences.describe_rollbacks(study),
+        f"Not in any pair: {'; '.join(map(sentences.describe_gap, study.gaps))}." if study.gaps else "",
+        f"No result yet: {'; '.join(map(sentences.describe_cell, study.pending))}." if study.pending else "",
+        *map(sentences.describe_caution, study.cautions),
+    ]
+    return *blocks, *map(Text, filter(None, lines))
 
 
 def _sentences(study: Study, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
-    return tuple((each.verdict, describe_comparison(each)) for each in study.comparisons[endpoint.metric])
+    return tuple((each.verdict, sentences.describe_comparison(each)) for each in study.comparisons[endpoint.metric])
 
 
 def _effects(study: Study) -> tuple[Block, ...]:
     """Forest plots, and the numbers behind them."""
-    endpoints = leading_endpoints(study)
-    if not endpoints:
-        return ()
-    folds = tuple(
-        Fold(f"The numbers in {endpoint.metric}", (_effect_table(study, endpoint),)) for endpoint in endpoints
-    )
+    endpoints = study.leading
+    folds = [Fold(f"The numbers in {endpoint.metric}", (_effect_table(study, endpoint),)) for endpoint in endpoints]
     legend = (
         "Mean difference of the pairs of runs with the same seed, with its 95 % interval. Shaded: differences so small "
         "that they count as none. Filled marks: better, worse or equivalent; hollow marks: none of these."
     )
     if any(comparison.by_ranks for endpoint in endpoints for comparison in study.comparisons[endpoint.metric]):
         legend += " By ranks: a run that diverged or collapsed is the worst, so a verdict rests on more pairs."
-    with_intervals = [
-        endpoint
+    drawings = [
+        figures.forest(study, endpoint)
         for endpoint in endpoints
         if any(comparison.has_interval for comparison in study.comparisons[endpoint.metric])
     ]
-    drawings = (
-        (Figures(tuple(figures.forest(study, endpoint) for endpoint in with_intervals)), Text(legend))
-        if with_intervals
-        else ()
-    )
-    return *drawings, *folds
+    return *((Figures(tuple(drawings)), Text(legend)) if drawings else ()), *folds
 
 
 def _effect_table(study: Study, endpoint: Endpoint) -> Table:
@@ -266,7 +227,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
             row[2] = show_effect(endpoint, mean)
             row[3] = show_interval(endpoint, low, high)
             row[6] = "–" if math.isnan(c.effect_size) else f"{endpoint.measure.orient(c.effect_size):.2f}"
-        other_statistics = robust_columns(comparison)
+        other_statistics = sentences.robust_columns(comparison)
         if not rows:
             head += other_statistics
             head[5] += f" ({comparison.adjustment})" if comparison.adjustment else ""
@@ -276,7 +237,7 @@ def _effect_table(study: Study, endpoint: Endpoint) -> Table:
 
 def _seeds(study: Study) -> tuple[Block, ...]:
     """Means, paired plots, and every run's value."""
-    endpoints = leading_endpoints(study)
+    endpoints = study.leading
     if not endpoints:
         return ()
     rows = tuple(
@@ -312,11 +273,11 @@ def _values_table(study: Study, metric: str) -> Table:
 
 def _others(study: Study) -> tuple[Block, ...]:
     """Exploratory metrics, folded; and those that are shown only."""
-    others = [endpoint for endpoint in study.endpoints if endpoint not in leading_endpoints(study)]
+    others = [endpoint for endpoint in study.endpoints if endpoint not in study.leading]
     groups: dict[str, list[Block]] = {}
     for endpoint in others:
         blocks = Claims("", "", _sentences(study, endpoint)), _values_table(study, endpoint.metric)
-        fold = Fold(endpoint_title(endpoint), blocks)
+        fold = Fold(sentences.endpoint_title(endpoint), blocks)
         groups.setdefault(endpoint.metric.rpartition("/")[0], []).append(fold)
     for metric in study.shown_only:
         fold = Fold(f"{metric}: neither larger nor smaller is better", (_values_table(study, metric),))
@@ -329,27 +290,29 @@ def _others(study: Study) -> tuple[Block, ...]:
 
 
 def _runs(study: Study) -> tuple[Block, ...]:
-    rows = []
-    for arm, rate in zip(study.arms, study.failures, strict=True):
-        counts = Counter(run.status for run in arm.runs.values())
-        statuses = (str(counts[status]) for status in get_args(Status))
-        rows.append((arm.label, str(len(arm.runs)), *statuses, show_failures(rate)))
-    table = Table(("arm", "runs", *get_args(Status), "diverged or collapsed"), tuple(rows))
-    missing = tuple(map(describe_gap, (*study.gaps, *study.diverged)))
+    rows = tuple(
+        (arm.label, *map(str, (len(arm.runs), *arm.statuses().values())), sentences.show_failures(rate))
+        for arm, rate in zip(study.arms, study.failures, strict=True)
+    )
+    table = Table(("arm", "runs", *study.reference.statuses(), "diverged or collapsed"), rows)
+    missing = tuple(map(sentences.describe_gap, (*study.gaps, *study.diverged)))
     return (table, Bullets(missing)) if missing else (table,)
 
 
 def _commands(study: Study) -> tuple[Block, ...]:
     """The command that continues a run, or repeats one whose result was deleted, from the settings in its folder."""
-    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items()]
-    places = [_folder(study, run) for _, _, run in runs]
     lines = tuple(
-        (f"{label}, seed {seed}, {run.status}", f"python -m ganlab.train resume={shlex.quote(str(place))}")
-        for (label, seed, run), place in zip(runs, places, strict=True)
+        (
+            f"{arm.label}, seed {seed}, {run.status}",
+            f"python -m ganlab.train resume={shlex.quote(str(_folder(study, run)))}",
+        )
+        for arm in study.arms
+        for seed, run in arm.runs.items()
     )
     text = (
-        f"Run these where the folder {places[0].parts[0]} is; the settings are those in each run's config.json. A run "
-        "that has ended returns at once: to train it again, delete everything in its folder except config.json."
+        f"Run these where the folder {_folder(study, study.runs[0]).parts[0]} is; the settings are those in each run's "
+        "config.json. A run that has ended returns at once: to train it again, delete everything in its folder except "
+        "config.json."
     )
     return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)
 
@@ -361,26 +324,26 @@ def training_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The leading endpoints over images and over seconds."""
     histories = figures.read_histories(study)
     real = _mean_by_metric(study, lambda run: run.real_against_real)
-    over_images, over_seconds, metrics_drawn = [], [], set()
-    for endpoint in leading_endpoints(study):
+    over_images, over_seconds = {}, {}  # by metric: two endpoints may share one quick metric
+    for endpoint in study.leading:
         metric, curves = figures.curves_of(study, endpoint, histories)
         absent = [arm.label for arm in study.arms if arm.label not in curves]
         if absent and study.endpoints:
             missing.append(f"No curve of {endpoint.metric} for {', '.join(absent)}: the runs share no two steps in "
                            "metrics.jsonl.")  # fmt: skip
-        if curves and metric not in metrics_drawn:  # two endpoints may share one quick metric
-            metrics_drawn.add(metric)
+        if curves and metric not in over_images:
             for over, drawings in (("images", over_images), ("seconds", over_seconds)):
-                drawings.append(figures.draw_curves(study, endpoint, metric, curves, over, real.get(metric)))
+                drawings[metric] = figures.draw_curves(study, endpoint, metric, curves, over, real.get(metric))
     if not over_images:
         return ()
     text = "Seconds are as the runs took them: compare them only if nothing else ran on the machine at the time."
-    return Figures(tuple(over_images)), Figures(tuple(over_seconds)), Text(text), *_budgets(study, histories)
+    drawn = (Figures(tuple(drawings.values())) for drawings in (over_images, over_seconds))
+    return *drawn, Text(text), *_budgets(study, histories)
 
 
 def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Block, ...]:
     """The primary endpoint after equally many images, and equally many seconds, in all runs."""
-    endpoint = leading_endpoints(study)[0]
+    endpoint = study.leading[0]
     metric, _ = figures.curves_of(study, endpoint, histories)
     series = {
         arm.label: {
@@ -398,19 +361,16 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
     heads = (
         f"after {at_budget.budget:,.0f} {'images' if at_budget.over == 'images' else 's'}" for at_budget in at_budgets
     )
-    comparisons = {comparison.arm: comparison for comparison in study.comparisons[endpoint.metric]}
     rows = []
-    for arm in study.arms:
-        if arm is study.reference:
-            continue
+    for comparison in study.comparisons[endpoint.metric]:
         cells = []
         for at_budget in at_budgets:
-            c = at_budget.comparisons[arm.label]
+            c = at_budget.comparisons[comparison.arm]
             mean, low, high = endpoint.effect(c)
             effect = f"{show_effect(endpoint, mean)} ({show_interval(endpoint, low, high)})"
-            over = ", finished pairs only" if comparisons[arm.label].by_ranks else ""
-            cells.append(f"{effect}{over}" if c.runs > 1 and comparisons[arm.label].has_interval else "–")
-        rows.append((arm.label, *cells))
+            over = ", finished pairs only" if comparison.by_ranks else ""
+            cells.append(f"{effect}{over}" if c.runs > 1 and comparison.has_interval else "–")
+        rows.append((comparison.arm, *cells))
     text = (
         f"{metric} with as many images, and as many seconds, for each run: its last value up to there, the mean effect "
         "and its 95 % interval over seeds. These values decide nothing."
@@ -421,13 +381,12 @@ def _budgets(study: Study, histories: dict[Path, figures.History]) -> tuple[Bloc
 def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     """The primary endpoint against time, parameters and multiplications."""
     drawings = []
-    for endpoint in leading_endpoints(study)[:1]:
-        for cost in figures.COSTS:
-            drawing = figures.against_cost(study, endpoint, cost)
-            if drawing:
+    for endpoint in study.leading[:1]:
+        for cost, (name, _) in figures.COSTS.items():
+            if drawing := figures.against_cost(study, endpoint, cost):
                 drawings.append(drawing)
             else:
-                missing.append(f"Fewer than two arms recorded their {figures.COSTS[cost][0]}.")
+                missing.append(f"Fewer than two arms recorded their {name}.")
     rows = []
     for arm in study.arms:
         run = next(iter(arm.finished), None)
@@ -443,12 +402,11 @@ def costs_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
             f"{median(rates):.4g}" if rates else "–",
         ))  # fmt: skip
     head = ("arm", "parameters", "MACs executed", "MACs as written", "seconds", "images/s")
-    table = Table(head, tuple(rows))
     legend = (
         "Parameters and MACs are the generator's; MACs: multiply-accumulates per image. Seconds and images/s are "
         "medians over the runs."
     )
-    return (Figures(tuple(drawings)), table, Text(legend)) if drawings else (table, Text(legend))
+    return *([Figures(tuple(drawings))] if drawings else []), Table(head, tuple(rows)), Text(legend)
 
 
 def samples_of(samples: figures.Samples | None, missing: list[str]) -> tuple[Block, ...]:
@@ -489,22 +447,20 @@ def real_of(study: Study, missing: list[str]) -> tuple[Block, ...]:
     nulls = _mean_by_metric(study, lambda run: run.nulls)
     if not (real or nulls):
         missing.append("No scores of real images (real_against_real and nulls in result.json).")
-        return ()
     rows = []
     for metric in (*(endpoint.metric for endpoint in study.endpoints), *study.shown_only):
-        if metric not in real and metric not in nulls:
-            continue
-        means = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
-        rows.append((metric, show_number(real.get(metric)), show_number(nulls.get(metric)),
-                     f"{show_number(min(means))} to {show_number(max(means))}" if means else "–"))  # fmt: skip
-    if not rows:  # no finished run has a metric
+        if metric in real or metric in nulls:
+            means = [summary.mean for summary in study.summaries[metric] if summary.mean is not None]
+            rows.append((metric, show_number(real.get(metric)), show_number(nulls.get(metric)),
+                         f"{show_number(min(means))} to {show_number(max(means))}" if means else "–"))  # fmt: skip
+    if not rows:
         return ()
     text = (
         "Real images: what real training images score in place of generated ones, under the same protocol; about what "
         "a perfect generator would score. Equal distributions: the expected score, where a formula is known."
     )
     table = Table(("metric", "real images", "equal distributions", "means of the arms"), tuple(rows))
-    lead = leading_endpoints(study)
+    lead = study.leading
     short = Table(table.head, tuple(row for row in rows if row[0] in {endpoint.metric for endpoint in lead}))
     all_metrics = Fold(f"All {len(rows)} metrics", (table,))
     return (Text(text), short, all_metrics) if short.rows and len(rows) > len(short.rows) else (Text(text), table)
@@ -531,13 +487,12 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
         "rates each fault worse than grain of 2 grey levels, which hardly anyone sees, by more than chance; where it "
         "does not, the table names the fault that it rates mildest."
     )
-    stated = {endpoint.metric for endpoint in leading_endpoints(study)}
+    stated = {endpoint.metric for endpoint in study.leading}
     short = tuple(row for row in rows if row[0] in stated)
-    whole = Table(head, tuple(rows))
-    admitted = [row[0] for row in rows if row[1] == "yes"]
+    admitted = [metric for metric, verdict, *_ in rows if verdict == "yes"]
     names = Text(f"May decide: {join_words(admitted) or 'none'}.")
-    all_metrics = Fold(f"All {len(rows)} metrics that were tried", (whole,))
-    return (Text(text), names, Table(head, short), all_metrics) if short else (Text(text), names, all_metrics)
+    all_metrics = Fold(f"All {len(rows)} metrics that were tried", (Table(head, tuple(rows)),))
+    return Text(text), names, *([Table(head, short)] if short else []), all_metrics
 
 
 def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:
@@ -557,41 +512,35 @@ FAR_OUT = 10  # times an arm's median: such a run has not just learned less well
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, the most important first."""
-    sentences = [
-        *map(describe_caution, study.cautions),
+    data, counts = study.reference.settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
+    images = counts.pop() if len(counts) == 1 else None
+    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
+    lines = (
+        *map(sentences.describe_caution, study.cautions),
         *_few_pairs(study),
         *_far_out(study),
         *_open(study),
         *_unfinished(study),
-    ]
-    sentences += [
-        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
-    ]
-    sentences += [
-        f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before the "
-        f"runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
-        for endpoint in leading_endpoints(study)
-        if endpoint.margin is None
-    ]
-    settings = study.reference.settings
-    data, counts = settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
-    images = counts.pop() if len(counts) == 1 else None
-    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
-    sentences.append(
-        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently."
+        *sentences.describe_open(study),
+        *(
+            f"No margin was stated for {endpoint.metric}, so no arm can be called equivalent in it. State one before "
+            f"the runs, such as +comparison.margins.{base_name(endpoint.metric)}=0.05."
+            for endpoint in study.leading
+            if endpoint.margin is None
+        ),
+        f"The verdict is about {where} and one choice of all other settings: others may rank the arms differently.",
     )
-    return (Bullets(tuple(sentences)),)
+    return (Bullets(lines),)
 
 
 def _few_pairs(study: Study) -> list[str]:
     """A sentence where no p value could be small enough, for the endpoint that needs most pairs."""
-    needs = []
-    for endpoint in leading_endpoints(study):
+    short = []
+    for endpoint in study.leading:
         for comparison in study.comparisons[endpoint.metric]:
-            arms = comparison.arms if endpoint.primary else 1
-            if comparison.verdict == "inconclusive" and not comparison.unmeasured:
-                needs.append((fewest_pairs((1 - LEVEL) / arms), arms, comparison.deciding))
-    short = [(enough, arms, pairs) for enough, arms, pairs in needs if pairs < enough]
+            enough, pairs = comparison.enough, comparison.deciding
+            if comparison.verdict == "inconclusive" and not comparison.unmeasured and pairs < enough:
+                short.append((enough, comparison.tested_arms, pairs))
     if not short:
         return []
     enough, arms, pairs = max(short)
@@ -602,62 +551,57 @@ def _few_pairs(study: Study) -> list[str]:
 
 def _far_out(study: Study) -> list[str]:
     """Finished runs whose distances are far beyond those of the other runs of their arm."""
-    sentences = []
-    for endpoint in leading_endpoints(study):
+    lines = []
+    for endpoint in study.leading:
         if endpoint.measure.scale != "ratio" or endpoint.measure.direction == "larger":
             continue
         for arm in study.arms:
             values = arm.values(endpoint.metric)
             far = [str(seed) for seed in sorted(values) if values[seed] > FAR_OUT * median(values.values())]
             if far:
-                sentences.append(
+                lines.append(
                     f"{arm.label} with seed {join_words(far)} ended at more than {FAR_OUT} times the median of its arm "
                     f"in {endpoint.metric}: look at its images. Such runs dominate means and intervals, but hardly "
                     "change the interquartile mean and P(better)."
                 )
-    return sentences
+    return lines
 
 
 def _open(study: Study) -> list[str]:
     """Inconclusive comparisons, and how many seeds would probably decide them."""
     return [
-        f"{comparison.arm} is undecided in {endpoint.metric} with {pairs_of(comparison.paired.runs)}. "
+        f"{comparison.arm} is undecided in {endpoint.metric} with {sentences.pairs_of(comparison.paired.runs)}. "
         f"A chance of 80 % needs about {seeds}."
-        for endpoint in leading_endpoints(study)
+        for endpoint in study.leading
         for comparison in study.comparisons[endpoint.metric]
-        if comparison.verdict == "inconclusive" and (seeds := pairs_needed(comparison))
+        if comparison.verdict == "inconclusive" and (seeds := sentences.pairs_needed(comparison))
     ]
 
 
 def _unfinished(study: Study) -> list[str]:
-    runs = [(arm.label, seed, run) for arm in study.arms for seed, run in arm.runs.items() if run.status != "finished"]
-    sentences = []
-    if runs:
-        diverged = sum(run.status == "diverged" for _, _, run in runs)
+    statuses = [run.status for run in study.runs if run.status != "finished"]
+    lines = []
+    if statuses:
+        diverged = statuses.count("diverged")
         note = f", {diverged} of them diverged" if diverged else ""
-        sentences.append(
-            f"{len(runs)} of {len(study.runs)} runs did not finish{note}. Intervals are over "
+        lines.append(
+            f"{len(statuses)} of {len(study.runs)} runs did not finish{note}. Intervals are over "
             "finished pairs only; a diverged run counts as the worst."
         )
-    absent = [run_of(gap) for gap in study.gaps if gap.why == "no result"]
-    if study.pending or absent:
-        sentences.append(
-            f"These runs have no result yet: {'; '.join([describe_cell(cell) for cell in study.pending] or absent)}."
-        )
-    return sentences
+    absent = [sentences.run_of(gap) for gap in study.gaps if gap.why == "no result"]
+    if absent := [sentences.describe_cell(cell) for cell in study.pending] or absent:
+        lines.append(f"These runs have no result yet: {'; '.join(absent)}.")
+    return lines
 
 
 def protocol(study: Study) -> tuple[Block, ...]:
     """How it was measured, on what, with which versions, when, and all settings that the arms share."""
-    runs = study.runs
-    measured = flatten(study.protocol)
-    quick = [(name, as_typed(value)) for name, value in measured.items() if not name.startswith("full.")]
-    full = [(name, as_typed(value)) for name, value in measured.items() if name.startswith("full.")]
-    at_the_end = any(
-        endpoint.metric.startswith("full/") for endpoint in leading_endpoints(study)[:1]
-    )  # it decides there
-    rows, others = (full, quick) if at_the_end else (quick, full)
-    rows += [(f"margin, {endpoint.metric}", show_margin(endpoint) or "none") for endpoint in leading_endpoints(study)]
+    runs, endpoints = study.runs, study.leading
+    at_the_end = bool(endpoints) and endpoints[0].metric.startswith("full/")  # it decides there
+    rows, others = [], []
+    for name, value in flatten(study.protocol).items():
+        (rows if name.startswith("full.") == at_the_end else others).append((name, as_typed(value)))
+    rows += [(f"margin, {endpoint.metric}", show_margin(endpoint) or "none") for endpoint in endpoints]
     rows += _data(runs)
     devices = sorted({run.device or "not recorded" for run in _finished(study)})
     rows.append(("device", join_words(devices or ["not recorded"])))
@@ -721,22 +665,21 @@ def checklist(study: Study) -> tuple[Block, ...]:
         ("interval, permutation p, adjusted p, effect size, verdict", has_endpoints, "effects"),
         ("correlation between the arms, other statistics of the same pairs", has_endpoints, "effects"),
         ("scores of real images, and of equal distributions, under the same protocol", has_real_scores, "real"),
-        ("endpoints and margins stated before the runs", not unstated, "protocol"),
+        ("endpoints and margins stated before the runs", not unstated or f"no: {unstated}", "protocol"),
         ("versions and device", bool(runs) and all(run.versions and run.device for run in runs), "protocol"),
         ("a repeated run gives the same numbers to the bit", repeats, "protocol"),
     ]
-    reasons = {"endpoints and margins stated before the runs": unstated}
-    rows = tuple((item, "yes" if fulfilled else ": ".join(filter(None, ("no", reasons.get(item)))), where)
-                 for item, fulfilled, where in items)  # fmt: skip
+    rows = tuple((item, "yes" if here is True else here or "no", where) for item, here, where in items)
     return (Table(("what", "here", "where"), rows, words=True),)
 
 
 def _unstated(study: Study) -> str:
     """What was not stated before the runs, by name; empty where all of it was."""
-    without = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.margin is None]
+    without = [endpoint.metric for endpoint in study.leading if endpoint.margin is None]
     parts = [] if study.stated else ["no endpoint was stated"]
     parts += [f"no margin for {join_words(without)}"] if without else []
-    parts += [f"the {chosen_after(caution)}" for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
+    chosen = [caution for caution in study.cautions if isinstance(caution, ChosenAfterwards)]
+    parts += [f"the {sentences.chosen_after(caution)}" for caution in chosen]
     return "; ".join(parts)
 
 
@@ -745,13 +688,14 @@ def _finished(study: Study) -> list[RunResult]:
 
 
 def _folder(study: Study, run: RunResult) -> Path:
-    """A run's folder relative to that around the study, or around `outputs`; no path of a machine."""
+    """A run's folder relative to that around the study, or around `outputs`; no path of a machine.
+
+    A link counts where it is, not where it leads.
+    """
     assert run.path
     here = study.directory.resolve()
     around = here.parent.parent if here.parent.name == "outputs" else here.parent
-    return (here / run.path.parent.relative_to(study.directory)).relative_to(
-        around
-    )  # a link counts where it is, not where it leads
+    return here.relative_to(around) / run.path.parent.relative_to(study.directory)
 
 
 # --- what the words mean ----------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from ganlab.errors import join_words
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import CellStatus
 from ganlab.study.arms import as_typed, by_number, group_equal, labels_of, refuse_confounded, settings_of
-from ganlab.study.compare import BASELINE
-from ganlab.study.statistics import Verdict, fewest_pairs, holm, smallest_p
-from ganlab.study.values import (
+from ganlab.study.compare import (
+    BASELINE,
     COUNTED_AS_WORST,
     LEVEL,
     ArmComparison,
@@ -26,6 +25,7 @@ from ganlab.study.values import (
     NotAdmitted,
     Study,
 )
+from ganlab.study.statistics import Verdict, fewest_pairs, holm, smallest_p
 
 SMALL_P = 0.001  # below it the number says nothing more
 
@@ -40,20 +40,19 @@ def describe_comparison(comparison: ArmComparison) -> str:
     claim = {
         "better": f"{arm} is better than {reference}",
         "worse": f"{arm} is worse than {reference}",
-        "equivalent": f"{arm} is equivalent to {reference}",
+        "equivalent": f"{arm} is equivalent to {reference} within {show_margin(endpoint)}",
         "inconclusive": f"{arm} against {reference} is inconclusive",
         "depends on who looks": f"{arm} against {reference} depends on who looks",
     }[comparison.verdict]
-    ratio = endpoint.measure.scale == "ratio"
-    if endpoint.margin is not None and comparison.verdict == "equivalent":
-        claim += f" within {100 * endpoint.margin:.3g} %" if ratio else f" within {endpoint.margin:.3g}"
     if not endpoint.primary:
         claim += " (exploratory)"
 
     mean, low, high = comparison.effect
 
     def show(value: float) -> str:
-        return f"{per_cent(value):+.1f} %" if ratio else f"{value + 0.0:+.4g}"  # no -0
+        if endpoint.measure.scale == "ratio":
+            return f"{per_cent(value):+.1f} %"
+        return f"{value + 0.0:+.4g}"  # no -0
 
     numbers = "no interval of a mean"
     if comparison.has_interval and endpoint.measure.scale == "size":
@@ -65,9 +64,7 @@ def describe_comparison(comparison: ArmComparison) -> str:
         numbers += f"{over}, {as_p(c.p_value)} by ranks over {pairs_of(ranked)}; {_worst(comparison)}"
     else:
         numbers += f", {as_p(c.p_value)}, {pairs_of(c.runs)}"
-    arms = comparison.arms if endpoint.primary else 1
-    enough = fewest_pairs((1 - LEVEL) / arms)
-
+    arms, enough = comparison.tested_arms, comparison.enough
     notes = _why_undecided(comparison) if comparison.deciding >= enough else []
     if comparison.deciding < enough and comparison.verdict == "inconclusive":
         among = f"with {arms} arms " if arms > 1 else ""
@@ -163,7 +160,7 @@ def per_cent(log_ratio: float) -> float:
 
 def as_p(value: float) -> str:
     """A p value as people write it."""
-    return f"p = {bare_p(value)}" if value >= SMALL_P else f"p {bare_p(value)}"
+    return f"p {'= ' * (value >= SMALL_P)}{bare_p(value)}"
 
 
 def bare_p(value: float | None) -> str:
@@ -178,9 +175,8 @@ def describe_caution(caution: Caution) -> str:
     if isinstance(caution, ChosenAfterwards):
         return f"The {chosen_after(caution)}; {caution.stated} was stated before them."
     if isinstance(caution, LeftOut):
-        runs = f"{len(caution.cells)} run{'s' * (len(caution.cells) > 1)}"
-        which = "; ".join(map(describe_cell, caution.cells))
-        return f"Left out by hand, after the runs (--leave-out): {runs}, {which}."
+        count, which = len(caution.cells), "; ".join(map(describe_cell, caution.cells))
+        return f"Left out by hand, after the runs (--leave-out): {count} run{'s' * (count > 1)}, {which}."
     if isinstance(caution, NotAdmitted):
         return (
             f"{caution.metric} should not decide on these images: it finds {caution.fault} no worse than "
@@ -220,16 +216,6 @@ _ORDER: tuple[Verdict, ...] = ("better", "equivalent", "worse", "depends on who 
 assert set(_ORDER) == set(get_args(Verdict))
 
 
-def leading_endpoints(study: Study) -> tuple[Endpoint, ...]:
-    """The endpoints shown first: the primary one and those stated before the first run; without these, the first."""
-    titles = ["", *study.plan.endpoints]
-    endpoints = [endpoint for endpoint in study.endpoints if endpoint.primary or endpoint in study.stated]
-    endpoints.sort(
-        key=lambda endpoint: (not endpoint.primary, endpoint.title in titles and titles.index(endpoint.title))
-    )
-    return tuple(endpoints) or study.endpoints[:1]
-
-
 def answer(study: Study) -> str:
     """One sentence, and one for each endpoint that was not measured.
 
@@ -239,15 +225,22 @@ def answer(study: Study) -> str:
     if not study.endpoints:
         return "No finished run has metrics that can be compared."
     places: dict[str, list[str]] = {}
-    for endpoint in leading_endpoints(study):
+    for endpoint in study.leading:
         places.setdefault(list_verdicts(study, endpoint), []).append(name_endpoint(endpoint))
     parts = [f"{outcome} in {join_words(names)}" for outcome, names in places.items()]
-    unmeasured = [f"The {title} endpoint {metric} was not measured: its verdict is open."
-               for title, metric in study.open.items()]  # fmt: skip
     if many_arms(study):
-        first = leading_endpoints(study)[0]
+        first = study.leading[0]
         parts = [f"in {name_endpoint(first)}: {list_verdicts(study, first)}"]
-    return " ".join([f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *unmeasured])
+    return " ".join(
+        [f"Against {short_labels(study)[study.reference.label]}, {'; '.join(parts)}.", *describe_open(study)]
+    )
+
+
+def describe_open(study: Study) -> list[str]:
+    """A sentence for each endpoint of the plan that no run has measured."""
+    return [
+        f"The {title} endpoint {metric} was not measured: its verdict is open." for title, metric in study.open.items()
+    ]
 
 
 def many_arms(study: Study) -> bool:
@@ -261,9 +254,7 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     The first of the leading endpoints has its effect, interval and p, adjusted if it is; the others have the verdict
     and the effect.
     """
-    endpoints, short = leading_endpoints(study), short_labels(study)
-    if not endpoints:
-        return (), []
+    endpoints, short = study.leading, short_labels(study)
     first = study.comparisons[endpoints[0].metric]
     adjusted = any(comparison.p_adjusted is not None for comparison in first)
     titles = [f"{endpoint.title} (exploratory)" if not endpoint.primary else endpoint.title for endpoint in endpoints]
@@ -273,7 +264,12 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         if arm is study.reference:
             rows.append((short[arm.label], "reference", *["–"] * (len(head) - 2)))
             continue
-        main, *others = [_compared(study, endpoint, arm.label) for endpoint in endpoints]
+        main, *others = [
+            comparison
+            for endpoint in endpoints
+            for comparison in study.comparisons[endpoint.metric]
+            if comparison.arm == arm.label
+        ]
         mean, low, high = main.effect
         rows.append(
             (
@@ -287,11 +283,6 @@ def verdict_rows(study: Study) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
             )
         )  # fmt: skip
     return head, rows
-
-
-def _compared(study: Study, endpoint: Endpoint, label: str) -> ArmComparison:
-    (comparison,) = [candidate for candidate in study.comparisons[endpoint.metric] if candidate.arm == label]
-    return comparison
 
 
 def name_endpoint(endpoint: Endpoint) -> str:
@@ -329,12 +320,7 @@ def endpoint_heading(endpoint: Endpoint) -> str:
 def endpoint_title(endpoint: Endpoint) -> str:
     """An endpoint, and which values are better: `quality, frechet_distance: smaller is better`."""
     title = "" if endpoint.title == endpoint.metric else f"{endpoint.title}, "
-    return f"{title}{endpoint.metric}: {better_side(endpoint)}"
-
-
-def better_side(endpoint: Endpoint) -> str:
-    """Which values are the better ones."""
-    return f"{endpoint.measure.better} is better"
+    return f"{title}{endpoint.metric}: {endpoint.measure.better} is better"
 
 
 def show_margin(endpoint: Endpoint) -> str:
@@ -400,15 +386,14 @@ def show_failures(rate: FailureRate) -> str:
 
 def pairs_needed(comparison: ArmComparison) -> str:
     """With how many pairs an inconclusive comparison would probably be decided; empty where that is not known."""
-    robust, have = comparison.robust, comparison.paired.runs
-    parts = []
     if comparison.by_ranks:  # the numbers below are of finished pairs, which do not decide
         return ""
-    if robust.seeds_for_power is not None and robust.seeds_for_power > have:
-        parts.append(f"{robust.seeds_for_power} pairs to find a difference as large as the one seen")
-    if robust.seeds_for_equivalence is not None and robust.seeds_for_equivalence > have:
-        parts.append(f"{robust.seeds_for_equivalence} pairs to show equivalence if there is no difference")
-    return ", or ".join(parts)
+    needs = {
+        "find a difference as large as the one seen": comparison.robust.seeds_for_power,
+        "show equivalence if there is no difference": comparison.robust.seeds_for_equivalence,
+    }
+    have = comparison.paired.runs
+    return ", or ".join(f"{seeds} pairs to {aim}" for aim, seeds in needs.items() if seeds and seeds > have)
 
 
 # --- before the runs --------------------------------------------------------------------------------------------------

@@ -25,42 +25,23 @@ from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
-from tensorboard.util.tensor_util import make_tensor_proto
 
 from ganlab import __version__, files
 from ganlab.config import Comparing
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.evaluation.registry import quick_relative
+from ganlab.report import sentences
 from ganlab.report.drawing import Style, styles_of
 from ganlab.report.figures import Curve, curves_of, read_histories
-from ganlab.report.sentences import (
-    answer,
-    better_side,
-    describe_cell,
-    describe_comparison,
-    describe_gap,
-    many_arms,
-    verdict_rows,
-)
-from ganlab.runs import status
-from ganlab.runs.records import (
-    METRICS,
-    find_runs,
-    readable_records,
-    remove_events,
-    replace_events,
-    shared_tail,
-    without_seed,
-)
+from ganlab.runs import records, status
 from ganlab.runs.result import CONFIG, LOCK, RESULT, ResultError, find_files
 from ganlab.study.arms import Arm, as_typed, gather_arms
-from ganlab.study.compare import compare_study
-from ganlab.study.values import Endpoint, Study
+from ganlab.study.compare import Endpoint, Study, compare_study
 
 COMPARISON = "comparison"
 BAND = {"median": "median", "low": "lowest", "high": "highest"}  # the tags of a band, and what they hold
 _DIGEST = "inputs.sha256"
-_OF_A_RUN = (CONFIG, METRICS, RESULT)
+_OF_A_RUN = (CONFIG, records.METRICS, RESULT)
 _SPEED = "speed/images_per_second"
 _ALWAYS = ("training.steps",)  # a column even where all arms share it
 
@@ -103,7 +84,7 @@ def write_comparison(directory: Path) -> None:
             _clear(folder)
             for path in (digest_file, folder / LOCK):
                 path.unlink(missing_ok=True)
-            remove_events(folder)
+            records.remove_events(folder)
         raise
     with files.sole_writer(folder):  # two dashboards of one study: the second finds what the first wrote
         if not _is_up_to_date(digest_file, digest):
@@ -123,12 +104,12 @@ def _is_up_to_date(digest_file: Path, digest: str) -> bool:
 
 
 def _write(study: Study, folder: Path) -> None:
-    names = arm_names(study.arms, shared_tail(find_runs(study.directory)))
+    names = arm_names(study.arms, records.shared_tail(records.find_runs(study.directory)))
     bands = bands_of(study)
     arms_with_bands = [arm for arm in study.arms if any(arm.label in metric.curves for metric in bands.values())]
     for arm in arms_with_bands:
-        replace_events(folder / names[arm.label], _band(arm, bands))
-    replace_events(folder, [(0, summary) for summary in (_layout(bands), _table(study), _verdict(study))])
+        records.replace_events(folder / names[arm.label], _band(arm, bands))
+    records.replace_events(folder, [(0, summary) for summary in (_layout(bands), _table(study), _verdict(study))])
     _clear(folder, keep=[names[arm.label] for arm in arms_with_bands])
 
 
@@ -137,14 +118,10 @@ def arm_names(arms: Sequence[Arm], tail: str) -> dict[str, str]:
 
     So its colour is that of its runs. Where folders have other names, the label, in characters that a path can have.
     """
-    folders = {arm.label: [(run.path, run.seed) for run in arm.runs.values() if run.path] for arm in arms}
-    trials = {
-        label: {
-            without_seed(path.parent.name) if path.parent.name.endswith(f"-seed{seed}") else None
-            for path, seed in paths
-        }
-        for label, paths in folders.items()
-    }
+    trials: dict[str, set[str]] = {}
+    for arm in arms:
+        names = [(run.path.parent.name, f"-seed{run.seed}") for run in arm.runs.values() if run.path]
+        trials[arm.label] = {name.removesuffix(seed) if name.endswith(seed) else "" for name, seed in names}
     unique = {name for names in trials.values() if len(names) == 1 for name in names if name}
     if len(unique) < len(arms):
         return {label: _folder(label) for label in trials}
@@ -175,7 +152,7 @@ def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]
             values = curve.values
             columns = np.median(values, axis=0), values.min(axis=0), values.max(axis=0)
             for (statistic, word), column in zip(BAND.items(), columns, strict=True):
-                description = f"{word} of {len(values)} seeds; {better_side(end)}"
+                description = f"{word} of {len(values)} seeds; {end.measure.better} is better"
                 for step, value in zip(curve.steps, column, strict=True):
                     if np.isfinite(value):
                         yield int(step), scalar_pb(f"{metric}/{statistic}", value, description)
@@ -183,7 +160,7 @@ def _band(arm: Arm, bands: Mapping[str, Drawn]) -> Iterator[tuple[int, Summary]]
 
 def _digest(directory: Path) -> str:
     """A hash of the inputs of a comparison, by size and time, so that runs need not be read again."""
-    paths = [path for name in (RESULT, METRICS) for path in find_files(directory, name)]
+    paths = [path for name in (RESULT, records.METRICS) for path in find_files(directory, name)]
     inputs = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     pending = [(cell.name, cell.state) for cell in status.without_result(directory)]
     return hashlib.sha256(json.dumps([__version__, inputs, pending]).encode()).hexdigest()
@@ -195,13 +172,13 @@ def _clear(folder: Path, keep: Iterable[str] = ()) -> None:
     folders = [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
     for path in [path for path in folders if path not in kept_folders]:
         if not any((path / name).exists() for name in _OF_A_RUN):
-            remove_events(path)
+            records.remove_events(path)
 
 
 def _title(end: Endpoint, metric: str) -> str:
     name = metric if end.title == end.metric else f"{end.title}: {metric}"
     name += "" if metric == end.metric else f", because {end.metric} is measured only at the end"
-    return f"{name} ({better_side(end)})"
+    return f"{name} ({end.measure.better} is better)"
 
 
 def _layout(bands: Mapping[str, Drawn]) -> Summary:
@@ -214,8 +191,10 @@ def _layout(bands: Mapping[str, Drawn]) -> Summary:
         title = f"{_title(end, metric)}, median of the seeds"
         return layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
 
-    stated = [chart(metric, end) for metric, (end, _) in bands.items() if end.title != end.metric]
-    others = [chart(metric, end) for metric, (end, _) in bands.items() if end.title == end.metric]
+    stated, others = (
+        [chart(metric, end) for metric, (end, _) in bands.items() if (end.title != end.metric) is named]
+        for named in (True, False)
+    )
     legend = "median of the seeds, band from the lowest to the highest"
     categories = [  # TensorBoard 2.21 shows a category's charts from the last to the first
         layout_pb2.Category(title=f"{title}: {legend}", chart=charts[::-1], closed=closed)
@@ -223,13 +202,7 @@ def _layout(bands: Mapping[str, Drawn]) -> Summary:
         if charts
     ]
     content = layout_pb2.Layout(category=categories).SerializeToString()
-    summary = Summary()
-    summary.value.add(
-        tag=layout_metadata.CONFIG_SUMMARY_TAG,
-        tensor=make_tensor_proto(np.array(content, dtype=object)),
-        metadata=layout_metadata.create_summary_metadata(),
-    )
-    return summary
+    return records.bytes_summary(layout_metadata.CONFIG_SUMMARY_TAG, content, layout_metadata.create_summary_metadata())
 
 
 def _table(study: Study) -> Summary:
@@ -257,40 +230,34 @@ def _table(study: Study) -> Summary:
             (_SPEED, "images per second"),
         ]
     ]
-    summary = Summary()
-    summary.value.add(
-        tag=hparams_metadata.EXPERIMENT_TAG,
-        tensor=hparams_metadata.NULL_TENSOR,
-        metadata=hparams_metadata.create_summary_metadata(
-            HParamsPluginData(experiment=api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics))
-        ),
-    )
-    return summary
+    experiment = api_pb2.Experiment(hparam_infos=hparams, metric_infos=metrics)
+    return records.hparams_summary(hparams_metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
 
 
 def _type(values: Sequence[Any]) -> Any:
     # TensorBoard cannot sort a column that mixes numbers and text.
-    if all(isinstance(value, bool) for value in values):
+    types = {type(value) for value in values}
+    if types == {bool}:
         return api_pb2.DATA_TYPE_BOOL
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    return api_pb2.DATA_TYPE_FLOAT64 if numbers else api_pb2.DATA_TYPE_STRING
+    return api_pb2.DATA_TYPE_FLOAT64 if types <= {int, float} else api_pb2.DATA_TYPE_STRING
 
 
 def _verdict(study: Study) -> Summary:
     """The sentences of the study as Markdown, and the runs that they do not include."""
     parts = [f"# {study.plan.question}"] if study.plan.question else []
-    parts += [answer(study)] if study.endpoints else []
-    if study.endpoints and many_arms(study):
-        head, rows = verdict_rows(study)
+    parts += [sentences.answer(study)] if study.endpoints else []
+    if study.endpoints and sentences.many_arms(study):
+        head, rows = sentences.verdict_rows(study)
         lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
         parts.append("\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]))
     for end in study.stated or study.endpoints:
         status = "primary" if end.primary else "exploratory"
         parts.append(f"**{_title(end, end.metric)}**, {status}")
-        parts.append("\n".join(f"- {describe_comparison(comparison)}" for comparison in study.comparisons[end.metric]))
-    parts += [f"not in any pair: {describe_gap(gap)}" for gap in study.gaps]
-    parts += [f"counts as the worst: {describe_gap(gap)}" for gap in study.diverged]
-    parts += [f"no result yet: {describe_cell(cell)}" for cell in study.pending]
+        claims = map(sentences.describe_comparison, study.comparisons[end.metric])
+        parts.append("\n".join(f"- {claim}" for claim in claims))
+    parts += [f"not in any pair: {sentences.describe_gap(gap)}" for gap in study.gaps]
+    parts += [f"counts as the worst: {sentences.describe_gap(gap)}" for gap in study.diverged]
+    parts += [f"no result yet: {sentences.describe_cell(cell)}" for cell in study.pending]
     begun = [cell for cell in study.pending if cell.state != "missing"]
     if begun or any(run.status != "finished" for run in study.runs):
         parts.append("HParams averages in runs that have not finished: tick Success alone there")
@@ -310,7 +277,7 @@ def curves_address(address: str, directory: Path) -> str:
     `-seed<k>`; the endpoints pinned, and samples from the same seed of each arm, of the first twelve of them.
     Raises ConfigError for a run's settings that cannot be read.
     """
-    runs = find_runs(directory)
+    runs = records.find_runs(directory)
     arms = _arms(directory, runs)
     alone = len(runs) == 1
     # some runs end early: the first may lack what the others have
@@ -340,7 +307,8 @@ def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
     by_arm: dict[Path, dict[int, Path]] = defaultdict(dict)
     for run in runs:
         seed = re.search(r"-seed(\d+)$", run.name)
-        by_arm[run.with_name(without_seed(run.name)) if run != directory else run][int(seed[1]) if seed else 0] = run
+        arm = run.with_name(records.without_seed(run.name)) if run != directory else run
+        by_arm[arm][int(seed[1]) if seed else 0] = run
     shared = sorted(set.intersection(*map(set, by_arm.values())))
 
     def finished(seed: int) -> bool:
@@ -362,7 +330,7 @@ def _endpoints(run: Path) -> list[str]:
     except (OSError, ValueError, AttributeError, TypeError) as error:  # the last two: JSON that does not hold settings
         why = files.why(error) if isinstance(error, OSError) else in_a_line(error)
         raise ConfigError(f"{config} cannot be read ({why}); give the run's command again") from None
-    recorded = Counter(tag for record in readable_records(run, "metric/") for tag in record)
+    recorded = Counter(tag for record in records.readable_records(run, "metric/") for tag in record)
     tags = []
     for metric in [plan[title] for title in ("quality", "spectrum", "checkerboard") if plan[title]]:
         times = {tag: recorded[tag] for tag in (f"metric/{metric}", f"metric/{quick_relative(metric)}")}
@@ -386,8 +354,8 @@ _OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%
 
 def group_pattern(directory: Path) -> str:
     """A pattern for the names of runs whose first group is the arm, for both JavaScript and Python."""
-    runs = find_runs(directory)
-    tail = re.escape(shared_tail(runs)).replace("\\-", "-")
+    runs = records.find_runs(directory)
+    tail = re.escape(records.shared_tail(runs)).replace("\\-", "-")
     optional = f"(?:{tail})?" if tail else ""
     return rf"^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
 
@@ -406,7 +374,7 @@ def arm_styles(directory: Path) -> dict[str, Style]:
     except ResultError:  # one arm, or none has finished yet
         arms = []
     labels = {group_of(run.path.parent): arm.label for arm in arms for run in arm.runs.values() if run.path}
-    for run in find_runs(directory):
+    for run in records.find_runs(directory):
         labels.setdefault(group_of(run), group_of(run).rpartition("/")[2].replace("-", " ", 1))
     styles = styles_of([*dict.fromkeys(arm.label for arm in arms), *sorted(labels.values())])
     return {group: styles[label] for group, label in labels.items()}

@@ -1,33 +1,17 @@
 """A study on the terminal: the verdict first, a sentence for each arm and metric, then the runs behind it."""
 
 import shlex
-from collections import Counter
 from pathlib import Path
-from typing import get_args
 
-from rich import box
 from rich.table import Table
 
 from ganlab.config import flatten
 from ganlab.errors import join_words
 from ganlab.evaluation.registry import better
-from ganlab.report.sentences import (
-    answer,
-    describe_caution,
-    describe_cell,
-    describe_comparison,
-    describe_gap,
-    describe_rollbacks,
-    endpoint_heading,
-    leading_endpoints,
-    many_arms,
-    verdict_rows,
-)
-from ganlab.runs.console import Console, plain_console
-from ganlab.runs.result import Status
+from ganlab.report import sentences
+from ganlab.runs.console import Console, plain_console, table
 from ganlab.study.arms import Arm, as_typed
-from ganlab.study.compare import admitted
-from ganlab.study.values import Endpoint, Study
+from ganlab.study.compare import Endpoint, Study, admitted
 
 SCREEN = 24  # sentences that are printed without --all
 
@@ -35,35 +19,32 @@ SCREEN = 24  # sentences that are printed without --all
 def print_report(study: Study, everything: bool = False) -> None:
     """Print the verdict in the leading endpoints; in all metrics if they fit a screen, or if everything is True."""
     console = plain_console()
-    endpoints = leading_endpoints(study)
+    endpoints = study.leading
     if everything or len(study.endpoints) * (len(study.arms) - 1) <= SCREEN:
         endpoints = (*endpoints, *(endpoint for endpoint in study.endpoints if endpoint not in endpoints))
     if study.plan.question:
         console.print(study.plan.question)
     if endpoints:
-        console.print(answer(study))
-        if many_arms(study):
-            console.print(_verdict_table(study))
+        console.print(sentences.answer(study))
+        if sentences.many_arms(study):
+            console.print(table(*sentences.verdict_rows(study), numbers=(2, 3, 4), overflow="fold"))
     for endpoint in endpoints:
         _print_endpoint(console, study, endpoint)
     if not (study.endpoints or study.shown_only):
         console.print("No finished run has metrics.")
     console.print()
     console.print(_runs_table(study.arms))
-    for gap in study.gaps:
-        console.print(f"not in any pair: {describe_gap(gap)}")
-    for cell in study.pending:
-        console.print(f"no result yet: {describe_cell(cell)}")
-    for gap in study.diverged:
-        console.print(f"counts as the worst: {describe_gap(gap)}")
-    if sentence := describe_rollbacks(study):
-        console.print(sentence)
-    for value in study.dropped:
-        console.print(f"not compared: {describe_gap(value)}")
-    for caution in study.cautions:
-        console.print(describe_caution(caution))
+    for line in (
+        *(f"not in any pair: {sentences.describe_gap(gap)}" for gap in study.gaps),
+        *(f"no result yet: {sentences.describe_cell(cell)}" for cell in study.pending),
+        *(f"counts as the worst: {sentences.describe_gap(gap)}" for gap in study.diverged),
+        *filter(None, [sentences.describe_rollbacks(study)]),
+        *(f"not compared: {sentences.describe_gap(value)}" for value in study.dropped),
+        *map(sentences.describe_caution, study.cautions),
+    ):
+        console.print(line)
     if study.ladder:
-        names = [endpoint.metric for endpoint in leading_endpoints(study) if endpoint.metric in admitted(study.ladder)]
+        names = [endpoint.metric for endpoint in study.leading if endpoint.metric in admitted(study.ladder)]
         console.print(f"known faults of real images admit, of these endpoints: {join_words(names) or 'none'}")
     if endpoints or study.shown_only:
         shown_only = study.shown_only if len(endpoints) == len(study.endpoints) else ()
@@ -86,20 +67,10 @@ def print_places(report: Path, runs: Path | None) -> None:
         print(f"  curves:      python -m ganlab.dashboard {shlex.quote(str(runs))}", flush=True)
 
 
-def _verdict_table(study: Study) -> Table:
-    head, rows = verdict_rows(study)
-    table = Table(box=box.SIMPLE)
-    for place, name in enumerate(head):
-        table.add_column(name, justify="right" if place in (2, 3, 4) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
 def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
-    console.print(f"\n{endpoint_heading(endpoint)}")
+    console.print(f"\n{sentences.endpoint_heading(endpoint)}")
     for comparison in study.comparisons[endpoint.metric]:
-        console.print(f"  {describe_comparison(comparison)}")
+        console.print(f"  {sentences.describe_comparison(comparison)}")
     for arm in study.arms:
         missing = [str(seed) for seed in arm.runs if arm.why_missing(seed, endpoint.metric) == "not measured"]
         if missing:
@@ -107,26 +78,20 @@ def _print_endpoint(console: Console, study: Study, endpoint: Endpoint) -> None:
 
 
 def _runs_table(arms: tuple[Arm, ...]) -> Table:
-    table = Table("arm", box=box.SIMPLE)
     any_collapsed = any(arm.collapsed for arm in arms)
-    for column in ("runs", *get_args(Status), *(["of these collapsed"] if any_collapsed else [])):
-        table.add_column(column, justify="right")
+    rows = []
     for arm in arms:
-        counts = Counter(run.status for run in arm.runs.values())
-        collapsed = [str(len(arm.collapsed))] if any_collapsed else []
-        table.add_row(arm.label, str(len(arm.runs)), *(str(counts[status]) for status in get_args(Status)), *collapsed)
-    return table
+        collapsed = [len(arm.collapsed)] if any_collapsed else []
+        rows.append([arm.label, *map(str, (len(arm.runs), *arm.statuses().values(), *collapsed))])
+    return table(["arm", "runs", *arms[0].statuses(), *(["of these collapsed"] if any_collapsed else [])], rows)
 
 
 def _metrics_table(study: Study, metrics: list[str]) -> Table:
-    table = Table("metric", "arm", box=box.SIMPLE)
-    for column in ("mean", "sd", "runs"):
-        table.add_column(column, justify="right")
-    table.add_column("better")
+    rows = []
     for metric in metrics:
         for place, summary in enumerate(study.summaries[metric]):
             mean = "-" if summary.mean is None else f"{summary.mean:.4g}"
             sd = "-" if summary.sd is None else f"{summary.sd:.2g}"
-            side = "" if place else better(metric)
-            table.add_row("" if place else metric, summary.arm, mean, sd, str(summary.runs), side)
-    return table
+            first, last = ("", "") if place else (metric, better(metric))
+            rows.append([first, summary.arm, mean, sd, str(summary.runs), last])
+    return table(["metric", "arm", "mean", "sd", "runs", "better"], rows, numbers=(2, 3, 4))

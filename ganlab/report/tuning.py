@@ -4,12 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from ganlab.errors import join_words
 from ganlab.files import write_json
-from ganlab.runs.console import plain_console
+from ganlab.runs.console import plain_console, table
 from ganlab.study.tuning import FACTORS, RATE, Trial, Tuning
 
 FILE = "tuning.json"
@@ -123,10 +122,7 @@ def as_json(tuning: Tuning) -> dict[str, Any]:
             }
             for arm in tuning.arms
         ],
-        "orders": {
-            title: tuning.order({label: trial and trial.value for label, trial in trials.items()})
-            for title, trials in _both(tuning).items()
-        },
+        "orders": {title: tuning.order(trials) for title, trials in _both(tuning).items()},
         "warnings": warnings(tuning),
     }
 
@@ -149,30 +145,22 @@ def _ranked(tuning: Tuning, trials: dict[str, Trial | None]) -> str:
         trial = trials[label]
         return f"{label} {_shown(trial.value)} ({trial.rate:g})" if trial else f"{label} {_shown(None)}"
 
-    order = tuning.order({label: trial and trial.value for label, trial in trials.items()})
-    return ", ".join(" = ".join(map(named, labels)) for labels in order)
+    return ", ".join(" = ".join(map(named, labels)) for labels in tuning.order(trials))
 
 
 def _rates_table(tuning: Tuning) -> Table:
-    table = Table("arm", box=box.SIMPLE)
-    for rate in tuning.rates:
-        table.add_column(f"{rate:g}" + (" (equal)" if rate == tuning.equal_rate else ""), justify="right")
-    for column in ("best rate", "factor"):
-        table.add_column(column, justify="right")
+    rates = [f"{rate:g}" + (" (equal)" if rate == tuning.equal_rate else "") for rate in tuning.rates]
+    rows = []
     for arm in tuning.arms:
         values = [_shown(trial.value) + ("*" if trial is arm.best else "") for trial in arm.trials]
         best = [f"{arm.best.rate:g}", f"{arm.factor:g}"] if arm.best else ["none", "-"]
-        table.add_row(arm.label, *values, *best)
-    return table
+        rows.append([arm.label, *values, *best])
+    return table(["arm", *rates, "best rate", "factor"], rows)
 
 
 def _expected_table(tuning: Tuning) -> Table:
-    table = Table("arm", box=box.SIMPLE)
-    for k in range(1, len(tuning.rates) + 1):
-        table.add_column(f"k={k}", justify="right")
-    for arm in tuning.arms:
-        table.add_row(arm.label, *map(_shown, arm.expected_best))
-    return table
+    head = ["arm", *(f"k={k}" for k in range(1, len(tuning.rates) + 1))]
+    return table(head, [[arm.label, *map(_shown, arm.expected_best)] for arm in tuning.arms])
 
 
 def _shown(value: float | None) -> str:

@@ -9,23 +9,20 @@ import html
 import io
 import math
 import re
-from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic_core import from_json, to_json
 
 from ganlab.files import make_folder, sole_writer, write_bytes, write_json
 from ganlab.report.drawing import THEMES
 from ganlab.report.page import Page, compose_page
 from ganlab.report.sentences import answer, describe_caution, describe_cell, describe_comparison, describe_gap
-from ganlab.runs.result import RunResult, Status
 from ganlab.study.arms import Arm
-from ganlab.study.compare import admitted
-from ganlab.study.values import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, Study
+from ganlab.study.compare import COUNTED_AS_WORST, LEVEL, ArmComparison, Endpoint, FailureRate, Study, admitted
 
-FOLDER = "report"
 _TEMPLATES: dict[str, Any] = {
     "loader": PackageLoader("ganlab.report"),
     "trim_blocks": True,
@@ -42,7 +39,7 @@ def write_report(study: Study, folder: Path | None = None) -> Path:
     ResultError where records of a run are damaged, OSError where the folder cannot be written.
     """
     page = compose_page(study)
-    folder = folder or study.directory / FOLDER
+    folder = folder or study.directory / "report"
     with sole_writer(folder):
         # first: it tells whose folder it is, should this be stopped
         write_json(folder / "verdict.json", {"answer": answer(study), **as_json(study)})
@@ -53,16 +50,18 @@ def write_report(study: Study, folder: Path | None = None) -> Path:
 def _write_pages(page: Page, study: Study, folder: Path) -> None:
     figures = folder / "figures"
     make_folder(figures)
-    written = set()
-    for drawing in page.drawings():
-        for theme in THEMES:
-            written.add(_write(figures / f"{drawing.name}-{theme}.svg", drawing.svg(theme).encode()))
-    for name, png in page.pictures().items():
-        written.add(_write(figures / f"{name}.png", png))
-    _write(folder / "report.html", as_html(page).encode())
-    _write(folder / "report.md", as_markdown(page).encode())
-    _write(folder / "scores.csv", _as_csv(scores(study)).encode())
-    for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - written:
+    contents = {
+        figures / f"{drawing.name}-{theme}.svg": drawing.svg(theme).encode()
+        for drawing in page.drawings()
+        for theme in THEMES
+    }
+    contents |= {figures / f"{name}.png": png for name, png in page.pictures().items()}
+    contents[folder / "report.html"] = as_html(page).encode()
+    contents[folder / "report.md"] = as_markdown(page).encode()
+    contents[folder / "scores.csv"] = _as_csv(scores(study)).encode()
+    for path, content in contents.items():
+        write_bytes(path, content, durable=False)  # easily made again
+    for stale in {*figures.glob("*.svg"), *figures.glob("*.png")} - contents.keys():
         stale.unlink()
 
 
@@ -109,11 +108,6 @@ def _escaped(value: Any) -> str:
     return value if isinstance(value, _Plain) else _MARKS.sub(r"\\\1", " ".join(str(value).split("\n")))
 
 
-def _write(path: Path, content: bytes) -> Path:
-    write_bytes(path, content, durable=False)  # easily made again
-    return path
-
-
 # --- a study as plain values ------------------------------------------------------------------------------------------
 
 
@@ -145,27 +139,26 @@ def as_json(study: Study) -> dict[str, Any]:
     """
     runs = study.runs
     versions = sorted({(name, version) for run in runs for name, version in run.versions.items()})
-    return _plain(
-        {
-            "question": study.plan.question,
-            "reference": study.reference.label,
-            "level": LEVEL,
-            "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
-            "arms": [_arm(study, place) for place in range(len(study.arms))],
-            "missing": [describe_gap(gap) for gap in study.gaps],
-            "pending": [describe_cell(cell) for cell in study.pending],
-            **({"left_out": [describe_cell(cell) for cell in study.left_out]} if study.left_out else {}),
-            "open": study.open,
-            "diverged": [describe_gap(gap) for gap in study.diverged],
-            "unmeasured": {name: [describe_gap(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
-            "cautions": [describe_caution(caution) for caution in study.cautions],
-            "shown_only": study.shown_only,
-            "admitted": admitted(study.ladder) if study.ladder else None,
-            "protocol": study.protocol,
-            "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
-            "devices": sorted({run.device for run in runs if run.device}),
-        }
-    )
+    tree = {
+        "question": study.plan.question,
+        "reference": study.reference.label,
+        "level": LEVEL,
+        "endpoints": [_endpoint(study, endpoint) for endpoint in study.endpoints],
+        "arms": [_arm(study, arm, rate) for arm, rate in zip(study.arms, study.failures, strict=True)],
+        "missing": [describe_gap(gap) for gap in study.gaps],
+        "pending": [describe_cell(cell) for cell in study.pending],
+        **({"left_out": [describe_cell(cell) for cell in study.left_out]} if study.left_out else {}),
+        "open": study.open,
+        "diverged": [describe_gap(gap) for gap in study.diverged],
+        "unmeasured": {name: [describe_gap(gap) for gap in gaps] for name, gaps in study.unmeasured.items()},
+        "cautions": [describe_caution(caution) for caution in study.cautions],
+        "shown_only": study.shown_only,
+        "admitted": admitted(study.ladder) if study.ladder else None,
+        "protocol": study.protocol,
+        "versions": {name: [v for n, v in versions if n == name] for name, _ in versions},
+        "devices": sorted({run.device for run in runs if run.device}),
+    }
+    return from_json(to_json(tree, inf_nan_mode="null"))
 
 
 def scores(study: Study) -> list[dict[str, Any]]:
@@ -174,22 +167,21 @@ def scores(study: Study) -> list[dict[str, Any]]:
     arm, seed, status, every metric, parameters and macs of the generator, seconds, images_per_second, and the path of
     its result.json below the study's folder.
     """
-    return [_row(study, arm, run) for arm in study.arms for run in arm.runs.values()]
-
-
-def _row(study: Study, arm: Arm, run: RunResult) -> dict[str, Any]:
-    metrics = run.metrics if run.status == "finished" else {}
-    return {
-        "arm": arm.label,
-        "seed": run.seed,
-        "status": "collapsed" if run.seed in arm.collapsed else run.status,
-        **{name: metrics.get(name) for name in study.summaries},
-        "parameters": run.of_generator("parameters"),
-        "macs": run.of_generator("macs"),
-        "seconds": run.seconds,
-        "images_per_second": run.images_per_second,
-        "path": run.path.relative_to(study.directory).as_posix() if run.path else None,
-    }
+    return [
+        {
+            "arm": arm.label,
+            "seed": run.seed,
+            "status": "collapsed" if run.seed in arm.collapsed else run.status,
+            **{name: run.metrics.get(name) if run.status == "finished" else None for name in study.summaries},
+            "parameters": run.of_generator("parameters"),
+            "macs": run.of_generator("macs"),
+            "seconds": run.seconds,
+            "images_per_second": run.images_per_second,
+            "path": run.path.relative_to(study.directory).as_posix() if run.path else None,
+        }
+        for arm in study.arms
+        for run in arm.runs.values()
+    ]
 
 
 def _endpoint(study: Study, endpoint: Endpoint) -> dict[str, Any]:
@@ -210,26 +202,28 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
     c, endpoint = comparison.paired, comparison.endpoint
     mean, low, high = comparison.effect
 
-    def in_unit(value: float) -> float | None:
-        """A location in the unit of the endpoint; None where it overflows."""
-        if not math.isfinite(value):
+    def in_unit(value: float | None, shown: bool = comparison.has_interval) -> float | None:
+        """A location in the unit of the endpoint; None where it is not shown, or overflows."""
+        if value is None or not shown or not math.isfinite(value):
             return None
         if endpoint.measure.scale == "ratio":
             return math.exp(value) if value < 700 else None
         return value
 
     robust = vars(comparison.robust)
-    shown = comparison.has_interval
-    centres = {name: robust[name] if shown else None for name in ("interquartile_mean", "hodges_lehmann")}
+    centres = {
+        name: in_unit(None if robust[name] is None else endpoint.measure.orient(robust[name]))
+        for name in ("interquartile_mean", "hodges_lehmann")
+    }
     worst = {why: dict(zip(("arm", "reference"), comparison.worst(why), strict=True)) for why in COUNTED_AS_WORST}
     return {
         "arm": comparison.arm,
         "verdict": comparison.verdict,
         "exploratory": not endpoint.primary,
         "sentence": describe_comparison(comparison),
-        "estimate": in_unit(mean) if comparison.has_interval or c.runs == 1 else None,
-        "low": in_unit(low) if comparison.has_interval else None,
-        "high": in_unit(high) if comparison.has_interval else None,
+        "estimate": in_unit(mean, comparison.has_interval or c.runs == 1),
+        "low": in_unit(low),
+        "high": in_unit(high),
         "effect_size": endpoint.measure.orient(c.effect_size) if comparison.has_interval else None,
         "p_value": c.p_value,
         "p_adjusted": comparison.p_adjusted,
@@ -241,8 +235,7 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
             {"metric": k.endpoint.metric} | {key: value for key, value in _verdict(k).items() if key in _OF_A_KIND}
             for k in comparison.kinds
         ],
-        "robust": robust
-        | {name: None if value is None else in_unit(endpoint.measure.orient(value)) for name, value in centres.items()},
+        "robust": robust | centres,
         "lacking": [
             {"seed": p.seed, "why": ", ".join(p.reasons), "missing": p.missing} for p in comparison.pairs if p.reasons
         ],
@@ -252,14 +245,12 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
 _OF_A_KIND = ("verdict", "estimate", "low", "high", "p_value", "pairs")
 
 
-def _arm(study: Study, place: int) -> dict[str, Any]:
-    arm, rate = study.arms[place], study.failures[place]
-    counts = Counter(run.status for run in arm.runs.values())
+def _arm(study: Study, arm: Arm, rate: FailureRate) -> dict[str, Any]:
     counted = [run for run in arm.runs.values() if run.parameters is not None]
     return {
         "arm": arm.label,
         "reference": arm is study.reference,
-        "runs": {status: counts[status] for status in get_args(Status)},
+        "runs": arm.statuses(),
         "failure_rate": {
             "share": (rate.diverged + rate.collapsed) / rate.runs if rate.runs else None,
             "collapsed": rate.collapsed,
@@ -270,14 +261,3 @@ def _arm(study: Study, place: int) -> dict[str, Any]:
         "parameters": counted[0].parameters if counted else None,
         "macs": counted[0].macs if counted else None,
     }
-
-
-def _plain(value: Any) -> Any:
-    """Lists for tuples, None for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -31,7 +31,7 @@ from ganlab.runs.folder import (
 from ganlab.runs.records import Records, without_seed
 from ganlab.runs.result import HELD_OUT, LOG, RESULT, RunResult, now, write_result
 from ganlab.runs.signals import stop_requested
-from ganlab.runs.tracking import IDENTITY, check_installed, tracked
+from ganlab.runs.tracking import IDENTITY, Tracker, check_installed
 from ganlab.training import checkpoints
 
 WRITTEN = (CONFIG, RESULT, HELD_OUT, resume.EXTENDED, resume.ROLLBACKS, IDENTITY, GENERATOR)
@@ -183,7 +183,7 @@ class _Training:
         config, directory = self._config, self._directory
         position = {} if device.worker() else self._record.records  # they are in the first worker's folder
         with (
-            tracked(config, directory, self._log.say) as tracker,
+            Tracker(config, directory, self._log.say) as tracker,
             Records(directory, step=self._start, resume=position, copy=tracker.scalars) as records,
             Progress(config.training.steps, self._start, unit_images=self._images_per_step, log=self._log) as progress,
         ):

@@ -5,12 +5,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import rich.console
+from rich import box
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -33,6 +34,19 @@ def plain_console() -> Console:
     """A console for reports: text as it is, in lines of any length where it is not a terminal."""
     width = None if sys.stdout.isatty() else 200
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Container[int] | None = None, **column: Any
+) -> Table:
+    """A table for reports. numbers: columns of numbers; None: all but the first. column: as rich takes it."""
+    columns = Table(box=box.SIMPLE)
+    for place, name in enumerate(head):
+        is_number = place in numbers if numbers else place > 0
+        columns.add_column(name, justify="right" if is_number else "left", **column)
+    for row in rows:
+        columns.add_row(*row)
+    return columns
 
 
 def live_bar(console: rich.console.Console) -> Live | None:

@@ -142,18 +142,11 @@ def record_measures(directory: Path, measured: dict[str, Any]) -> None:
         protocol, earlier = measured["protocol"], result.protocol
         full = protocol["name"] == "full"
 
-        def merge(before: Mapping[str, float] | None, now: Mapping[str, float]) -> dict[str, float]:
-            return {name: value for name, value in (before or {}).items() if name.startswith("full/") != full} | now
-
-        update = {
-            "metrics": merge(result.metrics, measured["metrics"]),
-            "spread": merge(result.spread, measured["spread"]),
-            "real_against_real": merge(result.real_against_real, measured["real_against_real"]),
-            "nulls": merge(result.nulls, measured["nulls"]),
-            "protocol": earlier | {"full": protocol}
-            if full
-            else protocol | {k: earlier[k] for k in ("full",) if k in earlier},
-        }
+        kept = {"full": earlier["full"]} if "full" in earlier else {}
+        update: dict[str, Any] = {"protocol": earlier | {"full": protocol} if full else protocol | kept}
+        for name in ("metrics", "spread", "real_against_real", "nulls"):
+            before = (getattr(result, name) or {}).items()
+            update[name] = {key: value for key, value in before if key.startswith("full/") != full} | measured[name]
         if full:
             update |= {name: measured.get(name, {}) for name in ("draws", "ladder")}
         files.write_json(path, result.model_copy(update=update).written())

@@ -61,9 +61,8 @@ def by_class(pixels: np.ndarray, labels: Sequence[int], classes: Sequence[int], 
     for label in classes:
         images = pixels[np.asarray(labels) == label]
         images_and_gaps += [images, empty.repeat(-len(images) % columns if len(images) else columns, axis=0)]
-    enlarge = max(
-        1, round(WIDTH / (max(columns, 8) * pixels.shape[2]))
-    )  # a few columns are not enlarged to the full width
+    # a few columns are not enlarged to the full width
+    enlarge = max(1, round(WIDTH / (max(columns, 8) * pixels.shape[2])))
     return grid(np.concatenate(images_and_gaps), columns=columns, enlarge=enlarge)
 
 

@@ -191,13 +191,8 @@ class Records:
         """
         self._ended = True
         end = SessionEndInfo(status=STATUS_SUCCESS if ok else STATUS_FAILURE, end_time_secs=time.time())
-        summary = Summary()
-        summary.value.add(
-            tag=hparams_metadata.SESSION_END_INFO_TAG,
-            tensor=hparams_metadata.NULL_TENSOR,
-            metadata=hparams_metadata.create_summary_metadata(HParamsPluginData(session_end_info=end)),
-        )
-        self._write(0, summary=summary)
+        data = HParamsPluginData(session_end_info=end)
+        self._write(0, summary=hparams_summary(hparams_metadata.SESSION_END_INFO_TAG, data))
 
     def _write(self, step: int, **content: Any) -> None:
         _append(self._events, step, **content)
@@ -388,13 +383,20 @@ def shared_tail(runs: Iterable[Path]) -> str:
 def image_pb(tag: str, png: bytes) -> Summary:
     """A PNG file in the form of TensorBoard's image plugin."""
     width, height = Image.open(io.BytesIO(png)).size
-    summary = Summary()
-    summary.value.add(
-        tag=tag,
-        tensor=make_tensor_proto(np.array([str(width).encode(), str(height).encode(), png], dtype=object)),
-        metadata=image_metadata.create_summary_metadata(display_name=None, description=None),
-    )
-    return summary
+    metadata = image_metadata.create_summary_metadata(display_name=None, description=None)
+    return bytes_summary(tag, [str(width).encode(), str(height).encode(), png], metadata)
+
+
+def bytes_summary(tag: str, content: bytes | list[bytes], metadata: Any) -> Summary:
+    """Bytes for the plugin that the metadata name. (TensorBoard's own functions for these need TensorFlow.)"""
+    tensor = make_tensor_proto(np.array(content, dtype=object))
+    return Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
+
+
+def hparams_summary(tag: str, data: HParamsPluginData) -> Summary:
+    """A message for the HParams plugin, likewise."""
+    metadata = hparams_metadata.create_summary_metadata(data)
+    return Summary(value=[Summary.Value(tag=tag, tensor=hparams_metadata.NULL_TENSOR, metadata=metadata)])
 
 
 def replace_events(directory: Path, summaries: Iterable[tuple[int, Summary]]) -> None:

@@ -1,6 +1,6 @@
 """The result of a run, `result.json`: its fields, written and read again; and whether its generator has collapsed."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -249,20 +249,22 @@ def find_files(directory: Path, name: str) -> list[Path]:
 
     Raises ResultError for what `files.walk` refuses: links to the outside are not followed.
     """
-    paths = []
+    return sorted(folder / name for folder, names in walk_runs(directory) if name in names)
+
+
+def walk_runs(directory: Path, *, below_itself: bool = True) -> Iterator[tuple[Path, list[str]]]:
+    """The folders that may hold a run or a sweep, from a folder down, and the files in each; see `find_files`.
+
+    below_itself: go on below the folder itself even if it is a run.
+    """
     try:
         for folder, subfolders, names in files.walk(directory):
-            below_a_run = folder != directory and (CONFIG in names or RESULT in names)
-            subfolders[:] = (
-                []
-                if below_a_run
-                else [subfolder for subfolder in subfolders if subfolder != FORGOTTEN and not subfolder.startswith(".")]
-            )
-            if name in names:
-                paths.append(folder / name)
+            if (CONFIG in names or RESULT in names) and not (below_itself and folder == directory):
+                subfolders.clear()
+            subfolders[:] = [name for name in subfolders if name != FORGOTTEN and not name.startswith(".")]
+            yield folder, names
     except files.FileError as error:
         raise ResultError(str(error)) from None
-    return sorted(paths)
 
 
 _REMEDY = "delete it and repeat the run's command"

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,16 +21,7 @@ from ganlab.errors import ConfigError, in_a_line, matching, printable
 from ganlab.evaluation.registry import better
 from ganlab.runs.folder import claimed
 from ganlab.runs.records import SPEED, readable_records, without_seed
-from ganlab.runs.result import (
-    CONFIG,
-    FORGOTTEN,
-    LOCK,
-    LOG,
-    RESULT,
-    ResultError,
-    RunResult,
-    read_result,
-)
+from ganlab.runs.result import CONFIG, FORGOTTEN, LOCK, LOG, RESULT, ResultError, RunResult, read_result, walk_runs
 
 SWEEP = "sweep.json"
 State = Literal["finished", "running", "diverged", "failed", "interrupted", "missing"]
@@ -140,26 +131,12 @@ def _cells(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise ResultError(f"{folder} {'is a file' if folder.exists() else 'does not exist'}; give a folder of runs")
     record = read_sweep(folder)
+    runs = [run for run, inside in walk_runs(folder, below_itself=False) if CONFIG in inside or RESULT in inside]
     recorded = record.cells if record else []
-    on_disk = [str(path.relative_to(folder)) for path in _runs(folder)]
-    names = dict.fromkeys([*recorded, *on_disk])
+    names = dict.fromkeys([*recorded, *(str(run.relative_to(folder)) for run in runs)])
     if not names:
         raise ResultError(f"{folder} has no runs; give the folder of a sweep, such as outputs/STUDY")
     return [(folder.resolve().name if name == "." else name, folder / name) for name in names]
-
-
-def _runs(root: Path) -> Iterator[Path]:
-    """The runs in a folder and below; raises ResultError for what `files.walk` refuses."""
-    try:
-        for folder, subfolders, names in files.walk(root):
-            is_run = CONFIG in names or RESULT in names
-            subfolders[:] = (
-                [] if is_run else [name for name in subfolders if name != FORGOTTEN and not name.startswith(".")]
-            )
-            if is_run:
-                yield folder
-    except files.FileError as error:
-        raise ResultError(str(error)) from None
 
 
 def read_status(directory: Path, name: str) -> CellStatus:
@@ -197,8 +174,7 @@ def _duration(result: RunResult) -> float | None:
 
 def _primary(result: RunResult) -> list[str]:
     """The metric that decides the run's study; nothing if nothing was measured."""
-    plan = result.config.get("comparison")
-    metric = (plan if isinstance(plan, dict) else {}).get("quality", Comparing().quality)
+    metric = result.config.get("comparison", {}).get("quality", Comparing().quality)
     if metric in result.metrics:
         return [describe_metric(metric, result.metrics[metric])]
     return [f"no {metric}"] if result.metrics else []
@@ -235,18 +211,12 @@ def result_mtime_ns(directory: Path) -> int | None:
 
 def has_writer(directory: Path) -> bool:
     """Whether a process is writing the run in a folder, as far as can be known (`files.held`)."""
-    try:
-        return files.held(directory / LOCK) or False
-    except FileNotFoundError:
-        return False
+    return files.held(directory / LOCK) or False
 
 
 def may_have_writer(directory: Path) -> bool:
     """Whether a process is or may be writing the run in a folder; without locks, any run without a result may."""
-    try:
-        held = files.held(directory / LOCK)
-    except FileNotFoundError:
-        return False
+    held = files.held(directory / LOCK)
     return (directory / CONFIG).exists() and not (directory / RESULT).exists() if held is None else held
 
 

@@ -13,8 +13,9 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
@@ -111,9 +112,9 @@ def check_installed(name: str) -> None:
 
 
 class Tracker:
-    """Passes a run's numbers to the service that `config.tracking` names, in order. status: how the run ended.
+    """While inside, passes a run's numbers, in order, to the service that `config.tracking` names, if it names one.
 
-    say: gets a line if that fails; the run continues.
+    status: how the run ended. say: gets a line if that fails; the run continues.
     """
 
     def __init__(self, config: RunConfig, directory: Path, say: Callable[[str], None]):
@@ -121,18 +122,25 @@ class Tracker:
         self._config, self._directory, self._say = config, directory, say
         self._queue: queue.SimpleQueue[tuple[int, Mapping[str, float]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-        self._thread.start()
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Copy numbers by tag; returns at once."""
-        self._queue.put((step, dict(values)))
+    def __enter__(self) -> Self:
+        if self._config.tracking != "none":
+            self._thread.start()
+        return self
 
-    def close(self) -> None:
-        """Wait until everything is sent, but not forever."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait until everything is sent, but not forever; an immediate stop does not wait."""
+        if not self._thread.is_alive() or (kind and issubclass(kind, KeyboardInterrupt)):
+            return
         self._queue.put(None)
         self._thread.join(_PATIENCE)
         if self._thread.is_alive():
             self._warn(f"it has not accepted everything after {_PATIENCE:.0f} s")
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Copy numbers by tag; returns at once."""
+        if self._thread.is_alive():
+            self._queue.put((step, dict(values)))
 
     def _work(self) -> None:
         name, path = self._config.tracking, self._directory / IDENTITY
@@ -151,27 +159,3 @@ class Tracker:
     def _warn(self, why: str) -> None:
         where = f"tracking={self._config.tracking}"
         self._say(f"{where} failed: {why}; the run continues without it, its numbers are in {METRICS}")
-
-
-class _NoTracker:
-    status = ""
-
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-
-@contextlib.contextmanager
-def tracked(config: RunConfig, directory: Path, say: Callable[[str], None]) -> Iterator[Tracker | _NoTracker]:
-    """While inside, what is passed to `scalars` is copied to where `config.tracking` says."""
-    if config.tracking == "none":
-        yield _NoTracker()
-        return
-    tracker = Tracker(config, directory, say)
-    try:
-        yield tracker
-    except KeyboardInterrupt:  # an immediate stop does not wait
-        raise
-    except BaseException:
-        tracker.close()
-        raise
-    tracker.close()

@@ -12,13 +12,13 @@ import shlex
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from ganlab.config import Comparing, flatten
 from ganlab.errors import in_a_line, join_words
-from ganlab.runs.result import RESULT, ResultError, RunResult, find_files, find_results, read_result
+from ganlab.runs.result import RESULT, ResultError, RunResult, Status, find_files, find_results, read_result
 
 T = TypeVar("T")
 NOT_OF_THE_ARM = re.compile(r"(seed|study|tracking|plugins|comparison\..*)$")
@@ -41,6 +41,11 @@ class Arm(NamedTuple):
     def finished(self) -> list[RunResult]:
         """The runs that finished, collapsed ones too."""
         return [run for run in self.runs.values() if run.status == "finished"]
+
+    def statuses(self) -> dict[str, int]:
+        """How many runs have each status."""
+        counts = Counter(run.status for run in self.runs.values())
+        return {status: counts[status] for status in get_args(Status)}
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric of every finished run that has it and has not collapsed, by seed."""
@@ -67,15 +72,10 @@ def gather_arms(directory: str, without: Container[str] = ()) -> list[Arm]:
     trees = [settings for settings, _ in groups]
     left_out = _read_left_out(Path(directory), without)
     labels = labels_of(trees, [next(iter(runs.values())).variant for _, runs in groups])
-    arms = [
-        Arm(
-            label,
-            tree,
-            dict(sorted(runs.items())),
-            frozenset(run.seed for run in left_out if settings_of(run.config) == tree),
-        )
-        for label, (tree, runs) in zip(labels, groups, strict=True)
-    ]
+    arms = []
+    for label, (tree, runs) in zip(labels, groups, strict=True):
+        seeds = frozenset(run.seed for run in left_out if settings_of(run.config) == tree)
+        arms.append(Arm(label, tree, dict(sorted(runs.items())), seeds))
     arms.sort(key=lambda arm: by_number(arm.label))
     if len(arms) == 1:
         raise ResultError(f"{directory} has only one arm, {arms[0].label}; a comparison needs two")
@@ -143,7 +143,7 @@ def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
     differing = _differing([flatten(plan) for plan in plans])
     if differing:
         listed = ", ".join(f"comparison.{key}: {_listed(column)}" for key, column in differing.items())
-        ways = _how_to_leave_out(directory, _strays(runs, plans)) if directory else ""
+        ways = _how_to_leave_out(directory, _strays(zip(runs, plans, strict=True))) if directory else ""
         raise ResultError(
             f"the runs have different plans for their comparison, {listed}; compare runs of one study{ways}"
         )
@@ -202,9 +202,7 @@ def _differing(trees: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     return {key: column for key, column in columns.items() if any(value != column[0] for value in column)}
 
 
-def refuse_confounded(
-    directory: str, trees: list[dict[str, Any]], runs: Sequence[Sequence[RunResult]] | None = None
-) -> None:
+def refuse_confounded(directory: str, trees: list[dict[str, Any]], runs: Sequence[Sequence[RunResult]] = ()) -> None:
     """Raise ResultError unless arms differ only in the generator or in one setting: two causes could not be told apart.
 
     runs: those of each arm, if there are any yet.
@@ -224,14 +222,12 @@ def refuse_confounded(
     if generator + len(outside) > 1:
         listed = ", ".join(f"{key}: {_listed(column)}" for key, column in outside.items())
         besides = "not only in the generator but also in" if generator else "in more than one setting:"
-        ways = ""
-        if runs:
-            values_of_runs = [
-                (run, [tree.get(key) for key in outside])
-                for tree, arm_runs in zip(trees, runs, strict=True)
-                for run in arm_runs
-            ]
-            ways = _how_to_leave_out(directory, _strays(*map(list, zip(*values_of_runs, strict=True))))
+        values_of_runs = [
+            (run, [tree.get(key) for key in outside])
+            for tree, arm_runs in zip(trees, runs, strict=False)
+            for run in arm_runs
+        ]
+        ways = _how_to_leave_out(directory, _strays(values_of_runs))
         raise ResultError(
             f"{directory} has runs that differ {besides} {listed}; "
             f"compare a folder of runs in which one thing differs{ways}"
@@ -248,15 +244,15 @@ def refuse_protocols(directory: str, results: Sequence[RunResult], *, leaving_ou
         raise ResultError(
             f"{directory} has runs measured differently, {listed}; "
             "measure them again under one protocol (python -m ganlab.evaluate RUN --record)"
-            f"{_how_to_leave_out(directory, _strays(measured, protocols), leaving_out=leaving_out)}"
+            f"{_how_to_leave_out(directory, _strays(zip(measured, protocols, strict=True)), leaving_out=leaving_out)}"
         )
 
 
-def _strays(runs: Sequence[RunResult], kinds: Sequence[Any]) -> list[RunResult]:
-    """The runs that differ from the majority; empty where no kind has more than half of them."""
-    keys = [json.dumps(kind, sort_keys=True) for kind in kinds]
-    (usual, count), *_ = Counter(keys).most_common()
-    return [run for run, key in zip(runs, keys, strict=True) if key != usual] if 2 * count > len(runs) else []
+def _strays(runs: Iterable[tuple[RunResult, Any]]) -> list[RunResult]:
+    """Of runs, each with its kind, those that differ from the majority; empty where no kind has more than half."""
+    keys = [(run, json.dumps(kind, sort_keys=True)) for run, kind in runs]
+    usual = [key for key, count in Counter(key for _, key in keys).items() if 2 * count > len(keys)]
+    return [run for run, key in keys if usual and key not in usual]
 
 
 def _how_to_leave_out(directory: str, strays: Sequence[RunResult], *, leaving_out: bool = True) -> str:

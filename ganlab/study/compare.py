@@ -3,62 +3,287 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
-from ganlab.evaluation.registry import (
-    FAULTS,
-    GRAIN,
-    METRICS,
-    RUNG_DRAWS,
-    RUNG_NOISE,
-    WITHOUT_CLASS,
-    Rungs,
-    base_name,
-    compared,
-    metric_of,
-)
-from ganlab.runs.result import ResultError, has_collapsed
+from ganlab.evaluation import registry
+from ganlab.evaluation.registry import METRICS, Metric, Rungs
+from ganlab.runs.result import ResultError, RunResult, has_collapsed
 from ganlab.runs.status import CellStatus, find_cells, without_result
+from ganlab.study import statistics
 from ganlab.study.arms import Arm, gather_arms, plan_of
-from ganlab.study.statistics import (
-    FEWEST_FOR_EQUIVALENCE,
-    Comparison,
-    Verdict,
-    benjamini_hochberg,
-    comparison_over_draws,
-    difference,
-    holm,
-    interquartile_mean,
-    robust_statistics,
-    sign_test,
-    signed_rank_test,
-    wilson_interval,
-)
-from ganlab.study.values import (
-    COUNTED_AS_WORST,
-    LEVEL,
-    Adjustment,
-    ArmComparison,
-    Caution,
-    ChosenAfterwards,
-    Endpoint,
-    FailureRate,
-    Gap,
-    LeftOut,
-    MadeDifferently,
-    NoRatio,
-    NotAdmitted,
-    Pair,
-    Study,
-    Summary,
-)
+from ganlab.study.statistics import FEWEST_FOR_EQUIVALENCE, Comparison, RobustStatistics, Verdict
+
+# --- what a comparison gives: plain values that reports, figures and files are made from ------------------------------
+
+LEVEL = 0.95
+Adjustment = Literal["Holm", "Benjamini-Hochberg"]
+COUNTED_AS_WORST = ("diverged", "collapsed")
+"""Why a run that came to an end counts as the worst."""
+
+
+class Gap(NamedTuple):
+    """A seed of an arm that lacks a value.
+
+    why: no result, left out, diverged, collapsed, failed, interrupted, not measured. metric: the metric whose value is
+    missing, where only that one is. alone: it diverged or collapsed, and the other arm has no run to compare it with.
+    """
+
+    arm: str
+    seed: int
+    why: str
+    metric: str = ""
+    alone: bool = False
+
+
+class NoRatio(NamedTuple):
+    """A run's value that has no ratio, since it is not above 0, in a metric whose ratios are compared."""
+
+    path: Path | None
+    metric: str
+    value: float
+
+
+class ChosenAfterwards(NamedTuple):
+    """A primary metric, reference or rule of collapse that is not the one that was stated before the runs."""
+
+    what: Literal["primary metric", "reference", "rule of collapse"]
+    chosen: str
+    stated: str
+
+
+class LeftOut(NamedTuple):
+    """Runs that somebody chose not to count."""
+
+    cells: tuple[CellStatus, ...]
+
+
+class MadeDifferently(NamedTuple):
+    """A device, variable or version that differs between runs: its values, and the arms that have each."""
+
+    what: str
+    values: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class NotAdmitted(NamedTuple):
+    """The primary metric rates a fault of real images no worse than grain (`evaluation/ladder.py`)."""
+
+    metric: str
+    fault: str
+    grain: str
+
+
+Caution = ChosenAfterwards | LeftOut | MadeDifferently | NotAdmitted
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A metric that arms are compared in.
+
+    title: quality, spectrum or checkerboard where the settings of the study named it before its first run, else the
+    metric's own name. primary: its p values are adjusted over the arms; all others are exploratory. margin: what
+    difference is negligible, of a ratio as a share (0.05), else in the metric's unit; None: not stated.
+    """
+
+    title: str
+    metric: str
+    measure: Metric
+    primary: bool
+    margin: float | None
+
+    @property
+    def compared_margin(self) -> float | None:
+        """The margin in the unit of the differences: for a ratio its logarithm."""
+        ratio = self.margin is not None and self.measure.scale == "ratio"
+        return math.log1p(self.margin) if ratio else self.margin
+
+    def effect(self, paired: Comparison) -> tuple[float, float, float]:
+        """Mean, low and high of differences in which more is better, in the metric's own direction."""
+        own = self.measure.orient
+        low, high = sorted((own(paired.low), own(paired.high)))
+        return own(paired.mean), low, high
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both arms' values with one seed, in the metric's own unit; None where a run has none.
+
+    reasons: why: diverged, collapsed, failed, interrupted, no result, left out, not measured; where the arms have
+    different ones, ours and then theirs. With only the first two, the pair counts although a value is missing: such a
+    run is the worst.
+    """
+
+    seed: int
+    ours: float | None
+    theirs: float | None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> bool:
+        """Whether the pair counts nowhere."""
+        return not set(self.reasons) <= set(COUNTED_AS_WORST)
+
+    def worst(self, why: str) -> tuple[bool, bool]:
+        """Whether our run, and whether theirs, counts as the worst for that reason."""
+        if self.missing:
+            return False, False
+        return self.ours is None and self.reasons[0] == why, self.theirs is None and self.reasons[-1] == why
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """One arm against the reference in one metric.
+
+    paired: of differences in which more is better, whatever the metric; of finished pairs only, except for p_value and
+    verdict where by_ranks is true: there a run diverged or collapsed, its partner did not, and it counts as the worst.
+    verdict: by the adjusted p where there is one; exploratory in all endpoints but the primary one. p_adjusted: over
+    the arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: for a mean over
+    kinds of features, the comparison through each of them. `report.sentences` puts it in a sentence.
+    """
+
+    arm: str
+    reference: str
+    endpoint: Endpoint
+    paired: Comparison
+    verdict: Verdict
+    p_adjusted: float | None
+    pairs: tuple[Pair, ...]
+    robust: RobustStatistics
+    by_ranks: bool
+    adjustment: Adjustment | None
+    arms: int
+    kinds: tuple["ArmComparison", ...] = ()
+
+    @property
+    def effect(self) -> tuple[float, float, float]:
+        """Mean, low and high of the differences in the metric's own direction; of logarithms where it is a ratio."""
+        return self.endpoint.effect(self.paired)
+
+    @property
+    def enough(self) -> int:
+        """The fewest pairs whose p value can be small enough for a verdict."""
+        return statistics.fewest_pairs((1 - LEVEL) / self.tested_arms)
+
+    @property
+    def tested_arms(self) -> int:
+        """Over how many arms the level is shared: all that are compared in the primary endpoint, else this one."""
+        return self.arms if self.endpoint.primary else 1
+
+    @property
+    def deciding(self) -> int:
+        """How many pairs a test can use: two runs that are both the worst tell nothing."""
+        return sum(not pair.missing and (pair.ours, pair.theirs) != (None, None) for pair in self.pairs)
+
+    @property
+    def both_worst(self) -> int:
+        """Pairs of which both runs diverged or collapsed."""
+        return sum(not pair.missing and (pair.ours, pair.theirs) == (None, None) for pair in self.pairs)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether a mean over finished pairs may be shown: not where one arm's runs collapsed, which it would hide."""
+        return self.paired.runs > 1 and not (self.by_ranks and any(self.worst("collapsed")))
+
+    def worst(self, why: str) -> tuple[int, int]:
+        """How many runs of the arm and of the reference count as the worst because they diverged, or collapsed."""
+        failed = [pair.worst(why) for pair in self.pairs]
+        return sum(ours for ours, _ in failed), sum(theirs for _, theirs in failed)
+
+    @property
+    def unmeasured(self) -> int:
+        """Pairs of finished runs of which one lacks the metric that others have; without them there is no verdict."""
+        return sum("not measured" in pair.reasons for pair in self.pairs)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One arm's finished runs in one metric, except collapsed ones, in its unit; None for what takes more runs."""
+
+    arm: str
+    runs: int
+    mean: float | None
+    sd: float | None
+    median: float | None
+    interquartile_mean: float | None
+
+
+@dataclass(frozen=True)
+class FailureRate:
+    """How many of an arm's runs that came to an end diverged or collapsed, with a 95 % interval of Wilson."""
+
+    arm: str
+    diverged: int
+    collapsed: int
+    runs: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """The arms under a folder and all comparisons between them.
+
+    endpoints: those of the plan first, the primary one at the head, then all other metrics that have a better side.
+    comparisons: by metric, one for each arm but the reference. shown_only: metrics of which neither side is better.
+    gaps: seeds for which an arm is in no pair, and why. pending: cells of the sweep that have no result, with their
+    states. diverged: seeds that count as the worst, collapsed ones too. ladder: the values of metrics at known faults,
+    by rung. unmeasured: by metric, finished runs without it. dropped: runs because of which a metric is not compared
+    at all, since 0 has no ratio. cautions: choices that were made after the runs, and runs that were not made alike.
+    left_out: runs that somebody left out by hand, with their states. summaries: by metric, one for each arm.
+    failures: one for each arm.
+    """
+
+    directory: Path
+    plan: Comparing
+    arms: tuple[Arm, ...]
+    reference: Arm
+    endpoints: tuple[Endpoint, ...]
+    comparisons: dict[str, tuple[ArmComparison, ...]]
+    gaps: tuple[Gap, ...]
+    protocol: dict[str, Any]
+    shown_only: tuple[str, ...]
+    diverged: tuple[Gap, ...]
+    unmeasured: dict[str, tuple[Gap | NoRatio, ...]]
+    summaries: dict[str, tuple[Summary, ...]]
+    failures: tuple[FailureRate, ...]
+    dropped: tuple[NoRatio, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+    pending: tuple[CellStatus, ...] = ()
+    left_out: tuple[CellStatus, ...] = ()
+    ladder: dict[str, Rungs] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[RunResult]:
+        """The runs of all arms."""
+        return [run for arm in self.arms for run in arm.runs.values()]
+
+    @property
+    def stated(self) -> tuple[Endpoint, ...]:
+        """The endpoints that were fixed before the first run."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.title != endpoint.metric)
+
+    @property
+    def leading(self) -> tuple[Endpoint, ...]:
+        """The endpoints shown first: the primary one and those stated before the runs; without these, the first."""
+        titles = ["", *self.plan.endpoints]
+        endpoints = [endpoint for endpoint in self.endpoints if endpoint.primary or endpoint in self.stated]
+        endpoints.sort(key=lambda each: (not each.primary, each.title in titles and titles.index(each.title)))
+        return tuple(endpoints) or self.endpoints[:1]
+
+    @property
+    def open(self) -> dict[str, str]:
+        """The endpoints of the plan, by title, that no run has measured; empty where there are no metrics at all."""
+        measured = {endpoint.metric for endpoint in self.endpoints}
+        return {title: metric for title, metric in self.plan.endpoints.items() if measured and metric not in measured}
+
+
+# --- from arms to the study ------------------------------------------------------------------------------------------
 
 BASELINE = "transpose"  # the usual one in the literature, and the default generator
 
@@ -98,7 +323,7 @@ def compare_arms(
     reference_arm = _reference(directory, arms, reference, plan)
     runs = [run for arm in arms for run in arm.runs.values()]
     measured = sorted({name for run in runs if run.status == "finished" for name in run.metrics})
-    comparable = [name for name in measured if compared(name)]
+    comparable = [name for name in measured if registry.compared(name)]
     if metric is not None and metric not in comparable:
         options = nearest(metric, comparable) if comparable else "no finished run has any that can be compared"
         raise ResultError(f"--metric={metric!r} is not a metric of {directory}; {options}")
@@ -126,7 +351,7 @@ def compare_arms(
         ),
         protocol=protocol,
         ladder=ladder,
-        shown_only=tuple(name for name in measured if not compared(name)),
+        shown_only=tuple(name for name in measured if not registry.compared(name)),
         diverged=tuple(gap for gap in diverged if gap in in_pairs),
         unmeasured={name: gaps for name, gaps in unmeasured.items() if gaps},
         summaries={name: tuple(_summary(arm, name) for arm in arms) for name in measured},
@@ -148,11 +373,9 @@ def _reference(directory: Path, arms: Sequence[Arm], requested: str | None, plan
 
 def _collapsed(arm: Arm, plan: Comparing) -> frozenset[int]:
     """Seeds of finished runs that have collapsed, by the rule of the study."""
-    return frozenset(
-        run.seed
-        for run in arm.finished
-        if has_collapsed(plan.quality, run.metrics, run.real_against_real, plan.collapse)
-    )
+    rule = plan.collapse
+    collapsed = [run for run in arm.finished if has_collapsed(plan.quality, run.metrics, run.real_against_real, rule)]
+    return frozenset(run.seed for run in collapsed)
 
 
 def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> list[Endpoint]:
@@ -160,8 +383,8 @@ def _endpoints(plan: Comparing, comparable: list[str], metric: str | None) -> li
     primary = metric or plan.quality
     order = sorted(comparable, key=lambda name: (name != primary, name not in stated, name))
     return [
-        Endpoint(stated.get(name, name), name, METRICS[base_name(name)], name == primary,
-                 plan.margins.get(base_name(name)))
+        Endpoint(stated.get(name, name), name, METRICS[registry.base_name(name)], name == primary,
+                 plan.margins.get(registry.base_name(name)))
         for name in order
     ]  # fmt: skip
 
@@ -173,31 +396,20 @@ def _endpoints_with_ratios(
 
     Raises ResultError for such a value in an endpoint of the plan.
     """
-    comparable: list[Endpoint] = []
     without_ratio: dict[str, list[NoRatio]] = {}
     for endpoint in endpoints:
-        values = _without_ratio(endpoint, arms)
-        if values and (endpoint.primary or endpoint.title != endpoint.metric):
-            value = values[0]
-            raise ResultError(
-                f"{value.path} has metrics.{value.metric}={value.value}, which has no ratio; "
-                "use a positive number, measure the run again, or leave it out (--leave-out)"
-            )
-        if values:  # named by its place below the study's folder
-            without_ratio[endpoint.metric] = [
-                each._replace(path=each.path and each.path.relative_to(directory)) for each in values
-            ]
-        else:
-            comparable.append(endpoint)
-    return comparable, without_ratio
-
-
-def _without_ratio(endpoint: Endpoint, arms: Sequence[Arm]) -> list[NoRatio]:
-    """The finished runs whose value has no logarithm, in a metric whose ratios are compared."""
-    if endpoint.measure.scale != "ratio":
-        return []
-    values = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(endpoint.metric).items()]
-    return [NoRatio(path, endpoint.metric, value) for path, value in values if value <= 0]
+        metric = endpoint.metric
+        values = [(arm.runs[seed].path, value) for arm in arms for seed, value in arm.values(metric).items()]
+        values = [(path, value) for path, value in values if endpoint.measure.scale == "ratio" and value <= 0]
+        for path, value in values:
+            if endpoint.primary or endpoint.title != metric:
+                raise ResultError(
+                    f"{path} has metrics.{metric}={value}, which has no ratio; "
+                    "use a positive number, measure the run again, or leave it out (--leave-out)"
+                )
+            place = path and path.relative_to(directory)  # below the study's folder
+            without_ratio.setdefault(metric, []).append(NoRatio(place, metric, value))
+    return [endpoint for endpoint in endpoints if endpoint.metric not in without_ratio], without_ratio
 
 
 def _gaps(arms: Sequence[Arm], metric: str, reasons: tuple[str, ...]) -> list[Gap]:
@@ -225,17 +437,15 @@ def _summary(arm: Arm, metric: str) -> Summary:
     if not values:
         return Summary(arm.label, 0, None, None, None, None)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Summary(
-        arm.label, len(values), float(np.mean(values)), sd, float(np.median(values)), interquartile_mean(values)
-    )
+    mean, median = float(np.mean(values)), float(np.median(values))
+    return Summary(arm.label, len(values), mean, sd, median, statistics.interquartile_mean(values))
 
 
 def _failures(arm: Arm) -> FailureRate:
-    ended = [run.status for run in arm.runs.values() if run.status in ("finished", "diverged")]
-    diverged, collapsed = ended.count("diverged"), len(arm.collapsed)
-    return FailureRate(
-        arm.label, diverged, collapsed, len(ended), *wilson_interval(diverged + collapsed, len(ended), LEVEL)
-    )
+    diverged, collapsed = arm.statuses()["diverged"], len(arm.collapsed)
+    ended = len(arm.finished) + diverged
+    interval = statistics.wilson_interval(diverged + collapsed, ended, LEVEL)
+    return FailureRate(arm.label, diverged, collapsed, ended, *interval)
 
 
 def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], reference: Arm) -> tuple[ArmComparison, ...]:
@@ -257,9 +467,9 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
     adjustment: Adjustment = "Holm" if endpoint.primary else "Benjamini-Hochberg"
     if several:
-        p_values = (holm if endpoint.primary else benjamini_hochberg)(p_values).tolist()
+        p_values = (statistics.holm if endpoint.primary else statistics.benjamini_hochberg)(p_values).tolist()
     if several and endpoint.primary:
-        outside = holm(outside).tolist()
+        outside = statistics.holm(outside).tolist()
     comparisons = []
     for place, (arm, (paired, _, by_ranks)) in enumerate(zip(others, results, strict=True)):
         comparison = ArmComparison(
@@ -270,7 +480,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
             verdict=_verdict(paired, p_values[place], outside[place]),
             p_adjusted=p_values[place] if several else None,
             pairs=_pairs(endpoint.metric, arm, reference),
-            robust=robust_statistics(ours[place], theirs, paired, margin, alpha),
+            robust=statistics.robust_statistics(ours[place], theirs, paired, margin, alpha),
             by_ranks=by_ranks,
             adjustment=adjustment if several else None,
             arms=len(others),
@@ -380,21 +590,22 @@ def _compare(
     signs of all pairs, at a third of the level (experiments/statistics measures how often that is wrong).
     """
     pairs = [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
-    differences = np.array([difference(*pair) for pair in pairs])
+    differences = np.array([statistics.difference(*pair) for pair in pairs])
     finished = [x - y for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
     comparison, outside = _NO_PAIR, 1.0
     if finished:  # there less is better
-        c, outside = comparison_over_draws([-d for d in finished], [-table for table in draws], margin, LEVEL)
+        turned = [-table for table in draws]
+        c, outside = statistics.comparison_over_draws([-d for d in finished], turned, margin, LEVEL)
         comparison = c._replace(mean=-c.mean, low=-c.high, high=-c.low, effect_size=-c.effect_size)
     if not np.isinf(differences).any():
         return comparison, outside, False
-    ranks = signed_rank_test(differences)
+    ranks = statistics.signed_rank_test(differences)
     signs = np.sign(differences) * ranks.side
     signs_of_failures = signs[np.isinf(differences)]
 
     def against(signs: NDArray[np.float64]) -> float:
         same, contrary = int(np.sum(signs > 0)), int(np.sum(signs < 0))
-        return sign_test(same, contrary) if same > contrary else 1.0
+        return statistics.sign_test(same, contrary) if same > contrary else 1.0
 
     causes = [
         comparison.p_value if comparison.runs > 1 and comparison.mean * ranks.side > 0 else 1.0,
@@ -467,8 +678,8 @@ SURE = 3.0  # standard errors that count as more than chance
 
 def _known(ladder: Mapping[str, Rungs]) -> dict[str, Rungs]:
     """The metrics of a ladder that this version knows, with all rungs that decide."""
-    needed = {*GRAIN, *FAULTS, RUNG_NOISE}
-    return {metric: rungs for metric, rungs in ladder.items() if metric_of(metric) and needed <= rungs.keys()}
+    needed = {*registry.GRAIN, *registry.FAULTS, registry.RUNG_NOISE}
+    return {metric: rungs for metric, rungs in ladder.items() if registry.metric_of(metric) and needed <= rungs.keys()}
 
 
 def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
@@ -476,18 +687,18 @@ def missed_fault(metric: str, rungs: Rungs) -> tuple[str, str] | None:
 
     rungs: of this metric, as `climb` gives them; a missing class counts as the mean over the classes left out in turn.
     """
-    measure = METRICS[base_name(metric)]
+    measure = METRICS[registry.base_name(metric)]
 
     def badness(rung: str) -> float:
         value = rungs[rung]
         return -value if measure.direction == "larger" else abs(value) if measure.scale == "size" else value
 
-    grain = max(GRAIN, key=badness)
-    faults = {rung: badness(rung) for rung in FAULTS}
-    if absent := [badness(rung) for rung in rungs if rung.startswith(WITHOUT_CLASS)]:
+    grain = max(registry.GRAIN, key=badness)
+    faults = {rung: badness(rung) for rung in registry.FAULTS}
+    if absent := [badness(rung) for rung in rungs if rung.startswith(registry.WITHOUT_CLASS)]:
         faults["a missing class"] = float(np.mean(absent))
     mildest = min(faults, key=lambda rung: faults[rung])
-    step = SURE * rungs[RUNG_NOISE] * np.sqrt(2 / RUNG_DRAWS)
+    step = SURE * rungs[registry.RUNG_NOISE] * np.sqrt(2 / registry.RUNG_DRAWS)
     return None if faults[mildest] - badness(grain) > step else (mildest, grain)
 
 

@@ -4,6 +4,7 @@ The test that decides, how many seeds an answer takes, and other views of the sa
 instead of `scipy.stats`, whose import would make a comparison a sixth slower.
 """
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def paired_comparison(differences: ArrayLike, margin: float | None = None, level
     if not (_is_number(level) and 0 < level < 1):
         raise ValueError(f"level={level!r} is not a confidence level; use a number between 0 and 1, such as 0.95")
 
-    return _compared(d, [], margin, level)[0]
+    return comparison_over_draws(d, [], margin, level)[0]
 
 
 def comparison_over_draws(
@@ -79,12 +80,6 @@ def comparison_over_draws(
     for table in tables:
         if table.ndim != 2 or len(table) != d.size or not np.isfinite(table).all():
             raise ValueError(f"draws are of shape {table.shape}; give finite numbers [{d.size}, draws] for each kind")
-    return _compared(d, tables, margin, level)
-
-
-def _compared(
-    d: NDArray[np.float64], tables: Sequence[NDArray[np.float64]], margin: float | None, level: float
-) -> tuple[Comparison, float]:
     n = d.size
     if n == 1:
         return Comparison(float(d[0]), -math.inf, math.inf, 1.0, math.nan, 1, "inconclusive"), 1.0
@@ -107,19 +102,15 @@ def _compared(
     half_width = float(stdtrit(free, (1 + level) / 2)) * error
     low, high = mean - half_width, mean + half_width
 
+    outside, equivalent = 1.0, False
+    if margin is not None:
+        outside = float(stdtr(free, (abs(mean) - margin) / error)) if error > 0 else float(abs(mean) >= margin)
+        equivalent = abs(mean) + float(stdtrit(free, level)) * error < margin
     verdict: Verdict = "inconclusive"
-    one_sided = float(stdtrit(free, level)) * error
-    outside = 1.0
-    if margin is not None and error > 0:
-        outside = float(stdtr(free, (abs(mean) - margin) / error))
-    elif margin is not None:
-        outside = float(abs(mean) >= margin)
-    if margin is not None and -margin < mean - one_sided and mean + one_sided < margin:
+    if equivalent:
         verdict = "equivalent"
-    elif p <= 1 - level and high < 0:
-        verdict = "better"
-    elif p <= 1 - level and low > 0:
-        verdict = "worse"
+    elif p <= 1 - level and not low <= 0 <= high:
+        verdict = "better" if high < 0 else "worse"
     return Comparison(mean, low, high, p, effect, n, verdict), outside
 
 
@@ -278,11 +269,9 @@ def equivalence_power(margin: float, seeds: int, alpha: float = 0.05) -> float:
     margin: in standard deviations of the paired difference. Given the observed sd, the mean must lie within the margin
     less what the tests require; averaged over the distribution of that sd by Gauss and Legendre's rule.
     """
-    critical = float(stdtrit(seeds - 1, 1 - alpha))
-    widest = margin * math.sqrt(seeds) / critical  # with a larger sd nothing can pass
-    return min(
-        1.0, _over_sd(lambda sd: 2 * ndtr(margin * math.sqrt(seeds) - critical * sd) - 1, seeds - 1, 0.0, widest)
-    )
+    critical, reach = float(stdtrit(seeds - 1, 1 - alpha)), margin * math.sqrt(seeds)
+    widest = reach / critical  # with a larger sd nothing can pass
+    return min(1.0, _over_sd(lambda sd: 2 * ndtr(reach - critical * sd) - 1, seeds - 1, 0.0, widest))
 
 
 def _over_sd(passing: Callable[[np.ndarray], np.ndarray], free: int, low: float, high: float) -> float:
@@ -321,16 +310,9 @@ def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number from 2 for which it holds, if it holds for all larger ones too."""
-    low, high = 1, 2
-    while not enough(high):
-        if high == MOST_SEEDS:
-            return None
-        low, high = high, min(2 * high, MOST_SEEDS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    """The smallest number of seeds, 2 to 10,000, for which it holds, if it holds for all larger ones too."""
+    seeds = 2 + bisect.bisect_left(range(2, MOST_SEEDS + 1), True, key=enough)
+    return seeds if seeds <= MOST_SEEDS else None
 
 
 # --- other views of the same pairs ------------------------------------------------------------------------------------
@@ -375,7 +357,7 @@ def robust_statistics(
     differences = [x - y for x, y in finished]
     improvement, low, high = probability_of_improvement(list(ours.values()), list(theirs.values()))
     effect, seeds = comparison.effect_size, None
-    if math.isfinite(effect) or math.isinf(effect):
+    if not math.isnan(effect):
         seeds = seeds_for_power(effect, alpha)
         least = fewest_pairs(alpha) + 2 * math.isfinite(effect)  # with fewer the exact test has much less power than t
         seeds = None if seeds is None else max(seeds, least)

@@ -90,11 +90,10 @@ class Tuning:
         """The factor of each arm whose best rate is not the equal one, by its generator."""
         return {arm.generator: arm.factor for arm in self.arms if arm.factor not in (None, 1.0)}
 
-    def order(self, values: Mapping[str, float | None]) -> list[list[str]]:
-        """Labels of arms from the best value to the worst; those of equal values together."""
-        losses = {label: _loss(self.measure, value) for label, value in values.items()}
-        places = sorted(set(losses.values()))
-        return [[label for label in values if losses[label] == place] for place in places]
+    def order(self, trials: Mapping[str, Trial | None]) -> list[list[str]]:
+        """Labels of arms from the best trial to the worst; those of equal values together."""
+        losses = {label: _loss(self.measure, trial and trial.value) for label, trial in trials.items()}
+        return [[label for label in trials if losses[label] == place] for place in sorted(set(losses.values()))]
 
 
 def is_tuning(trees: Iterable[Mapping[str, Any]]) -> bool:

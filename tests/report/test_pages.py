@@ -22,7 +22,7 @@ from ganlab.errors import ConfigError
 from ganlab.report import figures, page
 from ganlab.report.drawing import DARK, LIGHT, THEMES, wrap
 from ganlab.report.page import Page, Section, Table, Text, compose_page
-from ganlab.report.sentences import answer, describe_comparison, leading_endpoints, verdict_rows
+from ganlab.report.sentences import answer, describe_comparison, verdict_rows
 from ganlab.report.terminal import print_report
 from ganlab.report.writing import as_html, as_json, as_markdown, write_report
 from ganlab.runs import grids
@@ -89,14 +89,12 @@ def test_the_verdict_comes_first_and_a_title_says_it(report):
     assert page.texts["title"][0] == page.texts["h1"][0] == answer(study)
     assert text.index(QUESTION) < text.index("<h1>") < text.index("<svg")
     places = [
-        text.index(escape(describe_comparison(each)))
-        for e in leading_endpoints(study)
-        for each in study.comparisons[e.metric]
+        text.index(escape(describe_comparison(each))) for e in study.leading for each in study.comparisons[e.metric]
     ]
     assert len(places) == 6
     assert places == sorted(places)
     assert places[-1] < text.index("<svg")
-    assert [endpoint.title for endpoint in leading_endpoints(study)] == ["quality", "spectrum", "checkerboard"]
+    assert [endpoint.title for endpoint in study.leading] == ["quality", "spectrum", "checkerboard"]
 
 
 def test_ids_are_used_once_and_references_have_a_target(report):
@@ -247,7 +245,7 @@ def test_several_arms_have_one_sentence_and_a_table_with_a_row_each(made, undraw
             continue
         quality, spectrum, checkerboard = (
             next(each for each in study.comparisons[endpoint.metric] if each.arm == row[0])
-            for endpoint in leading_endpoints(study)
+            for endpoint in study.leading
         )
         assert row[1] == quality.verdict
         assert row[2] == f"{100 * np.expm1(quality.effect[0]):+.1f} %"
@@ -347,7 +345,7 @@ def test_curves_are_medians_of_equal_steps(made):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[2:]))  # without its first step
     study = compare_study(made.directory)
     histories = figures.read_histories(study)
-    metric, found = figures.curves_of(study, leading_endpoints(study)[0], histories)
+    metric, found = figures.curves_of(study, study.leading[0], histories)
     assert metric == "frechet_distance"
     assert found["transpose"].images.tolist() == [16_000, 32_000, 64_000, 128_000, 256_000]
     curve = found["upsample"]
@@ -370,7 +368,7 @@ def test_a_metric_of_the_end_is_followed_by_its_quick_relative(made):
             lines = [{k: v for k, v in line.items() if "full" not in k} for line in lines]
             (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     study = compare_study(made.directory)
-    (endpoint,) = leading_endpoints(study)
+    (endpoint,) = study.leading
     metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
     assert (metric, set(found)) == ("coverage", {"transpose", "upsample"})
     (comparison,) = study.comparisons[endpoint.metric]  # of coverage, where more is better
@@ -544,7 +542,7 @@ def test_runs_that_went_astray_are_cut_off_and_the_caption_says_so(made):
 
     def drawn():
         study = compare_study(made.directory)
-        endpoint = leading_endpoints(study)[0]
+        endpoint = study.leading[0]
         metric, found = figures.curves_of(study, endpoint, figures.read_histories(study))
         drawing = figures.draw_curves(study, endpoint, metric, found, "images", 0.36)
         return drawing.message, drawing.draw(THEMES["light"]).axes[0].get_ylim()[1], found
@@ -687,7 +685,7 @@ def test_spectra_take_the_room_that_samples_leave(made, monkeypatch):
 
 def test_figures_can_be_had_as_png(report):
     study = compare_study(report.parent)
-    drawing = figures.forest(study, leading_endpoints(study)[0])
+    drawing = figures.forest(study, study.leading[0])
     light, dark = (np.asarray(Image.open(BytesIO(drawing.png(theme)))) for theme in THEMES)
     assert light.shape == dark.shape
     assert light.shape[1] == 640

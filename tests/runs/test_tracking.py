@@ -161,7 +161,7 @@ def test_a_service_that_does_not_begin_holds_nobody_up(standin, tmp_path, monkey
     monkeypatch.setenv("STANDIN", how)
     monkeypatch.setattr(tracking, "_PATIENCE", 0.3)
     said = []
-    with tracking.tracked(settings(*BRIEF, "tracking=wandb"), tmp_path, said.append) as tracker:
+    with tracking.Tracker(settings(*BRIEF, "tracking=wandb"), tmp_path, said.append) as tracker:
         tracker.scalars(1, {"loss": 1.0})
     assert len(said) == 1
     assert said[0].startswith(f"tracking=wandb failed: {why}; the run continues")
@@ -170,16 +170,16 @@ def test_a_service_that_does_not_begin_holds_nobody_up(standin, tmp_path, monkey
 def test_a_run_that_fails_or_stops_says_so_there(standin, tmp_path, settings):
     config = settings(*BRIEF, "tracking=wandb")
     tmp_path.joinpath("run").mkdir()
-    with pytest.raises(ValueError, match="broken"), tracking.tracked(config, tmp_path / "run", print):
+    with pytest.raises(ValueError, match="broken"), tracking.Tracker(config, tmp_path / "run", print):
         raise ValueError("broken")
     assert standin("wandb")[-1] == ["finish", 1, {"status": "failed"}]
-    with tracking.tracked(config, tmp_path / "run", print) as tracker:
+    with tracking.Tracker(config, tmp_path / "run", print) as tracker:
         tracker.status = "interrupted"
     assert standin("wandb")[-1] == ["finish", 0, {"status": "interrupted"}]
     first, second = [call[1]["id"] for call in standin("wandb") if call[0] == "init"]
     assert first == second  # one run there, whatever happened to it here
     (tmp_path / "run" / "tracking.json").write_text("{")
-    with pytest.raises(KeyboardInterrupt), tracking.tracked(config, tmp_path / "run", print):
+    with pytest.raises(KeyboardInterrupt), tracking.Tracker(config, tmp_path / "run", print):
         raise KeyboardInterrupt  # waits for nobody
 
 

@@ -10,9 +10,8 @@ from ganlab.report.sentences import answer, describe_comparison, describe_gap, p
 from ganlab.report.writing import as_json, scores
 from ganlab.runs.result import ResultError, RunResult
 from ganlab.study.arms import Arm, labels_of
-from ganlab.study.compare import compare_arms
+from ganlab.study.compare import ChosenAfterwards, Gap, compare_arms
 from ganlab.study.statistics import paired_comparison, signed_rank_test
-from ganlab.study.values import ChosenAfterwards, Gap
 
 PLAN = Comparing(reference="theirs", question="Which one?")
 
