@@ -1,6 +1,7 @@
 """Shared by all tests: TensorFlow is started the way a run starts it, and settings come from the committed YAML."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -26,6 +27,12 @@ from ganlab import device  # noqa: E402
 
 device.start("float32")
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish():
+    """What the tests import stays: collecting garbage need not look at it, and it may come later."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def some(names, every=4):

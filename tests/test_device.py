@@ -1,5 +1,6 @@
 """What a device is asked for: precisions by what it has, parts of a CPU, workers by TensorFlow's own variable."""
 
+import gc
 import subprocess
 import sys
 
@@ -87,3 +88,8 @@ import matplotlib.pyplot, sklearn.datasets
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_garbage_collector_does_not_look_at_tensorflow():
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 200_000  # since the first start, in conftest.py

@@ -579,10 +579,9 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            if base == "ganlab":
-                yield from (f"ganlab.{alias.name}" for alias in node.names)
-            else:
-                yield base
+            for name in (f"{base}.{alias.name}" for alias in node.names):
+                is_module = (ROOT / name.replace(".", "/")).with_suffix(".py").exists()
+                yield name if base == "ganlab" or is_module else base
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent.name for path in (ROOT / "ganlab").glob("*/*.py")}))
