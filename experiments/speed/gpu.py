@@ -315,7 +315,7 @@ def main() -> None:
         name, told = options.child
         CHILDREN[name](argparse.Namespace(**json.loads(told)))
         return
-    options.cases = [(16, 8, "transpose"), (16, 8, "upsample")] if options.tiny else SIZES
+    options.cases = [(16, 8, "transpose")] if options.tiny else SIZES
     options.width, options.seconds = (0.125, 0.2) if options.tiny else (1, 1.5)
     options.operators, options.parts = (["transpose"], 1) if options.tiny else (OPERATORS, PARTS)
     options.at_once = AT_ONCE[:2] if options.tiny else AT_ONCE

@@ -130,10 +130,6 @@ def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images
     [
         pytest.param(("generator=transpose", "penalty=none"), marks=pytest.mark.slow),
         pytest.param(("generator=fir", "penalty=r1"), marks=pytest.mark.slow),
-        pytest.param(("generator=upsample", "generator.normalization=batch", "discriminator.normalization=batch",
-                      "penalty=none"), marks=pytest.mark.slow),
-        pytest.param(("generator=pixel_shuffle", "discriminator.normalization=spectral", "penalty=none"),
-                     marks=pytest.mark.slow),
         pytest.param(("generator=carafe", "discriminator=residual"), marks=pytest.mark.slow),
     ],
 )  # fmt: skip
