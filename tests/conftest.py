@@ -44,8 +44,18 @@ def some(names, every=4):
 def settings():
     """`settings("generator=upsample", "seed=3")`: validated settings, as the command line gives them."""
     from ganlab.cli.hydra import plan
+    from ganlab.config import plugins
 
-    return lambda *overrides: plan(list(overrides), multirun=False).cells[0].config
+    def validated(*overrides):
+        key = overrides, *plugins._loaded
+        if key not in _validated or any(text.startswith(("dataset", "init_from")) for text in overrides):  # of files
+            _validated[key] = plan(list(overrides), multirun=False).cells[0].config
+        return _validated[key]
+
+    return validated
+
+
+_validated = {}  # settings are frozen, so that tests can share them
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def test_the_full_protocol_is_taken_and_written(trained):
     assert not [path for path in litter if path.exists()]
 
 
+@pytest.mark.slow
 def test_a_record_stands_in_the_result_beside_the_quick_measures(trained):
     before = json.loads((trained / "result.json").read_text())
     measure_again(trained, CHEAP, record=True)

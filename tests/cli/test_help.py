@@ -59,11 +59,12 @@ def together():
     """Every choice of every group in as few command lines as there are choices of the largest; experiments alone."""
     sets = [[f"{group}={option}" for option in options(group)] for group in groups() if group != "experiment"]
     yield from ([choice for choice in line if choice] for line in itertools.zip_longest(*sets))
-    for name in options("experiment"):
-        yield [f"experiment={name}", "seed=0", "generator=fir"]  # one run, not seventy
+    for place, name in enumerate(options("experiment")):
+        line = [f"experiment={name}", "seed=0", "generator=fir"]  # one run, not seventy
+        yield pytest.param(line, marks=pytest.mark.slow if place else (), id=name)
 
 
-@pytest.mark.parametrize("line", together(), ids=" ".join)
+@pytest.mark.parametrize("line", together(), ids=lambda line: " ".join(line))
 def test_every_field_of_every_choice_is_listed_with_its_meaning(line):
     from ganlab.cli.hydra import plan
 

@@ -36,7 +36,9 @@ def every_choice():
     return [f"{group}={option}" for group in groups() for option in options(group)]
 
 
-@pytest.mark.parametrize("choice", every_choice())
+@pytest.mark.parametrize(
+    "choice", [pytest.param(one, marks=pytest.mark.slow if "tuning" in one else ()) for one in every_choice()]
+)
 def test_every_committed_yaml_composes_and_validates(choice, tmp_path):
     np.save(tmp_path / "own.npy", np.zeros((9, 8, 8), np.uint8))
     (tmp_path / "own").mkdir()

@@ -83,6 +83,7 @@ def test_arms_get_the_steps_of_the_reference(bed):
     assert plan(typed, multirun=False).cells
 
 
+@pytest.mark.slow
 def test_the_steps_are_those_of_a_run(bed, images):
     """At a factor of one half they are those of half the rate, from a start of its own."""
     config = bed.settings_of(SMALL, "upsample", 3)

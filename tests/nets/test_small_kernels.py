@@ -70,9 +70,9 @@ def test_a_transposed_convolution_is_what_loops_give(size, scale):
 
 @pytest.mark.parametrize(("size", "stride", "side"), itertools.product((1, 2, 3), (1, 2, 3, 4), (5, 8)))
 def test_a_strided_convolution_of_the_discriminator_is_what_loops_give(settings, size, stride, side):
-    line = (f"discriminator.kernel_size={size}", f"discriminator.stride={stride}", "discriminator.filters=[3]")
     for norm in ("none", "spectral"):
-        config = settings(*line, f"discriminator.normalization={norm}").discriminator
+        own = {"kernel_size": size, "stride": stride, "filters": (3,), "normalization": norm}
+        config = settings().discriminator.model_copy(update=own)
         layer = build_conv(config, (side, side, 2), lambda name: 0).get_layer("conv1")
         images = RANDOM.normal(size=(2, side, side, 2))
         kernel = np.asarray(layer.weight() if norm == "spectral" else layer.kernel, np.float64)

@@ -43,6 +43,7 @@ def losses(directory):
     return [row["loss/generator"] for row in rows if "loss/generator" in row]
 
 
+@pytest.mark.slow
 def test_it_goes_back_says_so_and_ends_elsewhere(settings, tmp_path, diverging, capsys):
     config = settings(*SMALL, *LENGTH, "training.on_divergence=rollback")
     run(config, tmp_path / "straight", quiet=True)

@@ -162,6 +162,7 @@ def test_a_folder_that_holds_another_run_is_refused_and_left_alone(whole, settin
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_bits(whole, command, tmp_path):
     """SIGINT: save, say how to go on; then `resume=`."""
     directory = tmp_path / "run"
@@ -418,7 +419,7 @@ def test_the_worked_example_has_its_parameters(settings, arm):
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16"])
-@pytest.mark.parametrize("penalty", ["none", "r1_r2"])
+@pytest.mark.parametrize("penalty", [pytest.param("none", marks=pytest.mark.slow), "r1_r2"])
 def test_half_precision_trains_and_gives_float32_images(settings, tmp_path, precision, penalty):
     import keras
 

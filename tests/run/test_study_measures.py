@@ -50,6 +50,7 @@ def test_every_draw_stands_in_the_result(studied):
     assert result.real_against_real is not None and "full/mean/coverage" in result.real_against_real
 
 
+@pytest.mark.slow
 def test_a_run_says_since_when_it_has_been_collapsed(settings, tmp_path, capsys):
     flat = ("generator.normalization=none", "optimizer.g_learning_rate=1e-9", "training.ema_half_life_images=0")
     strict = "comparison.collapse=0.9"
