@@ -395,6 +395,7 @@ def test_tensorflow_is_not_imported(study):
     assert done.stdout.endswith("[]\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_costs_nothing(study):
     """`compare DIR | head -1`: the report is written all the same. Other commands end without a complaint."""
     study.arm(UPSAMPLE, HIGH)
@@ -411,6 +412,7 @@ def test_a_reader_that_leaves_early_costs_nothing(study):
     assert unread("-c", "from ganlab.cli.exit import one_line\nwith one_line(): print(1)") == (141, "")
 
 
+@pytest.mark.slow
 def test_streams_that_a_shell_closed_are_missed_by_nobody(study):
     study.arm(UPSAMPLE, HIGH)
     study.arm(TRANSPOSE, LOW)

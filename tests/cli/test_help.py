@@ -186,6 +186,7 @@ assert not {{"tensorflow", "keras"}} & set(sys.modules)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_help_quietly():
     reader, writer = os.pipe()
     os.close(reader)

@@ -46,6 +46,7 @@ def run(*line, **more):
 @pytest.mark.parametrize("line", [
     ["train", "training.steps=0"], ["status", "nowhere"], ["compare", "nowhere"], ["dashboard", "nowhere"],
 ])  # fmt: skip
+@pytest.mark.slow
 def test_commands_import_nothing_from_it(decoys, line):
     done = run(f"ganlab.{line[0]}", *line[1:])
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

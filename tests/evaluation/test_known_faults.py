@@ -116,6 +116,7 @@ def digits():
     return RealImages(split.train.pixels, split.held_out.pixels, split.train.labels, split.held_out.labels)
 
 
+@pytest.mark.slow
 def test_several_draws_of_features_and_their_mean(tmp_path, monkeypatch):
     real = digits()
     two = [FEATURES["random"](real, draws=2), FEATURES["pca"](real, draws=3)]

@@ -29,6 +29,7 @@ def test_the_interval_covers(simulated):
         assert held == pytest.approx(0.95, abs=errors(0.95, 600))
 
 
+@pytest.mark.slow
 def test_equal_arms_are_seldom_told_apart(simulated):
     # seven arms, ten seeds: a raw p <= 0.05 somewhere in a fifth of all studies, which is what Holm is for
     raw, wrong = simulated.false_positives(150, 10)
@@ -53,6 +54,7 @@ def test_an_arm_that_collapses_often_is_called_worse(simulated):
     assert (better, worse > 0.7) == (0, True)
 
 
+@pytest.mark.slow
 def test_any_of_six_arms_at_the_margin_is_seldom_called_equivalent(simulated):
     alone, wrong = simulated.false_equivalents(150, 10, 2.0)
     assert alone > 0.1

@@ -107,6 +107,7 @@ def test_what_is_kept_is_packed_again_to_the_same_bytes(name, tmp_path):
     assert one == other  # xz itself may get better
 
 
+@pytest.mark.slow
 def test_a_study_is_made_from_its_archive_as_from_its_folder(make, tmp_path, monkeypatch):
     made = Made(tmp_path / "made")
     made.arms(["transpose", "upsample", "fir"], 6, real=True, question="Which operator is better?")

@@ -71,6 +71,7 @@ def test_a_mean_over_what_the_images_do_not_have_is_refused(settings, tmp_path):
         prepare(config, open_images(config), lambda line: None)
 
 
+@pytest.mark.slow
 def test_quick_measures_do_not_contradict_the_primary_about_a_collapse(settings, tmp_path, monkeypatch):
     # Only the features of the primary say so; quick ones are taken between, and at the last step.
     monkeypatch.setattr(callbacks, "has_collapsed", lambda _, measured, *__: "full/mean/coverage" in measured)

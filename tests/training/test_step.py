@@ -206,6 +206,7 @@ def test_a_penalty_is_reported_whichever_update_takes_it(trained):
     assert alone > 0
 
 
+@pytest.mark.slow
 def test_a_skipped_discriminator_update_leaves_its_penalty_to_the_next(trained):
     def overflow(gan, config):
         weights = gan.d_optimizer.weights
