@@ -82,11 +82,13 @@ def here(tmp_path, settings):
 
 
 RUNNER = """
-import importlib, json, os, resource, signal, sys, tempfile
+import gc, importlib, json, os, resource, signal, sys, tempfile
 sys.argv[0] = "ganlab"
 commands = {name: importlib.import_module(f"ganlab.{name}") for name in
             "train inspect doctor sample export evaluate compare status dashboard tune".split()}
 import ganlab.cli.hydra, ganlab.study.compare, numpy  # what nearly every line takes, once
+ganlab.cli.hydra.plan([], multirun=False)
+gc.freeze()
 loaded = resource.getrusage(resource.RUSAGE_SELF)
 sys.modules["tensorflow"] = sys.modules["keras"] = None  # an import of it fails
 for number, line in enumerate(json.load(sys.stdin)):

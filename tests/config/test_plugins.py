@@ -169,18 +169,18 @@ def test_the_examples_go_through_every_command_from_another_folder(command, tmp_
 
     more = ["objective=logistic", "discriminator=small", "penalty=drift", "dataset=two_moons"]
     tiny = [text for text in TINY if not text.startswith("discriminator.")]
-    done("train", "generator=bicubic", *more, *tiny, "hydra.run.dir=run")
-    assert (tmp_path / "run/generator.keras").exists()
-    assert "bicubic.py" in (tmp_path / "run/config.json").read_text()
-    done("sample", "run")
-    done("export", "run")
+    done("train", "-m", "study=mine", "generator=bicubic,upsample", "seed=0", *more, *tiny,
+         "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")  # fmt: skip
+    (run,) = (tmp_path / "outputs/mine").glob("bicubic-*")
+    assert (run / "generator.keras").exists()
+    assert "bicubic.py" in (run / "config.json").read_text()
+    done("sample", str(run))
+    done("export", str(run))
     assert "Bicubic" in done("inspect", "generator=bicubic")
     assert "bicubic" in done("train", "--help")
-    alone = command("sample", "run")
+    alone = command("sample", str(run))
     assert alone.returncode == 2
     assert "need the plugin bicubic.py" in alone.stderr
-    done("train", "-m", "study=mine", "generator=bicubic,upsample", "seed=0", *TINY,
-         "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")  # fmt: skip
     compared = command("compare", "outputs/mine")  # a comparison reads results alone
     assert compared.returncode == 0, compared.stderr
     assert "Against bicubic, upsample" in compared.stdout

@@ -93,7 +93,6 @@ EVERYTHING = (
             marks=pytest.mark.slow,
         ),
         pytest.param(("objective=wasserstein", "penalty=interpolation", *EVERYTHING), marks=pytest.mark.slow),
-        pytest.param(("objective=least_squares", "penalty=r1", "penalty.every_steps=2"), marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_xla_and_graph_train_alike(trained, rules):
