@@ -92,6 +92,7 @@ def test_every_result_names_it_once_asked(checkout, settings, monkeypatch):
         assert ours and read_result(where / "result.json").commit == ours
 
 
+@pytest.mark.slow
 def test_a_single_run_keeps_what_it_says(settings, tmp_path, capsys, monkeypatch):
     from ganlab.runs.records import Records
 

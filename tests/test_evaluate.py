@@ -97,6 +97,7 @@ def test_a_full_run_measures_both_ways(settings, tmp_path):
     assert any("metric/full/random/frechet_distance" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_shapes_are_held_against_their_factors(settings, tmp_path, monkeypatch):
     small = ("dataset=shapes", "dataset.size=16", "dataset.images=60", "dataset.held_out=50", "dataset.channels=1")
     config = settings(*small, "generator.stages=[[8,2],[null,2]]", "metrics=full", "metrics.final.features=[pca]")

@@ -370,6 +370,7 @@ def test_images_without_a_spectrum(settings):
     assert picture([view, view]).std() > 10
 
 
+@pytest.mark.slow
 def test_no_box_is_drawn_for_a_spectrum_that_is_not_there(settings, monkeypatch):
     monkeypatch.setattr(views, "DRAWS", 2)
     monkeypatch.setattr(views, "IMAGES", 16)

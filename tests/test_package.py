@@ -27,6 +27,7 @@ def complete(line):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_tab_completion_offers_groups_and_options():
     assert {"generator=", "generator."} <= set(complete("ganlab-train gen"))
     offered = complete("ganlab-train generator=")
@@ -34,6 +35,7 @@ def test_tab_completion_offers_groups_and_options():
     assert "training.steps=" in complete("ganlab-train training.st")
 
 
+@pytest.mark.slow
 def test_hydra_flags_do_what_hydra_users_expect(command):
     shown = command("train", "--cfg", "job", "seed=7")
     assert shown.returncode == 0

@@ -145,6 +145,7 @@ def test_several_draws_of_features_and_their_mean(tmp_path, monkeypatch):
     assert "full/pca/energy_distance" not in quick
 
 
+@pytest.mark.slow
 def test_a_ladder_is_climbed_once(monkeypatch, tmp_path):
     monkeypatch.setenv("GANLAB_CACHE", str(tmp_path))
     real = digits()

@@ -44,6 +44,7 @@ def test_equal_arms_are_seldom_told_apart_where_runs_diverge(simulated):
 
 
 @pytest.mark.parametrize("seeds", [6, 10])
+@pytest.mark.slow
 def test_an_arm_that_collapses_now_and_then_is_seldom_called_better_or_worse(simulated, seeds):
     better, worse = simulated.unlike_arms(300, seeds, collapse=0.2)
     assert better + worse <= 0.05 + errors(0.05, 300)

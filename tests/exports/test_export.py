@@ -133,7 +133,7 @@ CONDITIONAL, LINEAR = ("conditional=true",), ("generator.output=linear", "datase
 SLOW = [pytest.param(name, marks=[pytest.mark.slow, tools_of_others]) for name in ("onnx", "litert")]
 
 
-@pytest.mark.parametrize("name", ["keras", "saved_model", *SLOW])
+@pytest.mark.parametrize("name", ["keras", pytest.param("saved_model", marks=pytest.mark.slow), *SLOW])
 @pytest.mark.parametrize("more", [CONDITIONAL, LINEAR], ids=" ".join)
 def test_the_printed_usage_works_as_it_is_pasted(small_run, nearby, name, more, tmp_path):
     directory, out = small_run("transpose", *more), tmp_path / ("new's" + exports.FORMATS[name].suffix)

@@ -90,6 +90,7 @@ def reseal(folder, change):
         ),
     ],
 )
+@pytest.mark.slow
 def test_records_damaged_after_an_older_mark_cost_a_checkpoint(config, whole, stopped, capsys, name, how):
     before, after = mark(stopped, 2, name), mark(stopped, 4, name)
     assert before < after

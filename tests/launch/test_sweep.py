@@ -82,6 +82,7 @@ def test_a_sweep_makes_each_cell_once_and_names_what_failed(command, tmp_path):
     assert refused.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_that_cannot_work_starts_nothing(command, tmp_path):
     for arguments in (
         ("seed=0,0",),

@@ -82,6 +82,7 @@ def drawings(tmp_path_factory):
     return figures, study
 
 
+@pytest.mark.slow
 def test_figures_draw_each_arm_in_its_own_colour_and_marker(drawings):
     figures, study = drawings
     looks = {(ARMS[name].light, ARMS[name].marker) for name in MADE}

@@ -84,6 +84,7 @@ def test_what_is_kept_scores_what_was_measured(worse):
         ).items()
 
 
+@pytest.mark.slow
 def test_it_outlives_a_kill_and_a_longer_training(worse, tmp_path):
     directory = tmp_path / "run"
     config = plan([*WORSENS, "training.steps=14"], multirun=False).cells[0].config

@@ -63,6 +63,7 @@ def test_a_run_trained_longer_ends_in_the_bits_of_one_that_was_so_from_the_start
 
 
 @pytest.mark.parametrize("moment", [2, 3, "after"])
+@pytest.mark.slow
 def test_a_kill_while_a_run_is_extended_leaves_one_that_can_be_gone_on_with(
     straight, short, tmp_path, monkeypatch, moment
 ):
@@ -172,6 +173,7 @@ def test_a_run_starts_with_the_weights_of_another_and_nothing_else_of_it(short, 
             assert not value.any(), name
 
 
+@pytest.mark.slow
 def test_it_says_where_its_weights_came_from_and_needs_them_no_longer(short, tuned, tmp_path, capsys):
     config = json.loads((tuned / "config.json").read_text())
     assert config["init_from"]["run"] == str(short)

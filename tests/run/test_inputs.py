@@ -73,6 +73,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_everything_is_refused_without_tensorflow_and_leaves_nothing(tmp_path, own, ten):
     """One process for all, for the command line itself: each a line, status 2, no folder."""
     write(tmp_path / "bare.npz", ten.pixels[:400])
@@ -242,6 +243,7 @@ def test_measures_are_of_the_mixture_that_was_trained_on(settings, tmp_path, ten
     np.testing.assert_allclose(dealt, np.bincount(split.train.labels) / len(split.train.labels) * count, atol=1)
 
 
+@pytest.mark.slow
 def test_a_run_of_many_classes_is_trained_measured_and_drawn(settings, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (520, 8, 8), np.uint8)
     path = write(tmp_path / "letters.npz", pixels, np.arange(520) % 26 + 1)

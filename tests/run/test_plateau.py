@@ -84,6 +84,7 @@ def test_a_plateau_that_nothing_would_tell_is_refused(settings, tmp_path, more, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_plateau_between_two_checkpoints_leaves_one(settings, tmp_path):
     # The last step is the best so far, too, and would be saved for that.
     small = ["training.save_every_steps=7", "training.plateau=0.99", "metrics.every_steps=10"]

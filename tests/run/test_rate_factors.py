@@ -36,6 +36,7 @@ def plain(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_a_factor_of_the_rate_is_another_rate(plain, tmp_path):
     train(tmp_path / "factor", "training.steps=3", "optimizer.g_rate_factors={transpose: 0.3}")
     train(tmp_path / "rate", "training.steps=3", f"optimizer.g_learning_rate={0.001 * 0.3!r}")

@@ -81,6 +81,7 @@ def test_a_kill_after_it_changes_no_bit(settings, tmp_path, diverging, monkeypat
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_after_so_many_times_it_has_diverged(settings, tmp_path, diverging):
     diverging(27, times=9)
     result = run(settings(*SMALL, *LENGTH, "training.on_divergence=rollback", "training.rollbacks=2"), tmp_path / "r")
@@ -92,6 +93,7 @@ def test_after_so_many_times_it_has_diverged(settings, tmp_path, diverging):
 @pytest.mark.parametrize(
     ("also", "step"), [("training.on_divergence=rollback", 3), ("training.on_divergence=stop", 27)]
 )
+@pytest.mark.slow
 def test_without_a_checkpoint_or_unasked_it_stops(settings, tmp_path, diverging, also, step):
     diverging(step, times=1)
     result = run(settings(*SMALL, *LENGTH, also), tmp_path / "r", quiet=True)

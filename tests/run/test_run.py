@@ -102,6 +102,7 @@ def test_the_same_seed_gives_the_same_bits_and_portions_change_nothing(whole, se
     assert_same_run(whole, tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_run(whole, settings, tmp_path):
     run(settings(*SMALL, "seed=1"), tmp_path / "c", quiet=True)
     assert records(whole) != records(tmp_path / "c")
@@ -301,6 +302,7 @@ def test_checkpoints_that_cannot_be_used_are_an_error_and_nothing_is_lost(whole,
     assert (directory / "metrics.jsonl").read_text() == lines
 
 
+@pytest.mark.slow
 def test_a_profile_is_written_for_tensorboard(settings, tmp_path):
     run(settings(*SMALL, "training.steps=12", "training.profile=4:8", "metrics=none"), tmp_path, quiet=True)
     traces = list((tmp_path / "plugins" / "profile").rglob("*.xplane.pb"))

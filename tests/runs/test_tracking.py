@@ -109,6 +109,7 @@ def timed(directory):
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_weights_and_biases_gets_every_record_and_the_run_the_same_bits(standin, untracked, tmp_path):
     directory = tmp_path / "run-seed0"
     start(directory, "tracking=wandb")
@@ -128,6 +129,7 @@ def test_weights_and_biases_gets_every_record_and_the_run_the_same_bits(standin,
     assert_same_end(untracked, directory)
 
 
+@pytest.mark.slow
 def test_mlflow_gets_every_record_and_a_longer_training_the_same_run(standin, tmp_path):
     directory = tmp_path / "run-seed0"
     start(directory, "tracking=mlflow", "study=mine", "training.steps=6")

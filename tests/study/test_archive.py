@@ -427,6 +427,7 @@ except ResultError as error:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it took")
 @pytest.mark.parametrize("kind", ["zeros", "a dictionary"])
+@pytest.mark.slow
 def test_a_bomb_is_refused_in_bounded_memory_and_time(kind, tmp_path):
     content = b"".join(bomb(2**28)) if kind == "zeros" else with_dictionary(lzma.compress(tar_of(GOOD)), 40)
     assert len(content) < 2**17

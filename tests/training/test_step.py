@@ -197,6 +197,7 @@ def test_a_lazy_penalty_is_taken_every_so_many_updates_and_counts_as_many_times(
     assert longer.sums.numpy()[place] == lazy.sums.numpy()[place]
 
 
+@pytest.mark.slow
 def test_a_penalty_is_reported_whichever_update_takes_it(trained):
     place = LOGS.index("loss/penalty")
     alone = trained("penalty=r1", "penalty.every_steps=2", count=1).sums.numpy()[place]
@@ -319,6 +320,7 @@ def test_gradient_norms_are_computed_in_float32_under_mixed_precision(settings):
     assert np.abs(gan.score(images, precise=True) - whole).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_float16_steps_train_with_scaled_losses(trained):
     """The networks of an older GPU, on a CPU, which computes float16 too slowly for a run but rightly."""
     import keras
