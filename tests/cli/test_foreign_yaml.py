@@ -289,3 +289,12 @@ def test_a_person_may_give_whatever_a_launcher_takes(line):
     launcher = line[0].partition("=")[2]
     assert launcher in LAUNCHERS
     assert plan([*line, "seed=0,1"], multirun=True).launcher == launcher
+
+
+def test_a_yaml_file_is_read_again_after_a_change(tmp_path):
+    path = tmp_path / "experiment" / "mine.yaml"
+    path.parent.mkdir()
+    for steps in (5, 700):
+        path.write_text(f"# @package _global_\ntraining:\n  steps: {steps}\n")
+        (cell,) = plan(["experiment=mine"], multirun=False, config_dir=str(tmp_path)).cells
+        assert cell.config.training.steps == steps
