@@ -2,6 +2,7 @@
 .PHONY: help run test test-slow test-all check docs format clean
 PYTHON ?= python3
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE  # the tests start hundreds of processes, each a third of a second sooner with bytecode
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -12,14 +13,17 @@ help:  ## this list
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch .venv/ready
 
+.venv/slow: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray,tfds,huggingface]'
+	touch .venv/slow
+
 run: .venv/ready  ## set up once, then train on real digits (about a minute)
 	$(BIN)/python -m ganlab.train
 
 test: .venv/ready  ## set up once, then the tests that take minutes (no network, no GPU)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-slow: .venv/ready  ## the slow tests: kills and interruptions, an installed wheel, every export format, Ray, Slurm's stand-in, other libraries' data sets
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray,tfds,huggingface]'
+test-slow: .venv/slow  ## the slow tests: kills and interruptions, an installed wheel, every export format, Ray, Slurm's stand-in, other libraries' data sets
 	$(BIN)/python -m pytest -m slow -n 2 --dist worksteal --durations=25
 
 test-all: test test-slow  ## all of them

@@ -86,7 +86,7 @@ def test_what_is_broken_fails_the_build(copy, tmp_path):
     before = page.read_text()
     page.write_text(before + "".join(f"\n\n{text}\n" for text in BROKEN.values()))
     try:
-        done = build(copy, tmp_path, "-D", "exclude_patterns=docs/reference.md")  # which takes most of the time
+        done = build(copy, tmp_path, "-D", "include_patterns=docs/limits.md,docs/index.md")  # the others take minutes
     finally:
         page.write_text(before)
     lines = {number: line for line in done.stderr.splitlines() for number in re.findall(r"limits\.md:(\d+)", line)}
