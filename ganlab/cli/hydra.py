@@ -81,29 +81,34 @@ class Plan:
 def cell_name(overrides: Iterable[str], *more: str) -> str:
     """A folder's name from every overridden setting but the seed: the generator by its option, others by name=value.
 
-    more: `seed` or `experiment`, to name them too. A name too long for a file system ends in a digest of the whole.
+    more: `seed` or `experiment`, to name them too. Of a name too long for a file system, paths are their last part, and
+    a digest of the whole is its end.
     """
-    return cut_name(_short_name(overrides, *more) or "default")
+    overrides = list(overrides)
+    name = _short_name(overrides, *more) or "default"
+    return cut_name(name, _short_name(overrides, *more, whole_paths=False))
 
 
-def cut_name(name: str) -> str:
-    """A name for a file or a folder: one too long for a file system ends in a digest of the whole."""
+def cut_name(name: str, shorter: str = "") -> str:
+    """A name for a file or a folder: of one too long for a file system `shorter`, or its start, and a digest."""
     encoded = name.encode()
     if len(encoded) <= LONGEST_NAME:
         return name
-    return f"{encoded[: LONGEST_NAME - 11].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:10]}"
+    start = (shorter or name).encode()[: LONGEST_NAME - 11].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(encoded).hexdigest()[:10]}"
 
 
 _UNNAMED = ("seed", "study", "experiment", "resume", "tracking")
 
 
-def _short_name(overrides: Iterable[str], *more: str) -> str:
+def _short_name(overrides: Iterable[str], *more: str, whole_paths: bool = True) -> str:
     last = {}
     for override in _parsed([str(text) for text in overrides]):
         key = _key(override)
         if key in more or (key not in _UNNAMED and not key.startswith("comparison.")):
             value = override.value()
-            last[key] = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
+            text = value if isinstance(value, str) else override.get_value_element_as_str()  # without its quotes
+            last[key] = text if whole_paths else text.rstrip("/").rpartition("/")[2]
     arm = [last.pop("generator")] if "generator" in last else []
     parts = arm + [f"{key}={value}" for key, value in sorted(last.items())]
     name = safe_name("-".join(parts), ".,=+[]")

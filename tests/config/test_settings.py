@@ -520,6 +520,17 @@ def test_cells_are_named_from_every_override_but_the_seed():
     long += [[f"dataset.path='{'絵' * n}'"] for n in (60, 61)]  # three bytes each
     assert all(len(cell_name(overrides).encode()) <= 120 for overrides in long)
     assert len({cell_name(overrides) for overrides in long}) == 4
+    ours = (
+        "dataset=folder",
+        f"dataset.path=/data/{'x' * 60}/birds.zip",
+        "generator=upsample",
+        "generator.parity=parameters",
+    )
+    name = cell_name([*ours, "optimizer.g_learning_rate=0.001"])
+    wanted = (
+        "upsample-dataset=folder-dataset.path=birds.zip-generator.parity=parameters-optimizer.g_learning_rate=0.001-"
+    )
+    assert name.startswith(wanted)
 
 
 def test_a_sweep_is_checked_whole_before_it_starts():
