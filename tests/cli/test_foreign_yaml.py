@@ -288,6 +288,7 @@ def test_a_person_may_give_any_folder(tmp_path):
 def test_a_person_may_give_whatever_a_launcher_takes(line):
     launcher = line[0].partition("=")[2]
     assert launcher in LAUNCHERS
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     assert plan([*line, "seed=0,1"], multirun=True).launcher == launcher
 
 
