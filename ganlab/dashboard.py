@@ -46,6 +46,7 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
     """Update the comparison, then serve until Ctrl-C; raises ConfigError for what cannot be shown."""
     from ganlab.report.tensorboard import COMPARISON, bands_address, curves_address, has_bands, write_comparison
     from ganlab.runs.records import find_runs
+    from ganlab.runs.result import RESULT, find_files
     from ganlab.runs.status import find_cells
 
     if not directory.is_dir():
@@ -63,18 +64,26 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
         )
     if len(runs) > 1 and directory not in runs:  # `outputs` with one study: use the study
         directory = Path(os.path.commonpath([run.parent for run in runs]))
-    try:
-        write_comparison(directory)
-    except (ResultError, OSError) as error:  # a study owned by others can still be viewed
-        if not serve:
-            raise
-        if has_bands(directory):
-            print(f"the comparison is from earlier runs: {error}", flush=True)
-        elif runs != [directory]:
-            print(f"no comparison: {error}", flush=True)
+
+    def results() -> list[tuple[Path, int]]:
+        return [(path, path.stat().st_mtime_ns) for path in find_files(directory, RESULT)]
+
     if not serve:
+        write_comparison(directory)
         print(f"up to date: {directory / COMPARISON}")
         return
+
+    def compare() -> str:
+        """Update the comparison; why there is none of these runs, in a line."""
+        try:
+            write_comparison(directory)
+        except (ResultError, OSError) as error:  # a study owned by others can still be viewed
+            return ("the comparison is from earlier runs" if has_bands(directory) else "no comparison") + f": {error}"
+        return ""
+
+    alone, compared = runs == [directory], results()
+    if (said := compare()) and not alone:
+        print(said, flush=True)
 
     if not _is_this_machine(host):
         print(f"--host={host}: everybody who can reach this machine can see these runs, because TensorBoard has no "
@@ -86,7 +95,19 @@ def show(directory: Path, host: str, port: int | None, *, serve: bool) -> None:
             print(f"seed bands: {bands_address(address)}")
         print("Ctrl-C ends it", flush=True)
 
-    run_tensorboard(directory, host, port, len(runs), ready)
+    def look(address: str) -> None:
+        nonlocal compared, said
+        before, compared = compared, results()
+        if compared == before:
+            return
+        had_bands, told = has_bands(directory), said  # runs have ended, or were forgotten
+        said = compare()
+        if said not in ("", told) and not alone:
+            print(said, flush=True)
+        if has_bands(directory) and not had_bands:
+            print(f"seed bands: {bands_address(address)}", flush=True)
+
+    run_tensorboard(directory, host, port, len(runs), ready, look)
 
 
 def check_address(host: str, port: int | None) -> None:
@@ -159,11 +180,18 @@ os._exit(0)
 """
 
 
-def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, ready: Callable[[str], None]) -> None:
+def run_tensorboard(
+    directory: Path,
+    host: str,
+    port: int | None,
+    runs: int,
+    ready: Callable[[str], None],
+    look: Callable[[str], None] = lambda address: None,
+) -> None:
     """Serve until Ctrl-C or SIGTERM; calls `ready` with the address once TensorBoard lists the runs.
 
-    port: 0 is any, None the first free one from 6006. Raises RuntimeError with TensorBoard's last line if it ends by
-    itself.
+    port: 0 is any, None the first free one from 6006. look: called with the address every few seconds from then on.
+    Raises RuntimeError with TensorBoard's last line if it ends by itself.
     """
     environment = os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # it only displays
     stops = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -182,7 +210,9 @@ def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, rea
             if address := child.stdout.readline().decode().strip().replace("//0.0.0.0:", "//127.0.0.1:"):
                 _wait_for_runs(address, runs)
                 ready(address)
-            child.wait()
+            while _outlasts(child, _LOOK):
+                with contextlib.suppress(ResultError, OSError):
+                    look(address)
         except KeyboardInterrupt:
             return
         finally:
@@ -195,34 +225,45 @@ def run_tensorboard(directory: Path, host: str, port: int | None, runs: int, rea
     raise RuntimeError(f"TensorBoard ended, status {child.returncode}: {lines[-1] if lines else 'without output'}")
 
 
+def _outlasts(child: subprocess.Popen, seconds: float) -> bool:
+    """Wait for the end of a process; whether it still runs after so many seconds."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def _presentable(directory: Path) -> Iterator[Path]:
-    """The folder itself, or a folder of links without forgotten runs and bad event files, if there are any.
+    """The folder of a run itself; of a study, links to all but its bad event files and forgotten runs.
 
-    TensorBoard opens everything that it finds. A bad file is reported in a line. Runs keep their names. Links to new
-    files are added every few seconds.
+    TensorBoard opens everything that it finds. A bad file is reported in a line. Runs keep their names. Every few
+    seconds links to new files are added, and those to runs that were forgotten meanwhile removed.
     """
-    from ganlab.runs.records import bad_events
+    from ganlab.runs.records import METRICS, bad_events
 
     bad = bad_events(directory)
     for file, why in bad.items():
         print(f"not shown: {in_a_line(file)} {why}", flush=True)
-    if not bad and not _forgotten(directory):
+    if not bad and (directory / METRICS).exists():
         yield directory
         return
     stop = threading.Event()
     with tempfile.TemporaryDirectory(prefix="ganlab-") as folder:
-        _link(directory, Path(folder), [*bad, *_forgotten(directory)])
+        shown = Path(folder) / directory.name  # TensorBoard's pages name it
+        shown.mkdir(exist_ok=True)
+        _link(directory, shown, [*bad, *_forgotten(directory)])
 
         def follow() -> None:
             while not stop.wait(_LOOK):
                 with contextlib.suppress(OSError):
-                    _link(directory, Path(folder), [*bad, *_forgotten(directory)])
+                    _link(directory, shown, [*bad, *_forgotten(directory)])
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         try:
-            yield Path(folder)
+            yield shown
         finally:
             stop.set()
             thread.join()

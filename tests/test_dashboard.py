@@ -26,6 +26,7 @@ from conftest import ROOT
 from ganlab.dashboard import check_address, main, run_tensorboard
 from ganlab.errors import ConfigError
 from ganlab.report import tensorboard
+from ganlab.report.drawing import ARMS
 from ganlab.report.tensorboard import curves_address, write_comparison
 from ganlab.run.life import _hyperparameters
 from ganlab.runs.records import Records, image_pb, replace_events, shared_tail, without_seed
@@ -103,7 +104,7 @@ def dashboard(monkeypatch, capsys):
 @pytest.fixture
 def served(monkeypatch):
     """A TensorBoard that is ready and ends at once."""
-    monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", lambda *given: given[-1]("http://x/"))
+    monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", lambda *given: given[4]("http://x/"))
 
 
 def scalars(folder):
@@ -410,6 +411,43 @@ def test_arms_keep_their_names_while_others_are_still_running(tmp_path):
     grouped = re.compile(query(tmp_path)["runColorGroup"].removeprefix("regex:"))
     bands = [f"comparison/{path.name}" for path in (tmp_path / "comparison").iterdir() if path.is_dir()]
     assert {grouped.match(name)[1] for name in bands} == {f"{arm}-generator.kernel_size=5" for arm in VALUES}
+
+
+def test_an_arm_that_has_not_begun_has_its_colour_and_its_place(tmp_path):
+    tail = "-training.steps=50"
+    run(tmp_path, "transpose", 0, 1.0, name=f"{{arm}}{tail}-seed{{seed}}")
+    record_sweep(tmp_path, "a command", [f"{arm}{tail}-seed{seed}" for arm in VALUES for seed in (0, 1)])
+    assert pins(query(tmp_path))[2:] == [
+        ("images", f"defaultExperimentId/{arm}{tail}-seed0", "samples") for arm in VALUES
+    ]
+    assert tensorboard.arm_styles(tmp_path) == {arm: ARMS[arm] for arm in VALUES}
+
+
+def test_a_dashboard_that_is_open_compares_what_has_ended_and_what_is_left(study, dashboard, monkeypatch):
+    results = {path: path.read_text() for path in study.glob("*/result.json")}
+
+    def watched(*given):
+        *_, ready, look = given
+        ready("http://x/")
+        for arms in (["transpose"], ["upsample"], []):
+            for path in results if arms else ():
+                if path.parent.name.startswith(arms[0]):
+                    path.write_text(results[path])
+            if not arms:
+                (study / "forgotten").mkdir()
+                (study / "transpose-seed2").rename(study / "forgotten" / "transpose-seed2")
+            look("http://x/")
+            look("http://x/")
+
+    for path in results:
+        path.unlink()
+    monkeypatch.setattr(ganlab.dashboard, "run_tensorboard", watched)
+    status, out, _ = dashboard(study)
+    assert status == 0
+    assert [line.split(": ")[0].rstrip(":") for line in out.splitlines()] == [
+        "no comparison", "curves", "Ctrl-C ends it", "no comparison", "seed bands"
+    ]  # fmt: skip
+    assert "2 pairs" in verdict(study)
 
 
 def test_of_the_one_study_in_a_folder_the_study_is_shown(study, dashboard):

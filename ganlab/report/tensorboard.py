@@ -104,7 +104,7 @@ def _is_up_to_date(digest_file: Path, digest: str) -> bool:
 
 
 def _write(study: Study, folder: Path) -> None:
-    names = arm_names(study.arms, records.shared_tail(records.find_runs(study.directory)))
+    names = arm_names(study.arms, records.shared_tail(_runs(study.directory)))
     bands = bands_of(study)
     arms_with_bands = [arm for arm in study.arms if any(arm.label in metric.curves for metric in bands.values())]
     for arm in arms_with_bands:
@@ -277,7 +277,7 @@ def curves_address(address: str, directory: Path) -> str:
     `-seed<k>`; the endpoints pinned, and samples from the same seed of each arm, of the first twelve of them.
     Raises ConfigError for a run's settings that cannot be read.
     """
-    runs = records.find_runs(directory)
+    runs = _runs(directory)
     arms = _arms(directory, runs)
     alone = len(runs) == 1
     # some runs end early: the first may lack what the others have
@@ -297,6 +297,15 @@ def curves_address(address: str, directory: Path) -> str:
 def bands_address(address: str) -> str:
     """The page of the seed bands, with the arms' runs only: of more than 40 that page shows none."""
     return f"{address}#custom_scalars&regexInput={quote(f'^{COMPARISON}/')}"
+
+
+def _runs(directory: Path) -> list[Path]:
+    """The runs there, and those that a sweep has still to begin: an arm has its colour and place from the start."""
+    try:
+        sweep = status.read_sweep(directory)
+    except ResultError:
+        sweep = None
+    return sorted({*records.find_runs(directory), *(directory / name for name in (sweep.asked if sweep else ()))})
 
 
 def _arms(directory: Path, runs: Sequence[Path]) -> list[Path]:
@@ -342,20 +351,20 @@ def _endpoints(run: Path) -> list[str]:
 
 # TensorBoard assigns the colours of its palette in the order in which runs started, differently on each of its pages,
 # and a colour cannot be set in an address or a flag (its issue 893, open since 2018; pull request 7075). So its page
-# gets the table of arms, and looks a colour up there before the palette. Nothing else is changed; a TensorBoard with
-# another page keeps its own colours.
+# gets the table of arms, and looks a colour up there before the palette. It also reloads the data every 30 s, which
+# otherwise has to be asked for in its settings. A TensorBoard with another page keeps its own ways.
 
 _SCRIPT = "index.js"
 _TIME_SERIES = re.compile(
     r"(\.forEach\(\((\w+),(\w+)\)=>\{let (?:(?!forEach).){0,300}?)((\w+)\.colors\[\2%\5\.colors\.length\])"
 )
 _OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%this\.palette\.length\])\)")
+_RELOAD = re.compile(r"(reloadPeriodInMs:\w+,reloadEnabled:)!1")
 
 
 def group_pattern(directory: Path) -> str:
     """A pattern for the names of runs whose first group is the arm, for both JavaScript and Python."""
-    runs = records.find_runs(directory)
-    tail = re.escape(records.shared_tail(runs)).replace("\\-", "-")
+    tail = re.escape(records.shared_tail(_runs(directory))).replace("\\-", "-")
     optional = f"(?:{tail})?" if tail else ""
     return rf"^(?:comparison/)?(.+?){optional}(?:-seed\d+)?$"
 
@@ -374,7 +383,7 @@ def arm_styles(directory: Path) -> dict[str, Style]:
     except ResultError:  # one arm, or none has finished yet
         arms = []
     labels = {group_of(run.path.parent): arm.label for arm in arms for run in arm.runs.values() if run.path}
-    for run in records.find_runs(directory):
+    for run in _runs(directory):
         labels.setdefault(group_of(run), group_of(run).rpartition("/")[2].replace("-", " ", 1))
     styles = styles_of([*dict.fromkeys(arm.label for arm in arms), *sorted(labels.values())])
     return {group: styles[label] for group, label in labels.items()}
@@ -398,7 +407,7 @@ def write_page(served: Path, target: Path, styles: Mapping[str, Style], pattern:
 
 
 def coloured(script: str, styles: Mapping[str, Style], pattern: str) -> tuple[str, int]:
-    """The script of the page with the lookup of colours added, and in how many of two places it was added."""
+    """The script of the page, reloading data and with the lookup of colours, and in how many of two places that is."""
     time_series, one = _TIME_SERIES.subn(r'\1(ganlabColour(\3.replace(/^[^\/]*\//,""))||\4)', script, count=1)
     older, other = _OLDER_PAGES.subn(r"\1ganlabHex(\2)||\3)", time_series, count=1)
     table = {name: {"lightHex": style.light, "darkHex": style.dark} for name, style in styles.items()}
@@ -409,4 +418,4 @@ def coloured(script: str, styles: Mapping[str, Style], pattern: str) -> tuple[st
         "function ganlabHex(run){var found=ganlabColour(run);"
         'return found&&(document.body.classList.contains("dark-mode")?found.darkHex:found.lightHex)}\n'
     )
-    return (head + older, one + other) if one + other else (script, 0)
+    return (head + _RELOAD.sub(r"\1!0", older), one + other) if one + other else (script, 0)

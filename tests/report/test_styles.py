@@ -165,5 +165,6 @@ def test_tensorboard_gets_the_colours_of_the_arms(tmp_path):
     assert re.search(r"\(ganlabColour\(\w+\.replace\([^)]*\)\)\|\|\w+\.colors\[", script)  # the time series
     assert re.search(r"identifiers\.set\(\w+,ganlabHex\(\w+\)\|\|this\.palette\[", script)  # the older pages
     assert script.count("ganlabArms[found[1]]") == 1
+    assert len(re.findall(r"reloadPeriodInMs:\w+,reloadEnabled:!0", script)) == 1  # the page follows its runs
     assert f'"upsample": {{"lightHex": "{ARMS["upsample"].light}", "darkHex": "{ARMS["upsample"].dark}"}}' in script
     assert coloured("of another version", styles, pattern) == ("of another version", 0)

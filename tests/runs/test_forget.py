@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+import time
 
 import pytest
 
@@ -223,10 +224,13 @@ def test_every_refusal_that_one_run_causes_can_be_left_out(made, typed, change):
     assert typed(compare, made.directory, "--leave-out", "upsample-seed0")[0] == 0
 
 
-def test_tensorboard_is_shown_all_but_what_was_forgotten(made, typed, tmp_path):
+def test_tensorboard_is_shown_all_but_what_was_forgotten(made, typed, tmp_path, monkeypatch):
+    monkeypatch.setattr("ganlab.dashboard._LOOK", 0.02)
     with _presentable(made.directory) as shown:
-        assert shown == made.directory
-    typed(status, made.directory, "--forget", "upsample-*", "--yes")
+        assert len(list(shown.glob("*-seed*"))) == 12
+        typed(status, made.directory, "--forget", "upsample-*", "--yes")
+        time.sleep(0.2)
+        assert not (shown / "forgotten").exists()
     deep = tmp_path / "a" / "b" / "c"
     deep.parent.mkdir(parents=True)
     shutil.copytree(made.directory, deep)
