@@ -22,6 +22,7 @@ from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
+from ganlab.runs import tracking
 from ganlab.runs.console import Console, bar_row, live_bar
 from ganlab.runs.folder import claimed, finished, lacks_generator, read_config
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files, write_result
@@ -256,6 +257,9 @@ def report(cells: list[Cell], folder: Path) -> int:
     print(f"{len(statuses) - len(unfinished)} of {len(statuses)} runs finished in {folder}")
     for cell in unfinished:
         print(f"  {cell.name}: {describe_status(cell)}")
+    for cell in statuses:
+        if why := tracking.failure(cell.directory):
+            print(f"  {cell.name}: {why}")
     if any(cell.state != "diverged" for cell in unfinished):
         print(f"the same command continues them (add hydra.sweep.dir={quoted} if no study is named)")
     if is_tuning(flatten(cell.config.model_dump(mode="json")) for cell in cells):

@@ -6,6 +6,7 @@ MLFLOW_EXPERIMENT_NAME, ...). A separate thread does all of it: a slow or failin
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -13,7 +14,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +24,9 @@ from ganlab.files import read_json, write_json
 from ganlab.runs.records import METRICS, without_seed
 
 IDENTITY = "tracking.json"
-"""The services' identifiers for this run: `{service: identifier}`; a resumed run keeps them."""
+"""The services' identifiers for this run: `{service: identifier}`; a resumed run keeps them. Under `failed`, why the
+last session was not copied."""
+_FAILED = "failed"
 _PATIENCE = 60.0  # seconds that a service has at the end to send the rest
 
 
@@ -72,12 +75,13 @@ class MLflow:
         import mlflow  # pyright: ignore[reportMissingImports]
         from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
-        self._client = mlflow.MlflowClient()
-        if identifier is not None:
-            self._client.update_run(identifier, status="RUNNING")
-            self._run = identifier
-            return identifier
-        experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.study or "ganlab")
+        with _alone_in(directory.absolute().parent):  # the first to come makes the database, and must not meet others
+            self._client = mlflow.MlflowClient()
+            if identifier is not None:
+                self._client.update_run(identifier, status="RUNNING")
+                self._run = identifier
+                return identifier
+            experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.study or "ganlab")
         tags = {"arm": without_seed(directory.resolve().name)}
         created = self._client.create_run(experiment.experiment_id, run_name=directory.resolve().name, tags=tags)
         self._run = str(created.info.run_id)
@@ -100,6 +104,25 @@ class MLflow:
 
 Service = Wandb | MLflow
 SERVICES: dict[str, type[Service]] = {"wandb": Wandb, "mlflow": MLflow}
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """While inside, no other process is inside for the same folder, if its file system has locks."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
+
+
+def failure(directory: Path) -> str:
+    """Why the last session of a run was not copied to a service, in a line; empty if it was, or had none."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return in_a_line(dict(read_json(directory / IDENTITY)).get(_FAILED, ""))
+    return ""
 
 
 def check_installed(name: str) -> None:
@@ -143,19 +166,26 @@ class Tracker:
             self._queue.put((step, dict(values)))
 
     def _work(self) -> None:
-        name, path = self._config.tracking, self._directory / IDENTITY
-        service, identifiers = SERVICES[name](), {}
-        with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
-            identifiers = dict(read_json(path))
+        name = self._config.tracking
+        service, identifiers = SERVICES[name](), self._identifiers()
         try:
             identifier = service.start(self._config, self._directory, identifiers.get(name))
-            write_json(path, identifiers | {name: identifier})
+            write_json(self._directory / IDENTITY, identifiers | {name: identifier})
             while (numbers := self._queue.get()) is not None:
                 service.log(*numbers)
             service.finish(self.status)
         except (Exception, SystemExit) as error:
             self._warn(in_a_line(error) or type(error).__name__)
 
+    def _identifiers(self) -> dict[str, str]:
+        with contextlib.suppress(OSError, ValueError, TypeError):  # else the service starts a new run
+            return {
+                name: value for name, value in dict(read_json(self._directory / IDENTITY)).items() if name != _FAILED
+            }
+        return {}
+
     def _warn(self, why: str) -> None:
-        where = f"tracking={self._config.tracking}"
-        self._say(f"{where} failed: {why}; the run continues without it, its numbers are in {METRICS}")
+        line = f"tracking={self._config.tracking} failed: {why}"
+        self._say(f"{line}; the run continues without it, its numbers are in {METRICS}")
+        with contextlib.suppress(OSError):
+            write_json(self._directory / IDENTITY, self._identifiers() | {_FAILED: line})

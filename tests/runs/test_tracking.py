@@ -1,6 +1,8 @@
 """A copy of the records elsewhere, with stand-ins for the libraries: it is complete, and it can fail as it likes."""
 
+import fcntl
 import json
+import os
 import re
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 
 from ganlab.cli.hydra import plan
 from ganlab.errors import ConfigError
+from ganlab.launch.sweep import report
 from ganlab.run.life import run
 from ganlab.runs import tracking
 from ganlab.runs.folder import read_config
@@ -156,6 +159,45 @@ def test_a_service_that_breaks_costs_the_run_one_line(standin, untracked, tmp_pa
     assert capsys.readouterr().out.count(said) == 1
     assert records(tmp_path / "run") == records(untracked)
     assert (tmp_path / "run" / "log.txt").read_text().count(said) == 1
+
+
+def test_what_was_not_copied_is_told_at_the_end_of_a_sweep(standin, tmp_path, monkeypatch, capsys):
+    """Each cell says so in its log only."""
+    monkeypatch.setenv("STANDIN", "breaks")
+    line = [*BRIEF, "tracking=wandb", "seed=0,1", f"hydra.sweep.dir={tmp_path}"]
+    cells = plan(line, multirun=True).cells
+    for cell in cells:
+        cell.directory.mkdir(parents=True)
+        with tracking.Tracker(cell.config, cell.directory, str) as tracker:
+            tracker.scalars(1, {"loss": 1.0})
+        monkeypatch.delenv("STANDIN", raising=False)
+    report(cells, tmp_path)
+    told = [line for line in capsys.readouterr().out.splitlines() if "tracking" in line]
+    assert told == [f"  {cells[0].directory.name}: tracking=wandb failed: no route to host"]
+    with tracking.Tracker(cells[0].config, cells[0].directory, str):
+        pass
+    assert not tracking.failure(cells[0].directory)  # resumed, it was
+    assert json.loads((cells[0].directory / "tracking.json").read_text()).keys() == {"wandb"}
+
+
+def test_of_several_runs_one_at_a_time_opens_mlflow(standin, tmp_path, settings, monkeypatch):
+    """It makes its database then, and fails where two make it."""
+    import mlflow  # pyright: ignore[reportMissingImports]
+
+    def held(name, original=mlflow.set_experiment):
+        other = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        return original(name)
+
+    monkeypatch.setattr(mlflow, "set_experiment", held)
+    (tmp_path / "run").mkdir()
+    said = []
+    with tracking.Tracker(settings(*BRIEF, "tracking=mlflow"), tmp_path / "run", said.append) as tracker:
+        tracker.status = "finished"
+    assert said == []
+    assert standin("mlflow")[-1] == ["set_terminated", "run-1", "FINISHED"]
 
 
 @pytest.mark.parametrize(("how", "why"), [("refuses", "1"), ("hangs", "it has not accepted everything after 0 s")])
