@@ -359,6 +359,7 @@ _TIME_SERIES = re.compile(
     r"(\.forEach\(\((\w+),(\w+)\)=>\{let (?:(?!forEach).){0,300}?)((\w+)\.colors\[\2%\5\.colors\.length\])"
 )
 _OLDER_PAGES = re.compile(r"(this\.identifiers\.set\((\w+),)(this\.palette\[\w+%this\.palette\.length\])\)")
+_ADDRESS = re.compile(rb"(index\.js\?_file_hash=)\w+")  # a browser keeps what is there for a day, for any study
 _RELOAD = re.compile(r"(reloadPeriodInMs:\w+,reloadEnabled:)!1")
 
 
@@ -400,9 +401,13 @@ def write_page(served: Path, target: Path, styles: Mapping[str, Style], pattern:
         script, changed = coloured(page.read(_SCRIPT).decode(), styles, pattern)
         if not changed:
             return False
+        digest = hashlib.sha256(script.encode()).hexdigest()[:16]
         with zipfile.ZipFile(target, "w") as copy:
             for entry in page.infolist():
-                copy.writestr(entry.filename, script if entry.filename == _SCRIPT else page.read(entry))
+                content = script.encode() if entry.filename == _SCRIPT else page.read(entry)
+                if entry.filename.endswith(".html"):
+                    content = _ADDRESS.sub(rb"\g<1>" + digest.encode(), content)
+                copy.writestr(entry.filename, content)
     return True
 
 

@@ -160,11 +160,16 @@ def test_tensorboard_gets_the_colours_of_the_arms(tmp_path):
     with zipfile.ZipFile(served) as old, zipfile.ZipFile(tmp_path / "page.zip") as new:
         assert old.namelist() == new.namelist()
         changed = [name for name in old.namelist() if old.read(name) != new.read(name)]
-        assert changed == ["index.js"]
+        assert sorted(changed) == ["index.html", "index.js"]
+        addresses = [re.findall(r"index\.js\?\w+=\w+", page.read("index.html").decode()) for page in (old, new)]
         script = new.read("index.js").decode()
     assert re.search(r"\(ganlabColour\(\w+\.replace\([^)]*\)\)\|\|\w+\.colors\[", script)  # the time series
     assert re.search(r"identifiers\.set\(\w+,ganlabHex\(\w+\)\|\|this\.palette\[", script)  # the older pages
     assert script.count("ganlabArms[found[1]]") == 1
     assert len(re.findall(r"reloadPeriodInMs:\w+,reloadEnabled:!0", script)) == 1  # the page follows its runs
     assert f'"upsample": {{"lightHex": "{ARMS["upsample"].light}", "darkHex": "{ARMS["upsample"].dark}"}}' in script
+    assert write_page(served, tmp_path / "other.zip", {"upsample": styles["transpose"]}, pattern)
+    with zipfile.ZipFile(tmp_path / "other.zip") as other:
+        addresses.append(re.findall(r"index\.js\?\w+=\w+", other.read("index.html").decode()))
+    assert len({name for (name,) in addresses}) == 3  # else a browser would show one study in the colours of another
     assert coloured("of another version", styles, pattern) == ("of another version", 0)
