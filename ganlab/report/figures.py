@@ -527,7 +527,7 @@ def spectra(study: Study) -> Drawing | None:
         even_ticks(axes)
         even_ticks(axes, "x")
         figure.supxlabel("cycles per pixel (0.5: every other pixel)")
-        figure.supylabel("log10 of generated power / real power")
+        figure.supylabel("log10(generated / real)")
         return add_title(figure, "spectrum")
 
     message = (

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from conftest import ROOT
 from ganlab.report.drawing import ARMS, STYLES, THEMES, styles_of, ticks_within
+from ganlab.report.figures import spectra
 from ganlab.report.page import compose_page
 from ganlab.report.tensorboard import arm_styles, coloured, group_pattern, write_page
 from ganlab.study.compare import compare_study
@@ -142,6 +143,19 @@ def test_no_letters_of_a_forest_plot_stand_on_a_patch(drawings):
                 (left, one), (_, other) = axis.transData.transform([(x, start), (x, end)])
                 across = box.x0 < left < box.x1
                 assert not (across and min(one, other) < box.y1 - 2 and max(one, other) > box.y0 + 2), name
+
+
+def test_the_spectra_of_two_arms_leave_their_title_free(tmp_path):
+    """One row of panels is lower than a long label of its axis."""
+    made = Made(tmp_path / "made")
+    made.arms(["transpose", "upsample"], 2)
+    drawing = spectra(compare_study(made.directory))
+    assert drawing
+    figure = drawing.draw(THEMES["light"])
+    figure.draw_without_rendering()
+    title, label = (text.get_window_extent() for text in (figure._suptitle, figure._supylabel))
+    assert label.y0 > 0
+    assert label.y1 < title.y0
 
 
 def test_tensorboard_gets_the_colours_of_the_arms(tmp_path):
