@@ -6,7 +6,6 @@ MLFLOW_EXPERIMENT_NAME, ...). A separate thread does all of it: a slow or failin
 """
 
 import contextlib
-import fcntl
 import importlib.util
 import json
 import os
@@ -14,13 +13,13 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
 from ganlab.config import RunConfig, flatten
 from ganlab.errors import ConfigError, in_a_line
-from ganlab.files import read_json, write_json
+from ganlab.files import alone_in, read_json, write_json
 from ganlab.runs.records import METRICS, without_seed
 
 IDENTITY = "tracking.json"
@@ -75,7 +74,7 @@ class MLflow:
         import mlflow  # pyright: ignore[reportMissingImports]
         from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
-        with _alone_in(directory.absolute().parent):  # the first to come makes the database, and must not meet others
+        with alone_in(directory.absolute().parent):  # the first to come makes the database, and must not meet others
             self._client = mlflow.MlflowClient()
             if identifier is not None:
                 self._client.update_run(identifier, status="RUNNING")
@@ -104,18 +103,6 @@ class MLflow:
 
 Service = Wandb | MLflow
 SERVICES: dict[str, type[Service]] = {"wandb": Wandb, "mlflow": MLflow}
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """While inside, no other process is inside for the same folder, if its file system has locks."""
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(place, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(place)
 
 
 def failure(directory: Path) -> str:
