@@ -9,7 +9,7 @@ from ganlab.errors import ConfigError
 from ganlab.files import make_folder, sole_writer, write_json
 from ganlab.run.inputs import check_inputs
 from ganlab.run.sampler import open_sampler
-from ganlab.runs.folder import read_config, record_measures
+from ganlab.runs.folder import finished_result, last_step, read_config, record_measures
 from ganlab.runs.grids import save_png
 
 
@@ -67,6 +67,8 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
 
     config = read_config(directory)
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})
+    if record:  # an earlier checkpoint would stand for the end
+        step = last_step(config, finished_result(directory))
     check_inputs(config)
     sampler, step = open_sampler(directory, step)
     images = open_images(config)

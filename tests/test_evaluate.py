@@ -11,6 +11,7 @@ from ganlab.errors import ConfigError
 from ganlab.evaluate import measure_again, protocol
 from ganlab.run import measuring
 from ganlab.run.life import run
+from ganlab.training.checkpoints import CheckpointError
 
 SMALL = (
     "training.steps=20",
@@ -128,11 +129,25 @@ def test_shapes_are_held_against_their_factors(settings, tmp_path, monkeypatch):
     assert lines == []  # the second time nothing is trained
 
 
-def test_record_needs_a_finished_run(trained, tmp_path):
+@pytest.fixture
+def opening_fails(monkeypatch):
+    """Nothing is measured in this test."""
+    monkeypatch.setattr(measuring, "open_images", lambda config: pytest.fail("it measures"))
+
+
+def test_record_needs_a_finished_run(trained, tmp_path, opening_fails):
     shutil.copytree(trained, tmp_path / "run")
     result = json.loads((trained / "result.json").read_text())
     (tmp_path / "run" / "result.json").write_text(json.dumps(result | {"status": "interrupted"}))
     with pytest.raises(ConfigError, match="--record needs a finished run"):
+        measure_again(tmp_path / "run", CHEAP, record=True)
+
+
+def test_record_needs_the_checkpoint_of_the_last_step(trained, tmp_path, opening_fails):
+    """An earlier one is measured without --record, and must not stand for the end of the run."""
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-00000020" / "manifest.json").write_text("damaged")
+    with pytest.raises(CheckpointError, match="no checkpoint that can be used: step-00000020"):
         measure_again(tmp_path / "run", CHEAP, record=True)
 
 

@@ -26,6 +26,7 @@ from ganlab.runs.folder import (
     claimed,
     finished,
     lacks_generator,
+    last_step,
     remove_refused_run,
 )
 from ganlab.runs.records import Records, without_seed
@@ -55,7 +56,7 @@ def run(
     done = finished(config, directory)
     if done is not None and steps is None:
         if lacks_generator(done, directory):
-            _write_generator(directory, held, _last_step(config, done))
+            _write_generator(directory, held, last_step(config, done))
         return done
     check_installed(config.tracking)
     check_inputs(config)
@@ -112,12 +113,6 @@ def run(
         except Exception as error:
             write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
             raise
-
-
-def _last_step(config: RunConfig, result: RunResult) -> int:
-    """The step at which a finished run ended, by the images that it has seen."""
-    images_per_step = config.training.batch_size * config.training.discriminator_steps
-    return config.training.steps if result.images_seen is None else result.images_seen // images_per_step
 
 
 def _write_generator(directory: Path, held: bool, step: int) -> None:

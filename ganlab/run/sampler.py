@@ -1,5 +1,6 @@
 """Images from the averaged generator of a run, the EMA: during training, and from a checkpoint."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ganlab.errors import ConfigError
 from ganlab.files import FileError
 from ganlab.run.resume import other_run
 from ganlab.runs.folder import CHECKPOINTS, read_config, refuse_links
+from ganlab.runs.result import RESULT
 from ganlab.training import checkpoints
 
 _PORTION = 500  # images generated at a time
@@ -81,7 +83,8 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
     """The averaged generator of one of a run's checkpoints, and its step.
 
     step: None: the newest good checkpoint. A number: the checkpoint of that step. "best": the best checkpoint by the
-    quick counterpart of `comparison.quality`, which is kept besides the newest.
+    quick counterpart of `comparison.quality`, which is kept besides the newest. A damaged one that is passed over is
+    named on stderr.
 
     Networks are built from config.json and tensors read by name and shape; no model file is loaded. Raises
     ConfigError where there is no run, no checkpoint or none of that step (before TensorFlow is imported),
@@ -93,6 +96,10 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
     except FileError as error:
         raise ConfigError(str(error)) from None
     saved_steps = checkpoints.steps(folder)
+    if not saved_steps and (directory / RESULT).exists():
+        raise ConfigError(
+            f"{directory} has a {RESULT}, but no checkpoints; copy them from where it was trained, or train it again"
+        )
     if not saved_steps:
         raise ConfigError(f"{directory} has no checkpoint yet; wait for step {config.training.save_every_steps}")
     if step == "best":
@@ -116,4 +123,6 @@ def open_sampler(directory: Path, step: int | str | None = None) -> tuple[Sample
     )
     if restored is None:
         raise ConfigError(f"{directory} no longer has this checkpoint; try again")
+    for line in restored.damaged:
+        print(f"{directory}: passed over a checkpoint, {line}", file=sys.stderr, flush=True)
     return Sampler(gan.ema, config), restored.step

@@ -57,6 +57,12 @@ def finished(config: RunConfig, directory: Path) -> RunResult | None:
     return result if result.status in ("finished", "diverged") else None
 
 
+def last_step(config: RunConfig, result: RunResult) -> int:
+    """The step at which a finished run ended, by the images that it has seen."""
+    images_per_step = config.training.batch_size * config.training.discriminator_steps
+    return config.training.steps if result.images_seen is None else result.images_seen // images_per_step
+
+
 def lacks_generator(result: RunResult, directory: Path) -> bool:
     """Whether the generator of a finished run is missing, and there is a checkpoint to write it from."""
     return (
@@ -132,13 +138,19 @@ def remove_refused_run(directory: Path) -> None:
         directory.rmdir()
 
 
+def finished_result(directory: Path) -> RunResult:
+    """The result of a finished run, to record measures in; raises ConfigError."""
+    path = directory / RESULT
+    result = read_result(path) if path.exists() else None
+    if result is None or result.status != "finished":
+        raise ConfigError(f"--record needs a finished run, but {directory} has not finished; let it finish first")
+    return result
+
+
 def record_measures(directory: Path, measured: dict[str, Any]) -> None:
     """Add measures that were taken later to the result of a finished run; raises ConfigError."""
     with claimed(directory):
-        path = directory / RESULT
-        result = read_result(path) if path.exists() else None
-        if result is None or result.status != "finished":
-            raise ConfigError(f"--record needs a finished run, but {directory} has not finished; let it finish first")
+        result = finished_result(directory)
         protocol, earlier = measured["protocol"], result.protocol
         full = protocol["name"] == "full"
 
@@ -149,4 +161,4 @@ def record_measures(directory: Path, measured: dict[str, Any]) -> None:
             update[name] = {key: value for key, value in before if key.startswith("full/") != full} | measured[name]
         if full:
             update |= {name: measured.get(name, {}) for name in ("draws", "ladder")}
-        files.write_json(path, result.model_copy(update=update).written())
+        files.write_json(directory / RESULT, result.model_copy(update=update).written())

@@ -256,6 +256,9 @@ def test_a_run_without_a_checkpoint_is_named(settings, tmp_path):
     (tmp_path / "config.json").write_text(settings(*TINY).model_dump_json())
     with pytest.raises(ConfigError, match="has no checkpoint yet; wait for step 2"):
         export(tmp_path, "keras", None)
+    (tmp_path / "result.json").write_text("{}")  # a copy without its networks
+    with pytest.raises(ConfigError, match=r"has a result.json, but no checkpoints; copy them"):
+        export(tmp_path, "keras", None)
 
 
 def test_an_extra_that_is_absent_is_named(settings, tmp_path, monkeypatch):

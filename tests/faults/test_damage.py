@@ -274,6 +274,8 @@ def test_a_manifest_of_another_shape_is_passed_over_by_name(config, whole, stopp
     (line,) = restored.damaged
     assert line.startswith("step-00000004: ")
     if how == "a list":  # the whole way once
+        assert open_sampler(stopped)[1] == 2
+        assert capsys.readouterr().err == f"{stopped}: passed over a checkpoint, {line}\n"
         assert run(config, stopped).status == "finished"
         said = [each for each in capsys.readouterr().out.splitlines() if "passed over" in each]
         assert said == [f"passed over a checkpoint, {line}"]
