@@ -1,5 +1,6 @@
 """Export a run's generator: `python -m ganlab.export RUN [--format FORMAT] [--out PATH]`."""
 
+import fnmatch
 import os
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
             raise ConfigError(f"--out={out} does not have the suffix of {name} files; use {proposal}")
         _refuse_existing(out)
         check_parent("--out", out)
+    if name == "saved_model":
+        _refuse_pattern(out or run)
     config = read_config(run)
     if why := formats.refusal(name, config.generator):
         raise ConfigError(f"--format={name} cannot hold generator={config.generator.name}: it lacks {why}; "
@@ -95,6 +98,16 @@ def _trained_on(run: Path, config: RunConfig) -> str:
 def _refuse_existing(out: Path) -> None:
     if os.path.lexists(out):
         raise ConfigError(f"--out={out} exists and is not overwritten; delete it or give another name")
+
+
+def _refuse_pattern(place: Path) -> None:
+    """Refuse a path that TensorFlow, which takes it as a pattern, would not find."""
+    text = str(place.resolve())
+    if "\\" in text or not fnmatch.fnmatchcase(text, text):
+        raise ConfigError(
+            f"{place} cannot hold a SavedModel: TensorFlow takes [ ] and \\ in a path as a pattern, and would not find "
+            "it; use --out=PATH without them"
+        )
 
 
 if __name__ == "__main__":
