@@ -6,6 +6,7 @@ TensorFlow is imported only where it is used, so that a wrong command fails at o
 import contextlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -130,7 +131,12 @@ def _write_litert(path: Path, generator: Any, about: str) -> None:
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         # With TensorFlow's own operations a file would be written that does not run.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        content = converter.convert()
+        try:
+            content = converter.convert()
+        except Exception as error:
+            if lacking := re.search("TF Select ops: (.*)", str(error)):
+                raise ExportError(f"LiteRT does not have {lacking[1]}, which another format may have") from error
+            raise
     if about:
         model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
         model.description = about
