@@ -40,7 +40,7 @@ def save_portable(path: Path, generator: keras.Model, about: str = "") -> None:
     about: a page on its use, stored as README.md in the file, which is a zip archive.
 
     Keras refuses files of a newer version because their layers have settings that it does not know; so settings with
-    their default values are left out.
+    their default values are left out, and the names of functions such as `keras.ops.take`.
     """
     with replacing(path) as temporary:
         portable(generator).save(temporary)
@@ -62,12 +62,14 @@ def _stock(layer: Any, folded: bool) -> Any:
 
 
 def _without_defaults(node: Any) -> Any:
-    """A serialised Keras object without settings that equal the defaults of its class."""
+    """A serialised Keras object without settings that equal the defaults of its class, and names of functions."""
     if isinstance(node, list):
         return [_without_defaults(part) for part in node]
     if not isinstance(node, dict):
         return node
     node = {key: _without_defaults(value) for key, value in node.items()}
+    if str(node.get("module")).startswith("keras.src.ops."):
+        node["config"].pop("name", None)
     layer_class = _class_of(node)
     if layer_class not in (None, keras.layers.Rescaling) and isinstance(
         node.get("config"), dict
