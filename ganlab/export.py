@@ -89,7 +89,8 @@ def _trained_on(run: Path, config: RunConfig) -> str:
     """Where the images of a run come from; only a finished run knows all of it."""
     data: dict[str, Any] = read_result(run / RESULT).data or {} if (run / RESULT).exists() else {}
     source = data.get("source") or getattr(config.dataset, "source", None) or f"dataset={config.dataset.name}"
-    licence = data.get("licence") or getattr(config.dataset, "licence", None) or "unknown"
+    unknown = "unknown" if data else "not recorded, as the run had not finished"
+    licence = data.get("licence") or getattr(config.dataset, "licence", None) or unknown
     count = f"{data['train']:,} images of " if "train" in data else ""
     checksum = f", sha256 {data['sha256']}" if "sha256" in data else ""
     return f"{count}{source}; licence {licence}{checksum}"

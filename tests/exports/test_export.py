@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -171,6 +172,11 @@ def test_a_keras_file_holds_its_page(small_run, nearby, tmp_path):
     assert re.search(
         r"\n- trained on: 1,438 images of scikit-learn's load_digits.*; licence CC BY 4.0, sha256 \w{64}\n", page
     )
+    shutil.copytree(small_run("transpose", *CONDITIONAL), tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    export(tmp_path / "run", "keras", tmp_path / "again.keras")
+    page = zipfile.ZipFile(tmp_path / "again.keras").read("README.md").decode()
+    assert "\n- trained on: dataset=digits; licence not recorded, as the run had not finished\n" in page
 
 
 @pytest.mark.slow
