@@ -61,6 +61,7 @@ def export(run: Path, name: str, out: Path | None, step: int | str | None = None
     if out is None:
         out = run / f"generator-step-{step:08d}{suffix}"
         _refuse_existing(out)
+        check_parent("--out", out)
     interface = _interface(run, config, generator, step)
     difference = formats.export(name, generator, latents, out, formats.page(name, interface, out.name))
     return (

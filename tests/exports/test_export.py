@@ -283,6 +283,12 @@ def test_a_run_without_a_checkpoint_is_named(settings, tmp_path):
         export(tmp_path, "keras", None)
 
 
+def test_a_run_that_is_read_only_is_refused(small_run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match=r"--out=.*run is read-only\); give another name"):
+        export(small_run("transpose", *CONDITIONAL), "keras", None)
+
+
 def test_an_extra_that_is_absent_is_named(settings, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(settings(*TINY).model_dump_json())
     monkeypatch.setattr(exports.importlib.util, "find_spec", lambda name: None)
