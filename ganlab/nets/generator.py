@@ -12,7 +12,7 @@ from ganlab.errors import ConfigError
 from ganlab.nets.analysis import multiplications
 from ganlab.nets.initializers import gain_of, initializer
 from ganlab.nets.layers import BatchNormalization
-from ganlab.nets.upsampling import UPSAMPLERS
+from ganlab.nets.upsampling import UPSAMPLERS, Upsampling
 
 SeedOf = Callable[[str], int]
 _SLOPES = {"relu": 0.0, "leaky_relu": 0.2}  # below zero
@@ -103,7 +103,7 @@ def _enlarge(
 ) -> Any:
     """The operator of a stage: the layer under study, found by its name."""
     operator = settings.operators[number - 1].model_dump()
-    return UPSAMPLERS[operator.pop("name")](
+    layer = UPSAMPLERS[name := operator.pop("name")](
         settings.widths(channels)[number - 1],
         scale=pair(settings.stages[number - 1].scale),
         gain=gain,
@@ -112,7 +112,11 @@ def _enlarge(
         name=f"stage{number}",
         **operator,
         **options,
-    )(maps)
+    )
+    if not isinstance(layer, Upsampling):
+        kind = type(layer).__name__
+        raise ConfigError(f"the operator {name} is a {kind}; make it a subclass of ganlab.nets.upsampling.Upsampling")
+    return layer(maps)
 
 
 def _activate(settings: Generator, maps: Any, name: str) -> Any:

@@ -259,7 +259,10 @@ class Callbacks:
 
     def finish(self) -> None:
         """After the last step: export the EMA, and take the full measures if the settings ask for them."""
-        save_portable(self._directory / GENERATOR, self._gan.ema)
+        try:
+            save_portable(self._directory / GENERATOR, self._gan.ema)
+        except ValueError as error:  # an operator of one's own that is no stock layers; the checkpoint has it all
+            self._progress.say(f"{GENERATOR} cannot be written: {error}")
         if not self._measuring.full:
             return
         step, measured = int(self._gan.step.numpy()), self._measuring.measure_full(self._sampler)

@@ -126,7 +126,11 @@ def _write_generator(directory: Path, held: bool, step: int) -> None:
         return
     with contextlib.nullcontext() if held else claimed(directory):
         sampler, _ = open_sampler(directory, step)
-        save_portable(directory / GENERATOR, sampler.generator)
+        try:
+            save_portable(directory / GENERATOR, sampler.generator)
+        except ValueError as error:
+            print(f"{directory / GENERATOR} cannot be written: {error}", flush=True)
+            return
     print(f"{directory / GENERATOR} was missing and has been written again", flush=True)
 
 

@@ -6,10 +6,12 @@ import pytest
 import tensorflow as tf
 
 from ganlab.cli.choices import options
+from ganlab.errors import ConfigError
 from ganlab.exports.portable import portable, save_portable
 from ganlab.nets import analysis as anatomy
 from ganlab.nets.analysis import multiplications, receptive_field_of
 from ganlab.nets.generator import at_parity, build_generator
+from ganlab.nets.upsampling import UPSAMPLERS
 from ganlab.run.build import make_traces
 
 SMALL = ("generator.latent_size=8", "generator.base_filters=5", "generator.stages=[[4,2],[null,2]]")
@@ -163,3 +165,9 @@ def test_the_layer_of_the_image_has_no_gain_since_no_relu_follows(settings, body
     kernel = model.get_layer(layer).weights[0].numpy()
     assert kernel.size == 9 * 256
     assert 9 * 256 * kernel.var() == pytest.approx(1, rel=0.1)
+
+
+def test_an_operator_that_is_a_plain_layer_is_one_line(settings, monkeypatch):
+    monkeypatch.setitem(UPSAMPLERS, "nearest", lambda filters, **options: keras.layers.UpSampling2D())
+    with pytest.raises(ConfigError, match="the operator nearest is a UpSampling2D; make it a subclass of ganlab"):
+        build(settings("generator=upsample", *SMALL))

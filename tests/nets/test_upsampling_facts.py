@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from ganlab.errors import ConfigError
 from ganlab.nets.analysis import measured_phases, phases
 from ganlab.nets.upsampling import UPSAMPLERS, Upsampling, kernel_initializer
 
@@ -103,6 +104,56 @@ def test_call_alone_is_exported_in_stock_layers(pair, folded):
     assert all(type(layer).__module__.startswith("keras.") for layer in getattr(twin, "layers", []))
     image = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
     np.testing.assert_allclose(twin(image), ours(image), atol=1e-5)
+
+
+class Gated(OnlyCall):
+    """The same, and a weight of its own."""
+
+    def build(self, input_shape):
+        self.gate = self.add_weight(name="gate", shape=(input_shape[-1],), initializer="ones")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return super().call(inputs * self.gate)
+
+
+def test_a_weight_of_its_own_leaves_the_layers_counted(pair):
+    layer = Gated(3, seed=1)
+    layer.build((None, 6, 6, 2))
+    assert layer.macs() == pair[0].macs()
+
+
+class Small(OnlyCall):
+    """One that forgets to enlarge."""
+
+    def call(self, inputs):
+        return self.convolution(inputs)
+
+
+def test_a_map_of_another_shape_than_promised_is_one_line():
+    with pytest.raises(ConfigError, match=r"the operator Small makes \(1, 17, 17, 3\) .* not \(1, 34, 34, 3\)"):
+        Small(3).build((None, 6, 6, 2))
+
+
+class OwnLayer(OnlyCall):
+    """One whose convolution is of a class of its own."""
+
+    class Convolution(keras.layers.Conv2D):
+        """Not Keras' own."""
+
+    def __init__(self, filters, **layer):
+        super().__init__(filters, **layer)
+        self.convolution = self.Convolution(filters, 3, padding="same")
+
+    def call(self, inputs):
+        return self.convolution(self.larger(inputs) + 1)
+
+
+def test_a_layer_of_a_class_of_ones_own_is_no_stock_layer():
+    layer = OwnLayer(3)
+    layer.build((None, 6, 6, 2))
+    with pytest.raises(ValueError, match="is not made of stock Keras layers .*Convolution"):
+        layer.stock()
 
 
 def test_a_fold_that_would_differ_at_the_border_is_refused():

@@ -30,7 +30,20 @@ from ganlab.run.sampler import Sampler
 from ganlab.runs import grids, signals
 from ganlab.runs.folder import finished, read_config
 from ganlab.runs.signals import stop_requested
-from small_runs import SMALL, assert_same_run, records, weights
+from small_runs import SMALL, TINY, assert_same_run, records, weights
+
+
+def test_a_generator_that_no_stock_layers_can_be_loses_only_its_file(settings, tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise ValueError("stage1 is not made of stock Keras layers")
+
+    for module in ("ganlab.run.callbacks", "ganlab.exports.portable"):
+        monkeypatch.setattr(f"{module}.save_portable", refuse)
+    config = settings(*TINY, "metrics=none")
+    for _ in "ab":  # the second time the file is missed, and is to be written again
+        assert run(config, tmp_path).status == "finished"
+        assert "generator.keras cannot be written: stage1 is not made of" in capsys.readouterr().out
+    assert not (tmp_path / "generator.keras").exists()
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ganlab.config import Pair
+from ganlab.errors import ConfigError
 from ganlab.nets import convolution
 from ganlab.nets.initializers import kernel_initializer
 from ganlab.nets.upsampling.fusion import as_pair, require_odd
@@ -40,9 +41,15 @@ class Upsampling(keras.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def build(self, input_shape: Any) -> None:
-        """Build the layers that the constructor made, by tracing `call`."""
+        """Build the layers that the constructor made, by one `call`; ConfigError if its result has another shape."""
         if self._layers and not all(layer.built for layer in self._layers):
-            self.call(keras.Input((_SIDE, _SIDE, input_shape[-1])))
+            image = ops.zeros((1, _SIDE, _SIDE, input_shape[-1]), self.compute_dtype)
+            made, expected = tuple(self.call(image).shape), self.compute_output_shape(image.shape)
+            if made != expected:
+                raise ConfigError(
+                    f"the operator {type(self).__name__} makes {made} of {tuple(image.shape)}, not {expected}; "
+                    "its `call` must give [B,sH,sW,filters]"
+                )
 
     @property
     def phases(self) -> int:
@@ -128,8 +135,10 @@ class Upsampling(keras.Layer):
         """
         from ganlab.nets.analysis import multiplications
 
-        model, _ = self._traced()
-        of_layers = multiplications(model).executed if model is not None else 0
+        try:
+            of_layers = multiplications(self._graph()).executed
+        except Exception:  # `call` may raise anything
+            of_layers = 0
         _, height, width, _ = self.known_shape()
         of_own_weights = sum(int(np.prod(w.shape)) for w in self._trainable_variables if len(w.shape) == 4)
         total = of_layers + of_own_weights * height * width * self.phases
@@ -217,16 +226,21 @@ class Upsampling(keras.Layer):
 
     def _traced(self) -> tuple[Any, str]:
         """`call` as a model of copies of the layers that it uses; None, and why, if it is not made of layers."""
-        inputs = keras.Input(self.known_shape()[1:], dtype="float32")
+        self.known_shape()
         if self._trainable_variables or self._non_trainable_variables:
             return None, "it has weights of its own"
         try:
-            model = keras.Model(inputs, self.call(inputs), name=self.name)
+            model = self._graph()
             twin = keras.models.clone_model(model, clone_function=_single_precision)
             twin.set_weights(model.get_weights())
             return twin, ""
         except Exception as error:  # `call` may raise anything
             return None, " ".join(str(error).split())[:200]
+
+    def _graph(self) -> Any:
+        """`call` as a model."""
+        inputs = keras.Input(self.known_shape()[1:], dtype="float32")
+        return keras.Model(inputs, self.call(inputs), name=self.name)
 
     def _as_transposed(self) -> Any:
         """One Conv2DTranspose, if that gives the same image at every pixel."""
@@ -483,5 +497,7 @@ def _single_precision(layer: Any) -> Any:
     if isinstance(layer, keras.layers.InputLayer):
         return layer.__class__.from_config(layer.get_config())
     if isinstance(layer, keras.Layer):
+        if not type(layer).__module__.startswith("keras."):
+            raise ValueError(f"{type(layer).__name__} is not one")
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
     return layer  # an operation of keras.ops
