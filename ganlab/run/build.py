@@ -4,6 +4,7 @@ TensorFlow must have been started (`device.start`) before this is imported.
 """
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -24,7 +25,7 @@ from ganlab.nets.spectral_norm import power_iteration
 from ganlab.training import augment, replicas
 from ganlab.training.adam import Adam
 from ganlab.training.objectives import OBJECTIVES
-from ganlab.training.penalties import MIXED, PENALTIES
+from ganlab.training.penalties import PENALTIES
 from ganlab.training.randomness import Stream, stream_key
 from ganlab.training.state import Gan
 from ganlab.training.step import LOGS, Batch, Batches, StepConfig, make_steps
@@ -230,11 +231,11 @@ def _reader(
 
 def _penalty(config: RunConfig) -> Callable:
     settings = config.penalty.model_dump(exclude={"every_steps"})
-    name = settings.pop("name")
+    function = PENALTIES[settings.pop("name")]
+    takes_mix = "mix" in inspect.signature(function).parameters
 
     def penalty(score, real, fake, mix):
-        more = {"mix": mix} if name in MIXED else {}
-        return PENALTIES[name](score, real, fake, **settings, **more)
+        return function(score, real, fake, **settings, **({"mix": mix} if takes_mix else {}))
 
     return penalty
 

@@ -1,9 +1,10 @@
 """Gradient penalties: the cost of steep scores.
 
 Each function scores a real and a generated batch and returns the cost of the penalty: `(score, real, fake, *, weight)`
--> (real scores [B], fake scores [B], cost []). It returns the scores too, so that each image is scored once. A squared
-gradient norm is that of an image's score with respect to the image, summed in float32 over pixels and channels. With a
-minibatch standard deviation an image's score depends on its group, and its gradient counts that too (Karras 2020).
+-> (real scores [B], fake scores [B], cost []). One that has an argument `mix` is given numbers in 0..1 that are new in
+each update, [B]. It returns the scores too, so that each image is scored once. A squared gradient norm is that of an
+image's score with respect to the image, summed in float32 over pixels and channels. With a minibatch standard deviation
+an image's score depends on its group, and its gradient counts that too (Karras 2020).
 """
 
 from collections.abc import Callable
@@ -84,5 +85,3 @@ PENALTIES: dict[str, Callable[..., Scored]] = {
     "zero_centred": zero_centred,
 }
 PENALTIES.update(plugins.builders("penalties"))
-MIXED = ("interpolation", "zero_centred")
-"""Those that take `mix`."""

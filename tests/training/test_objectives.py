@@ -1,5 +1,6 @@
 """Objectives and penalties against values worked by hand."""
 
+import inspect
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ganlab.training.objectives import OBJECTIVES
-from ganlab.training.penalties import MIXED, PENALTIES
+from ganlab.training.penalties import PENALTIES
 
 LN2 = math.log(2)
 ZERO = {
@@ -111,7 +112,8 @@ KNOWN = {  # cost of w.x and of |x|^2/2, whose gradients are w and x, with weigh
 
 
 def options(name):
-    return ({} if name == "none" else {"weight": 3.0}) | ({"mix": MIX} if name in MIXED else {})
+    known = {"weight": 3.0, "mix": MIX}
+    return {key: known[key] for key in inspect.signature(PENALTIES[name]).parameters if key in known}
 
 
 @pytest.mark.parametrize("name", PENALTIES)

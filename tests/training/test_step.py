@@ -65,6 +65,12 @@ def assert_close(one, other, tolerance):
             np.testing.assert_allclose(a[name], b[name], atol=tolerance, err_msg=name)
 
 
+def test_a_penalty_of_ones_own_is_given_the_mix_that_it_asks_for(settings, monkeypatch):
+    monkeypatch.setitem(PENALTIES, "r1", lambda score, real, fake, *, weight, mix: (real, fake, weight * mix))
+    penalty = make_step_config(settings("penalty=r1", "penalty.weight=3"), lambda: None).penalty
+    assert penalty(None, "real", "fake", 2.0) == ("real", "fake", 6.0)
+
+
 def moved(one, other, owner):
     a, b = values(one, owner), values(other, owner)
     return max(np.abs(a[name] - b[name]).max() for name in a)
