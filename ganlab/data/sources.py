@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ganlab.config import DatasetSettings, plugins
+from ganlab.config import DatasetSettings, pair, plugins
 from ganlab.data import arrays, digits, folder, huggingface, photos, published, shapes, survey, tfds
 from ganlab.data.images import Labels, Split
+from ganlab.errors import ConfigError
 
 _PUBLISHED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
 _COUNTED: dict[str, ModuleType] = {
@@ -65,8 +66,35 @@ def class_counts(dataset: Any) -> list[int]:
 
 @lru_cache(1)
 def _load(dataset: DatasetSettings) -> Split:
-    """The images of a plugin's data set, which have to be loaded to be counted."""
-    return DATASETS[dataset.name](dataset)
+    """The images of a plugin's data set, which have to be loaded to be counted.
+
+    ConfigError where they are not what its settings say.
+    """
+    split, where, settings = DATASETS[dataset.name](dataset), f"dataset={dataset.name}", cast("Any", dataset)
+    if not isinstance(split, Split):
+        raise ConfigError(f"{where} gives a {type(split).__name__}; its function must give a ganlab.data.images.Split")
+    shape, classes = (*pair(settings.size), settings.channels), settings.classes
+    for images in (split.train, split.held_out):
+        pixels, labels = images.pixels, images.labels
+        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != shape:
+            raise ConfigError(
+                f"{where} gives pixels {_kind(pixels)}; they must be uint8 [N,{','.join(map(str, shape))}]"
+            )
+        if labels is None:
+            continue
+        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != pixels.shape[:1]:
+            raise ConfigError(f"{where} gives labels {_kind(labels)}; they must be whole numbers [{len(pixels)}]")
+        if classes and len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            raise ConfigError(
+                f"{where} gives labels from {labels.min()} to {labels.max()}; of {classes} classes they must be from 0 "
+                f"to {classes - 1}"
+            )
+    return split
+
+
+def _kind(value: Any) -> str:
+    array = isinstance(value, np.ndarray)
+    return f"{value.dtype} [{','.join(map(str, value.shape))}]" if array else f"that are a {type(value).__name__}"
 
 
 def class_names(dataset: DatasetSettings) -> tuple[str, ...]:

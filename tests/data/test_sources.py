@@ -1,14 +1,18 @@
 """Images: the right ones, split once for all, and clear words for files that are not what they should be."""
 
 import os
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from ganlab.config import Digits, Published
+from ganlab.data import sources
 from ganlab.data.digits import digits
+from ganlab.data.images import Images, Split
 from ganlab.data.published import facts
 from ganlab.data.published import published as mnist
 from ganlab.data.sources import DATASETS, class_counts, counts
@@ -164,3 +168,36 @@ def test_a_file_that_is_not_right_is_named_with_what_is_wrong(what, tmp_path):
     assert what in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Mine(NamedTuple):
+    """Settings of a data set of one's own."""
+
+    name: str = "mine"
+    size: tuple[int, int] = (8, 12)
+    channels: int = 3
+    classes: int = 3
+
+
+PIXELS, LABELS = np.zeros((5, 8, 12, 3), np.uint8), np.array([0, 1, 2, 2, 0])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "labels", "said"),
+    [
+        (PIXELS / 1, None, "pixels float64 [5,8,12,3]; they must be uint8 [N,8,12,3]"),
+        (PIXELS[..., :1], None, "pixels uint8 [5,8,12,1]; they must be uint8 [N,8,12,3]"),
+        (list(PIXELS), None, "pixels that are a list; they must be"),
+        (PIXELS, LABELS[1:], "labels int64 [4]; they must be whole numbers [5]"),
+        (PIXELS, LABELS / 1, "labels float64 [5]; they must be whole numbers [5]"),
+        (PIXELS, LABELS + 1, "labels from 1 to 3; of 3 classes they must be from 0 to 2"),
+        (None, None, "a NoneType; its function must give a ganlab.data.images.Split"),
+    ],
+)
+def test_a_data_set_of_ones_own_that_is_not_what_it_says_is_one_line(pixels, labels, said, monkeypatch):
+    good = Images(PIXELS, LABELS, "mine", "zeros")
+    split = None if pixels is None else Split(good, Images(pixels, labels, "mine", "zeros"))
+    monkeypatch.setitem(DATASETS, "mine", lambda _: split)
+    sources._load.cache_clear()
+    with pytest.raises(ConfigError, match=re.escape(f"dataset=mine gives {said}")):
+        counts(Mine())
