@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import itertools
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ganlab.cli.choices import CONF, file_of, groups, options
 from ganlab.cli.foreign_yaml import BY_EXPERIMENT, DEEPEST, address, check_hydra, check_place
 from ganlab.config import RunConfig, parse
-from ganlab.config.plugins import plugin_folders
+from ganlab.config.plugins import VARIABLE, plugin_folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, join_words, nearest
 from ganlab.files import safe_name
 from ganlab.run.inputs import complete
@@ -548,7 +549,12 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         if error.options:
-            return ConfigError(f"{group}={option} is unknown; {nearest(option, error.options)}")
+            hint = (
+                f"; one of a plugin needs a file conf/{group}/{option}.yaml beside it"
+                if os.environ.get(VARIABLE)
+                else ""
+            )
+            return ConfigError(f"{group}={option} is unknown; {nearest(option, error.options)}{hint}")
         return ConfigError(f"{error.missing_cfg_file} is not a group of options; {nearest(group, groups())}")
     if isinstance(error, OverrideParseException):
         return ConfigError(

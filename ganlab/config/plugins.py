@@ -19,7 +19,7 @@ import importlib.util
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
@@ -38,17 +38,21 @@ class Kind(NamedTuple):
     """A kind of thing that a plugin can add: the module of the table of its builders, and where its settings go.
 
     base: the model in `ganlab.config` that its settings inherit. fields: of the model `owner`, which can have them.
+    needs: what the settings must say.
     """
 
     module: str
     base: str
     owner: str
     fields: tuple[str, ...]
+    needs: tuple[str, ...] = ()
 
 
 KINDS = {
     "upsamplers": Kind("ganlab.nets.upsampling", "Operator", "Generator", ("upsampling", "elsewhere", "reference")),
-    "datasets": Kind("ganlab.data.sources", "DatasetSettings", "RunConfig", ("dataset",)),
+    "datasets": Kind(
+        "ganlab.data.sources", "DatasetSettings", "RunConfig", ("dataset",), ("size", "channels", "classes")
+    ),
     "objectives": Kind("ganlab.training.objectives", "Settings", "RunConfig", ("objective",)),
     "penalties": Kind("ganlab.training.penalties", "PenaltySettings", "RunConfig", ("penalty",)),
     "discriminators": Kind("ganlab.nets.discriminator", "DiscriminatorSettings", "RunConfig", ("discriminator",)),
@@ -236,7 +240,7 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
     from ganlab import config
 
     place = KINDS[kind]
-    owner = getattr(config, place.owner)
+    owner, joined = getattr(config, place.owner), set()  # one model may be the settings of several choices
     for name, entry in entries.items():
         is_a_pair = isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], type) and callable(entry[1])
         if not (isinstance(name, str) and is_a_pair and issubclass(entry[0], Settings)):
@@ -245,13 +249,19 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
             )
         if not issubclass(entry[0], getattr(config, place.base)):
             raise ConfigError(f"{where} has settings of {name!r} that do not inherit ganlab.config.{place.base}")
-        if name in _tags(owner.model_fields[place.fields[0]].annotation):
+        with _loading(where):
+            entry[0].model_rebuild()  # a type that is not defined
+        told = {*dir(entry[0]), *entry[0].model_fields}
+        if missing := [needed for needed in place.needs if needed not in told]:
+            raise ConfigError(f"{where} has settings of {name!r} without `{missing[0]}`; add that field")
+        if name in _tags(owner.model_fields[place.fields[0]].annotation, besides=joined):
             raise ConfigError(f"{where} adds {name!r}, which exists already; give it another name")
         if name not in _tags(entry[0]):
             raise ConfigError(f"{where} has settings of {name!r} without `name: Literal[{name!r}]`; add that field")
         for field in place.fields:
             info = owner.model_fields[field]
             info.annotation = Union[info.annotation, entry[0]]  # noqa: UP007 - the types are known only at run time
+        joined.add(entry[0])
         _builders[kind][name] = entry[1]
         if module := sys.modules.get(place.module):
             getattr(module, kind.upper())[name] = entry[1]
@@ -261,11 +271,13 @@ def _join(kind: str, entries: Mapping[Any, Any], where: str) -> list[str]:
     return list(entries)
 
 
-def _tags(annotation: Any) -> set[str]:
-    """The names of the choices in a union of settings."""
+def _tags(annotation: Any, besides: Set[type] = frozenset()) -> set[str]:
+    """The names of the choices in a union of settings, besides those of some models."""
+    if isinstance(annotation, type) and annotation in besides:
+        return set()
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return set(get_args(annotation.model_fields["name"].annotation)) if "name" in annotation.model_fields else set()
-    return set().union(*map(_tags, get_args(annotation)))
+    return set().union(*(_tags(part, besides) for part in get_args(annotation)))
 
 
 def _names(tree: Any) -> Iterator[str]:

@@ -74,6 +74,10 @@ WRONG = {
     "from ganlab.config.generator import Nearest\nUPSAMPLERS = {'nearest': (Nearest, print)}": "which exists already",
     "from typing import Literal\nfrom ganlab.config import Settings\nclass S(Settings):\n    name: Literal['new']\n"
     "PENALTIES = {'new': (S, print)}": "has settings of 'new' that do not inherit ganlab.config.PenaltySettings",
+    "from typing import Literal\nfrom ganlab.config import DatasetSettings\nclass S(DatasetSettings):\n"
+    "    name: Literal['new']\nDATASETS = {'new': (S, print)}": "has settings of 'new' without `size`; add that field",
+    "from typing import Literal\nfrom ganlab.config import Settings\nclass S(Settings):\n    name: Literal['new']\n"
+    "    x: 'Nowhere'\nOBJECTIVES = {'new': (S, print)}": "cannot be loaded (PydanticUndefinedAnnotation: name 'Nowhere'",
     "1 +": "cannot be loaded (SyntaxError",
     "import sys\nsys.exit(0)": "cannot be loaded (SystemExit: 0)",
 }
@@ -98,6 +102,23 @@ class S(Settings):
     weight: Positive = 1.0
 OBJECTIVES = {{'{name}': (S, print)}}
 """
+
+
+def test_two_choices_may_have_one_model_of_settings(tmp_path, monkeypatch, plugins_forgotten):
+    file = tmp_path / "mine.py"
+    monkeypatch.setenv(VARIABLE, str(file))
+    text = SOURCE.format(name="one", value=1).replace("'one'", "'one', 'two'", 1)
+    file.write_text(text.replace("(S, print)}", "(S, print), 'two': (S, repr)}"))
+    (plugin,) = plugins.load({"a": {"name": "two"}})
+    assert plugin["name"] == "mine.py" and plugins.builders("objectives")["two"] is repr
+
+
+def test_a_choice_without_its_yaml_file_says_that_it_needs_one(plugged):
+    plugged("bicubic.py")
+    with pytest.raises(
+        ConfigError, match=r"objective=one is unknown; .*needs a file conf/objective/one.yaml beside it"
+    ):
+        plan(["objective=one"], multirun=False)
 
 
 def test_two_files_of_one_name_are_two_plugins(tmp_path, monkeypatch, plugins_forgotten):

@@ -152,7 +152,7 @@ class OwnLayer(OnlyCall):
 def test_a_layer_of_a_class_of_ones_own_is_no_stock_layer():
     layer = OwnLayer(3)
     layer.build((None, 6, 6, 2))
-    with pytest.raises(ValueError, match="is not made of stock Keras layers .*Convolution"):
+    with pytest.raises(ValueError, match=r"is not made of stock Keras layers .*Convolution"):
         layer.stock()
 
 
