@@ -163,7 +163,8 @@ def _images(request: _Request) -> None:
     print(f"{'nearest':<12} {equal:,} held-out images equal a training image; the others differ by "
           f"{near.distance[near.distance > 0].min(initial=255.0):.1f} of 255 or more")  # fmt: skip
     print(f"picture: {out}")
-    print(f"to train on them: python -m ganlab.train {shlex.join(request.overrides)}")
+    fewer = [f"training.batch_size={count}"] if (count := len(split.train.pixels)) < config.training.batch_size else []
+    print(f"to train on them: python -m ganlab.train {shlex.join([*request.overrides, *fewer])}")
 
 
 def _command(request: _Request) -> None:

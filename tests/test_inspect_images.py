@@ -50,6 +50,7 @@ def test_a_folder_is_told_in_a_few_lines_and_a_picture(look, tmp_path):
     } <= lines
     assert any(line.startswith("unreadable cat/bad.png: ") for line in lines)
     assert "python -m ganlab.train dataset=folder 'dataset.path=" in output
+    assert "dataset.size=16 training.batch_size=32\n" in output  # as many as there are
     with Image.open(picture) as drawn:
         assert drawn.size == (1300, 940) and np.asarray(drawn).std() > 10
 

@@ -303,7 +303,10 @@ def read_labels(array: np.ndarray, images: int, where: str) -> Labels:
             f"{where} of shape {list(array.shape)}; it must be one label per image, [{images}] or [{images},1]{hint}"
         )
     if array.dtype.kind not in "biuf":
-        raise ConfigError(f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on")
+        raise ConfigError(
+            f"{where} of type {array.dtype}; labels are whole numbers, 0, 1, 2 and so on; numpy.unique("
+            "labels, return_inverse=True)[1] makes them, and dataset.labels_key='' leaves labels unread"
+        )
     flat = array.reshape(-1)
     if flat.dtype.kind in "bf":
         flat = flat.astype(np.float64)

@@ -23,7 +23,7 @@ from ganlab import files
 from ganlab.config import Folder, Pair, pair
 from ganlab.data import cache
 from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
-from ganlab.data.images import Digests, Split, digest, draw_held_out
+from ganlab.data.images import Digests, Split, digest, draw_held_out, share_for
 from ganlab.data.parallel import progress, run_all
 from ganlab.data.survey import MOST_CLASSES, UNREADABLE, explain_errors, stamp_of
 from ganlab.errors import ConfigError, in_a_line, join_words
@@ -580,7 +580,7 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Recip
         if held_out.all() or not held_out.any():
             raise ConfigError(
                 f"dataset.held_out={settings.held_out} leaves one side of the {len(used)} images of {listing.where} "
-                "empty; use a share such as 0.2"
+                f"empty; {share_for([len(used)] if labels is None else np.bincount(labels).tolist())}"
             )
         counts = [
             np.bincount(labels[side], minlength=len(names)).tolist() if labels is not None else [int(side.sum())]

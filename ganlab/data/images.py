@@ -153,6 +153,11 @@ def counts_held_out(counts: Sequence[int], share: float) -> NDArray[np.int64]:
     return np.minimum(wanted, np.maximum(sizes - 1, 0))
 
 
+def share_for(sizes: Sequence[int]) -> str:
+    """What leaves no side empty, of classes with so many images, as advice."""
+    return "use a share such as 0.5" if max(sizes) > 1 else "give at least two images of one class"
+
+
 def draw_held_out(digests: Digests, labels: Labels | None, share: float, seed: int) -> NDArray[np.bool_]:
     """Which images are held out, bool [N]: of each class those that a seed puts first, by their content.
 

@@ -34,6 +34,7 @@ from ganlab.data.images import (
     draw_held_out,
     fit,
     in_blocks,
+    share_for,
 )
 from ganlab.errors import ConfigError
 from ganlab.files import why
@@ -101,8 +102,8 @@ class Survey:
         drawn = counts_held_out(sizes, share)
         if not 0 < drawn.sum() < count:
             raise ConfigError(
-                f"dataset.held_out={share} leaves one side of the {count} images empty; use a share such as 0.2, or "
-                "give dataset.held_out_path"
+                f"dataset.held_out={share} leaves one side of the {count} images empty; {share_for(sizes)}, or "
+                "dataset.held_out_path"
             )
         return (sizes - drawn).tolist()
 

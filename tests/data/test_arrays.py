@@ -169,7 +169,7 @@ WRONG = {
     "dataset.held_out=1.5 is out of range": lambda own: own({"images": GREY}, "dataset.held_out=1.5", "conditional=true"),
     "dataset.classes=4, but dataset.path=": lambda own: own({"images": GREY, "labels": Y}, "+dataset.classes=4"),
     "has changed: its sha256 is": lambda own: own({"images": GREY}, "dataset.sha256=0123"),
-    "dataset.held_out=0.001 leaves one side of the 30 images empty": lambda own: arrays(
+    "dataset.held_out=0.001 leaves one side of the 30 images empty; use a share such as 0.5, or dataset.held": lambda own: arrays(
         own({"images": GREY}, "dataset.held_out=0.001")
     ),
 }  # fmt: skip

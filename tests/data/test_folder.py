@@ -278,7 +278,8 @@ WRONG = {
     "holds no image that can be read: bad.png (not an image)": lambda root: root / "bad",
     "has images of 2 sizes, 4x4 to 8x8; give one, such as dataset.size=64": lambda root: root / "sizes",
     "beside folders of classes": lambda root: root / "beside",
-    "leaves one side of the 1 images": lambda root: root / "single",
+    "single empty; give at least two images of one class": lambda root: root / "single",
+    "twins empty; use a share such as 0.5": lambda root: root / "twins",
 }
 
 
@@ -289,7 +290,7 @@ def test_what_cannot_be_used_is_one_line(settings, tmp_path, message):
         (tmp_path / name).mkdir()
     (tmp_path / "linked" / "cat").symlink_to(tmp_path / "empty")
     (tmp_path / "bad" / "bad.png").write_text("words")
-    for name in ("sizes/1.png", "beside/1.png", "beside/a/2.png", "single/1.png"):
+    for name in ("sizes/1.png", "beside/1.png", "beside/a/2.png", "single/1.png", "twins/1.png", "twins/2.png"):
         save(tmp_path / name, PIXELS[0])
     save(tmp_path / "sizes" / "2.png", PIXELS[0, :4, :4])
     with pytest.raises(ConfigError) as caught:
