@@ -148,7 +148,8 @@ def minibatch_std(maps: Any, group: int) -> Any:
     deviations = groups - ops.mean(groups, axis=1, keepdims=True)
     std = ops.sqrt(ops.mean(ops.square(deviations), axis=1, keepdims=True) + 1e-8)
     mean = ops.mean(std, axis=(2, 3, 4), keepdims=True)
-    everywhere = ops.reshape(ops.zeros_like(groups[..., :1]) + mean, (-1, height, width, 1))
+    # Not added to zeros: with as many groups as images in one, Keras would add the means as a bias, to the wrong axis.
+    everywhere = ops.reshape(ops.ones_like(groups[..., :1]) * mean, (-1, height, width, 1))
     return ops.concatenate([maps, ops.cast(everywhere, maps.dtype)], axis=-1)
 
 

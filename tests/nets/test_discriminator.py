@@ -157,11 +157,15 @@ def test_classes_are_scored_by_their_projection(discriminator, body, normalizati
     assert isinstance(projection, Spectral) == (normalization == "spectral") and not projection.use_bias
 
 
-def test_minibatch_std_is_numpys_over_consecutive_images():
-    maps = np.random.default_rng(0).normal(size=(6, 3, 2, 4)).astype(np.float32)
-    outputs = np.asarray(minibatch_std(maps, 3))
+@pytest.mark.parametrize("images", [6, 9])
+def test_minibatch_std_is_numpys_over_consecutive_images(images):
+    """Nine: as many groups as images in one, which Keras' addition would take for channels."""
+    maps = np.random.default_rng(0).normal(size=(images, 3, 2, 4)).astype(np.float32)
+    inputs = keras.Input((3, 2, 4))
+    model = tf.function(keras.Model(inputs, minibatch_std(inputs, 3)), autograph=False)
+    outputs = model(maps).numpy()
     np.testing.assert_array_equal(outputs[..., :4], maps)
-    for first in (0, 3):
+    for first in range(0, images, 3):
         expected = np.std(maps[first : first + 3], axis=0).mean()
         np.testing.assert_allclose(outputs[first : first + 3, :, :, 4], expected, rtol=1e-5)
     alike = tf.ones([4, 3, 2, 1])
