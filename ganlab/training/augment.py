@@ -38,7 +38,8 @@ def apply(settings: Augment, images: tf.Tensor, draws: Draws) -> tf.Tensor:
     if settings.color:
         images = _colour(images, settings.color, draws["places"][:, 4:])
     if settings.translation:
-        rows, columns = (_shift(settings.translation, n, draws["places"][:, i]) for i, n in enumerate((height, width)))
+        rows = _shift(settings.translation, height, draws["places"][:, 0])
+        columns = _shift(settings.translation, width, draws["places"][:, 1], channels)
         images = _move(images, rows, columns)
     if settings.cutout:
         rows, columns = (_hole(settings.cutout, n, draws["places"][:, 2 + i]) for i, n in enumerate((height, width)))
@@ -58,21 +59,25 @@ def _colour(images: tf.Tensor, share: float, places: tf.Tensor) -> tf.Tensor:
     return mean + (images - mean) * (1 + contrast * share)
 
 
-def _shift(share: float, size: int, place: tf.Tensor) -> tf.Tensor:
-    """Matrices [B,size,size] that move a line by a whole number of pixels, at most share*size, and fill with zeros."""
+def _shift(share: float, size: int, place: tf.Tensor, channels: int = 1) -> tf.Tensor:
+    """Matrices [B,n,n] that move lines by a whole number of pixels, at most share*size, and fill with zeros.
+
+    n: size*channels, the numbers of a line.
+    """
     most = round(share * size)
-    steps = tf.floor(place * (2 * most + 1)) - most
-    pixels = tf.range(size, dtype=tf.float32)
-    return tf.cast(tf.equal(pixels[None, :, None] - pixels[None, None, :], steps[:, None, None]), tf.float32)
+    steps = (tf.floor(place * (2 * most + 1)) - most) * channels
+    numbers = tf.range(size * channels, dtype=tf.float32)
+    return tf.cast(tf.equal(numbers[None, :, None] - numbers[None, None, :], steps[:, None, None]), tf.float32)
 
 
 def _move(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Every image with its lines moved by the matrices: linear, so every derivative exists."""
+    """Every image moved by the matrices: linear, so every derivative exists.
+
+    Nothing is transposed: XLA cannot compile the second derivative of that inside the branch of a lazy penalty.
+    """
     batch, height, width, channels = images.shape
-    moved = tf.matmul(rows, tf.reshape(images, [batch, height, width * channels]))
-    moved = tf.transpose(tf.reshape(moved, [batch, height, width, channels]), [0, 2, 1, 3])
-    moved = tf.matmul(columns, tf.reshape(moved, [batch, width, height * channels]))
-    return tf.transpose(tf.reshape(moved, [batch, width, height, channels]), [0, 2, 1, 3])
+    lines = tf.matmul(rows, tf.reshape(images, [batch, height, width * channels]))
+    return tf.reshape(tf.matmul(lines, columns, transpose_b=True), images.shape)
 
 
 def _hole(share: float, size: int, place: tf.Tensor) -> tf.Tensor:

@@ -98,7 +98,10 @@ EVERYTHING = (
              "generator.normalization=batch", "training.share_fakes=true"),
             marks=pytest.mark.slow,
         ),
-        pytest.param(("objective=wasserstein", "penalty=interpolation", *EVERYTHING), marks=pytest.mark.slow),
+        pytest.param(
+            ("objective=wasserstein", "penalty=interpolation", "penalty.every_steps=2", *EVERYTHING),
+            marks=pytest.mark.slow,
+        ),
     ],
 )  # fmt: skip
 def test_xla_and_graph_train_alike(trained, rules):
