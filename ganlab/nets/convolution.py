@@ -85,7 +85,8 @@ def _as_product(maps: Any, kernel: Any, stride: Pair, axes: list[tuple[int, int,
     for i in range(ky):
         for j in range(kx):
             patches.append(blocks[:, i // sy : i // sy + high, i % sy, j // sx : j // sx + wide, j % sx])
-    matrix = ops.reshape(ops.concatenate(patches, axis=-1), (-1, ky * kx * ci))
+    # Not concatenated: of more than 16 parts XLA cannot compile the second derivative in a lazy penalty's branch.
+    matrix = ops.reshape(ops.stack(patches, axis=-2), (-1, ky * kx * ci))
     return ops.reshape(ops.matmul(matrix, ops.reshape(kernel, (-1, co))), (-1, high, wide, co))
 
 

@@ -137,7 +137,10 @@ def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images
     "rules",
     [
         pytest.param(("generator=transpose", "penalty=none"), marks=pytest.mark.slow),
-        pytest.param(("generator=fir", "penalty=r1"), marks=pytest.mark.slow),
+        pytest.param(
+            ("generator=fir", "penalty=r1", "penalty.every_steps=2", "discriminator.kernel_size=5"),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(("generator=carafe", "discriminator=residual"), marks=pytest.mark.slow),
     ],
 )  # fmt: skip
