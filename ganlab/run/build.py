@@ -5,6 +5,7 @@ TensorFlow must have been started (`device.start`) before this is imported.
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -145,7 +146,7 @@ def make_step_config(config: RunConfig, before_discriminator: Callable[[], None]
         config.training.share_fakes,
         before_discriminator,
         config.training.ema_half_life_images,
-        config.training.ema_rampup,
+        math.inf if config.init_from else config.training.ema_rampup,  # an average to start with is kept
     )
 
 

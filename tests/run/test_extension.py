@@ -174,6 +174,15 @@ def test_a_run_starts_with_the_weights_of_another_and_nothing_else_of_it(short, 
 
 
 @pytest.mark.slow
+def test_the_average_that_a_run_starts_with_is_not_forgotten_at_once(short, tuned):
+    """The ramp-up would forget it in one step. After six of 8 images a half-life of 20,000 keeps 99.8 % of it."""
+    before, after = weights(short), weights(tuned)
+    name = "tensors/{}|base|kernel/.ATTRIBUTES/VARIABLE_VALUE"
+    average, trained = (after[name.format(owner)] - before[name.format("ema")] for owner in ("ema", "generator"))
+    assert 0 < np.abs(average).max() < 0.01 * np.abs(trained).max()
+
+
+@pytest.mark.slow
 def test_it_says_where_its_weights_came_from_and_needs_them_no_longer(short, tuned, tmp_path, capsys):
     config = json.loads((tuned / "config.json").read_text())
     assert config["init_from"]["run"] == str(short)
