@@ -403,6 +403,7 @@ def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float
     """How much of the pattern that a transposed convolution draws on a flat image is checkerboard: 0 ... 1.
 
     kernel: [k,k,Co,Ci], out before in; kernels of other operators in their transposed form. stride: an int or a pair.
+    Raises ValueError, naming the argument, for another shape or stride; a kernel that is not finite gives nan.
 
     A flat image comes out as stride x stride values, one for each phase, the sums of the kernel's taps in that phase.
     The lattice fraction is the share of their energy that is not their mean's, averaged over pairs of channels.
@@ -412,7 +413,10 @@ def lattice_fraction(kernel: np.ndarray, stride: int | tuple[int, int]) -> float
     kernel = np.asarray(kernel, np.float64)
     if kernel.ndim != 4:
         raise ValueError(f"kernel of shape {kernel.shape} does not have four axes; use [k,k,Co,Ci]")
-    down, across = (stride, stride) if isinstance(stride, int) else stride
+    strides = np.asarray(stride if np.ndim(stride) else (stride, stride))
+    if strides.shape != (2,) or strides.dtype.kind not in "iu" or strides.min() < 1:
+        raise ValueError(f"stride={stride!r} is no stride; use a whole number from 1, or a pair of them")
+    down, across = strides
     phases = np.stack([kernel[y::down, x::across].sum(axis=(0, 1)) for y in range(down) for x in range(across)])
     energy = np.sum(phases**2, axis=0)
     lattice = np.sum((phases - phases.mean(axis=0)) ** 2, axis=0)

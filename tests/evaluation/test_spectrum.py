@@ -39,3 +39,7 @@ def test_it_does_not_hide_a_broken_kernel():
     assert np.isnan(lattice_fraction(kernel_of([[np.nan, 1]]), 2))
     with pytest.raises(ValueError, match="four axes"):
         lattice_fraction(np.ones((3, 3)), 2)
+    assert lattice_fraction(np.ones((4, 4, 1, 1)), np.int64(2)) == 0
+    for stride in (0, 2.0, True, (2,), (2, 2, 2)):
+        with pytest.raises(ValueError, match=r"^stride=.* is no stride; use a whole number from 1, or a pair of them$"):
+            lattice_fraction(np.ones((4, 4, 1, 1)), stride)
