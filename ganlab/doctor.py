@@ -21,7 +21,7 @@ ganlab.doctor: show the device, its precisions, XLA, versions, threads and memor
   python -m ganlab.doctor generator=upsample dataset.size=32   any settings: python -m ganlab.train --help
 
 For each precision, in graph mode and under XLA, it builds the networks, compiles the step and times it for a few
-seconds. The last line is advice. Nothing is written.
+seconds. It ends with advice. Nothing is written but compiled programs, to the cache.
 """
 _LEAST_GAIN = 1.05  # how many times as fast another setting must be to be recommended
 _LIBRARIES = ("ganlab-keras", "tensorflow", "keras", "numpy", "hydra-core", "tensorboard")

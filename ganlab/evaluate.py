@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument(
         "settings", nargs="*", metavar="metrics.NAME=VALUE",
-        help="metrics=quick or metrics=full, and their settings (default: the run's own if they are metrics=full, else "
-        "metrics=full)",
+        help="metrics=quick, metrics=full or metrics=study, with settings of it; settings alone are of metrics=full "
+        "(default: the run's own measures if they are thorough ones, else metrics=full)",
     )  # fmt: skip
     parser.add_argument(
         "--record", action="store_true", help="also write the measures to RUN/result.json, for ganlab.compare"

@@ -67,7 +67,7 @@ def _norms_between(score: Score, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tenso
 
 
 def _score_with_norms(score: Score, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scores [B] and squared gradients [B]; correct only if no image's score depends on another image."""
+    """Scores [B], and the squared gradient [B] of the sum of all scores with respect to each image."""
     with tf.GradientTape() as tape:
         tape.watch(images)
         scores = score(images)
