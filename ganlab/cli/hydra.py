@@ -6,6 +6,7 @@ All use of Hydra is here. Hydra never sees a command line, only overrides. No Te
 import contextlib
 import difflib
 import hashlib
+import io
 import itertools
 import math
 import os
@@ -415,7 +416,9 @@ def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *,
         if kind == "cfg":
             hydra.show_cfg("config", overrides, value, package, resolve)
         elif kind == "info":
-            hydra.show_info(value, "config", overrides)
+            with contextlib.redirect_stdout(io.StringIO()) as lines:  # logging prints a traceback for a closed pipe
+                hydra.show_info(value, "config", overrides)
+            print(lines.getvalue(), end="")
         else:
             hydra.shell_completion("config", overrides)
 

@@ -191,7 +191,7 @@ def test_a_closed_pipe_ends_help_quietly():
     reader, writer = os.pipe()
     os.close(reader)
     lines = [(name, "--help" if number % 2 else "--version") for number, name in enumerate(COMMANDS)]
-    lines += [("train", "--help"), ("train", "--cfg", "job")]
+    lines += [("train", "--help"), ("train", "--cfg", "job"), ("train", "--info", "searchpath")]
     children = []
     for number, (name, *flags) in enumerate(lines):
         environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1" if number % 3 else ""}
