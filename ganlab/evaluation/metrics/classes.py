@@ -43,6 +43,21 @@ def modes(labels: ArrayLike, shares: ArrayLike) -> Modes:
 
     Metz et al., arXiv 1611.02163 (stacked digits, 1000 modes).
     """
+    counts, shares = _counted(labels, shares)
+    return Modes(int(np.count_nonzero(counts)), float(rel_entr(counts / counts.sum(), shares).sum()))
+
+
+def largest_class_error(labels: ArrayLike, shares: ArrayLike) -> float:
+    """The largest |share of the fakes / true share - 1| over modes; 0 for exactly the true shares.
+
+    Arguments and errors as those of `modes`.
+    """
+    counts, shares = _counted(labels, shares)
+    return float(np.max(np.abs(counts / counts.sum() / shares - 1)))
+
+
+def _counted(labels: ArrayLike, shares: ArrayLike) -> tuple[NDArray[np.intp], Array]:
+    """How many fakes each mode has, [C], and the true shares, [C]."""
     shares = _shares(shares)
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.size == 0 or labels.dtype.kind not in "iu":
@@ -51,18 +66,7 @@ def modes(labels: ArrayLike, shares: ArrayLike) -> Modes:
     if labels.min() < 0 or labels.max() >= len(shares):
         wrong = labels.min() if labels.min() < 0 else labels.max()
         raise ValueError(f"labels holds {wrong}, but shares has {len(shares)} modes; use 0 to {len(shares) - 1}")
-    counts = np.bincount(labels, minlength=len(shares))
-    return Modes(int(np.count_nonzero(counts)), float(rel_entr(counts / len(labels), shares).sum()))
-
-
-def largest_class_error(labels: ArrayLike, shares: ArrayLike) -> float:
-    """The largest |share of the fakes / true share - 1| over modes; 0 for exactly the true shares.
-
-    Arguments as those of `modes`.
-    """
-    labels, shares = np.asarray(labels), np.asarray(shares)
-    fake_shares = np.bincount(labels, minlength=len(shares)) / len(labels)
-    return float(np.max(np.abs(fake_shares / shares - 1)))
+    return np.bincount(labels, minlength=len(shares)), shares
 
 
 def _shares(value: ArrayLike) -> Array:
@@ -72,7 +76,7 @@ def _shares(value: ArrayLike) -> Array:
     shares = features("shares", shares[None])
     _distribution("shares", shares)
     if not shares.all():
-        raise ValueError(f"shares[{np.argmin(shares)}]=0.0 makes the divergence infinite; leave that mode out")
+        raise ValueError(f"shares[{np.argmin(shares)}]=0.0 makes the measure infinite; leave that mode out")
     return shares[0]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sets import PROPERTY
 
-from ganlab.evaluation.metrics import classifier_score, modes
+from ganlab.evaluation.metrics import classifier_score, largest_class_error, modes
 from ganlab.evaluation.metrics.classes import binomial
 
 
@@ -51,6 +51,7 @@ def test_modes_by_hand():
     assert modes(np.zeros(5, np.int64), np.full(10, 0.1)).divergence == pytest.approx(np.log(10), rel=1e-12)
 
 
+@pytest.mark.parametrize("measure", [modes, largest_class_error])
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -61,24 +62,25 @@ def test_modes_by_hand():
         ([0, -1], "labels holds -1, but shares has 2 modes"),
     ],
 )
-def test_bad_labels_are_refused(labels, message):
+def test_bad_labels_are_refused(measure, labels, message):
     with pytest.raises(ValueError, match="^" + message):
-        modes(labels, [0.5, 0.5])
+        measure(labels, [0.5, 0.5])
 
 
+@pytest.mark.parametrize("measure", [modes, largest_class_error])
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
         ([[0.5, 0.5]], r"shares has shape \(1, 2\); give one share for each mode"),
         ([0.5, 0.4], r"shares has the sum 0\.9; probabilities sum to 1"),
-        ([1.0, 0.0], r"shares\[1\]=0\.0 makes the divergence infinite"),
+        ([1.0, 0.0], r"shares\[1\]=0\.0 makes the measure infinite"),
         ([0.5, np.nan], r"shares\[0, 1\]=nan cannot be measured"),
         ([], r"shares has shape \(1, 0\) and is empty"),
     ],
 )
-def test_bad_shares_are_refused(shares, message):
+def test_bad_shares_are_refused(measure, shares, message):
     with pytest.raises(ValueError, match="^" + message):
-        modes([0, 0], shares)
+        measure([0, 0], shares)
 
 
 @pytest.mark.parametrize("count", [1, 7, 2000, 100_000])
