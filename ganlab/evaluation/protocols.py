@@ -17,7 +17,7 @@ from ganlab.evaluation.features import Features, RealImages
 from ganlab.evaluation.features.base import some
 from ganlab.evaluation.ladder import climb, images_of_a_rung
 from ganlab.evaluation.metrics.pairs import blocks
-from ganlab.evaluation.registry import KNOWN_AS, TABLE, Needs, Rungs
+from ganlab.evaluation.registry import TABLE, Needs, Rungs, full_name
 
 VERSION = 1  # of the computations: part of every hash
 _PATCHED, _TESTED = 500, 2000  # images of either side at most, for slow measures
@@ -210,7 +210,8 @@ class Measures:
                 held_out, vectors = self._held_out_features[features.name], features.embed(fake)
                 values |= self._named("pca", self._copying(features, held_out[0], vectors[0]))
             if self._thorough and features.probabilities:
-                values |= self._named(features.name, _classes(features.probabilities(fake), self._shares))
+                shares = self._shares if features.name == "classifier" else None  # others know other classes
+                values |= self._named(features.name, _classes(features.probabilities(fake), shares))
         values |= self._named("", _artifacts(self.spectrum, power, self._thorough))
         if self._thorough:
             values |= self._named("", _patches(self._held_out[: self._equal], fake[: self._equal]))
@@ -270,9 +271,7 @@ class Measures:
         return {self._name(group, name): value for name, value in values.items()}
 
     def _name(self, group: str, name: str) -> str:
-        if not self._thorough:
-            return name
-        return "/".join(filter(None, ("full", group, KNOWN_AS.get(name, name) if group == "inception" else name)))
+        return full_name(group, name) if self._thorough else name
 
 
 def _spectrum(pixels: np.ndarray) -> spectrum.Spectrum | None:

@@ -164,6 +164,12 @@ KNOWN_AS = {
 }
 """The well-known names of metrics through Inception's features; nothing else may have these names."""
 
+
+def full_name(group: str, name: str) -> str:
+    """The name of a metric at the end: `full/pca/coverage`, `full/inception/fid`; without a group `full/spectral_...`."""
+    return "/".join(filter(None, ("full", group, KNOWN_AS.get(name, name) if group == "inception" else name)))
+
+
 STRIDES = (2, 4, 8)
 _OF_A_FACTOR = re.compile(rf"({'|'.join(metric.name for metric in TABLE if metric.needs == 'factor')})_.*")
 
@@ -229,15 +235,17 @@ def names_under(
     if features is None:
         return quick
     heights = levels(size) if size else range(4, 1025)
-    full = [*of_images(quick=False), *(f"{name}_{height}" for name in rows("patches") for height in heights)]
+    bare = [*of_images(quick=False), *(f"{name}_{height}" for name in rows("patches") for height in heights)]
+    full = [full_name("", name) for name in bare]
     for kind in features:
-        classes = rows("probabilities", "classes") if kind in ("classifier", "inception") else []
-        metrics = [*rows(*by_features), *classes]
-        full += [f"{kind}/{KNOWN_AS.get(name, name) if kind == 'inception' else name}" for name in metrics]
+        scores = rows("probabilities") if kind in ("classifier", "inception") else []
+        classes = rows("classes") if kind == "classifier" else []  # Inception knows others
+        full += [full_name(kind, name) for name in (*rows(*by_features), *scores, *classes)]
     if mean_over:
-        full += [f"mean/{name}" for name in rows("features", "neighbours", quick=True) if name != "kernel_distance"]
-    full += [f"factors/{name}" for name in rows("factor", "factors") if factors]
-    return [*quick, *(f"full/{name}" for name in full)]
+        averaged = [name for name in rows("features", "neighbours", quick=True) if name != "kernel_distance"]
+        full += [full_name("mean", name) for name in averaged]
+    full += [full_name("factors", name) for name in rows("factor", "factors") if factors]
+    return [*quick, *full]
 
 
 def admits(size: tuple[int, int], stride: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ganlab.config import LEAST, Folder, Full, RunConfig, parse
 from ganlab.errors import ConfigError
-from ganlab.evaluation.registry import metric_of
+from ganlab.evaluation.registry import KNOWN_AS, metric_of, quick_relative
 
 _DOWNLOADED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
 _OF_FILES = ("arrays", "folder", "huggingface", "tfds", *_DOWNLOADED)
@@ -114,9 +114,12 @@ def check_inputs(config: RunConfig) -> None:
 
             check_weights(config.metrics.final.inception_weights)
         classes = getattr(dataset, "classes", None) or 0
-        if "classifier" in (config.metrics.final.features or ()) and classes < 2:
+        asked = {"metrics.final.features=[classifier]": "classifier" in (config.metrics.final.features or ())}
+        for title, metric in config.comparison.endpoints.items():
+            asked[f"comparison.{title}={metric}"] = metric.startswith("full/classifier/")
+        if classes < 2 and (where := next((text for text, needed in asked.items() if needed), "")):
             have = "this dataset has one" if classes else "this dataset has no labels"
-            raise ConfigError(f"metrics.final.features=[classifier] needs two classes, {have}; use random or pca")
+            raise ConfigError(f"{where} needs two classes, {have}; use random or pca")
 
 
 def check_measured(config: RunConfig, train: int, held_out: int) -> None:
@@ -147,6 +150,17 @@ def _check_plateau(config: RunConfig) -> None:
     if not (full_measures_every(config) or config.metrics.every_steps):
         raise ConfigError(
             f"{where} needs measures during training; set metrics.every_steps or metrics.final.every_steps"
+        )
+    quality = config.comparison.quality
+    if full_measures_every(config) and quality.startswith("full/"):
+        taken = metric.quick or metric.name in KNOWN_AS.values()
+    else:
+        quick = metric_of(quick_relative(quality))
+        taken = quick is not None and quick.quick and config.metrics.every_steps is not None
+    if not taken:
+        raise ConfigError(
+            f"{where} needs comparison.quality={quality} during training, where it is not measured; "
+            "use frechet_distance and metrics.every_steps, or full/pca/frechet_distance and metrics.final.every_steps"
         )
     if config.optimizer.final_rate != 1 or config.augment.noise:
         raise ConfigError(

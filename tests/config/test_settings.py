@@ -74,12 +74,16 @@ def test_an_endpoint_is_one_that_the_runs_measure(settings):
             return not str(error).startswith(f"comparison.quality={metric} is not measured in these runs; ")
 
     shapes = "dataset=shapes"
-    for metric in ("full/pca/coverage", "full/inception/kid", "full/classifier/modes", "full/coherent_checkerboard_index_4",
+    inception = "metrics.final.features=[inception]"
+    assert accepted("full/inception/kid", inception) and accepted("full/inception/inception_score", inception)
+    assert not accepted("full/inception/modes", inception)  # it knows other classes than those of the images
+    for metric in ("full/pca/coverage", "full/classifier/modes", "full/coherent_checkerboard_index_4",
                    "full/sliced_wasserstein_8", "full/random/sliced_wasserstein", "coverage"):  # fmt: skip
         assert accepted(metric), metric
     assert accepted("full/factors/kolmogorov_size", shapes)
     assert accepted("full/factors/mutual_information_x_y", shapes)
     for metric in ("full/clasifier/coverage", "full/coverage", "full/inception/frechet_distance", "full/pca/modes",
+                   "full/inception/kid", "full/pixels/coverage",
                    "full/factors/kolmogorov_size", "full/checkerboard_index_3", "full/pca/fid"):  # fmt: skip
         assert not accepted(metric), metric
     assert not accepted("full/classifier/coverage", "metrics.final.features=[pca]")

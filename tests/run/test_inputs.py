@@ -69,6 +69,8 @@ REFUSED = {
     "dataset=photos dataset.size=128 dataset.reduction=4": "use at most 0 together",
     "dataset=arrays dataset.path=bare.npz metrics=full metrics.final.features=[classifier]": "needs two classes, this dataset "
     "has no labels",
+    "dataset=arrays dataset.path=bare.npz metrics=full comparison.quality=full/classifier/coverage": "comparison.quality="
+    "full/classifier/coverage needs two classes, this dataset has no labels",
     "study=s seed=0,1 dataset=arrays dataset.path=own.npz,nowhere.npz": "dataset.path={here}/nowhere.npz does not exist",
 }  # fmt: skip
 

@@ -74,6 +74,14 @@ def test_a_run_that_was_stopped_at_its_plateau_ends_there(early, tmp_path):
     [
         (["comparison.quality=coverage"], "training.plateau=0.02 needs a distance as comparison.quality"),
         (["metrics=none"], "training.plateau=0.02 needs measures during training"),
+        (
+            ["metrics=full", "metrics.every_steps=10", "comparison.quality=full/pca/sliced_wasserstein"],
+            "training.plateau=0.02 needs comparison.quality=full/pca/sliced_wasserstein during training, where it is not",
+        ),
+        (
+            ["metrics=full", "metrics.every_steps=null", "metrics.final.every_steps=10"],
+            "training.plateau=0.02 needs comparison.quality=frechet_distance during training, where it is not",
+        ),
         (["optimizer.final_rate=0.1"], "training.plateau=0.02 ends runs before rates and noise have fallen"),
     ],
 )
