@@ -274,8 +274,9 @@ def draw_curves(
         figure.supxlabel(unit)
         return add_title(figure, metric)
 
-    seeds = max(len(curve.values) for curve in curves.values())
-    runs = "one run" if seeds == 1 else f"median of {seeds} seeds, with a band from the lowest to the highest"
+    counts = sorted({len(curve.values) for curve in curves.values()})
+    seeds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    runs = "one run" if counts == [1] else f"median of {seeds} seeds, with a band from the lowest to the highest"
     notes = [
         f"{metric} over {'the images seen' if over == 'images' else 'time'}: {runs}",
         f"dashed: {short[study.reference.label]}" if reference and panels[0] != study.reference.label else "",

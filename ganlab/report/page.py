@@ -512,9 +512,12 @@ FAR_OUT = 10  # times an arm's median: such a run has not just learned less well
 
 def limits(study: Study) -> tuple[Block, ...]:
     """What would make the verdict more certain, the most important first."""
-    data, counts = study.reference.settings.get("dataset.name"), {run.images_seen for run in _finished(study)}
-    images = counts.pop() if len(counts) == 1 else None
-    where = f"one data set{f' ({data})' if data else ''}, one budget{f' ({images:,} images)' if images else ''}"
+    data, counts = study.reference.settings.get("dataset.name"), [run.images_seen for run in _finished(study)]
+    known = sorted({count for count in counts if count is not None})
+    budget = "one budget" + (f" ({known[0]:,} images)" if len(known) == 1 and None not in counts else "")
+    if len(known) > 1:
+        budget = f"runs of {known[0]:,} to {known[-1]:,} images"
+    where = f"one data set{f' ({data})' if data else ''}, {budget}"
     lines = (
         *map(sentences.describe_caution, study.cautions),
         *_few_pairs(study),

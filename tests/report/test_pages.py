@@ -353,6 +353,14 @@ def test_curves_are_medians_of_equal_steps(made):
     assert curve.values.shape == (3, 4)
     last = [study.arms[1].values("frechet_distance")[seed] for seed in range(3)]
     assert curve.values[:, -1].tolist() == last
+    assert (
+        ": median of 3 seeds, " in figures.draw_curves(study, study.leading[0], metric, found, "images", None).message
+    )
+    found["upsample"] = curve._replace(values=curve.values[:2])
+    assert (
+        ": median of 2 to 3 seeds, "
+        in figures.draw_curves(study, study.leading[0], metric, found, "images", None).message
+    )
     path.write_text('{"step": 1, "metric/')
     with pytest.raises(ConfigError, match=r"upsample-seed1/metrics.jsonl is damaged"):
         figures.read_histories(study)
@@ -518,7 +526,13 @@ def test_a_run_that_failed_says_nothing_about_the_others(made):
 
 def test_runs_that_went_astray_are_named(made):
     made.arms(["transpose", "upsample"], 7)
-    assert "with seed" not in str(page.limits(compare_study(made.directory)))
+    said = str(page.limits(compare_study(made.directory)))
+    assert "with seed" not in said
+    assert "one data set (digits), one budget (256,000 images) and" in said
+    path = made.directory / "upsample-seed0/result.json"  # it ended at its plateau
+    path.write_text(path.read_text().replace("256000", "128000"))
+    said = str(page.limits(compare_study(made.directory)))
+    assert "one data set (digits), runs of 128,000 to 256,000 images and" in said
     for seed, larger in ((1, 5), (3, 20), (4, 500)):
         path = made.directory / f"upsample-seed{seed}/result.json"
         result = json.loads(path.read_text())
