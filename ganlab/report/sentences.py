@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 from ganlab.config.comparison import Comparing
-from ganlab.errors import join_words
+from ganlab.errors import join_words, nearest
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import CellStatus
 from ganlab.study.arms import as_typed, by_number, group_equal, labels_of, refuse_confounded, settings_of
@@ -414,6 +414,8 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
     except ResultError as error:
         return [f"no verdict: {error}"]
     arms = {label: set(seeds) for label, (_, seeds) in zip(labels_of(trees), groups, strict=True)}
+    if plan.reference is not None and plan.reference not in arms:
+        return [f"no verdict: comparison.reference={plan.reference} is not an arm; {nearest(plan.reference, arms)}"]
     labels = sorted(arms, key=by_number)
     reference = next((name for name in (plan.reference, BASELINE) if name in arms), labels[0])
     pairs = {name: len(arms[name] & arms[reference]) for name in labels if name != reference}

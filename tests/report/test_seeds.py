@@ -75,6 +75,11 @@ def test_arms_that_compare_would_refuse_are_told_before():
     assert line.startswith("no verdict: the study has runs that differ not only in the generator but also in ")
 
 
+def test_a_reference_that_is_no_arm_is_told_before():
+    (line,) = can_decide(configs(transpose=range(6), upsample=range(6)), Comparing(reference="transpos"))
+    assert line.startswith("no verdict: comparison.reference=transpos is not an arm; did you mean transpose? ")
+
+
 def test_seeds_that_a_folder_holds_already_count(tmp_path, capsys):
     from ganlab.cli.hydra import plan
     from ganlab.files import write_json
