@@ -9,7 +9,15 @@ from ganlab.config.comparison import Comparing
 from ganlab.errors import join_words, nearest
 from ganlab.runs.result import ResultError
 from ganlab.runs.status import CellStatus
-from ganlab.study.arms import as_typed, by_number, group_equal, labels_of, refuse_confounded, settings_of
+from ganlab.study.arms import (
+    as_typed,
+    by_number,
+    different_plans,
+    group_equal,
+    labels_of,
+    refuse_confounded,
+    settings_of,
+)
 from ganlab.study.compare import (
     BASELINE,
     COUNTED_AS_WORST,
@@ -405,10 +413,13 @@ def can_decide(configs: Iterable[dict[str, Any]], plan: Comparing) -> list[str]:
     Further lines name seeds that one arm lacks and others have. configs: of all runs of the study, existing ones and
     those to come. Equivalence does not depend on the smallest p value, and can be found with fewer seeds.
     """
+    configs = list(configs)
     groups = group_equal((settings_of(config), config["seed"]) for config in configs)
     trees = [settings for settings, _ in groups]
     if len(trees) < 2:
         return ["one arm: there is nothing to compare it with"]
+    if differing := different_plans(config.get("comparison", {}) for config in configs):
+        return [f"no verdict: {differing}; give all runs of a study one plan"]
     try:
         refuse_confounded("the study", trees)
     except ResultError as error:

@@ -140,17 +140,20 @@ def plan_of(arms: Sequence[Arm], directory: str = "") -> Comparing:
     """
     runs = [run for arm in arms for run in arm.runs.values()]
     plans = [run.config.get("comparison", {}) for run in runs]
-    differing = _differing([flatten(plan) for plan in plans])
-    if differing:
-        listed = ", ".join(f"comparison.{key}: {_listed(column)}" for key, column in differing.items())
+    if differing := different_plans(plans):
         ways = _how_to_leave_out(directory, _strays(zip(runs, plans, strict=True))) if directory else ""
-        raise ResultError(
-            f"the runs have different plans for their comparison, {listed}; compare runs of one study{ways}"
-        )
+        raise ResultError(f"{differing}; compare runs of one study{ways}")
     try:
         return Comparing.model_validate_json(json.dumps(plans[0]))
     except ValidationError as error:
         raise ResultError(f"{runs[0].path} has a comparison that cannot be used ({error.errors()[0]['msg']})") from None
+
+
+def different_plans(plans: Iterable[dict[str, Any]]) -> str:
+    """In what runs differ that say how they are to be judged, in a phrase; empty where all say the same."""
+    differing = _differing([flatten(plan) for plan in plans])
+    listed = ", ".join(f"comparison.{key}: {_listed(column)}" for key, column in differing.items())
+    return listed and f"the runs have different plans for their comparison, {listed}"
 
 
 def settings_of(config: dict[str, Any]) -> dict[str, Any]:
@@ -165,9 +168,10 @@ def settings_of(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key not in identified_paths and not NOT_OF_THE_ARM.match(key)}
 
 
-def by_number(label: str) -> list[int | str]:
-    """The key by which labels are sorted: 8 comes before 16."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", label)]
+def by_number(label: str) -> list[float | str]:
+    """The key by which labels are sorted: 8 comes before 16, 1e-05 before 0.0002, and that before 0.001."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]?\d+)?)", label)  # every second one is a number
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def labels_of(trees: list[dict[str, Any]], variants: Sequence[str] = ()) -> list[str]:

@@ -90,6 +90,10 @@ def test_seeds_that_a_folder_holds_already_count(tmp_path, capsys):
     for cell in first.cells:
         cell.directory.mkdir()
         write_json(cell.directory / "config.json", cell.config.model_dump(mode="json"))
+    (other,) = prospects(plan([*line, "seed=4,5", "comparison.quality=coverage"], multirun=True))
+    assert other.startswith(
+        "no verdict: the runs have different plans for their comparison, comparison.quality: coverage and"
+    )
     aside = tmp_path / "forgotten" / "x"
     aside.mkdir(parents=True)
     (aside / "config.json").write_text((first.cells[0].directory / "config.json").read_text())
