@@ -221,7 +221,7 @@ def _verdict(comparison: ArmComparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "exploratory": not endpoint.primary,
         "sentence": describe_comparison(comparison),
-        "estimate": in_unit(mean, comparison.has_interval or c.runs == 1),
+        "estimate": in_unit(mean, comparison.has_interval or (c.runs == 1 and not any(comparison.worst("collapsed")))),
         "low": in_unit(low),
         "high": in_unit(high),
         "effect_size": endpoint.measure.orient(c.effect_size) if comparison.has_interval else None,

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ganlab.config import flatten
 from ganlab.config.comparison import Comparing
 from ganlab.errors import matching, nearest
 from ganlab.evaluation import registry
@@ -502,7 +503,7 @@ def _kinds_of(metric: str, protocol: Mapping[str, Any]) -> list[str]:
     """For a mean over kinds of features, the metric through each kind; empty for any other metric."""
     kinds = protocol.get("full", {}).get("mean_over", [])
     group, _, name = metric.rpartition("/")
-    return [f"full/{kind}/{name}" for kind in kinds] if group == "full/mean" else []
+    return [registry.full_name(kind, name) for kind in kinds] if group == "full/mean" else []
 
 
 def _refuse_contradictions(
@@ -655,13 +656,13 @@ def _cautions(
 
 
 def _made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
-    """Devices, variables and versions that differ between finished runs, with the arms that have each."""
+    """Devices, variables, versions and extensions that differ between finished runs, with the arms that have each."""
     facts: dict[str, dict[str, list[str]]] = {}
     for arm in arms:
         for run in arm.finished:
             environment = ", ".join(f"{name}={value}" for name, value in sorted(run.environment.items()))
             surroundings = {"device": run.device or "not recorded", "environment": environment or "nothing set"}
-            for fact, value in (surroundings | run.versions).items():
+            for fact, value in (surroundings | run.versions | _raised(run)).items():
                 labels = facts.setdefault(fact, {}).setdefault(value, [])
                 labels += [arm.label] * (arm.label not in labels)
     return [
@@ -669,6 +670,19 @@ def _made_differently(arms: Sequence[Arm]) -> list[MadeDifferently]:
         for fact, values in facts.items()
         if len(values) > 1
     ]
+
+
+def _raised(run: RunResult) -> dict[str, str]:
+    """When a run's last step was raised, where its rates or its noise fall towards that step; else nothing."""
+    settings = flatten(run.config)
+    if settings.get("optimizer.final_rate", 1) == 1 and not settings.get("augment.noise"):
+        return {}  # then it makes no difference
+    raised = [
+        f"raised from {each.get('steps_before')} to {each.get('steps')} at step {each['from_step']}"
+        for each in run.extended
+        if each.get("from_step")
+    ]
+    return {"training.steps": " and ".join(raised) or "never raised"}
 
 
 # --- which metrics may decide -----------------------------------------------------------------------------------------

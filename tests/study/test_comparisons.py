@@ -9,7 +9,7 @@ from ganlab.config import Comparing
 from ganlab.report.sentences import answer, describe_comparison, describe_gap, pairs_needed, robust_columns
 from ganlab.report.writing import as_json, scores
 from ganlab.runs.result import ResultError, RunResult
-from ganlab.study.arms import Arm, labels_of
+from ganlab.study.arms import Arm, by_number, labels_of
 from ganlab.study.compare import ChosenAfterwards, Gap, compare_arms
 from ganlab.study.statistics import paired_comparison, signed_rank_test
 
@@ -243,6 +243,19 @@ def test_kinds_of_features_that_contradict_each_other_give_no_verdict(pca):
     assert "ours against theirs depends on who looks: " in describe_comparison(comparison)
 
 
+def test_the_distance_through_inception_is_one_of_the_kinds_by_its_own_name():
+    arms = []
+    for label, classifier, fid in (("ours", 0.5, 1.3), ("theirs", 1.0, 1.0)):
+        values = {"full/classifier/frechet_distance": [classifier * low for low in LOW], MEAN: LOW}
+        one = arm(label, [fid * low for low in HIGH], "full/inception/fid", **values)
+        for seed, each in one.runs.items():
+            one.runs[seed] = each.model_copy(update={"protocol": {"full": {"mean_over": ["classifier", "inception"]}}})
+        arms.append(one)
+    comparison = only(compare_arms(arms, Comparing(reference="theirs", quality=MEAN)), MEAN)
+    assert [kind.verdict for kind in comparison.kinds] == ["better", "worse"]
+    assert comparison.verdict == "depends on who looks"
+
+
 def test_kinds_that_ranks_decide_are_not_contradicted_by_the_pairs_that_are_left():
     logs = {"classifier": np.zeros((10, 5)), "pca": np.zeros((10, 5))}
     ours = drawn("ours", {"classifier": np.exp(logs["classifier"] + 0.3), "pca": np.exp(logs["pca"] - 0.3)})
@@ -472,6 +485,27 @@ def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
     assert stated == {"recall": False, "frechet_distance": True}
 
 
+def test_labels_are_in_the_order_of_their_numbers():
+    rates = ["x=0.001", "x=0.0002", "x=1e-05", "x=2.5", "x=0.25", "x=16", "x=8"]
+    assert sorted(rates, key=by_number) == ["x=1e-05", "x=0.0002", "x=0.001", "x=0.25", "x=2.5", "x=8", "x=16"]
+    assert sorted(["k10 b", "k9 c", "a", "k9"], key=by_number) == ["a", "k9", "k9 c", "k10 b"]
+
+
+@pytest.mark.parametrize(("final_rate", "said"), [
+    (1.0, []),
+    (0.1, ["Not all runs were made alike: training.steps raised from 50 to 90 at step 50 (ours); never raised (ours, "
+           "theirs)."]),
+])  # fmt: skip
+def test_runs_that_were_trained_longer_are_a_caution_where_rates_had_fallen(final_rate, said):
+    arms = [arm("ours", LOW), arm("theirs", HIGH)]
+    for each in arms:
+        for seed, one in each.runs.items():
+            each.runs[seed] = one.model_copy(update={"config": {"optimizer": {"final_rate": final_rate}}})
+    longer = [{"from_step": 50, "steps_before": 50, "steps": 90}]
+    arms[0].runs[0] = arms[0].runs[0].model_copy(update={"extended": longer})
+    assert as_json(compare_arms(arms, PLAN))["cautions"] == said
+
+
 def test_runs_that_were_not_made_alike_are_a_caution():
     ours, theirs = arm("ours", LOW), arm("theirs", HIGH)
     made = {seed: each.model_copy(update={"device": "gpu: one, mixed_bfloat16", "versions": {"numpy": "2.5"}})
@@ -602,6 +636,15 @@ def test_a_study_as_plain_values():
     )
     assert verdict["robust"]["hodges_lehmann"] > 0 < verdict["effect_size"]
     assert verdict["exploratory"]
+
+
+def test_one_pair_beside_collapsed_runs_is_no_estimate():
+    plan, fine = Comparing(reference="theirs"), [0.9] * 8
+    for coverage, estimate in (([0.9, *["diverged"] * 7], LOW[0] / HIGH[0]), ([0.9, *[0.0] * 7], None)):
+        values = [low if one == 0.9 else one or low for low, one in zip(LOW, coverage, strict=True)]
+        study = compare_arms([arm("ours", values, coverage=coverage), arm("theirs", HIGH, coverage=fine)], plan)
+        (verdict,) = as_json(study)["endpoints"][0]["verdicts"]
+        assert (verdict["pairs"], verdict["estimate"]) == (1, estimate and pytest.approx(estimate))
 
 
 def test_what_is_no_number_is_none():
