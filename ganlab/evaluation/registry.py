@@ -166,7 +166,7 @@ KNOWN_AS = {
 
 
 def full_name(group: str, name: str) -> str:
-    """The name of a metric at the end: `full/pca/coverage`, `full/inception/fid`; without a group `full/spectral_...`."""
+    """The name of a measure at the end: `full/pca/coverage`, `full/inception/fid`, without a group `full/modes`."""
     return "/".join(filter(None, ("full", group, KNOWN_AS.get(name, name) if group == "inception" else name)))
 
 
