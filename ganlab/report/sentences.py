@@ -401,7 +401,10 @@ def pairs_needed(comparison: ArmComparison) -> str:
         "show equivalence if there is no difference": comparison.robust.seeds_for_equivalence,
     }
     have = comparison.paired.runs
-    return ", or ".join(f"{seeds} pairs to {aim}" for aim, seeds in needs.items() if seeds and seeds > have)
+    numbers = ", or ".join(f"{seeds} pairs to {aim}" for aim, seeds in needs.items() if seeds and seeds > have)
+    if numbers and comparison.drawn:
+        numbers += ", not counting the draw of the features, whose error more pairs do not lessen"
+    return numbers
 
 
 # --- before the runs --------------------------------------------------------------------------------------------------

@@ -145,7 +145,8 @@ class ArmComparison:
     verdict where by_ranks is true: there a run diverged or collapsed, its partner did not, and it counts as the worst.
     verdict: by the adjusted p where there is one; exploratory in all endpoints but the primary one. p_adjusted: over
     the arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: for a mean over
-    kinds of features, the comparison through each of them. `report.sentences` puts it in a sentence.
+    kinds of features, the comparison through each of them. drawn: whether the draw of the features is part of the
+    interval and of p. `report.sentences` puts it in a sentence.
     """
 
     arm: str
@@ -160,6 +161,7 @@ class ArmComparison:
     adjustment: Adjustment | None
     arms: int
     kinds: tuple["ArmComparison", ...] = ()
+    drawn: bool = False
 
     @property
     def effect(self) -> tuple[float, float, float]:
@@ -459,10 +461,8 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     alpha = (1 - LEVEL) / len(others) if endpoint.primary else 1 - LEVEL
     margin = endpoint.compared_margin
     theirs, ours = _outcomes(endpoint, reference), [_outcomes(endpoint, arm) for arm in others]
-    results = [
-        _compare(own, theirs, margin, _differences_by_draw(endpoint, arm, reference))
-        for arm, own in zip(others, ours, strict=True)
-    ]
+    draws = [_differences_by_draw(endpoint, arm, reference) for arm in others]
+    results = [_compare(own, theirs, margin, tables) for own, tables in zip(ours, draws, strict=True)]
     p_values = [paired.p_value for paired, _, _ in results]
     outside = [p if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0 for paired, p, _ in results]
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
@@ -485,6 +485,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
             by_ranks=by_ranks,
             adjustment=adjustment if several else None,
             arms=len(others),
+            drawn=bool(draws[place]),
         )
         comparisons.append(replace(comparison, verdict="inconclusive") if comparison.unmeasured else comparison)
     return tuple(comparisons)

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -286,6 +287,10 @@ def test_the_draw_of_the_features_is_part_of_the_error():
     narrow, wide = (only(study_of_kinds(-0.1, -0.1, draws=draws), MEAN) for draws in (0.0, 0.2))
     assert narrow.verdict == "better"
     assert wide.verdict == "inconclusive"
+    needed = pairs_needed(replace(wide, robust=replace(wide.robust, seeds_for_power=20)))
+    assert needed.startswith("20 pairs to find a difference as large as the one seen")
+    assert needed.endswith(", not counting the draw of the features, whose error more pairs do not lessen")
+    assert "draw" not in pairs_needed(only(compare_arms([arm("ours", LOW), arm("theirs", HIGH[::-1])], PLAN)))
     assert wide.paired.high - wide.paired.low > 3 * (narrow.paired.high - narrow.paired.low)
 
 
