@@ -496,9 +496,9 @@ def ladder_of(study: Study) -> tuple[Block, ...]:
 
 
 def _mean_by_metric(study: Study, field: Callable[[RunResult], dict[str, float] | None]) -> dict[str, float]:
-    """Means over the runs of each metric in a field of their results."""
+    """Means over the finished runs of each metric in a field of their results: others may have another protocol."""
     values: dict[str, list[float]] = {}
-    for run in study.runs:
+    for run in _finished(study):
         for name, value in (field(run) or {}).items():
             values.setdefault(name, []).append(value)
     return {name: sum(column) / len(column) for name, column in values.items()}

@@ -339,7 +339,7 @@ def compare_arms(
     diverged = _gaps(arms, "", COUNTED_AS_WORST)
     protocol = next((run.protocol for run in runs if run.status == "finished" and run.protocol), {})
     comparisons = _refuse_contradictions(comparisons, protocol)
-    ladder = _known(next((run.ladder for run in runs if run.ladder), {}))
+    ladder = _known(next((run.ladder for run in runs if run.status == "finished" and run.ladder), {}))
     primary = next((endpoint.metric for endpoint in endpoints if endpoint.primary), None)
     return Study(
         directory=directory,

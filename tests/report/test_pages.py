@@ -524,6 +524,16 @@ def test_a_run_that_failed_says_nothing_about_the_others(made):
     assert device == "not recorded"
 
 
+def test_what_real_images_score_is_that_of_the_runs_that_are_compared(made):
+    made.arms(["transpose", "upsample"], 2)
+    path = made.run("upsample", 2, status="diverged") / "result.json"  # never measured again, under another protocol
+    path.write_text(
+        path.read_text().replace("0.36", "0.9").replace('"frechet_distance": 0.3}', '"frechet_distance": 0.7}')
+    )
+    _, short, _ = page.real_of(compare_study(made.directory), [])
+    assert short.rows[0][:3] == ("frechet_distance", "0.36", "0.3")
+
+
 def test_runs_that_went_astray_are_named(made):
     made.arms(["transpose", "upsample"], 7)
     said = str(page.limits(compare_study(made.directory)))
