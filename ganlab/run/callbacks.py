@@ -181,12 +181,10 @@ class Callbacks:
 
     def evaluate_cheap(self, step: int) -> None:
         """Take the full measures that are taken during training; save a checkpoint if it is the best so far."""
-        if step >= self._config.training.steps:  # the measures of the end follow
-            return
         self._refresh(step)
         measured = self._measuring.measure_cheap(self._sampler)
         self._note_progress(step, measured)
-        if not self.at_plateau():  # else the measures of the end follow
+        if step < self._config.training.steps and not self.at_plateau():  # else the measures of the end follow
             self._record_metrics(step, measured)
         self._keep_best(step, measured)
 

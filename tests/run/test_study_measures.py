@@ -9,6 +9,7 @@ from ganlab.errors import ConfigError
 from ganlab.run import callbacks
 from ganlab.run.life import run
 from ganlab.run.measuring import open_images, prepare
+from ganlab.training.checkpoints import best
 from small_runs import SMALL, records
 
 STUDY = (
@@ -37,6 +38,7 @@ def test_the_primary_is_taken_during_training_and_at_the_end(studied):
     assert [record["step"] for record in records(directory) if tag in record] == [20, 40, 60]
     assert not any("metric/full/pca/energy_distance" in record for record in records(directory)[:-1])
     assert result.best is not None and result.best.metric == "full/mean/frechet_distance"
+    assert result.best.step == best(directory / "checkpoints") == 60  # it has become better all the time
 
 
 def test_every_draw_stands_in_the_result(studied):
