@@ -203,7 +203,8 @@ class Callbacks:
         if self._config.training.plateau is not None and metric in measured:
             self._history.setdefault(step, measured[metric])
         comparison, real = self._config.comparison, self._measuring.real_against_real
-        if full_measures_every(self._config) and coverage_beside(comparison.quality) not in measured:
+        own = coverage_beside(comparison.quality)
+        if full_measures_every(self._config) and own in real and own not in measured:
             return  # of two kinds of measures the primary's own decide
         collapsed = has_collapsed(comparison.quality, measured, real, comparison.collapse)
         if collapsed is None:

@@ -1,6 +1,7 @@
 """What the measures of a study leave in a run: draws, the ladder of known faults, curves, and collapse."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -71,6 +72,16 @@ def test_a_mean_over_what_the_images_do_not_have_is_refused(settings, tmp_path):
                       "dataset.channels=1", "metrics.final.features=null")  # fmt: skip
     with pytest.raises(ConfigError, match=r"^metrics.final.mean_over has classifier, which these images do not allow"):
         prepare(config, open_images(config), lambda line: None)
+
+
+def test_the_quick_coverage_decides_where_the_primary_has_none(settings):
+    config = settings(*STUDY, "comparison.quality=full/spectral_distance")
+    during = callbacks.Callbacks.__new__(callbacks.Callbacks)
+    during._config, during._history, during.collapsed_at = config, {}, None
+    during._measuring = SimpleNamespace(real_against_real={"coverage": 0.9, "full/pca/coverage": 0.9})
+    during._progress = SimpleNamespace(say=lambda line: None)
+    during._note_progress(20, {"coverage": 0.0})
+    assert during.collapsed_at == 20
 
 
 @pytest.mark.slow
