@@ -146,7 +146,8 @@ class ArmComparison:
     verdict: by the adjusted p where there is one; exploratory in all endpoints but the primary one. p_adjusted: over
     the arms, None where nothing was adjusted. arms: how many are compared with the reference. kinds: for a mean over
     kinds of features, the comparison through each of them. drawn: whether the draw of the features is part of the
-    interval and of p. `report.sentences` puts it in a sentence.
+    interval and of p. tested_beside: the raw p values of the other arms, if p is adjusted by Holm.
+    `report.sentences` puts it in a sentence.
     """
 
     arm: str
@@ -162,6 +163,7 @@ class ArmComparison:
     arms: int
     kinds: tuple["ArmComparison", ...] = ()
     drawn: bool = False
+    tested_beside: tuple[float, ...] = ()
 
     @property
     def effect(self) -> tuple[float, float, float]:
@@ -170,8 +172,12 @@ class ArmComparison:
 
     @property
     def enough(self) -> int:
-        """The fewest pairs whose p value can be small enough for a verdict."""
-        return statistics.fewest_pairs((1 - LEVEL) / self.tested_arms)
+        """The fewest pairs whose p value can be small enough for a verdict, beside the other arms as they are."""
+        return next(
+            pairs
+            for pairs in itertools.count(2)
+            if statistics.holm([statistics.smallest_p(pairs), *self.tested_beside])[0] <= 1 - LEVEL
+        )
 
     @property
     def tested_arms(self) -> int:
@@ -463,7 +469,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
     theirs, ours = _outcomes(endpoint, reference), [_outcomes(endpoint, arm) for arm in others]
     draws = [_differences_by_draw(endpoint, arm, reference) for arm in others]
     results = [_compare(own, theirs, margin, tables) for own, tables in zip(ours, draws, strict=True)]
-    p_values = [paired.p_value for paired, _, _ in results]
+    p_values = raw = [paired.p_value for paired, _, _ in results]
     outside = [p if paired.runs >= FEWEST_FOR_EQUIVALENCE else 1.0 for paired, p, _ in results]
     several = len(others) > 1 and (endpoint.primary or endpoint.metric in plan.endpoints.values())
     adjustment: Adjustment = "Holm" if endpoint.primary else "Benjamini-Hochberg"
@@ -486,6 +492,7 @@ def _compare_in(endpoint: Endpoint, plan: Comparing, arms: Sequence[Arm], refere
             adjustment=adjustment if several else None,
             arms=len(others),
             drawn=bool(draws[place]),
+            tested_beside=(*raw[:place], *raw[place + 1 :]) if endpoint.primary else (),
         )
         comparisons.append(replace(comparison, verdict="inconclusive") if comparison.unmeasured else comparison)
     return tuple(comparisons)

@@ -469,6 +469,18 @@ def test_an_open_verdict_says_what_kept_it_open():
     assert "undecided because the interval contains 0." in describe_comparison(found)
 
 
+@pytest.mark.parametrize(("pairs", "said"), [
+    (5, "; with 2 arms p <= 0.05 needs at least 6 pairs, this study has 5;"),
+    (6, "p = 0.812, 6 pairs; p = 0.812 after adjustment"),  # 6 would do, as the other arm is decided
+])  # fmt: skip
+def test_holm_asks_for_fewer_pairs_once_the_other_arm_is_decided(pairs, said):
+    mixed = [low * factor for low, factor in zip(LOW, [1.1, 0.9, 1.2, 0.95, 1.0, 0.8], strict=False)]
+    study = compare_arms([arm("fir", mixed[:pairs]), arm("ours", HIGH), arm("theirs", LOW)], PLAN)
+    fir, ours = study.comparisons["frechet_distance"]
+    assert (fir.verdict, ours.verdict) == ("inconclusive", "worse")
+    assert said in describe_comparison(fir)
+
+
 def test_what_was_chosen_after_the_runs_is_a_caution_in_every_form():
     arms = [arm("theirs", LOW, recall=HIGH), arm("ours", HIGH, recall=LOW), arm("transpose", LOW, recall=LOW)]
     assert compare_arms(arms, PLAN).cautions == ()
