@@ -318,7 +318,7 @@ def _pixel_chunks(content: bytes) -> bytes:
         if kind in _CHUNKS:
             if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
                 raise Undecodable("damaged")
-            chunks.append(chunk)
+            chunks.insert(2 if kind == b"eXIf" else len(chunks), chunk)  # wherever it is: it turns the pixels
     return b"".join(chunks)
 
 

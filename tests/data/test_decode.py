@@ -246,6 +246,16 @@ def test_exif_turns_a_picture_upright(orientation, kind):
     np.testing.assert_allclose(small, [[60, 0, 0, 120], [180, 0, 0, 0]], atol=30)
 
 
+def test_exif_after_the_pixels_of_a_png_counts():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = saved(GREY, "PNG", exif=exif)
+    parts = sorted(chunks(content), key=lambda part: [b"IHDR", b"IDAT", b"eXIf", b"IEND"].index(part[0]))
+    content = content[:8] + b"".join(chunk(*part) for part in parts)
+    assert read_header(content, "").remarks == ("rotated by EXIF",)
+    np.testing.assert_array_equal(decode(content, "", PLAIN), np.rot90(GREY, -1)[None])
+
+
 def test_exif_that_cannot_be_read_is_told():
     content = saved(GREY, "PNG", exif=b"Exif\0\0MM\0*\0\0\xff\xff")
     content = content.replace(b"MM\0*\0\0\xff\xff", b"what is this"[:8])
