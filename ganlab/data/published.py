@@ -4,9 +4,10 @@ What is known of each set, its download, and its images; `mnist` (the family of 
 files. Keras' own loaders of CIFAR read pickles, so they are not used.
 """
 
+import contextlib
 import string
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from ganlab.data.images import Split
 from ganlab.data.survey import Survey, filled, identify, read
 from ganlab.data.svhn import find_svhn
 from ganlab.errors import ConfigError, in_a_line
+from ganlab.files import alone_in, cache_folder
 
 
 class Facts(NamedTuple):
@@ -159,16 +161,26 @@ def download(name: str) -> Path:
     source, path = DOWNLOADS[name], Path()
     for file_name, sha256 in source.files.items():
         try:
-            path = Path(keras.utils.get_file(
-                file_name, source.base + file_name, cache_subdir=f"datasets/ganlab/{name}", hash_algorithm="sha256",
-                file_hash=sha256,
-            ))  # fmt: skip
+            with _alone():
+                path = Path(keras.utils.get_file(
+                    file_name, source.base + file_name, cache_subdir=f"datasets/ganlab/{name}", hash_algorithm="sha256",
+                    file_hash=sha256,
+                ))  # fmt: skip
         except Exception as error:  # Keras raises plain Exception if the network fails
             raise ConfigError(
                 f"dataset={name} could not be downloaded ({in_a_line(error, 120)}); fetch {', '.join(source.files)} "
                 f"from {source.page}, and give dataset.path=DIRECTORY"
             ) from error
     return path.parent
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """While inside, no other process is: Keras would download to the file that another still writes, and spoil both."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(folder):
+        yield
 
 
 # --- their images -----------------------------------------------------------------------------------------------------
@@ -187,7 +199,9 @@ def survey(name: str, path: str | None, split: str | None = None) -> Survey:
     set_facts = facts(name, split)
     # A file that is not named as the authors' own are is read as Keras'.
     if name == "mnist" and (path is None or not (Path(path).is_dir() or "ubyte" in Path(path).name)):
-        return replace(mnist.find_npz(path), source=set_facts.source, licence=set_facts.licence)
+        with _alone() if path is None else contextlib.nullcontext():
+            found = mnist.find_npz(path)
+        return replace(found, source=set_facts.source, licence=set_facts.licence)
     place = download(name) if path is None else Path(path)
     where = f"dataset={name}" if path is None else f"dataset.path={path}"
     if name in ("cifar10", "cifar100", "svhn") and place.is_file() and zipfile.is_zipfile(place):

@@ -1,7 +1,9 @@
 """Sets in their authors' files, from settings to images: filled in, counted before they are loaded, and equal in bits."""
 
+import fcntl
 import hashlib
 import io
+import os
 import tarfile
 import zipfile
 
@@ -11,7 +13,7 @@ from PIL import Image
 from scipy.io import savemat
 from test_official import records, write_idx
 
-from ganlab.data.published import DOWNLOADS, FACTS, Download, survey
+from ganlab.data.published import DOWNLOADS, FACTS, Download, download, survey
 from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.data.survey import identify
 from ganlab.errors import ConfigError
@@ -153,6 +155,18 @@ def test_a_published_file_is_told_by_its_sum(tmp_path, monkeypatch):
     for name in ("mnist", "fashion_mnist"):
         with pytest.raises(ConfigError, match=rf"holds KMNIST, not {FACTS[name].title}; use dataset=kmnist$"):
             survey(name, str(tmp_path))
+
+
+def test_two_processes_do_not_download_at_once(tmp_path, monkeypatch):
+    def get_file(name, *_, **__):
+        descriptor = os.open(tmp_path / "kept", os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+        return str(tmp_path / name)
+
+    monkeypatch.setattr("keras.utils.get_file", get_file)
+    assert download("cifar10") == tmp_path
 
 
 def test_pickles_and_other_files_are_refused_with_what_to_get(settings, tmp_path):
