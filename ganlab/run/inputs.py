@@ -4,6 +4,7 @@ NumPy is imported where it is needed, since most wrong settings can be reported 
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _PATHS = (
     ("dataset", "path"),
     ("dataset", "held_out_path"),
     ("dataset", "data_dir"),
+    ("dataset", "set"),
     ("metrics", "final", "inception_weights"),
 )
 
@@ -48,7 +50,7 @@ def complete(
     whole = dict(tree)
     dataset = whole.get("dataset")
     for place in _PATHS:
-        if not (isinstance(dataset, dict) and dataset.get("name") == "huggingface" and _is_hub_name(dataset, place)):
+        if not (isinstance(dataset, dict) and place[0] == "dataset" and _is_name(dataset, place[1])):
             whole = _absolute(whole, place)
     dataset = whole.get("dataset")
     if not isinstance(dataset, dict) or dataset.get("name") not in _OF_FILES:
@@ -83,6 +85,7 @@ def check_all_inputs(configs: Iterable[RunConfig]) -> None:
     """`check_inputs` for the runs of a sweep: those that read and measure the same are checked once."""
     checked = set()
     for config in configs:
+        _check_plateau(config)
         fields = {"dataset", "conditional", "metrics"}
         key = config.training.batch_size, config.model_dump_json(include=fields)
         if key not in checked:
@@ -173,10 +176,15 @@ def full_measures_every(config: RunConfig) -> int | None:
     return config.metrics.final.every_steps if isinstance(config.metrics, Full) else None
 
 
-def _is_hub_name(dataset: dict[str, Any], place: tuple[str, ...]) -> bool:
-    """Whether a path is the name of a set on Hugging Face's hub, not a path on this machine."""
-    path = dataset.get("path")
-    return place == ("dataset", "path") and isinstance(path, str) and not Path(path).expanduser().exists()
+def _is_name(dataset: dict[str, Any], key: str) -> bool:
+    """Whether a text is the name of a set in a library, not a path on this machine."""
+    value = dataset.get(key)
+    if not isinstance(value, str):
+        return False
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 - leaves a home folder that does not exist to `_absolute`
+    if (dataset.get("name"), key) == ("huggingface", "path"):
+        return not path.exists()
+    return key == "set" and not ("/" in value and (path / "dataset_info.json").is_file())
 
 
 def _absolute(tree: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:

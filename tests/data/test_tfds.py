@@ -154,6 +154,8 @@ def test_a_set_is_chosen_on_the_command_line(prepared, settings, monkeypatch, tm
     assert (config.size, config.channels, config.classes, config.class_names) == ((6, 5), 1, 3, ["cat", "dog", "hen"])
     split = DATASETS["tfds"](config)
     assert counts(config) == (len(split.train.pixels), len(split.held_out.pixels)) == (5, 2)
+    monkeypatch.chdir(prepared)  # the same from any folder
+    assert settings("dataset=tfds", "dataset.set=grey/2.0.0", *stages[1:]).dataset.set == f"{prepared}/grey/2.0.0"
     assert {image.tobytes() for image in split.train.pixels} == {image.tobytes() for image in GREY[:5]}
     several = ["dataset=tfds", "dataset.set=sizes", f"dataset.data_dir={prepared}", "dataset.held_out_split=null"]
     with pytest.raises(ConfigError, match=r"dataset\.size=null, but images of dataset\.set=sizes may differ in size"):

@@ -303,6 +303,12 @@ def test_settings_of_before_mean_what_they_meant(settings):
     assert pair(settings().dataset.size) == (8, 8)
 
 
+def test_a_setting_of_a_later_run_of_a_sweep_is_refused_too():
+    line = ["training.plateau=0.02", "metrics.every_steps=10", "optimizer.final_rate=1,0.1"]
+    with pytest.raises(ConfigError, match=r"^training\.plateau=0\.02 ends runs before rates and noise have fallen"):
+        inputs.check_all_inputs(cell.config for cell in plan(line, multirun=True).cells)
+
+
 def test_a_sweep_looks_at_its_images_once(monkeypatch):
     looked = []
     monkeypatch.setattr(inputs, "check_inputs", lambda config: looked.append(config.training.batch_size))
