@@ -30,8 +30,8 @@ def find_huggingface(
 
     Sets on the hub are downloaded by the library, or taken from its cache (HF_HUB_OFFLINE=1: only from there). No code
     of a set is run. Keys: None for the only column of images and of class labels; an empty labels_key for no labels.
-    Images are grey where all of them are, otherwise RGB, and upright by their EXIF data; sizes are read from the
-    images' headers. Raises ConfigError.
+    Images are grey where all of them are, otherwise RGB, laid on white where they are transparent, and upright by their
+    EXIF data; sizes are read from the images' headers. Raises ConfigError.
     """
     where = f"dataset.path={path_or_name}"
     datasets = library("datasets", "datasets", "huggingface")
@@ -130,6 +130,9 @@ def _images(dataset: Any, key: str, channels: int, split: str, where: str) -> It
     for place, image in _open_images(dataset, key, split, where):
         try:
             upright = ImageOps.exif_transpose(image)
+            if upright.has_transparency_data:
+                layer, upright = upright.convert("RGBA"), Image.new("RGB", upright.size, "white")
+                upright.paste(layer.convert("RGB"), mask=layer.getchannel("A"))
             yield np.asarray(upright.convert("L" if channels == 1 else "RGB")).reshape(1, *upright.size[::-1], channels)
         except Exception as error:  # Pillow raises almost anything for a damaged image
             raise _unreadable(place, split, where, error) from error

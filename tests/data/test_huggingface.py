@@ -137,6 +137,15 @@ def test_images_are_upright_by_their_exif_data(make, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_transparent_pixels_are_white(make, tmp_path):
+    pixels = np.zeros((7, 6, 4), np.uint8)
+    pixels[:3] = 10, 20, 30, 255
+    make([stored(Image.fromarray(pixels))]).save_to_disk(str(tmp_path))
+    (image,) = next(find(tmp_path).train.read())
+    np.testing.assert_array_equal(image, np.where(pixels[..., 3:], pixels[..., :3], 255))
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_what_is_not_right_of_a_set_is_one_line(datasets, make, tmp_path):
     def saved(name, *arguments, **more):
         make(*arguments, **more).save_to_disk(str(tmp_path / name))
