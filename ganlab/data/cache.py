@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from ganlab import files
@@ -24,7 +25,7 @@ from ganlab.data.images import Digests, Images, Labels, Split, arrange, block_ro
 from ganlab.data.parallel import say
 from ganlab.errors import ConfigError
 
-VERSION = 1  # of how images are decoded, ordered and kept: part of every name
+VERSION = f"2, Pillow {PIL.__version__}"  # of how images are decoded, ordered and kept: part of every name
 _NAMED = 3  # pairs of equal images that a note names
 _FACTS, _HELD_OUT = "facts.json", "held_out.txt"
 

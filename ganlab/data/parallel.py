@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from ganlab.environment import safe_path, usable_cores
@@ -38,6 +39,11 @@ def run_all(work: Callable[[Item], Result], blocks: Iterable[Item], *, alone: bo
                     yield waiting.pop(0).result()
             while waiting:
                 yield waiting.pop(0).result()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                f"one of {workers} processes that read images was killed, perhaps because memory ran out; start again, "
+                "on fewer cores (taskset -c 0 on Linux) if it did"
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

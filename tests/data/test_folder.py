@@ -12,11 +12,13 @@ import time
 import zipfile
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
 from ganlab.cli.hydra import plan
 from ganlab.data import cache, folder
+from ganlab.data.parallel import run_all
 from ganlab.data.sources import DATASETS, class_counts, counts
 from ganlab.errors import ConfigError
 
@@ -143,6 +145,7 @@ def test_an_entry_of_an_older_layout_is_not_used(settings, parts, monkeypatch):
     key, _ = folder._recipe_of(own(settings, parts))
     monkeypatch.setattr(folder, "_VERSION", folder._VERSION + 1)
     assert folder._recipe_of(own(settings, parts))[0] != key
+    assert f"Pillow {PIL.__version__}" in cache.VERSION  # so that nothing is left out that another one can read
 
 
 def test_folders_that_all_files_of_both_parts_share_are_no_class(settings, tmp_path):
@@ -248,6 +251,54 @@ def test_damage_in_an_xz_archive_is_one_line(tmp_path, classes):
     (tmp_path / "own.tar.xz").write_bytes(content)
     with pytest.raises(ConfigError, match=r"own\.tar\.xz cannot be read \(Corrupt input data\); give a folder"):
         folder.list_images(str(tmp_path / "own.tar.xz"))
+
+
+@pytest.mark.parametrize("damage", ["a header", "the checksum", "another archive"])
+def test_damage_that_tarfile_takes_for_the_end_is_one_line(tmp_path, classes, damage):
+    path = tarred(classes, tmp_path / ("own.tar.gz" if damage == "the checksum" else "own.tar"))
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        place = archive.getmembers()[20].offset
+    if damage == "another archive":
+        content = content * 2
+    else:
+        content[place if damage == "a header" else -8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"own\.tar\S* cannot be read \((from byte \d+ on it is damaged|CRC check)"):
+        folder.list_images(str(path))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_of_files_of_one_name_in_an_archive_the_last_is_read(settings, tmp_path, kind):
+    for number in range(3):
+        save(tmp_path / f"{number}.png", PIXELS[number])
+    names = {"0.png": "a.png", "1.png": "a.png", "2.png": "b.png"}
+    path = tmp_path / f"own.{kind}"
+    with zipfile.ZipFile(path, "w") if kind == "zip" else tarfile.open(path, "w") as archive:
+        for file, name in names.items():
+            (archive.write if isinstance(archive, zipfile.ZipFile) else archive.add)(tmp_path / file, name)
+    split = folder.folder(own(settings, path, "dataset.held_out=0.5"))
+    images = {image.tobytes() for part in (split.train, split.held_out) for image in part.pixels}
+    assert images == {PIXELS[1].tobytes(), PIXELS[2].tobytes()}
+    assert "1 file left out: a.png (replaced by a later file of that name)" in split.notes
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path, classes):
+    zipped(classes / "a", classes / "c.zip")
+    assert folder.list_images(str(tarred(classes, tmp_path / "own.tar"))).archive.kind == "tar"
+
+
+def test_what_cannot_be_read_now_is_not_left_out_for_ever(classes):
+    archive = folder.Archive(classes, "x")
+    (classes / "a" / "000.png").unlink()
+    with pytest.raises(ConfigError, match=r"pictures/a/000\.png cannot be read \(No such file .*\); try again"):
+        folder._scan(archive)
+
+
+def test_a_process_that_is_killed_while_it_reads_is_one_line():
+    with pytest.raises(RuntimeError, match="processes that read images was killed, perhaps because memory ran out"):
+        list(run_all(os._exit, [9]))
 
 
 def test_damage_of_a_file_in_a_zip_by_lzma_is_named(tmp_path, classes):
