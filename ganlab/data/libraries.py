@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganlab.data.survey import Part, Survey, filled
-from ganlab.errors import ConfigError, in_a_line
+from ganlab.errors import ConfigError, in_a_line, printable
 
 
 def library(module: str, package: str, dataset: str) -> Any:
@@ -66,7 +66,9 @@ def survey_of_parts(
     held_out = parts[1] if len(parts) == 2 else None
     values = np.arange(len(class_names)) if class_names else None
     licence = in_a_line(licence, 100) if licence else "unknown"
-    return Survey(where, parts[0], held_out, values, class_names, {"path": tuple(files)}, source, licence)
+    return Survey(
+        where, parts[0], held_out, values, tuple(map(printable, class_names)), {"path": tuple(files)}, source, licence
+    )
 
 
 def fill_in_from(

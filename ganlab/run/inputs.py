@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.config import LEAST, Folder, Full, RunConfig, parse
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, printable
 from ganlab.evaluation.registry import KNOWN_AS, metric_of, quick_relative
 
 _DOWNLOADED = ("cifar10", "cifar100", "emnist", "fashion_mnist", "kmnist", "mnist", "svhn")
@@ -187,15 +187,21 @@ def _is_name(dataset: dict[str, Any], key: str) -> bool:
     return key == "set" and not ("/" in value and (path / "dataset_info.json").is_file())
 
 
-def _absolute(tree: dict[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
-    """The tree with the path at a place made absolute, ~ expanded; values that are not paths are left alone."""
+def _absolute(tree: dict[str, Any], place: tuple[str, ...], above: str = "") -> dict[str, Any]:
+    """The tree with the path at a place made absolute, ~ expanded; values that are not paths are left alone.
+
+    above: the name of the tree in messages, with a dot.
+    """
     key, *rest = place
     value = tree.get(key)
     if rest and isinstance(value, dict):
-        return tree | {key: _absolute(value, tuple(rest))}
+        return tree | {key: _absolute(value, tuple(rest), f"{above}{key}.")}
     if rest or not isinstance(value, str):
         return tree
     try:
-        return tree | {key: str(Path(value).expanduser().absolute())}
+        path = str(Path(value).expanduser().absolute())
     except RuntimeError:  # no user of that name, or no home folder
-        raise ConfigError(f"{'.'.join(place)}={value} does not name a home folder; write the whole path") from None
+        raise ConfigError(f"{above}{key}={value} does not name a home folder; write the whole path") from None
+    if (shown := printable(path)) != path:  # config.json would be read with another path
+        raise ConfigError(f"{above}{key}={shown} has characters that cannot be printed, shown as �; rename it")
+    return tree | {key: path}

@@ -13,9 +13,11 @@ from ganlab.config import Digits, Published
 from ganlab.data import sources
 from ganlab.data.digits import digits
 from ganlab.data.images import Images, Split
+from ganlab.data.libraries import survey_of_parts
 from ganlab.data.published import facts
 from ganlab.data.published import published as mnist
 from ganlab.data.sources import DATASETS, class_counts, counts
+from ganlab.data.survey import Part
 from ganlab.errors import ConfigError
 
 GENUINE = Path(os.environ.get("GANLAB_MNIST", Path.home() / ".keras/datasets/mnist.npz"))
@@ -201,3 +203,8 @@ def test_a_data_set_of_ones_own_that_is_not_what_it_says_is_one_line(pixels, lab
     sources._load.cache_clear()
     with pytest.raises(ConfigError, match=re.escape(f"dataset=mine gives {said}")):
         counts(Mine())
+
+
+def test_names_of_classes_are_those_that_config_json_gives_back():
+    parts = [Part(1, (8, 8, 1), np.zeros(1, np.int64), list)]
+    assert survey_of_parts("x", parts, ("a\u200f", "b"), [], "", None).class_names == ("a�", "b")

@@ -54,7 +54,7 @@ def own(tmp_path, ten):
 REFUSED = {
     "dataset=arrays dataset.path=nowhere.npz": "dataset.path={here}/nowhere.npz does not exist; give an .npz or .npy",
     "dataset=arrays dataset.path=\"~/nowhere.npz\"": "dataset.path={home}/nowhere.npz does not exist",
-    "dataset=arrays dataset.path=\"~nobody-of-that-name/x.npz\"": "does not name a home folder; write the whole path",
+    "dataset=arrays dataset.path=\"~nobody-of-that-name/x.npz\"": "dataset.path=~nobody-of-that-name/x.npz does not name a home folder; write the whole path",
     "dataset=arrays dataset.path=.": "is a directory; give an .npz or .npy file",
     "dataset=arrays dataset.path=own.npz dataset.held_out_path=nowhere.npy": "dataset.held_out_path={here}/nowhere.npy does",
     "dataset=mnist dataset.path=nowhere.npz": "dataset.path={here}/nowhere.npz does not exist",
@@ -301,6 +301,13 @@ def test_settings_of_before_mean_what_they_meant(settings):
     assert parse(tree) == settings()
     check_inputs(settings())
     assert pair(settings().dataset.size) == (8, 8)
+
+
+def test_a_path_that_config_json_would_change_is_refused(settings):
+    with pytest.raises(
+        ConfigError, match=r"^dataset\.path=.*/a�\.npz has characters that cannot be printed.*; rename it$"
+    ):
+        settings("dataset=arrays", "dataset.path=a\u200f.npz")
 
 
 def test_a_setting_of_a_later_run_of_a_sweep_is_refused_too():
