@@ -5,6 +5,7 @@ Nothing is ever extracted to the disk. `where` is what errors call the folder: t
 """
 
 import json
+import math
 import os
 import re
 import stat
@@ -19,11 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganlab import files
+from ganlab import errors, files
 from ganlab.config import Folder, Pair, pair
 from ganlab.data import cache
 from ganlab.data.decode import Decoding, Facts, Undecodable, decode, read_header
-from ganlab.data.images import Digests, Split, digest, draw_held_out, share_for
+from ganlab.data.images import Digests, Split, block_rows, digest, draw_held_out, share_for
 from ganlab.data.parallel import progress, run_all
 from ganlab.data.survey import MOST_CLASSES, UNREADABLE, explain_errors, stamp_of
 from ganlab.errors import ConfigError, in_a_line, join_words
@@ -116,15 +117,15 @@ class Archive:
     def __hash__(self) -> int:
         return hash((self.path, self.stamp))
 
-    def blocks(self, numbers: Sequence[int]) -> Iterator[list[Content]]:
-        """The files with these numbers, block by block, in the order of the archive."""
+    def blocks(self, numbers: Sequence[int], most: int = _BLOCK) -> Iterator[list[Content]]:
+        """The files with these numbers, block by block, `most` at a time, in the order of the archive."""
         block: list[Content] = []
         size = 0
         with explain_errors(self.where, "cannot be read", _WANTED):
             for content in self._contents(numbers):
                 block.append(content)
                 size += len(content.data)
-                if len(block) == _BLOCK or size > _BLOCK_BYTES:
+                if len(block) == most or size > _BLOCK_BYTES:
                     yield block
                     block, size = [], 0
         if block:
@@ -484,10 +485,10 @@ def class_names(where: str, pictures: Sequence[Picture], labels: str) -> list[st
     folders = {picture.label for picture in pictures if not picture.held_out}
     if labels == "none" or folders <= {""}:
         return []
-    if unnamed := sorted(name for name in folders if name != name.encode("utf-8", "ignore").decode()):
+    if unnamed := sorted(name for name in folders if name != errors.printable(name)):  # config.json would change it
         raise ConfigError(
-            f"{where} has a class whose name is not UTF-8, {printable(unnamed[0])}; rename that folder, or ignore the "
-            "folders with dataset.labels=none"
+            f"{where} has a class whose name cannot be printed, {printable(unnamed[0])}; rename that folder, or ignore "
+            "the folders with dataset.labels=none"
         )
     loose = [picture.name for picture in pictures if not picture.label]
     if loose:
@@ -579,10 +580,13 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Recip
     pictures = {picture.number: picture for picture in listing.good}
     failed = {picture.name: picture.problem for picture in listing.pictures if picture.problem}
     used = list[Picture]()
+    count = sum(picture.frames if decoding.frames == "all" else 1 for picture in pictures.values())
+    shape = (*decoding.size, decoding.channels)
+    size = math.prod(shape) * count // max(1, len(pictures))  # bytes that a file becomes
 
     def blocks() -> Iterator[cache.Block]:
         _refuse_unreadable(listing, settings, failed)
-        contents = listing.archive.blocks(sorted(pictures))
+        contents = listing.archive.blocks(sorted(pictures), min(_BLOCK, block_rows(size)))
         with progress("decoding images", len(pictures)) as report:
             for decoded in run_all(partial(_decode, decoding=decoding), contents, alone=len(pictures) <= _FEW):
                 failed.update({pictures[number].name: problem for number, problem in decoded.failed.items()})
@@ -615,8 +619,7 @@ def _make(listing: Listing, settings: Folder, decoding: Decoding) -> cache.Recip
         }  # fmt: skip
         return cache.Layout(labels, held_out, facts, lambda number: printable(used[number].name))
 
-    count = sum(picture.frames if decoding.frames == "all" else 1 for picture in pictures.values())
-    return cache.Recipe(count, (*pair(settings.size), settings.channels), blocks, finish)
+    return cache.Recipe(count, shape, blocks, finish)
 
 
 class _Decoded(NamedTuple):

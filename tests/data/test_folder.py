@@ -173,9 +173,11 @@ def test_a_part_of_which_nothing_can_be_read_is_named_with_what_is_wrong(setting
         own(settings, tmp_path / "set")
 
 
-def test_a_class_whose_name_is_not_text_is_named(settings, classes):
-    (classes / "a").rename(os.fsdecode(os.fsencode(classes) + b"/caf\xe9"))
-    with pytest.raises(ConfigError, match=r"class whose name is not UTF-8, caf\\udce9; rename .*dataset.labels=none$"):
+@pytest.mark.parametrize("name", ["caf\udce9", "caf\u200f"])  # not UTF-8, an invisible mark of direction
+def test_a_class_whose_name_cannot_be_printed_is_named(settings, classes, name):
+    (classes / "a").rename(classes / name)
+    shown = re.escape(ascii(name)[1:-1])
+    with pytest.raises(ConfigError, match=rf"class whose name cannot be printed, {shown}; rename .*labels=none$"):
         own(settings, classes)
     assert own(settings, classes, "dataset.labels=none").classes is None
 
@@ -287,6 +289,12 @@ def test_of_files_of_one_name_in_an_archive_the_last_is_read(settings, tmp_path,
 def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path, classes):
     zipped(classes / "a", classes / "c.zip")
     assert folder.list_images(str(tarred(classes, tmp_path / "own.tar"))).archive.kind == "tar"
+
+
+def test_large_pictures_are_decoded_a_few_at_a_time(settings, classes):
+    config = own(settings, classes).model_copy(update={"size": 1024})
+    _, make = folder._recipe_of(config)
+    assert len(next(iter(make().blocks())).pixels) == 5
 
 
 def test_what_cannot_be_read_now_is_not_left_out_for_ever(classes):
