@@ -103,7 +103,7 @@ class Archive:
             elif not stat.S_ISREG(state.st_mode):
                 raise ConfigError(f"{where} is not a regular file; {_WANTED}")
             elif tarfile.is_tarfile(path):  # before zip: a .zip at the end of a .tar looks like the end of a .zip
-                self.kind, self.members = "tar", _without_replaced(self._list_tar())
+                self.kind, self.members = "tar", _without_replaced(_list_tar(path, stamps[0]))
             elif zipfile.is_zipfile(path):
                 self.kind, self.members = "zip", _without_replaced(self._list_zip())
             else:
@@ -195,21 +195,6 @@ class Archive:
                 members.append(_member(name, info.file_size, problem))
         return members
 
-    def _list_tar(self) -> list[Member]:
-        with tarfile.open(self.path) as archive:
-            members = [
-                _member(info.name, info.size, "" if info.isfile() else "a link" if info.islnk() or info.issym() else
-                        "not a regular file")
-                for info in archive if not info.isdir()
-            ]  # fmt: skip
-            # tarfile takes a damaged header for the end, and does not read as far as the checksum of a .gz
-            assert archive.fileobj
-            archive.fileobj.seek(archive.offset)
-            while rest := archive.fileobj.read(2**20):
-                if any(rest):
-                    raise tarfile.ReadError(f"from byte {archive.offset} on it is damaged, or another archive follows")
-            return members
-
 
 def _text(state: os.stat_result) -> str:
     return " ".join(map(str, stamp_of(state)))
@@ -219,6 +204,23 @@ def _member(name: str, size: int, problem: str = "") -> Member:
     if not problem and size > _MOST_BYTES:
         problem = f"{size / 2**20:.0f} MiB is too large for a picture"
     return Member(name.removeprefix("./"), size, problem)
+
+
+@lru_cache(4)
+def _list_tar(path: Path, _stamp: str) -> list[Member]:
+    with tarfile.open(path) as archive:
+        members = [
+            _member(info.name, info.size, "" if info.isfile() else "a link" if info.islnk() or info.issym() else
+                    "not a regular file")
+            for info in archive if not info.isdir()
+        ]  # fmt: skip
+        # tarfile takes a damaged header for the end, and does not read as far as the checksum of a .gz
+        assert archive.fileobj
+        archive.fileobj.seek(archive.offset)
+        while rest := archive.fileobj.read(2**20):
+            if any(rest):
+                raise tarfile.ReadError(f"from byte {archive.offset} on it is damaged, or another archive follows")
+        return members
 
 
 def _without_replaced(members: list[Member]) -> list[Member]:

@@ -286,6 +286,14 @@ def test_of_files_of_one_name_in_an_archive_the_last_is_read(settings, tmp_path,
     assert "1 file left out: a.png (replaced by a later file of that name)" in split.notes
 
 
+def test_an_archive_is_unpacked_once_to_list_it(classes, tmp_path, monkeypatch):
+    path = str(tarred(classes, tmp_path / "own.tar.gz"))
+    listing, headers, following = folder.list_images(path), [], tarfile.TarFile.next
+    monkeypatch.setattr(tarfile.TarFile, "next", lambda archive: headers.append(archive) or following(archive))
+    assert folder.list_images(path) is listing
+    assert len(headers) < 5  # to see that it is a .tar; it has 40 files
+
+
 def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path, classes):
     zipped(classes / "a", classes / "c.zip")
     assert folder.list_images(str(tarred(classes, tmp_path / "own.tar"))).archive.kind == "tar"
