@@ -290,7 +290,7 @@ def identify(paths: tuple[Path, ...], where: str) -> Identity:
     return Identity(combined, sum(identity.bytes for identity in identities))
 
 
-@lru_cache(8)
+@lru_cache(4096)  # sets of libraries have hundreds of files
 def _identify(path: Path, where: str, _stamp: Stamp) -> Identity:
     with explain_errors(where, remedy="fetch it or write it again"):
         with path.open("rb") as file:

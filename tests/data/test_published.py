@@ -197,6 +197,15 @@ def test_the_splits_of_one_file_are_kept_apart_on_the_disk(settings, tmp_path, m
         assert {image.tobytes() for image in found} == {image.T.tobytes() for image in images}
 
 
+def test_a_set_of_many_files_is_read_once_for_its_sum(tmp_path, monkeypatch):
+    files = tuple(tmp_path / f"{number}.arrow" for number in range(20))
+    for file in files:
+        file.write_bytes(file.name.encode())
+    first = identify(files, "x")
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    assert identify(files, "x") == first
+
+
 def test_a_zip_whose_checksum_is_wrong_is_to_be_fetched_again(tmp_path):
     with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as archive:
         archive.writestr("emnist-letters-test", bytes(1000))
