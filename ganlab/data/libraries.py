@@ -30,7 +30,10 @@ def chosen(kind: str, given: str | None, available: list[str], setting: str, whe
     if given is None and available:
         raise ConfigError(f"{where} has several columns of {kind}; give {setting}, one of: {names}")
     fault = f"has no column {given} of {kind}" if given else f"has no column of {kind}"
-    raise ConfigError(f"{where} {fault} (it has {names}); give a set of images")
+    remedy = (
+        f"cast that column to ClassLabel, or give {setting}=''" if kind == "class labels" else "give a set of images"
+    )
+    raise ConfigError(f"{where} {fault} (it has {names}); {remedy}")
 
 
 def columns(

@@ -155,7 +155,7 @@ def test_what_is_not_right_of_a_set_is_one_line(datasets, make, tmp_path):
     assert "has no split trian; did you mean train?" in refused(good, "trian")
     assert "has no split test; choose one of: train" in refused(good, "train", "test")
     assert "has no column photo of images (it has image)" in refused(good, images_key="photo")
-    assert "has no column kind of class labels (it has label)" in refused(good, labels_key="kind")
+    assert "has no column kind of class labels (it has label); cast that" in refused(good, labels_key="kind")
     assert "has label -1 at place 1 of split train" in refused(saved("hidden", GREY[:2], [1, -1]))
     assert "has label -1 at place 1 of split train" in refused(saved("null", GREY[:2], [1, None]))
     assert "image 1 of split train cannot be read (it is missing)" in refused(saved("none", [GREY[0], None]))
