@@ -4,6 +4,7 @@ Folders named train and test (or val) are the two parts; below them, or at the t
 Nothing is ever extracted to the disk. `where` is what errors call the folder: the setting, as people type it.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -192,6 +193,9 @@ class Archive:
                 if stat.S_ISLNK(info.external_attr >> 16):
                     problem = "a link"
                 name = info.filename if "/" in info.filename else info.filename.replace("\\", "/")  # as Windows writes
+                if not info.flag_bits & 0x800:  # not marked as UTF-8, which a Mac's are all the same
+                    with contextlib.suppress(UnicodeError):
+                        name = name.encode("cp437").decode()
                 members.append(_member(name, info.file_size, problem))
         return members
 

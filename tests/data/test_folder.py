@@ -328,6 +328,17 @@ def test_damage_of_a_file_in_a_zip_by_lzma_is_named(tmp_path, classes):
     assert [picture.problem[:9] for picture in folder.list_images(str(path)).pictures] == ["damaged: ", ""]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp437"])  # as a Mac and as Windows write names
+def test_names_of_a_zip_that_are_not_marked_as_utf8_are_read(settings, tmp_path, encoding):
+    path, name = tmp_path / "own.zip", "Bäume".encode(encoding)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(4):
+            save(tmp_path / "1.png", PIXELS[number])
+            archive.write(tmp_path / "1.png", f"{number % 2:x<{len(name)}}/{number}.png")
+    path.write_bytes(path.read_bytes().replace(b"0".ljust(len(name), b"x") + b"/", name + b"/"))
+    assert own(settings, path, "dataset.held_out=0.5").class_names == ["1".ljust(len(name), "x"), "Bäume"]
+
+
 def test_names_of_a_zip_with_backslashes_are_in_folders(settings, classes, tmp_path):
     with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
         archive.writestr("pictures\\", b"")
