@@ -78,3 +78,13 @@ def test_nearest_pairs_are_those_of_a_slow_search():
     np.testing.assert_array_equal(near.train, apart.argmin(axis=1)[order])
     np.testing.assert_allclose(near.distance, apart.min(axis=1)[order])
     assert (near.held_out[0], near.train[0], near.distance[0]) == (4, 33, 0.0)
+
+
+def test_an_equal_image_is_found_beside_one_that_hardly_differs():
+    image = RANDOM.integers(0, 256, (1, 32, 32, 3), np.uint8)
+    brighter, swapped = image.copy(), image.copy()
+    brighter[0, 5, 5, 0] ^= 1
+    swapped[0, 0, :2] = image[0, 0, 1::-1]
+    train = np.concatenate([brighter, swapped, image])
+    near = neighbours(Split(Images(train, None, "", ""), Images(image, None, "", "")))
+    assert (near.train[0], near.distance[0]) == (2, 0.0)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,17 +105,28 @@ def neighbours(split: Split) -> Neighbours:
 
     The nearest as images of 8x8 pixels is taken, so a nearer one may be missed; an equal one is not.
     """
+    equal = {_hash(image): place for place, image in enumerate(_one_by_one(split.train.pixels))}
     train, held_out = _coarse(split.train.pixels), _coarse(split.held_out.pixels)
     squares, nearest = (train**2).sum(axis=1), np.zeros(len(held_out), np.int64)
     for first in range(0, len(held_out), 512):
         block = held_out[first : first + 512]
         nearest[first : first + 512] = np.argmin(squares - 2 * block @ train.T, axis=1)
+    for place, image in enumerate(_one_by_one(split.held_out.pixels)):
+        nearest[place] = equal.get(_hash(image), nearest[place])
     distance = np.array([
         np.sqrt(np.mean((split.held_out.pixels[place].astype(np.float64) - split.train.pixels[near]) ** 2))
         for place, near in enumerate(nearest)
     ])  # fmt: skip
     order = np.argsort(distance, kind="stable")
     return Neighbours(order, nearest[order], distance[order])
+
+
+def _one_by_one(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    return (image for block in in_blocks(pixels) for image in block)
+
+
+def _hash(image: np.ndarray) -> int:
+    return hash(image.tobytes())
 
 
 def _coarse(pixels: np.ndarray) -> np.ndarray:
