@@ -1,5 +1,7 @@
 """What an operator says about itself, and what is computed where it says nothing: two routes that agree."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -43,6 +45,14 @@ def test_the_pixels_that_are_seen_are_those_that_are_told(name, size, scale):
     for axis in (0, 1):
         for low, high in ((0, 0), (1, 1), (5, 5), (4, 9), (2, 3)):
             assert Upsampling.sources(layer, axis, low, high) == layer.sources(axis, low, high), (axis, low, high)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_pixels_in_the_gaps_of_a_small_kernel_see_nothing(size):
+    layer = built("transpose", size, 3)
+    for low, high in itertools.combinations_with_replacement(range(9), 2):
+        measured, told = Upsampling.sources(layer, 0, low, high), layer.sources(0, low, high)
+        assert measured == told or (measured[1] < measured[0] and told[1] < told[0]), (low, high)
 
 
 def test_weights_that_follow_the_image_have_no_kernel():

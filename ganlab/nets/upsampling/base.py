@@ -21,6 +21,7 @@ from ganlab.nets.upsampling.fusion import as_pair, require_odd
 
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 IMPLEMENTATIONS = ("fused", "plain")
+_NOTHING = (0, -1)  # the first and last pixel of none
 _SIDE = 17  # of the images to measure an operator with: none sees further than 8 pixels
 
 
@@ -113,9 +114,11 @@ class Upsampling(keras.Layer):
         Measured here: an input row (axis 0) or column (1) is changed, to see which output pixels change.
         """
         s, reach = self.scale[axis], self._reach[axis]
-        firsts = [pixel // s + reach[pixel % s][0] for pixel in {low, min(low + s - 1, high)} | {low, high}]
-        lasts = [pixel // s + reach[pixel % s][1] for pixel in {high, max(high - s + 1, low)} | {low, high}]
-        return min(firsts), max(lasts)
+        pixels = {*range(low, min(low + s, high + 1)), *range(max(high - s + 1, low), high + 1)}
+        seen = [(pixel // s, *reach[pixel % s]) for pixel in pixels if reach[pixel % s] != _NOTHING]
+        if not seen:
+            return low // s, low // s - 1
+        return min(own + first for own, first, _ in seen), max(own + last for own, _, last in seen)
 
     def overlap(self, side: int) -> np.ndarray:
         """How many input pixels reach each output pixel of a side x side image: [s*side,s*side].
@@ -221,7 +224,7 @@ class Upsampling(keras.Layer):
             difference = np.abs(self._run(np.moveaxis(changed, 1, axis + 1)) - self._run(image)).max(axis=(2 - axis, 3))
             affected = difference > _tolerance(difference)  # [input pixel, output pixel]
             places = [np.flatnonzero(affected[:, half * s + phase]) - half for phase in range(s)]
-            ranges.append([(int(pixels.min()), int(pixels.max())) if pixels.size else (0, -1) for pixels in places])
+            ranges.append([(int(pixels.min()), int(pixels.max())) if pixels.size else _NOTHING for pixels in places])
         return ranges[0], ranges[1]
 
     def _traced(self) -> tuple[Any, str]:
