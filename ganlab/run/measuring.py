@@ -103,7 +103,7 @@ def open_images(config: RunConfig) -> Split:
 def prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Measuring:
     """Everything that measuring needs before the first image is generated; ConfigError where it cannot be had.
 
-    Call it outside the scope of a distribution strategy. say: takes a line before each slow step.
+    say: takes a line before each slow step.
     """
     try:
         return _prepare(config, split, say)
