@@ -253,7 +253,7 @@ class _Training:
             callbacks.save(self._step())
             return "interrupted", None
         except DivergedError as problem:
-            good_step = checkpoints.newest(directory / CHECKPOINTS)
+            good_step, _ = checkpoints.newest_whole(directory / CHECKPOINTS) or (None, "")
             last_good = "no checkpoint yet" if good_step is None else f"last good checkpoint: step {good_step}"
             rolls_back = resume.roll_back(self._config, directory, step=self._step(), to=good_step, error=str(problem))
             return "rolled back" if rolls_back else "diverged", f"{problem}; {last_good}"

@@ -201,10 +201,10 @@ def pin_checkpoint(path: str) -> InitFrom:
     read_config(Path(path).expanduser(), "init_from=")
     if has_writer(run):
         raise ConfigError(f"init_from={path} is being written by another process; wait for it, or stop it")
-    for step in reversed(checkpoints.steps(run / CHECKPOINTS)):
-        if digest := checkpoints.digest(run / CHECKPOINTS, step):
-            return InitFrom(run=str(run), step=step, sha256=digest)
-    raise ConfigError(f"init_from={path} has no good checkpoint; give a run that has saved one")
+    if (newest := checkpoints.newest_whole(run / CHECKPOINTS)) is None:
+        raise ConfigError(f"init_from={path} has no good checkpoint; give a run that has saved one")
+    step, digest = newest
+    return InitFrom(run=str(run), step=step, sha256=digest)
 
 
 def check_source(source: InitFrom) -> None:

@@ -170,6 +170,11 @@ def newest(folder: Path) -> int | None:
     return max(steps(folder), default=None)
 
 
+def newest_whole(folder: Path) -> tuple[int, str] | None:
+    """The step and the digest of the newest checkpoint that is whole, or None."""
+    return next(((step, seal) for step in reversed(steps(folder)) if (seal := digest(folder, step))), None)
+
+
 def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints, unverified, in ascending order."""
     return [_step(path) for path in reversed(_checkpoints(folder))]

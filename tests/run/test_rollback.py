@@ -82,6 +82,22 @@ def test_a_kill_after_it_changes_no_bit(settings, tmp_path, diverging, monkeypat
 
 
 @pytest.mark.slow
+def test_it_goes_back_to_a_checkpoint_that_is_whole(settings, tmp_path, diverging, monkeypatch):
+    save = checkpoints.save
+
+    def save_badly(folder, step, *rest, **more):
+        save(folder, step, *rest, **more)
+        if step == 20:
+            (folder / "step-00000020" / "tensors.index").write_bytes(b"")
+
+    monkeypatch.setattr(checkpoints, "save", save_badly)
+    diverging(23, times=1)
+    result = run(settings(*SMALL, *LENGTH, "training.on_divergence=rollback"), tmp_path / "r", quiet=True)
+    assert result.status == "finished"
+    assert [(each.from_step, each.to_step) for each in result.rollbacks] == [(25, 10)]
+
+
+@pytest.mark.slow
 def test_after_so_many_times_it_has_diverged(settings, tmp_path, diverging):
     diverging(27, times=9)
     result = run(settings(*SMALL, *LENGTH, "training.on_divergence=rollback", "training.rollbacks=2"), tmp_path / "r")
