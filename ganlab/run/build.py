@@ -25,6 +25,7 @@ from ganlab.nets.generator import at_parity, build_generator
 from ganlab.nets.spectral_norm import power_iteration
 from ganlab.training import augment, replicas
 from ganlab.training.adam import Adam
+from ganlab.training.loop import DivergedError
 from ganlab.training.objectives import OBJECTIVES
 from ganlab.training.penalties import PENALTIES
 from ganlab.training.randomness import Stream, stream_key
@@ -241,17 +242,22 @@ def _penalty(config: RunConfig) -> Callable:
     return penalty
 
 
-def make_traces(generator: keras.Model, z: np.ndarray) -> Callable[[], dict[str, float]]:
-    """A function that measures the traces of the operators of a generator, by tag and stage."""
+def make_traces(generator: keras.Model, z: np.ndarray) -> Callable[[int], dict[str, float]]:
+    """A function that measures the traces of the operators of a generator at a step, by tag and stage.
+
+    It raises DivergedError where what they make is not finite.
+    """
     stages = stages_of(generator)
     # a dictionary: for a list of one output Keras returns the output itself
     inside = keras.Model(generator.input, {stage.name: stage.output for stage in stages})
     maps_of = tf.function(lambda: inside(z, training=False), autograph=False)
 
-    def traces() -> dict[str, float]:
-        values, maps = {}, maps_of()
+    def traces(step: int) -> dict[str, float]:
+        values, maps = {}, {name: output.numpy() for name, output in maps_of().items()}
         for stage in stages:
-            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps[stage.name].numpy(), stage.scale)
+            if not np.isfinite(maps[stage.name]).all():
+                raise DivergedError(f"the output of the generator's {stage.name} is no longer finite at step {step}")
+            values[f"artifact/phase_variance/{stage.name}"] = phase_variance(maps[stage.name], stage.scale)
             with contextlib.suppress(ValueError):  # an operator whose weights depend on the image has no kernel
                 fraction = lattice_fraction(stage.transposed_kernel(), stage.scale)
                 values[f"artifact/lattice_fraction/{stage.name}"] = fraction

@@ -127,6 +127,7 @@ class Callbacks:
         self._records, self._progress = records, progress
         self._sampler = Sampler(gan.ema, config)
         self._traces = make_traces(gan.generator, self._sampler.latents("latents/samples", 64))
+        self._few = self._sampler.latents("latents/samples", 8)
         self._refreshed: int | None = None  # the step whose batch statistics the EMA has
         self._seconds_before, self._started = record.seconds, time.perf_counter()
         self._logged_step, self._logged_at = int(gan.step.numpy()), self._started
@@ -155,7 +156,7 @@ class Callbacks:
         now = time.perf_counter()
         rate = (step - self._logged_step) * self.images_per_step / (now - self._logged_at)
         self._logged_step, self._logged_at = step, now
-        values |= {SPEED: rate, **self._gan.skips(), **self._traces()}
+        values |= {SPEED: rate, **self._gan.skips(), **self._traces(step)}
         self._record(step, values)
         self._progress.update(step, {tag: value for tag, value in values.items() if tag.startswith("loss/")})
 
@@ -291,7 +292,14 @@ class Callbacks:
         self._record(step, {f"metric/{name}": value for name, value in metrics.items()})
 
     def _refresh(self, step: int) -> None:
-        """Give the EMA the batch statistics of its own weights, once a step, where the settings ask for it."""
-        if step != self._refreshed and self._config.training.ema_statistics == "recompute":
+        """Once a step, before the EMA is used: give it the batch statistics of its own weights, if the settings say so.
+
+        Raises DivergedError where its images are not finite: no loss shows that before the next step.
+        """
+        if step == self._refreshed:
+            return
+        if self._config.training.ema_statistics == "recompute":
             recompute_statistics(self._gan.ema, self._sampler.batches(self._config.training.batch_size))
+        if not np.isfinite(self._gan.ema(self._few, training=False)).all():
+            raise DivergedError(f"images of the averaged generator are no longer finite at step {step}")
         self._refreshed = step

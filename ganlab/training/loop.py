@@ -12,7 +12,10 @@ from ganlab.training.step import LOGS
 
 
 class DivergedError(ArithmeticError):
-    """A loss or score is no longer finite, or gradients have not been for long; the text says which, and when."""
+    """A loss, a score, a weight or an image is no longer finite, or gradients have not been for long.
+
+    The text says which, and when.
+    """
 
 
 @dataclass(frozen=True)

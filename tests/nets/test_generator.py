@@ -116,7 +116,7 @@ def test_the_parts_of_a_residual_generator_add_up(settings):
 
 def test_traces_of_a_residual_generator(settings):
     model = build(settings("generator=transpose", *RESIDUAL))
-    values = make_traces(model, latents(model, 32))()
+    values = make_traces(model, latents(model, 32))(0)
     assert sorted(values) == [
         f"artifact/{kind}/stage{n}" for kind in ("lattice_fraction", "phase_variance") for n in (1, 2)
     ]

@@ -100,7 +100,7 @@ def test_a_generator_of_one_stage_steps_and_leaves_traces(settings, arm):
         tf.constant(1, tf.int64)
     )
     assert np.isfinite(gan.sums).all() and int(gan.step) == 1
-    traces = make_traces(gan.generator, tf.random.stateless_normal((5, 6), [0, 1]))()
+    traces = make_traces(gan.generator, tf.random.stateless_normal((5, 6), [0, 1]))(0)
     assert traces.keys() >= {"artifact/phase_variance/stage1"} and np.isfinite(list(traces.values())).all()
 
 

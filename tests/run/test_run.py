@@ -379,6 +379,14 @@ def test_a_run_that_diverges_says_where(settings, tmp_path):
     assert finished(config, tmp_path).status == "diverged"  # it would do so again
 
 
+@pytest.mark.parametrize("first", ["log", pytest.param("save", marks=pytest.mark.slow)])
+def test_a_generator_that_explodes_in_a_step_has_diverged_before_a_loss_shows_it(settings, tmp_path, first):
+    often = (f"training.{first}_every_steps=1", "training.steps=3", "optimizer.g_learning_rate=1e30", "metrics=none")
+    result = run(settings(*TINY, "training.log_every_steps=9", *often), tmp_path, quiet=True)
+    assert result.status == "diverged"
+    assert result.error.endswith("no longer finite at step 1; no checkpoint yet")
+
+
 def test_two_processes_never_write_one_run(settings, tmp_path):
     import fcntl
 
