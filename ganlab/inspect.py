@@ -159,9 +159,9 @@ def _images(request: _Request) -> None:
     out = request.out or Path("outputs/inspect") / f"{picture_name([], request.overrides)}.png"
     title = f"{split.train.source}: images to train on, their mean and spectrum, nearest pairs"
     grids.save_png(out, images.picture(config, split, near), title)
-    equal = int((near.distance == 0).sum())
-    print(f"{'nearest':<12} {equal:,} held-out images equal a training image; the others differ by "
-          f"{near.distance[near.distance > 0].min(initial=255.0):.1f} of 255 or more")  # fmt: skip
+    others = near.distance[near.distance > 0]
+    differ = f"; the others differ by {others.min():.1f} of 255 or more" if others.size else ""
+    print(f"{'nearest':<12} {len(near.distance) - len(others):,} held-out images equal a training image{differ}")
     print(f"picture: {out}")
     fewer = [f"training.batch_size={count}"] if (count := len(split.train.pixels)) < config.training.batch_size else []
     print(f"to train on them: python -m ganlab.train {shlex.join([*request.overrides, *fewer])}")

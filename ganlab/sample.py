@@ -255,8 +255,9 @@ def _rows(config: RunConfig, request: _Request) -> str:
     names = describe_classes(config.dataset, labels)
     if len(labels) == 1:
         return f"\nall of class {names}"
-    rows = -(-max(request.labels.count(label) for label in labels) // request.columns)
-    return f"\n{'a row' if rows == 1 else f'{rows} rows'} for each class, from the top: {names}"
+    fewest, *_, most = sorted(-(-request.labels.count(label) // request.columns) for label in labels)
+    rows = "a row" if most == 1 else f"{most} rows" if fewest == most else f"{fewest} or {most} rows"
+    return f"\n{rows} for each class, from the top: {names}"
 
 
 def _describe_latents(options: argparse.Namespace) -> str:

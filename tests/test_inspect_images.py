@@ -62,6 +62,12 @@ def test_every_data_set_can_be_looked_into(look, overrides):
     assert "to train on" in output and "licence" in output and picture.is_file()
 
 
+def test_where_all_images_are_equal_no_others_differ(look, tmp_path):
+    np.savez(tmp_path / "same.npz", images=np.full((50, 8, 8, 1), 7, np.uint8))
+    output, _ = look("dataset=arrays", f"dataset.path={tmp_path / 'same.npz'}")
+    assert "10 held-out images equal a training image\n" in output
+
+
 def test_with_a_generator_it_is_about_that(look):
     output, _ = look("dataset=digits", "generator=upsample")
     assert "parameters" in output and "to train it" in output

@@ -124,12 +124,15 @@ def test_each_class_has_a_row_of_its_own(drawn, capsys):
     )
 
 
-def test_rows_stay_rows_where_classes_have_other_counts(drawn):
+def test_rows_stay_rows_where_classes_have_other_counts(drawn, capsys):
     drawn("--count", 7, "--out", "a.png")
     np.testing.assert_array_equal(shades("a.png", 2), [[0, 0], [51, 51], [102, 128], [153, 128], [204, 128]])
     drawn("--count", 165, "--out", "b.png")  # 33 of each: more than fit into a row
     found = shades("b.png", 32)
     assert found.shape == (10, 32) and found[1].tolist() == [0] + [128] * 31 and found[2].tolist() == [51] * 32
+    drawn("--count", 161, "--out", "c.png")  # 33 of the first, 32 of the others
+    assert shades("c.png", 32).shape == (6, 32)
+    assert f"\n1 or 2 rows for each class, from the top: {DISC_TO_BAR}" in capsys.readouterr().out
 
 
 def test_one_class_or_some(drawn, capsys):
