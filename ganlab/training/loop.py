@@ -48,7 +48,8 @@ def fit(
     """Train until step `last`, in calls of at most `portion` steps; True if it got there, False if stopped.
 
     Events run in the order given, exactly at their steps. `stopping()` is called after each call; `enough()` after the
-    events of a step, and where it says so, that step is the last one. Raises DivergedError.
+    events of a step, and where it says so, that step is the last one: the events that were not due follow, and the last
+    of all comes again, since a checkpoint holds what the others did. Raises DivergedError.
     """
     events = list(events)
     now = int(gan.step.numpy())
@@ -62,7 +63,7 @@ def fit(
                 event.act(now)
         if now < last and enough():
             for event in events:
-                if not event.due(now, last):  # but it is at the end
+                if not event.due(now, last) or event is events[-1]:  # but it is at the end
                     event.act(now)
         elif stopping() and now < last:
             return False

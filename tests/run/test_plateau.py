@@ -9,7 +9,7 @@ from ganlab.run.callbacks import at_plateau
 from ganlab.run.life import run
 from small_runs import SMALL, assert_same_run, records
 
-EARLY = (*SMALL, "training.plateau=0.9", "metrics.every_steps=10")
+EARLY = (*SMALL, "training.plateau=0.9", "metrics.every_steps=10", "training.log_every_steps=15")
 
 
 @pytest.mark.parametrize(
