@@ -51,7 +51,14 @@ def convolve_transposed(maps: Any, kernel: Any, stride: Pair) -> Any:
         k >= s for k, s in zip(kernel.shape[:2], stride, strict=True)
     ):
         return _as_transposed_product(maps, kernel, stride)
+    if stride[0] == 1 < stride[1] and maps.shape[2] == 1 and kernel.shape[2] == 1:
+        # oneDNN's gradient of it reads out of bounds, but not with rows and columns exchanged.
+        return _exchanged(convolve_transposed(_exchanged(maps), ops.transpose(kernel, (1, 0, 2, 3)), stride[::-1]))
     return ops.conv_transpose(maps, kernel, stride, "same", data_format="channels_last")
+
+
+def _exchanged(maps: Any) -> Any:
+    return ops.transpose(maps, (0, 2, 1, 3))
 
 
 def _is_worth_it(maps: Any, kernel: Any, places: int) -> bool:

@@ -182,3 +182,15 @@ def test_native_code_survives_every_kernel_and_stride(threads, instructions):
     assert done.returncode == 0, f"status {done.returncode} at: {last}"
     _, tried, refused = last.split()
     assert int(tried) > 250 and 0 < int(refused) < 80
+
+
+@pytest.mark.parametrize("name", ["transpose", "nearest"])
+def test_the_gradient_of_a_grey_image_that_grows_from_one_column(name):
+    layer = UPSAMPLERS[name](1, kernel_size=3, scale=(1, 2), use_bias=False)
+    images, weights = tf.constant(RANDOM.normal(size=(4, 4, 1, 5)), tf.float32), RANDOM.normal(size=(4, 4, 2, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        loss = tf.reduce_sum(layer(images) * weights.astype(np.float32))
+    responses = np.asarray(layer(np.eye(20, dtype=np.float32).reshape(20, 4, 1, 5)))  # it is linear
+    expected = np.einsum("pyxc,nyxc->np", responses, weights).reshape(images.shape)
+    np.testing.assert_allclose(tape.gradient(loss, images), expected, atol=1e-5)
