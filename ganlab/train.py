@@ -59,9 +59,10 @@ def _command(arguments: list[str]) -> int:
     if planned.sweep is None:
         return finish(planned.cells[0].directory, planned.cells[0].config)
     from ganlab.cli.hydra import launch_cells
-    from ganlab.launch.sweep import launch, run_cell
+    from ganlab.launch.sweep import launch, task_of
 
-    return launch(planned, arguments, lambda more: launch_cells(run_cell, [*line.overrides, *more], line.config_dir))
+    task = task_of(planned)
+    return launch(planned, arguments, lambda more: launch_cells(task, [*line.overrides, *more], line.config_dir))
 
 
 def _read(arguments: list[str]) -> argparse.Namespace:

@@ -1,6 +1,7 @@
 """Many runs: each cell in its own process; cells that have ended are skipped, unfinished ones are named at the end."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import shlex
@@ -8,16 +9,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from omegaconf import DictConfig
 from rich.text import Text
 
-from ganlab.cli.hydra import Cell, Plan, settings
-from ganlab.config import RunConfig, flatten
+from ganlab.cli.hydra import Cell, Plan
+from ganlab.config import RunConfig, flatten, parse
 from ganlab.environment import safe_path
 from ganlab.errors import ConfigError, in_a_line
 from ganlab.files import read_bytes, write_json
@@ -67,7 +70,7 @@ def launch(plan: Plan, arguments: list[str], start: Callable[[list[str]], None])
         try:
             if not all(ended):
                 with safe_path():
-                    _start(lambda: start(_to_workers(plan, arguments)))
+                    _start(lambda: start(_to_workers(plan, arguments, ended)))
         except KeyboardInterrupt:
             stopped = True
             _let_save(plan.cells)
@@ -167,13 +170,21 @@ def _start(launcher: Callable[[], None]) -> None:
             print(why if start == _STARTS - 1 else f"{why}; continuing with new ones", file=sys.stderr, flush=True)
 
 
-def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
-    """Overrides for a launcher's workers, which compose the settings again and must get the same ones."""
+def _to_workers(plan: Plan, arguments: list[str], ended: Sequence[bool] = ()) -> list[str]:
+    """Overrides for a launcher's workers, which compose the settings again and must get the same ones.
+
+    ended: for each cell, whether it has; joblib gives each of its jobs an equal share of the cores, used or not.
+    """
     assert plan.sweep
     folder = str(plan.sweep.absolute()).replace("'", r"\'")
     overrides = [f"hydra.sweep.dir='{folder}'", *plan.naming]  # the default holds the time, which would differ
-    if plan.launcher == "joblib" and not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
-        overrides.append("hydra.launcher.batch_size=1")  # joblib would put several cells into one job after fast ones
+    if plan.launcher == "joblib":
+        import joblib
+
+        jobs = min(joblib.effective_n_jobs(plan.jobs), len(plan.cells) - sum(ended))
+        overrides.append(f"hydra.launcher.n_jobs={jobs}")
+        if not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
+            overrides.append("hydra.launcher.batch_size=1")  # else it puts several cells into one job after fast ones
     if plan.remaining_sweep is not None:
         overrides += ["hydra.sweeper.params=null", *plan.remaining_sweep]
     return overrides
@@ -185,8 +196,21 @@ def _let_save(cells: list[Cell]) -> None:
         time.sleep(0.1)
 
 
-def run_cell(tree: DictConfig) -> None:
-    """Called by Hydra's launchers for each cell, in this process or in one of theirs."""
+def task_of(plan: Plan) -> Callable[[DictConfig], None]:
+    """What Hydra's launchers are to call for each cell of a sweep, in this process or in one of theirs.
+
+    It brings the settings that were checked: those that a worker composes would be other ones after a change of a YAML
+    file or of images. They are compressed, since each job of a cluster gets those of all cells.
+    """
+    assert plan.sweep
+    folder = plan.sweep.absolute()
+    by_name = {
+        os.path.relpath(cell.directory.absolute(), folder): cell.config.model_dump(mode="json") for cell in plan.cells
+    }
+    return partial(_run_cell, zlib.compress(json.dumps(by_name).encode()))
+
+
+def _run_cell(compressed: bytes, _tree: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
@@ -194,7 +218,8 @@ def run_cell(tree: DictConfig) -> None:
     if launcher == "joblib":
         _follow_leader()
     try:
-        run_to_end(settings(tree), directory, launcher)
+        config = parse(json.loads(zlib.decompress(compressed))[os.path.relpath(directory, hydra.sweep.dir)])
+        run_to_end(config, directory, launcher)
     except Exception as error:  # the other cells continue
         print(f"{directory.name}: {_describe(error)}", file=sys.stderr, flush=True)
 

@@ -20,6 +20,7 @@ from hydra._internal.hydra import Hydra
 from rich.console import Console
 
 from conftest import ROOT
+from ganlab import train
 from ganlab.cli.hydra import launch_cells, plan
 from ganlab.errors import ConfigError
 from ganlab.files import write_json
@@ -300,6 +301,21 @@ def test_only_trouble_with_a_file_is_a_wrong_setting(monkeypatch, error, comes):
         launch_cells(pytest.fail, [], None)
 
 
+def test_cells_have_the_settings_that_were_checked_whatever_becomes_of_a_file(tmp_path, monkeypatch):
+    file, trained = tmp_path / "experiment" / "mine.yaml", []
+    file.parent.mkdir()
+    file.write_text("# @package _global_\ntraining:\n  steps: 4\n")
+
+    def edit(config, _directory, _launcher):
+        trained.append(config.training.steps)
+        file.write_text("# @package _global_\ntraining:\n  steps: 40\n")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweeps, "run_to_end", edit)
+    train._command(["-m", "-cd", ".", "experiment=mine", "seed=0,1"])
+    assert trained == [4, 4]
+
+
 def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():
     wanted = plan(["seed=0,1", "hydra/launcher=joblib", 'hydra.sweep.dir="it\'s here"'], multirun=True)
     assert wanted.launcher == "joblib"
@@ -309,6 +325,19 @@ def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():
     assert "hydra.launcher.batch_size=1" in more
     assert "hydra.launcher.batch_size=1" not in sweeps._to_workers(wanted, ["hydra.launcher.batch_size=2"])
     assert plan(["seed=0,1"], multirun=True).launcher == "basic"
+
+
+@pytest.mark.parametrize(("jobs", "ended", "wanted"), [(-1, 0, 3), (-1, 1, 2), (2, 0, 2), (2, 2, 1)])
+def test_no_more_jobs_share_the_cores_than_there_are_cells_to_run(tmp_path, monkeypatch, jobs, ended, wanted):
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda n: 16 if n < 0 else n)
+    line, started = ["seed=range(3)", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"], []
+    planned = plan([*line, f"hydra.sweep.dir={tmp_path}"], multirun=True)
+    for cell in planned.cells[:ended]:
+        cell.directory.mkdir()
+        write_json(cell.directory / "config.json", cell.config.model_dump(mode="json"))
+        write_result(cell.config, cell.directory, None, "finished")
+    sweeps.launch(planned, line, started.extend)
+    assert plan([*line, *started], multirun=True).jobs == wanted
 
 
 @pytest.fixture
