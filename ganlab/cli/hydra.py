@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.cli.choices import CONF, file_of, groups, options
-from ganlab.cli.foreign_yaml import BY_EXPERIMENT, DEEPEST, address, check_hydra, check_place
+from ganlab.cli.foreign_yaml import BY_EXPERIMENT, DEEPEST, LAUNCHERS, address, check_hydra, check_place
 from ganlab.config import RunConfig, parse
 from ganlab.config.plugins import VARIABLE, plugin_folders
 from ganlab.errors import ConfigError, UnknownSettingError, expand, in_a_line, join_words, nearest
@@ -169,10 +169,21 @@ def settings(
         if not isinstance(source, str):
             raise ConfigError(f"init_from={source} is not a directory; give that of a run")
         values["init_from"] = pin_checkpoint(source).model_dump()
+    for group in groups():
+        if isinstance(choice := values.get(group), str):
+            raise ConfigError(
+                f"{group}={choice} in a YAML file is not among its defaults; write override /{group}: {choice} there"
+            )
     try:
         config = parse(complete(values, describing=describing, surveyed=surveyed))
     except UnknownSettingError as error:
         names = error.key.split(".")
+        for group, choice in (OmegaConf.select(tree, "hydra.runtime.choices") or {}).items():
+            if names == [str(group).partition("/")[0]]:
+                raise ConfigError(
+                    f"{group}={choice} sets {names[0]}, which is no setting; begin its YAML file with the line "
+                    "# @package _global_"
+                ) from None
         choices = _choices_with(names)
         raise ConfigError(
             f"{error}; it needs {names[0]}={join_words(choices, ' or ')}" if choices else str(error)
@@ -488,6 +499,10 @@ def quoted(text: str) -> str:
     if _OF_A_MAPPING.match(text) and _readable(text):
         text = f"++{text}"
     name, equals, value = text.partition("=")
+    escaped = value.replace("'", r"\'")
+    whole = f"{name}='{escaped}'"
+    if name.lstrip("+") == "comparison.question" and not re.match(r"['\"]|null$|$", value) and _readable(whole):
+        return whole  # a sentence, whose commas separate no values
     if _readable(text) or not equals:
         return text
     words = re.split(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][(){},])""", value)
@@ -497,8 +512,6 @@ def quoted(text: str) -> str:
     other = f"{name}={''.join(words)}"
     if _readable(other):
         return other
-    escaped = value.replace("'", r"\'")
-    whole = f"{name}='{escaped}'"
     return whole if name.lstrip("+") == "init_from" and _readable(whole) else text
 
 
@@ -558,6 +571,8 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
                 else ""
             )
             return ConfigError(f"{group}={option} is unknown; {nearest(option, error.options)}{hint}")
+        if group in groups():  # in the defaults of one of its files
+            return ConfigError(f"{group}={option} is unknown; {nearest(option, options(group, config_dir))}")
         return ConfigError(f"{error.missing_cfg_file} is not a group of options; {nearest(group, groups())}")
     if isinstance(error, OverrideParseException):
         return ConfigError(
@@ -565,6 +580,13 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
         )
     if match := re.search(r"Could not append to config\. An item is already at '(.+?)'", text):
         return ConfigError(f"{match[1]} already exists; set it without +")
+    if match := re.search(r"Multiple values for (\S+)\. To override a value use 'override /?(.+?)'", text):
+        return ConfigError(f"{match[1]} is chosen twice; write override /{match[2]} in the defaults of the YAML file")
+    if match := re.search(r"In '(.+/)(.+?)': Could not override '\1([^@']+)", text):
+        return ConfigError(
+            f"{match[1]}{match[2]}.yaml overrides {match[3]}, which is not in its folder; "
+            f"write override /{match[3]}: ..."
+        )
     if match := re.search(r"Could not (?:override|append to config[^']*) '(.+?)'", text):
         return _explain_unknown(match[1].split("=")[0].lstrip("+~"), overrides, config_dir)
     if match := re.search(
@@ -578,6 +600,12 @@ def explain_hydra(error: Exception, overrides: Iterable[str] = (), config_dir: s
 
 def _explain_unknown(key: str, overrides: Iterable[str], config_dir: str | None) -> ConfigError:
     given = [text for text in overrides if text.partition("=")[0] in groups()]
+    if key.startswith("hydra.launcher."):
+        having_it = [name for name, known in LAUNCHERS.items() if key.removeprefix("hydra.launcher.") in known]
+        if any(f"hydra/launcher={name}" in overrides for name in having_it):
+            return ConfigError(f"{key} is not in any YAML file; add it as +{key}=...")
+        needs = f"; it needs hydra/launcher={join_words(having_it, ' or ')}" if having_it else ""
+        return ConfigError(f"{key} is not a setting of this launcher{needs}")
     if key in groups():
         wrong = next((text for text in given if text.startswith(f"{key}=")), key)
         return ConfigError(f"{wrong} is not a choice; choose one of: {', '.join(options(key))}")

@@ -118,6 +118,7 @@ def test_an_endpoint_that_images_cannot_have_is_refused_where_runs_are_compared(
 
 
 WRONG = {
+    "hydra.launcher.n_jobs=2": "hydra.launcher.n_jobs is not a setting of this launcher; it needs hydra/launcher=joblib",
     "comparison.quality=coverige": "comparison.quality=coverige is not a measure with a better side; did you mean coverage?",
     "comparison.spectrum=full/spectral_distance": "comparison.spectrum=full/spectral_distance is measured with metrics=full only",
     "comparison.quality=coverage_7": "comparison.quality=coverage_7 is not measured in these runs; did you mean coverage?",
@@ -194,6 +195,31 @@ def test_an_error_names_the_settings_of_the_choice_that_was_made():
         plan(["penalty=none", "penalty.weight=3"], multirun=False)
     with pytest.raises(ConfigError, match=r"metrics.final.images is not a setting of none; it needs metrics=full"):
         plan(["metrics=none", "metrics.final.images=100"], multirun=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("training: {steps: 3}", "experiment=mine sets experiment, which is no setting; begin its YAML file with the line # @package _global_"),
+        ("# @package _global_\ndefaults: [override generator: fir]", "experiment/mine.yaml overrides generator, which is not in its folder; write override /generator: ..."),
+        ("# @package _global_\ndefaults: [/generator: fir]", "generator is chosen twice; write override /generator: fir in the defaults of the YAML file"),
+        ("# @package _global_\ndefaults: [upsampling_digit]", "experiment=upsampling_digit is unknown; did you mean upsampling_digits?"),
+        ("# @package _global_\ngenerator: fir", "generator=fir in a YAML file is not among its defaults; write override /generator: fir there"),
+        ("# @package _global_\ntraining: 3", "training=3 is not a mapping"),
+        ("# @package _global_\ndefaults: [override /metrics: full]\nmetrics: {final: {features: pca}}", "metrics.final.features='pca' is not a list"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_yaml_file_of_ones_own_is_told_with_its_remedy(tmp_path, text, message):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        plan(["experiment=mine"], multirun=False, config_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("question", ["Is it better, or isn't it?", "'Is it, or not?'", "null"])
+def test_a_question_is_a_sentence(question):
+    (cell,) = plan([f"comparison.question={question}"], multirun=True).cells
+    assert cell.config.comparison.question == {"null": None}.get(question, question.strip("'"))
 
 
 def test_an_error_names_the_choice_of_ones_own_that_has_a_setting(tmp_path):
