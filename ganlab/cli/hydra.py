@@ -422,6 +422,9 @@ def show(kind: str, value: str, overrides: list[str], config_dir: str | None, *,
     value: the part to print. package: the node of the settings to print. resolve: whether to resolve interpolations.
     Raises ConfigError.
     """
+    if kind in ("cfg", "info") and (resume := _find_resume(overrides)) is not None:
+        raise ConfigError(f"resume={resume[0]} takes its settings from its config.json, which --{kind} does not read; "
+                          "leave one of them out, or see --help with it")  # fmt: skip
     overrides = [quoted(text) for text in overrides]
     with _in_one_line(overrides, config_dir), _composing(), _files(config_dir) as hydra:
         if kind == "cfg":

@@ -92,6 +92,15 @@ def test_the_folder_of_cd_reaches_hydra_expanded(home, monkeypatch, command):
         assert train._read(typed).config_dir == str(home / "mine")
 
 
+def test_a_present_folder_that_was_removed_is_told_so(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, errors = main_of(train, monkeypatch, capsys, "seed=1")
+    assert (code, errors) == (1, "the present folder has been removed; go to another one\n")
+
+
 def test_without_a_home_directory_one_line_says_what_to_set(homeless, monkeypatch, capsys):
     with pytest.raises(ConfigError, match="GANLAB_CACHE is not set, and there is no home directory"):
         cache_folder()
