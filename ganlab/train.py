@@ -1,8 +1,11 @@
 """Train one GAN, or sweep over many: `python -m ganlab.train [name=value ...]`. `--help` says the rest."""
 
 import argparse
+import contextlib
+import os
 import shutil
 import sys
+from pathlib import Path
 
 from ganlab.cli.exit import HELP, VERSION, Parser, one_line
 from ganlab.config.plugins import take_plugins
@@ -31,6 +34,8 @@ def _command(arguments: list[str]) -> int:
         print(wrap_page(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text)
         return 0
     line = _read(arguments)
+    if line.shell_completion:
+        line.config_dir = _take_flags() or line.config_dir
     for query in ("cfg", "info", "shell_completion"):
         if value := getattr(line, query):
             from ganlab.cli.hydra import show
@@ -63,6 +68,23 @@ def _command(arguments: list[str]) -> int:
 
     task = task_of(planned)
     return launch(planned, arguments, lambda more: launch_cells(task, [*line.overrides, *more], line.config_dir))
+
+
+def _take_flags() -> str | None:
+    """Take the flags, unknown to Hydra, out of the line that a shell wants completed; returns the folder of its -cd."""
+    program, *typed = os.environ.get("COMP_LINE", "").split(" ")
+    with contextlib.suppress(ConfigError):  # a plugin whose name is not typed to its end
+        typed = take_plugins(typed)
+    words, folder, remaining = [program], None, iter(typed)
+    for word in remaining:
+        name, equals, value = word.partition("=")
+        if name in ("-cd", "--config-dir", "--plugin"):
+            place = Path(value if equals else next(remaining, "")).expanduser()
+            folder = str(place) if name != "--plugin" and place.is_dir() else folder
+        elif not name.startswith("-"):
+            words.append(word)
+    os.environ["COMP_LINE"] = " ".join(words)
+    return folder
 
 
 def _read(arguments: list[str]) -> argparse.Namespace:

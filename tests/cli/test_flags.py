@@ -79,7 +79,11 @@ def test_what_the_list_has_is_shown(typed, line, said):
     assert said in output
 
 
-def test_words_are_completed(typed, monkeypatch):
+def test_words_are_completed(typed, monkeypatch, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "ours.yaml").touch()
+    monkeypatch.setenv("COMP_LINE", f"ganlab-train --dry-run --plugin nowhere.py -cd {tmp_path} experiment=ou")
+    assert typed("-sc", "query=bash") == (0, "experiment=ours\n", "")
     monkeypatch.setenv("COMP_LINE", "ganlab-train generator=up")
     code, output, errors = typed("-sc", "query=bash")
     assert (code, output.split(), errors) == (0, ["generator=upsample", "generator=upsample_bilinear"], "")
