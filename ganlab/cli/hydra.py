@@ -273,8 +273,18 @@ def _plan_sweep(
         naming=naming,
         swept=(*params, *(text for text in overrides if text not in plain)),
         choices=next(iter(trees.values())).hydra.runtime.choices,
-        jobs=first.hydra.launcher.n_jobs if launcher == "joblib" else 1,
+        jobs=_jobs(first) if launcher == "joblib" else 1,
     )
+
+
+def _jobs(tree: DictConfig) -> int:
+    """How many cells joblib runs at a time; -1: one on each core. It starts a batch once the one before has ended."""
+    jobs, batch = tree.hydra.launcher.n_jobs, tree.hydra.sweeper.max_batch_size
+    if batch is None:
+        return jobs
+    import joblib
+
+    return min(joblib.effective_n_jobs(jobs), batch)
 
 
 def _check_cells(cells: list[Cell], sweep_folders: Set[Path]) -> None:
