@@ -236,7 +236,7 @@ def _plan_sweep(
         if given.count(key) > 1:
             raise ConfigError(f"{key} is given twice, once with several values; leave one of them out")
     by_experiment = first.hydra.sweeper.params or {}
-    params = [f"{key}={value}" for key, value in by_experiment.items() if key not in given]
+    params = [f"{key}={value}" for key, value in by_experiment.items() if key.lstrip("+~") not in given]
     fixed, from_yaml = _split(params)
     if math.prod(map(len, from_yaml + sweeps)) > MOST_CELLS:
         raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")

@@ -371,7 +371,7 @@ def test_an_experiment_wins_over_the_plain_settings():
     assert plan(["experiment=debug", "training.steps=7"], multirun=False).cells[0].config.training.steps == 7
 
 
-def test_the_command_line_replaces_what_an_experiment_sweeps_over():
+def test_the_command_line_replaces_what_an_experiment_sweeps_over(tmp_path):
     def cells(*overrides):
         wanted = plan(["experiment=quick", *overrides], multirun=False)
         return wanted.remaining_sweep, sorted((cell.config.generator.name, cell.config.seed) for cell in wanted.cells)
@@ -382,6 +382,14 @@ def test_the_command_line_replaces_what_an_experiment_sweeps_over():
     assert cells("++seed=7") == cells("seed=7")
     four = [("carafe", 0), ("carafe", 1), ("fir", 0), ("fir", 1)]
     assert cells("generator=fir,carafe", "seed=0,1") == ((), four)
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {++optimizer.g_rate_factors.fir: '1,2'}}}"
+    )
+    (cell,) = plan(
+        ["experiment=mine", "optimizer.g_rate_factors.fir=3"], multirun=False, config_dir=str(tmp_path)
+    ).cells
+    assert cell.config.optimizer.g_rate_factors == {"fir": 3}
 
 
 def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_path):
