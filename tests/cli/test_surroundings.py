@@ -202,7 +202,7 @@ def test_values_are_read_as_they_were_typed(typed, read):
 
 
 def test_sweeps_over_words_of_other_scripts_are_sweeps():
-    wanted = plan(["comparison.question=größe,цифры", "hydra.sweep.subdir='${comparison.question}'"], multirun=True)
+    wanted = plan(["generator.name=größe,цифры", "hydra.sweep.subdir='${generator.name}'"], multirun=True)
     assert [cell.directory.name for cell in wanted.cells] == ["größe", "цифры"]
     for wrong in ("foo", 'seed="x', "größe=3"):
         with pytest.raises(ConfigError, match="cannot be read; write name=value"):
