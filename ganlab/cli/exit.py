@@ -129,6 +129,6 @@ def _leave(why: object, status: int) -> NoReturn:
     if type(why) is not FileError and isinstance(why, OSError) and why.filename and why.strerror:
         why = f"{why.filename} cannot be used ({why.strerror})"  # not "[Errno 28] ..."
     if isinstance(why, FileNotFoundError) and not why.filename:  # of os.getcwd()
-        why = "the present folder has been removed; go to another one"
+        why = "the current directory has been removed; change to another one"
     print(" ".join(printable(str(why)).split()), file=sys.stderr)
     sys.exit(status)

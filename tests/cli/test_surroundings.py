@@ -98,7 +98,7 @@ def test_a_present_folder_that_was_removed_is_told_so(tmp_path, monkeypatch, cap
     monkeypatch.chdir(gone)
     gone.rmdir()
     code, _, errors = main_of(train, monkeypatch, capsys, "seed=1")
-    assert (code, errors) == (1, "the present folder has been removed; go to another one\n")
+    assert (code, errors) == (1, "the current directory has been removed; change to another one\n")
 
 
 def test_without_a_home_directory_one_line_says_what_to_set(homeless, monkeypatch, capsys):
