@@ -149,7 +149,7 @@ def picture(config: RunConfig, split: Split, near: Neighbours) -> np.ndarray:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06), dpi=100, figsize=(13.0, 9.4))
-    figure.suptitle(f"{split.train.source}: {len(split.train.pixels):,} images to train on, "
+    figure.suptitle(f"{_plain(split.train.source)}: {len(split.train.pixels):,} images to train on, "
                     f"{len(split.held_out.pixels):,} held out", fontsize=13, fontweight="bold")  # fmt: skip
     halves: Any = figure.subfigures(1, 2, width_ratios=[6.6, 6.4])
     left, right = halves
@@ -227,6 +227,11 @@ def _spectrum(axes: Any, pixels: np.ndarray) -> None:
 
 def _show(axis: Any, pixels: np.ndarray, title: str) -> None:
     axis.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axis.set_title(title, fontsize=10, wrap=True)
+    axis.set_title(_plain(title), fontsize=10, wrap=True)
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def _plain(text: str) -> str:
+    """A text in which dollar signs are not mathematics; wrapping does not know of parse_math=False."""
+    return text.replace("$", r"\$")
