@@ -17,6 +17,7 @@ from ganlab.config import Digits
 from ganlab.data.digits import digits
 from ganlab.errors import ConfigError
 from ganlab.evaluation.features import FEATURES, RealImages, classifier, inception, pca, random
+from ganlab.evaluation.features.base import compile_for
 from ganlab.evaluation.metrics import coverage_null, frechet_distance, pairs, precision_recall_density_coverage
 
 OFFLINE = ["pixels", "pca", "random", "classifier"]
@@ -362,6 +363,12 @@ def stand_in(**arguments):
     images = keras.Input((299, 299, 3))
     pooled = keras.layers.GlobalAveragePooling2D(name="avg_pool")(images)
     return keras.Model(images, keras.layers.Dense(4, "softmax", name="predictions")(pooled))
+
+
+@pytest.mark.parametrize(("side", "most"), [(128, 256), (512, 16)])
+def test_a_network_is_given_fewer_large_images_at_a_time(side, most):
+    extract = compile_for((side, side, 1), lambda pixels: [tf.repeat(tf.shape(pixels)[:1], tf.shape(pixels)[0])])
+    assert extract(np.zeros((most + 1, side, side, 1), np.uint8))[0].tolist() == [most] * most + [1]
 
 
 def test_inception_sees_resized_colour_images(real, monkeypatch):

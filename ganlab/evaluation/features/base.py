@@ -8,6 +8,7 @@ import numpy as np
 
 from ganlab.evaluation.cache import fingerprint
 
+_BLOCK_PIXELS = 256 * 128 * 128  # of a block of images; a network takes some 300 bytes for each
 Say = Callable[[str], None]
 """Takes a line of text for people, such as progress of a slow step."""
 
@@ -61,6 +62,7 @@ def compile_for(shape: tuple[int, ...], network: Callable) -> Callable[[np.ndarr
 
     def extract(pixels: np.ndarray, size: int = 256) -> list[np.ndarray]:
         check_pixels(pixels, shape)
+        size = max(1, min(size, _BLOCK_PIXELS // (shape[0] * shape[1])))
         blocks = [compiled(tf.constant(pixels[start : start + size])) for start in range(0, len(pixels), size)]
         return [
             np.concatenate([part.numpy() for part in parts]).astype(np.float64) for parts in zip(*blocks, strict=True)
