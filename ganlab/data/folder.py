@@ -145,6 +145,8 @@ class Archive:
                         with archive.open(infos[number]) as file:
                             yield Content(number, self.members[number].name, file.read(_MOST_BYTES + 1))
                     except UNREADABLE as error:  # of this file; the others may be intact
+                        if isinstance(error, OSError) and error.errno:  # of the disk: it may be read later
+                            raise
                         problem = f"damaged: {in_a_line(error, 80)}"
                         yield Content(number, self.members[number].name, b"", problem=problem)
         else:

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from unittest.mock import Mock
 
 import numpy as np
 import PIL
@@ -309,6 +310,13 @@ def test_what_cannot_be_read_now_is_not_left_out_for_ever(classes):
     archive = folder.Archive(classes, "x")
     (classes / "a" / "000.png").unlink()
     with pytest.raises(ConfigError, match=r"pictures/a/000\.png cannot be read \(No such file .*\); try again"):
+        folder._scan(archive)
+
+
+def test_a_zip_that_cannot_be_read_now_is_refused_whole(tmp_path, classes, monkeypatch):
+    archive = folder.Archive(zipped(classes, tmp_path / "own.zip"), "x")
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", Mock(side_effect=OSError(5, "Input/output error")))
+    with pytest.raises(ConfigError, match=r"x cannot be read \(Input/output error\)"):
         folder._scan(archive)
 
 
