@@ -74,6 +74,16 @@ def test_real_images_are_the_floor_and_noise_is_far_from_it(quick, real):
     assert copies["precision"] > 0.7
 
 
+def test_each_of_many_draws_is_compared_with_itself():
+    random = np.random.default_rng(0)
+    train, held_out = (random.integers(0, 256, (count, 4, 4, 1), dtype=np.uint8) for count in (60, 30))
+    real = RealImages(train, held_out)
+    measures = Measures("full", [FEATURES["pca"](real, draws=12)], real, Counts(60, 5))
+    values = measures([some(train, measures.n_fake)]).values
+    distance = "full/pca/frechet_distance"
+    assert values[distance] == pytest.approx(measures.real_against_real[distance])
+
+
 def test_another_protocol_has_another_hash(quick, real):
     other = Measures("quick", [see("pixels", real)], real, Counts(200, 5))
     assert (other.protocol["n_real"], other.protocol["n_fake"]) == (200, 200)
