@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ def launch(plan: Plan, arguments: list[str], start: Callable[[list[str]], None])
         try:
             if not all(ended):
                 with safe_path():
-                    _start(lambda: start(_to_workers(plan, arguments, ended)))
+                    _start(lambda: start(_to_workers(plan, arguments)))
         except KeyboardInterrupt:
             stopped = True
             _let_save(plan.cells)
@@ -170,10 +170,11 @@ def _start(launcher: Callable[[], None]) -> None:
             print(why if start == _STARTS - 1 else f"{why}; continuing with new ones", file=sys.stderr, flush=True)
 
 
-def _to_workers(plan: Plan, arguments: list[str], ended: Sequence[bool] = ()) -> list[str]:
+def _to_workers(plan: Plan, arguments: list[str]) -> list[str]:
     """Overrides for a launcher's workers, which compose the settings again and must get the same ones.
 
-    ended: for each cell, whether it has; joblib gives each of its jobs an equal share of the cores, used or not.
+    joblib gives each of its jobs an equal share of the cores, used or not: as many jobs as there are cells, ended or
+    not, since one that continues with another share would end with other bits.
     """
     assert plan.sweep
     folder = str(plan.sweep.absolute()).replace("'", r"\'")
@@ -181,7 +182,7 @@ def _to_workers(plan: Plan, arguments: list[str], ended: Sequence[bool] = ()) ->
     if plan.launcher == "joblib":
         import joblib
 
-        jobs = min(joblib.effective_n_jobs(plan.jobs), len(plan.cells) - sum(ended))
+        jobs = min(joblib.effective_n_jobs(plan.jobs), len(plan.cells))
         overrides.append(f"hydra.launcher.n_jobs={jobs}")
         if not any(text.startswith("hydra.launcher.batch_size=") for text in arguments):
             overrides.append("hydra.launcher.batch_size=1")  # else it puts several cells into one job after fast ones

@@ -329,9 +329,11 @@ def test_workers_find_the_folder_of_the_sweep_and_one_cell_a_job():
 
 @pytest.mark.parametrize(
     ("jobs", "batch", "ended", "wanted"),
-    [(-1, "null", 0, 3), (-1, "null", 1, 2), (2, "null", 0, 2), (2, "null", 2, 1), (-1, "2", 0, 2)],
+    [(-1, "null", 0, 3), (-1, "null", 1, 3), (2, "null", 0, 2), (2, "null", 2, 2), (-1, "2", 0, 2)],
 )
-def test_no_more_jobs_share_the_cores_than_run_at_once(tmp_path, monkeypatch, jobs, batch, ended, wanted):
+def test_no_more_jobs_share_the_cores_than_run_at_once_and_no_fewer_after_a_stop(
+    tmp_path, monkeypatch, jobs, batch, ended, wanted
+):
     monkeypatch.setattr(joblib, "effective_n_jobs", lambda n: 16 if n < 0 else n)
     line, started = ["seed=range(3)", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"], []
     line.append(f"hydra.sweeper.max_batch_size={batch}")
