@@ -27,7 +27,7 @@ from ganlab.files import read_bytes, write_json
 from ganlab.launch.process import dealt_gpus, run_apart, threads_of
 from ganlab.runs import tracking
 from ganlab.runs.console import Console, bar_row, live_bar
-from ganlab.runs.folder import claimed, finished, lacks_generator, read_config
+from ganlab.runs.folder import GENERATOR, claimed, finished, lacks_generator, read_config
 from ganlab.runs.result import CONFIG, LOG, ResultError, find_files, write_result
 from ganlab.runs.signals import STOPPING, StopRequests, on_stop_signal
 from ganlab.runs.status import (
@@ -237,9 +237,13 @@ def run_to_end(config: RunConfig, directory: Path, launcher: str) -> None:
         before = result_mtime_ns(directory)
         with dealt_gpus(config.training.replicas) as (gpus, slots):
             status = run_apart(directory, threads_of(launcher) | gpus, (lock, *slots), _stopping)
-        if status not in (0, 130) and result_mtime_ns(directory) == before:
-            kind = "interrupted" if -status in STOPPING else "failed"  # before it was ready to save
-            write_result(config, directory, None, kind, error=_death(status, directory))
+        if status in (0, 130) or result_mtime_ns(directory) != before:
+            return
+        if finished(config, directory):  # its result stays
+            print(f"{directory.name}: {GENERATOR} is missing: {_death(status, directory)}", file=sys.stderr, flush=True)
+            return
+        kind = "interrupted" if -status in STOPPING else "failed"  # before it was ready to save
+        write_result(config, directory, None, kind, error=_death(status, directory))
 
 
 def _death(status: int, directory: Path) -> str:

@@ -149,6 +149,15 @@ def test_what_a_process_says_of_its_end_is_kept(cell):
     assert read_result(cell.directory / "result.json").status == "diverged"
 
 
+@pytest.mark.parametrize("status", [1, -9, -15])
+def test_a_finished_run_whose_generator_cannot_be_written_again_keeps_its_result(cell, capsys, status):
+    cell(0, lambda where: write_result(cell.config, where, None, "finished", metrics={"coverage": 0.5}))
+    (cell.directory / "checkpoints" / "step-00000004").mkdir(parents=True)
+    assert cell(status, lambda where: (where / "log.txt").write_text("disk full\n")) == 2
+    assert read_result(cell.directory / "result.json").metrics == {"coverage": 0.5}
+    assert "cell: generator.keras is missing: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("status", [130, -signal.SIGTERM, -signal.SIGUSR1])  # these: before it listened to signals
 def test_an_interruption_is_no_failure(cell, status):
     cell(status)
