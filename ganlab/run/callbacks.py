@@ -191,8 +191,9 @@ class Callbacks:
 
     def _keep_best(self, step: int, measured: Mapping[str, float]) -> None:
         training = self._config.training
-        if self.best.update(step, measured) and step % training.save_every_steps and step < training.steps:
-            self.save(step, regular=False)  # else it is saved anyway
+        saved_anyway = step % training.save_every_steps == 0 or step == training.steps or self.at_plateau()
+        if self.best.update(step, measured) and not saved_anyway:
+            self.save(step, regular=False)
 
     def at_plateau(self) -> bool:
         """Whether twice the images have hardly improved the primary metric (`training.plateau`)."""

@@ -47,25 +47,27 @@ def fit(
 ) -> bool:
     """Train until step `last`, in calls of at most `portion` steps; True if it got there, False if stopped.
 
-    Events run in the order given, exactly at their steps. `stopping()` is called after each call; `enough()` after the
-    events of a step, and where it says so, that step is the last one: the events that were not due follow, and the last
-    of all comes again, since a checkpoint holds what the others did. Raises DivergedError.
+    Events run in the order given, exactly at their steps. `stopping()` is called after each call; `enough()` before the
+    last event of a step, and where it says so, that step is the last one: the events that were not due follow first,
+    since a checkpoint, the last of all, holds what the others did. Raises DivergedError.
     """
-    events = list(events)
+    *events, final = events
     now = int(gan.step.numpy())
     while now < last and not enough():
-        target = min([last, now + portion] + [place for event in events for place in event.next(now)])
+        target = min([last, now + portion] + [place for event in [*events, final] for place in event.next(now)])
         steps(tf.constant(target - now, tf.int64))
         _check_finite(gan, now, target)
         now = target
         for event in events:
             if event.due(now, last):
                 event.act(now)
-        if now < last and enough():
-            for event in events:
-                if not event.due(now, last) or event is events[-1]:  # but it is at the end
-                    event.act(now)
-        elif stopping() and now < last:
+        ending = now < last and enough()
+        for event in events:
+            if ending and not event.due(now, last):  # but it is at the end
+                event.act(now)
+        if ending or final.due(now, last):
+            final.act(now)
+        if not ending and stopping() and now < last:
             return False
     return True
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ganlab.errors import ConfigError
-from ganlab.run.callbacks import at_plateau
+from ganlab.run.callbacks import Callbacks, at_plateau
 from ganlab.run.life import run
 from small_runs import SMALL, assert_same_run, records
 
@@ -100,3 +100,21 @@ def test_a_plateau_between_two_checkpoints_leaves_one(settings, tmp_path):
     assert result.images_seen == 20 * 16
     steps = [int(path.name.removeprefix("step-")) for path in (tmp_path / "run" / "checkpoints").glob("step-*")]
     assert max(steps) == 20 and len(steps) == len(set(steps))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("save", [20, 7])  # a checkpoint is due there, or only as the best so far
+def test_a_kill_at_its_plateau_costs_nothing_of_its_end(early, settings, tmp_path, monkeypatch, save):
+    config, sample = settings(*EARLY, f"training.save_every_steps={save}"), Callbacks.sample
+
+    def killed(self, step):
+        if step == 20:
+            raise KeyboardInterrupt
+        sample(self, step)
+
+    monkeypatch.setattr(Callbacks, "sample", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path, quiet=True)
+    monkeypatch.setattr(Callbacks, "sample", sample)
+    run(config, tmp_path, quiet=True)
+    assert_same_run(early[1], tmp_path)

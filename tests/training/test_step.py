@@ -12,7 +12,7 @@ from ganlab.nets import convolution
 from ganlab.nets.spectral_norm import power_iteration
 from ganlab.run.build import build_gan, make_batches, make_step_config
 from ganlab.training.adam import TROUBLE, Adam
-from ganlab.training.loop import DivergedError, fit
+from ganlab.training.loop import DivergedError, Event, fit
 from ganlab.training.objectives import OBJECTIVES
 from ganlab.training.penalties import PENALTIES
 from ganlab.training.step import LOGS, make_steps
@@ -286,7 +286,7 @@ def test_a_run_whose_updates_are_all_skipped_has_diverged(trained, network):
         gan.step.assign_add(count)
 
     def go(last):
-        return fit(gan, skip, last, 10, [], lambda: False)
+        return fit(gan, skip, last, 10, [Event(None, lambda _: None)], lambda: False)
 
     assert go(TROUBLE - 1)  # one fewer may be chance
     with pytest.raises(DivergedError, match=f"gradients of the {network} were not finite in its last {TROUBLE + 5} updates "
