@@ -208,7 +208,7 @@ class _Training:
         return int(self._gan.step.numpy())
 
     def _begin(self, callbacks: "Callbacks", records: Records, say: Callable[[str], None]) -> None:
-        """Say how the run begins or continues, and record what belongs to its first step."""
+        """Say how the run begins or continues, and record its settings."""
         config, restored = self._config, self._restored
         if self._machine.emulates:
             say(f"{self._machine.name} has no bfloat16 of its own and emulates it: precision=float32 is faster")
@@ -227,7 +227,6 @@ class _Training:
         settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
         records.text(0, "settings", f"```yaml\n{settings}```")
         records.hyperparameters(_hyperparameters(config), trial=without_seed(self._directory.resolve().name))
-        callbacks.sample(0)
 
     def _train(self, callbacks: "Callbacks", stopping: Callable[[], bool]) -> tuple[str, str | None]:
         """Take the steps; returns the status in which they ended, and the error if they diverged."""
@@ -237,6 +236,8 @@ class _Training:
 
         training, directory = self._config.training, self._directory
         try:
+            if self._restored is None:
+                callbacks.sample(0)
             with contextlib.ExitStack() as profiling:
                 profile = profile_event(directory, training.profile, self._start, profiling)
                 completed = fit(

@@ -22,7 +22,7 @@ from ganlab.config import Digits
 from ganlab.data.digits import digits
 from ganlab.data.photos import photo_labels
 from ganlab.launch.process import finish
-from ganlab.run import life
+from ganlab.run import build, life
 from ganlab.run.build import build_gan
 from ganlab.run.callbacks import profile_event
 from ganlab.run.life import run
@@ -385,6 +385,18 @@ def test_a_generator_that_explodes_in_a_step_has_diverged_before_a_loss_shows_it
     result = run(settings(*TINY, "training.log_every_steps=9", *often), tmp_path, quiet=True)
     assert result.status == "diverged"
     assert result.error.endswith("no longer finite at step 1; no checkpoint yet")
+
+
+def test_a_generator_that_makes_no_numbers_from_the_start_has_diverged(settings, tmp_path, monkeypatch):
+    def build_broken(config):
+        gan = build_gan(config)
+        gan.ema.variables[0].assign(gan.ema.variables[0] * np.nan)
+        return gan
+
+    monkeypatch.setattr(build, "build_gan", build_broken)
+    result = run(settings(*TINY, "metrics=none"), tmp_path, quiet=True)
+    assert (result.status, result.images_seen) == ("diverged", 0)
+    assert result.error == "images of the averaged generator are no longer finite at step 0; no checkpoint yet"
 
 
 def test_two_processes_never_write_one_run(settings, tmp_path):
