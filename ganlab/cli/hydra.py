@@ -242,7 +242,13 @@ def _plan_sweep(
         raise ConfigError(f"these values give more than {MOST_CELLS} runs; name fewer, or sweep in parts")
     # Composing takes a tenth of a second: cells that differ only in their seed share it if folders have the default
     # names; other names may depend on what is composed.
-    by_default = "ganlab_cell" in str(OmegaConf.to_container(first.hydra.sweep, resolve=False))
+    sweep: Any = OmegaConf.to_container(first.hydra.sweep, resolve=False)
+    if "${now:" in str(sweep["subdir"]):
+        raise ConfigError(
+            f"hydra.sweep.subdir={sweep['subdir']} holds the time, so the same command would not continue its runs; "
+            "leave it out there"
+        )
+    by_default = "ganlab_cell" in str(sweep)
     several_experiments = any(_key_of(choices[0]) == "experiment" for choices in sweeps)
     naming = (_BY_EXPERIMENT,) if by_default and several_experiments else ()
     trees: dict[tuple[str, ...], DictConfig] = {}

@@ -412,6 +412,10 @@ def test_what_workers_are_told_gives_the_same_sweep_also_of_dotted_settings(tmp_
         ("study=a,b", "a sweep has one folder, not outputs/a and outputs/b; give study"),
         ("training.steps=3,5 training.steps=7", "training.steps is given twice, once with several values; leave one"),
         (
+            "hydra.sweep.subdir=${now:%H}-${seed}",
+            "hydra.sweep.subdir=${now:%H}-${seed} holds the time, so the same command would not continue its runs; leave",
+        ),
+        (
             "hydra/launcher=joblib hydra.launcher.n_jobs=0",
             "hydra.launcher.n_jobs=0 is out of range; use 1 to 1024 jobs at a time, or -1 for one on each core",
         ),
