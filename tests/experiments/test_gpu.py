@@ -25,7 +25,7 @@ def test_checks_speed_and_sweep_run_and_are_written(tmp_path):
     checks = [row for row in kept["checks"]["rows"] if "check" in row]
     assert len(checks) == 2 + 4 + 2 * 1
     assert all(row["right"] for row in checks)
-    assert [row["at_once"] for row in kept["sweep"]["rows"]] == [1, 2]
+    assert [row["at_once"] for row in kept["sweep"]["rows"]] == [2]
     assert all(row["step_ms"] > 0 for row in kept["speed"]["rows"])
     page = (folder / "README.md").read_text()
     assert page.count(checks[0]["check"]) == 1

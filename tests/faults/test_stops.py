@@ -64,14 +64,14 @@ def disturbed(reliability, tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_kill_at_any_call_costs_no_bit(disturbed):
-    for share in sorted(random.random() for _ in range(8)):
+    for share in sorted(random.random() for _ in range(4)):
         assert disturbed("kill", share)["status"] == -9
     disturbed("kill", 0.4, times=3)
 
 
 @pytest.mark.slow
 def test_a_call_that_fails_costs_no_bit_and_its_file_is_named(disturbed):
-    for share in sorted(random.random() for _ in range(6)):
+    for share in sorted(random.random() for _ in range(4)):
         answer = disturbed("fail", share, errno.EIO)
         assert answer["status"] == 0 or "/run" in answer["said"], answer
 

@@ -99,7 +99,8 @@ EVERYTHING = (
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            ("objective=wasserstein", "penalty=interpolation", "penalty.every_steps=2", *EVERYTHING),
+            ("objective=wasserstein", "penalty=interpolation", "penalty.every_steps=2", "discriminator.filters=[4]",
+             *EVERYTHING),
             marks=pytest.mark.slow,
         ),
     ],
@@ -138,7 +139,7 @@ def test_steps_are_the_same_bits_however_calls_are_portioned_and_wherever_images
     [
         pytest.param(("generator=transpose", "penalty=none"), marks=pytest.mark.slow),
         pytest.param(
-            ("generator=fir", "penalty=r1", "penalty.every_steps=2", "discriminator.kernel_size=5"),
+            ("generator=fir", "penalty=r1", "penalty.every_steps=2", "discriminator.kernel_size=5", "discriminator.filters=[4]"),
             marks=pytest.mark.slow,
         ),
         pytest.param(("generator=carafe", "discriminator=residual"), marks=pytest.mark.slow),
