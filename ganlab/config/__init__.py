@@ -28,7 +28,7 @@ from ganlab.config.dataset import (
 )
 from ganlab.config.discriminator import Discriminator, DiscriminatorSettings
 from ganlab.config.generator import Generator, Operator, with_stages
-from ganlab.config.metrics import LEAST, Full, Metrics
+from ganlab.config.metrics import LEAST, USUAL_FEATURES, Full, Metrics
 from ganlab.config.plugins import Plugin
 from ganlab.config.training import Adam, Augment, InitFrom, Objective, Penalty, PenaltySettings, Training, profiled
 from ganlab.errors import ConfigError, explain, in_a_line, nearest
@@ -135,7 +135,7 @@ class RunConfig(Settings):
         if not isinstance(self.metrics, Full):
             return names_under(None, False, size)
         final = self.metrics.final
-        features = final.features or ("classifier", "random", "pca")  # as `run.measuring` takes them
+        features = final.features or USUAL_FEATURES
         return names_under(features, self.dataset.name == "shapes", size, final.mean_over)
 
     @property

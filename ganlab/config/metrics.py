@@ -9,6 +9,8 @@ from ganlab.errors import expand
 
 LEAST = 50  # images of either side; with fewer, extrapolations and held-out tests say nothing
 FeatureName = Literal["pixels", "pca", "classifier", "random", "inception"]
+USUAL_FEATURES: tuple[FeatureName, ...] = ("classifier", "random", "pca")
+"""Those of `metrics.final.features=null`; `classifier` where images have classes."""
 
 
 def _check_images(where: str, images: int, neighbours: int) -> None:

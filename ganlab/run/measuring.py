@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ganlab.config import Full, RunConfig, Shapes, pair
+from ganlab.config.metrics import USUAL_FEATURES
 from ganlab.data import shapes
 from ganlab.data.images import Split
 from ganlab.data.sources import DATASETS
@@ -122,7 +123,7 @@ def _prepare(config: RunConfig, split: Split, say: Callable[[str], None]) -> Mea
         return Measuring(quick, None)
     final = settings.final
     has_classes = train.labels is not None and len(np.unique(train.labels)) > 1
-    names = final.features or [*(["classifier"] if has_classes else []), "random", "pca"]
+    names = final.features or [name for name in USUAL_FEATURES if has_classes or name != "classifier"]
     for name in final.mean_over or ():
         if name not in names:
             raise ConfigError(f"metrics.final.mean_over has {name}, which these images do not allow; use {names}")
