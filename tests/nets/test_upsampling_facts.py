@@ -15,6 +15,7 @@ CASES = [
     for name, size in [*((n, 3) for n in ("nearest", "bilinear", "transpose", "pixel_shuffle", "fir")), ("transpose", 4)]
     for scale in (2, (2, 3))
 ]  # fmt: skip
+CASES.append(("nearest", 41, 2))  # it sees ten pixels far
 
 
 def built(name, size, scale, channels=2, filters=3, side=6):

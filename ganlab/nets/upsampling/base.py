@@ -22,7 +22,10 @@ from ganlab.nets.upsampling.fusion import as_pair, require_odd
 ops: Any = keras.ops  # type checkers infer the wrong types from its backends
 IMPLEMENTATIONS = ("fused", "plain")
 _NOTHING = (0, -1)  # the first and last pixel of none
-_SIDE = 17  # of the images to measure an operator with: none sees further than 8 pixels
+_SIDES = (
+    17,
+    33,
+)  # of the images to measure an operator with: the first whose border a change at the middle does not reach
 
 
 class Macs(NamedTuple):
@@ -44,7 +47,7 @@ class Upsampling(keras.Layer):
     def build(self, input_shape: Any) -> None:
         """Build the layers that the constructor made, by one `call`; ConfigError if its result has another shape."""
         if self._layers and not all(layer.built for layer in self._layers):
-            image = ops.zeros((1, _SIDE, _SIDE, input_shape[-1]), self.compute_dtype)
+            image = ops.zeros((1, _SIDES[0], _SIDES[0], input_shape[-1]), self.compute_dtype)
             made, expected = tuple(self.call(image).shape), self.compute_output_shape(image.shape)
             if made != expected:
                 raise ConfigError(
@@ -91,15 +94,19 @@ class Upsampling(keras.Layer):
         each input channel. Raises ValueError if it is not a convolution: its response to a sum of images is not the sum
         of its responses, or depends on their position.
         """
-        channels, half = self._channels(), _SIDE // 2
-        impulses = np.zeros((channels, _SIDE, _SIDE, channels), np.float32)
+        channels, side = self._channels(), self._side
+        half = side // 2
+        impulses = np.zeros((channels, side, side, channels), np.float32)
         impulses[np.arange(channels), half, half, np.arange(channels)] = 1
         responses = self._respond(impulses)
         moved = self._respond(np.roll(impulses, 1, axis=(1, 2)))
         summed = self._respond(3 * impulses.sum(axis=0, keepdims=True))[0]
         shifts = np.allclose(np.roll(responses, self.scale, axis=(1, 2)), moved, atol=_tolerance(moved))
         if not shifts or not np.allclose(3 * responses.sum(axis=0), summed, atol=_tolerance(summed)):
-            raise ValueError(f"{self.name} has no kernel of its own: its weights follow the image")
+            raise ValueError(
+                f"{self.name} has no kernel of its own: its weights follow the image, "
+                f"or it sees further than {_SIDES[-1] // 2 - 1} pixels"
+            )
         affected = [np.flatnonzero(np.abs(responses).max(axis=(0, 3, 2 - axis)) > 0) for axis in (0, 1)]
         margins = [
             max(half * s - pixels.min(), pixels.max() - half * s - s + 1, 0) if pixels.size else 0
@@ -213,14 +220,31 @@ class Upsampling(keras.Layer):
         """The response to images, less that to zeros."""
         return self._run(images) - self._run(np.zeros_like(images[:1]))
 
+    def _noise(self, side: int) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=(1, side, side, self._channels())).astype(np.float32)
+
+    @cached_property
+    def _side(self) -> int:
+        for side in _SIDES:
+            image = self._noise(side)
+            changed = image.copy()
+            changed[:, side // 2, side // 2] += 1
+            difference = np.abs(self._run(changed) - self._run(image))[0].max(axis=-1)
+            affected = difference > _tolerance(difference)
+            rows, columns = self.scale
+            affected[rows:-rows, columns:-columns] = False
+            if not affected.any():
+                return side
+        return _SIDES[0]
+
     @cached_property
     def _reach(self) -> tuple[list[Pair], list[Pair]]:
         """For each axis and phase: the first and last input pixel that it is computed from, relative to its own."""
-        image = np.random.default_rng(0).normal(size=(1, _SIDE, _SIDE, self._channels())).astype(np.float32)
-        ranges, half = [], _SIDE // 2
+        image, side = self._noise(self._side), self._side
+        ranges, half = [], side // 2
         for axis, s in enumerate(self.scale):
-            changed = np.moveaxis(np.repeat(image, _SIDE, axis=0), axis + 1, 1)
-            changed[np.arange(_SIDE), np.arange(_SIDE)] += 1
+            changed = np.moveaxis(np.repeat(image, side, axis=0), axis + 1, 1)
+            changed[np.arange(side), np.arange(side)] += 1
             difference = np.abs(self._run(np.moveaxis(changed, 1, axis + 1)) - self._run(image)).max(axis=(2 - axis, 3))
             affected = difference > _tolerance(difference)  # [input pixel, output pixel]
             places = [np.flatnonzero(affected[:, half * s + phase]) - half for phase in range(s)]
@@ -248,10 +272,10 @@ class Upsampling(keras.Layer):
     def _as_transposed(self) -> Any:
         """One Conv2DTranspose, if that gives the same image at every pixel."""
         kernel = self.transposed_kernel()
-        response = self._run(np.zeros((1, _SIDE, _SIDE, self._channels()), np.float32))
+        response = self._run(np.zeros_like(self._noise(self._side)))
         bias: Any = response[0, 0, 0]
         twin = transposed_twin(self, kernel, bias if bias.any() else None)
-        image = np.random.default_rng(0).normal(size=(1, _SIDE, _SIDE, self._channels())).astype(np.float32)
+        image = self._noise(self._side)
         expected = self._run(image)
         if not np.allclose(ops.convert_to_numpy(twin(image)), expected, atol=_tolerance(expected)):
             raise ValueError(f"{self.name} has no exact transposed convolution; use folded=False")
