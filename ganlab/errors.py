@@ -104,8 +104,9 @@ _FAULTS = {
     "finite_number": "is not a finite number",
     "bool_type": "is not true or false",
     "string_type": "is not a text",
-    "list_type": "is not a list",
-    "tuple_type": "is not a list",
+    "list_type": "is not a list; write one in brackets, as [a,b]",
+    "tuple_type": "is not a list; write one in brackets, as [a,b]",
+    "named_tuple_type": "is not a list; write it as [filters,scale]",  # a stage
     "dict_type": "is not a mapping",
     "model_type": "is not a mapping",
     "greater_than": "is out of range; use a number above {gt}",

@@ -198,6 +198,8 @@ def plan(overrides: list[str], *, multirun: bool, config_dir: str | None = None,
     describing: for a help page, for which no file of images need be named.
     """
     if (resume := _find_resume(overrides)) is not None:
+        if config_dir is not None:
+            raise ConfigError(f"resume={resume[0]} takes its settings from that run; leave out -cd {config_dir}")
         return Plan([], None, resume[0], steps=resume[1])
     overrides = [quoted(text) for text in overrides]
     with _in_one_line(overrides, config_dir), _files(config_dir):

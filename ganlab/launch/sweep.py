@@ -294,7 +294,7 @@ def report(cells: list[Cell], folder: Path) -> int:
         print(f"the same command continues them (add hydra.sweep.dir={quoted} if no study is named)")
     if is_tuning(flatten(cell.config.model_dump(mode="json")) for cell in cells):
         print(f"best rates:   python -m ganlab.tune {quoted}")
-    else:
+    elif len({cell.config.model_copy(update={"seed": 0}).model_dump_json() for cell in cells}) > 1:
         print(f"compare them: python -m ganlab.compare {quoted}")
     print(f"watch them:   python -m ganlab.dashboard {quoted}")
     return 1 if unfinished else 0

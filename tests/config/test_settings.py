@@ -143,6 +143,8 @@ WRONG = {
     "generator.upsampling.kernel_size=0": "generator.upsampling.kernel_size=0 is out of range",
     "generator.stages=[[0,2],[null,2]]": "generator.stages.0.0=0 is out of range",
     "generator.stages=[]": "generator.stages=[] is too short",
+    "generator.stages=7": "generator.stages=7 is not a list; write one in brackets",
+    "generator.stages=[7]": "generator.stages.0=7 is not a list; write it as [filters,scale]",
     "generator.stages=[[null,2],[4,2]]": "generator.stages.0 has no filters",
     "generator.stages=[[64,2],[3,2]]": "generator.stages ends in 3 filters; the images have dataset.channels=1",
     "dataset.size=9": "dataset.size=9 cannot be reached by the generator's stages, which enlarge 4 times; use 8 or 12",

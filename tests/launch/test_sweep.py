@@ -275,11 +275,19 @@ def test_a_launcher_that_fails_is_one_line_and_the_cells_are_told_anyway(tmp_pat
     assert line.startswith(f"the launcher failed: {'Job 7 was killed: x' if error.args else 'TimeoutError'}")
     assert len(line) < 350
     assert f"0 of 2 runs finished in {tmp_path}" in output
+    assert "compare them" not in output  # of one arm
     for cell in wanted.cells:
         cell.directory.mkdir()
         write_json(cell.directory / "config.json", cell.config.model_dump(mode="json"))
         write_result(cell.config, cell.directory, None, "finished")
     assert sweeps.launch(wanted, [], launcher) == 0  # nothing is left to launch
+
+
+def test_only_several_arms_are_compared(tmp_path, capsys):
+    cells = plan([*TINY, "generator=transpose,fir", "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True).cells
+    for chosen, several in ((cells, True), ([cell for cell in cells if cell.config.generator.name == "fir"], False)):
+        sweeps.report(chosen, tmp_path)
+        assert ("compare them" in capsys.readouterr().out) == several
 
 
 def test_cells_that_a_failed_launcher_takes_with_it_are_waited_for(tmp_path, capsys):
