@@ -7,14 +7,21 @@ unexport PYTHONDONTWRITEBYTECODE  # the tests start hundreds of processes, each 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
+# uv takes half as long as pip; pip is there for where uv finds no packages, since it does not read pip's settings.
+INSTALL = $(BIN)/uv pip install --python $(BIN)/python --compile-bytecode $(WHAT) || $(BIN)/python -m pip install $(WHAT)
+WHAT = --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+
+.venv/ready: private EXTRAS = dev
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "ganlab needs Python 3.11 to 3.13; make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(INSTALL)
 	touch .venv/ready
 
+.venv/slow: private EXTRAS = dev,docs,export,slurm,ray,tfds,huggingface
 .venv/slow: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,export,slurm,ray,tfds,huggingface]'
+	$(INSTALL)
 	touch .venv/slow
 
 run: .venv/ready  ## set up once, then train on real digits (about a minute)
@@ -33,8 +40,9 @@ check: .venv/ready  ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+.venv/docs: private EXTRAS = dev,docs
 .venv/docs: .venv/ready
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	$(INSTALL)
 	touch .venv/docs
 
 docs: .venv/docs  ## set up once, then the site, into site/ (no network); a broken link fails
