@@ -25,12 +25,17 @@ _products: ContextVar[bool] = ContextVar("products", default=False)
 
 @contextlib.contextmanager
 def products() -> Iterator[None]:
-    """While inside, convolutions are computed as products where that is faster on a GPU."""
+    """While inside, convolutions are computed as products, and long sums in two stages, where that suits a GPU."""
     token = _products.set(True)
     try:
         yield
     finally:
         _products.reset(token)
+
+
+def traced_for_gpu() -> bool:
+    """Whether this is inside `products`."""
+    return _products.get()
 
 
 def convolve(maps: Any, kernel: Any, stride: int | Pair = 1, padding: str = "same") -> Any:

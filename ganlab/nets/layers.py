@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.linalg import convolution_matrix
 
-from ganlab.nets.convolution import convolve
+from ganlab.nets.convolution import convolve, traced_for_gpu
 from ganlab.nets.upsampling.base import Macs
 from ganlab.nets.upsampling.fusion import fir_taps
 
@@ -171,21 +171,62 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Normalise by the batch in training, by the moving statistics otherwise."""
         if not (training and self.trainable):
             return super().call(inputs, training=training)
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=ops.convert_to_tensor(self.gamma),
-            offset=ops.convert_to_tensor(self.beta),
-            mean=tf.zeros([0]),
-            variance=tf.zeros([0]),
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
-        variance *= (count - 1) / count  # the kernel's is unbiased, Keras keeps the biased one
+        if traced_for_gpu() and _is_summed_by_one_block(inputs):
+            gamma, beta = map(ops.convert_to_tensor, (self.gamma, self.beta))
+            outputs, mean, variance = _normalise(inputs, gamma, beta, self.epsilon)
+        else:
+            outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=inputs,
+                scale=ops.convert_to_tensor(self.gamma),
+                offset=ops.convert_to_tensor(self.beta),
+                mean=tf.zeros([0]),
+                variance=tf.zeros([0]),
+                epsilon=self.epsilon,
+                is_training=True,
+            )
+            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
+            variance *= (count - 1) / count  # the kernel's is unbiased, Keras keeps the biased one
         pairs: Any = ((self.moving_mean, mean), (self.moving_variance, variance))
         for moving, now in pairs:
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
+
+
+def _is_summed_by_one_block(maps: Any) -> bool:
+    """Whether XLA for a GPU leaves the sums of each 128 channels to one block of threads, although they are long.
+
+    It splits sums of more than 4096 numbers itself. For up to 1024 a second kernel would not pay.
+    `experiments/speed/README.md` says what these sums took.
+    """
+    return maps.shape[0] is not None and 1024 < math.prod(maps.shape[:3]) <= 4096
+
+
+def _normalise(maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """What the fused kernel computes: normalised maps, and the mean and the biased variance of the batch, [C]."""
+    count, channels = math.prod(maps.shape[:3]), maps.shape[3]
+    parts = next(n for n in range(math.isqrt(count), 0, -1) if count % n == 0)
+    values = tf.reshape(tf.cast(maps, tf.float32), [parts, -1, channels])
+    mean, square = (total / count for total in _sums(values, values * values))
+    variance = square - mean * mean
+    values = _scale(values, mean, gamma * tf.math.rsqrt(variance + epsilon), beta)
+    return tf.reshape(tf.cast(values, maps.dtype), maps.shape), mean, variance
+
+
+@tf.custom_gradient
+def _scale(values: Any, mean: Any, factor: Any, offset: Any) -> Any:
+    """(values - mean) * factor + offset, with sums in two stages in the gradient too."""
+
+    def gradient(upstream: Any) -> Any:
+        d_factor, d_offset = _sums(upstream * (values - mean), upstream)
+        return upstream * factor, -factor * d_offset, d_factor, d_offset
+
+    return (values - mean) * factor + offset, gradient
+
+
+def _sums(*values: Any) -> Any:
+    """Of each [parts,n,C] the sum [C], in two stages. XLA would make them one if nothing were in between."""
+    parts = tf.concat([tf.reduce_sum(value, axis=1) for value in values], axis=1)
+    return tf.split(tf.reduce_sum(parts, axis=0), len(values))
 
 
 def recompute_statistics(model: keras.Model, batches: Iterable[Any]) -> None:

@@ -1,10 +1,13 @@
 """Batch normalisation by the fused kernel is Keras' own; statistics taken anew are means over batches."""
 
+from contextlib import nullcontext
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from ganlab.nets.convolution import products
 from ganlab.nets.layers import BatchNormalization, recompute_statistics
 
 
@@ -30,12 +33,20 @@ def trained_once(kind, images, weighted, *, jit=False):
 
 
 @pytest.mark.parametrize("jit", [False, True])
-@pytest.mark.parametrize("shape", [(6, 4, 5, 3), (2, 1, 2, 3)])  # of few values, biased and unbiased lie far apart
-def test_the_fused_kernel_is_the_stock_layer(shape, jit):
+@pytest.mark.parametrize(
+    ("shape", "tracing"),
+    [
+        ((6, 4, 5, 3), nullcontext),
+        ((2, 1, 2, 3), nullcontext),  # of few values, biased and unbiased lie far apart
+        ((9, 12, 11, 3), products),
+    ],
+)
+def test_the_fused_kernel_is_the_stock_layer(shape, tracing, jit):
     random = np.random.default_rng(0)
     images = tf.constant(random.normal(1, 2, size=shape).astype(np.float32))
     weighted = random.normal(size=shape).astype(np.float32)
-    ours = trained_once(BatchNormalization, images, weighted, jit=jit)
+    with tracing():
+        ours = trained_once(BatchNormalization, images, weighted, jit=jit)
     stock = trained_once(keras.layers.BatchNormalization, images, weighted, jit=jit)
     for one, other in zip(ours, stock, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5 * max(1, np.abs(other).max()))
@@ -44,14 +55,17 @@ def test_the_fused_kernel_is_the_stock_layer(shape, jit):
 def test_the_kernel_in_training_is_fused_and_nothing_else_is():
     layer = BatchNormalization()
     layer.build((None, 4, 4, 3))
-    images = tf.zeros([2, 4, 4, 3])
 
-    def operations(training):
+    def operations(training, batch=2):
+        images = tf.zeros([batch, 4, 4, 3])
         graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(images).graph
         return {operation.type for operation in graph.get_operations()}
 
     assert "FusedBatchNormV3" in operations(True)
     assert "FusedBatchNormV3" not in operations(False)
+    with products():  # only sums that XLA would give to one block of threads are taken apart
+        fused = [batch for batch in (2, 64, 65, 256, 257) if "FusedBatchNormV3" in operations(True, batch)]
+    assert fused == [2, 64, 257]
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
