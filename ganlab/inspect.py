@@ -1,5 +1,6 @@
 """Inspect a generator without training it: `python -m ganlab.inspect [name=value ...]`; see `--help`."""
 
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,17 +13,15 @@ from ganlab.cli.choices import file_of, options
 from ganlab.cli.destination import check_picture
 from ganlab.cli.exit import HELP, VERSION, one_line
 from ganlab.cli.hydra import cell_name, cut_name, plan
-from ganlab.config.generator import Generator, Upsampling
-from ganlab.config.plugins import take_plugins
+from ganlab.config import RunConfig
+from ganlab.config.generator import Generator
+from ganlab.config.plugins import load, take_plugins
 from ganlab.errors import ConfigError, expand, nearest
 from ganlab.inspection import DRAWS, IMAGES
 from ganlab.runs import grids
 from ganlab.runs.folder import read_config
 
-_OPERATOR = {name for kind in get_args(get_args(Upsampling)[0]) for name in kind.model_fields} - {"name"}
 _GENERATOR = set(Generator.model_fields) - {"name", "upsampling", "elsewhere", "reference"}
-_PREFIXES = {"generator.upsampling.": _OPERATOR, "generator.": _GENERATOR}
-"""What a setting's name may go without, and the names of such settings."""
 
 _HELP = """\
 ganlab.inspect: inspect a generator or images, in the terminal and as one PNG. It trains nothing and takes seconds.
@@ -93,6 +92,8 @@ def _read(arguments: list[str]) -> _Request:
 
     After --compare, any argument whose first word has no = is an arm.
     """
+    words = {word for argument in arguments for word in re.split(r"[=,\s]", argument)}
+    load({word: {"name": word} for word in words})  # settings of a plugin's operator have short names too
     overrides, flags = [], {"run": "", "out": ""}
     compare: list[str] | None = None
     for argument in arguments:
@@ -246,12 +247,22 @@ def read_arms(texts: Sequence[str]) -> list[Arm]:
     return arms
 
 
+def _prefixes() -> dict[str, set[str]]:
+    """What a setting's name may go without, and the names of such settings, those of loaded plugins too."""
+    kinds = get_args(Generator.model_fields["upsampling"].annotation)
+    operator = {name for kind in kinds for name in kind.model_fields}
+    return {
+        "generator.upsampling.": operator - _GENERATOR - set(RunConfig.model_fields) - {"name"},
+        "generator.": _GENERATOR,
+    }
+
+
 def whole_name(override: str) -> str:
     """`kernel_size=3` as `generator.upsampling.kernel_size=3`, `body=...` as `generator.body=...`, others unchanged."""
     name, equals, value = override.partition("=")
     plus = name[: len(name) - len(name.lstrip("+~"))]
     bare = name.lstrip("+~")
-    prefix = next((prefix for prefix, names in _PREFIXES.items() if bare in names), "")
+    prefix = next((prefix for prefix, names in _prefixes().items() if bare in names), "")
     return f"{plus}{prefix}{bare}{equals}{value}"
 
 
@@ -259,7 +270,7 @@ def short_name(override: str) -> str:
     """The inverse of `whole_name`."""
     name, equals, value = override.partition("=")
     bare = name.lstrip("+~")
-    for prefix, names in _PREFIXES.items():
+    for prefix, names in _prefixes().items():
         if bare.startswith(prefix) and bare.removeprefix(prefix) in names:
             return f"{bare.removeprefix(prefix)}{equals}{value}"
     return f"{bare}{equals}{value}"

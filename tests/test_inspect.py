@@ -507,6 +507,21 @@ def test_arms_with_settings_of_their_own(inspect, tmp_path):
     assert "Conv2DTranspose" in output and "UpSampling2D + Conv2D, fused" in output
 
 
+def test_settings_of_a_plugin_s_operator_need_no_prefix(tmp_path, plugins_forgotten):
+    """Those that have the name of another setting do."""
+    (tmp_path / "mine.py").write_text(
+        "from typing import Literal\nfrom ganlab.config import Operator\n"
+        "class Mine(Operator):\n    name: Literal['mine']\n    sharpness: float = 1\n    seed: int = 0\n"
+        "UPSAMPLERS = {'mine': (Mine, print)}\n"
+    )
+    words = command_line.take_plugins(
+        ["--plugin", str(tmp_path / "mine.py"), "generator=mine", "sharpness=2", "seed=3"]
+    )
+    read = command_line._read(words).overrides
+    assert read == ["generator=mine", "generator.upsampling.sharpness=2", "seed=3"]
+    assert picture_name([], read) == "mine-sharpness=2-seed=3"
+
+
 WHAT_IT_IS = {
     ("upsample", "implementation=plain"): ("UpSampling2D + Conv2D", None),
     ("upsample", "implementation=fused"): ("UpSampling2D + Conv2D, fused", "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused"),
