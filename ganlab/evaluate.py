@@ -23,7 +23,7 @@ def main() -> None:
     )
     parser.add_argument("run", type=path, metavar="RUN", help="folder of a run, finished or running")
     parser.add_argument(
-        "settings", nargs="*", metavar="metrics.NAME=VALUE",
+        "settings", nargs="*", default=[], metavar="metrics.NAME=VALUE",
         help="metrics=quick, metrics=full or metrics=study, with settings of it; settings alone are of metrics=full "
         "(default: the run's own measures if they are thorough ones, else metrics=full)",
     )  # fmt: skip

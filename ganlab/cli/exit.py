@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         """The options, after the plugins; exit status 2 for a wrong command line."""
         with one_line():
             typed, *others = arguments or (sys.argv[1:],)
-            return super().parse_args(take_plugins(typed), *others, **options)
+            return super().parse_intermixed_args(take_plugins(typed), *others, **options)  # flags may stand anywhere
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""

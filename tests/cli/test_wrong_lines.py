@@ -177,6 +177,8 @@ SAID = {
     ("export", "nowhere"): "nowhere is not a directory",
     ("inspect", "run=nowhere"): "run=nowhere is not a directory",
     ("evaluate", "nowhere"): "nowhere is not a directory",
+    ("evaluate",): "the following arguments are required: RUN; see",
+    ("evaluate", "nowhere", "--step", "best", "metrics.final.images=9"): "nowhere is not a directory",
     ("evaluate", "nowhere", "seed=3"): "nowhere is not a directory",
     ("compare", "nowhere"): "nowhere does not exist",
     ("compare",): "required: DIR",
