@@ -59,9 +59,14 @@ def printable(text: str) -> str:
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+def without_colours(text: str) -> str:
+    """Text without the colours and bold type of a terminal, which Keras' errors have."""
+    return re.sub("\x1b\\[[0-9;]*m", "", text)
+
+
 def in_a_line(text: object, most: int = 300) -> str:
     """Foreign text, such as an exception's, without line breaks, and cut if it is long."""
-    line = " ".join(printable(str(text)).split())
+    line = " ".join(printable(without_colours(str(text))).split())
     return line if len(line) <= most else line[: most - 3] + "..."
 
 

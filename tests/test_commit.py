@@ -122,12 +122,13 @@ def test_a_single_run_keeps_what_it_says(settings, tmp_path, capsys, monkeypatch
 
 def test_a_run_that_fails_keeps_why(settings, tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
-        raise RuntimeError("the disk\nis full")
+        raise RuntimeError("\x1b[1mthe disk\nis full\x1b[0m")  # as Keras writes its errors
 
     monkeypatch.setattr("ganlab.run.life._Training", fail)
     assert finish(tmp_path / "run", settings(*BRIEF)) == 1
     assert (tmp_path / "run" / "log.txt").read_text() == capsys.readouterr().err
     assert "failed: the disk is full; see" in (tmp_path / "run" / "log.txt").read_text()
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["error"] == "RuntimeError: the disk\nis full"
 
 
 def test_what_only_a_terminal_understands_is_not_kept(tmp_path):

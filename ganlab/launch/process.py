@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ganlab import device
 from ganlab.config import RunConfig
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, without_colours
 from ganlab.files import lock, open_regular, safe_name, write_bytes
 from ganlab.runs.folder import read_config
 from ganlab.runs.result import LOG
@@ -84,7 +84,8 @@ def finish(directory: Path, config: RunConfig | None = None, *, held: bool = Fal
         raise
     except Exception as error:
         write_bytes(traceback_file, traceback.format_exc().encode(errors="replace"))
-        line = f"{directory} failed: {' '.join(str(error).split()) or type(error).__name__}; see {traceback_file}"
+        why = " ".join(without_colours(str(error)).split()) or type(error).__name__
+        line = f"{directory} failed: {why}; see {traceback_file}"
         print(line, file=sys.stderr)
         log.keep(line)
         return 1

@@ -13,7 +13,7 @@ from ganlab import device
 from ganlab.config import RunConfig
 from ganlab.config.base import Settings
 from ganlab.environment import commit
-from ganlab.errors import ConfigError
+from ganlab.errors import ConfigError, without_colours
 from ganlab.files import remove_unfinished, write_bytes, write_json
 from ganlab.run import resume
 from ganlab.run.inputs import check_inputs
@@ -111,7 +111,8 @@ def run(
                 remove_refused_run(directory)
             raise
         except Exception as error:
-            write_result(config, directory, machine, "failed", error=f"{type(error).__name__}: {error}")
+            why = f"{type(error).__name__}: {without_colours(str(error))}"
+            write_result(config, directory, machine, "failed", error=why)
             raise
 
 
