@@ -314,6 +314,9 @@ def _commands(study: Study) -> tuple[Block, ...]:
         "config.json. A run that has ended returns at once: to train it again, delete everything in its folder except "
         "config.json."
     )
+    recorded = [plugin for run in study.runs for plugin in run.config.get("plugins", [])]
+    if files := sorted({plugin["name"] for plugin in recorded if plugin["name"].endswith(".py")}):
+        text += f" Add --plugin with the path of each file that it needs: {join_words(files)}."
     return (Fold(f"The commands of {len(lines)} runs", (Text(text), Commands(lines))),)
 
 

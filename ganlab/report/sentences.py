@@ -76,7 +76,10 @@ def describe_comparison(comparison: ArmComparison) -> str:
     notes = _why_undecided(comparison) if comparison.deciding >= enough else []
     if comparison.deciding < enough and comparison.verdict == "inconclusive":
         among = f"with {arms} arms " if arms > 1 else ""
-        notes.append(f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs, this study has {comparison.deciding}")
+        which = " in which not both runs are the worst" if comparison.both_worst else ""
+        notes.append(
+            f"{among}p <= {1 - LEVEL:.2g} needs at least {enough} pairs{which}, this study has {comparison.deciding}"
+        )
     if comparison.p_adjusted is not None:
         method = "" if endpoint.primary else f" ({comparison.adjustment})"
         notes.append(f"{as_p(comparison.p_adjusted)} after adjustment for {comparison.arms} arms{method}")

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ganlab import __version__, device, environment, files
 from ganlab.config import InitFrom, RunConfig
+from ganlab.config.plugins import Plugin
 from ganlab.errors import ConfigError, in_a_line
 
 CONFIG, RESULT, LOCK, LOG = "config.json", "result.json", files.LOCK, "log.txt"
@@ -147,6 +148,10 @@ class RunResult(BaseModel):
             raise ValueError(f"dataset.size is {in_a_line(size, 40)}")
         if start := config.get("init_from"):
             InitFrom.model_validate(start)
+        if not isinstance(plugins := config.get("plugins", []), list):
+            raise ValueError("plugins is not a list")
+        for plugin in plugins:
+            Plugin.model_validate(plugin)
         if not isinstance(config.get("comparison", {}).get("quality", ""), str):
             raise ValueError("comparison.quality is not a text")
         return config

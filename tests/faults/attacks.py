@@ -149,6 +149,7 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
     "a size that is a text": in_config("dataset.size", "x"),
     "a size of nine": in_config("dataset.size", [1] * 9),
     "a start that is a number": in_config("init_from", 7),
+    "plugins that are a number": in_config("plugins", 7),
     "an arm with lines in its name": in_config("generator.name", "a\n# b\n\n* c"),
     "an arm with escapes in its name": in_config("generator.name", ESCAPES),
     "an arm that is a formula": in_config("generator.name", "=cmd|'/c calc'!A0"),

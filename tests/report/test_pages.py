@@ -742,6 +742,16 @@ def test_a_command_for_every_run(report):
     assert f"resume={report.parent.name}/fir-seed2</code>" in text
 
 
+def test_the_commands_of_runs_with_plugins_name_their_files(made):
+    made.arms(["transpose", "upsample"], 1)
+    for path in made.directory.glob("upsample-*/result.json"):
+        result = json.loads(path.read_text())
+        plugins = [{"name": "mine.py", "digest": "0" * 64}, {"name": "package", "digest": "1.0"}]
+        path.write_text(json.dumps(result | {"config": result["config"] | {"plugins": plugins}}))
+    text = as_markdown(compose_page(compare_study(made.directory)))
+    assert "Add --plugin with the path of each file that it needs: mine.py." in text
+
+
 def test_a_report_names_no_place_on_the_machine_that_made_it(tmp_path):
     made = Made(tmp_path / "outputs/mine")
     made.arms(["transpose", "upsample"], 1)

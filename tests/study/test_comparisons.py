@@ -119,6 +119,11 @@ def test_where_both_diverge_neither_is_worse():
     assert describe_comparison(comparison).endswith(
         ", 5 pairs; both runs diverged or collapsed in 2 pairs."  # equivalent: better or worse would need 6
     )
+    worse = [value if value == "diverged" else 2 * value for value in ours[1:]]
+    comparison = only(compare_arms([arm("ours", worse), arm("theirs", theirs[1:])], PLAN))
+    assert "needs at least 6 pairs in which not both runs are the worst, this study has 5;" in describe_comparison(
+        comparison
+    )
     theirs[7] = 1.0
     comparison = only(compare_arms([arm("ours", ours), arm("theirs", theirs)], PLAN))
     assert comparison.verdict == "inconclusive"  # equivalent no more
