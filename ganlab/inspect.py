@@ -133,6 +133,13 @@ def _check(request: _Request) -> None:
         check_picture("out", request.out, ".png")
 
 
+def _place(request: _Request, default: Path) -> Path:
+    """Where the picture goes; the default place is checked as one that was given."""
+    if request.out is None:
+        check_picture("out", default, ".png")
+    return request.out or default
+
+
 def _choices() -> str:
     """The generators with the first line of their files."""
     lines = []
@@ -154,10 +161,10 @@ def _images(request: _Request) -> None:
     from ganlab.inspection import images
 
     config = plan(request.overrides, multirun=False).cells[0].config
+    out = _place(request, Path("outputs/inspect") / f"{picture_name([], request.overrides)}.png")
     split = DATASETS[config.dataset.name](config.dataset)
     print("\n".join(images.describe(config, split)))
     near = images.neighbours(split)
-    out = request.out or Path("outputs/inspect") / f"{picture_name([], request.overrides)}.png"
     title = f"{split.train.source}: images to train on, their mean and spectrum, nearest pairs"
     grids.save_png(out, images.picture(config, split, near), title)
     others = near.distance[near.distance > 0]
@@ -187,7 +194,7 @@ def _command(request: _Request) -> None:
             name = picture_name(
                 [], [*([] if chosen else [f"generator={configs[0].generator.name}"]), *request.overrides]
             )
-        out = request.out or Path("outputs/inspect") / f"{name}.png"
+        out = _place(request, Path("outputs/inspect") / f"{name}.png")
         side = views.side(configs)
         shown_views = [
             replace(views.before_training(config, side), arm=arm) for config, arm in zip(configs, labels, strict=True)
@@ -199,8 +206,8 @@ def _command(request: _Request) -> None:
         sampler, step = open_sampler(request.run)
         from ganlab.inspection import views
 
+        out = _place(request, request.run / f"inspect-step-{step:08d}.png")
         view = views.trained(config, sampler, step)
-        out = request.out or request.run / f"inspect-step-{step:08d}.png"
         shown_views = [view]
     views.show(shown_views)
     title = f"{', '.join(view.arm for view in shown_views)}: {shown_views[0].moment}; {shown_views[0].about}"

@@ -448,15 +448,22 @@ def test_a_wrong_question_is_one_line(arguments, monkeypatch, capsys, tmp_path):
     assert WRONG[arguments] in output.err and len(output.err.splitlines()) == 1
 
 
-def test_a_picture_of_others_is_left_as_it_is(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(("argument", "place"), [
+    ("out=mine.png", "mine.png"), ("generator=fir", "outputs/inspect/fir.png"),
+    ("dataset=digits", "outputs/inspect/dataset=digits.png"),
+])  # fmt: skip
+def test_a_picture_of_others_is_left_as_it_is(monkeypatch, capsys, tmp_path, argument, place):
     monkeypatch.chdir(tmp_path)
-    Image.new("L", (3, 3)).save("mine.png")
-    before = Path("mine.png").read_bytes()
-    monkeypatch.setattr(sys, "argv", ["inspect", "out=mine.png"])
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (3, 3)).save(place)
+    before = Path(place).read_bytes()
+    monkeypatch.setattr(sys, "argv", ["inspect", argument])
     with pytest.raises(SystemExit) as caught:
         command_line.main()
-    assert caught.value.code == 2 and "out=mine.png exists and is not a picture from ganlab" in capsys.readouterr().err
-    assert Path("mine.png").read_bytes() == before
+    printed = capsys.readouterr()
+    assert (caught.value.code, printed.out) == (2, "")
+    assert f"out={place} exists and is not a picture from ganlab" in printed.err
+    assert Path(place).read_bytes() == before
 
 
 @pytest.mark.parametrize(
