@@ -1,6 +1,7 @@
 """`python -m ganlab.evaluate`: a checkpoint measured again, under a protocol that its name tells."""
 
 import json
+import os
 import shutil
 from functools import partial
 
@@ -9,6 +10,7 @@ import pytest
 
 from ganlab.errors import ConfigError
 from ganlab.evaluate import measure_again, protocol
+from ganlab.files import write_json
 from ganlab.run import measuring
 from ganlab.run.life import run
 from ganlab.training.checkpoints import CheckpointError
@@ -211,3 +213,10 @@ def test_a_folder_without_a_run_is_one_line(command, tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "config.json" in done.stderr
+
+
+def test_measures_that_could_not_be_written_are_not_taken(settings, tmp_path, monkeypatch):
+    write_json(tmp_path / "config.json", settings().model_dump(mode="json"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match=f"^{tmp_path} is read-only, and the measures are to go there; copy "):
+        measure_again(tmp_path, [], record=False)
