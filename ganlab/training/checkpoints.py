@@ -81,7 +81,11 @@ def save(
     _remove_unfinished(folder)
     with files.replacing(_place(folder, step)) as temporary:
         temporary.mkdir()
-        tf.train.Checkpoint(tensors=_without_slashes(tensors)).write(str(temporary / "tensors"))
+        try:
+            tf.train.Checkpoint(tensors=_without_slashes(tensors)).write(str(temporary / "tensors"))
+        except tf.errors.OpError as error:  # such as "{{function_node ...}} <file>; No space left on device [Op:...]"
+            reason = in_a_line(error.message.rpartition("; ")[2].partition(" [Op:")[0], 120)
+            raise files.FileError(_place(folder, step), f"cannot be written ({reason})") from error
         files.remove(temporary / "tensors_temp")  # TensorFlow's own, which it does not always remove
         parts = sorted(path for path in temporary.iterdir() if path.is_file())
         manifest = {

@@ -5,6 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
+from ganlab.files import FileError
 from ganlab.training import checkpoints
 
 
@@ -113,3 +114,16 @@ def test_what_a_killed_writer_left_is_neither_used_nor_kept(three, tensors):
 def test_the_sealed_manifest_is_plain_json(three):
     sealed = json.loads((three / "step-00000003" / "manifest.json").read_text())
     assert sealed["manifest"]["tensors"]["net/kernel"] == ["float32", 40, 30]
+
+
+def test_a_checkpoint_that_tensorflow_cannot_write_is_named_in_plain_words(three, tensors, monkeypatch):
+    said = "{{function_node __wrapped__SaveV2_device_/task:0}} /a/.7.step/tensors_temp/part.tempstate17; No space left"
+
+    def full(_self, _path):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{said} on device [Op:SaveV2]")
+
+    monkeypatch.setattr(tf.train.Checkpoint, "write", full)
+    with pytest.raises(FileError) as caught:
+        checkpoints.save(three, 4, tensors, {}, keep=3)
+    assert str(caught.value) == f"{three / 'step-00000004'} cannot be written (No space left on device)"
+    assert len(list(three.iterdir())) == 3
