@@ -83,9 +83,10 @@ def finish(directory: Path, config: RunConfig | None = None, *, held: bool = Fal
     except ConfigError:
         raise
     except Exception as error:
-        write_bytes(traceback_file, traceback.format_exc().encode(errors="replace"))
-        why = " ".join(without_colours(str(error)).split()) or type(error).__name__
-        line = f"{directory} failed: {why}; see {traceback_file}"
+        line = f"{directory} failed: {' '.join(without_colours(str(error)).split()) or type(error).__name__}"
+        with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
+            write_bytes(traceback_file, traceback.format_exc().encode(errors="replace"))
+            line += f"; see {traceback_file}"
         print(line, file=sys.stderr)
         log.keep(line)
         return 1
