@@ -129,7 +129,7 @@ def test_a_run_that_fails_keeps_why(settings, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "run" / "log.txt").read_text() == capsys.readouterr().err
     assert "failed: the disk is full; see" in (tmp_path / "run" / "log.txt").read_text()
     assert json.loads((tmp_path / "run" / "result.json").read_text())["error"] == "RuntimeError: the disk\nis full"
-    monkeypatch.setattr("ganlab.launch.process.write_bytes", lambda *_: os.mkdir("/"))
+    monkeypatch.setattr("ganlab.launch.process.write_bytes", lambda *_: Path("/").mkdir())
     assert finish(tmp_path / "run", settings(*BRIEF)) == 1  # error.txt cannot be written either
     assert capsys.readouterr().err == f"{tmp_path / 'run'} failed: the disk is full\n"
 
