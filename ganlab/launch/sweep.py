@@ -291,7 +291,8 @@ def report(cells: list[Cell], folder: Path) -> int:
         if why := tracking.failure(cell.directory):
             print(f"  {cell.name}: {why}")
     if any(cell.state != "diverged" for cell in unfinished):
-        print(f"the same command continues them (add hydra.sweep.dir={quoted} if no study is named)")
+        unnamed = cells[0].config.study is None  # a folder named by the time, unless the command names it
+        print(f"the same command continues them{f' (with hydra.sweep.dir={quoted})' if unnamed else ''}")
     if is_tuning(flatten(cell.config.model_dump(mode="json")) for cell in cells):
         print(f"best rates:   python -m ganlab.tune {quoted}")
     elif len({cell.config.model_copy(update={"seed": 0}).model_dump_json() for cell in cells}) > 1:

@@ -283,6 +283,16 @@ def test_a_launcher_that_fails_is_one_line_and_the_cells_are_told_anyway(tmp_pat
     assert sweeps.launch(wanted, [], launcher) == 0  # nothing is left to launch
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_what_continues_a_sweep_names_its_folder_where_no_study_does(tmp_path, capsys, named):
+    study = ["study=mine"] if named else []
+    cells = plan([*TINY, *study, "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True).cells
+    sweeps.report(cells, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    with_folder = "" if named else f" (with hydra.sweep.dir={tmp_path})"
+    assert f"the same command continues them{with_folder}" in lines
+
+
 def test_only_several_arms_are_compared(tmp_path, capsys):
     cells = plan([*TINY, "generator=transpose,fir", "seed=0,1", f"hydra.sweep.dir={tmp_path}"], multirun=True).cells
     for chosen, several in ((cells, True), ([cell for cell in cells if cell.config.generator.name == "fir"], False)):
