@@ -403,9 +403,32 @@ def test_an_exploratory_difference_that_does_not_survive_its_adjustment_is_incon
     same = [1.0, 1.02, 0.99, 1.01, 0.98, 1.0]
     arms = [arm("theirs", LOW[:6], "spectral_distance"), arm("arm1", HIGH[:6], "spectral_distance")]
     arms += [arm(f"arm{n}", [a * b for a, b in zip(LOW, same, strict=False)], "spectral_distance") for n in (2, 3)]
-    found = compare_arms(arms, Comparing(reference="theirs", margins={})).comparisons["spectral_distance"][0]
+    for each in arms:
+        for one in each.runs.values():
+            one.metrics["kernel_distance"] = one.metrics["spectral_distance"]
+    study = compare_arms(arms, Comparing(reference="theirs", margins={}))
+    assert study.comparisons["kernel_distance"][0].verdict == "worse"  # not in the plan: nothing is adjusted
+    found = study.comparisons["spectral_distance"][0]
     assert (found.paired.verdict, found.paired.p_value, found.verdict) == ("worse", 1 / 32, "inconclusive")
     assert "; undecided because the adjusted p is above 0.05; " in describe_comparison(found)
+
+
+@pytest.mark.parametrize(("errors", "verdict"), [(3, "worse"), (-3, "better"), (0.5, "inconclusive")])
+def test_equivalence_is_adjusted_by_holm_in_the_primary_endpoint_alone(errors, verdict):
+    # The mean is so many standard errors from 0 that the larger of the two one-sided p is 0.04.
+    spread = np.array([1, -1] * 4) / np.std([1, -1] * 4, ddof=1)
+    error = math.log1p(0.05) / (abs(errors) - scipy.stats.t.ppf(0.04, 7))
+    ours = [low * math.exp(error * (errors + math.sqrt(8) * z)) for low, z in zip(LOW, spread, strict=True)]
+    plan = Comparing(reference="theirs", margins={"frechet_distance": 0.05, "spectral_distance": 0.05})
+
+    def found(*others):
+        columns = [("arm1", ours), *others, ("theirs", LOW)]
+        study = compare_arms([arm(label, column, spectral_distance=column) for label, column in columns], plan)
+        return [study.comparisons[name][0].verdict for name in ("frechet_distance", "spectral_distance")]
+
+    assert found() == ["equivalent", "equivalent"]
+    assert found(("arm2", LOW)) == ["equivalent", "equivalent"]  # the smaller p is that of the other arm
+    assert found(("arm2", HIGH)) == [verdict, "equivalent"]
 
 
 def test_no_pair_is_asked_for_where_the_verdict_is_there():

@@ -85,6 +85,7 @@ def test_verdicts():
     assert paired_comparison(worse[:5]).verdict == "inconclusive"  # p = .0625, however far the interval is from 0
     assert paired_comparison(-worse[:5]).verdict == "inconclusive"
     assert paired_comparison(worse[:5], level=0.9).verdict == "worse"
+    assert paired_comparison(worse[:5], level=1 - 2 / 32).verdict == "worse"  # p = alpha is small enough
     assert paired_comparison(worse - worse.mean()).verdict == "inconclusive"  # no margin: no proof of equality
     assert paired_comparison(worse, margin=2.0).verdict == "equivalent"  # surely not 0, yet negligible
     assert paired_comparison(worse, margin=0.5).verdict == "worse"
@@ -195,6 +196,7 @@ def test_signed_ranks_by_hand():
     sums = [a + b + c + 4 for a in (1, -1) for b in (2.5, -2.5) for c in (2.5, -2.5)]
     share = np.mean([abs(value) >= 5 for value in sums])
     assert signed_rank_test([1, -2, 2, 5]) == (share, 1)
+    assert signed_rank_test([1e-12, -2e-12, 2e-12, 5e-12]) == (share, 1)  # whatever the unit
     assert signed_rank_test([0, 1, -2, 0, 2, 5]) == (share, 1)  # a difference of 0 tells nothing
     assert signed_rank_test([0.1 + 0.2 - 0.3, 1, -2, 2 + 1e-15, 5]) == (share, 1)  # nor does what rounding leaves
     assert signed_rank_test([0, 0]) == signed_rank_test([]) == (1, 0)
