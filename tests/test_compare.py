@@ -351,7 +351,8 @@ def test_runs_without_metrics_are_only_counted(study, compare):
     code, out, _ = compare()
     assert code == 0
     assert "No finished run has metrics." in out
-    assert "is not a metric of" in refused(compare("--metric", "coverage"))
+    line = refused(compare("--metric", "coverage"))
+    assert f" is not a metric of {study.directory}; no finished run has any that can be compared" in line
 
 
 def test_the_primary_metric_comes_first(study, compare):

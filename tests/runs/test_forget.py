@@ -143,6 +143,21 @@ def test_it_asks_on_a_terminal(made, typed, monkeypatch, answer, gone):
     assert ("upsample-seed5" not in names(made)) == gone == (code == 0)
 
 
+def test_a_cell_that_starts_while_the_question_stands_is_refused_and_nothing_is_moved(made, typed, monkeypatch):
+    before = names(made)
+    with (made.directory / "upsample-seed1" / ".lock").open("w") as lock:
+
+        def answer(prompt):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return "y"
+
+        monkeypatch.setattr(sys, "stdin", Terminal())
+        monkeypatch.setattr("builtins.input", answer)
+        code, _, err = typed(status, made.directory, "--forget", "upsample-*")
+    assert (code, names(made)) == (2, before)
+    assert err.startswith(f"{made.directory / 'upsample-seed1'} is being written by another process; ")
+
+
 def test_nobody_to_ask_is_one_line(made, typed, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     code, _, err = typed(status, made.directory, "--forget", "upsample-seed5")

@@ -429,6 +429,7 @@ def test_equivalence_is_adjusted_by_holm_in_the_primary_endpoint_alone(errors, v
     assert found() == ["equivalent", "equivalent"]
     assert found(("arm2", LOW)) == ["equivalent", "equivalent"]  # the smaller p is that of the other arm
     assert found(("arm2", HIGH)) == [verdict, "equivalent"]
+    assert found(("arm2", [*LOW[:5], "diverged"])) == [verdict, "equivalent"]  # nor is an arm that ranks decide
 
 
 def test_no_pair_is_asked_for_where_the_verdict_is_there():
