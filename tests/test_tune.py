@@ -363,6 +363,14 @@ def test_runs_without_a_rate_are_one_line(sweep, tune, rate):
     assert "has runs without optimizer.g_learning_rate; give the folder of a sweep over it" in refused(tune())
 
 
+def test_runs_without_a_name_of_the_generator_are_one_line(sweep, tune):
+    path = sweep.add("transpose", 0.001, 0, frechet_distance=1.0) / "result.json"
+    tree = json.loads(path.read_text())
+    del tree["config"]["generator"]["name"]
+    path.write_text(json.dumps(tree))
+    assert "has runs without generator.name; give the folder of a sweep over generator" in refused(tune())
+
+
 def test_more_than_one_difference_between_arms_is_one_line(sweep, tune):
     sweep.arm("transpose", TRANSPOSE)
     for rate, seed in itertools.product(RATES, SEEDS):

@@ -33,7 +33,7 @@ def test_lattice_grain_has_a_lattice(images):
 
 def test_faults_are_what_they_are_called(images):
     random = np.random.default_rng(2)
-    flat = np.full((5, 8, 8, 1), 90.0)
+    flat = np.full((5, 8, 10, 1), 90.0)
     np.testing.assert_allclose(ladder.blur(flat, random), flat)
     assert ladder.blur(images, random).std() < 0.6 * images.std()
     spoiled = ladder.malformed(images, random)
@@ -63,11 +63,19 @@ def test_a_ladder_has_every_rung_of_every_compared_metric(images):
 
 
 def test_a_slow_ladder_says_how_far_it_is(images, monkeypatch):
-    clock, said = iter(range(0, 10**6, 15)), []
+    clock, said = iter(range(1000, 10**6, 15)), []
     monkeypatch.setattr(ladder.time, "monotonic", lambda: next(clock))
     ladder.climb(measure, images.astype(np.uint8), None, 150, said.append)
     assert said[0] == "  1 of 6 tried, about 150 s left; next: white noise of 2 grey levels"
     assert len(said) == 3
+
+
+def test_a_rung_is_a_mean_over_draws_and_its_noise_is_pooled_over_those_without_a_fault(images):
+    values = np.random.default_rng(3).uniform(size=(6, 3))  # six rungs of three draws, the faultless ones first
+    each = iter(values.ravel())
+    found = ladder.climb(lambda pixels: {"coverage": next(each)}, images.astype(np.uint8), None, 150)["coverage"]
+    noise = np.sqrt(values[:3].var(axis=1, ddof=1).mean())
+    assert list(found.values()) == pytest.approx([*values.mean(axis=1), noise])
 
 
 def test_every_rung_has_as_many_images(images):
@@ -162,7 +170,7 @@ def test_a_ladder_is_climbed_once(monkeypatch, tmp_path):
 
 def test_a_class_that_holds_most_images_is_never_the_missing_one():
     # Without it too few would be left for any measure; on the other rungs as many would be missing.
-    labels = np.repeat([0, 1, 2], [180, 17, 3])
+    labels = np.repeat([0, 1, 2], [140, 50, 10])
     sizes = []
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (200, 8, 8, 1), np.uint8)
