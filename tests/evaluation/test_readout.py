@@ -12,6 +12,7 @@ from ganlab.evaluation.factors import (
     Readout,
     _decode,
     _encode,
+    _quality,
     dependences,
     factor_nulls,
     grid_coverage,
@@ -48,6 +49,21 @@ def test_points_and_back_are_the_same_factors():
     np.testing.assert_allclose((points**2).mean(axis=0), 1, atol=0.25)  # every column weighs the same
     np.testing.assert_array_equal(visible.all(axis=1), labels != 0)  # a disc shows no angle
     assert visible[labels == 0].sum(axis=1).max() == 5
+
+
+def test_the_quality_by_hand():
+    truth = DRAW(0, 500)
+    read = truth.copy()
+    read[::5, 0] = (truth[::5, 0] + 1) % 5
+    read[:, 1] += 0.1
+    read[truth[:, 0] == 0, 4] = 0.0  # a disc shows no angle
+    hue = TABLE[5]
+    read[:, 5] += (hue.high - hue.low) / 2  # the opposite one
+    centre = np.mean(np.exp(2j * np.pi * (truth[:, 5] - hue.low) / (hue.high - hue.low)))
+    assert _quality(truth, read, TABLE) == pytest.approx({
+        "accuracy_shape": 0.8, "r2_x": 1 - 0.1**2 / truth[:, 1].var(), "r2_y": 1, "r2_size": 1, "r2_angle": 1,
+        "r2_hue": 1 - 4 / (1 - abs(centre) ** 2),
+    })  # fmt: skip
 
 
 def test_a_few_steps_already_teach_something(quick):
