@@ -280,16 +280,21 @@ def test_several_settings_of_the_generator_may_differ(study, compare):
     assert "upsample generator.upsampling.kernel_size=5 is equivalent to transpose" in out
 
 
-def test_another_choice_brings_its_own_settings(study, compare):
-    bare = settings()
-    bare["penalty"] = {"name": "none"}
-    study.arm(settings(), LOW)
-    study.arm(settings(penalty__weight=1.0), LOW)
-    study.arm(bare, LOW)
+@pytest.mark.parametrize(
+    ("group", "one", "same", "other"),
+    [
+        ("penalty", {"name": "r1_r2", "weight": 0.1}, {"name": "r1_r2", "weight": 1.0}, {"name": "none"}),
+        ("penalty", {"name": "r1_r2", "weight": 0.1}, {"name": "r1_r2", "weight": 1.0}, {"name": "made", "pull": 2}),
+        ("dataset", {"name": "digits", "size": 8}, {"name": "digits", "size": 16}, {"name": "folder", "sha256": "1a"}),
+    ],
+)
+def test_another_choice_brings_its_own_settings(study, compare, group, one, same, other):
+    for choice in (one, same, other):
+        study.arm(settings() | {group: choice}, LOW)
     code, out, _ = compare()
     assert code == 0
-    assert "transpose penalty.name=r1_r2 penalty.weight=0.1" in out
-    assert "transpose penalty.name=none " in out
+    for choice in (one, other):
+        assert " ".join(["transpose", *(f"{group}.{key}={value}" for key, value in choice.items())]) + " " in out
 
 
 def test_the_generator_and_something_else_is_refused(study, compare):

@@ -158,12 +158,10 @@ def test_bad_features_are_refused_by_name(measure, bad, message):
 
 @pytest.mark.parametrize("measure", ARGUMENTS)
 def test_sets_of_different_width_are_refused(measure):
-    narrow = ARGUMENTS[measure][-1]
     with pytest.raises(
         ValueError, match=r"^(fake|images) has [12] features an image, (real|others|train) has [12]; give"
     ):
         measure(*[GOOD] * (len(ARGUMENTS[measure]) - 1), GOOD[:, :1])
-    assert narrow
 
 
 @pytest.mark.parametrize(("bad", "message"), BAD_FEATURES)
