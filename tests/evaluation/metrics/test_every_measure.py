@@ -45,8 +45,14 @@ ARGUMENTS = {
 }
 
 
-def test_blocks_of_any_size_give_the_same_result(monkeypatch):
-    real, fake = two_sets()
+def sets_with_ties():
+    rng = np.random.default_rng(0)
+    return rng.integers(-3, 4, (53, 2)).astype(float), rng.integers(-3, 4, (41, 2)).astype(float)
+
+
+@pytest.mark.parametrize("sets", [two_sets, sets_with_ties])
+def test_blocks_of_any_size_give_the_same_result(monkeypatch, sets):
+    real, fake = sets()
     copied = real[:20], real[20:], fake
     whole = [*(distance(real, fake) for distance in DISTANCES), data_copying(*copied), *nearest(real, fake)]
     for side in (1, 7, 41):

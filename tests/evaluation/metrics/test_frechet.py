@@ -130,6 +130,19 @@ def test_extrapolation_is_a_line_through_means_over_disjoint_parts():
     assert slope == pytest.approx(0, abs=1e-9)
 
 
+def test_extrapolation_agrees_with_its_description():
+    """Of 53 and 41 images: twelve sizes from 10 to 41, in as many parts as the 41 fill."""
+    rng = np.random.default_rng(3)
+    real, fake = (rng.permutation(images) for images in two_sets())
+    sizes = [10, 13, 15, 18, 21, 24, 27, 29, 32, 35, 38, 41]
+    means = []
+    for size in sizes:
+        starts = range(0, size * (41 // size), size)
+        means.append(np.mean([slow_frechet(real[n : n + size], fake[n : n + size]) for n in starts]))
+    (value, slope), *_ = np.linalg.lstsq(np.column_stack([np.ones(12), 1 / np.array(sizes)]), means)
+    assert frechet_distance_extrapolated(*two_sets(), seed=3) == pytest.approx((value, slope), rel=1e-9)
+
+
 def test_the_seed_decides_the_order():
     real, fake = two_sets()
     first, again, other = (frechet_distance_extrapolated(real, fake, seed=seed) for seed in (0, 0, 1))

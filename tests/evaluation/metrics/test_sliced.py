@@ -6,6 +6,7 @@ import scipy.stats
 from scipy.special import gamma
 from sets import two_sets
 
+from ganlab.evaluation import registry
 from ganlab.evaluation.metrics import sliced_wasserstein, sliced_wasserstein_pyramid
 from ganlab.evaluation.metrics.sliced import _double, _halve
 
@@ -78,12 +79,17 @@ IMAGES = np.random.default_rng(5).normal(size=(6, 16, 16, 2))
 
 @pytest.mark.parametrize(
     ("height", "width", "levels"),
-    [(8, 8, [8, 4]), (28, 28, [28, 14, 7, 4]), (32, 32, [32, 16]), (128, 128, [128, 64, 32, 16]), (16, 24, [16, 8, 4])],
-)
+    [
+        (8, 8, [8, 4]), (28, 28, [28, 14, 7, 4]), (32, 32, [32, 16]), (128, 128, [128, 64, 32, 16]),
+        (16, 24, [16, 8, 4]), (8, 24, [8, 4]), (24, 8, [24, 12]),
+    ],
+)  # fmt: skip
 def test_levels_go_down_to_the_smallest(height, width, levels):
     images = np.random.default_rng(0).normal(size=(2, height, width, 1))
     pyramid = sliced_wasserstein_pyramid(images, images + 1, directions=4, patches=8)
-    assert list(pyramid) == levels
+    assert list(pyramid) == levels == registry.levels((height, width))
+    patch = 7 if min(height, width) >= 32 else 3
+    assert pyramid == sliced_wasserstein_pyramid(images, images + 1, patch=patch, directions=4, patches=8)
 
 
 @pytest.mark.parametrize("side", [7, 8, 14])
