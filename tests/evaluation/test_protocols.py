@@ -13,8 +13,14 @@ from ganlab.config import Digits
 from ganlab.data.digits import digits
 from ganlab.evaluation.features import FEATURES, Features, RealImages
 from ganlab.evaluation.features.base import some
-from ganlab.evaluation.metrics import frechet_distance
+from ganlab.evaluation.metrics import (
+    coverage_null,
+    frechet_distance,
+    frechet_distance_null,
+    sliced_wasserstein_pyramid,
+)
 from ganlab.evaluation.protocols import Counts, Measures
+from ganlab.evaluation.registry import TABLE, base_name
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,12 @@ def test_the_protocol_says_what_was_compared(quick, real):
     assert quick([real.train]).values["frechet_distance"] == pytest.approx(
         frechet_distance(as_vectors(real.held_out), as_vectors(real.train))
     )
+
+
+def test_nulls_are_those_of_the_counts_that_are_compared(quick, real):
+    null = frechet_distance_null(as_vectors(real.held_out), 359, 1438, gaussian=False)
+    others = {"kernel_distance": 0, "density": 1, "coverage": coverage_null(359, 359, 5)}
+    assert quick.nulls == pytest.approx({"frechet_distance": null} | others)
 
 
 def test_real_images_are_the_floor_and_noise_is_far_from_it(quick, real):
@@ -153,6 +165,55 @@ def test_only_distances_of_inception_features_have_their_names(few):
     named = Measures("full", [inception], few, Counts(50, 5)).real_against_real
     assert {"full/inception/fid", "full/inception/kid", "full/inception/coverage"} <= named.keys()
     assert not any(name.endswith(("frechet_distance", "kernel_distance")) for name in named)
+
+
+@pytest.fixture
+def drawn():
+    """Measures through two kinds of features, of two draws and of three, of images made up: 60 and 40, or 40 and 60."""
+
+    def measures(train=60, held_out=40, sets=2):
+        random = np.random.default_rng(0)
+        images = [random.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8) for count in (train, held_out)]
+
+        def see(name, *seeds):
+            maps = [np.random.default_rng(seed).normal(size=(64, 3)) for seed in seeds]
+            return Features(
+                name, lambda pixels: [as_vectors(pixels) @ each for each in maps], None, {}, f"made {seeds}"
+            )
+
+        kinds = [see("one", 1, 2), see("other", 3, 4, 5)]
+        return Measures("full", kinds, RealImages(*images), Counts(100, 5, sets), mean_over=("one", "other"))
+
+    return measures
+
+
+def test_every_draw_of_a_kind_of_features_counts_equally_and_every_kind_too(drawn):
+    measures = drawn()
+    measured = measures([some(measures.train, 60), some(255 - measures.train, 60)])
+    for name in ("frechet_distance", "precision", "recall", "density", "coverage"):
+        columns = [np.array(measured.draws[f"full/{kind}/{name}"]) for kind in ("one", "other")]
+        assert [len(column) for column in columns] == [2, 3]
+        each = [np.log(column).mean() if name == "frechet_distance" else column.mean() for column in columns]
+        mean = np.exp(np.mean(each)) if name == "frechet_distance" else np.mean(each)
+        assert measured.values[f"full/mean/{name}"] == pytest.approx(mean), name
+    assert len([name for name in measured.values if name.startswith("full/mean/")]) == 5
+
+
+def test_what_is_cheap_are_the_measures_of_training_and_their_means(drawn):
+    measures = drawn()
+    cheap = measures.measure_cheap(fake := measures.train[::-1])
+    assert {base_name(name) for name in cheap} == {row.name for row in TABLE if row.quick}
+    values = measures([fake]).values
+    assert cheap == pytest.approx({name: values[name] for name in cheap})
+    assert "full/mean/coverage" in cheap
+
+
+@pytest.mark.parametrize(("train", "held_out"), [(60, 40), (40, 60)])
+def test_patches_are_compared_at_equal_counts(drawn, train, held_out):
+    measures = drawn(train, held_out)
+    fake = measures.train[::-1]
+    wanted = sliced_wasserstein_pyramid(measures._held_out[:40], fake[:40])
+    assert measures([fake]).values["full/sliced_wasserstein_8"] == pytest.approx(wanted[8])
 
 
 PREPARING = """
