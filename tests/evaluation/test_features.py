@@ -116,6 +116,9 @@ def test_principal_components_have_a_sign_and_a_limit():
     line = np.rint(128 + 100 * np.outer(random.uniform(-1, 1, 500), [0.3, -0.9])).astype(np.uint8).reshape(-1, 1, 2, 1)
     (vectors,) = FEATURES["pca"](RealImages(line, line)).embed(line)
     assert np.corrcoef(vectors[:, 0], line[:, 0, 1, 0])[0, 1] > 0.999  # the larger entry counts as positive
+    many = FEATURES["pca"](RealImages(*random.integers(0, 256, (2, 200, 9, 9, 1), dtype=np.uint8)))
+    assert many.facts["dimension"] == 64  # of 81
+    assert 0.8 < many.facts["explained_variance"] < 0.95
     same = np.zeros((2, 9, 9, 1), np.uint8)
     with pytest.raises(ConfigError, match=r"metrics.features=pca needs images that differ"):
         FEATURES["pca"](RealImages(same, same))

@@ -11,6 +11,7 @@ import pytest
 
 from ganlab.config import Digits
 from ganlab.data.digits import digits
+from ganlab.errors import ConfigError
 from ganlab.evaluation.features import FEATURES, Features, RealImages
 from ganlab.evaluation.features.base import some
 from ganlab.evaluation.metrics import (
@@ -91,9 +92,12 @@ def test_each_of_many_draws_is_compared_with_itself():
     train, held_out = (random.integers(0, 256, (count, 4, 4, 1), dtype=np.uint8) for count in (60, 30))
     real = RealImages(train, held_out)
     measures = Measures("full", [FEATURES["pca"](real, draws=12)], real, Counts(60, 5))
-    values = measures([some(train, measures.n_fake)]).values
+    values, _, _, draws = measures([some(train, measures.n_fake)])
     distance = "full/pca/frechet_distance"
+    assert len(set(draws[distance])) == 12  # each of its own part of the training images
     assert values[distance] == pytest.approx(measures.real_against_real[distance])
+    with pytest.raises(ConfigError, match=r"draws\.pca=12 parts of 23 training images are too many; use fewer"):
+        FEATURES["pca"](real._replace(train=train[:23]), draws=12)
 
 
 def test_another_protocol_has_another_hash(quick, real):

@@ -51,6 +51,19 @@ def test_modes_by_hand():
     assert modes(np.zeros(5, np.int64), np.full(10, 0.1)).divergence == pytest.approx(np.log(10), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("counts", "shares", "error"),
+    [
+        ([6, 2, 2], [0.25, 0.25, 0.5], 0.6 / 0.25 - 1),  # too many
+        ([9, 1], [0.75, 0.25], 1 - 0.1 / 0.25),  # too few
+        ([3, 0, 1], [0.5, 0.25, 0.25], 1),  # none
+        ([3, 1], [0.75, 0.25], 0),
+    ],
+)
+def test_the_largest_error_by_hand(counts, shares, error):
+    assert largest_class_error(np.repeat(range(len(counts)), counts), shares) == pytest.approx(error, rel=1e-12)
+
+
 @pytest.mark.parametrize("measure", [modes, largest_class_error])
 @pytest.mark.parametrize(
     ("labels", "message"),
