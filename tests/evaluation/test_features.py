@@ -165,6 +165,7 @@ def test_the_classifier_knows_held_out_digits(built, real):
     features = built["classifier"]
     assert features.facts["test_accuracy"] >= 0.96
     assert features.facts["tested_on"] == len(real.held_out) == 359
+    assert features.facts["seed"] == 0 and "draws" not in features.facts
     probabilities = features.probabilities(real.held_out)
     assert probabilities.shape == (359, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
@@ -236,6 +237,19 @@ def test_the_classifier_takes_other_shapes_and_labels(shape, empty_cache):
     assert features.facts["test_accuracy"] > 0.7  # a third by chance
     assert lines[-1].startswith("trained the classifier for features in ")
     assert all("\n" not in line for line in lines)
+
+
+def test_the_network_and_the_rate_of_the_classifier_are_those_of_its_edition():
+    # Numbers under these features are compared across versions: what changes them needs another edition.
+    assert classifier.RECIPE == (1, 64, 128, 4, 100_000, 6e11, 3e-3, 14, 0.4, 0)
+    network = classifier.Network((32, 40, 3), 10, 64)
+    assert network._kernels == [
+        (3, 3, 3, 16), (3, 3, 16, 16), (3, 3, 16, 32), (3, 3, 32, 64), (4 * 5 * 64, 64), (64, 10),
+    ]  # fmt: skip
+    convolutions = 32 * 40 * 3 * 16 + 16 * 20 * 16 * 16 + 8 * 10 * 16 * 32 + 4 * 5 * 32 * 64
+    assert network.multiplications == 9 * convolutions + 4 * 5 * 64 * 64 + 64 * 10
+    rates = [classifier._rise_and_fall(share) for share in (0.05, 0.1, 0.325, 0.55, 1)]
+    assert rates == pytest.approx([0.5, 1, 0.5 + 0.5**1.5, 0.5, 0])
 
 
 def test_batches_are_permutations_moved_by_at_most_a_fourteenth():

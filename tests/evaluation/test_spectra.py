@@ -68,7 +68,7 @@ def test_rings_have_their_sizes():
         (np.zeros((2, 8, 8, 2)), "C = 1 or 3"),
         (np.zeros((8, 8)), "give \\[N,H,W,C\\]"),
         (np.full((2, 8, 8, 1), np.nan), "images hold numbers that are not finite, first in images\\[0\\]"),
-        (np.full((1, 8, 8, 1), np.inf), "not finite"),
+        (np.full((3, 8, 8, 1), [[[[0]]], [[[-np.inf]]], [[[0]]]]), "not finite, first in images\\[1\\]"),
         (np.full((1, 8, 8, 1), 1e100), "not finite"),
         (np.full((1, 8, 8, 1), 1j), "real numbers"),
         ([np.zeros((8, 8, 1)), np.zeros((4, 4, 1))], "different shapes"),
