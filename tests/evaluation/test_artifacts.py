@@ -27,9 +27,24 @@ def test_scales_may_differ_by_axis_and_constant_maps_have_none():
     assert phase_variance(np.ones((2, 4, 4, 1)), (2, 2)) == 0
 
 
+def test_the_outer_stride_is_left_out_where_there_is_enough_inside():
+    framed = np.random.default_rng(0).normal(size=(50, 8, 12, 4))
+    inside = framed[:, 2:-2, 3:-3].copy()  # of two strides a side, with nothing to leave out
+    framed[:, 0] *= 10
+    framed[:, :, 0] *= 10
+    assert phase_variance(framed, (2, 3)) == phase_variance(inside, (2, 3)) < 0.01
+    for cut in (framed[:, :4], framed[:, :, :6]):
+        assert phase_variance(cut, (2, 3)) > 0.1
+
+
 @pytest.mark.parametrize(
     ("maps", "words"),
-    [(np.ones((2, 5, 4, 1)), "shape"), (np.ones((2, 4, 4)), "shape"), (np.full((2, 4, 4, 1), np.nan), "finite")],
+    [
+        (np.ones((2, 5, 4, 1)), "shape"),
+        (np.ones((2, 4, 4)), "shape"),
+        (np.ones((0, 4, 4, 1)), "shape"),
+        (np.full((2, 4, 4, 1), np.nan), "finite"),
+    ],
 )
 def test_what_cannot_be_measured_is_refused(maps, words):
     with pytest.raises(ValueError, match=words):

@@ -407,6 +407,9 @@ def test_inception_sees_resized_colour_images(real, monkeypatch):
     flat = np.full((2, 8, 8, 1), 51, np.uint8)
     np.testing.assert_allclose(features.embed(flat)[0], -0.6, rtol=2e-3)  # a float32 sum of 89,401
     assert features.probabilities(few).shape == (40, 4)
+    colour = np.tile(np.array([51, 102, 204], np.uint8), (2, 8, 8, 1))
+    colours = FEATURES["inception"](RealImages(colour, colour)).embed(colour)[0]
+    np.testing.assert_allclose(colours, [[-0.6, -0.2, 0.6]] * 2, rtol=2e-3)
     assert "not those of published FIDs" in features.facts["trained_on"]
     assert json.loads(json.dumps(features.facts)) == features.facts
 
