@@ -101,6 +101,8 @@ def read_sweep(folder: Path) -> Sweep | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, files.FileError) and error.filename != str(path):
+            raise ResultError(str(error)) from None  # the folder of a cell is a link
         why = "it is not a record of a sweep"
         if isinstance(error, OSError | ValueError):
             why = files.why(error) if isinstance(error, OSError) else in_a_line(error)

@@ -249,11 +249,21 @@ def test_the_command_speaks_json(study, capsys):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"commands": [], "cells": 3, "began": "2026-11-23", "done": 0}',
-                                  '{"commands": [], "cells": [], "began": "yesterday", "done": 0}'])  # fmt: skip
+                                  '{"commands": [], "cells": [], "began": "yesterday", "done": 0}',
+                                  '{"commands": [], "cells": ["../a"], "began": "2026-11-23"}'])  # fmt: skip
 def test_a_damaged_record_is_one_line(tmp_path, text):
     (tmp_path / cells.SWEEP).write_text(text)
     with pytest.raises(ResultError, match=r"sweep\.json cannot be read .*; delete it"):
         find_cells(tmp_path)
+
+
+def test_a_cell_whose_folder_became_a_link_is_refused(study):
+    (study / "a").rename(study / "elsewhere")
+    (study / "a").symlink_to("elsewhere")
+    for look in (find_cells, lambda folder: record_sweep(folder, "python -m ganlab.train -m more", ["a"])):
+        with pytest.raises(ResultError) as refused:
+            look(study)
+        assert str(refused.value) == f"{study / 'a'} is a link; replace it by what it points to"
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
