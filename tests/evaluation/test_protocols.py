@@ -175,9 +175,9 @@ def test_only_distances_of_inception_features_have_their_names(few):
 def drawn():
     """Measures through two kinds of features, of two draws and of three, of images made up: 60 and 40, or 40 and 60."""
 
-    def measures(train=60, held_out=40, sets=2):
+    def measures(train=60, held_out=40, size=(8, 8)):
         random = np.random.default_rng(0)
-        images = [random.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8) for count in (train, held_out)]
+        images = [random.integers(0, 256, (count, *size, 1), dtype=np.uint8) for count in (train, held_out)]
 
         def see(name, *seeds):
             maps = [np.random.default_rng(seed).normal(size=(64, 3)) for seed in seeds]
@@ -186,7 +186,7 @@ def drawn():
             )
 
         kinds = [see("one", 1, 2), see("other", 3, 4, 5)]
-        return Measures("full", kinds, RealImages(*images), Counts(100, 5, sets), mean_over=("one", "other"))
+        return Measures("full", kinds, RealImages(*images), Counts(100, 5, 2), mean_over=("one", "other"))
 
     return measures
 
@@ -218,6 +218,13 @@ def test_patches_are_compared_at_equal_counts(drawn, train, held_out):
     fake = measures.train[::-1]
     wanted = sliced_wasserstein_pyramid(measures._held_out[:40], fake[:40])
     assert measures([fake]).values["full/sliced_wasserstein_8"] == pytest.approx(wanted[8])
+
+
+def test_lines_of_pixels_have_no_spectrum(drawn):
+    measures = drawn(size=(1, 64))
+    values, _, power, _ = measures([measures.train[::-1]])
+    assert power is measures.spectrum is None
+    assert "full/mean/coverage" in values and not any("spectr" in name or "index" in name for name in values)
 
 
 PREPARING = """

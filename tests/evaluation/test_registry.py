@@ -87,6 +87,7 @@ def test_rows_of_one_name_are_compared_alike_and_every_function_is_there():
 def test_more_is_better_in_what_is_subtracted(row):
     one, other = row.outcome(2.0), row.outcome(3.0)
     assert (one > other) == row.is_better(2.0, 3.0) == (row.direction != "larger")
+    assert not any(row.is_better(value, 2.0) for value in (2.0, math.inf, -math.inf, math.nan))
     back = row.orient(other - one)  # in the metric's own direction: 3 lies above 2
     assert back == pytest.approx(math.log(1.5) if row.scale == "ratio" else 1.0)
 
