@@ -27,7 +27,6 @@ class Bicubic(Upsampling):
     def __init__(self, filters: int, *, kernel_size: Any = 3, scale: Any = 2, init: str = "matched", gain: float = 1.0,
                  seed: int | None = None, use_bias: bool = True, **layer: Any):  # fmt: skip
         super().__init__(filters, scale=scale, **layer)
-        self.larger = keras.layers.UpSampling2D(self.scale, interpolation="bicubic", dtype=self.dtype_policy)
         self.convolution = keras.layers.Conv2D(
             filters, kernel_size, padding="same", use_bias=use_bias, dtype=self.dtype_policy,
             kernel_initializer=kernel_initializer(init, gain=gain, seed=seed),
@@ -35,7 +34,14 @@ class Bicubic(Upsampling):
 
     def call(self, inputs: Any) -> Any:
         """Enlarge, then convolve."""
-        return self.convolution(self.larger(inputs))
+        batch, height, width, channels = inputs.shape
+        (sy, sx), shift = self.scale, (0.0, 0.0)
+        # By matrices: TensorFlow's own bicubic kernel has no gradient in bfloat16, and XLA cannot compile it.
+        larger = keras.ops.image.scale_and_translate(
+            inputs, (batch, height * sy, width * sx, channels), (float(sy), float(sx)), shift, (1, 2), "cubic",
+            antialias=False,
+        )  # fmt: skip
+        return self.convolution(keras.ops.cast(larger, self.compute_dtype))
 
 
 UPSAMPLERS = {"bicubic": (BicubicSettings, Bicubic)}

@@ -4,9 +4,15 @@ import json
 import os
 import time
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from ganlab import files, xla
+from ganlab.cli.hydra import plan
+from ganlab.data.images import Images
+from ganlab.errors import ConfigError
+from ganlab.run.build import build_gan, build_steps
 
 SMALL = ("training.compile=xla", "training.steps=3", "training.batch_size=8", "generator.base_filters=8",
          "generator.stages=[[8,2],[null,2]]", "discriminator.filters=[8,8]", "metrics.images=200")  # fmt: skip
@@ -44,6 +50,18 @@ def test_a_resumed_run_compiles_nothing_and_another_operator_does(train, tmp_pat
         files.remove(tmp_path / "one" / gone)
     assert train("resume=one") == first
     assert len(train(*SMALL, "generator=upsample", "hydra.run.dir=two")) == 2
+
+
+def test_an_operation_that_xla_lacks_is_named_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(
+        "ganlab.training.augment.apply",
+        lambda settings, images, draws: tf.raw_ops.ResizeBicubic(images=images, size=images.shape[1:3]),
+    )
+    config = plan([*SMALL, "penalty=none", "dataset.size=8"], multirun=False).cells[0].config
+    images = Images(np.zeros((8, 8, 8, 1), np.uint8), None, "black", "made here")
+    steps = build_steps(build_gan(config), config, images, xla=True)
+    with pytest.raises(ConfigError, match=r"training.compile=xla compiles .* has no ResizeBicubic; use graph"):
+        steps(tf.constant(1, tf.int64))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ TensorFlow must have been started (`device.start`) before this is imported.
 import contextlib
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -92,7 +93,14 @@ def build_steps(
 
     def steps_and_remember(count: tf.Tensor) -> None:
         nonlocal compiled
-        steps(count)
+        try:
+            steps(count)
+        except tf.errors.InvalidArgumentError as error:
+            lacking = re.search(r"unsupported operations .*? on XLA_\w+: (\w+)", error.message)
+            if lacking is None:
+                raise
+            setting = f"training.compile={config.training.compile}"
+            raise ConfigError(f"{setting} compiles with XLA here, which has no {lacking[1]}; use graph") from None
         if not compiled:
             remember()
             compiled = True

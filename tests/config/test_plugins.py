@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import pytest
+import tensorflow as tf
 
 from conftest import ROOT, forget
 from ganlab.cli.help import help_page
@@ -102,6 +103,22 @@ class S(Settings):
     weight: Positive = 1.0
 OBJECTIVES = {{'{name}': (S, print)}}
 """
+
+
+def test_the_example_of_an_operator_can_be_trained_as_on_a_gpu_in_bfloat16_and_under_xla(plugged):
+    plugged("bicubic.py")
+    plan(["generator=bicubic"], multirun=False)  # loads it
+    layer = plugins.builders("upsamplers")["bicubic"](3, scale=(2, 1), dtype="mixed_bfloat16")
+    layer.build((1, 4, 5, 2))
+
+    @tf.function(jit_compile=True, autograph=False)
+    def gradient(maps):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            total = tf.reduce_sum(layer(maps))
+        return tape.gradient(total, maps)
+
+    assert gradient(tf.ones([1, 4, 5, 2], tf.bfloat16)).shape == (1, 4, 5, 2)
 
 
 def test_two_choices_may_have_one_model_of_settings(tmp_path, monkeypatch, plugins_forgotten):
