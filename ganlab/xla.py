@@ -21,7 +21,7 @@ from ganlab.errors import ConfigError
 PAYS = 4000
 """Steps from which compiling with XLA pays on a GPU: `experiments/speed/README.md`."""
 _DIRECTORY = "--tf_xla_persistent_cache_directory"
-_GPU_FLAGS = {
+GPU_FLAGS = {
     # The loop over steps becomes one CUDA graph, which the GPU runs without waiting for the host.
     "--xla_gpu_enable_command_buffer": "+WHILE,+CONDITIONAL",
     "--xla_gpu_graph_min_graph_size": "1",
@@ -37,7 +37,7 @@ def prepare() -> None:
     """Set XLA_FLAGS and TF_XLA_FLAGS; a flag that the user has set stays as it is."""
     gpus = _gpus()
     if gpus:
-        _add("XLA_FLAGS", _GPU_FLAGS)
+        _add("XLA_FLAGS", GPU_FLAGS)
     if folder := _usable_folder(gpus):
         _add("TF_XLA_FLAGS", {_DIRECTORY: str(folder)})
 

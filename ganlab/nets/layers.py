@@ -195,7 +195,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def _is_summed_by_one_block(maps: Any) -> bool:
     """Whether XLA for a GPU leaves the sums of each 128 channels to one block of threads, although they are long.
 
-    It splits sums of more than 4096 numbers itself. For up to 1024 a second kernel would not pay.
+    It splits sums of more than 4096 numbers itself. Whether a second kernel pays for up to 1024 has not been measured.
     `experiments/speed/README.md` says what these sums took.
     """
     return maps.shape[0] is not None and 1024 < math.prod(maps.shape[:3]) <= 4096
