@@ -161,8 +161,9 @@ def new_panels(titles: Sequence[str], columns: int, height: float, **share: bool
     lines = max(1 + title.count("\n") for title in titles)
     figure = new_figure(0.5 + (height + 0.14 * (lines - 1)) * rows * (1.25 if rows == 1 else 1))
     axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
-    for unused in axes[len(titles) :]:
+    for unused, above in zip(axes[len(titles) :], axes[len(titles) - columns :], strict=False):
         unused.set_axis_off()
+        above.tick_params(labelbottom=True)  # where panels share an axis, only the last row has its numbers
     for axis, title in zip(axes, titles, strict=False):
         axis.set_title(title)
     return figure, axes[: len(titles)]
@@ -219,9 +220,9 @@ _SUBS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # of a decade, from coa
 
 
 def wrap(text: str, width: int) -> str:
-    """Text in lines of about this many letters, broken at spaces, dots and underscores."""
+    """Text in lines of about this many letters, broken at spaces, dots and underscores, and within longer words."""
     lines = [""]
-    for part in re.findall(r"[^ ._=]+[ ._=]*|[ ._=]+", text):
+    for part in re.findall(rf"[^ ._=]{{1,{width}}}[ ._=]*|[ ._=]+", text):
         if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
             lines.append("")
         lines[-1] += part

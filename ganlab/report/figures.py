@@ -46,7 +46,7 @@ def forest(study: Study, endpoint: Endpoint) -> Drawing:
     styles = styles_of(short)
 
     def draw(palette: Palette) -> Any:
-        labels = [wrap(short[comparison.arm], 34) for comparison in comparisons]
+        labels = [wrap(short[comparison.arm], 28) for comparison in comparisons]
         pitch = 0.32 + 0.14 * max(1 + label.count("\n") for label in labels)
         figure = new_figure(0.95 + pitch * len(comparisons))
         axis = figure.subplots()

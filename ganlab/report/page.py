@@ -248,9 +248,17 @@ def _seeds(study: Study) -> tuple[Block, ...]:
         "Each line joins two runs with the same seed. Solid line, filled mark: the arm is better with this seed; "
         "dotted line, hollow mark: it is not. Cross: the other run of the pair diverged, collapsed or is missing."
     )
+    drawings = [
+        figures.paired(study, endpoint)
+        for endpoint in endpoints
+        if any(
+            pair.ours is not None or pair.theirs is not None
+            for comparison in study.comparisons[endpoint.metric]
+            for pair in comparison.pairs
+        )
+    ]
     return (
-        Figures(tuple(figures.paired(study, endpoint) for endpoint in endpoints)),
-        Text(legend),
+        *((Figures(tuple(drawings)), Text(legend)) if drawings else ()),
         Table(("mean ± standard deviation (runs)", *(endpoint.metric for endpoint in endpoints)), rows),
         *(Fold(f"{endpoint.metric} of every seed", (_values_table(study, endpoint.metric),)) for endpoint in endpoints),
     )

@@ -69,7 +69,7 @@ def as_html(page: Page) -> str:
     """One file without requests and without scripts."""
     environment = Environment(autoescape=True, **_TEMPLATES)
     environment.filters["inline"] = lambda drawing: Markup(drawing.inline())  # its texts are escaped where it is drawn
-    environment.filters["breakable"] = lambda text: Markup(re.sub(r"([._=])", r"\1<wbr>", html.escape(text)))
+    environment.filters["breakable"] = lambda text: Markup(re.sub(r"([._=]+)", r"\1<wbr>", html.escape(text)))
     environment.filters["data"] = lambda png: f"data:image/png;base64,{base64.b64encode(png).decode()}"
     return environment.get_template("report.html.jinja").render(page=page, themes=THEMES)
 

@@ -274,16 +274,16 @@ class Study:
 
     @property
     def stated(self) -> tuple[Endpoint, ...]:
-        """The endpoints that were fixed before the first run."""
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.title != endpoint.metric)
+        """The endpoints that were fixed before the first run, in the order in which they were."""
+        titles = list(self.plan.endpoints)
+        stated = [endpoint for endpoint in self.endpoints if endpoint.title != endpoint.metric]
+        return tuple(sorted(stated, key=lambda endpoint: titles.index(endpoint.title)))
 
     @property
     def leading(self) -> tuple[Endpoint, ...]:
         """The endpoints shown first: the primary one and those stated before the runs; without these, the first."""
-        titles = ["", *self.plan.endpoints]
-        endpoints = [endpoint for endpoint in self.endpoints if endpoint.primary or endpoint in self.stated]
-        endpoints.sort(key=lambda each: (not each.primary, each.title in titles and titles.index(each.title)))
-        return tuple(endpoints) or self.endpoints[:1]
+        primary = [endpoint for endpoint in self.endpoints if endpoint.primary]
+        return (*primary, *(endpoint for endpoint in self.stated if not endpoint.primary)) or self.endpoints[:1]
 
     @property
     def open(self) -> dict[str, str]:

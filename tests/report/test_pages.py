@@ -20,7 +20,7 @@ from PIL import Image
 from conftest import ROOT
 from ganlab.errors import ConfigError
 from ganlab.report import figures, page
-from ganlab.report.drawing import DARK, LIGHT, THEMES, wrap
+from ganlab.report.drawing import DARK, LIGHT, THEMES, new_panels, wrap
 from ganlab.report.page import Page, Section, Table, Text, compose_page
 from ganlab.report.sentences import answer, describe_comparison, verdict_rows
 from ganlab.report.terminal import print_report
@@ -423,6 +423,17 @@ def test_no_mean_at_equal_budgets_where_runs_collapsed(made):
     assert "%" not in rows[1]
 
 
+def test_pairs_without_any_value_are_not_drawn(made):
+    made.arms(["transpose", "upsample"], 2, curves=False, samples=False)
+    for path in made.directory.rglob("result.json"):
+        found = json.loads(path.read_text())
+        path.write_text(json.dumps(found | {"metrics": found["metrics"] | {"coverage": 0.001}}))
+    page = as_markdown(compose_page(compare_study(made.directory)))
+    assert "frechet_distance of every seed" in page
+    assert "pairs of runs with the same seed. Better" not in page
+    assert "Each line joins two runs" not in page
+
+
 def test_the_limits_count_the_arms_that_share_an_error_rate(made):
     made.arms(["transpose", "upsample", "fir", "carafe", "transpose_k3"], 6)
     (said,) = page.limits(compare_study(made.directory))
@@ -719,7 +730,20 @@ def test_figures_can_be_had_as_png(report):
 
 def test_long_labels_break_where_words_end():
     assert wrap("upsample kernel_size=5", 12) == "upsample\nkernel_size=\n5"
-    assert wrap("transpose", 3) == "transpose"
+    assert wrap("transpose", 9) == "transpose"
+    assert wrap("an OperatorOfOneLongWord", 12) == "an\nOperatorOfOn\neLongWord"  # not across its neighbour
+
+
+def test_the_lowest_panel_of_each_column_has_numbers():
+    _, axes = new_panels(["one", "two", "three"], columns=2, height=1, sharex=True)
+    assert [axis.xaxis.get_tick_params()["labelbottom"] for axis in axes] == [False, True, True]
+
+
+def test_endpoints_have_the_order_of_the_plan_everywhere(made):
+    made.arms(["transpose", "upsample"], 2, curves=False, samples=False)
+    study = compare_study(made.directory)
+    assert [end.title for end in study.stated] == ["quality", "spectrum", "checkerboard"]
+    assert study.leading == study.stated
 
 
 def test_what_was_chosen_after_the_runs_is_said(made):
