@@ -531,7 +531,7 @@ def test_settings_of_a_plugin_s_operator_need_no_prefix(tmp_path, plugins_forgot
 
 WHAT_IT_IS = {
     ("upsample", "implementation=plain"): ("UpSampling2D + Conv2D", None),
-    ("upsample", "implementation=fused"): ("UpSampling2D + Conv2D, fused", "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused"),
+    ("upsample", "implementation=fused"): ("UpSampling2D + Conv2D, fused", "UpSampling2D + Conv2D, fused = UpSampling2D (nearest) and Conv2D at once"),
     ("upsample_bilinear",): ("UpSampling2D (bilinear) + Conv2D", None),
     ("transpose",): ("Conv2DTranspose", None),
     ("fir", "implementation=plain"): ("FirConv2D, plain", "FirConv2D = zeros between the pixels"),

@@ -208,7 +208,8 @@ def _notes(generator: Any, settings: Any, drawn: bool) -> list[str]:
         "MACs: multiply-accumulates for one image. share: of those executed. sees: pixels of the base map, vertical × "
         "horizontal, that one output pixel is computed from, worked out from kernels and scales; at the border fewer.",
         f"std: of all outputs over {IMAGES} latents. lattice: how much of a flat image's answer is checkerboard "
-        "and not its mean; independent weights give 0.75 at scale 2.",
+        "and not its mean; independent weights give 0.75 at scale 2. "
+        "phase: a pixel's place among those that stand for one input pixel.",
     ]
     if settings.upsampling.name == "carafe":
         notes.append("The weights of carafe follow the image: variance and lattice fraction are measured, with white "
@@ -274,7 +275,7 @@ def _compared(view: View, bars: str) -> list[tuple[str, str]]:
         *view.facts.items(),
         ("[[1,2],[3,4]] through a single 1", _matrix(view.single)),
         ("[[1,2],[3,4]] through all ones", _matrix(view.ones)),
-        ("taps that reach a pixel, inside", _matrix(analysis.inside(view.overlap, view.scale))),
+        ("taps that reach a pixel, by phase", _matrix(analysis.inside(view.overlap, view.scale))),
         ("variance by phase", _matrix(view.variance, view.std)),
         ("spectrum of the images, low to high", bars or "none: see below"),
     ]

@@ -28,8 +28,8 @@ class NearestConv2D(FoldableUpsampling):
         if self.implementation == "plain":
             return ""
         return (
-            "NearestConv2D = UpSampling2D (nearest) + Conv2D, fused: both at once, as the transposed convolution that "
-            "gives the same image and the same gradients."
+            "UpSampling2D + Conv2D, fused = UpSampling2D (nearest) and Conv2D at once, as the transposed convolution "
+            "that gives the same image and the same gradients."
         )
 
     def as_written(self, inputs: Any) -> Any:
