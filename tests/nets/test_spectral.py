@@ -40,10 +40,11 @@ def test_sigma_converges_to_the_largest_singular_value(downsampling):
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 def test_weights_are_divided_by_sigma_whether_it_is_above_or_below_one(scale):
     layer = dense(scale)
+    layer.bias.assign([1, 2, 3, 4])
     expected = layer.kernel.numpy() / largest(layer.kernel.numpy())
     np.testing.assert_allclose(layer.weight(), expected, rtol=1e-4)
     inputs = np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32)
-    np.testing.assert_allclose(layer(inputs), inputs @ expected, atol=1e-4)
+    np.testing.assert_allclose(layer(inputs), inputs @ expected + [1, 2, 3, 4], atol=1e-4)
 
 
 def test_the_gradient_goes_through_sigma():

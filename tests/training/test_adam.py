@@ -73,6 +73,7 @@ def test_the_correction_for_a_lazy_penalty_is_the_published_one():
     lazy = one(rate=0.0025, lazy=16, beta_2=0.99)
     assert float(lazy.learning_rate()) == pytest.approx(0.002352941, rel=1e-6)
     assert lazy.beta_2 == pytest.approx(0.9905855, rel=1e-6)
+    assert lazy.beta_1 == pytest.approx(0.5 ** (16 / 17), rel=1e-6)
     assert one(rate=0.0025).beta_2 == 0.99
 
 

@@ -35,6 +35,7 @@ def test_translation_moves_by_whole_pixels_up_to_its_share_and_lets_zeros_in():
         all_shifts.add(shifts[0])
     assert {dy for dy, _ in all_shifts} == {-2, -1, 0, 1, 2}
     assert {dx for _, dx in all_shifts} == {-2, -1, 0, 1, 2}
+    assert len(all_shifts) > 15  # of 25: rows and columns move independently
 
 
 def _moved(image, dy, dx):
@@ -57,7 +58,8 @@ def test_cutout_leaves_a_square_of_zeros_and_the_rest_as_it_was():
         corners.add((rows[0], columns[0]))
     assert max(sizes) == (4, 3)
     assert all(2 <= h <= 4 and 1 <= w <= 3 for h, w in sizes)
-    assert len(corners) > 10
+    assert len(corners) > 20
+    assert {row for row, _ in corners} == set(range(7)) and {column for _, column in corners} == set(range(5))
 
 
 def test_colour_moves_brightness_within_its_share():
@@ -65,6 +67,19 @@ def test_colour_moves_brightness_within_its_share():
     means = changed(grey, color=0.5).mean(axis=(1, 2, 3))
     assert -0.25 <= means.min() < -0.1
     assert 0.6 < means.max() <= 0.75
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.8])
+def test_colour_is_the_published_one(share):
+    """DiffAugment's is that of 0.5. No colour is ever turned into its opposite."""
+    settings = Augment(**NONE | {"color": share})
+    places = augment.draw(settings, *STREAMS, tf.constant(7), IMAGES.shape, 0.0)["places"].numpy()
+    brightness, saturation, contrast = (2 * places[:, 4 + i, None, None, None] - 1 for i in range(3))
+    wanted = IMAGES.numpy() + share * brightness
+    grey = wanted.mean(axis=3, keepdims=True)
+    wanted = grey + (1 + min(2 * share, 1) * saturation) * (wanted - grey)
+    mean = wanted.mean(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(changed(color=share), mean + (1 + share * contrast) * (wanted - mean), atol=1e-5)
 
 
 def test_instance_noise_has_its_std_and_is_gone_at_the_end():

@@ -53,6 +53,15 @@ def test_only_the_newest_are_kept_and_nothing_else(three, tensors):
     assert sorted(path.name for path in three.iterdir()) == ["step-00000003", "step-00000004"]
 
 
+def test_folders_of_other_names_are_no_checkpoints_and_steps_are_numbers(three, tensors):
+    for name in ("step-4", "step-000000004", "step-00000004 (copy)", "step-last"):
+        (three / name).mkdir()
+    checkpoints.save(three, 20_000_000_000, tensors, {}, keep=3)
+    checkpoints.save(three, 100_000_000_000, tensors, {}, keep=3)
+    assert checkpoints.steps(three) == [3, 20_000_000_000, 100_000_000_000]
+    assert (three / "step-last").exists()
+
+
 def test_none_at_all_is_a_fresh_start(tmp_path, tensors):
     assert checkpoints.restore(tmp_path / "nothing", tensors) is None
     assert checkpoints.newest(tmp_path / "nothing") is None
@@ -77,6 +86,8 @@ def test_a_damaged_file_is_named_and_the_one_before_is_used(three, tensors, numb
     assert restored.step == 2
     assert restored.damaged[0].startswith("step-00000003: ")
     assert value(tensors) == 2
+    assert checkpoints.digest(three, 3) is None
+    assert checkpoints.newest_whole(three) == (2, checkpoints.digest(three, 2))
 
 
 def test_every_bit_of_a_manifest_matters(three, tensors):
