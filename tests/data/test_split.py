@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganlab.data.images import arrange, counts_held_out, digest, draw_held_out, in_blocks, shared
+from ganlab.data.images import Images, Split, arrange, counts_held_out, digest, draw_held_out, fit, in_blocks, shared
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (300, 4, 3, 1), np.uint8)
@@ -13,17 +13,19 @@ LABELS = RANDOM.integers(0, 4, 300)
 
 
 def drawn(pixels, labels, share=0.2, seed=0):
-    """The held-out images with their labels, in their order."""
+    """The images of both sides with their labels, in their order."""
     digests = digest(pixels)
-    held = draw_held_out(digests, labels, share, seed)
-    return [(pixels[place].tobytes(), int(labels[place])) for place in arrange(digests, labels, held).held_out]
+    sides = arrange(digests, labels, draw_held_out(digests, labels, share, seed))
+    return [[(pixels[place].tobytes(), int(labels[place])) for place in side] for side in sides]
 
 
 @given(st.randoms(use_true_random=False))
 def test_the_order_in_which_images_come_changes_nothing(random):
-    places = list(range(len(PIXELS)))
+    pixels = np.concatenate([PIXELS, PIXELS[:30]])  # the same again under another label
+    labels = np.concatenate([LABELS, (LABELS[:30] + 1) % 4])
+    places = list(range(len(pixels)))
     random.shuffle(places)
-    assert drawn(PIXELS[places], LABELS[places]) == drawn(PIXELS, LABELS)
+    assert drawn(pixels[places], labels[places]) == drawn(pixels, labels)
 
 
 def test_a_share_is_held_out_of_each_class_and_another_seed_draws_others():
@@ -64,6 +66,20 @@ def test_of_a_class_no_more_than_one_image_stands_on_both_sides():
     by_hand = np.arange(400) % 2 == 0
     copies = {pixels[place].tobytes() for place in np.flatnonzero(~by_hand)}
     assert len(shared(digests, by_hand)) == sum(pixels[place].tobytes() in copies for place in np.flatnonzero(by_hand))
+
+
+def test_the_hash_of_a_split_changes_with_every_pixel_label_shape_and_side():
+    pixels, labels = PIXELS[:6], LABELS[:6]
+    versions = [(pixels, labels), (pixels ^ (np.arange(6) == 5).astype(np.uint8)[:, None, None, None], labels),
+                (pixels, labels ^ (np.arange(6) == 5)), (pixels.reshape(6, 3, 4, 1), labels), (pixels, None)]  # fmt: skip
+    sides = [Images(*version, name="a", source="b") for version in versions]
+    splits = [Split(sides[0], side) for side in sides] + [Split(side, sides[0]) for side in sides[1:]]
+    assert len({split.facts["sha256"] for split in splits}) == len(splits)
+
+
+def test_grey_is_the_luminance_of_itu_r_601():
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], np.uint8)
+    assert fit(colours[:, None, None], (1, 1), 1).ravel().tolist() == [76, 150, 29, 255]
 
 
 @pytest.mark.parametrize("side", [4, 200, 3000])
