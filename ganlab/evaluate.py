@@ -1,8 +1,8 @@
 """Measure a run's newest checkpoint under a protocol: `python -m ganlab.evaluate RUN [metrics=full ...]`."""
 
-import os
 from pathlib import Path
 
+from ganlab.cli.destination import check_measures
 from ganlab.cli.exit import Parser, one_line, path, step_of
 from ganlab.cli.help import describe_counts, measures_table
 from ganlab.config import Metrics
@@ -70,7 +70,7 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
     config = config.model_copy(update={"metrics": protocol(config.metrics, overrides)})
     if record:  # an earlier checkpoint would stand for the end
         step = last_step(config, finished_result(directory))
-    _check_place(directory)
+    check_measures(directory)
     check_inputs(config)
     sampler, step = open_sampler(directory, step)
     images = open_images(config)
@@ -100,14 +100,6 @@ def measure_again(directory: Path, overrides: list[str], *, record: bool, step: 
         record_measures(directory, results)
     listing = measures_table(measured.values, measured.std, measures.real_against_real, measures.nulls)
     return f"step {step}; {describe_counts(measures.protocol)}\n{listing}\neverything is in {folder}"
-
-
-def _check_place(directory: Path) -> None:
-    """Raise ConfigError if the results could not be written to a run's folder."""
-    for place in (directory, directory / "evaluations"):
-        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
-            raise ConfigError(f"{place} is read-only, and the measures are to go there; copy the run to a folder of "
-                              "your own")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -218,5 +218,5 @@ def test_a_folder_without_a_run_is_one_line(command, tmp_path):
 def test_measures_that_could_not_be_written_are_not_taken(settings, tmp_path, monkeypatch):
     write_json(tmp_path / "config.json", settings().model_dump(mode="json"))
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(ConfigError, match=f"^{tmp_path} is read-only, and the measures are to go there; copy "):
+    with pytest.raises(ConfigError, match=f"^{tmp_path} is read-only, and the measures go there; copy "):
         measure_again(tmp_path, [], record=False)

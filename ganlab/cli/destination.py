@@ -71,6 +71,13 @@ def check_report(path: Path) -> None:
         raise ConfigError(f"{path} cannot be written ({place} is read-only); copy the archive to a folder of your own")
 
 
+def check_measures(run: Path) -> None:
+    """Refuse to measure a run whose folder is read-only, where the measures are to go; raises ConfigError."""
+    for place in (run, run / "evaluations"):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            raise ConfigError(f"{place} is read-only, and the measures go there; copy the run to a folder of your own")
+
+
 def _is_verdict(path: Path) -> bool:
     try:
         tree = read_json(path)

@@ -172,7 +172,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if not (training and self.trainable):
             return super().call(inputs, training=training)
         if traced_for_gpu() and _is_summed_by_one_block(inputs):
-            gamma, beta = map(ops.convert_to_tensor, (self.gamma, self.beta))
+            gamma, beta = map(tf.convert_to_tensor, (self.gamma, self.beta))
             outputs, mean, variance = _normalise(inputs, gamma, beta, self.epsilon)
         else:
             outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -198,7 +198,7 @@ def _is_summed_by_one_block(maps: Any) -> bool:
     It splits sums of more than 4096 numbers itself. Whether a second kernel pays for up to 1024 has not been measured.
     `experiments/speed/README.md` says what these sums took.
     """
-    return maps.shape[0] is not None and 1024 < math.prod(maps.shape[:3]) <= 4096
+    return None not in maps.shape[:3] and 1024 < math.prod(maps.shape[:3]) <= 4096
 
 
 def _normalise(maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
@@ -207,7 +207,7 @@ def _normalise(maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, A
     parts = next(n for n in range(math.isqrt(count), 0, -1) if count % n == 0)
     values = tf.reshape(tf.cast(maps, tf.float32), [parts, -1, channels])
     mean, square = (total / count for total in _sums(values, values * values))
-    variance = square - mean * mean
+    variance = tf.maximum(square - mean * mean, 0.0)  # rounding could make it negative
     values = _scale(values, mean, gamma * tf.math.rsqrt(variance + epsilon), beta)
     return tf.reshape(tf.cast(values, maps.dtype), maps.shape), mean, variance
 

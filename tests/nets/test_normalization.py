@@ -52,6 +52,14 @@ def test_the_fused_kernel_is_the_stock_layer(shape, tracing, jit):
         np.testing.assert_allclose(one, other, atol=1e-5 * max(1, np.abs(other).max()))
 
 
+def test_maps_of_one_large_value_stay_finite():
+    layer = BatchNormalization()
+    values = tf.linspace(1000.0, 3000.0, 100) * tf.ones([20, 8, 8, 100])  # a value for each channel, without variance
+    with products():
+        assert np.isfinite(layer(values, training=True)).all()
+    assert (layer.moving_variance.numpy() >= 0).all()
+
+
 def test_the_kernel_in_training_is_fused_and_nothing_else_is():
     layer = BatchNormalization()
     layer.build((None, 4, 4, 3))
